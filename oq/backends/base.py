@@ -1,0 +1,52 @@
+"""What the queue asks of a server that runs models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from oq.words.config import BackendKind
+from oq.words.outcome import Completed
+from oq.words.task import TaskType
+
+Emit = Callable[[bytes], None]
+"""Called with each chunk as it comes: one whole JSON object, in the form in which Ollama sends it.
+It never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One task, as a backend gets it. `payload` and `options` are JSON objects."""
+
+    type: TaskType
+    model: str
+    payload: bytes
+    options: bytes
+
+
+class Backend(Protocol):
+    """A server that runs models. Cancelling `run` closes its connection, which stops the model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> BackendKind: ...
+    @property
+    def url(self) -> str: ...
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """Run the task to its end.
+
+        Raises BackendDown when nobody answers, BackendFailure for what may work another time,
+        BackendRejected for what never will.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """Return if the server answers; raise BackendDown if it does not."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...

@@ -1,0 +1,255 @@
+"""What may become a task, and what is said of what may not.
+
+Payloads are checked as far as their shape decides whether a backend could ever take them; fields
+that oq does not know pass through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from oq.words.durations import parse_duration
+from oq.words.errors import InvalidBatch, InvalidTask
+from oq.words.task import (
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    Body,
+    Priority,
+    Submission,
+    TaskType,
+)
+
+T = TypeVar("T")
+
+MAX_MODEL_LENGTH = 256
+MAX_RETRIES = 1000
+MAX_KEY_LENGTH = 255
+
+
+class _Message(Struct):
+    role: str
+
+
+class _Chat(Struct):
+    messages: list[_Message]
+    system: str | None = None
+
+
+class _Generate(Struct):
+    prompt: str
+    system: str | None = None
+
+
+class _Embed(Struct):
+    input: str | list[str]
+
+
+_PAYLOADS: dict[TaskType, msgspec.json.Decoder[Any]] = {
+    TaskType.CHAT: msgspec.json.Decoder(_Chat),
+    TaskType.GENERATE: msgspec.json.Decoder(_Generate),
+    TaskType.EMBED: msgspec.json.Decoder(_Embed),
+}
+_SUBMISSION = msgspec.json.Decoder(Submission)
+_RAW_LIST = msgspec.json.Decoder(list[Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of what one task may ask for; see `oq.words.config`."""
+
+    max_payload: int
+    max_metadata: int
+    max_batch: int
+    max_retries: int
+    """What a task gets that does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A submission that has passed: every field has its final type."""
+
+    type: TaskType
+    model: str
+    priority: int
+    max_retries: int
+    run_at: datetime | None
+    timeout: float | None
+    metadata: bytes | None
+    body: Body
+
+
+def decode_submission(body: bytes | Raw) -> Submission:
+    """The task in a JSON object; InvalidTask says which field is wrong, and why."""
+    return _decode(_SUBMISSION.decode, body)
+
+
+def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
+    """The tasks in a JSON array or in lines of JSON.
+
+    InvalidBatch names every bad item; one that decodes may still fail `check`.
+    """
+    lines: list[bytes] | list[Raw]
+    if ndjson:
+        lines = [line for line in body.splitlines() if line.strip()]
+    else:
+        lines = _decode(_RAW_LIST.decode, body)
+    if not lines:
+        raise InvalidTask("", "the batch has no tasks")
+    if len(lines) > limits.max_batch:
+        raise InvalidTask(
+            "", f"{len(lines)} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
+        )
+    tasks, problems = [], {}
+    for index, line in enumerate(lines):
+        try:
+            tasks.append(decode_submission(line))
+        except InvalidTask as error:
+            problems[index] = str(error)
+    if problems:
+        raise InvalidBatch(problems)
+    return tasks
+
+
+def check_batch(submissions: list[Submission], limits: Limits) -> list[Checked]:
+    """Each of them checked; InvalidBatch names every one that is wrong."""
+    checked, problems = [], {}
+    for index, submission in enumerate(submissions):
+        try:
+            checked.append(check(submission, limits))
+        except InvalidTask as error:
+            problems[index] = str(error)
+    if problems:
+        raise InvalidBatch(problems)
+    return checked
+
+
+def check(submission: Submission, limits: Limits) -> Checked:
+    """The submission in its final types; InvalidTask says which field is wrong, and why."""
+    try:
+        kind = TaskType(submission.type)
+    except ValueError:
+        raise InvalidTask(
+            "type", f"{submission.type[:64]!r} is none of chat, generate, embed"
+        ) from None
+    model = submission.model
+    if not model or len(model) > MAX_MODEL_LENGTH or not model.isprintable():
+        raise InvalidTask(
+            "model", f"{model[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
+        )
+    max_retries = limits.max_retries if submission.max_retries is None else submission.max_retries
+    if not 0 <= max_retries <= MAX_RETRIES:
+        raise InvalidTask("max_retries", f"{max_retries} is not between 0 and {MAX_RETRIES}")
+    if submission.run_at is not None and submission.run_at.tzinfo is None:
+        raise InvalidTask("run_at", "the time has no zone; write 2026-01-31T12:00:00Z")
+    payload = bytes(submission.payload)
+    if len(payload) > limits.max_payload:
+        raise InvalidTask(
+            "payload", f"{len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)"
+        )
+    _check_payload(kind, payload)
+    options = _object("options", submission.options) or b"{}"
+    return Checked(
+        type=kind,
+        model=model,
+        priority=parse_priority(submission.priority),
+        max_retries=max_retries,
+        run_at=submission.run_at,
+        timeout=_timeout(submission.timeout),
+        metadata=_metadata(submission.metadata, limits),
+        body=Body(payload=payload, options=options),
+    )
+
+
+def parse_priority(value: object) -> int:
+    """A priority from its number (0 to 100) or its name; InvalidTask otherwise."""
+    if isinstance(value, str):
+        named = Priority.__members__.get(value.upper())
+        if named is not None:
+            return int(named)
+        if value.isascii() and value.isdigit():
+            value = int(value[:9])
+    if isinstance(value, int) and not isinstance(value, bool):
+        if MIN_PRIORITY <= value <= MAX_PRIORITY:
+            return int(value)
+    raise InvalidTask(
+        "priority",
+        f"{str(value)[:64]!r} is neither low, normal, high, critical"
+        f" nor a number from {MIN_PRIORITY} to {MAX_PRIORITY}",
+    )
+
+
+def check_idempotency_key(key: str) -> str:
+    """The key, if it can be one: 1 to 255 printable ASCII characters."""
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()):
+        raise InvalidTask(
+            "Idempotency-Key", f"it must be 1 to {MAX_KEY_LENGTH} printable ASCII characters"
+        )
+    return key
+
+
+def _check_payload(kind: TaskType, payload: bytes) -> None:
+    try:
+        _decode(_PAYLOADS[kind].decode, payload)
+    except InvalidTask as error:
+        field = f"payload.{error.field}" if error.field else "payload"
+        raise InvalidTask(field, f"{error.reason} ({kind} task)") from None
+
+
+def _timeout(value: float | str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = float(parse_duration(value))
+    except ValueError as error:
+        raise InvalidTask("timeout", str(error)) from None
+    if seconds <= 0:
+        raise InvalidTask("timeout", "it must be more than 0")
+    return seconds
+
+
+def _metadata(value: Raw | None, limits: Limits) -> bytes | None:
+    document = _object("metadata", value)
+    if document is not None and len(document) > limits.max_metadata:
+        raise InvalidTask(
+            "metadata", f"{len(document)} bytes, at most {limits.max_metadata} (queue.max_metadata)"
+        )
+    return document
+
+
+def _object(field: str, value: Raw | None) -> bytes | None:
+    """The JSON object in `value`, as bytes; None for null and for nothing."""
+    if value is None or bytes(value) == b"null":
+        return None
+    document = bytes(value)
+    try:
+        _decode(_OBJECT.decode, document)
+    except InvalidTask as error:
+        raise InvalidTask(field, error.reason) from None
+    return document
+
+
+def _decode(decode: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
+    """Decode JSON from outside: whatever is wrong with it becomes an InvalidTask."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        raise InvalidTask(where.rstrip("`").lstrip("."), _plain(reason)) from None
+    except msgspec.DecodeError as error:
+        raise InvalidTask("", f"this is not JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidTask("", "this is not JSON: it is not UTF-8") from None
+    except RecursionError:
+        raise InvalidTask("", "the JSON is nested too deeply") from None
+
+
+def _plain(reason: str) -> str:
+    """msgspec's words, with the field's name where it says that one is missing."""
+    return reason.replace("Object missing required field", "there is no field")

@@ -1,0 +1,171 @@
+"""Every setting, its default and its bounds. Reading files and the environment: `oq.settings`.
+
+The sections and keys of the seed's YAML keep their names and meaning; what oq adds is marked (+).
+Durations are seconds once they are here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from oq.words.durations import Duration, parse_duration
+from oq.words.errors import InvalidConfig
+
+Count = Annotated[int, Meta(ge=1)]
+Limit = Annotated[int, Meta(ge=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+BackendKind = Literal["ollama", "openai", "simulated"]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; a key that it does not have is an error."""
+
+
+class OllamaConfig(Section):
+    """`ollama`: the one backend when `backends` names none, and the timeouts of all of them."""
+
+    host: str = "http://localhost:11434"
+    timeout: Duration = Duration(300)
+    """The whole attempt, when the task sets none."""
+    connect_timeout: Duration = Duration(5)  # (+)
+    first_token_timeout: Duration = Duration(300)  # (+) loading a large model counts into it
+    idle_timeout: Duration = Duration(60)  # (+) between two chunks
+
+
+class BackendConfig(Section):
+    """`backends[]` (+): one server that runs models."""
+
+    name: str
+    kind: BackendKind
+    url: str = ""
+    """Where it listens; a simulated backend needs none."""
+    api_key: str | None = None
+    max_concurrency: Count | None = None
+    """Tasks that it may run at once; at most `queue.max_workers` run in all."""
+
+
+class QueueConfig(Section):
+    """`queue`: the work, where it is kept, and how much of it there may be."""
+
+    max_workers: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    storage_path: str = "./data"
+    cleanup_interval: Duration = Duration(3600)
+    max_completed_tasks: Limit = 1000
+    """Ended tasks that are kept, the latest first; 0 keeps them all."""
+    max_pending: Count = 1_000_000  # (+) beyond it a submit is answered with 429
+    max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024  # (+) bytes of a body
+    max_metadata: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096  # (+) bytes of a task's metadata
+    max_batch: Count = 10_000  # (+) tasks in one batch request
+    drain_timeout: Duration = Duration(30)  # (+) what running tasks get at shutdown
+    probe_interval: Duration = Duration(2)  # (+) between two looks at a backend that is down
+
+
+class SchedulerConfig(Section):
+    """`scheduler`: accepted because the seed has it. oq dispatches when something happens, not on
+    a tick, so no task ever waits for either of them.
+    """
+
+    batch_size: Count = 10
+    scheduling_interval: Duration = Duration(1)
+
+
+class RetryConfig(Section):
+    """`retry_config`: how often, and after how long, a failed attempt is tried again."""
+
+    max_retries: Limit = 3
+    initial_delay: Duration = Duration(1)
+    max_delay: Duration = Duration(30)
+    backoff_factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    jitter: bool = True  # (+) full jitter: a delay is drawn between 0 and the curve
+
+
+class LoggingConfig(Section):
+    """`logging`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: str | None = None
+    """Where the log goes; the standard error when there is none."""
+    format: Literal["console", "json"] = "console"  # (+)
+
+
+class ServerConfig(Section):
+    """`server` (+): where `oq serve` listens and whom it answers."""
+
+    host: str = "127.0.0.1"
+    port: Port = 7125
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that a Host header may carry besides the address that it listens on."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins besides its own whose pages may call it."""
+    max_connections: Count = 1000
+    max_wait: Duration = Duration(300)
+    """The longest that `?wait=` holds a request."""
+
+
+class EventsConfig(Section):
+    """`events` (+): what subscribers may cost."""
+
+    ring: Count = 10_000
+    """Events that are kept in memory to resume from."""
+    mailbox: Count = 1000
+    """Events that a subscriber may fall behind before it is told that it lagged."""
+    max_subscribers: Count = 1000
+
+
+class Config(Section):
+    """All settings."""
+
+    ollama: OllamaConfig = field(default_factory=OllamaConfig)
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    retry_config: RetryConfig = field(default_factory=RetryConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    events: EventsConfig = field(default_factory=EventsConfig)
+    backends: tuple[BackendConfig, ...] = ()
+
+    def backend_list(self) -> tuple[BackendConfig, ...]:
+        """The backends, in the order of preference: `backends`, or `ollama.host` alone."""
+        if self.backends:
+            return self.backends
+        return (BackendConfig(name="ollama", kind="ollama", url=self.ollama.host),)
+
+
+def to_config(values: dict[str, Any]) -> Config:
+    """The settings in `values` (sections of keys) over the defaults.
+
+    InvalidConfig names the key that is wrong, as ``queue.max_workers``.
+    """
+    try:
+        config = msgspec.convert(values, Config, dec_hook=_duration, strict=True)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        key = where.rstrip("`")
+        raise InvalidConfig(f"{key}: {what}" if key else what) from None
+    _cross_check(config)
+    return config
+
+
+def _duration(kind: type, value: object) -> Duration:
+    if kind is Duration:
+        return parse_duration(value)
+    raise NotImplementedError(kind)
+
+
+def _cross_check(config: Config) -> None:
+    retry = config.retry_config
+    if retry.max_delay < retry.initial_delay:
+        raise InvalidConfig(
+            f"retry_config.max_delay: {retry.max_delay:g} s is less than"
+            f" retry_config.initial_delay ({retry.initial_delay:g} s)"
+        )
+    names = [backend.name for backend in config.backends]
+    for index, backend in enumerate(config.backends):
+        where = f"backends[{index}]"
+        if not backend.name or names.index(backend.name) != index:
+            raise InvalidConfig(f"{where}.name: {backend.name!r} is empty or used twice")
+        if backend.kind != "simulated" and not backend.url:
+            raise InvalidConfig(f"{where}.url: a backend of kind {backend.kind} needs one")

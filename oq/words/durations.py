@@ -1,0 +1,46 @@
+"""Durations as Go writes them (``"300ms"``, ``"1h30m"``); a bare number is seconds.
+
+The grammar is that of Go's ``time.ParseDuration``: https://pkg.go.dev/time#ParseDuration
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_WHOLE = re.compile(rf"[+-]?({_PART.pattern})+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+
+
+class Duration(float):
+    """Seconds. A float in every way; the type marks the settings that accept Go's notation."""
+
+
+def parse_duration(value: object) -> Duration:
+    """Seconds from a Go duration or a number of seconds; ValueError says what is wrong."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and _WHOLE.fullmatch(value):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+        seconds = -seconds if value.startswith("-") else seconds
+    else:
+        raise ValueError(f"{value!r} is not a duration; write 30, '500ms', '5m' or '1h30m'")
+    if not 0 <= seconds <= 10 * 365 * 86400:
+        raise ValueError(f"{value!r} is not between 0 and ten years")
+    return Duration(seconds)
+
+
+def format_duration(seconds: float) -> str:
+    """A short form for people: ``"850ms"``, ``"2.5s"``, ``"1m30s"``, ``"2h5m"``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 60:
+        return f"{seconds:.3g}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m" if minutes else f"{hours}h"

@@ -1,0 +1,191 @@
+"""A task, and everything that is said about one.
+
+The same task has three shapes. `Submission` is what a user sends. `TaskState` is the small
+record that the store rewrites at every step; payload and result lie beside it, written once.
+`Task` (and `RawTask`, which carries its documents as undecoded JSON) is what a user reads back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from msgspec import Raw, Struct, field
+
+MIN_PRIORITY, MAX_PRIORITY = 0, 100
+
+
+class TaskType(StrEnum):
+    """What the model is asked to do."""
+
+    CHAT = "chat"
+    GENERATE = "generate"
+    EMBED = "embed"
+
+
+class Priority(IntEnum):
+    """The named priorities. Any integer from 0 to 100 is one too; higher runs first."""
+
+    LOW = 1
+    NORMAL = 5
+    HIGH = 10
+    CRITICAL = 15
+
+
+class Status(StrEnum):
+    """The five states. A delayed task and a waiting retry are `PENDING` with a `run_at`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self not in _LIVE
+
+
+_LIVE = frozenset({Status.PENDING, Status.RUNNING})
+ENDED = tuple(status for status in Status if status.ended)
+
+
+class Usage(Struct, frozen=True):
+    """Tokens, as the backend counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Attempt(Struct, frozen=True, omit_defaults=True):
+    """One try at running a task. `error` is absent when it succeeded."""
+
+    started_at: datetime
+    ended_at: datetime | None = None
+    error: str | None = None
+    backend: str | None = None
+
+
+class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Where a task stands: the record that is rewritten at each step of its life.
+
+    `run_at` is the time before which it may not run; it is also set while a retry waits.
+    `timeout` is in seconds. `deaths` counts the attempts during which the process itself died.
+    `metadata` is a JSON object, undecoded. `idempotency_key` is kept to be removed with the task.
+    """
+
+    id: str
+    type: TaskType
+    model: str
+    priority: int
+    status: Status = Status.PENDING
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    run_at: datetime | None = None
+    error: str | None = None
+    retry_count: int = 0
+    max_retries: int
+    deaths: int = 0
+    timeout: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    usage: Usage | None = None
+    metadata: bytes | None = None
+    idempotency_key: str | None = None
+
+
+class Body(Struct, frozen=True, array_like=True):
+    """What a task asks for: two JSON objects, byte for byte as they were submitted."""
+
+    payload: bytes
+    options: bytes = b"{}"
+
+
+class Submission(Struct, kw_only=True, omit_defaults=True):
+    """A task as it is asked for, before it is checked. Shapes: see `oq.rules.validation`.
+
+    `priority` is a number or a name, `timeout` a Go duration or seconds, `run_at` a time with zone.
+    """
+
+    type: str
+    model: str
+    payload: Raw
+    options: Raw | None = None
+    priority: int | str = int(Priority.NORMAL)
+    max_retries: int | None = None
+    run_at: datetime | None = None
+    timeout: float | str | None = None
+    metadata: Raw | None = None
+
+
+class _Shown(Struct, kw_only=True, omit_defaults=True):
+    """The fields that every reading of a task shows; what has a default is left out when unset."""
+
+    id: str
+    type: TaskType
+    priority: int
+    status: Status
+    model: str
+    created_at: datetime
+    retry_count: int
+    max_retries: int
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    run_at: datetime | None = None
+    timeout: float | None = None
+    error: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    queue_position: int | None = None
+    usage: Usage | None = None
+
+
+class Task(_Shown, kw_only=True, omit_defaults=True):
+    """A task as a user reads it. `payload`, `options`, `metadata` and `result` are JSON objects;
+    `result` is the backend's own final answer.
+    """
+
+    payload: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+
+
+class RawTask(_Shown, kw_only=True, omit_defaults=True):
+    """A `Task` whose documents stay undecoded JSON: what the server passes through untouched."""
+
+    payload: Raw
+    options: Raw
+    metadata: Raw | None = None
+    result: Raw | None = None
+
+
+def show(
+    state: TaskState,
+    body: Body | None,
+    result: bytes | None = None,
+    queue_position: int | None = None,
+) -> RawTask:
+    """The wire's view of a task, from the records that the store keeps of it."""
+    return RawTask(
+        id=state.id,
+        type=state.type,
+        priority=state.priority,
+        status=state.status,
+        model=state.model,
+        created_at=state.created_at,
+        retry_count=state.retry_count,
+        max_retries=state.max_retries,
+        started_at=state.started_at,
+        completed_at=state.completed_at,
+        run_at=state.run_at,
+        timeout=state.timeout,
+        error=state.error,
+        attempts=state.attempts,
+        queue_position=queue_position,
+        usage=state.usage,
+        payload=Raw(body.payload if body else b"{}"),
+        options=Raw(body.options if body else b"{}"),
+        metadata=None if state.metadata is None else Raw(state.metadata),
+        result=None if result is None else Raw(result),
+    )
