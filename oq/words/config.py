@@ -24,7 +24,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A group of settings; a key that it does not have is an error."""
 
 
-class OllamaConfig(Section):
+class OllamaConfig(Section, frozen=True):
     """`ollama`: the one backend when `backends` names none, and the timeouts of all of them."""
 
     host: str = "http://localhost:11434"
@@ -35,7 +35,7 @@ class OllamaConfig(Section):
     idle_timeout: Duration = Duration(60)  # (+) between two chunks
 
 
-class BackendConfig(Section):
+class BackendConfig(Section, frozen=True):
     """`backends[]` (+): one server that runs models."""
 
     name: str
@@ -47,7 +47,7 @@ class BackendConfig(Section):
     """Tasks that it may run at once; at most `queue.max_workers` run in all."""
 
 
-class QueueConfig(Section):
+class QueueConfig(Section, frozen=True):
     """`queue`: the work, where it is kept, and how much of it there may be."""
 
     max_workers: Annotated[int, Meta(ge=1, le=10_000)] = 4
@@ -63,7 +63,7 @@ class QueueConfig(Section):
     probe_interval: Duration = Duration(2)  # (+) between two looks at a backend that is down
 
 
-class SchedulerConfig(Section):
+class SchedulerConfig(Section, frozen=True):
     """`scheduler`: accepted because the seed has it. oq dispatches when something happens, not on
     a tick, so no task ever waits for either of them.
     """
@@ -72,7 +72,7 @@ class SchedulerConfig(Section):
     scheduling_interval: Duration = Duration(1)
 
 
-class RetryConfig(Section):
+class RetryConfig(Section, frozen=True):
     """`retry_config`: how often, and after how long, a failed attempt is tried again."""
 
     max_retries: Limit = 3
@@ -82,7 +82,7 @@ class RetryConfig(Section):
     jitter: bool = True  # (+) full jitter: a delay is drawn between 0 and the curve
 
 
-class LoggingConfig(Section):
+class LoggingConfig(Section, frozen=True):
     """`logging`."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -91,7 +91,7 @@ class LoggingConfig(Section):
     format: Literal["console", "json"] = "console"  # (+)
 
 
-class ServerConfig(Section):
+class ServerConfig(Section, frozen=True):
     """`server` (+): where `oq serve` listens and whom it answers."""
 
     host: str = "127.0.0.1"
@@ -105,7 +105,7 @@ class ServerConfig(Section):
     """The longest that `?wait=` holds a request."""
 
 
-class EventsConfig(Section):
+class EventsConfig(Section, frozen=True):
     """`events` (+): what subscribers may cost."""
 
     ring: Count = 10_000
@@ -115,7 +115,7 @@ class EventsConfig(Section):
     max_subscribers: Count = 1000
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """All settings."""
 
     ollama: OllamaConfig = field(default_factory=OllamaConfig)
