@@ -1,0 +1,254 @@
+"""Settings: which layer wins, and what is said of a value that will not do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oq.settings import load_settings, variable
+from oq.words.config import Config
+from oq.words.errors import InvalidConfig
+
+SEED = """\
+ollama:
+  host: "http://localhost:11434"
+  timeout: "5m"
+
+queue:
+  max_workers: 4
+  storage_path: "./data"
+  cleanup_interval: "1h"
+  max_completed_tasks: 1000
+
+scheduler:
+  batch_size: 10
+  scheduling_interval: "1s"
+
+retry_config:
+  max_retries: 3
+  initial_delay: "1s"
+  max_delay: "30s"
+  backoff_factor: 2.0
+
+logging:
+  level: "info"
+  file: "ollama-queue.log"
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write ./config.yaml in an empty directory, which becomes the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str | bytes) -> None:
+        Path("config.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return write
+
+
+def refusal(text: str | bytes, write, environ=None, flags=None) -> str:
+    write(text)
+    with pytest.raises(InvalidConfig) as caught:
+        load_settings(None, flags, environ)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_seeds_file_is_read_whole(write):
+    write(SEED)
+    settings = load_settings()
+    assert settings.source == Path("config.yaml")
+    assert settings.config.ollama.timeout == 300
+    assert settings.config.queue.cleanup_interval == 3600
+    assert settings.config.retry_config.backoff_factor == 2
+    assert settings.config.logging.file == "ollama-queue.log"
+    assert settings.origins["logging.file"] == "config.yaml:23"
+
+
+def test_without_anything_there_are_the_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(None, {}, {"HOME": str(tmp_path)})
+    assert settings.config == Config()
+    assert settings.source is None
+    assert {origin for _, _, origin in settings.rows()} == {"default"}
+
+
+def test_flags_beat_the_environment_which_beats_the_file(write):
+    write("queue: {max_workers: 2, storage_path: file, max_pending: 7}\n")
+    environ = {"QUEUE_MAX_WORKERS": "3", "QUEUE_STORAGE_PATH": "variable"}
+    settings = load_settings(None, {"queue.max_workers": 9, "server.port": None}, environ)
+    queue = settings.config.queue
+    assert (queue.max_workers, queue.storage_path, queue.max_pending) == (9, "variable", 7)
+    assert settings.config.server.port == 7125
+    assert settings.origins["queue.max_workers"] == "command line"
+    assert settings.origins["queue.storage_path"] == "QUEUE_STORAGE_PATH"
+    assert settings.origins["queue.max_pending"] == "config.yaml:1"
+
+
+def test_the_search_path(tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    (home / ".config/oq").mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (home / ".config/oq/config.yaml").write_text("queue: {max_workers: 11}\n")
+    environ = {"HOME": str(home)}
+    assert load_settings(environ=environ).config.queue.max_workers == 11
+    (here / "config.yaml").write_text("queue: {max_workers: 12}\n")
+    assert load_settings(environ=environ).config.queue.max_workers == 12
+    with pytest.raises(InvalidConfig, match=r"cannot read none\.yaml: No such file"):
+        load_settings("none.yaml", environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "queue:\n  max_workres: 3\n",
+            "config.yaml:2: queue.max_workres: unknown key; did you mean max_workers?",
+        ),
+        ("\nqeue: {}\n", "config.yaml:2: qeue: unknown key; did you mean queue?"),
+        (
+            "queue:\n  max_workers: 0\n",
+            "config.yaml:2: queue.max_workers: expected int >= 1, not 0",
+        ),
+        (
+            "queue:\n  max_workers: many",
+            "config.yaml:2: queue.max_workers: expected int, not 'many'",
+        ),
+        ("queue:\n  max_workers: yes", "config.yaml:2: queue.max_workers: expected int, not True"),
+        (
+            "queue:\n  max_workers:\n",
+            "config.yaml:2: queue.max_workers: there is no value; write one or remove the key",
+        ),
+        (
+            "queue:\n  max_workers: [1]\n",
+            "config.yaml:2: queue.max_workers: expected one value, not a list or a section",
+        ),
+        (
+            "queue:\n  max_workers: 1\n  max_workers: 2\n",
+            "config.yaml:3: queue.max_workers: given twice, first on line 2",
+        ),
+        (
+            "ollama:\n  timeout: soon\n",
+            "config.yaml:2: ollama.timeout: 'soon' is not a duration;"
+            " write 30, '500ms', '5m' or '1h30m'",
+        ),
+        (
+            "logging:\n  level: loud\n",
+            "config.yaml:2: logging.level: 'loud' is none of debug, info, warning, error",
+        ),
+        ("queue: 5\n", "config.yaml:1: queue is a section: expected lines of `key: value`"),
+        ("- queue\n", "config.yaml:1: the file is made of sections: expected lines of"),
+        ("queue:\n\tmax_workers: 1\n", "config.yaml:2: this is not YAML: found character '\\t'"),
+        ("queue: {\n", "config.yaml:2: this is not YAML"),
+        ("queue: {}\n---\nqueue: {}\n", "config.yaml:2: this is not YAML: but found another"),
+        (b"\xc3\x28", "config.yaml: this is not YAML"),
+        ("[" * 5000, "config.yaml: this is nested too deeply"),
+        (
+            "retry_config:\n  initial_delay: 1m\n",
+            "config.yaml:2: retry_config.max_delay: 30 s is less than retry_config.initial_delay",
+        ),
+        (
+            "retry_config:\n  backoff_factor: .nan\n",
+            "config.yaml:2: retry_config.backoff_factor: expected float >= 1.0, not nan",
+        ),
+        (
+            "backends:\n - {name: a, kind: opnai, url: x}\n",
+            "config.yaml:2: backends[0].kind: 'opnai' is none of ollama, openai, simulated",
+        ),
+        (
+            "backends:\n - name: a\n   kind: openai\n",
+            "config.yaml:2: backends[0].url: a backend of kind openai needs one",
+        ),
+        ("backends:\n - kind: simulated\n", "config.yaml:2: backends[0]: there is no name"),
+        (
+            "backends:\n - {name: a, kind: simulated}\n - {name: a, kind: simulated}\n",
+            "config.yaml:3: backends[1].name: 'a' is empty or used twice",
+        ),
+        ("backends: ollama\n", "config.yaml:1: backends: expected a list, as in [a, b]"),
+        (
+            "server:\n  allowed_hosts: [a, 1]\n",
+            "config.yaml:2: server.allowed_hosts[1]: expected str, not 1",
+        ),
+        (
+            "queue:\n  max_workers: !!python/name:os.system x\n",
+            "config.yaml:2: queue.max_workers: 'x' is no good as",
+        ),
+        ("server:\n  allowed_hosts: &a [*a]\n", "config.yaml:2: server.allowed_hosts[0]: expected"),
+    ],
+)
+def test_a_bad_file_is_refused_by_key_and_line(text, message, write):
+    assert refusal(text, write).startswith(message)
+
+
+def test_a_bad_api_key_is_not_shown(write):
+    text = "backends:\n - {name: a, kind: openai, url: x, api_key: 31337}\n"
+    assert "31337" not in refusal(text, write)
+
+
+def test_an_empty_section_and_an_empty_optional_value_are_fine(write):
+    write("queue:\nlogging:\n  file:\nbackends:\n")
+    assert load_settings().config == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "value"),
+    [
+        ("OLLAMA_HOST", "0.0.0.0:11434", "ollama.host", "0.0.0.0:11434"),
+        ("OLLAMA_TIMEOUT", "90", "ollama.timeout", "1m30s"),
+        ("QUEUE_MAX_WORKERS", " 8 ", "queue.max_workers", "8"),
+        ("QUEUE_CLEANUP_INTERVAL", "10m", "queue.cleanup_interval", "10m"),
+        ("RETRY_MAX_RETRIES", "0", "retry_config.max_retries", "0"),
+        ("RETRY_BACKOFF_FACTOR", "3", "retry_config.backoff_factor", "3.0"),
+        ("RETRY_JITTER", "false", "retry_config.jitter", "false"),
+        ("SCHEDULER_BATCH_SIZE", "1", "scheduler.batch_size", "1"),
+        ("LOG_LEVEL", "DEBUG", "logging.level", "debug"),
+        ("LOG_FORMAT", "json", "logging.format", "json"),
+        ("OQ_SERVER_PORT", "80", "server.port", "80"),
+        ("OQ_SERVER_ALLOWED_HOSTS", "a, b", "server.allowed_hosts", "a, b"),
+        ("OQ_EVENTS_RING", "5", "events.ring", "5"),
+    ],
+)
+def test_variables(name, text, key, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(environ={name: text})
+    assert (key, value, name) in set(settings.rows())
+
+
+def test_an_empty_variable_is_not_set(write):
+    write("queue: {max_workers: 2}\n")
+    settings = load_settings(environ={"QUEUE_MAX_WORKERS": ""})
+    assert settings.config.queue.max_workers == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("QUEUE_MAX_WORKERS", "four", "QUEUE_MAX_WORKERS: queue.max_workers: expected int"),
+        ("QUEUE_MAX_WORKERS", "-1", "QUEUE_MAX_WORKERS: queue.max_workers: expected int >= 1"),
+        ("OLLAMA_TIMEOUT", "x", "OLLAMA_TIMEOUT: ollama.timeout: 'x' is not a duration"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL: logging.level: 'loud' is none of debug, info"),
+    ],
+)
+def test_a_bad_variable_is_named(name, text, message, write):
+    assert refusal("", write, {name: text}).startswith(message)
+
+
+def test_a_bad_flag_is_named(write):
+    message = refusal("queue: {max_workers: 1}", write, flags={"queue.max_workers": 0})
+    assert message == "command line: queue.max_workers: expected int >= 1, not 0"
+
+
+def test_every_setting_but_the_backends_has_a_variable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keys = [key for key, _, _ in load_settings().rows()]
+    assert [key for key in keys if variable(key) is None] == ["backends"]
+
+
+def test_rows_show_no_secret(write):
+    write("backends:\n - {name: a, kind: openai, url: x, api_key: topsecret}\n")
+    rows = list(load_settings().rows())
+    assert ("backends[0].api_key", "***", "config.yaml:2") in rows
+    assert "topsecret" not in str(rows)
