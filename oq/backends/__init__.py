@@ -1,0 +1,59 @@
+"""Floor 2: the servers that run models.
+
+    base         what the queue asks of each
+    ollama       Ollama, over its own API
+    openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
+    simulated    a faithful fake Ollama: in process, or as a server
+    transport    HTTP, its timeouts and its errors      address    urls as people write them
+    fold, lines  chunks put together to one answer      failures   what a status code means
+
+httpx is imported when the first backend that needs it is made.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from oq.backends.base import Backend, Emit, Request
+from oq.words.clock import Clock
+from oq.words.config import BackendConfig, Config, OllamaConfig
+from oq.words.errors import InvalidConfig
+
+__all__ = ["Backend", "Emit", "Request", "make_backend", "open_backends"]
+
+
+def open_backends(config: Config, clock: Clock | None = None) -> list[Backend]:
+    """The backends of `config`, in its order. Nothing is connected yet; close each one.
+
+    InvalidConfig names the backend whose url or key cannot be one.
+    """
+    return [make_backend(backend, config.ollama, clock) for backend in config.backend_list()]
+
+
+def make_backend(
+    backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None = None
+) -> Backend:
+    """One backend, with the timeouts that `ollama` sets for all of them."""
+    try:
+        return _make(backend, timeouts, clock)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"backend {backend.name!r}: {error}") from None
+
+
+def _make(backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None) -> Backend:
+    seconds = (timeouts.connect_timeout, timeouts.first_token_timeout, timeouts.idle_timeout)
+    match backend.kind:
+        case "ollama":
+            from oq.backends.ollama import OllamaBackend
+
+            return OllamaBackend(backend.name, backend.url, backend.api_key, *seconds, clock=clock)
+        case "openai":
+            from oq.backends.openai import OpenAIBackend
+
+            return OpenAIBackend(backend.name, backend.url, backend.api_key, *seconds, clock=clock)
+        case "simulated":
+            from oq.backends.simulated import SimulatedBackend
+
+            return SimulatedBackend(backend.name)
+        case _:
+            assert_never(backend.kind)

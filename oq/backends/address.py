@@ -1,0 +1,64 @@
+"""Where a backend listens, from the forms in which people write it.
+
+As Ollama reads OLLAMA_HOST: a bare host gets port 11434, ``http://`` means 80 and ``https://``
+443 unless a port is named, and 0.0.0.0, where a server listens, is called as 127.0.0.1:
+https://github.com/ollama/ollama/blob/main/envconfig/config.go
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from oq.words.errors import InvalidConfig
+
+OLLAMA_PORT = 11434
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - they are replaced, not bound
+
+
+def base_url(text: str, *, default_port: int = OLLAMA_PORT) -> str:
+    """``http://host:port`` and a path if there is one, without a slash at the end.
+
+    `default_port` is for a host without a scheme. InvalidConfig says what is wrong with `text`.
+    """
+    written = text.strip().strip("\"'").strip()
+    scheme, separator, _ = written.partition("://")
+    bare = not separator
+    parts, port = _split(f"http://{_bracketed(written)}" if bare else written)
+    host = parts.hostname or ""
+    if parts.username is not None or parts.password is not None:
+        raise InvalidConfig("a backend's url carries no user or password; use api_key")
+    if (not bare and scheme.lower() not in ("http", "https")) or not _HOST.fullmatch(host):
+        raise InvalidConfig(
+            f"{text!r} is no address of a backend; write host, host:port or http://host:port"
+        )
+    if parts.query or parts.fragment:
+        raise InvalidConfig(f"{text!r}: a backend's url has no ? and no #")
+    host = _WILDCARDS.get(host, host)
+    if port is None:
+        port = default_port if bare else {"http": 80, "https": 443}[parts.scheme]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}:{port}{parts.path.rstrip('/')}"
+
+
+def check_api_key(key: str | None) -> str | None:
+    """The key, if it can stand in a header. InvalidConfig otherwise, which does not show it."""
+    if key is None or (key.isascii() and key.isprintable() and key.strip() == key and key):
+        return key
+    raise InvalidConfig("api_key: it must be printable ASCII without spaces around it")
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address in brackets, as a URL wants it; anything else as it is."""
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidConfig(f"a backend's url is wrong: {error}") from None
+    return parts, port

@@ -1,0 +1,137 @@
+"""A streamed answer, folded into the one object that the same call gives without streaming.
+
+Texts and lists are put together from all chunks; everything else is the last chunk's, byte for
+byte: https://github.com/ollama/ollama/blob/main/docs/api.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from oq.backends.failures import error_text
+from oq.words.errors import BackendFailure
+from oq.words.outcome import Completed
+from oq.words.task import TaskType, Usage
+
+T = TypeVar("T")
+
+MAX_ANSWER = 256 * 1024 * 1024
+"""Bytes of JSON that are folded into one answer. A runaway model must not take the memory."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_TEXT = msgspec.json.Decoder(str | None)
+_LIST = msgspec.json.Decoder(list[Raw] | None)
+_TEXTS = frozenset({"content", "response", "thinking"})
+_LISTS = frozenset({"tool_calls", "logprobs"})
+
+
+class _Counts(Struct):
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+
+
+class _Embedded(_Counts, kw_only=True):
+    embeddings: list[Raw]
+
+
+_COUNTS = msgspec.json.Decoder(_Counts)
+_EMBEDDED = msgspec.json.Decoder(_Embedded)
+
+
+class _Parts:
+    """Objects of one shape, merged in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._lists: dict[str, list[Raw]] = {}
+        self._rest: dict[str, Raw] = {}
+
+    def add(self, fields: dict[str, Raw]) -> None:
+        for key, raw in fields.items():
+            if key in _TEXTS:
+                self._texts.setdefault(key, []).append(_decode(_TEXT.decode, raw) or "")
+            elif key in _LISTS:
+                items = _decode(_LIST.decode, raw) or []
+                # A copy, lest a small item keeps its whole line in memory.
+                self._lists.setdefault(key, []).extend(item.copy() for item in items)
+            else:
+                self._rest[key] = raw
+
+    def merged(self) -> dict[str, object]:
+        joined = {key: "".join(parts) for key, parts in self._texts.items()}
+        return {**self._rest, **joined, **self._lists}
+
+
+class Fold:
+    """Takes the chunks of one chat or generate answer, each a JSON object in Ollama's form."""
+
+    def __init__(self, kind: TaskType, limit: int = MAX_ANSWER) -> None:
+        self._kind = kind
+        self._limit = limit
+        self._size = 0
+        self._answer = _Parts()
+        self._message = _Parts()
+        self._last: dict[str, Raw] = {}
+        self._last_line = b""
+        self.done = False
+        """Whether the chunk with ``done: true`` has come."""
+
+    def add(self, line: bytes) -> None:
+        """Fold one chunk. BackendFailure if it is not one, if it is the error that Ollama sends
+        in mid-stream, or if the answer grows over the limit.
+        """
+        fields = _decode(_OBJECT.decode, line)
+        if "error" in fields:
+            raise BackendFailure(f"the backend broke off with an error: {error_text(line)}")
+        self._size += len(line)
+        if self._size > self._limit:
+            raise BackendFailure(f"the answer is over {self._limit} bytes")
+        message = fields.get("message")
+        if message is not None:
+            self._message.add(_decode(_OBJECT.decode, message))
+        self._answer.add(fields)
+        self._last, self._last_line = fields, line
+        self.done = bytes(fields.get("done", b"")) == b"true"
+
+    def completed(self) -> Completed:
+        """The whole answer. BackendFailure if the stream ended before ``done: true``."""
+        if not self.done:
+            raise BackendFailure("the stream ended before done")
+        merged = self._answer.merged()
+        if self._kind is TaskType.CHAT:
+            merged["message"] = self._message.merged()
+        # In the order of the last chunk, and nothing of earlier ones but what was put together.
+        kept = {key: merged[key] for key in self._last}
+        kept |= {k: v for k, v in merged.items() if k in _TEXTS or k in _LISTS or k == "message"}
+        return Completed(msgspec.json.encode(kept), _usage(self._last_line))
+
+
+def embedded(body: bytes) -> Completed:
+    """The answer to an embed call; BackendFailure if it is not one."""
+    counts = _decode(_EMBEDDED.decode, body)
+    return Completed(body, _to_usage(counts))
+
+
+def _usage(line: bytes) -> Usage | None:
+    return _to_usage(_decode(_COUNTS.decode, line))
+
+
+def _to_usage(counts: _Counts) -> Usage | None:
+    if counts.prompt_eval_count is None and counts.eval_count is None:
+        return None
+    return Usage(counts.prompt_eval_count or 0, counts.eval_count or 0)
+
+
+def _decode(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
+    """Decode what a backend sent; whatever is wrong with it is a BackendFailure that quotes it."""
+    try:
+        return decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        quoted = bytes(text)[:200].decode("utf-8", "replace")
+        raise BackendFailure(
+            f"the backend sent something that is no answer: {quoted!r} ({error})"
+        ) from None

@@ -1,0 +1,124 @@
+"""Ollama, over its own API: https://github.com/ollama/ollama/blob/main/docs/api.md
+
+Chat and generate always stream upstream, since Ollama may run a call that does not stream to its
+end after the caller has gone. What a task says passes through byte for byte, known to oq or not.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from oq.backends.address import base_url
+from oq.backends.base import Emit, Request
+from oq.backends.fold import Fold, embedded
+from oq.backends.lines import Lines
+from oq.backends.transport import Timeouts, Transport
+from oq.words.clock import Clock
+from oq.words.config import BackendKind
+from oq.words.outcome import Completed
+from oq.words.task import TaskType
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+_NOT_SAID = (b"null", b'""')
+_OURS = frozenset({"model", "options", "stream"})
+
+
+class OllamaBackend:
+    """One Ollama server at `url` (any form that OLLAMA_HOST takes). Timeouts are in seconds.
+
+    InvalidConfig if the url or the key cannot be one.
+    """
+
+    kind: BackendKind = "ollama"
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        api_key: str | None = None,
+        connect_timeout: float = 5,
+        first_token_timeout: float = 300,
+        idle_timeout: float = 60,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self.url = base_url(url)
+        self._transport = Transport(
+            self.url,
+            api_key=api_key,
+            timeouts=Timeouts(connect_timeout, first_token_timeout, idle_timeout),
+            hint="Is Ollama running? Start it with `ollama serve`",
+            clock=clock or Clock(),
+        )
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        path, body = f"/api/{request.type}", ollama_body(request)
+        if request.type is TaskType.EMBED:
+            return embedded(await self._transport.fetch(path, body))
+        answer = _Answer(request.type, emit)
+        await self._transport.stream(path, body, answer.feed)
+        return answer.completed()
+
+    async def probe(self) -> None:
+        """Return if Ollama answers; BackendDown if it does not."""
+        await self._transport.probe("/api/version")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+
+class _Answer:
+    """NDJSON as it comes in: each line is folded, and then passed on."""
+
+    def __init__(self, kind: TaskType, emit: Emit) -> None:
+        self._lines = Lines()
+        self._fold = Fold(kind)
+        self._emit = emit
+
+    def feed(self, data: bytes) -> bool:
+        for line in self._lines.feed(data):
+            self._take(line)
+        return self._fold.done
+
+    def completed(self) -> Completed:
+        # A last line without its newline is whole if it reads as one, and half a line if not.
+        self._take(self._lines.rest())
+        return self._fold.completed()
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip() or self._fold.done:
+            return
+        self._fold.add(line)
+        self._emit(line)
+
+
+def ollama_body(request: Request) -> bytes:
+    """The body of the call that runs this task."""
+    fields = _OBJECT.decode(request.payload)
+    if request.type is TaskType.CHAT:
+        _move_system(fields)
+    body: dict[str, object] = {"model": request.model}
+    body |= {key: value for key, value in fields.items() if key not in _OURS}
+    if request.options.translate(None, b" \t\r\n") != b"{}":
+        body["options"] = Raw(request.options)
+    if request.type is not TaskType.EMBED:
+        body["stream"] = True
+    return msgspec.json.encode(body)
+
+
+def _move_system(fields: dict[str, Raw]) -> None:
+    """oq's `system` of a chat becomes its first message.
+
+    Not if there are no messages: that is the call which only loads the model.
+    """
+    system = fields.pop("system", None)
+    messages = _LIST.decode(fields["messages"])
+    if system is None or bytes(system) in _NOT_SAID or not messages:
+        return
+    first = Raw(msgspec.json.encode({"role": "system", "content": system}))
+    fields["messages"] = Raw(msgspec.json.encode([first, *messages]))

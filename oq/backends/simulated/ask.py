@@ -1,0 +1,190 @@
+"""A request to the simulated backend, whichever of the two APIs it came by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from oq.backends.simulated.script import Script
+from oq.words.task import TaskType
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The request gets an HTTP error instead of an answer."""
+
+    def __init__(self, status: int, message: str, retry_after: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is asked of the model. `texts` are what an embed call wants vectors of; an `unload`
+    comes with no prompt, as does a `load`.
+    """
+
+    kind: TaskType
+    model: str
+    prompt: str = ""
+    prompt_tokens: int = 0
+    texts: tuple[str, ...] = ()
+    stream: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+    format: Any = None
+    think: bool = False
+    tools: bool = False
+    load: bool = False
+    unload: bool = False
+    dimensions: int | None = None
+    usage: bool = True
+    """Whether an OpenAI stream is to end with the counts."""
+    script: Script | None = None
+
+
+class _Chat(Struct):
+    model: str = ""
+    messages: list[dict[str, Any]] = []
+    stream: bool = True
+    options: dict[str, Any] | None = None
+    format: Any = None
+    think: Any = None
+    tools: list[Any] | None = None
+    keep_alive: Any = None
+
+
+class _Generate(Struct):
+    model: str = ""
+    prompt: str = ""
+    system: str | None = None
+    stream: bool = True
+    options: dict[str, Any] | None = None
+    format: Any = None
+    think: Any = None
+    keep_alive: Any = None
+
+
+class _Embed(Struct):
+    model: str = ""
+    input: str | list[str] | None = None
+    prompt: str | None = None
+    options: dict[str, Any] | None = None
+    dimensions: int | None = None
+
+
+_CHAT = msgspec.json.Decoder(_Chat)
+_GENERATE = msgspec.json.Decoder(_Generate)
+_EMBED = msgspec.json.Decoder(_Embed)
+
+
+def ask_ollama(kind: TaskType, body: bytes) -> Ask:
+    """What a body sent to /api/chat, generate or embed asks; Refused as Ollama refuses it."""
+    if not body:
+        raise Refused(400, "missing request body")
+    match kind:
+        case TaskType.CHAT:
+            return _chat(decode(_CHAT.decode, body))
+        case TaskType.GENERATE:
+            return _generate(decode(_GENERATE.decode, body))
+        case TaskType.EMBED:
+            return _embed(decode(_EMBED.decode, body))
+
+
+def script_of(value: object) -> Script | None:
+    """The script that comes along with a request; Refused if it is none."""
+    if value is None:
+        return None
+    try:
+        return msgspec.convert(value, Script)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"simulate: {error}") from None
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content: a string, or OpenAI's list of parts."""
+    if isinstance(content, list):
+        parts = [part.get("text", "") for part in content if isinstance(part, dict)]
+        return " ".join(part for part in parts if isinstance(part, str) and part)
+    return content if isinstance(content, str) else ""
+
+
+def words_in(messages: list[dict[str, Any]]) -> int:
+    """Prompt tokens of a chat: one for each word of its messages."""
+    return sum(len(content_text(message.get("content")).split()) for message in messages)
+
+
+def last_said(messages: list[dict[str, Any]]) -> str:
+    """The last message's text: what the simulated model answers to."""
+    return content_text(messages[-1].get("content")) if messages else ""
+
+
+def decode(decoder: Callable[[bytes], T], body: bytes) -> T:
+    """Decode a body; Refused with 400 if it is not what was expected."""
+    try:
+        return decoder(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(400, str(error)) from None
+
+
+def _chat(body: _Chat) -> Ask:
+    options = body.options or {}
+    return Ask(
+        kind=TaskType.CHAT,
+        model=_named(body.model),
+        prompt=last_said(body.messages),
+        prompt_tokens=words_in(body.messages),
+        stream=body.stream,
+        options=options,
+        format=body.format or None,
+        think=bool(body.think),
+        tools=bool(body.tools),
+        load=not body.messages,
+        unload=not body.messages and body.keep_alive == 0,
+        script=script_of(options.get("simulate")),
+    )
+
+
+def _generate(body: _Generate) -> Ask:
+    options = body.options or {}
+    return Ask(
+        kind=TaskType.GENERATE,
+        model=_named(body.model),
+        prompt=body.prompt,
+        prompt_tokens=len(body.prompt.split()) + len((body.system or "").split()),
+        stream=body.stream,
+        options=options,
+        format=body.format or None,
+        think=bool(body.think),
+        load=not body.prompt,
+        unload=not body.prompt and body.keep_alive == 0,
+        script=script_of(options.get("simulate")),
+    )
+
+
+def _embed(body: _Embed) -> Ask:
+    options = body.options or {}
+    given = body.input if body.input is not None else body.prompt
+    texts = [given] if isinstance(given, str) else given or []
+    return Ask(
+        kind=TaskType.EMBED,
+        model=_named(body.model),
+        prompt_tokens=sum(len(text.split()) for text in texts),
+        texts=tuple(texts),
+        stream=False,
+        options=options,
+        dimensions=body.dimensions,
+        script=script_of(options.get("simulate")),
+    )
+
+
+def _named(model: str) -> str:
+    if not model:
+        raise Refused(400, "model is required")
+    return model

@@ -1,0 +1,134 @@
+"""The simulated machine as a backend within the process: no sockets, and only trio's clock."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+
+from oq.backends.base import Emit, Request
+from oq.backends.failures import status_error
+from oq.backends.fold import Fold, embedded
+from oq.backends.ollama import ollama_body
+from oq.backends.simulated.ask import Ask, Refused, ask_ollama
+from oq.backends.simulated.render_ollama import OllamaLines, embed_answer
+from oq.backends.simulated.script import Fault, Script
+from oq.backends.simulated.simulator import Call, Simulator, pieces
+from oq.words.config import BackendKind
+from oq.words.errors import BackendDown, BackendError, BackendFailure
+from oq.words.outcome import Completed
+from oq.words.task import TaskType, Usage
+
+
+class SimulatedBackend:
+    """A backend that answers from a `Simulator`, as `OllamaBackend` would from its HTTP server.
+
+    Set `down` to a reason and it refuses connections until it is None again; what runs then goes
+    on. `simulator` holds the scripts, what was asked, in order, and `max_running`.
+    """
+
+    kind: BackendKind = "simulated"
+
+    def __init__(self, name: str = "simulated", simulator: Simulator | None = None) -> None:
+        self.name = name
+        self.url = f"simulated://{name}"
+        self.simulator = simulator or Simulator()
+        self.down: str | None = None
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        await trio.lowlevel.checkpoint()
+        self._refuse_if_down()
+        body = ollama_body(request)
+        path = f"/api/{request.type}"
+        call = self.simulator.record("POST", path, [], body, request.model)
+        with self.simulator.answering(call):
+            try:
+                ask = ask_ollama(request.type, body)
+                script = self.simulator.script_for(ask)
+            except Refused as refused:
+                raise self._error(refused) from None
+            return await self._answer(call, ask, script, emit)
+
+    async def probe(self) -> None:
+        """Return unless `down` is set; BackendDown if it is."""
+        await trio.lowlevel.checkpoint()
+        self._refuse_if_down()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+        await trio.lowlevel.checkpoint()
+
+    async def _answer(self, call: Call, ask: Ask, script: Script, emit: Emit) -> Completed:
+        if script.fault == "reset":
+            raise _broken("reset", script)
+        async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
+            if ask.kind is TaskType.EMBED:
+                await self._embed(script)
+                return embedded(embed_answer(ask, trio.current_time() - call.at, load))
+            lines = OllamaLines(ask, self.simulator.now(), load)
+            fold = Fold(ask.kind)
+            began = trio.current_time()
+            for piece in pieces(ask, script):
+                if piece.due:
+                    await trio.sleep_until(began + piece.due)
+                if piece.fault is not None:
+                    raise _broken(piece.fault, script)
+                line = lines.line(piece, trio.current_time() - call.at)
+                fold.add(line)
+                emit(line)
+        if ask.unload:
+            self.simulator.loaded.unload(ask.model)
+        return fold.completed()
+
+    async def _embed(self, script: Script) -> None:
+        if script.fault == "hang":
+            await trio.sleep_forever()
+        await trio.sleep(script.delay)
+        if script.fault is not None:
+            raise _broken(script.fault, script)
+
+    def _refuse_if_down(self) -> None:
+        if self.down is not None:
+            raise BackendDown(f"cannot reach {self.url}: {self.down}")
+
+    def _error(self, refused: Refused) -> BackendError:
+        body = msgspec.json.encode({"error": refused.message})
+        now = self.simulator.now()
+        return status_error(refused.status, body, retry_after=refused.retry_after, now=now)
+
+
+class NoopBackend:
+    """Answers every task at once and alike: for benchmarks of everything else."""
+
+    kind: BackendKind = "simulated"
+    url = "simulated://noop"
+
+    def __init__(self, name: str = "noop", result: bytes = b'{"response":"","done":true}') -> None:
+        self.name = name
+        self._completed = Completed(result, Usage(0, 0))
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """The result, after one checkpoint and without a chunk."""
+        await trio.lowlevel.checkpoint()
+        return self._completed
+
+    async def probe(self) -> None:
+        """It is never down."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+        await trio.lowlevel.checkpoint()
+
+
+def _broken(fault: Fault, script: Script) -> BackendFailure:
+    """The error that a client of the real server would meet."""
+    match fault:
+        case "error":
+            return BackendFailure(f"the backend broke off with an error: {script.error}")
+        case "garbage" | "half_line":
+            return BackendFailure("the backend sent something that is no answer")
+        case "cut" | "reset":
+            return BackendFailure("the connection to the simulated backend was lost")
+        case _:
+            return BackendFailure("the stream ended before done")

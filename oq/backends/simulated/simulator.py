@@ -1,0 +1,193 @@
+"""The simulated machine: it knows its models, follows scripts and remembers what it was asked.
+
+It decides; `backend` (in process) and `server` (over HTTP) carry out. All times are trio's clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import trio
+
+from oq.backends.simulated.ask import Ask, Refused
+from oq.backends.simulated.loaded import LoadedModels
+from oq.backends.simulated.script import Fault, Script, ScriptedCall
+from oq.backends.simulated.text import answer, as_json, tokenize
+from oq.words.clock import Clock
+
+_MISSING_TAG = ":latest"
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as it came. `at`, `ended_at` and `hung_up_at` are trio's time; `ended_at` stays
+    None while it is being answered, `hung_up_at` unless the caller left before the end.
+    """
+
+    number: int
+    at: float
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    model: str = ""
+    ended_at: float | None = None
+    hung_up_at: float | None = None
+    hung_up: trio.Event = field(default_factory=trio.Event, repr=False)
+    """Set when the caller has left before the end, so that a test can wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of an answer: Ollama's `done_reason`, and the tokens that were made."""
+
+    reason: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What the model gives `due` seconds after it began: exactly one of the other fields."""
+
+    due: float
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[ScriptedCall, ...] = ()
+    fault: Fault | None = None
+    ending: Ending | None = None
+
+
+class Simulator:
+    """A machine that runs simulated models.
+
+    `default` answers every request for which neither a script waits (see `push`) nor comes along.
+    `models` are those that exist; None: every name does. `load` is what loading one costs, in
+    seconds, and `max_loaded` how many fit. The latest `keep` calls are remembered.
+    """
+
+    def __init__(
+        self,
+        default: Script | None = None,
+        *,
+        models: Collection[str] | None = None,
+        load: float = 0,
+        max_loaded: int = 3,
+        keep: int = 10_000,
+        clock: Clock | None = None,
+    ) -> None:
+        self.default = default or Script()
+        self.models = models
+        self.loaded = LoadedModels(max_loaded, load)
+        self.calls: deque[Call] = deque(maxlen=keep)
+        self.running = 0
+        self.max_running = 0
+        """The most requests that were being answered at once."""
+        self._scripts: deque[Script] = deque()
+        self._count = 0
+        self._clock = clock or Clock()
+
+    def push(self, *scripts: Script) -> None:
+        """Let the next requests follow these scripts, one each, in order."""
+        self._scripts.extend(scripts)
+
+    def asked(self, path: str) -> list[Call]:
+        """The calls of one path, in order."""
+        return [call for call in self.calls if call.path == path]
+
+    def now(self) -> datetime:
+        """The wall clock, for `created_at`."""
+        return self._clock.now()
+
+    def record(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, model: str = ""
+    ) -> Call:
+        """Remember a request."""
+        self._count += 1
+        call = Call(self._count, trio.current_time(), method, path, headers, body, model)
+        self.calls.append(call)
+        return call
+
+    @contextmanager
+    def answering(self, call: Call) -> Iterator[None]:
+        """Count a call as running. One that is cancelled in here has been hung up on."""
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
+        try:
+            yield
+        except trio.Cancelled:
+            self.hang_up(call)
+            raise
+        finally:
+            self.running -= 1
+            call.ended_at = trio.current_time()
+
+    def hang_up(self, call: Call) -> None:
+        """Note that the caller has left, unless that is known."""
+        if call.hung_up_at is None:
+            call.hung_up_at = trio.current_time()
+            call.hung_up.set()
+
+    def script_for(self, ask: Ask) -> Script:
+        """What to do with a request; Refused when it is to get an HTTP error."""
+        self.check_model(ask.model)
+        script = ask.script
+        if script is None:
+            script = self._scripts.popleft() if self._scripts else self.default
+        if script.status is not None:
+            raise Refused(script.status, script.error, script.retry_after)
+        return script
+
+    def check_model(self, model: str) -> None:
+        """Refused with Ollama's 404 if there is no such model."""
+        if self.models is None:
+            return
+        if model not in self.models and model + _MISSING_TAG not in self.models:
+            raise Refused(404, f'model "{model}" not found, try pulling it first')
+
+
+def pieces(ask: Ask, script: Script) -> list[Piece]:
+    """The answer to a chat or generate request, piece by piece."""
+    if ask.load:
+        return [Piece(0, ending=Ending("unload" if ask.unload else "load", 0))]
+    tokens, reason = _tokens(ask, script)
+    thoughts = tokenize(script.thinking or f"Thinking about {ask.prompt}") if ask.think else []
+    said = [Piece(0, thinking=token) for token in thoughts] + [Piece(0, text=t) for t in tokens]
+    count = len(said)
+    if script.tool_calls and ask.tools:
+        said.append(Piece(0, calls=script.tool_calls))
+    if script.fault is not None:
+        # A hang is a fault that never comes due.
+        said[script.at :] = [Piece(0, fault=script.fault)]
+    else:
+        said.append(Piece(0, ending=Ending(reason, count)))
+    return list(_timed(said, script))
+
+
+def _tokens(ask: Ask, script: Script) -> tuple[list[str], str]:
+    """The tokens of the answer, and the reason for which it ends."""
+    if script.tool_calls and ask.tools and script.text is None:
+        return [], "stop"
+    text = answer(ask.prompt, script.tokens) if script.text is None else script.text
+    if ask.format is not None:
+        text = as_json(text, ask.format)
+    tokens = tokenize(text)
+    limit = ask.options.get("num_predict")
+    if isinstance(limit, int) and 0 <= limit < len(tokens):
+        return tokens[:limit], "length"
+    return tokens, "stop"
+
+
+def _timed(said: list[Piece], script: Script) -> Iterator[Piece]:
+    step = 1 / script.rate if script.rate else 0.0
+    for index, piece in enumerate(said):
+        due = script.delay + index * step
+        if piece.fault == "hang":
+            due = math.inf
+        elif piece.ending is not None and index:
+            due -= step  # the end comes with the last token
+        yield Piece(due, piece.text, piece.thinking, piece.calls, piece.fault, piece.ending)

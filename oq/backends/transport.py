@@ -1,0 +1,212 @@
+"""HTTP to a backend: one client, three timeouts, and every way to fail as one of three errors.
+
+The whole attempt is not timed here; the worker pool does that. Cancelling a call closes its
+connection at once: that is how both Ollama and llama.cpp are told to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import trio
+
+from oq.backends.address import check_api_key
+from oq.backends.failures import status_error
+from oq.backends.fold import MAX_ANSWER
+from oq.words.clock import Clock
+from oq.words.durations import format_duration
+from oq.words.errors import BackendDown, BackendFailure
+
+Feed = Callable[[bytes], bool]
+"""Takes the bytes of an answer as they come; true once the answer is whole."""
+
+MAX_ERROR_BODY = 64 * 1024
+PROBE_TIMEOUT = 5.0
+GRACE = 0.5
+"""Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
+again; then it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, from sending to the first bytes, and between any two pieces."""
+
+    connect: float
+    first_token: float
+    idle: float
+
+
+class Transport:
+    """The connections to one server. `hint` is said to whom finds nobody there."""
+
+    def __init__(
+        self, url: str, *, api_key: str | None, timeouts: Timeouts, hint: str, clock: Clock
+    ) -> None:
+        self.url = url
+        self._key = check_api_key(api_key)
+        self._timeouts = timeouts
+        self._hint = hint
+        self._clock = clock
+        self._client: httpx.AsyncClient | None = None
+
+    async def stream(self, path: str, body: bytes, feed: Feed) -> None:
+        """POST, and feed the answer's body until `feed` says that it is whole, or it ends.
+
+        Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
+        """
+        progress = _Progress()
+        with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
+            async with self._opened().stream("POST", self.url + path, content=body) as response:
+                await self._check(response)
+                await self._pour(response, feed, progress, scope)
+        if scope.cancelled_caught and not progress.whole:
+            raise BackendFailure(self._too_slow(progress))
+
+    async def fetch(self, path: str, body: bytes) -> bytes:
+        """POST, and give the answer's body whole."""
+        parts: list[bytes] = []
+        size = 0
+
+        def feed(data: bytes) -> bool:
+            nonlocal size
+            size += len(data)
+            if size > MAX_ANSWER:
+                raise BackendFailure(f"the answer is over {MAX_ANSWER} bytes")
+            parts.append(data)
+            return False
+
+        await self.stream(path, body, feed)
+        return b"".join(parts)
+
+    async def probe(self, path: str) -> None:
+        """GET, and return if there is any answer below 500; BackendDown otherwise."""
+        seconds = min(PROBE_TIMEOUT, self._timeouts.connect)
+        with trio.move_on_after(seconds) as scope:
+            try:
+                async with self._opened().stream("GET", self.url + path) as response:
+                    status = response.status_code
+            except httpx.TransportError as error:
+                raise BackendDown(self._nobody(error)) from None
+        if scope.cancelled_caught:
+            waited = format_duration(seconds)
+            raise BackendDown(f"no answer from {self.url} within {waited}. {self._hint}")
+        if status >= 500:
+            raise BackendDown(f"{self.url} answers {status}", status=status)
+
+    async def aclose(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                # The scopes here do the timing; httpx's own would each start anew.
+                timeout=httpx.Timeout(None, connect=self._timeouts.connect),
+                # How many run at once is the queue's decision: a call never waits for another's
+                # connection.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+                headers=self._headers(),
+                trust_env=False,  # a proxy in the environment must not get what is for loopback
+                # Plain HTTP needs no certificates, which take a while to load.
+                verify=self.url.startswith("https:"),
+            )
+        return self._client
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",  # compressing would hold back chunks
+            "User-Agent": "oq",
+        }
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        return headers
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """httpx's errors as ours."""
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise BackendDown(self._nobody(error)) from None
+        except httpx.HTTPError as error:
+            lost = f"the connection to {self.url} was lost: {_words(error)}"
+            raise BackendFailure(lost) from None
+
+    async def _pour(
+        self, response: httpx.Response, feed: Feed, progress: _Progress, scope: trio.CancelScope
+    ) -> None:
+        chunks = response.aiter_bytes()
+        try:
+            async for data in chunks:
+                if progress.whole:
+                    continue
+                progress.begun = True
+                progress.whole = feed(data)
+                seconds = GRACE if progress.whole else self._timeouts.idle
+                scope.deadline = trio.current_time() + seconds
+        except Exception:
+            await _unwind(chunks)
+            raise
+
+    async def _check(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        body = await _head(response)
+        if self._key is not None:  # some servers repeat a key that they refuse
+            body = body.replace(self._key.encode(), b"***")
+        retry_after = response.headers.get("retry-after")
+        now = self._clock.now()
+        raise status_error(response.status_code, body, retry_after=retry_after, now=now)
+
+    def _nobody(self, error: Exception) -> str:
+        return f"cannot reach {self.url}: {_words(error)}. {self._hint}"
+
+    def _too_slow(self, progress: _Progress) -> str:
+        if progress.begun:
+            waited = format_duration(self._timeouts.idle)
+            return f"{self.url} sent nothing for {waited} in mid-answer (ollama.idle_timeout)"
+        waited = format_duration(self._timeouts.first_token)
+        return f"{self.url} sent no first token within {waited} (ollama.first_token_timeout)"
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far an answer has come."""
+
+    begun: bool = False
+    whole: bool = False
+
+
+async def _head(response: httpx.Response) -> bytes:
+    """The first MAX_ERROR_BODY bytes of a body."""
+    head = b""
+    chunks = response.aiter_bytes()
+    async for data in chunks:
+        head += data
+        if len(head) >= MAX_ERROR_BODY:
+            await _unwind(chunks)
+    return head[:MAX_ERROR_BODY]
+
+
+async def _unwind(chunks: AsyncIterator[bytes]) -> None:
+    """Leave a body in the middle.
+
+    httpx stacks five async generators. Dropping the outermost would leave the others to the
+    garbage collector; a cancellation that rises from the socket ends each of them, in order, and
+    closes the connection.
+    """
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async for _ in chunks:
+            pass
+
+
+def _words(error: Exception) -> str:
+    """What an error of httpx says; some say nothing but their name."""
+    return str(error) or type(error).__name__
