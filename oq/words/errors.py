@@ -8,6 +8,7 @@
     ├── PayloadTooLarge      over ``queue.max_payload``                            413
     ├── QueueFull            ``queue.max_pending`` is reached; try again later     429
     ├── Unavailable          not now: draining, or the store cannot write          503
+    │   └── ServerNotReached     nobody answers at the server's address                (exit 3)
     ├── TaskFailed           ``result()`` of a task that failed
     ├── TaskCancelled        ``result()`` of a task that was cancelled
     ├── StoreError           the data directory cannot be used
@@ -90,6 +91,14 @@ class QueueFull(OqError):
 
 class Unavailable(OqError):
     """Not now: the server is shutting down, cannot be reached, or cannot write."""
+
+
+class ServerNotReached(Unavailable):
+    """Nobody answers at ``server``, or what answers is not oq."""
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(f"no oq server at {server}: {reason}; start one with `oq serve`")
+        self.server = server
 
 
 class TaskFailed(OqError):

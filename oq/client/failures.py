@@ -1,0 +1,89 @@
+"""The server's errors, and those of the way to it, as oq's own. The one place that translates."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import msgspec
+
+from oq.words.errors import (
+    Conflict,
+    InvalidTask,
+    NotFound,
+    OqError,
+    PayloadTooLarge,
+    QueueFull,
+    ServerNotReached,
+    Unavailable,
+)
+
+_FIELD = re.compile(r"([\w-]+(?:\.\w+|\[\d+\])*): (.+)", re.DOTALL)
+_NUMBER = re.compile(r"\d+")
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+def refusal(response: httpx.Response, server: str, task_id: str | None = None) -> OqError:
+    """What an answer that is not a success means. `task_id` is the task that was asked for."""
+    try:
+        said = msgspec.json.decode(response.content, type=_Error).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ServerNotReached(
+            server, f"what listens there answered {response.status_code} and is not oq"
+        )
+    match response.status_code:
+        case 400 | 422:
+            field = _FIELD.fullmatch(said)
+            return InvalidTask(*field.groups()) if field else InvalidTask("", said)
+        case 404 if task_id is not None:
+            return NotFound(task_id)
+        case 409:
+            return Conflict(said)
+        case 413:
+            return PayloadTooLarge(_first_number(said))
+        case 429:
+            return QueueFull(_first_number(said), _retry_after(response))
+        case 503:
+            return Unavailable(said)
+        case status:
+            return OqError(f"{server} answered {status}: {said}")
+
+
+def unreached(error: httpx.HTTPError, server: str) -> OqError:
+    """What it means that no answer came."""
+    match error:
+        case httpx.ConnectTimeout():
+            return ServerNotReached(server, "it did not accept the connection in time")
+        case httpx.ConnectError():
+            return ServerNotReached(server, _reason(error))
+        case httpx.TimeoutException():
+            return Unavailable(f"{server} did not answer in time; it may still do what was asked")
+        case _:
+            return Unavailable(
+                f"the connection to {server} was lost ({_reason(error)});"
+                " it may still do what was asked"
+            )
+
+
+def garbled(server: str) -> OqError:
+    """A success whose body is not what oq says."""
+    return ServerNotReached(server, "what listens there gave an answer that is not oq's")
+
+
+def _reason(error: Exception) -> str:
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
+
+
+def _first_number(text: str) -> int:
+    found = _NUMBER.search(text)
+    return int(found[0]) if found else 0
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return max(0.0, float(response.headers.get("Retry-After", "1")))
+    except ValueError:
+        return 1.0

@@ -1,0 +1,84 @@
+"""What can be submitted: one constructor a kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+from msgspec import Struct
+
+from oq.words.task import TaskType
+
+
+class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task as it is submitted; `chat`, `generate` and `embed` make one.
+
+    `priority` is 0 to 100 or low, normal, high, critical (higher runs first; normal if unset).
+    `timeout` is seconds or a Go duration (``"5m"``), `run_at` a time with zone before which it
+    does not run. `options` goes to the model, `metadata` stays with the task.
+    """
+
+    type: TaskType
+    model: str
+    payload: dict[str, Any]
+    options: Mapping[str, Any] | None = None
+    priority: int | str | None = None
+    max_retries: int | None = None
+    run_at: datetime | str | None = None
+    timeout: float | str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+class Terms(TypedDict, total=False):
+    """The fields of a `NewTask` that every kind of task has."""
+
+    options: Mapping[str, Any] | None
+    priority: int | str | None
+    max_retries: int | None
+    run_at: datetime | str | None
+    timeout: float | str | None
+    metadata: Mapping[str, Any] | None
+
+
+def chat(
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    system: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+    **terms: Unpack[Terms],
+) -> NewTask:
+    """A conversation to go on with. `extra` holds more of Ollama's fields: tools, format, ..."""
+    payload = _payload(extra, messages=list(messages), system=system)
+    return NewTask(type=TaskType.CHAT, model=model, payload=payload, **terms)
+
+
+def generate(
+    model: str,
+    prompt: str,
+    *,
+    system: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+    **terms: Unpack[Terms],
+) -> NewTask:
+    """A text to complete. `extra` holds more of Ollama's fields: template, images, ..."""
+    payload = _payload(extra, prompt=prompt, system=system)
+    return NewTask(type=TaskType.GENERATE, model=model, payload=payload, **terms)
+
+
+def embed(
+    model: str,
+    input: str | Sequence[str],
+    *,
+    extra: Mapping[str, Any] | None = None,
+    **terms: Unpack[Terms],
+) -> NewTask:
+    """One text or several to turn into vectors. `extra` holds truncate, dimensions, ..."""
+    texts = input if isinstance(input, str) else list(input)
+    return NewTask(type=TaskType.EMBED, model=model, payload=_payload(extra, input=texts), **terms)
+
+
+def _payload(extra: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return given | dict(extra or {})
