@@ -1,0 +1,83 @@
+"""Bodies in and bodies out: bytes to msgspec and back, with nothing in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+from quart.wrappers import Request
+from quart_trio.wrappers import TrioResponse as Response
+
+from oq.words.errors import InvalidTask
+from oq.words.task import Status
+
+T = TypeVar("T")
+
+JSON = "application/json"
+_ENCODER = msgspec.json.Encoder()
+
+
+class SubmitAnswer(Struct, frozen=True):
+    """A task that has been stored."""
+
+    task_id: str
+    status: Status
+
+
+class BatchAnswer(Struct, frozen=True):
+    """The tasks of a batch, in the order in which they were sent."""
+
+    task_ids: list[str]
+
+
+class OkAnswer(Struct, frozen=True):
+    """It was done, and is on disk."""
+
+    status: str = "ok"
+
+
+class ErrorAnswer(Struct, frozen=True):
+    """What went wrong, for people: what happened, which value did it, what to do."""
+
+    error: str
+
+
+class PriorityChange(Struct, frozen=True):
+    """A priority from 0 to 100, or low, normal, high, critical."""
+
+    priority: int | str
+
+
+OK = OkAnswer()
+
+
+def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The value as JSON."""
+    return Response(
+        _ENCODER.encode(value), status, None if headers is None else dict(headers), None, JSON
+    )
+
+
+def encode(value: object) -> bytes:
+    """The value as JSON, for what is not an answer of its own."""
+    return _ENCODER.encode(value)
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Quart bounds it and the time that it may take: see `oq.http.app`."""
+    return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The JSON in `body`; InvalidTask says which field is wrong, and why."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        raise InvalidTask(where.rstrip("`").lstrip("."), reason) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidTask("", f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidTask("", "the JSON is nested too deeply") from None

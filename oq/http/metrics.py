@@ -1,0 +1,187 @@
+"""What `/metrics` shows.
+
+Counting is a few additions to dicts, made after each commit; Prometheus' own objects are only
+built when somebody scrapes. What the queue knows by itself is asked at that moment.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from oq.words.events import EventType
+from oq.words.messages import Change, Committed
+from oq.words.status import QueueStatus
+from oq.words.task import TaskState
+
+MAX_MODELS = 50
+"""Models that get a label of their own; the others share `other`, so that a client that makes up
+names cannot fill the server of whoever scrapes."""
+OTHER = "other"
+BUCKETS = (0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
+
+Labels = tuple[str, str]
+
+_COUNTED = {
+    EventType.TASK_COMPLETED: ("completed", "Tasks that completed"),
+    EventType.TASK_FAILED: ("failed", "Tasks that failed for good"),
+    EventType.TASK_RETRYING: ("retried", "Attempts that failed and are tried again"),
+    EventType.TASK_CANCELLED: ("cancelled", "Tasks that were cancelled"),
+}
+_HELP = {"submitted": "Tasks that were accepted", **dict(_COUNTED.values())}
+
+
+class Histogram:
+    """Seconds, counted by bucket."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        seconds = max(seconds, 0.0)  # the wall clock may have been set back
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+    def cumulated(self) -> Iterator[tuple[str, float]]:
+        so_far = 0
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
+            so_far += count
+            yield bound, so_far
+
+
+class Metrics(Collector):
+    """Counts what is committed; a collector of its own registry."""
+
+    def __init__(self, status: Callable[[], QueueStatus]) -> None:
+        self._status = status
+        self._models: set[str] = set()
+        self._counts: dict[str, dict[Labels, int]] = {name: defaultdict(int) for name in _HELP}
+        self._tokens: dict[tuple[str, str], int] = defaultdict(int)
+        self._wait: dict[Labels, Histogram] = defaultdict(Histogram)
+        self._run: dict[Labels, Histogram] = defaultdict(Histogram)
+        self._commits = 0
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+    def committed(self, commit: Committed) -> None:
+        """Count a commit; to be called after each."""
+        self._commits += 1
+        for step in commit.steps:
+            if isinstance(step, Change):
+                self._count(step)
+
+    def _count(self, change: Change) -> None:
+        state = change.state
+        labels = (state.type.value, self._label(state.model))
+        if change.before is None:
+            self._counts["submitted"][labels] += 1
+        if change.event is EventType.TASK_STARTED:
+            self._wait[labels].add(_waited(state))
+        elif change.event in _COUNTED:
+            self._counts[_COUNTED[change.event][0]][labels] += 1
+            if change.event is not EventType.TASK_CANCELLED:
+                self._count_attempt(state, labels)
+
+    def _count_attempt(self, state: TaskState, labels: Labels) -> None:
+        if state.attempts and (ended := state.attempts[-1].ended_at) is not None:
+            self._run[labels].add(_seconds(state.attempts[-1].started_at, ended))
+        if state.usage is not None and state.status.ended:
+            model = labels[1]
+            self._tokens[model, "prompt"] += state.usage.prompt_tokens
+            self._tokens[model, "completion"] += state.usage.completion_tokens
+
+    def _label(self, model: str) -> str:
+        if model in self._models:
+            return model
+        if len(self._models) >= MAX_MODELS:
+            return OTHER
+        self._models.add(model)
+        return model
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as Prometheus wants them."""
+        yield InfoMetricFamily("oq_build", "What runs here", {"version": version("oq")})
+        yield from _gauges(self._status())
+        for name, counts in self._counts.items():
+            family = CounterMetricFamily(f"oq_tasks_{name}", _HELP[name], labels=("type", "model"))
+            for labels, count in counts.items():
+                family.add_metric(labels, count)
+            yield family
+        yield self._token_family()
+        yield CounterMetricFamily("oq_commits", "Commits that reached the disk", self._commits)
+        yield _histogram("oq_task_wait_seconds", "From being due to being started", self._wait)
+        yield _histogram("oq_task_run_seconds", "How long an attempt took", self._run)
+
+    def _token_family(self) -> Metric:
+        family = CounterMetricFamily(
+            "oq_tokens", "Tokens, as the backends counted them", labels=("model", "kind")
+        )
+        for labels, count in self._tokens.items():
+            family.add_metric(labels, count)
+        return family
+
+
+def _gauges(status: QueueStatus) -> Iterator[Metric]:
+    tasks = GaugeMetricFamily("oq_tasks", "Tasks by status", labels=("status",))
+    for name in ("pending", "running", "completed", "failed", "cancelled"):
+        tasks.add_metric((name,), getattr(status, f"{name}_tasks"))
+    yield tasks
+    yield GaugeMetricFamily("oq_tasks_delayed", "Waiting for a time", status.delayed_tasks)
+    yield GaugeMetricFamily("oq_tasks_retrying", "Waiting for a retry", status.retrying_tasks)
+    depth = GaugeMetricFamily(
+        "oq_queue_depth", "Tasks that wait, by priority", labels=("priority",)
+    )
+    for priority, count in status.queues_by_priority.items():
+        depth.add_metric((priority,), count)
+    yield depth
+    workers = GaugeMetricFamily("oq_workers", "Slots by what they do", labels=("state",))
+    workers.add_metric(("active",), status.workers_active)
+    workers.add_metric(("idle",), status.workers_idle)
+    yield workers
+    up = GaugeMetricFamily("oq_backend_up", "1 if it answers", labels=("backend",))
+    running = GaugeMetricFamily("oq_backend_running", "Tasks running there", labels=("backend",))
+    for backend in status.backends:
+        up.add_metric((backend.name,), backend.up)
+        running.add_metric((backend.name,), backend.running)
+    yield up
+    yield running
+    yield GaugeMetricFamily("oq_paused", "1 while nothing is dispatched", status.paused)
+    yield GaugeMetricFamily("oq_draining", "1 while shutting down", status.draining)
+    yield GaugeMetricFamily("oq_uptime_seconds", "Since the queue was opened", status.uptime)
+
+
+def _histogram(name: str, text: str, values: dict[Labels, Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=("type", "model"))
+    for labels, histogram in values.items():
+        family.add_metric(labels, list(histogram.cumulated()), histogram.total)
+    return family
+
+
+def _waited(state: TaskState) -> float:
+    """Seconds since the task could have run: a delay that was asked for is not waiting."""
+    if state.started_at is None:
+        return 0.0
+    due = state.created_at if state.run_at is None else max(state.created_at, state.run_at)
+    return _seconds(due, state.started_at)
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds()

@@ -1,0 +1,113 @@
+"""The table of routes as an OpenAPI 3.1 document: https://spec.openapis.org/oas/v3.1.1"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from oq.http.answers import ErrorAnswer
+from oq.http.routes import Parameter, Route
+
+_REF = "#/components/schemas/{name}"
+_IN_PATH = re.compile(r"{(\w+)}")
+# What the guard, the body's reader and the last resort answer on any path.
+_ALWAYS = (403, 500)
+
+Json = dict[str, Any]
+
+
+def document(routes: Iterable[Route]) -> Json:
+    """The document that describes these routes."""
+    routes = tuple(routes)
+    types = list(dict.fromkeys(_types(routes)))
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    _say_what_raw_is(components)
+    schema = dict(zip(map(_key, types), schemas, strict=True))
+    paths: dict[str, Json] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "oq",
+            "version": version("oq"),
+            "summary": "A durable priority queue in front of LLM servers",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _types(routes: Iterable[Route]) -> Iterable[Any]:
+    yield ErrorAnswer
+    for route in routes:
+        yield from (kind for _, kind in route.answers.values() if kind is not None)
+        yield from (parameter.type for parameter in (*route.query, *route.headers))
+        if route.body is not None:
+            yield route.body
+
+
+def _key(kind: Any) -> str:
+    return repr(kind)
+
+
+def _operation(route: Route, schema: dict[str, Json]) -> Json:
+    operation: Json = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "description": route.handler.__doc__,
+        "responses": _responses(route, schema),
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _IN_PATH.findall(route.path)
+    ]
+    parameters += [_parameter(one, "query", schema) for one in route.query]
+    parameters += [_parameter(one, "header", schema) for one in route.headers]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        content = {"application/json": {"schema": schema[_key(route.body)]}}
+        for media, text in route.also_takes.items():
+            content[media] = {"schema": {"type": "string", "description": text}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _responses(route: Route, schema: dict[str, Json]) -> Json:
+    responses: Json = {}
+    for status, (text, kind) in route.answers.items():
+        responses[str(status)] = {"description": text}
+        if kind is not None:
+            responses[str(status)]["content"] = {route.media: {"schema": schema[_key(kind)]}}
+    error = {"application/json": {"schema": schema[_key(ErrorAnswer)]}}
+    for status in sorted({*route.errors, *_ALWAYS}):
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}
+    return responses
+
+
+def _parameter(parameter: Parameter, where: str, schema: dict[str, Json]) -> Json:
+    one = schema[_key(parameter.type)]
+    shape: Json = {
+        "name": parameter.name,
+        "in": where,
+        "description": parameter.text,
+        "schema": {"type": "array", "items": one} if parameter.many else one,
+    }
+    if parameter.many:
+        shape |= {"style": "form", "explode": False}
+    return shape
+
+
+def _say_what_raw_is(components: dict[str, Json]) -> None:
+    """Fields that are passed through undecoded have no type in the structs; all are objects."""
+    submission = components["Submission"]["properties"]
+    for name in ("payload", "options", "metadata"):
+        optional = name not in components["Submission"]["required"]
+        submission[name] = {"type": ["object", "null"] if optional else "object"}

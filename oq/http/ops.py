@@ -1,0 +1,63 @@
+"""For those who run the server: status, health, metrics, the document, the first page."""
+
+from __future__ import annotations
+
+from prometheus_client.exposition import choose_encoder
+from quart.wrappers import Request
+from quart_trio.wrappers import TrioResponse as Response
+
+from oq.http.answers import JSON, OK, answer
+from oq.http.face import Face
+from oq.http.page import PAGE, POLICY
+
+_RUNNING = "Ollama is running"  # what Ollama says; some clients look for it before they start
+
+
+async def status(face: Face, request: Request) -> Response:
+    """The queue at a glance."""
+    return answer(face.queue.status())
+
+
+async def pause(face: Face, request: Request) -> Response:
+    """Start no more tasks; submitting goes on."""
+    await face.queue.pause()
+    return answer(OK)
+
+
+async def resume(face: Face, request: Request) -> Response:
+    """Start tasks again."""
+    await face.queue.resume()
+    return answer(OK)
+
+
+async def healthz(face: Face, request: Request) -> Response:
+    """The process is alive and answers."""
+    return answer(OK)
+
+
+async def readyz(face: Face, request: Request) -> Response:
+    """The store can be written and the server is not shutting down."""
+    face.queue.check_ready()
+    return answer(OK)
+
+
+async def metrics(face: Face, request: Request) -> Response:
+    """Figures for Prometheus."""
+    generate, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(generate(face.metrics.registry), content_type=content_type)
+
+
+async def openapi(face: Face, request: Request) -> Response:
+    """This document."""
+    return Response(face.document, content_type=JSON)
+
+
+async def root(face: Face, request: Request) -> Response:
+    """A page for browsers; what Ollama says for everybody else."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return Response(
+            PAGE,
+            headers={"Content-Security-Policy": POLICY},
+            content_type="text/html; charset=utf-8",
+        )
+    return Response(_RUNNING, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,223 @@
+"""The table of routes. The paths that the server answers and the document that describes them are
+both made from it, so neither can say what the other does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from oq.http import events, ops, tasks
+from oq.http.answers import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
+from oq.words.events import Event, EventType
+from oq.words.status import QueueStatus
+from oq.words.task import Status, Submission, Task, TaskType
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Something after the question mark, or in a header. `type` is what one value of it is;
+    `many` may be repeated, and lists several after commas.
+    """
+
+    name: str
+    text: str
+    type: Any = str
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """One call. `path` is as OpenAPI writes it; `answers` maps each good status to what it means
+    and the type of its body; `errors` are the statuses of its ``{"error": ...}`` answers.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answers: dict[int, tuple[str, Any]]
+    errors: tuple[int, ...] = ()
+    query: tuple[Parameter, ...] = ()
+    headers: tuple[Parameter, ...] = ()
+    body: Any = None
+    media: str = "application/json"
+    also_takes: dict[str, str] = field(default_factory=dict)
+    """Other media types of the body, and what they are."""
+    strict: bool = True
+    """Whether a parameter that it does not have is refused."""
+    websocket: bool = False
+
+
+_DONE = {200: ("Done, and on disk", OkAnswer)}
+_FEED = (
+    Parameter("types", "only events of these types", EventType, many=True),
+    Parameter("task_id", "only events of this task"),
+    Parameter("after", "go on after the event with this seq", int),
+)
+_LISTING = (
+    Parameter("status", "only tasks in these states", Status, many=True),
+    Parameter("type", "only tasks of these types", TaskType, many=True),
+    Parameter("priority", "only these priorities, by number or by name", many=True),
+    Parameter("model", "only tasks for these models", many=True),
+    Parameter("limit", "how many, at most 10000; 1000 when left out", int),
+    Parameter("offset", "how many to skip; `after` is faster", int),
+    Parameter("after", "the last id already seen; the Link header has it", str),
+)
+_KEY = Parameter(
+    "Idempotency-Key",
+    "a second request with the same key and body gives the first one's answer, with status 200",
+)
+
+TASKS = (
+    Route(
+        "POST",
+        "/api/tasks",
+        tasks.submit,
+        "Submit a task",
+        {
+            201: ("Stored, and on disk", SubmitAnswer),
+            200: ("The idempotency key was known: the first answer", SubmitAnswer),
+        },
+        errors=(400, 409, 413, 429, 503),
+        headers=(_KEY,),
+        body=Submission,
+    ),
+    Route(
+        "POST",
+        "/api/tasks/batch",
+        tasks.submit_batch,
+        "Submit many tasks, all or none",
+        {201: ("All are stored, and on disk", BatchAnswer)},
+        errors=(400, 413, 429, 503),
+        body=list[Submission],
+        also_takes={tasks.NDJSON: "one task a line"},
+    ),
+    Route(
+        "GET",
+        "/api/tasks",
+        tasks.listing,
+        "List tasks, the newest first; the Link header leads to the next page",
+        {200: ("Tasks", list[Task])},
+        errors=(400,),
+        query=_LISTING,
+    ),
+    Route(
+        "GET",
+        "/api/tasks/{task_id}",
+        tasks.read,
+        "Read a task, or wait for its end",
+        {200: ("The task", Task)},
+        errors=(400, 404),
+        query=(Parameter("wait", "answer when the task ends, at the latest after this long"),),
+    ),
+    Route(
+        "POST",
+        "/api/tasks/{task_id}/cancel",
+        tasks.cancel,
+        "Cancel a task that waits or runs",
+        _DONE,
+        errors=(404, 409, 503),
+    ),
+    Route(
+        "POST",
+        "/api/tasks/{task_id}/priority",
+        tasks.set_priority,
+        "Change the priority of a task that waits",
+        _DONE,
+        errors=(400, 404, 409, 413, 503),
+        body=PriorityChange,
+    ),
+    Route(
+        "POST",
+        "/api/tasks/{task_id}/retry",
+        tasks.retry,
+        "Queue a failed or cancelled task again",
+        _DONE,
+        errors=(404, 409, 503),
+    ),
+    Route(
+        "DELETE",
+        "/api/tasks/{task_id}",
+        tasks.delete,
+        "Forget a task that has ended",
+        {204: ("It is gone", None)},
+        errors=(404, 409, 503),
+    ),
+)
+
+QUEUE = (
+    Route(
+        "GET", "/api/status", ops.status, "The queue at a glance", {200: ("Figures", QueueStatus)}
+    ),
+    Route("POST", "/api/queue/pause", ops.pause, "Start no more tasks", _DONE, errors=(503,)),
+    Route("POST", "/api/queue/resume", ops.resume, "Start tasks again", _DONE, errors=(503,)),
+)
+
+EVENTS = (
+    Route(
+        "GET",
+        "/ws",
+        events.websocket,
+        "Events over WebSocket: a hello, then one event a frame, or an array of several",
+        {101: ("Events as JSON text frames", Event)},
+        errors=(400, 503),
+        query=_FEED,
+        websocket=True,
+    ),
+    Route(
+        "GET",
+        "/api/events",
+        events.server_sent,
+        "Events as server-sent events",
+        {200: ("Events; `id` is the seq", Event)},
+        errors=(400, 503),
+        query=_FEED,
+        headers=(Parameter("Last-Event-ID", "go on after the event with this seq", int),),
+        media=events.EVENT_STREAM,
+    ),
+)
+
+OPS = (
+    Route("GET", "/healthz", ops.healthz, "Whether it lives", _DONE, strict=False),
+    Route(
+        "GET",
+        "/readyz",
+        ops.readyz,
+        "Whether it takes work",
+        {200: ("It does", OkAnswer)},
+        errors=(503,),
+        strict=False,
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        ops.metrics,
+        "Figures for Prometheus",
+        {200: ("Prometheus' text format", str)},
+        media="text/plain",
+        strict=False,
+    ),
+    Route(
+        "GET",
+        "/openapi.json",
+        ops.openapi,
+        "This document",
+        {200: ("An OpenAPI 3.1 document", dict[str, Any])},
+        strict=False,
+    ),
+    Route(
+        "GET",
+        "/",
+        ops.root,
+        "A page for browsers, `Ollama is running` for everybody else",
+        {200: ("It runs", str)},
+        media="text/plain",
+        strict=False,
+    ),
+)
+
+ROUTES = (*TASKS, *QUEUE, *EVENTS, *OPS)

@@ -1,0 +1,104 @@
+"""Submitting, reading and changing tasks."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import msgspec
+from quart.wrappers import Request
+from quart_trio.wrappers import TrioResponse as Response
+
+from oq.http.answers import (
+    OK,
+    BatchAnswer,
+    PriorityChange,
+    SubmitAnswer,
+    answer,
+    decode,
+    read_body,
+)
+from oq.http.face import Face
+from oq.http.query import Query
+from oq.rules.filters import DEFAULT_LIMIT, TaskFilter
+from oq.rules.validation import decode_batch, decode_submission, parse_priority
+from oq.words.task import Status, TaskType
+
+NDJSON = "application/x-ndjson"
+_PRIORITY = msgspec.json.Decoder(PriorityChange)
+
+
+async def submit(face: Face, request: Request) -> Response:
+    """Store one task; the answer is sent once it is on disk."""
+    task = decode_submission(await read_body(request))
+    accepted = await face.queue.submit(task, idempotency_key=request.headers.get("Idempotency-Key"))
+    return answer(
+        SubmitAnswer(accepted.task_id, accepted.status),
+        201 if accepted.created else 200,
+        {"Location": f"/api/tasks/{accepted.task_id}"},
+    )
+
+
+async def submit_batch(face: Face, request: Request) -> Response:
+    """Store many tasks, all or none, from a JSON array or from lines of JSON."""
+    body = await read_body(request)
+    tasks = decode_batch(body, ndjson=request.mimetype == NDJSON, limits=face.queue.limits)
+    return answer(BatchAnswer(await face.queue.submit_many(tasks)), 201)
+
+
+async def listing(face: Face, request: Request) -> Response:
+    """Tasks from the newest to the oldest."""
+    query = Query(request.args)
+    page = await face.queue.list(
+        TaskFilter(
+            statuses=query.choices("status", Status),
+            types=query.choices("type", TaskType),
+            priorities=frozenset(map(parse_priority, query.many("priority"))),
+            models=frozenset(query.many("model")),
+            limit=query.whole("limit", DEFAULT_LIMIT),
+            offset=query.whole("offset", 0),
+            after=query.task_id("after"),
+        )
+    )
+    headers = None if page.next is None else {"Link": _next_link(request, page.next)}
+    return answer(page.tasks, headers=headers)
+
+
+async def read(face: Face, request: Request, task_id: str) -> Response:
+    """One task, whole; with `wait`, once it has ended or that time has passed."""
+    wait = Query(request.args).seconds("wait")
+    return answer(await face.view(task_id, min(wait, face.queue.config.server.max_wait)))
+
+
+async def cancel(face: Face, request: Request, task_id: str) -> Response:
+    """Stop a task that waits or runs."""
+    await face.queue.cancel(task_id)
+    return answer(OK)
+
+
+async def set_priority(face: Face, request: Request, task_id: str) -> Response:
+    """Move a task that waits to another priority."""
+    change = decode(_PRIORITY, await read_body(request))
+    await face.queue.set_priority(task_id, parse_priority(change.priority))
+    return answer(OK)
+
+
+async def retry(face: Face, request: Request, task_id: str) -> Response:
+    """Queue a failed or cancelled task again; its attempts are kept."""
+    await face.queue.retry(task_id)
+    return answer(OK)
+
+
+async def delete(face: Face, request: Request, task_id: str) -> Response:
+    """Forget a task that has ended."""
+    await face.queue.delete(task_id)
+    return Response(b"", 204)
+
+
+def _next_link(request: Request, after: str) -> str:
+    """The same listing, from where this page ends."""
+    kept = [
+        (name, value)
+        for name, value in request.args.items(multi=True)
+        if name not in ("after", "offset")
+    ]
+    return f'<{request.path}?{urlencode([*kept, ("after", after)])}>; rel="next"'
