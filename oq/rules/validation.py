@@ -6,7 +6,7 @@ that oq does not know pass through untouched.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -117,7 +117,7 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     return tasks
 
 
-def check_batch(submissions: list[Submission], limits: Limits) -> list[Checked]:
+def check_batch(submissions: Sequence[Submission], limits: Limits) -> list[Checked]:
     """Each of them checked; InvalidBatch names every one that is wrong."""
     checked, problems = [], {}
     for index, submission in enumerate(submissions):

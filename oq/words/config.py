@@ -108,9 +108,9 @@ class ServerConfig(Section, frozen=True):
 class EventsConfig(Section, frozen=True):
     """`events` (+): what subscribers may cost."""
 
-    ring: Count = 10_000
+    ring: Count = 20_000
     """Events that are kept in memory to resume from."""
-    mailbox: Count = 1000
+    mailbox: Count = 20_000
     """Events that a subscriber may fall behind before it is told that it lagged."""
     max_subscribers: Count = 1000
 

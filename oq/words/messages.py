@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import trio
+from msgspec import Struct
 
 from oq.words.events import Event, EventType
 from oq.words.task import Body, Status, TaskState
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One task's step, to be made durable: where it stands now, and where it stood.
 
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
@@ -33,14 +34,19 @@ class Change:
     """What the idempotency key of a new task was used for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """An ended task that is to be forgotten."""
 
     state: TaskState
 
 
-Step = Change | Removal
+class SetPaused(Struct, frozen=True):
+    """Dispatch stops, or goes on; it is stored, so that a restart does not undo it."""
+
+    paused: bool
+
+
+Step = Change | Removal | SetPaused
 
 
 class Receipt:
@@ -63,6 +69,47 @@ class Receipt:
             raise self._error
 
 
+class Verb(StrEnum):
+    """What a user may ask of one task."""
+
+    CANCEL = "cancel"
+    PRIORITY = "priority"
+    RETRY = "retry"
+    DELETE = "delete"
+
+
+class Command:
+    """A user's wish about one task; the scheduler answers when it is on disk, or cannot be."""
+
+    __slots__ = ("priority", "receipt", "stopped_it", "task_id", "verb")
+
+    def __init__(self, verb: Verb, task_id: str, priority: int = 0) -> None:
+        self.verb = verb
+        self.task_id = task_id
+        self.priority = priority
+        self.receipt = Receipt()
+        self.stopped_it = False  # a cancel that found its task running
+
+
+class Pause:
+    """The user's wish that dispatch stops, or goes on."""
+
+    __slots__ = ("paused", "receipt")
+
+    def __init__(self, paused: bool) -> None:
+        self.paused = paused
+        self.receipt = Receipt()
+
+
+class Drain:
+    """Nothing more is to start; answered when nothing runs any more."""
+
+    __slots__ = ("receipt",)
+
+    def __init__(self) -> None:
+        self.receipt = Receipt()
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """Steps that reach the disk together or not at all.
@@ -77,9 +124,9 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What has just become durable, in order."""
+    """What has just become durable, in order, and what subscribers are told of it."""
 
-    changes: list[Change]
+    steps: list[Step]
     events: list[Event]
 
 
@@ -87,7 +134,7 @@ class Committed:
 class Due:
     """The time of these delayed tasks has come."""
 
-    task_ids: list[str]
+    delays: list[Delay]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +154,26 @@ class BackendUp:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendDown:
+    """A backend does not answer, and why."""
+
+    backend: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A task that is to run now, on this backend."""
 
     task_id: str
     backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """A running task is to stop, because its user cancelled it."""
+
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,185 @@
+"""The event hub: it tells those who wait and those who subscribe what has become durable.
+
+Nobody waits for a subscriber: each has a bounded mailbox, and one that overflows is emptied and
+tells its reader how much was missed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+import msgspec
+import trio
+
+from oq.actors.subscription import Subscription
+from oq.words.clock import Clock
+from oq.words.errors import Unavailable
+from oq.words.events import Event, EventType, Lagged
+from oq.words.messages import Change, Committed
+from oq.words.task import Status
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two progress events of one task."""
+
+ENCODED_KEPT = 4096
+"""Encoded events that are kept, so that each is encoded once for all its readers."""
+
+_ENDS_AN_ATTEMPT = frozenset(Status) - {Status.RUNNING}
+
+Observer = Callable[[Committed], None]
+
+
+class Hub:
+    """Written to by its own actor (`run`) and, for chunks, by the worker pool (`emit`)."""
+
+    def __init__(
+        self,
+        inbox: trio.MemoryReceiveChannel[Committed],
+        clock: Clock,
+        *,
+        seq: int,
+        ring: int,
+        mailbox: int,
+        max_subscribers: int,
+    ) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._seq = seq
+        self._ring: deque[Event] = deque(maxlen=ring)
+        self._mailbox = mailbox
+        self._max_subscribers = max_subscribers
+        self._subscriptions: set[Subscription] = set()
+        self._waiting: dict[str, set[trio.Event]] = {}
+        self._observers: list[Observer] = []
+        self._encoded: dict[int, bytes] = {}
+        self._progress: dict[str, tuple[int, float]] = {}  # tokens, when last told
+        self._closed = False
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event."""
+        return self._seq
+
+    async def run(self) -> None:
+        """Publish until cancelled, and then what is left; after that every subscription ends."""
+        try:
+            async for committed in self._inbox:
+                self._publish(committed)
+        finally:
+            with suppress(trio.WouldBlock, trio.EndOfChannel):
+                while True:
+                    self._publish(self._inbox.receive_nowait())
+            self._close()
+
+    def _close(self) -> None:
+        """End all subscriptions and wake all who wait."""
+        self._closed = True
+        for subscription in self._subscriptions:
+            subscription.end()
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` called with each commit. It must not block."""
+        self._observers.append(observer)
+
+    def emit(self, task_id: str, chunk: bytes) -> None:
+        """A chunk of this running task has come from its backend."""
+        tokens, told = self._progress.get(task_id, (0, 0.0))
+        now = trio.current_time()
+        tokens += 1
+        if now - told >= PROGRESS_INTERVAL:
+            told = now
+            self._tell_progress(task_id, tokens)
+        self._progress[task_id] = (tokens, told)
+
+    @contextmanager
+    def waiting_for(self, task_id: str) -> Iterator[trio.Event]:
+        """An event that is set when the task ends after now (or when the hub closes)."""
+        ended = trio.Event()
+        if self._closed:
+            ended.set()
+        self._waiting.setdefault(task_id, set()).add(ended)
+        try:
+            yield ended
+        finally:
+            waiting = self._waiting.get(task_id)
+            if waiting is not None:
+                waiting.discard(ended)
+                if not waiting:
+                    del self._waiting[task_id]
+
+    @contextmanager
+    def subscribe(
+        self,
+        types: Collection[EventType] | None = None,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> Iterator[Subscription]:
+        """The events from now on, or from after number `after` as far as they are kept.
+
+        Without `types` all but progress events. Unavailable when there are too many subscribers.
+        """
+        if len(self._subscriptions) >= self._max_subscribers:
+            raise Unavailable(
+                f"{self._max_subscribers} subscribers listen already (events.max_subscribers)"
+            )
+        subscription = Subscription(self._seq, types, task_id, self._mailbox)
+        if after is not None and after < self._seq:
+            self._replay(subscription, after)
+        if self._closed:
+            subscription.end()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def encode(self, event: Event | Lagged) -> bytes:
+        """The event as JSON, encoded once for all who ask."""
+        if isinstance(event, Lagged) or event.type is EventType.TASK_PROGRESS:
+            return msgspec.json.encode(event)
+        encoded = self._encoded.get(event.seq)
+        if encoded is None:
+            if len(self._encoded) >= ENCODED_KEPT:
+                for seq in list(islice(self._encoded, ENCODED_KEPT // 2)):
+                    del self._encoded[seq]
+            encoded = self._encoded[event.seq] = msgspec.json.encode(event)
+        return encoded
+
+    def _publish(self, committed: Committed) -> None:
+        if committed.events:
+            self._seq = committed.events[-1].seq
+            self._ring.extend(committed.events)
+            for subscription in self._subscriptions:
+                subscription.offer(committed.events)
+        for step in committed.steps:
+            if isinstance(step, Change) and step.state.status in _ENDS_AN_ATTEMPT:
+                self._progress.pop(step.state.id, None)
+                if step.state.status.ended:
+                    for event in self._waiting.get(step.state.id, ()):
+                        event.set()
+        for observer in self._observers:
+            observer(committed)
+
+    def _replay(self, subscription: Subscription, after: int) -> None:
+        """Give a subscription what it missed, and say how much of that is not kept any more."""
+        first = self._ring[0].seq if self._ring else self._seq + 1
+        if after < first - 1:
+            subscription.miss(first - 1 - after)
+        skip = max(0, after - first + 1)
+        subscription.offer(list(islice(self._ring, skip, None)), resumed=True)
+
+    def _tell_progress(self, task_id: str, tokens: int) -> None:
+        wanting = [s for s in self._subscriptions if s.wants_progress]
+        if wanting:
+            event = Event(
+                self._seq, task_id, EventType.TASK_PROGRESS, Status.RUNNING,
+                self._clock.now(), {"tokens": tokens},
+            )  # fmt: skip
+            for subscription in wanting:
+                subscription.offer([event])

@@ -1,0 +1,223 @@
+"""The scheduler: it owns the board, and is woken by what happens, never by a tick.
+
+It never waits for another actor. What it sends fits by construction (the pool's and the timer's
+mailboxes hold what slots and admission allow) or, to the writer, is refused to the one who asked.
+So the circle writer, scheduler, pool, writer cannot lock up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import structlog
+import trio
+
+from oq.rules import lifecycle
+from oq.rules.board import Board
+from oq.rules.keys import place_of
+from oq.store import Store
+from oq.words.clock import Clock
+from oq.words.errors import Conflict, NotFound, OqError, Unavailable
+from oq.words.messages import (
+    Abort,
+    BackendDown,
+    BackendUp,
+    Change,
+    Command,
+    Commit,
+    Committed,
+    Delay,
+    Drain,
+    Due,
+    Freed,
+    Job,
+    Pause,
+    Removal,
+    SetPaused,
+    Step,
+    Verb,
+)
+from oq.words.task import Status, TaskState
+
+log = structlog.get_logger("oq.scheduler")
+
+Message = Committed | Freed | Due | Command | Pause | Drain | BackendUp | BackendDown
+
+
+class Scheduler:
+    """Decides what runs next, and carries out what users ask of single tasks."""
+
+    def __init__(
+        self,
+        board: Board,
+        store: Store,
+        clock: Clock,
+        inbox: trio.MemoryReceiveChannel[Message],
+        to_writer: trio.MemorySendChannel[Commit],
+        to_pool: trio.MemorySendChannel[Job | Abort],
+        to_timer: trio.MemorySendChannel[Delay],
+        to_monitor: trio.MemorySendChannel[str],
+    ) -> None:
+        self._board = board
+        self._store = store
+        self._clock = clock
+        self._inbox = inbox
+        self._to_writer = to_writer
+        self._to_pool = to_pool
+        self._to_timer = to_timer
+        self._to_monitor = to_monitor
+        # Commands on tasks that run or settle, until these have come to rest.
+        self._deferred: dict[str, deque[Command]] = {}
+        # Commands and pauses whose step is on its way to the disk.
+        self._answers: dict[str, Command] = {}
+        self._pauses: deque[Pause] = deque()
+        self._drains: list[Drain] = []
+
+    async def run(self) -> None:
+        """Decide until every sender has closed."""
+        with self._to_writer, self._to_pool, self._to_timer, self._to_monitor:
+            self._dispatch()
+            async for message in self._inbox:
+                self._handle(message)
+                try:
+                    while True:
+                        self._handle(self._inbox.receive_nowait())
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    self._dispatch()
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Committed(steps):
+                for step in steps:
+                    self._settled(step)
+            case Freed(task_id, backend, down):
+                self._board.free(task_id)
+                if down is not None:
+                    self._mark_down(backend, down)
+                self._resume(task_id)
+                self._settle_drains()
+            case Due(delays):
+                self._board.due(delays)
+            case Command():
+                self._command(message)
+            case Pause():
+                self._pause(message)
+            case Drain():
+                self._board.draining = True
+                self._drains.append(message)
+                self._settle_drains()
+            case BackendUp(backend):
+                self._board.mark_up(backend)
+                log.info("backend is up", backend=backend)
+            case BackendDown(backend, reason):
+                self._mark_down(backend, reason)
+
+    def _settle_drains(self) -> None:
+        """A drain is over when nothing runs any more."""
+        if self._drains and not self._board.running:
+            for drain in self._drains:
+                drain.receipt.settle()
+            self._drains.clear()
+
+    def _dispatch(self) -> None:
+        while (job := self._board.next()) is not None:
+            self._to_pool.send_nowait(job)
+
+    def _mark_down(self, backend: str, reason: str) -> None:
+        if self._board.mark_down(backend, reason):
+            log.warning("backend is down; its tasks wait", backend=backend, reason=reason)
+            self._to_monitor.send_nowait(backend)
+
+    # -- what is on disk
+
+    def _settled(self, step: Step) -> None:
+        if isinstance(step, SetPaused):
+            self._board.paused = step.paused
+            self._pauses.popleft().receipt.settle()
+            return
+        state = step.state
+        if isinstance(step, Change):
+            if state.status is Status.RUNNING:
+                return
+            if state.status is Status.PENDING:
+                self._board.place(state.id, place_of(state))
+                if state.run_at is not None:
+                    self._to_timer.send_nowait(Delay(state.id, state.run_at))
+            else:
+                self._board.end(state.id)
+        else:
+            self._board.end(state.id)
+        answered = self._answers.pop(state.id, None)
+        if answered is not None:
+            answered.receipt.settle()
+        self._resume(state.id)
+
+    def _resume(self, task_id: str) -> None:
+        """If the task has come to rest, carry out what was asked of it meanwhile."""
+        deferred = self._deferred.get(task_id)
+        while deferred and not self._must_wait(task_id):
+            self._command(deferred.popleft())
+        if deferred is not None and not deferred:
+            del self._deferred[task_id]
+
+    # -- what users ask for
+
+    def _command(self, command: Command) -> None:
+        task_id = command.task_id
+        if self._must_wait(task_id):
+            self._defer(command)
+            return
+        state = self._store.state(task_id)
+        try:
+            if state is None:
+                raise NotFound(task_id)
+            if command.stopped_it and state.status is Status.CANCELLED:
+                command.receipt.settle()
+                return
+            self._to_writer.send_nowait(Commit([self._decide(command, state)]))
+        except trio.WouldBlock:
+            command.receipt.settle(Unavailable("the queue is busy writing; try again"))
+        except OqError as error:
+            command.receipt.settle(error)
+        else:
+            self._board.settle(task_id)
+            self._answers[task_id] = command
+
+    def _must_wait(self, task_id: str) -> bool:
+        return self._board.is_running(task_id) or self._board.is_settling(task_id)
+
+    def _defer(self, command: Command) -> None:
+        """A running task is stopped first, and a settling one is let come to rest."""
+        task_id = command.task_id
+        running = self._board.is_running(task_id)
+        if running and command.verb is not Verb.CANCEL:
+            command.receipt.settle(Conflict(f"task {task_id} is running; cancel it first"))
+            return
+        if running:
+            command.stopped_it = True
+            if self._board.abort(task_id):
+                self._to_pool.send_nowait(Abort(task_id))
+        self._deferred.setdefault(task_id, deque()).append(command)
+
+    def _decide(self, command: Command, state: TaskState) -> Step:
+        match command.verb:
+            case Verb.CANCEL:
+                if state.status.ended:
+                    raise Conflict(f"task {state.id} is {state.status} already")
+                return lifecycle.cancelled(state, self._clock.now())
+            case Verb.PRIORITY:
+                return lifecycle.reprioritised(state, command.priority)
+            case Verb.RETRY:
+                return lifecycle.requeued(state)
+            case Verb.DELETE:
+                if not state.status.ended:
+                    raise Conflict(f"task {state.id} is {state.status}; cancel it first")
+                return Removal(state)
+
+    def _pause(self, pause: Pause) -> None:
+        try:
+            self._to_writer.send_nowait(Commit([SetPaused(pause.paused)]))
+        except trio.WouldBlock:
+            pause.receipt.settle(Unavailable("the queue is busy writing; try again"))
+        else:
+            self._pauses.append(pause)

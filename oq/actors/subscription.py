@@ -1,0 +1,81 @@
+"""One subscriber's mailbox."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+
+import trio
+
+from oq.words.events import Event, EventType, Lagged
+
+DURABLE = frozenset(EventType) - {EventType.TASK_PROGRESS}
+"""What a subscriber gets that names no types."""
+
+
+class Subscription:
+    """Iterate over it for lists of events, all that are due at once; it ends when the queue closes.
+
+    A reader that falls behind by more than `capacity` events finds a `Lagged` first: what was due
+    is gone, and it goes on from what comes next.
+    """
+
+    def __init__(
+        self,
+        seq: int,
+        types: Collection[EventType] | None,
+        task_id: str | None,
+        capacity: int,
+    ) -> None:
+        self.seq = seq
+        """The number of the last event before this subscription."""
+        self._kinds = DURABLE if types is None else frozenset(types)
+        self.wants_progress = EventType.TASK_PROGRESS in self._kinds
+        self._wants_all = self._kinds >= DURABLE and task_id is None
+        self._task_id = task_id
+        self._capacity = capacity
+        self._due: deque[Event] = deque()
+        self._missed = 0
+        self._news = trio.Event()
+        self._ended = False
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> list[Event | Lagged]:
+        while not (self._due or self._missed):
+            if self._ended:
+                raise StopAsyncIteration
+            self._news = trio.Event()
+            await self._news.wait()
+        await trio.lowlevel.checkpoint()
+        batch: list[Event | Lagged] = [Lagged(self._missed)] if self._missed else []
+        batch.extend(self._due)
+        self._due.clear()
+        self._missed = 0
+        return batch
+
+    def offer(self, events: Iterable[Event], *, resumed: bool = False) -> None:
+        """Put those that it wants into the mailbox. What is replayed at the start may exceed it."""
+        wanted = list(events) if self._wants_all else [e for e in events if self._wants(e)]
+        if not wanted:
+            return
+        if not resumed and len(self._due) + len(wanted) > self._capacity:
+            self._missed += len(self._due) + len(wanted)
+            self._due.clear()
+        else:
+            self._due.extend(wanted)
+        self._news.set()
+
+    def miss(self, count: int) -> None:
+        """Tell the reader that so many events are not to be had."""
+        self._missed += count
+        self._news.set()
+
+    def end(self) -> None:
+        """Let the reader take what is due, and then end."""
+        self._ended = True
+        self._news.set()
+
+    def _wants(self, event: Event) -> bool:
+        return event.type in self._kinds and self._task_id in (None, event.task_id)

@@ -1,0 +1,181 @@
+"""Where every live task is, and which one runs next: the scheduler's memory and its decisions.
+
+A live task is in exactly one of four places:
+
+    ready      waits for a slot, in strict order
+    delayed    waits for its time: a delayed task, or a retry
+    running    holds a slot of its backend
+    settling   its next state is decided, and on its way to the disk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from oq.rules.keys import Place
+from oq.rules.ready import ReadyQueue
+from oq.words.messages import Delay, Job
+
+
+@dataclass(slots=True)
+class BackendSlots:
+    """One backend: how many tasks run on it, how many may, and why it is down, if it is."""
+
+    name: str
+    limit: int
+    running: int = 0
+    down: str | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.down is None and self.running < self.limit
+
+
+@dataclass(slots=True)
+class _Run:
+    """A running task's slot. `next` is its next place, if that is on disk before the slot is free:
+    the two are told by different actors, in either order.
+    """
+
+    backend: BackendSlots
+    aborted: bool = False
+    ended: bool = False
+    next: Place | None = None
+
+
+class Board:
+    """Pure: it is told what happened, and says what runs next."""
+
+    def __init__(self, slots: int, backends: Sequence[BackendSlots], *, paused: bool) -> None:
+        self.slots = slots
+        self.paused = paused
+        self.draining = False
+        self._backends = {backend.name: backend for backend in backends}
+        self._ready = ReadyQueue()
+        self._delayed: dict[str, Place] = {}
+        self._running: dict[str, _Run] = {}
+        self._settling: set[str] = set()
+
+    # -- what happened
+
+    def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
+        """Take in what recovery found: pending tasks, in the order of submission."""
+        ready: dict[str, int] = {}
+        for task_id, place in tasks:
+            if place.run_at is None:
+                ready[task_id] = place.priority
+            else:
+                self._delayed[task_id] = place
+        self._ready = ReadyQueue(ready)
+
+    def place(self, task_id: str, place: Place) -> None:
+        """It is pending, and on disk as that."""
+        run = self._running.get(task_id)
+        if run is not None:
+            run.ended, run.next = True, place
+            return
+        self._settling.discard(task_id)
+        if place.run_at is None:
+            self._ready.push(task_id, place.priority)
+        else:
+            self._delayed[task_id] = place
+
+    def end(self, task_id: str) -> None:
+        """It has ended, or was removed, and is on disk as that."""
+        run = self._running.get(task_id)
+        if run is not None:
+            run.ended = True
+        self._settling.discard(task_id)
+
+    def due(self, delays: Iterable[Delay]) -> None:
+        """The time of these has come; one that no longer waits for just that is passed over."""
+        for delay in delays:
+            place = self._delayed.get(delay.task_id)
+            if place is not None and place.run_at == delay.run_at:
+                del self._delayed[delay.task_id]
+                self._ready.push(delay.task_id, place.priority)
+
+    def settle(self, task_id: str) -> None:
+        """Its next state is decided: nothing else happens to it until that is on disk."""
+        if not self._ready.discard(task_id):
+            self._delayed.pop(task_id, None)
+        self._settling.add(task_id)
+
+    def abort(self, task_id: str) -> bool:
+        """It runs, and is to be stopped; False when it was told so before. KeyError when not."""
+        run = self._running[task_id]
+        news = not run.aborted
+        run.aborted = True
+        return news
+
+    def free(self, task_id: str) -> None:
+        """It has stopped running: its slot is free. KeyError when it held none."""
+        run = self._running.pop(task_id)
+        run.backend.running -= 1
+        if not run.ended:
+            self._settling.add(task_id)
+        elif run.next is not None:
+            self.place(task_id, run.next)
+
+    def mark_down(self, backend: str, reason: str) -> bool:
+        """The backend does not answer; True when that is news."""
+        slots = self._backends[backend]
+        news = slots.down is None
+        slots.down = reason
+        return news
+
+    def mark_up(self, backend: str) -> None:
+        self._backends[backend].down = None
+
+    # -- what is next
+
+    def next(self) -> Job | None:
+        """Take the next task into a slot; None when there is no task, no slot, or no backend."""
+        if self.paused or self.draining or not self._ready or len(self._running) >= self.slots:
+            return None
+        backend = next((slots for slots in self._backends.values() if slots.open), None)
+        if backend is None:
+            return None
+        task_id = self._ready.pop()
+        backend.running += 1
+        self._running[task_id] = _Run(backend)
+        return Job(task_id, backend.name)
+
+    # -- what is where
+
+    def is_waiting(self, task_id: str) -> bool:
+        return task_id in self._ready or task_id in self._delayed
+
+    def is_running(self, task_id: str) -> bool:
+        return task_id in self._running
+
+    def is_settling(self, task_id: str) -> bool:
+        return task_id in self._settling
+
+    def position(self, task_id: str) -> int | None:
+        """How many-th it is among the ready tasks, 1 being the next."""
+        return self._ready.position(task_id)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    @property
+    def delayed(self) -> int:
+        return len(self._delayed)
+
+    @property
+    def retrying(self) -> int:
+        return sum(place.retrying for place in self._delayed.values())
+
+    @property
+    def backends(self) -> Sequence[BackendSlots]:
+        return tuple(self._backends.values())
+
+    def by_priority(self) -> dict[int, int]:
+        """Pending tasks at each priority, delayed ones included."""
+        counts = self._ready.by_priority()
+        for place in self._delayed.values():
+            counts[place.priority] = counts.get(place.priority, 0) + 1
+        return counts

@@ -1,0 +1,85 @@
+"""How tasks are found on disk: every key, in one place.
+
+Ids are 16 bytes, big-endian and time-ordered, so key order is the order of creation. The families:
+
+    state    id -> TaskState         small, rewritten at each step
+    body     id -> Body              payload and options, written once
+    result   id -> JSON              the backend's answer, written once
+    status   status, id -> Place     changed in the same batch as the state
+    ended    completed_at, id -> ""  which ended task is the oldest
+    keys     idempotency key -> id, fingerprint
+    meta     "meta" -> Meta          in every batch, so that its commit number grows with each
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from oq.rules.ids import NIL
+from oq.words.task import Status, TaskState
+
+FAMILIES = ("state", "body", "result", "status", "ended", "keys", "meta")
+META_KEY = b"meta"
+FORMAT = 1
+"""The layout's version; a store of another one is not opened."""
+
+_LETTER = {
+    Status.PENDING: b"p",
+    Status.RUNNING: b"r",
+    Status.COMPLETED: b"c",
+    Status.FAILED: b"f",
+    Status.CANCELLED: b"x",
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Place(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """All that recovery has to know of a pending task, so that it reads nothing else of it."""
+
+    priority: int
+    run_at: datetime | None = None
+    retrying: bool = False
+
+
+class Meta(Struct, kw_only=True):
+    """The store's own record. `counts` is how many tasks are in each state, `last_id` the greatest
+    id that any task ever had.
+    """
+
+    format: int = FORMAT
+    commit: int = 0
+    event_seq: int = 0
+    last_id: str = NIL
+    paused: bool = False
+    counts: dict[Status, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Status, 0))
+
+
+def pack(task_id: str) -> bytes:
+    return bytes.fromhex(task_id.replace("-", ""))
+
+
+def unpack(key: bytes) -> str:
+    digits = key.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def status_prefix(status: Status) -> bytes:
+    return _LETTER[status]
+
+
+def status_key(status: Status, key: bytes) -> bytes:
+    return _LETTER[status] + key
+
+
+def ended_key(state: TaskState, key: bytes) -> bytes:
+    ended = state.completed_at
+    assert ended is not None, f"task {state.id} is {state.status} without an end"
+    return ((ended - _EPOCH) // _MICROSECOND).to_bytes(8, "big") + key
+
+
+def place_of(state: TaskState) -> Place:
+    return Place(state.priority, state.run_at, state.retry_count > 0)

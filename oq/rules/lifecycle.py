@@ -1,0 +1,200 @@
+"""A task's life: which state may follow which, and what each step writes and tells.
+
+Each function takes a task as it stands and gives the `Change` that the step makes. All pass
+through one table, so a step that the table does not know cannot happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from oq.rules.retry import RetryPolicy
+from oq.rules.validation import Checked
+from oq.words.errors import Conflict
+from oq.words.events import EventType
+from oq.words.messages import Change
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome
+from oq.words.task import Attempt, Status, TaskState
+
+FOLLOWS: dict[Status | None, frozenset[Status]] = {
+    None: frozenset({Status.PENDING}),
+    Status.PENDING: frozenset({Status.PENDING, Status.RUNNING, Status.CANCELLED}),
+    Status.RUNNING: frozenset(
+        {Status.PENDING, Status.COMPLETED, Status.FAILED, Status.CANCELLED},
+    ),
+    Status.COMPLETED: frozenset(),
+    # A user may queue these again; nothing else leads out of them.
+    Status.FAILED: frozenset({Status.PENDING}),
+    Status.CANCELLED: frozenset({Status.PENDING}),
+}
+"""Which states may follow each; None is a task that does not exist yet."""
+
+ATTEMPTS_KEPT = 20
+"""The latest attempts that a task's record shows."""
+
+ERROR_LENGTH = 4000
+"""Characters of an error that are kept."""
+
+
+def submitted(
+    checked: Checked, task_id: str, now: datetime, key: str | None = None, mark: bytes | None = None
+) -> Change:
+    """A new task. `mark` is the fingerprint of what the idempotency key is used for."""
+    state = TaskState(
+        id=task_id,
+        type=checked.type,
+        model=checked.model,
+        priority=checked.priority,
+        created_at=now,
+        run_at=checked.run_at if checked.run_at and checked.run_at > now else None,
+        max_retries=checked.max_retries,
+        timeout=checked.timeout,
+        metadata=checked.metadata,
+        idempotency_key=key,
+    )
+    return Change(
+        state, None, EventType.TASK_SUBMITTED, {"priority": state.priority},
+        body=checked.body, fingerprint=mark,
+    )  # fmt: skip
+
+
+def started(state: TaskState, backend: str, now: datetime) -> Change:
+    """An attempt begins."""
+    attempts = (*state.attempts[1 - ATTEMPTS_KEPT :], Attempt(started_at=now, backend=backend))
+    return _step(
+        state, Status.RUNNING, EventType.TASK_STARTED, {"backend": backend},
+        started_at=now, run_at=None, attempts=attempts,
+    )  # fmt: skip
+
+
+def finished(
+    state: TaskState,
+    outcome: Outcome,
+    now: datetime,
+    policy: RetryPolicy,
+    draw: Callable[[], float],
+) -> Change:
+    """The attempt that ran has ended like this."""
+    match outcome:
+        case Completed(result, usage):
+            step = _step(
+                state, Status.COMPLETED, EventType.TASK_COMPLETED,
+                completed_at=now, error=None, usage=usage, attempts=_end_attempt(state, now, None),
+            )  # fmt: skip
+            return msgspec.structs.replace(step, result=result)
+        case Failed(error, retryable, retry_after):
+            if retryable and state.retry_count < state.max_retries:
+                retry = state.retry_count + 1
+                delay = policy.delay(retry, draw, retry_after)
+                return _retry_later(state, now, error, retry, now + timedelta(seconds=delay))
+            return _failed(state, now, error)
+        case Interrupted(reason, ran):
+            attempts = _end_attempt(state, now, reason) if ran else state.attempts[:-1]
+            return _step(
+                state, Status.PENDING, EventType.TASK_RETRYING, {"reason": reason},
+                started_at=None, attempts=attempts,
+            )  # fmt: skip
+        case Aborted():
+            return cancelled(state, now)
+
+
+def died(state: TaskState, now: datetime) -> Change:
+    """The process ended while the task ran: it runs again, without spending a retry, unless that
+    has happened so often that the task must be thought to be the cause.
+    """
+    deaths = state.deaths + 1
+    reason = "oq stopped while this attempt ran"
+    if deaths > state.max_retries:
+        error = f"poison: oq died {deaths} times while this task ran; see its attempts"
+        change = _failed(state, now, error, attempt_error=reason)
+        return msgspec.structs.replace(
+            change, state=msgspec.structs.replace(change.state, deaths=deaths)
+        )
+    return _step(
+        state, Status.PENDING, EventType.TASK_RETRYING, {"reason": reason},
+        started_at=None, deaths=deaths, attempts=_end_attempt(state, now, reason),
+    )  # fmt: skip
+
+
+def cancelled(state: TaskState, now: datetime) -> Change:
+    """Its user does not want it any more."""
+    attempts = state.attempts
+    if state.status is Status.RUNNING:
+        attempts = _end_attempt(state, now, "cancelled")
+    return _step(
+        state, Status.CANCELLED, EventType.TASK_CANCELLED,
+        completed_at=now, run_at=None, attempts=attempts,
+    )  # fmt: skip
+
+
+def reprioritised(state: TaskState, priority: int) -> Change:
+    """It takes another place in line; only a pending task has one."""
+    if state.status is not Status.PENDING:
+        raise Conflict(
+            f"task {state.id} is {state.status}; only a pending task's priority can be changed"
+        )
+    return _step(
+        state, Status.PENDING, EventType.PRIORITY_UPDATED,
+        {"priority": priority, "before": state.priority}, priority=priority,
+    )  # fmt: skip
+
+
+def requeued(state: TaskState) -> Change:
+    """Its user wants it tried again: with all its retries, and its attempts so far kept."""
+    if state.status not in (Status.FAILED, Status.CANCELLED):
+        raise Conflict(
+            f"task {state.id} is {state.status}; only a failed or cancelled task can be retried"
+        )
+    return _step(
+        state, Status.PENDING, EventType.TASK_RETRYING, {"reason": "retried by its user"},
+        started_at=None, completed_at=None, error=None, retry_count=0, deaths=0,
+    )  # fmt: skip
+
+
+def _retry_later(
+    state: TaskState, now: datetime, error: str, retry: int, run_at: datetime
+) -> Change:
+    return _step(
+        state, Status.PENDING, EventType.TASK_RETRYING,
+        {"error": error[:ERROR_LENGTH], "retry_count": retry, "run_at": run_at},
+        started_at=None, run_at=run_at, retry_count=retry, error=error[:ERROR_LENGTH],
+        attempts=_end_attempt(state, now, error),
+    )  # fmt: skip
+
+
+def _failed(
+    state: TaskState, now: datetime, error: str, attempt_error: str | None = None
+) -> Change:
+    return _step(
+        state, Status.FAILED, EventType.TASK_FAILED, {"error": error[:ERROR_LENGTH]},
+        completed_at=now, error=error[:ERROR_LENGTH],
+        attempts=_end_attempt(state, now, attempt_error or error),
+    )  # fmt: skip
+
+
+def _end_attempt(state: TaskState, now: datetime, error: str | None) -> tuple[Attempt, ...]:
+    *before, last = state.attempts
+    ended = Attempt(
+        started_at=last.started_at,
+        ended_at=now,
+        error=error[:ERROR_LENGTH] if error else None,
+        backend=last.backend,
+    )
+    return (*before, ended)
+
+
+def _step(
+    state: TaskState,
+    status: Status,
+    event: EventType,
+    data: dict[str, object] | None = None,
+    **fields: Any,
+) -> Change:
+    if status not in FOLLOWS[state.status]:
+        raise Conflict(f"task {state.id} is {state.status} and cannot become {status}")
+    after = msgspec.structs.replace(state, status=status, **fields)
+    return Change(after, state.status, event, data)

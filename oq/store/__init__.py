@@ -1,0 +1,21 @@
+"""Floor 2: the tasks on disk."""
+
+from oq.store.memory import MemoryEngine
+from oq.store.store import Claim, Store, Waiting
+
+__all__ = ["Claim", "MemoryEngine", "Store", "Waiting", "open_store"]
+
+
+def open_store(path: str) -> Store:
+    """The store in a data directory, which is made if need be.
+
+    StoreLocked, StoreCorrupt or StoreError say why it cannot be opened.
+    """
+    from oq.store.rocks import RocksEngine
+
+    engine = RocksEngine(path)
+    try:
+        return Store(engine)
+    except BaseException:
+        engine.close()
+        raise

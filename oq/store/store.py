@@ -1,0 +1,257 @@
+"""The tasks on disk: what each step of a task's life writes, and every way to read it back."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+from msgspec import Struct
+
+from oq.rules import keys
+from oq.rules.filters import TaskFilter
+from oq.rules.keys import Meta, Place
+from oq.store.engine import Engine, Put
+from oq.words.errors import StoreCorrupt
+from oq.words.messages import Change, Removal, SetPaused, Step
+from oq.words.task import ENDED, Body, Status, TaskState
+
+PAST_ANY_ID = b"\xff" * 17
+PAST_ANY_END = b"\xff" * 25
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_state = msgspec.msgpack.Decoder(TaskState).decode
+_decode_body = msgspec.msgpack.Decoder(Body).decode
+_decode_place = msgspec.msgpack.Decoder(Place).decode
+
+
+class Claim(Struct, frozen=True, array_like=True):
+    """What an idempotency key was used for: which task, and the fingerprint of what was asked."""
+
+    task_id: str
+    fingerprint: bytes
+
+
+_decode_claim = msgspec.msgpack.Decoder(Claim).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pending task, as recovery finds it."""
+
+    task_id: str
+    place: Place
+
+
+class Store:
+    """All tasks, over an engine. Not thread-safe but for `sync`, which one thread may run while
+    others read and write.
+
+    `write` is visible to reads at once and durable after the next `sync`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._meta = self._read_meta()
+
+    @property
+    def sync_blocks(self) -> bool:
+        return self._engine.sync_blocks
+
+    @property
+    def commit(self) -> int:
+        """The number of the last batch that was written."""
+        return self._meta.commit
+
+    @property
+    def event_seq(self) -> int:
+        return self._meta.event_seq
+
+    @property
+    def last_id(self) -> str:
+        """The greatest id that any task ever had."""
+        return self._meta.last_id
+
+    @property
+    def paused(self) -> bool:
+        return self._meta.paused
+
+    def count(self, status: Status) -> int:
+        return self._meta.counts[status]
+
+    def count_ended(self) -> int:
+        return sum(self._meta.counts[status] for status in ENDED)
+
+    # -- writing
+
+    def write(self, steps: Iterable[Step], event_seq: int) -> None:
+        """Write the steps as one batch. StoreFull: nothing of it was written."""
+        batch: list[Put] = []
+        counts = dict(self._meta.counts)
+        last_id, paused = self._meta.last_id, self._meta.paused
+        for step in _merged(steps):
+            match step:
+                case Change():
+                    self._put_change(batch, step, counts)
+                    if step.before is None and step.state.id > last_id:
+                        last_id = step.state.id
+                case Removal(state):
+                    _put_removal(batch, state, counts)
+                case SetPaused():
+                    paused = step.paused
+        meta = Meta(
+            commit=self._meta.commit + 1,
+            event_seq=event_seq,
+            last_id=last_id,
+            paused=paused,
+            counts=counts,
+        )
+        batch.append(("meta", keys.META_KEY, _encode(meta)))
+        self._engine.write(batch)
+        self._meta = meta
+
+    def sync(self) -> None:
+        """Return when everything written before this call is on disk."""
+        self._engine.sync(self._meta.commit)
+
+    def close(self) -> None:
+        """Sync what is written and let go of the data directory."""
+        self.sync()
+        self._engine.close()
+
+    def _put_change(self, batch: list[Put], change: Change, counts: dict[Status, int]) -> None:
+        state, before = change.state, change.before
+        key = keys.pack(state.id)
+        batch.append(("state", key, _encode(state)))
+        if before is not None and before is not state.status:
+            batch.append(("status", keys.status_key(before, key), None))
+            counts[before] -= 1
+            if before.ended:
+                self._forget_end(batch, key)
+        if before is not state.status:
+            counts[state.status] += 1
+        place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
+        batch.append(("status", keys.status_key(state.status, key), place))
+        if state.status.ended:
+            batch.append(("ended", keys.ended_key(state, key), b""))
+        if change.body is not None:
+            batch.append(("body", key, _encode(change.body)))
+        if change.result is not None:
+            batch.append(("result", key, change.result))
+        if change.fingerprint is not None and state.idempotency_key is not None:
+            claim = Claim(state.id, change.fingerprint)
+            batch.append(("keys", state.idempotency_key.encode(), _encode(claim)))
+
+    def _forget_end(self, batch: list[Put], key: bytes) -> None:
+        """Take a task that is queued again off the list of ended ones."""
+        ended = self._state(key)
+        assert ended is not None, f"task {key.hex()} is queued again but not stored"
+        batch.append(("ended", keys.ended_key(ended, key), None))
+
+    # -- reading
+
+    def state(self, task_id: str) -> TaskState | None:
+        return self._state(keys.pack(task_id))
+
+    def body(self, task_id: str) -> Body | None:
+        value = self._engine.get("body", keys.pack(task_id))
+        return None if value is None else _decode_body(value)
+
+    def result(self, task_id: str) -> bytes | None:
+        return self._engine.get("result", keys.pack(task_id))
+
+    def claim(self, key: str) -> Claim | None:
+        """What this idempotency key was used for, if it was."""
+        value = self._engine.get("keys", key.encode())
+        return None if value is None else _decode_claim(value)
+
+    def pending(self) -> Iterator[Waiting]:
+        """Every pending task, in the order of submission. Reads the index only."""
+        for key, value in self._scan_status(Status.PENDING):
+            yield Waiting(keys.unpack(key[1:]), _decode_place(value))
+
+    def running(self) -> list[TaskState]:
+        """The tasks that were running when this store was last written to."""
+        return [self._indexed(key[1:]) for key, _ in self._scan_status(Status.RUNNING)]
+
+    def newest(self, filter: TaskFilter) -> Iterator[TaskState]:
+        """The tasks that the filter admits, newest first, from below `filter.after`; its limit and
+        offset are the caller's.
+        """
+        high = keys.pack(filter.after) if filter.after else PAST_ANY_ID
+        if filter.statuses:
+            lines = [self._newest_of(status, high) for status in filter.statuses]
+            states = heapq.merge(*lines, key=lambda state: state.id, reverse=True)
+        else:
+            rows = self._engine.scan("state", b"", high, reverse=True)
+            states = (_decode_state(value) for _, value in rows)
+        return (state for state in states if filter.admits(state))
+
+    def oldest_ended(self, limit: int, after: bytes = b"") -> Iterator[tuple[bytes, TaskState]]:
+        """The ended tasks, the one that ended first first, each with the place to go on after."""
+        for key, _ in islice(self._engine.scan("ended", after, PAST_ANY_END), limit):
+            yield key + b"\0", self._indexed(key[8:])
+
+    def _newest_of(self, status: Status, high: bytes) -> Iterator[TaskState]:
+        prefix = keys.status_prefix(status)
+        left = self._meta.counts[status]  # stop there: what lies beyond is only tombstones
+        rows = self._engine.scan("status", prefix, prefix + high, reverse=True)
+        return (self._indexed(key[1:]) for key, _ in islice(rows, left))
+
+    def _scan_status(self, status: Status) -> Iterator[tuple[bytes, bytes]]:
+        prefix = keys.status_prefix(status)
+        return self._engine.scan("status", prefix, prefix + PAST_ANY_ID)
+
+    def _state(self, key: bytes) -> TaskState | None:
+        value = self._engine.get("state", key)
+        return None if value is None else _decode_state(value)
+
+    def _indexed(self, key: bytes) -> TaskState:
+        state = self._state(key)
+        if state is None:
+            raise StoreCorrupt(f"the index names task {keys.unpack(key)}, which is gone")
+        return state
+
+    def _read_meta(self) -> Meta:
+        value = self._engine.get("meta", keys.META_KEY)
+        meta = Meta() if value is None else msgspec.msgpack.decode(value, type=Meta)
+        if meta.commit < self._engine.mark():
+            raise StoreCorrupt(
+                f"the store ends at commit {meta.commit}, but commit {self._engine.mark()} was"
+                " acknowledged: its write-ahead log is lost or cut. Bring the missing files back,"
+                " or accept the loss: keep a copy, then run `oq salvage` on the data directory"
+            )
+        if meta.format != keys.FORMAT:
+            raise StoreCorrupt(
+                f"the store has format {meta.format}, this oq reads format {keys.FORMAT};"
+                " use the version of oq that wrote it"
+            )
+        return meta
+
+
+def _put_removal(batch: list[Put], state: TaskState, counts: dict[Status, int]) -> None:
+    key = keys.pack(state.id)
+    counts[state.status] -= 1
+    batch.extend((family, key, None) for family in ("state", "body", "result"))
+    batch.append(("status", keys.status_key(state.status, key), None))
+    batch.append(("ended", keys.ended_key(state, key), None))
+    if state.idempotency_key is not None:
+        batch.append(("keys", state.idempotency_key.encode(), None))
+
+
+def _merged(steps: Iterable[Step]) -> list[Step]:
+    """The steps with those of one task made one: what lies between is never seen on disk."""
+    merged: dict[str, Step] = {}
+    for step in steps:
+        task_id = step.state.id if not isinstance(step, SetPaused) else ""
+        earlier = merged.pop(task_id, None)
+        if isinstance(earlier, Change) and isinstance(step, Change):
+            step = Change(
+                step.state, earlier.before, step.event, step.data,
+                step.body or earlier.body, step.result or earlier.result,
+                step.fingerprint or earlier.fingerprint,
+            )  # fmt: skip
+        merged[task_id] = step
+    return list(merged.values())

@@ -1,0 +1,131 @@
+"""The actors and the channels between them.
+
+    verbs ──► writer ──► scheduler ──► pool ──► writer ...
+                 │            │  ▲
+                 ▼            ▼  │
+                hub     timer, monitor
+
+Every mailbox is bounded. The scheduler sends without waiting: its mailboxes hold all that slots and
+admission let it send. Everybody else waits when a mailbox is full, up to the HTTP caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+import trio
+
+from oq.actors.hub import Hub
+from oq.actors.janitor import Janitor
+from oq.actors.monitor import Monitor
+from oq.actors.pool import Pool
+from oq.actors.scheduler import Message, Scheduler
+from oq.actors.timer import Timer
+from oq.actors.writer import Writer
+from oq.backends.base import Backend
+from oq.rules import lifecycle
+from oq.rules.board import BackendSlots, Board
+from oq.rules.keys import Place
+from oq.rules.retry import RetryPolicy
+from oq.store import Store
+from oq.words.clock import Clock
+from oq.words.config import Config
+from oq.words.messages import Abort, Commit, Committed, Delay, Job
+from oq.words.task import Status
+
+log = structlog.get_logger("oq")
+
+MAILBOX = 1024
+"""Messages that wait for the writer, the scheduler or the hub before their senders wait."""
+
+
+class Actor(Protocol):
+    async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The actors of one queue as its verbs need them, and the channels that these write to."""
+
+    board: Board
+    writer: Writer
+    hub: Hub
+    pool: Pool
+    to_writer: trio.MemorySendChannel[Commit]
+    to_scheduler: trio.MemorySendChannel[Message]
+    actors: tuple[Actor, ...]
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Run the actors; one that crashes cancels the nursery."""
+        for actor in self.actors:
+            nursery.start_soon(actor.run, name=f"oq.{type(actor).__name__.lower()}")
+
+
+def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Clock) -> Wiring:
+    """Make the actors, with what recovery found in the store. Nothing runs yet."""
+    settings, retry, events = config.queue, config.retry_config, config.events
+    recover(store, clock)
+    board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
+    delays = _load(board, store)
+
+    to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
+    to_scheduler, scheduler_inbox = trio.open_memory_channel[Message](MAILBOX)
+    to_hub, hub_inbox = trio.open_memory_channel[Committed](MAILBOX)
+    # For each slot: the abort of the run before, the next job, and its abort.
+    to_pool, pool_inbox = trio.open_memory_channel[Job | Abort](3 * settings.max_workers)
+    to_timer, timer_inbox = trio.open_memory_channel[Delay](settings.max_pending + MAILBOX)
+    to_monitor, monitor_inbox = trio.open_memory_channel[str](len(backends))
+
+    hub = Hub(
+        hub_inbox, clock, seq=store.event_seq,
+        ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
+    )  # fmt: skip
+    policy = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
+    pool = Pool(
+        store, backends, clock, policy, config.ollama.timeout, hub.emit,
+        pool_inbox, to_writer.clone(), to_scheduler.clone(),
+    )  # fmt: skip
+    scheduler = Scheduler(
+        board, store, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor
+    )
+    writer = Writer(store, clock, writer_inbox, (to_scheduler.clone(), to_hub))
+    timer = Timer(clock, timer_inbox, to_scheduler.clone(), delays)
+    monitor = Monitor(backends, settings.probe_interval, monitor_inbox, to_scheduler.clone())
+    janitor = Janitor(
+        store, settings.max_completed_tasks, settings.cleanup_interval, to_scheduler.clone()
+    )
+    actors = (hub, writer, scheduler, timer, pool, monitor, janitor)
+    return Wiring(board, writer, hub, pool, to_writer, to_scheduler, actors)
+
+
+def recover(store: Store, clock: Clock) -> None:
+    """Put back in line what ran when the process ended, on disk, before anything starts."""
+    died = [lifecycle.died(state, clock.now()) for state in store.running()]
+    if died:
+        store.write(died, store.event_seq)
+        store.sync()
+        poisoned = sum(change.state.status is Status.FAILED for change in died)
+        log.warning("recovered tasks that ran when oq stopped", tasks=len(died), poisoned=poisoned)
+
+
+def _load(board: Board, store: Store) -> list[Delay]:
+    """Put the pending tasks on the board; those that wait for their time, for the timer."""
+    delays: list[Delay] = []
+
+    def waiting() -> Iterator[tuple[str, Place]]:
+        for task in store.pending():
+            if task.place.run_at is not None:
+                delays.append(Delay(task.task_id, task.place.run_at))
+            yield task.task_id, task.place
+
+    board.load(waiting())
+    return delays
+
+
+def _slots(config: Config, backends: dict[str, Backend]) -> list[BackendSlots]:
+    limits = {backend.name: backend.max_concurrency for backend in config.backend_list()}
+    most = config.queue.max_workers
+    return [BackendSlots(name, min(limits.get(name) or most, most)) for name in backends]
