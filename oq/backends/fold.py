@@ -53,9 +53,9 @@ class _Parts:
     def add(self, fields: dict[str, Raw]) -> None:
         for key, raw in fields.items():
             if key in _TEXTS:
-                self._texts.setdefault(key, []).append(_decode(_TEXT.decode, raw) or "")
+                self._texts.setdefault(key, []).append(decode_answer(_TEXT.decode, raw) or "")
             elif key in _LISTS:
-                items = _decode(_LIST.decode, raw) or []
+                items = decode_answer(_LIST.decode, raw) or []
                 # A copy, lest a small item keeps its whole line in memory.
                 self._lists.setdefault(key, []).extend(item.copy() for item in items)
             else:
@@ -84,7 +84,7 @@ class Fold:
         """Fold one chunk. BackendFailure if it is not one, if it is the error that Ollama sends
         in mid-stream, or if the answer grows over the limit.
         """
-        fields = _decode(_OBJECT.decode, line)
+        fields = decode_answer(_OBJECT.decode, line)
         if "error" in fields:
             raise BackendFailure(f"the backend broke off with an error: {error_text(line)}")
         self._size += len(line)
@@ -92,7 +92,7 @@ class Fold:
             raise BackendFailure(f"the answer is over {self._limit} bytes")
         message = fields.get("message")
         if message is not None:
-            self._message.add(_decode(_OBJECT.decode, message))
+            self._message.add(decode_answer(_OBJECT.decode, message))
         self._answer.add(fields)
         self._last, self._last_line = fields, line
         self.done = bytes(fields.get("done", b"")) == b"true"
@@ -112,12 +112,12 @@ class Fold:
 
 def embedded(body: bytes) -> Completed:
     """The answer to an embed call; BackendFailure if it is not one."""
-    counts = _decode(_EMBEDDED.decode, body)
+    counts = decode_answer(_EMBEDDED.decode, body)
     return Completed(body, _to_usage(counts))
 
 
 def _usage(line: bytes) -> Usage | None:
-    return _to_usage(_decode(_COUNTS.decode, line))
+    return _to_usage(decode_answer(_COUNTS.decode, line))
 
 
 def _to_usage(counts: _Counts) -> Usage | None:
@@ -126,7 +126,7 @@ def _to_usage(counts: _Counts) -> Usage | None:
     return Usage(counts.prompt_eval_count or 0, counts.eval_count or 0)
 
 
-def _decode(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
+def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
     """Decode what a backend sent; whatever is wrong with it is a BackendFailure that quotes it."""
     try:
         return decode(text)

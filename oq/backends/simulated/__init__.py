@@ -1,11 +1,14 @@
 """A faithful fake Ollama: to try oq without a model, to load-test it, and to test against it.
 
-script      what it is told to do with a request
-text        what its model says: the same for the same prompt
-loaded      its memory: loading costs, and only so many models fit
-ask         a request, whichever of the two APIs it came by
-simulator   the machine: decides, and remembers what it was asked
-backend     it runs within the process, on trio's clock only
+    script      what it is told to do with a request
+    text        what its model says: the same for the same prompt
+    loaded      its memory: loading costs, and only so many models fit
+    ask         a request, whichever of the two APIs it came by
+    simulator   the machine: decides, and remembers what it was asked
+    backend     it runs within the process, on trio's clock only
+    server      it runs over HTTP: connection, running, routes, voice
+
+`serve_simulator` is in `oq.backends.simulated.server`, which needs h11.
 """
 
 from oq.backends.simulated.backend import NoopBackend, SimulatedBackend

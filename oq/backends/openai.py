@@ -1,0 +1,109 @@
+"""Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, OpenAI itself.
+
+Tasks are in Ollama's form, and so are the answers; `translate` and `openai_stream` say how.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from oq.backends.address import base_url
+from oq.backends.base import Emit, Request
+from oq.backends.fold import Fold, embedded
+from oq.backends.openai_stream import Translator, ollama_embeddings
+from oq.backends.sse import Events
+from oq.backends.translate import openai_call
+from oq.backends.transport import Timeouts, Transport
+from oq.words.clock import Clock
+from oq.words.config import BackendKind
+from oq.words.outcome import Completed
+from oq.words.task import TaskType
+
+DEFAULT_PORT = 80
+_DONE = b"[DONE]"
+
+
+class OpenAIBackend:
+    """The server at `url`, with its ``/v1`` or without. Timeouts are in seconds.
+
+    InvalidConfig if the url or the key cannot be one.
+    """
+
+    kind: BackendKind = "openai"
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        api_key: str | None = None,
+        connect_timeout: float = 5,
+        first_token_timeout: float = 300,
+        idle_timeout: float = 60,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self.url = base_url(url, default_port=DEFAULT_PORT)
+        if not self.url.endswith("/v1"):
+            self.url += "/v1"
+        self._clock = clock or Clock()
+        self._transport = Transport(
+            self.url,
+            api_key=api_key,
+            timeouts=Timeouts(connect_timeout, first_token_timeout, idle_timeout),
+            hint=f"Is the server running, and is the url of backend {name!r} right?",
+            clock=self._clock,
+        )
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        path, body = openai_call(request)
+        started = trio.current_time()
+        if request.type is TaskType.EMBED:
+            answer = await self._transport.fetch(path, body)
+            seconds = trio.current_time() - started
+            return embedded(ollama_embeddings(answer, request.model, seconds))
+        now = self._clock.now()
+        stream = _Answer(request.type, Translator(request.type, request.model, now, started), emit)
+        await self._transport.stream(path, body, stream.feed)
+        return stream.completed()
+
+    async def probe(self) -> None:
+        """Return if the server answers; BackendDown if it does not."""
+        await self._transport.probe("/models")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+
+class _Answer:
+    """SSE as it comes in: each event is translated, folded, and passed on."""
+
+    def __init__(self, kind: TaskType, translator: Translator, emit: Emit) -> None:
+        self._events = Events()
+        self._translator = translator
+        self._fold = Fold(kind)
+        self._emit = emit
+
+    def feed(self, data: bytes) -> bool:
+        for event in self._events.feed(data):
+            if self._fold.done:
+                break
+            now = trio.current_time()
+            if event == _DONE:
+                self._take(self._translator.ending(now, marked=True))
+            else:
+                self._take(self._translator.chunks(event, now))
+        return self._fold.done
+
+    def completed(self) -> Completed:
+        if not self._fold.done:
+            self._events.close()
+            self._take(self._translator.ending(trio.current_time(), marked=False))
+        return self._fold.completed()
+
+    def _take(self, chunks: list[bytes]) -> None:
+        for chunk in chunks:
+            self._fold.add(chunk)
+            self._emit(chunk)

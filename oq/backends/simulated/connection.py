@@ -1,0 +1,134 @@
+"""One HTTP/1.1 connection, with full control over how it breaks.
+
+h11 keeps the protocol; the socket is ours, so that a response can stop in the middle of a chunk,
+and so that a caller who hangs up is noticed while the answer still waits for its next token.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+import h11
+import trio
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of a request's body."""
+_READ = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request, read whole. `path` is without its query."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class TooLarge(Exception):
+    """The body is over MAX_BODY."""
+
+
+class Connection:
+    """Reads requests and writes responses, one after the other."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._h11 = h11.Connection(h11.SERVER)
+        self.started = False
+        """Whether the response to the current request has begun."""
+
+    async def receive(self) -> HttpRequest | None:
+        """The next request; None when the caller has none.
+
+        Raises TooLarge, and h11.RemoteProtocolError for what is no HTTP.
+        """
+        head = await self._next_event()
+        if not isinstance(head, h11.Request):
+            return None
+        if self._h11.they_are_waiting_for_100_continue:
+            await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+        body = bytearray()
+        while isinstance(event := await self._next_event(), h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise TooLarge
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
+        ]
+        target = head.target.decode("latin-1").partition("?")[0]
+        return HttpRequest(head.method.decode(), target, headers, bytes(body))
+
+    async def wait_hung_up(self) -> None:
+        """Return when the caller closes the connection. What it sends before is kept."""
+        kept = 0
+        while kept < MAX_BODY:
+            try:
+                data = await self._stream.receive_some(_READ)
+            except trio.BrokenResourceError:
+                return
+            except trio.ClosedResourceError:
+                break  # it was us who closed it
+            if not data:
+                return
+            kept += len(data)
+            self._h11.receive_data(data)
+        await trio.sleep_forever()
+
+    async def respond(
+        self, status: int, body: bytes, content_type: str = "application/json", **more: str
+    ) -> None:
+        """A whole response. `more` are headers, with _ for -."""
+        await self.begin(status, content_type, content_length=str(len(body)), **more)
+        await self.send(body)
+        await self.end()
+
+    async def begin(self, status: int, content_type: str, **more: str) -> None:
+        """The head of a response; without content_length its body is chunked."""
+        self.started = True
+        headers = [("Content-Type", content_type)]
+        headers += [(name.replace("_", "-"), value) for name, value in more.items()]
+        await self._send(h11.Response(status_code=status, headers=headers))
+
+    async def send(self, data: bytes) -> None:
+        """A part of the body. A HEAD request's answer has none, which h11 knows."""
+        if data:
+            await self._send(h11.Data(data=data))
+
+    async def end(self) -> None:
+        """The end of the body."""
+        await self._send(h11.EndOfMessage())
+
+    async def cut(self, data: bytes) -> None:
+        """Half of a chunk, and then the end of the connection."""
+        await self._stream.send_all(b"%x\r\n" % len(data) + data[: len(data) // 2])
+        await self._stream.aclose()
+
+    async def reset(self) -> None:
+        """The connection ends with a reset instead of a goodbye."""
+        # Closing a socket that lingers for 0 s sends RST: socket(7).
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self._stream.aclose()
+
+    def next_cycle(self) -> bool:
+        """Whether another request may follow."""
+        if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+            return False
+        self._h11.start_next_cycle()
+        self.started = False
+        return True
+
+    async def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        while True:
+            event = self._h11.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            self._h11.receive_data(await self._stream.receive_some(_READ))
+
+    async def _send(self, event: h11.Event) -> None:
+        data = self._h11.send(event)
+        if data:
+            await self._stream.send_all(data)

@@ -1,0 +1,176 @@
+"""The two ways in which an answer is put into bytes for HTTP: Ollama's NDJSON and OpenAI's SSE."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from oq.backends.fold import Fold
+from oq.backends.simulated.ask import Ask
+from oq.backends.simulated.render_ollama import OllamaLines, embed_answer
+from oq.backends.simulated.script import ScriptedCall
+from oq.backends.simulated.simulator import Piece
+from oq.backends.simulated.text import DIMENSIONS, embedding
+from oq.words.task import TaskType
+
+
+class Voice(Protocol):
+    """One answer. `elapsed` is in seconds since the request came."""
+
+    @property
+    def content_type(self) -> str:
+        """Of a streamed answer."""
+        ...
+
+    def piece(self, piece: Piece, elapsed: float) -> bytes:
+        """A piece of a stream that is no fault, framed."""
+        ...
+
+    def error(self, message: str) -> bytes:
+        """An error in mid-stream, framed."""
+        ...
+
+    def whole(self, said: list[Piece], elapsed: float) -> bytes:
+        """The answer to a call that does not stream."""
+        ...
+
+
+class OllamaVoice:
+    """https://github.com/ollama/ollama/blob/main/docs/api.md"""
+
+    content_type = "application/x-ndjson"
+
+    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+        self._ask = ask
+        self._load = load
+        self._lines = OllamaLines(ask, created_at, load)
+
+    def piece(self, piece: Piece, elapsed: float) -> bytes:
+        return self._lines.line(piece, elapsed) + b"\n"
+
+    def error(self, message: str) -> bytes:
+        return msgspec.json.encode({"error": message}) + b"\n"
+
+    def whole(self, said: list[Piece], elapsed: float) -> bytes:
+        if self._ask.kind is TaskType.EMBED:
+            return embed_answer(self._ask, elapsed, self._load)
+        fold = Fold(self._ask.kind)
+        for piece in said:
+            fold.add(self._lines.line(piece, elapsed))
+        return fold.completed().result
+
+
+class OpenAIVoice:
+    """https://platform.openai.com/docs/api-reference/chat/streaming, as Ollama and llama.cpp give
+    it: a thought is in `reasoning_content`, a tool call's arguments come in more than one piece.
+    """
+
+    content_type = "text/event-stream"
+
+    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+        self._ask = ask
+        self._chat = ask.kind is TaskType.CHAT
+        name = "chat.completion" if self._chat else "text_completion"
+        self._head = {"id": f"{'chatcmpl' if self._chat else 'cmpl'}-simulated", "object": name}
+        self._about = {"created": int(created_at.timestamp()), "model": ask.model}
+        self._called = False
+
+    def piece(self, piece: Piece, elapsed: float) -> bytes:
+        if piece.ending is not None:
+            reason = "tool_calls" if self._called else piece.ending.reason
+            end = self._event(self._choice({}, reason))
+            if self._ask.usage:
+                end += self._event(None, usage=self._usage(piece.ending.tokens))
+            return end + b"data: [DONE]\n\n"
+        if piece.calls:
+            self._called = True
+            deltas = [d for i, call in enumerate(piece.calls) for d in _call_deltas(i, call)]
+            return b"".join(
+                self._event(self._choice({"tool_calls": [delta]}, None)) for delta in deltas
+            )
+        key = "reasoning_content" if piece.thinking else "content"
+        delta = {"role": "assistant", key: piece.thinking or piece.text}
+        return self._event(self._choice(delta, None))
+
+    def error(self, message: str) -> bytes:
+        return b"data: " + openai_error(500, message) + b"\n\n"
+
+    def whole(self, said: list[Piece], elapsed: float) -> bytes:
+        if self._ask.kind is TaskType.EMBED:
+            return self._embeddings()
+        text = "".join(piece.text for piece in said)
+        calls = [call for piece in said for call in piece.calls]
+        ending = said[-1].ending
+        assert ending is not None
+        choice: dict[str, Any] = {"index": 0, "finish_reason": ending.reason}
+        if not self._chat:
+            choice["text"] = text
+        else:
+            choice["message"] = {"role": "assistant", "content": text}
+            thinking = "".join(piece.thinking for piece in said)
+            if thinking:
+                choice["message"]["reasoning_content"] = thinking
+            if calls:
+                choice["message"]["tool_calls"] = [_call(i, call) for i, call in enumerate(calls)]
+                choice["finish_reason"] = "tool_calls"
+        usage = self._usage(ending.tokens)
+        return msgspec.json.encode(
+            {**self._head, **self._about, "choices": [choice], "usage": usage}
+        )
+
+    def _choice(self, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
+        said = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
+        return {"index": 0, **said, "finish_reason": reason}
+
+    def _event(self, choice: dict[str, Any] | None, **more: object) -> bytes:
+        head = {**self._head, **self._about}
+        if self._chat:
+            head["object"] = "chat.completion.chunk"
+        fields = {**head, "choices": [choice] if choice else [], **more}
+        return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+    def _usage(self, tokens: int) -> dict[str, int]:
+        prompt = self._ask.prompt_tokens
+        total = prompt + tokens
+        return {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": total}
+
+    def _embeddings(self) -> bytes:
+        dimensions = self._ask.dimensions or DIMENSIONS
+        data = [
+            {"object": "embedding", "index": index, "embedding": embedding(text, dimensions)}
+            for index, text in enumerate(self._ask.texts)
+        ]
+        tokens = self._ask.prompt_tokens
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return msgspec.json.encode(
+            {"object": "list", "data": data, "model": self._ask.model, "usage": usage}
+        )
+
+
+def openai_error(status: int, message: str) -> bytes:
+    """The body of an error in OpenAI's form, with the types that Ollama gives."""
+    kind = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
+    error = {"message": message, "type": kind, "param": None, "code": None}
+    return msgspec.json.encode({"error": error})
+
+
+def ollama_error(status: int, message: str) -> bytes:
+    """The body of an error in Ollama's form."""
+    return msgspec.json.encode({"error": message})
+
+
+def _call(index: int, call: ScriptedCall) -> dict[str, Any]:
+    arguments = msgspec.json.encode(call.arguments).decode()
+    function = {"name": call.name, "arguments": arguments}
+    return {"index": index, "id": f"call_{index}", "type": "function", "function": function}
+
+
+def _call_deltas(index: int, call: ScriptedCall) -> list[dict[str, Any]]:
+    """A call in two pieces: name and half of the arguments, then the other half."""
+    whole = _call(index, call)
+    arguments = whole["function"]["arguments"]
+    half = len(arguments) // 2
+    whole["function"]["arguments"] = arguments[:half]
+    return [whole, {"index": index, "function": {"arguments": arguments[half:]}}]

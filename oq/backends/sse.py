@@ -1,0 +1,48 @@
+"""Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+Only what an OpenAI-compatible stream uses: the data of each event. The specification lets a
+reader skip what it does not know; here that would hide a broken stream, so it is an error.
+"""
+
+from __future__ import annotations
+
+from oq.backends.failures import error_text
+from oq.backends.lines import Lines
+from oq.words.errors import BackendFailure
+
+_OTHER_FIELDS = frozenset({b"event", b"id", b"retry"})
+
+
+class Events:
+    """Splits a stream into the data of its events, wherever the network cut it."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of the events that `chunk` completes; BackendFailure if it is no such stream."""
+        events = []
+        for line in self._lines.feed(chunk):
+            if line:
+                self._take(line)
+            elif self._data:
+                events.append(b"\n".join(self._data))
+                self._data.clear()
+        return events
+
+    def close(self) -> None:
+        """The stream has ended. BackendFailure if that was in the middle of an event."""
+        if self._lines.rest() or self._data:
+            raise BackendFailure("the stream ended in the middle of an event")
+
+    def _take(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+        elif field == b"error":  # older llama.cpp
+            raise BackendFailure(f"the backend broke off with an error: {error_text(value)}")
+        elif field and field not in _OTHER_FIELDS:
+            quoted = line[:200].decode("utf-8", "replace")
+            raise BackendFailure(f"the backend sent something that is no event: {quoted!r}")
