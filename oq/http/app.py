@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import trio
 from quart import request, websocket
 from quart_trio import QuartTrio
 
@@ -16,9 +17,7 @@ from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
 from oq.http.routes import ROUTES, Route
-
-if TYPE_CHECKING:
-    from oq.queue import Queue
+from oq.queue import Queue
 
 BODY_TIMEOUT = 60
 """Seconds in which a body must have come, so that a slow sender does not hold a connection."""
@@ -48,11 +47,11 @@ class App(QuartTrio):
             await send(message)
 
         if refusal is not None:
-            await _answer(scope, secured, 403, refusal)
+            await _answer(scope, receive, secured, 403, refusal)
         elif not scope["path"].startswith(("/", "http://", "https://")):
-            await _answer(scope, secured, 400, f"{scope['path'][:100]!r} is not a path")
+            await _answer(scope, receive, secured, 400, f"{scope['path'][:100]!r} is not a path")
         elif (headers := preflight(scope, origin)) is not None:
-            await _answer(scope, secured, 204, None, headers)
+            await _answer(scope, receive, secured, 204, None, headers)
         else:
             await super().asgi_app(scope, receive, secured)
 
@@ -106,17 +105,21 @@ def _socket_view(face: Face, route: Route, known: tuple[str, ...] | None) -> Cal
 
 
 async def _answer(
-    scope: Scope, send: Send, status: int, error: str | None, headers: Any = ()
+    scope: Scope, receive: Receive, send: Send, status: int, error: str | None, headers: Any = ()
 ) -> None:
     """Answer without Quart."""
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     body = b"" if error is None else encode(ErrorAnswer(error))
     shown = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send(
-        {
-            "type": f"{kind}.response.start",
-            "status": status,
-            "headers": [*headers, *shown],
-        }
-    )
-    await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
+    start = {"type": f"{kind}.response.start", "status": status, "headers": [*headers, *shown]}
+    async with trio.open_nursery() as nursery:
+        # A body that nobody takes would block the connection, and with it this answer.
+        nursery.start_soon(_drop, receive)
+        await send(start)
+        await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
+        nursery.cancel_scope.cancel()
+
+
+async def _drop(receive: Receive) -> None:
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass

@@ -7,21 +7,21 @@ cut off by its connection (see `oq.http.connection`). Neither ever holds anybody
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import trio
 from quart.wrappers import Request, Websocket
 from quart.wrappers.response import ResponseBody
 from quart_trio.wrappers import TrioResponse as Response
+from werkzeug.datastructures import MultiDict
 
 from oq.http.answers import encode
 from oq.http.face import Face
 from oq.http.query import Query, whole
-from oq.words.errors import InvalidTask, Unavailable
+from oq.queue import Queue, Subscription
+from oq.words.errors import InvalidTask
 from oq.words.events import Event, EventType, Lagged
-
-if TYPE_CHECKING:
-    from oq.queue import Subscription
 
 EVENT_STREAM = "text/event-stream"
 SSE_KEEPALIVE = 15.0
@@ -44,20 +44,21 @@ class Wanted(NamedTuple):
 
 async def websocket(face: Face, socket: Websocket) -> None:
     """Events as JSON text frames: one object, or an array when several are due."""
-    wanted = _wanted(face, socket.args)
-    with _Feed(face, wanted) as feed:
-        await socket.send(feed.hello.decode())
+    face.check_feeds()
+    with face.subscribe(*_wanted(socket.args)) as feed:
+        await socket.send(_hello(face.queue, feed).decode())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
-            async for batch in feed.events:
-                await socket.send(_frame(face, batch))
+            async for batch in feed:
+                await socket.send(_frame(face.queue, batch))
             nursery.cancel_scope.cancel()
     await socket.close(GOING_AWAY, "the server is shutting down")
 
 
 async def server_sent(face: Face, request: Request) -> Response:
     """The same as server-sent events; `id` is the seq, so `Last-Event-ID` resumes."""
-    wanted = _wanted(face, request.args)
+    face.check_feeds()
+    wanted = _wanted(request.args)
     seen = request.headers.get("Last-Event-ID")
     if seen:  # newer than the address, which a browser repeats as it was
         wanted = wanted._replace(after=_seq("Last-Event-ID", seen))
@@ -66,22 +67,14 @@ async def server_sent(face: Face, request: Request) -> Response:
     return response
 
 
-def _wanted(face: Face, args: object) -> Wanted:
-    query = Query(args)  # type: ignore[arg-type]
+def _wanted(args: MultiDict[str, str]) -> Wanted:
+    query = Query(args)
     after = query.one("after")
-    wanted = Wanted(
+    return Wanted(
         types=query.choices("types", EventType) or None,
         task_id=query.task_id("task_id"),
         after=None if after is None else _seq("after", after),
     )
-    limit = face.queue.config.events.max_subscribers
-    if face.subscribers >= limit:
-        raise Unavailable(
-            f"{limit} subscribers are connected already (events.max_subscribers); try again later"
-        )
-    if face.queue.status().draining:
-        raise Unavailable("the server is shutting down; try again when it is back")
-    return wanted
 
 
 def _seq(name: str, value: str) -> int:
@@ -91,30 +84,8 @@ def _seq(name: str, value: str) -> int:
     return number
 
 
-class _Feed:
-    """One subscription, counted for as long as it is open."""
-
-    def __init__(self, face: Face, wanted: Wanted) -> None:
-        self._face = face
-        self._subscription = face.queue.subscribe(
-            types=wanted.types, task_id=wanted.task_id, after=wanted.after
-        )
-
-    def __enter__(self) -> _Feed:
-        self.events: Subscription = self._subscription.__enter__()
-        self._face.subscribers += 1
-        self.hello = encode(
-            {
-                "type": "hello",
-                "seq": self.events.seq,
-                "status": self._face.queue.status(),
-            }
-        )
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._face.subscribers -= 1
-        self._subscription.__exit__(None, None, None)
+def _hello(queue: Queue, feed: Subscription) -> bytes:
+    return encode({"type": "hello", "seq": feed.seq, "status": queue.status()})
 
 
 async def _ignore_messages(socket: Websocket) -> None:
@@ -125,14 +96,10 @@ async def _ignore_messages(socket: Websocket) -> None:
         await socket.receive()
 
 
-def _frame(face: Face, batch: Batch) -> str:
-    parts = [_encoded(face, item) for item in batch]
-    whole_frame = parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
-    return whole_frame.decode()
-
-
-def _encoded(face: Face, item: Event | Lagged) -> bytes:
-    return face.queue.encode_event(item) if isinstance(item, Event) else encode(item)
+def _frame(queue: Queue, batch: Batch) -> str:
+    parts = [queue.encode_event(item) for item in batch]
+    frame = parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
+    return frame.decode()
 
 
 class _EventStream(ResponseBody):
@@ -142,34 +109,34 @@ class _EventStream(ResponseBody):
 
     def __init__(self, face: Face, wanted: Wanted) -> None:
         self._face = face
-        self._feed = _Feed(face, wanted)
+        self._wanted = wanted
+        self._open = ExitStack()
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
-        self._feed.__enter__()
-        self._pieces = self._run()
-        return self._pieces
+        feed = self._open.enter_context(self._face.subscribe(*self._wanted))
+        return self._pieces(feed)
 
     async def __aexit__(self, *problem: object) -> None:
-        self._feed.__exit__()
+        self._open.close()
 
-    async def _run(self) -> AsyncIterator[bytes]:
-        feed = self._feed
-        yield SSE_RETRY + _sse(feed.hello, feed.events.seq)
-        batches = aiter(feed.events)
+    async def _pieces(self, feed: Subscription) -> AsyncIterator[bytes]:
+        queue = self._face.queue
+        # Whoever resumes has not seen what is before `feed.seq` yet: no id to come back with.
+        seq = feed.seq if self._wanted.after is None else None
+        yield SSE_RETRY + _sse(_hello(queue, feed), seq)
         while True:
             batch: Batch | None = None
             with trio.move_on_after(SSE_KEEPALIVE):
-                batch = await anext(batches, [])
+                batch = await anext(feed, [])
             if batch is None:
                 yield b": nothing happened\n\n"
             elif not batch:
                 return
             else:
-                yield b"".join(self._event(item) for item in batch)
-
-    def _event(self, item: Event | Lagged) -> bytes:
-        seq = item.seq if isinstance(item, Event) else None
-        return _sse(_encoded(self._face, item), seq)
+                yield b"".join(
+                    _sse(queue.encode_event(item), item.seq if isinstance(item, Event) else None)
+                    for item in batch
+                )
 
 
 def _sse(data: bytes, seq: int | None) -> bytes:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import trio
 
 from oq.http.metrics import Metrics
+from oq.queue import Queue, Subscription
+from oq.words.errors import Unavailable
+from oq.words.events import EventType
 from oq.words.task import RawTask
 
-if TYPE_CHECKING:
-    from oq.queue import Queue
+CLOSING = "the server is shutting down; try again when it is back"
 
 
 @dataclass
@@ -22,13 +25,13 @@ class Face:
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""
-    subscribers: int = 0
-    closing: bool = False
+    _closing: bool = False
     _waits: set[trio.CancelScope] = field(default_factory=set)
+    _feeds: set[Subscription] = field(default_factory=set)
 
     async def view(self, task_id: str, wait: float) -> RawTask:
         """The task, after at most `wait` seconds; sooner when it ends or the server closes."""
-        if wait and not self.closing:
+        if wait and not self._closing:
             with trio.CancelScope() as scope:
                 self._waits.add(scope)
                 try:
@@ -37,8 +40,36 @@ class Face:
                     self._waits.discard(scope)
         return await self.queue.view(task_id)
 
-    def end_waits(self) -> None:
-        """Answer every request that waits for a task with how that task stands now."""
-        self.closing = True
+    def check_feeds(self) -> None:
+        """Unavailable if no more can subscribe: to be asked while it can still be answered."""
+        if self._closing:
+            raise Unavailable(CLOSING)
+        limit = self.queue.config.events.max_subscribers
+        if len(self._feeds) >= limit:
+            raise Unavailable(
+                f"{limit} subscribers listen already (events.max_subscribers); try again later"
+            )
+
+    @contextmanager
+    def subscribe(
+        self, types: frozenset[EventType] | None, task_id: str | None, after: int | None
+    ) -> Iterator[Subscription]:
+        """A subscription that ends when the server closes."""
+        with self.queue.subscribe(types=types, task_id=task_id, after=after) as feed:
+            self._feeds.add(feed)
+            if self._closing:
+                feed.end()
+            try:
+                yield feed
+            finally:
+                self._feeds.discard(feed)
+
+    def close(self) -> None:
+        """Answer all who wait for a task with how it stands now; let all who listen to events take
+        what is due, and then end.
+        """
+        self._closing = True
         for scope in tuple(self._waits):
             scope.cancel()
+        for feed in tuple(self._feeds):
+            feed.end()

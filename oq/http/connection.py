@@ -1,0 +1,181 @@
+"""One client's connection: Hypercorn's protocols over a stream whose every wait is bounded.
+
+It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what is bounded here:
+
+- It sends under a shield without a limit, so a client that stops reading would hold its task, and
+  with it the shutdown, for ever. Here each piece has `SEND_TIMEOUT`.
+- An error in a protocol (a WebSocket handshake with a header that is not ASCII is enough) leaves
+  the connection and takes the whole server along. Here it ends that connection.
+- It closes while a body is still coming in, which makes the kernel throw away the answer that
+  said why. Here what still comes is read and dropped for a moment first.
+- A WebSocket message that is too long is refused, but goes on being buffered. Here a subscriber,
+  who has nothing to say, may say so much in all.
+- It starts and stops a task around each request to time the idle connection; a deadline does.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import structlog
+import trio
+from hypercorn.config import Config as HyperConfig
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h11 import H11WSConnection
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+log = structlog.get_logger()
+
+MAX_RECEIVE = 64 * 1024
+PIECE = 256 * 1024
+SEND_TIMEOUT = 30.0
+"""Seconds in which a client must take a piece of an answer."""
+LINGER = 2.0
+"""Seconds for which what a client still sends is dropped, so that it can read the answer."""
+MAX_HEARD = 1024 * 1024
+"""Bytes that a WebSocket peer may send in the life of its connection: pings and a farewell."""
+
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class Connection:
+    """Serves one connection to its end; see the module for what it adds to Hypercorn."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: HyperConfig,
+        context: WorkerContext,
+        stream: trio.SocketStream,
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._context = context
+        self._stream = stream
+        self._sending = trio.Lock()
+        self._all = trio.CancelScope()
+        self._reading = trio.CancelScope()  # its deadline is the end of an idle connection
+        self._idle = True
+        self._ending = False
+        self._heard = 0
+
+    async def serve(self) -> None:
+        """Return when the connection has ended, however it did."""
+        try:
+            with self._all:
+                await self._run()
+        except OSError:
+            pass  # the client was gone before it could be asked for its address
+        except Exception as error:
+            # One broken connection must not end the others.
+            log.warning("connection failed", error=repr(error)[:200])
+            log.debug("connection failed", exc_info=error)
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    def abort(self) -> None:
+        """End it at once, whatever it is doing."""
+        self._stream.socket.close()
+
+    def end_if_idle(self) -> None:
+        """End it, unless it has a request under way."""
+        if self._idle:
+            self._reading.cancel()
+
+    async def _run(self) -> None:
+        socket = self._stream.socket
+        async with TaskGroup() as group:
+            self._protocol = ProtocolWrapper(
+                self._app,
+                self._config,
+                self._context,
+                group,
+                ConnectionState({}),
+                False,
+                parse_socket_addr(socket.family, socket.getpeername()),
+                parse_socket_addr(socket.family, socket.getsockname()),
+                self._send,
+            )
+            await self._protocol.initiate()
+            await self._converse()
+            # What is left are handlers of a client that has gone, and Hypercorn's pings.
+            self._all.cancel()
+
+    async def _converse(self) -> None:
+        """Feed the protocol with what the client says, until either side ends."""
+        self._rest()
+        with self._reading:
+            await self._feed()
+        if self._ending:
+            await self._linger()
+        with trio.move_on_after(LINGER):
+            await self._protocol.handle(Closed())
+
+    async def _feed(self) -> None:
+        data = b"-"
+        while data:
+            try:
+                data = bytes(await self._stream.receive_some(MAX_RECEIVE))
+            except _GONE:
+                return
+            if self._is_websocket():
+                self._heard += len(data)
+                if self._heard > MAX_HEARD:
+                    log.info("websocket peer sent too much; its connection is closed")
+                    return
+            await self._protocol.handle(RawData(data))
+
+    async def _linger(self) -> None:
+        """Let the client read the last answer: closing with unread data would throw it away."""
+        with trio.move_on_after(LINGER):
+            try:
+                await self._stream.send_eof()
+                while await self._stream.receive_some(MAX_RECEIVE):
+                    pass
+            except (*_GONE, trio.BusyResourceError):
+                pass
+
+    async def _send(self, event: Event) -> None:
+        """What the protocol has to say: bytes, whether it is idle, or that it is done."""
+        if isinstance(event, RawData):
+            if event.data and not await self._send_bytes(event.data):
+                await self._protocol.handle(Closed())
+        elif isinstance(event, Updated):
+            if event.idle:
+                self._rest()
+            else:
+                self._idle = False
+                self._reading.deadline = inf
+        elif isinstance(event, Closed):
+            self._ending = True
+            self._reading.cancel()
+            await self._protocol.handle(Closed())
+
+    async def _send_bytes(self, data: bytes) -> bool:
+        """Whether the client took them."""
+        view = memoryview(data)
+        async with self._sending:
+            # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
+            with trio.CancelScope(shield=True) as scope:
+                for start in range(0, len(view), PIECE):
+                    scope.deadline = trio.current_time() + SEND_TIMEOUT
+                    try:
+                        await self._stream.send_all(view[start : start + PIECE])
+                    except _GONE:
+                        return False
+        if scope.cancelled_caught:
+            log.info("client stopped reading; its connection is closed")
+            self.abort()
+        return not scope.cancelled_caught
+
+    def _rest(self) -> None:
+        self._idle = True
+        self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
+
+    def _is_websocket(self) -> bool:
+        connection = getattr(self._protocol.protocol, "connection", None)
+        return isinstance(connection, H11WSConnection)

@@ -1,0 +1,99 @@
+"""`oq serve`: the whole process, from binding the address to closing the store."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+import structlog
+import trio
+
+from oq.http.app import create_app
+from oq.http.server import Server
+from oq.http.sockets import bind, url
+from oq.logs import configured
+from oq.queue import open_queue
+from oq.words.config import Config
+
+log = structlog.get_logger()
+
+Announce = Callable[[str], None]
+
+SPARE_FILES = 512
+"""What the store and the backends may have open besides the connections."""
+
+
+def run(config: Config, *, announce: Announce | None = None) -> None:
+    """Serve the queue until SIGTERM or SIGINT; return once the store is closed.
+
+    `announce` is called with the server's URL when it takes requests. The first signal drains: new
+    tasks are refused, running ones get `queue.drain_timeout`; a second one ends it at once. Raises
+    InvalidConfig, Unavailable when the address is in use, and StoreError.
+    """
+    with configured(config.logging):
+        sockets = bind(config.server)
+        try:
+            _allow_files(config.server.max_connections + SPARE_FILES)
+            trio.run(partial(_serve, config, sockets, announce))
+        finally:
+            for one in sockets:
+                one.close()
+
+
+async def _serve(
+    config: Config, sockets: Sequence[socket.socket], announce: Announce | None
+) -> None:
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
+            await _serve_queue(config, sockets, announce, stop)
+            nursery.cancel_scope.cancel()
+    log.info("stopped")
+
+
+async def _serve_queue(
+    config: Config,
+    sockets: Sequence[socket.socket],
+    announce: Announce | None,
+    stop: trio.Event,
+) -> None:
+    async with open_queue(config) as queue, trio.open_nursery() as nursery:
+        app = create_app(queue)
+        server = Server(app, sockets, max_connections=config.server.max_connections)
+        await nursery.start(server.run)
+        where = url(config.server, list(sockets))
+        log.info("ready", url=where, pending=queue.status().pending_tasks)
+        if announce is not None:
+            announce(where)
+        await stop.wait()
+        log.info("draining", running=queue.status().running_tasks)
+        await queue.drain()
+        app.face.close()
+        server.stop()
+
+
+async def _watch(
+    signals: AsyncIterator[int], stop: trio.Event, everything: trio.CancelScope
+) -> None:
+    """The first signal asks for a drain, the second for an end at once."""
+    async for number in signals:
+        log.info("signal", name=signal.Signals(number).name)
+        if stop.is_set():
+            everything.cancel()
+        stop.set()
+
+
+def _allow_files(count: int) -> None:
+    """Raise the limit of open files, as far as it may be: the usual 1024 is below the default of
+    `server.max_connections` and the store's own.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,159 @@
+"""Hypercorn's HTTP server on trio, with a limit on its connections and a stop that ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config as HyperConfig
+from hypercorn.trio.worker_context import WorkerContext
+
+from oq.http.answers import ErrorAnswer, encode
+from oq.http.connection import LINGER, Connection
+
+log = structlog.get_logger()
+
+GRACE = 5.0
+"""Seconds that answers which are on their way get once the server stops."""
+KEEP_ALIVE = 30.0
+"""Seconds that a connection may be idle, or take to send the head of a request."""
+MAX_HEAD = 32 * 1024
+"""Bytes of a request's first line and headers."""
+MAX_MESSAGE = 64 * 1024
+"""Bytes of a WebSocket message that comes in; what it says is ignored."""
+PING_INTERVAL = 20.0
+
+
+class Server:
+    """Serves an ASGI application on sockets that listen already."""
+
+    def __init__(self, app: Any, sockets: Sequence[socket.socket], *, max_connections: int) -> None:
+        self._app = ASGIWrapper(app)
+        self._listeners = [
+            trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets
+        ]
+        self._limit = max_connections
+        self._config = _hypercorn_config()
+        self._context = WorkerContext(None)
+        self._connections: set[Connection] = set()
+        self._all_gone = trio.Event()
+        self._accepting = trio.CancelScope()
+        self._too_many = _too_many(max_connections)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`, or until cancelled; either way no connection is left open."""
+        async with trio.open_nursery() as nursery:
+            try:
+                with self._accepting:
+                    await trio.serve_listeners(
+                        self._handle,
+                        self._listeners,
+                        handler_nursery=nursery,
+                        task_status=_Started(task_status),
+                    )
+                await self._wind_down()
+            finally:
+                for connection in self._connections:
+                    connection.abort()
+                nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Take no more connections, and end those that are open when their answers are sent."""
+        self._accepting.cancel()
+
+    async def _wind_down(self) -> None:
+        for listener in self._listeners:
+            await listener.aclose()
+        await self._context.terminated.set()
+        for connection in tuple(self._connections):
+            connection.end_if_idle()
+        with trio.move_on_after(GRACE):
+            while self._connections:
+                self._all_gone = trio.Event()
+                await self._all_gone.wait()
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        if len(self._connections) >= self._limit:
+            await self._refuse(stream)
+            return
+        connection = Connection(self._app, self._config, self._context, stream)
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+            self._all_gone.set()
+
+    async def _refuse(self, stream: trio.SocketStream) -> None:
+        """Say that there are too many; a client that were not accepted would wait in the dark."""
+        with trio.move_on_after(LINGER):
+            try:
+                await stream.send_all(self._too_many)
+                await stream.send_eof()
+                while await stream.receive_some(64 * 1024):
+                    pass
+            except trio.BrokenResourceError:
+                pass
+
+
+class _Started:
+    """`serve_listeners` reports its listeners; whoever starts the server gets nothing."""
+
+    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
+        self._task_status = task_status
+
+    def started(self, _value: object = None) -> None:
+        self._task_status.started()
+
+
+class _Log:
+    """Hypercorn's log as ours; an access line for each request at level debug."""
+
+    def __init__(self, _config: HyperConfig) -> None:
+        pass
+
+    async def access(self, request: Any, response: Any, seconds: float) -> None:
+        if response is None:
+            return  # the client left: perhaps before its answer, perhaps right after it
+        log.debug(
+            "request",
+            method=request.get("method", "WS"),
+            path=request["path"],
+            status=response["status"],
+            ms=round(seconds * 1000, 1),
+        )
+
+    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:
+        log.exception(message.lower())
+
+    async def warning(self, message: str, *args: Any, **kwargs: Any) -> None:
+        log.warning(message.lower())
+
+    async def info(self, message: str, *args: Any, **kwargs: Any) -> None:
+        log.debug(message.lower())
+
+
+def _hypercorn_config() -> HyperConfig:
+    config = HyperConfig()
+    config.logger_class = _Log  # type: ignore[assignment]
+    config.include_server_header = False
+    config.keep_alive_timeout = KEEP_ALIVE
+    config.h11_max_incomplete_size = MAX_HEAD
+    config.h2_max_header_list_size = MAX_HEAD
+    config.websocket_max_message_size = MAX_MESSAGE
+    config.websocket_ping_interval = PING_INTERVAL
+    return config
+
+
+def _too_many(limit: int) -> bytes:
+    text = f"{limit} connections are open already (server.max_connections); try again later"
+    body = encode(ErrorAnswer(text))
+    return (
+        b"HTTP/1.1 503 Service Unavailable\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n"
+        b"retry-after: 1\r\nconnection: close\r\n\r\n%s" % (len(body), body)
+    )

@@ -1,0 +1,114 @@
+"""Binding the address that the server listens on, before anything else is started."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
+
+from oq.words.config import ServerConfig
+from oq.words.errors import InvalidConfig, Unavailable
+
+BACKLOG = 1024
+USER_TIMEOUT = 30_000
+"""Milliseconds after which the kernel gives up a peer that acknowledges nothing: one whose machine
+is gone, or that has stopped reading (tcp(7), TCP_USER_TIMEOUT)."""
+
+
+class AddressInUse(Unavailable):
+    """Another program listens on the address already."""
+
+
+def bind(server: ServerConfig) -> list[socket.socket]:
+    """Listening sockets for each address of `server.host`; with port 0 they share a free one.
+
+    Raises AddressInUse, or InvalidConfig if the address can never be used here.
+    """
+    port = server.port
+    sockets: list[socket.socket] = []
+    problems: list[OSError] = []
+    try:
+        for family, address in _resolve(server):
+            try:
+                sockets.append(_listen(family, (address, port)))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                problems.append(error)  # "localhost" often has a second address that is not up
+            else:
+                port = sockets[-1].getsockname()[1]
+        if not sockets:
+            raise problems[0]
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise _say(server, error) from None
+    return sockets
+
+
+def url(server: ServerConfig, sockets: list[socket.socket]) -> str:
+    """Where a client on this machine finds the server."""
+    host, port = server.host, sockets[0].getsockname()[1]
+    with suppress(ValueError):
+        address = ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1"
+        elif isinstance(address, IPv6Address):
+            host = f"[{host}]"
+    return f"http://{host or '127.0.0.1'}:{port}"
+
+
+def _resolve(server: ServerConfig) -> list[tuple[int, str]]:
+    try:
+        found = socket.getaddrinfo(
+            server.host or "0.0.0.0",  # noqa: S104 - an empty host means every address
+            server.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise InvalidConfig(
+            f"server.host: {server.host!r} is not an address or a name of this machine ({error})"
+        ) from None
+    return list(dict.fromkeys((int(family), str(where[0])) for family, *_, where in found))
+
+
+def _listen(family: int, address: tuple[str, int]) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Those who connect get these from the listening socket.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
+        if family == socket.AF_INET6:
+            # "::" means every address, those of IPv4 too; any other is what it says.
+            only = 0 if address[0] == "::" else 1
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        one.bind(address)
+        one.listen(BACKLOG)
+        one.setblocking(False)
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def _say(server: ServerConfig, error: OSError) -> Exception:
+    where = f"{server.host}:{server.port}"
+    if error.errno == errno.EADDRINUSE:
+        return AddressInUse(
+            f"{where} is in use by another program (perhaps an oq that runs already);"
+            " stop it, or choose another port with --port or server.port"
+        )
+    if error.errno == errno.EACCES:
+        return InvalidConfig(
+            f"server.port: {where} may not be used by this user; choose a port from 1024 up"
+        )
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return InvalidConfig(
+        f"server.host: {where} cannot be listened on ({why}); choose an address of this machine"
+    )
