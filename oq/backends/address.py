@@ -30,7 +30,9 @@ def base_url(text: str, *, default_port: int = OLLAMA_PORT) -> str:
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None:
         raise InvalidConfig("a backend's url carries no user or password; use api_key")
-    if (not bare and scheme.lower() not in ("http", "https")) or not _HOST.fullmatch(host):
+    # urlsplit drops control characters without a word.
+    odd = not written.isprintable() or (not bare and scheme.lower() not in ("http", "https"))
+    if odd or not _HOST.fullmatch(host):
         raise InvalidConfig(
             f"{text!r} is no address of a backend; write host, host:port or http://host:port"
         )

@@ -85,7 +85,7 @@ class Fold:
         in mid-stream, or if the answer grows over the limit.
         """
         fields = decode_answer(_OBJECT.decode, line)
-        if "error" in fields:
+        if bytes(fields.get("error", b"null")) != b"null":
             raise BackendFailure(f"the backend broke off with an error: {error_text(line)}")
         self._size += len(line)
         if self._size > self._limit:

@@ -61,11 +61,14 @@ class _Timings(Struct):
     predicted_ms: float | None = None
 
 
+_NO_ERROR = msgspec.Raw(b"null")
+
+
 class _Event(Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     timings: _Timings | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _NO_ERROR
 
 
 class _Embedding(Struct):
@@ -110,7 +113,7 @@ class Translator:
         BackendFailure if it is an error, or nothing that such a server sends.
         """
         event = decode_answer(_EVENT.decode, data)
-        if event.error is not None:
+        if bytes(event.error) != b"null":
             raise BackendFailure(f"the backend broke off with an error: {error_text(data)}")
         self._usage = event.usage or self._usage
         self._timings = event.timings or self._timings

@@ -58,6 +58,8 @@ class LoadedModels:
             yield trio.current_time() - began
         finally:
             loaded.users -= 1
+            if not loaded.users and loaded.ready_at > trio.current_time():
+                del self._models[model]  # nobody waits any more, so the loading is given up
             self._left.unpark_all()
 
     def unload(self, model: str) -> None:
