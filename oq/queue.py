@@ -39,6 +39,7 @@ from oq.words.messages import (
     Pause,
     Receipt,
     Verb,
+    put,
 )
 from oq.words.status import BackendStatus, QueueStatus
 from oq.words.task import RawTask, Status, Submission, TaskState, show
@@ -89,22 +90,35 @@ async def open_queue(
     config = config or Config()
     clock = clock or Clock()
     store = store or open_store(config.queue.storage_path)
+    failure: BaseException | None = None
     try:
-        ends = open_backends(config) if backends is None else list(backends)
-        async with trio.open_nursery() as actors:
-            wiring = wire(config, store, {end.name: end for end in ends}, clock)
-            wiring.start(actors)
-            queue = Queue(config, store, clock, wiring, ends)
-            try:
-                yield queue
-                await queue.drain()
-            finally:
-                actors.cancel_scope.cancel()
+        ends = open_backends(config, clock) if backends is None else list(backends)
+        try:
+            async with trio.open_nursery() as actors:
+                wiring = wire(config, store, {end.name: end for end in ends}, clock)
+                wiring.start(actors)
+                queue = Queue(config, store, clock, wiring, ends)
+                try:
+                    yield queue
+                    await queue.drain()
+                finally:
+                    actors.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            failure = _lone(group)
         with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
             for end in ends:
                 await end.aclose()
     finally:
         store.close()
+    if failure is not None:
+        raise failure
+
+
+def _lone(error: BaseException) -> BaseException:
+    """The one error in a nursery's group: that a nursery is at work is not its users' concern."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 class Queue:
@@ -271,10 +285,9 @@ class Queue:
             with trio.move_on_after(SHUTDOWN_GRACE):
                 await drain.receipt.wait()
         with trio.move_on_after(SHUTDOWN_GRACE):
-            # The second is written after the hub has been told of all that the first waited for.
-            for receipt in (Receipt(), Receipt()):
-                await self._wiring.to_writer.send(Commit([], receipt))
-                await receipt.wait()
+            receipt = Receipt()
+            await self._wiring.to_writer.send(Commit([], receipt))
+            await receipt.wait()
 
     # -- events
 
@@ -318,7 +331,7 @@ class Queue:
     async def _store_new(self, changes: Sequence[Change], receipt: Receipt) -> None:
         self._in_flight += len(changes)
         try:
-            await self._wiring.to_writer.send(Commit(list(changes), receipt))
+            await put(self._wiring.to_writer, Commit(list(changes), receipt))
             await receipt.wait()
         finally:
             self._in_flight -= len(changes)

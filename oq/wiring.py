@@ -91,7 +91,8 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     scheduler = Scheduler(
         board, store, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor
     )
-    writer = Writer(store, clock, writer_inbox, (to_scheduler.clone(), to_hub))
+    # The hub first: who is answered, by the scheduler, finds the events told.
+    writer = Writer(store, clock, writer_inbox, (to_hub, to_scheduler.clone()))
     timer = Timer(clock, timer_inbox, to_scheduler.clone(), delays)
     monitor = Monitor(backends, settings.probe_interval, monitor_inbox, to_scheduler.clone())
     janitor = Janitor(

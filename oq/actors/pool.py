@@ -16,7 +16,7 @@ from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
-from oq.words.messages import Abort, Commit, Freed, Job
+from oq.words.messages import Abort, Change, Commit, Freed, Job, put
 from oq.words.outcome import Aborted, Failed, Interrupted, Outcome
 from oq.words.task import Body, TaskState
 
@@ -27,6 +27,9 @@ log = structlog.get_logger("oq.pool")
 class _Run:
     """A job that runs; `reason` is why it was broken off, if it was."""
 
+    state: TaskState
+    body: Body
+    backend: Backend
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     reason: Outcome | None = None
 
@@ -71,8 +74,8 @@ class Pool:
                 async for message in self._inbox:
                     match message:
                         case Job():
-                            run = self._runs[message.task_id] = _Run()
-                            jobs.start_soon(self._run, message, run)
+                            run = await self._begin(message)
+                            jobs.start_soon(self._finish, run)
                         case Abort(task_id):
                             if task_id in self._runs:
                                 self._runs[task_id].stop(Aborted())
@@ -82,48 +85,60 @@ class Pool:
         for run in self._runs.values():
             run.stop(Interrupted(reason))
 
-    async def _run(self, job: Job, run: _Run) -> None:
+    async def _begin(self, job: Job) -> _Run:
+        """Record the start: here, one after the other, so that starts are told in their order."""
         state, body = self._store.state(job.task_id), self._store.body(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         assert body is not None, f"task {job.task_id} was dispatched without a body"
-        start = lifecycle.started(state, job.backend, self._clock.now())
-        await self._to_writer.send(Commit([start]))
+        state = await self._commit(lifecycle.started(state, job.backend, self._clock.now()))
+        run = self._runs[job.task_id] = _Run(state, body, self._backends[job.backend])
+        return run
+
+    async def _finish(self, run: _Run) -> None:
+        """Make the attempt, record how it ended, and give the slot back."""
+        state = run.state
+        timeout = state.timeout or self._timeout
+        run.scope.deadline = trio.current_time() + timeout
         down: str | None = None
-        outcome: Outcome = Aborted()
+        outcome: Outcome | None = None
         with run.scope:
-            outcome, down = await self._attempt(self._backends[job.backend], start.state, body)
-        if run.scope.cancelled_caught:
-            assert run.reason is not None
-            outcome = run.reason
-        del self._runs[job.task_id]
-        change = lifecycle.finished(
-            start.state, outcome, self._clock.now(), self._policy, self._draw
-        )
+            try:
+                outcome = await self._attempt(run)
+            except errors.BackendDown as error:
+                down = str(error)
+                outcome = Interrupted(down, ran=False)
+        if outcome is None:
+            outcome = run.reason or _timed_out(state, timeout)
+        del self._runs[state.id]
+        now = self._clock.now()
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
-        await self._to_writer.send(Commit([change]))
-        await self._to_scheduler.send(Freed(job.task_id, job.backend, down))
+        await self._commit(lifecycle.finished(state, outcome, now, self._policy, self._draw))
+        await put(self._to_scheduler, Freed(state.id, run.backend.name, down))
 
-    async def _attempt(
-        self, backend: Backend, state: TaskState, body: Body
-    ) -> tuple[Outcome, str | None]:
-        """How the attempt ended, and why the backend is down, if it is."""
+    async def _commit(self, change: Change) -> TaskState:
+        await put(self._to_writer, Commit([change]))
+        return change.state
+
+    async def _attempt(self, run: _Run) -> Outcome:
+        """How the attempt ended; BackendDown passes through."""
+        state, body = run.state, run.body
         request = Request(state.type, state.model, body.payload, body.options)
-        timeout = state.timeout or self._timeout
         task_id, emit = state.id, self._emit
         try:
-            with trio.fail_after(timeout):
-                return await backend.run(request, lambda chunk: emit(task_id, chunk)), None
-        except trio.TooSlowError:
-            what = "its timeout" if state.timeout else "ollama.timeout"
-            return Failed(f"no answer within {format_duration(timeout)} ({what})", True), None
-        except errors.BackendDown as error:
-            return Interrupted(str(error), ran=False), str(error)
+            return await run.backend.run(request, lambda chunk: emit(task_id, chunk))
+        except errors.BackendDown:
+            raise
         except errors.BackendFailure as error:
-            return Failed(str(error), True, error.retry_after), None
+            return Failed(str(error), True, error.retry_after)
         except errors.BackendRejected as error:
-            return Failed(str(error), retryable=False), None
+            return Failed(str(error), retryable=False)
         except Exception as error:
             # A bug in a backend is that attempt's failure, not the end of everybody's queue.
-            log.exception("backend raised", task_id=task_id, backend=backend.name)
-            return Failed(f"{type(error).__name__}: {error}", retryable=True), None
+            log.exception("backend raised", task_id=task_id, backend=run.backend.name)
+            return Failed(f"{type(error).__name__}: {error}", retryable=True)
+
+
+def _timed_out(state: TaskState, timeout: float) -> Failed:
+    what = "its timeout" if state.timeout else "ollama.timeout"
+    return Failed(f"no answer within {format_duration(timeout)} ({what})", retryable=True)

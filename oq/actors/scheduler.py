@@ -87,9 +87,11 @@ class Scheduler:
 
     def _handle(self, message: Message) -> None:
         match message:
-            case Committed(steps):
+            case Committed(steps, _, receipts):
                 for step in steps:
                     self._settled(step)
+                for receipt in receipts:
+                    receipt.settle()
             case Freed(task_id, backend, down):
                 self._board.free(task_id)
                 if down is not None:

@@ -1,8 +1,8 @@
 """The storage writer: the only one that writes to the store.
 
 It takes everything that waits, writes it as one unsynced batch, makes that durable with one sync in
-a thread, and only then answers and passes it on: durable, then visible. So the number of syncs does
-not grow with the load, and no submit waits for more than two of them.
+a thread, and only then passes it on and has it answered: durable, then visible. So the number of
+syncs does not grow with the load, and no submit waits for more than two of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import StoreFull, Unavailable
 from oq.words.events import Event
-from oq.words.messages import Change, Commit, Committed, SetPaused, Step
+from oq.words.messages import Change, Commit, Committed, SetPaused, Step, put
 
 log = structlog.get_logger("oq.writer")
 T = TypeVar("T")
@@ -118,13 +118,10 @@ class Writer:
         if self.problem is not None:
             log.info("store writes again")
             self.problem = None
-        for commit in commits:
-            if commit.receipt is not None:
-                commit.receipt.settle()
-        if steps:
-            committed = Committed(steps, events)
-            for reader in self._readers:
-                await reader.send(committed)
+        receipts = [commit.receipt for commit in commits if commit.receipt is not None]
+        committed = Committed(steps, events, receipts)
+        for reader in self._readers:
+            await put(reader, committed)
 
     async def _make_durable(self, steps: list[Step]) -> None:
         if self._store.sync_blocks:

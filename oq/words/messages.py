@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 import trio
 from msgspec import Struct
 
 from oq.words.events import Event, EventType
 from oq.words.task import Body, Status, TaskState
+
+T = TypeVar("T")
 
 
 class Change(Struct, frozen=True):
@@ -47,6 +50,16 @@ class SetPaused(Struct, frozen=True):
 
 
 Step = Change | Removal | SetPaused
+
+
+async def put(channel: trio.MemorySendChannel[T], message: T) -> None:
+    """Send the message, without giving way to other tasks while there is room: on the way of a task
+    each switch would cost more than all that is done between two of them.
+    """
+    try:
+        channel.send_nowait(message)
+    except trio.WouldBlock:
+        await channel.send(message)
 
 
 class Receipt:
@@ -124,10 +137,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What has just become durable, in order, and what subscribers are told of it."""
+    """What has just become durable, in order, and what subscribers are told of it.
+
+    The scheduler settles the receipts, once it has taken the steps in: who is answered finds
+    everything as the answer says, its place in line too.
+    """
 
     steps: list[Step]
     events: list[Event]
+    receipts: list[Receipt]
 
 
 @dataclass(frozen=True, slots=True)
