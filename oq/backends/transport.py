@@ -114,9 +114,7 @@ class Transport:
                 timeout=httpx.Timeout(None, connect=self._timeouts.connect),
                 # How many run at once is the queue's decision: a call never waits for another's
                 # connection.
-                limits=httpx.Limits(
-                    max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS
-                ),
+                limits=httpx.Limits(max_keepalive_connections=KEPT_CONNECTIONS),
                 headers=self._headers(),
                 trust_env=False,  # a proxy in the environment must not get what is for loopback
                 # Plain HTTP needs no certificates, which take a while to load.

@@ -38,6 +38,7 @@ class Connection:
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._h11 = h11.Connection(h11.SERVER)
+        self._bodiless = False
         self.started = False
         """Whether the response to the current request has begun."""
 
@@ -49,6 +50,12 @@ class Connection:
         head = await self._next_event()
         if not isinstance(head, h11.Request):
             return None
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
+        ]
+        if int(dict(headers).get("content-length", 0)) > MAX_BODY:  # h11 has checked that it is one
+            raise TooLarge
+        self._bodiless = head.method == b"HEAD"
         if self._h11.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[]))
         body = bytearray()
@@ -56,9 +63,6 @@ class Connection:
             body += event.data
             if len(body) > MAX_BODY:
                 raise TooLarge
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
-        ]
         target = head.target.decode("latin-1").partition("?")[0]
         return HttpRequest(head.method.decode(), target, headers, bytes(body))
 
@@ -94,8 +98,8 @@ class Connection:
         await self._send(h11.Response(status_code=status, headers=headers))
 
     async def send(self, data: bytes) -> None:
-        """A part of the body. A HEAD request's answer has none, which h11 knows."""
-        if data:
+        """A part of the body; nothing of it when the request was HEAD."""
+        if data and not self._bodiless:
             await self._send(h11.Data(data=data))
 
     async def end(self) -> None:
