@@ -18,7 +18,7 @@ from oq.actors.subscription import Subscription
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import Change, Committed
+from oq.words.messages import Change, Committed, take
 from oq.words.task import Status
 
 PROGRESS_INTERVAL = 0.1
@@ -66,8 +66,9 @@ class Hub:
     async def run(self) -> None:
         """Publish until cancelled, and then what is left; after that every subscription ends."""
         try:
-            async for committed in self._inbox:
-                self._publish(committed)
+            while batch := await take(self._inbox):
+                for committed in batch:
+                    self._publish(committed)
         finally:
             with suppress(trio.WouldBlock, trio.EndOfChannel):
                 while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 import trio
@@ -16,7 +16,7 @@ from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
-from oq.words.messages import Abort, Change, Commit, Freed, Job, put
+from oq.words.messages import Abort, Change, Commit, Freed, Job, put, take
 from oq.words.outcome import Aborted, Failed, Interrupted, Outcome
 from oq.words.task import Body, TaskState
 
@@ -30,7 +30,8 @@ class _Run:
     state: TaskState
     body: Body
     backend: Backend
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    timeout: float
+    scope: trio.CancelScope
     reason: Outcome | None = None
 
     def stop(self, reason: Outcome) -> None:
@@ -71,14 +72,12 @@ class Pool:
         """Run jobs until the scheduler closes the mailbox, and those that run have ended."""
         with self._to_writer, self._to_scheduler:
             async with trio.open_nursery() as jobs:
-                async for message in self._inbox:
-                    match message:
-                        case Job():
-                            run = await self._begin(message)
-                            jobs.start_soon(self._finish, run)
-                        case Abort(task_id):
-                            if task_id in self._runs:
-                                self._runs[task_id].stop(Aborted())
+                while messages := await take(self._inbox):
+                    for message in messages:
+                        if isinstance(message, Job):
+                            jobs.start_soon(self._finish, await self._begin(message))
+                        elif message.task_id in self._runs:
+                            self._runs[message.task_id].stop(Aborted())
 
     def interrupt(self, reason: str) -> None:
         """Break off everything that runs; the tasks go back to their places in line."""
@@ -91,14 +90,15 @@ class Pool:
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         assert body is not None, f"task {job.task_id} was dispatched without a body"
         state = await self._commit(lifecycle.started(state, job.backend, self._clock.now()))
-        run = self._runs[job.task_id] = _Run(state, body, self._backends[job.backend])
+        timeout = state.timeout or self._timeout
+        scope = trio.CancelScope(deadline=trio.current_time() + timeout)
+        run = _Run(state, body, self._backends[job.backend], timeout, scope)
+        self._runs[job.task_id] = run
         return run
 
     async def _finish(self, run: _Run) -> None:
         """Make the attempt, record how it ended, and give the slot back."""
         state = run.state
-        timeout = state.timeout or self._timeout
-        run.scope.deadline = trio.current_time() + timeout
         down: str | None = None
         outcome: Outcome | None = None
         with run.scope:
@@ -108,7 +108,7 @@ class Pool:
                 down = str(error)
                 outcome = Interrupted(down, ran=False)
         if outcome is None:
-            outcome = run.reason or _timed_out(state, timeout)
+            outcome = run.reason or _timed_out(state, run.timeout)
         del self._runs[state.id]
         now = self._clock.now()
         # In this order: a slot is not given on before the writer has taken what it did, or a full

@@ -36,6 +36,7 @@ from oq.words.messages import (
     SetPaused,
     Step,
     Verb,
+    take,
 )
 from oq.words.task import Status, TaskState
 
@@ -77,13 +78,10 @@ class Scheduler:
         """Decide until every sender has closed."""
         with self._to_writer, self._to_pool, self._to_timer, self._to_monitor:
             self._dispatch()
-            async for message in self._inbox:
-                self._handle(message)
-                try:
-                    while True:
-                        self._handle(self._inbox.receive_nowait())
-                except (trio.WouldBlock, trio.EndOfChannel):
-                    self._dispatch()
+            while messages := await take(self._inbox):
+                for message in messages:
+                    self._handle(message)
+                self._dispatch()
 
     def _handle(self, message: Message) -> None:
         match message:

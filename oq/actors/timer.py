@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import trio
 
 from oq.words.clock import Clock
-from oq.words.messages import Delay, Due
+from oq.words.messages import Delay, Due, take
 
 LONGEST_SLEEP = 30.0
 """Seconds after which the wall clock is looked at again: it may have been set, or the machine may
@@ -42,20 +42,13 @@ class Timer:
                 due = self._take_due()
                 if due:
                     await self._to_scheduler.send(Due(due))
+                delays: list[Delay] | None = None
                 with trio.move_on_after(self._pause()):
-                    try:
-                        self._add(await self._inbox.receive())
-                    except trio.EndOfChannel:
+                    delays = await take(self._inbox)
+                    if not delays:
                         return
-
-    def _add(self, delay: Delay) -> None:
-        heapq.heappush(self._heap, (delay.run_at, delay.task_id))
-        while True:
-            try:
-                more = self._inbox.receive_nowait()
-            except (trio.WouldBlock, trio.EndOfChannel):
-                return
-            heapq.heappush(self._heap, (more.run_at, more.task_id))
+                for delay in delays or ():
+                    heapq.heappush(self._heap, (delay.run_at, delay.task_id))
 
     def _take_due(self) -> list[Delay]:
         now = self._now()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
@@ -15,8 +16,7 @@ Emit = Callable[[bytes], None]
 It never blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One task, as a backend gets it. `payload` and `options` are JSON objects."""
 
     type: TaskType

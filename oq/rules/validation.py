@@ -7,7 +7,6 @@ that oq does not know pass through untouched.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -60,8 +59,7 @@ _RAW_LIST = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The bounds of what one task may ask for; see `oq.words.config`."""
 
     max_payload: int
@@ -71,8 +69,7 @@ class Limits:
     """What a task gets that does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A submission that has passed: every field has its final type."""
 
     type: TaskType

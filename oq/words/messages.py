@@ -6,7 +6,6 @@ A task's way: `Commit` to the writer; once it is on disk, `Committed` to the sch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -60,6 +59,22 @@ async def put(channel: trio.MemorySendChannel[T], message: T) -> None:
         channel.send_nowait(message)
     except trio.WouldBlock:
         await channel.send(message)
+
+
+async def take(channel: trio.MemoryReceiveChannel[T]) -> list[T]:
+    """All the messages that wait, once there is one; none when every sender has closed.
+
+    Receiving them one by one would give way to other tasks in between, each time: an actor would
+    then do one small thing per turn of the event loop, and so would all who wait for it.
+    """
+    try:
+        messages = [await channel.receive()]
+        while True:
+            messages.append(channel.receive_nowait())
+    except trio.EndOfChannel:
+        return []
+    except trio.WouldBlock:
+        return messages
 
 
 class Receipt:
@@ -123,8 +138,7 @@ class Drain:
         self.receipt = Receipt()
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """Steps that reach the disk together or not at all.
 
     One with a receipt is answered, with an error if it cannot be written. One without is never
@@ -135,8 +149,7 @@ class Commit:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """What has just become durable, in order, and what subscribers are told of it.
 
     The scheduler settles the receipts, once it has taken the steps in: who is answered finds
@@ -148,15 +161,13 @@ class Committed:
     receipts: list[Receipt]
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """The time of these delayed tasks has come."""
 
     delays: list[Delay]
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
+class Freed(Struct, frozen=True):
     """A running task has stopped running: its slot is free. `down` says why its backend is."""
 
     task_id: str
@@ -164,38 +175,33 @@ class Freed:
     down: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BackendUp:
+class BackendUp(Struct, frozen=True):
     """A backend that was down answers again."""
 
     backend: str
 
 
-@dataclass(frozen=True, slots=True)
-class BackendDown:
+class BackendDown(Struct, frozen=True):
     """A backend does not answer, and why."""
 
     backend: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A task that is to run now, on this backend."""
 
     task_id: str
     backend: str
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(Struct, frozen=True):
     """A running task is to stop, because its user cancelled it."""
 
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(Struct, frozen=True):
     """A task that may not run before `run_at`."""
 
     task_id: str

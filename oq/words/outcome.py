@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oq.words.task import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """The attempt gave `result`, the backend's final answer (a JSON object)."""
 
     result: bytes
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The attempt gave an error. `retryable` says whether another may succeed."""
 
     error: str
@@ -24,8 +22,7 @@ class Failed:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(Struct, frozen=True):
     """The attempt was broken off by no fault of the task: a drain, or a backend that is down."""
 
     reason: str
@@ -33,8 +30,7 @@ class Interrupted:
     """Whether the backend had begun; when not, no attempt is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aborted:
+class Aborted(Struct, frozen=True):
     """The attempt was stopped because its user cancelled the task."""
 
 
