@@ -348,6 +348,40 @@ async def test_a_last_line_without_newline_and_blank_lines_are_fine(nursery):
     await backend.aclose()
 
 
+class Closer:
+    """Answers `answers` requests of each connection, and closes it when the next one comes."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.connections = 0
+
+    async def serve(self, stream):
+        self.connections += 1
+        for _ in range(self.answers):
+            await whole_request(stream)
+            line = b'{"response":"a","done":true}'
+            head = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: %d\r\n\r\n"
+            await stream.send_all(head % len(line) + line)
+        await whole_request(stream)
+
+
+@pytest.mark.parametrize("answers", [1, 0])
+async def test_a_kept_connection_that_closes_is_no_failure_but_a_new_one_is(nursery, answers):
+    closer = Closer(answers)
+    listeners = await nursery.start(trio.serve_tcp, closer.serve, 0)
+    backend = OllamaBackend("o", f"127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+    request = Request(TaskType.GENERATE, "m", b'{"prompt":"x"}', b"{}")
+    if answers:
+        for _ in range(3):
+            await backend.run(request, ignore)
+        assert closer.connections == 3
+    else:
+        with pytest.raises(BackendFailure, match="was lost"):
+            await backend.run(request, ignore)
+        assert closer.connections == 1
+    await backend.aclose()
+
+
 async def test_a_proxy_in_the_environment_is_not_used(backend, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

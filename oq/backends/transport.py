@@ -6,9 +6,10 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import trio
@@ -22,6 +23,8 @@ from oq.words.errors import BackendDown, BackendFailure
 
 Feed = Callable[[bytes], bool]
 """Takes the bytes of an answer as they come; true once the answer is whole."""
+
+Use = Callable[[httpx.Response], Awaitable[None]]
 
 MAX_ERROR_BODY = 64 * 1024
 PROBE_TIMEOUT = 5.0
@@ -63,10 +66,13 @@ class Transport:
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
         """
         progress = _Progress()
+
+        async def use(response: httpx.Response) -> None:
+            await self._check(response)
+            await self._pour(response, feed, progress, scope)
+
         with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
-            async with self._opened().stream("POST", self.url + path, content=body) as response:
-                await self._check(response)
-                await self._pour(response, feed, progress, scope)
+            await self._send("POST", path, body, use)
         if scope.cancelled_caught and not progress.whole:
             raise BackendFailure(self._too_slow(progress))
 
@@ -89,10 +95,16 @@ class Transport:
     async def probe(self, path: str) -> None:
         """GET, and return if there is any answer below 500; BackendDown otherwise."""
         seconds = min(PROBE_TIMEOUT, self._timeouts.connect)
+        status = 0
+
+        async def use(response: httpx.Response) -> None:
+            nonlocal status
+            status = response.status_code
+            await _head(response)
+
         with trio.move_on_after(seconds) as scope:
             try:
-                async with self._opened().stream("GET", self.url + path) as response:
-                    status = response.status_code
+                await self._send("GET", path, b"", use)
             except httpx.TransportError as error:
                 raise BackendDown(self._nobody(error)) from None
         if scope.cancelled_caught:
@@ -106,6 +118,26 @@ class Transport:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+    async def _send(self, method: str, path: str, body: bytes, use: Use) -> None:
+        """Send a request and use the answer.
+
+        A kept connection may be closed under the request, with no answer: llama.cpp closes each
+        one after a stream, though it says Keep-Alive, and one request in six met that (measured).
+        Then it is sent again. Never so on a new connection: what kills the server must be seen.
+        """
+        for resends_left in reversed(range(KEPT_CONNECTIONS + 1)):
+            sent = _Sent()
+            try:
+                async with self._opened().stream(
+                    method, self.url + path, content=body, extensions={"trace": sent.note}
+                ) as response:
+                    sent.answered = True
+                    await use(response)
+                    return
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if sent.answered or sent.fresh or not resends_left:
+                    raise
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -186,6 +218,19 @@ class _Progress:
 
     begun: bool = False
     whole: bool = False
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What became of one request: whether it opened a connection, whether an answer began."""
+
+    fresh: bool = False
+    answered: bool = False
+
+    async def note(self, event: str, info: dict[str, Any]) -> None:
+        # https://www.encode.io/httpcore/extensions/#trace
+        if event == "connection.connect_tcp.started":
+            self.fresh = True
 
 
 async def _head(response: httpx.Response) -> bytes:
