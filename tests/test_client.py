@@ -257,6 +257,7 @@ def test_errors_keep_what_they_know(serve):
     [
         httpx.Response(200, text="Ollama is running"),
         httpx.Response(404, text="404 page not found"),
+        httpx.Response(404, json={"error": "404 page not found"}),
         httpx.Response(200, json={"pending_tasks": "many"}),
         httpx.Response(302, headers={"Location": "http://elsewhere"}),
         httpx.Response(200, content=b"\xff\xfe"),

@@ -31,15 +31,13 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
     try:
         said = msgspec.json.decode(response.content, type=_Error).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ServerNotReached(
-            server, f"what listens there answered {response.status_code} and is not oq"
-        )
+        return _no_oq(response, server)
     match response.status_code:
         case 400 | 422:
             field = _FIELD.fullmatch(said)
             return InvalidTask(*field.groups()) if field else InvalidTask("", said)
-        case 404 if task_id is not None:
-            return NotFound(task_id)
+        case 404:
+            return NotFound(task_id) if task_id is not None else _no_oq(response, server)
         case 409:
             return Conflict(said)
         case 413:
@@ -71,6 +69,11 @@ def unreached(error: httpx.HTTPError, server: str) -> OqError:
 def garbled(server: str) -> OqError:
     """A success whose body is not what oq says."""
     return ServerNotReached(server, "what listens there gave an answer that is not oq's")
+
+
+def _no_oq(response: httpx.Response, server: str) -> ServerNotReached:
+    what = f"what listens there answered {response.status_code} and is not oq"
+    return ServerNotReached(server, what)
 
 
 def _reason(error: Exception) -> str:

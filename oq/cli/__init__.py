@@ -1,0 +1,24 @@
+"""The `oq` command.
+
+app       the commands, loaded when they are called     exits     errors as a line and a code
+options   what several commands share                   terminal  words on the way out
+one module a group of commands; what they print is beside them in show_*
+"""
+
+from __future__ import annotations
+
+import sys
+
+VERSION = "0.1.0"
+
+
+def main() -> None:
+    """Run the command in `sys.argv` and exit."""
+    # Scripts ask for the version often, and need nothing else for it to be imported.
+    if sys.argv[1:] in (["--version"], ["version"]):
+        print(f"oq {VERSION}")
+        return
+    from oq.cli.app import oq
+    from oq.cli.exits import run
+
+    sys.exit(run(oq, sys.argv[1:]))

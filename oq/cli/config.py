@@ -1,0 +1,61 @@
+"""`oq config check` and `oq config show`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from oq.cli.options import Output, output_option
+from oq.cli.terminal import clean, print_json, print_rows
+from oq.settings import Settings, load_settings
+
+_file = click.option("--config", "config_path", metavar="FILE", help="The settings file.")
+
+
+@click.group("config")
+def config_() -> None:
+    """Check or show the settings.
+
+    Flags beat the environment, which beats the file, which beats the defaults. The file is the
+    first of ./config.yaml, ~/.config/oq/config.yaml and /etc/oq/config.yaml, or --config.
+    """
+
+
+@config_.command("check")
+@_file
+def check(config_path: str | None) -> None:
+    """Say whether the settings can be used, and if not, which line is wrong."""
+    settings = load_settings(config_path, {}, os.environ)
+    set_by_hand = len(settings.origins)
+    print(f"{_source(settings)}: good, {set_by_hand} of the settings are not at their defaults")
+
+
+@config_.command("show")
+@_file
+@output_option
+def show(config_path: str | None, output: Output) -> None:
+    """Show every setting, and where its value comes from."""
+    settings = load_settings(config_path, {}, os.environ)
+    match output:
+        case Output.JSON:
+            rows = settings.rows()
+            print_json({key: {"value": value, "from": origin} for key, value, origin in rows})
+        case Output.PLAIN:
+            print_rows(list(settings.rows()))
+        case Output.TABLE:
+            _table(settings)
+
+
+def _table(settings: Settings) -> None:
+    from oq.cli.tables import console, table
+
+    shown = table("setting", "value", "from")
+    for key, value, origin in settings.rows():
+        given = origin != "default"
+        shown.add_row(clean(key), clean(value), clean(origin), style=None if given else "dim")
+    console().print(shown)
+
+
+def _source(settings: Settings) -> str:
+    return clean(settings.source) if settings.source else "no file"

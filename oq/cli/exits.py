@@ -1,0 +1,103 @@
+"""How a command ends: an exit code, and one line on the standard error when it did not work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TextIO
+
+import click
+
+from oq.cli.terminal import complain
+from oq.words.errors import InvalidConfig, InvalidTask, OqError, PayloadTooLarge, ServerNotReached
+
+
+class Exit(IntEnum):
+    """What the exit code of `oq` means."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_SERVER = 3
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+def run(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run the command; its exit code. No error that a user can meet shows a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        _accept_all_characters(stream)
+    try:
+        # Not command.main(): it answers Ctrl-C and a closed pipe in its own way.
+        with command.make_context("oq", list(arguments)) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        return _broken_pipe()
+    except (click.ClickException, OqError, OSError, ExceptionGroup) as error:
+        return told(_only(error))
+    return Exit.DONE
+
+
+def told(error: Exception) -> Exit:
+    """Say what went wrong; the exit code that goes with it."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            print(error.format_message(), file=sys.stderr)
+            return Exit.USAGE
+        case click.UsageError():
+            context = error.ctx.command_path if error.ctx else "oq"
+            complain(f"{error.format_message().rstrip('.')} (see {context} --help)")
+            return Exit.USAGE
+        case click.ClickException():
+            complain(error.format_message())
+            return Exit.FAILED
+        case OSError():
+            where = f": {error.filename}" if error.filename else ""
+            complain(f"{error.strerror or error}{where}")
+            return Exit.FAILED
+        case OqError():
+            complain(str(error))
+            return exit_code(error)
+        case _:
+            raise error
+
+
+def exit_code(error: OqError) -> Exit:
+    """The exit code for one of oq's errors."""
+    match error:
+        case ServerNotReached():
+            return Exit.NO_SERVER
+        case InvalidTask() | InvalidConfig() | PayloadTooLarge():
+            return Exit.USAGE
+        case _:
+            return Exit.FAILED
+
+
+def _only(error: Exception) -> Exception:
+    """The one error inside of nurseries' groups of one; any other as it is."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _accept_all_characters(stream: TextIO) -> None:
+    """A locale that cannot show a character must not end the command."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _broken_pipe() -> Exit:
+    """Whoever read our output has left, as `head` does: nothing to say, and nobody to say it to."""
+    # Python flushes at exit and would complain; the null device takes what is left.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+    return Exit.BROKEN_PIPE

@@ -1,0 +1,68 @@
+"""What several commands share: where the server is, and how the output is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from oq.cli.terminal import is_terminal
+
+if TYPE_CHECKING:
+    from oq.client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Output(StrEnum):
+    """How a command writes what it found."""
+
+    TABLE = "table"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+def _form(ctx: click.Context, param: click.Parameter, value: str | None) -> Output:
+    if value is None:
+        return Output.TABLE if is_terminal() else Output.PLAIN
+    return Output(value)
+
+
+def output_option(command: F) -> F:
+    """--output; without it a person gets a table, and a program tab-separated lines."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice([form.value for form in Output]),
+        callback=_form,
+        help="table on a terminal, plain in a pipe, unless this says otherwise.",
+    )(command)
+
+
+def server_options(command: F) -> F:
+    """--server and --config, the ways to say where the server is."""
+    command = click.option(
+        "--config", "config_path", metavar="FILE", help="The settings file to look in."
+    )(command)
+    return click.option(
+        "--server",
+        metavar="ADDRESS",
+        help="host:port or URL of the server [variable OQ_SERVER].",
+    )(command)
+
+
+def connect(server: str | None, config_path: str | None) -> Client:
+    """A client of the server that the options, the environment or the settings name."""
+    # Imported here, so that the help of a command does not wait for httpx.
+    from oq.client import Client
+    from oq.client.address import listening_url
+
+    named = server or (None if config_path else os.environ.get("OQ_SERVER", "").strip())
+    if named:
+        return Client(named)
+    from oq.settings import load_settings
+
+    return Client(listening_url(load_settings(config_path, {}, os.environ).config.server))

@@ -1,0 +1,69 @@
+"""`oq serve`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import click
+import msgspec
+
+from oq.settings import load_settings
+from oq.words.config import BackendConfig
+
+_SIMULATED = BackendConfig(name="simulated", kind="simulated")
+
+
+@click.command("serve")
+@click.option("--host", help="The address to listen on [127.0.0.1].")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port [7125]; 0 takes a free one.")
+@click.option("--data-dir", metavar="DIR", help="Where the tasks are kept [./data].")
+@click.option("--config", "config_path", metavar="FILE", help="The settings file.")
+@click.option(
+    "--ollama-host",
+    metavar="ADDRESS",
+    help="The Ollama that runs the models [localhost:11434]; instead of the file's backends.",
+)
+@click.option("--max-workers", type=click.IntRange(min=1), help="Tasks that run at once [4].")
+@click.option("--simulate", is_flag=True, help="Make up the answers: no model is needed.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--log-format", type=click.Choice(["console", "json"]))
+def serve_(
+    config_path: str | None,
+    simulate: bool,
+    ollama_host: str | None,
+    data_dir: str | None,
+    **flags: Any,
+) -> None:
+    """Run the server until SIGTERM or Ctrl-C.
+
+    Then running tasks get queue.drain_timeout to end, and what has not ended runs again at the
+    next start. A second signal stops at once.
+    """
+    if simulate and ollama_host:
+        raise click.UsageError("--simulate and --ollama-host exclude each other")
+    given = {
+        "server.host": flags["host"],
+        "server.port": flags["port"],
+        "queue.storage_path": data_dir,
+        "queue.max_workers": flags["max_workers"],
+        "ollama.host": ollama_host,
+        "logging.level": flags["log_level"],
+        "logging.format": flags["log_format"],
+    }
+    config = load_settings(config_path, given, os.environ).config
+    if ollama_host:
+        config = msgspec.structs.replace(config, backends=())
+    if simulate:
+        config = msgspec.structs.replace(config, backends=(_SIMULATED,))
+    from oq.http.serve import run
+
+    run(config, announce=partial(_announce, simulate))
+
+
+def _announce(simulated: bool, url: str) -> None:
+    label = "; SIMULATED: no model runs, every answer is made up" if simulated else ""
+    with suppress(OSError):  # whoever started us may not have stayed to read it
+        print(f"oq listens at {url}{label}", flush=True)

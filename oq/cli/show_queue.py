@@ -1,0 +1,94 @@
+"""The queue at a glance, in words."""
+
+from __future__ import annotations
+
+from oq.cli.options import Output
+from oq.cli.terminal import clean, print_json, print_rows
+from oq.words.durations import format_duration
+from oq.words.status import BackendStatus, QueueStatus
+from oq.words.task import Priority, Status
+
+
+def print_queue(status: QueueStatus, output: Output) -> None:
+    """Counts, waiting lines, workers, backends, and whatever is wrong."""
+    match output:
+        case Output.JSON:
+            print_json(status)
+        case Output.PLAIN:
+            print_rows(_rows(status))
+        case Output.TABLE:
+            _tables(status)
+
+
+def _rows(status: QueueStatus) -> list[tuple[object, ...]]:
+    """Field by field, as the server names them; the priorities and the backends after that."""
+    plain = ("queues_by_priority", "backends")
+    fields = [name for name in status.__struct_fields__ if name not in plain]
+    rows: list[tuple[object, ...]] = [(name, _plain(getattr(status, name))) for name in fields]
+    rows += [(f"priority {number}", count) for number, count in _lines(status)]
+    rows += [(f"backend {backend.name}", _health(backend)) for backend in status.backends]
+    return rows
+
+
+def _tables(status: QueueStatus) -> None:
+    from rich.text import Text
+
+    from oq.cli.tables import cell, console, facts, status_text, table
+
+    counts = table(*(state.value for state in Status), "total")
+    cells = [str(getattr(status, f"{state.value}_tasks")) for state in Status]
+    for column, state in zip(counts.columns, Status, strict=False):
+        column.header = status_text(state)
+    counts.add_row(*cells, str(status.total_tasks))
+    about = facts()
+    for name, value in _facts(status):
+        about.add_row(name, cell(value, cut=False))
+    for backend in status.backends:
+        colour = "green" if backend.up else "red"
+        about.add_row(
+            "backend", Text.assemble(clean(backend.name), " ", (_health(backend), colour))
+        )
+    screen = console()
+    screen.print(counts)
+    screen.print()
+    screen.print(about)
+
+
+def _facts(status: QueueStatus) -> list[tuple[str, str]]:
+    workers = f"{status.workers_active} busy, {status.workers_idle} idle"
+    told = [("workers", workers), ("up for", format_duration(status.uptime))]
+    if status.queues_by_priority:
+        waiting = ", ".join(f"{count} {_named(number)}" for number, count in _lines(status))
+        told.insert(0, ("waiting", waiting))
+    if status.delayed_tasks:
+        retries = f", {status.retrying_tasks} of them retries" if status.retrying_tasks else ""
+        later = f"{status.delayed_tasks}{retries}"
+        told.append(("delayed", later))
+    if status.paused:
+        told.append(("paused", "no task is started; `oq resume` starts them again"))
+    if status.draining:
+        told.append(("draining", "the server is shutting down"))
+    if status.problem:
+        told.append(("problem", status.problem))
+    return told
+
+
+def _lines(status: QueueStatus) -> list[tuple[int, int]]:
+    """The waiting line of each priority, the first to be served at the top."""
+    lines = status.queues_by_priority.items()
+    return sorted(((int(priority), count) for priority, count in lines), reverse=True)
+
+
+def _named(priority: int) -> str:
+    names = {int(each): each.name.lower() for each in Priority}
+    return names.get(priority, f"of priority {priority}")
+
+
+def _health(backend: BackendStatus) -> str:
+    of = f" of {backend.max_concurrency}" if backend.max_concurrency else ""
+    state = f"up, {backend.running}{of} running" if backend.up else f"down: {backend.error}"
+    return clean(f"({backend.kind} at {backend.url}) {state}")
+
+
+def _plain(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,168 @@
+"""Tasks in words: a table of many, all about one, and what its model answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from oq.cli.exits import Exit
+from oq.cli.options import Output
+from oq.cli.terminal import clean_text, complain, is_terminal, print_json, print_rows
+from oq.words.durations import format_duration
+from oq.words.task import Priority, Status, Task
+
+_NAMES = {int(priority): priority.name.lower() for priority in Priority}
+
+
+def print_tasks(tasks: list[Task], output: Output) -> None:
+    """Many tasks, one a line."""
+    match output:
+        case Output.JSON:
+            print_json(tasks)
+        case Output.PLAIN:
+            print_rows([_row(task) for task in tasks])
+        case Output.TABLE:
+            _table(tasks)
+
+
+def print_task(task: Task, output: Output) -> None:
+    """All about one task but its documents; those are in the JSON."""
+    match output:
+        case Output.JSON:
+            print_json(task)
+        case Output.PLAIN:
+            print_rows(list(_facts(task)))
+        case Output.TABLE:
+            from oq.cli.tables import cell, console, facts
+
+            shown = facts()
+            for name, value in _facts(task):
+                shown.add_row(name, cell(value, cut=False))
+            console().print(shown)
+
+
+def print_outcome(task: Task, output: Output) -> None:
+    """What the model answered, or why it did not, with the exit code that goes with it."""
+    code = Exit.DONE if task.status is Status.COMPLETED else Exit.FAILED
+    if output is Output.JSON:
+        print_json(task)
+    elif code is Exit.DONE:
+        answer = answer_text(task, vectors=output is Output.PLAIN)
+        print(clean_text(answer) if is_terminal() else answer)
+    elif task.status is Status.FAILED:
+        complain(f"task {task.id} failed: {task.error}")
+    elif task.status is Status.CANCELLED:
+        complain(f"task {task.id} was cancelled")
+    else:
+        complain(f"task {task.id} is {task.status}; --wait waits until it has ended")
+    if code:
+        click.get_current_context().exit(code)
+
+
+def answer_text(task: Task, *, vectors: bool) -> str:
+    """The text of a result; of an embedding the numbers, or a summary of them."""
+    match task.result:
+        case {"message": {"content": str(content)}} if content:
+            return content
+        case {"response": str(response)}:
+            return response
+        case {"embeddings": [[*_], *_] as rows}:
+            return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
+        case result:
+            import msgspec
+
+            return msgspec.json.encode(result).decode()
+
+
+def _numbers(row: list[Any]) -> str:
+    return " ".join(map(str, row))
+
+
+def _vector(row: list[Any]) -> str:
+    start = ", ".join(f"{number:.4f}" for number in row[:4] if isinstance(number, (int, float)))
+    return f"a vector of {len(row)} numbers: [{start}, ...]"
+
+
+def _row(task: Task) -> tuple[object, ...]:
+    created, due = _time(task.created_at), _time(task.run_at)
+    note = _note(task, f"not before {due}")
+    return (task.id, task.status, task.type, task.priority, task.model, created, note)
+
+
+def _table(tasks: list[Task]) -> None:
+    from oq.cli.tables import ago, cell, console, roomy, status_text, table
+
+    screen, now = console(), datetime.now(UTC)
+    wide = roomy(screen)
+    shown = table("id", "status", *(["type"] if wide else []), "priority", "model", "")
+    # An id that is cut off is of no use; what the terminal lacks comes off the other two.
+    for column in shown.columns[:-2]:
+        column.no_wrap = True
+    for task in tasks:
+        when = f"{ago(task.created_at, now)}: " if wide else ""
+        due = "" if task.run_at is None else ago(task.run_at, now)
+        shown.add_row(
+            cell(task.id),
+            status_text(task.status),
+            *([task.type] if wide else []),
+            _NAMES.get(task.priority, str(task.priority)),
+            cell(task.model),
+            cell(when + _note(task, due)),
+        )
+    screen.print(shown if tasks else "no tasks")
+
+
+def _note(task: Task, due: str) -> str:
+    """What there is to say about where the task stands; `due` says when it may run."""
+    match task.status:
+        case Status.PENDING if task.run_at is not None:
+            retry = f"retry {task.retry_count} of {task.max_retries}"
+            return f"{retry if task.retry_count else 'waits'}, {due}"
+        case Status.PENDING if task.queue_position is not None:
+            return f"#{task.queue_position} in line"
+        case Status.COMPLETED:
+            return f"took {_took(task)}" if _took(task) else ""
+        case _:
+            return task.error or ""
+
+
+def _facts(task: Task) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [
+        ("id", task.id),
+        ("status", task.status),
+        ("type", task.type),
+        ("model", task.model),
+        ("priority", task.priority),
+        ("queue position", task.queue_position),
+        ("created", _time(task.created_at)),
+        ("not before", _time(task.run_at)),
+        ("started", _time(task.started_at)),
+        ("ended", _time(task.completed_at)),
+        ("took", _took(task)),
+        ("timeout", task.timeout and format_duration(task.timeout)),
+        ("retries", f"{task.retry_count} of {task.max_retries}"),
+        ("tokens", task.usage and f"{task.usage.prompt_tokens} in, {_made(task)} out"),
+        ("error", task.error),
+    ]
+    for number, attempt in enumerate(task.attempts, 1):
+        ended = attempt.error or ("ok" if attempt.ended_at else "running")
+        where = f" on {attempt.backend}" if attempt.backend else ""
+        facts.append((f"attempt {number}", f"{_time(attempt.started_at)}{where}: {ended}"))
+    return [(name, value) for name, value in facts if value is not None]
+
+
+def _made(task: Task) -> int:
+    return task.usage.completion_tokens if task.usage else 0
+
+
+def _took(task: Task) -> str | None:
+    if task.started_at is None or task.completed_at is None:
+        return None
+    return format_duration(max(0.0, (task.completed_at - task.started_at).total_seconds()))
+
+
+def _time(moment: datetime | None) -> str | None:
+    """Local time, to the second, with its zone."""
+    return moment.astimezone().isoformat(" ", "seconds") if moment else None

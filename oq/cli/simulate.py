@@ -1,0 +1,67 @@
+"""`oq simulate`."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from oq.cli.listening import listening_errors
+
+if TYPE_CHECKING:
+    from oq.backends.simulated import Simulator
+
+_SECONDS = click.FloatRange(min=0, max=1e6)
+
+
+@click.command("simulate")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=11435, show_default=True)
+@click.option("--tokens-per-second", type=_SECONDS, default=50.0, show_default=True)
+@click.option("--tokens", type=click.IntRange(0, 1_000_000), default=16, help="In an answer [16].")
+@click.option("--delay", type=_SECONDS, default=0.0, help="Seconds before the first token [0].")
+@click.option("--load", type=_SECONDS, default=0.0, help="Seconds that loading a model takes [0].")
+@click.option("--max-loaded", type=click.IntRange(min=1), default=3, help="Models in memory [3].")
+@click.option("--model", "models", multiple=True, help="A model that exists [any name].")
+def simulate_(
+    host: str,
+    port: int,
+    tokens_per_second: float,
+    tokens: int,
+    delay: float,
+    load: float,
+    max_loaded: int,
+    models: tuple[str, ...],
+) -> None:
+    """Run a fake Ollama whose answers are made up, until Ctrl-C.
+
+    It speaks Ollama's API and OpenAI's, so any client of theirs can be tried against it. A
+    request may carry its own script, as options.simulate.
+    """
+    import trio
+
+    from oq.backends.simulated import Script, Simulator
+
+    simulator = Simulator(
+        Script(delay=delay, rate=tokens_per_second, tokens=tokens),
+        models=models or None,
+        load=load,
+        max_loaded=max_loaded,
+    )
+    with listening_errors(host, port):
+        trio.run(_serve, host, port, simulator)
+
+
+async def _serve(host: str, port: int, simulator: Simulator) -> None:
+    import trio
+
+    from oq.backends.simulated.server import serve_simulator
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(serve_simulator, host, port, simulator)
+            print(f"simulated Ollama at {url}; every answer is made up", flush=True)
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+                return
