@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from oq.rules.ids import is_id
 from oq.words.errors import InvalidTask
 from oq.words.task import RawTask, Status, TaskState, TaskType
 
@@ -29,6 +30,8 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
             raise InvalidTask("limit", f"{self.limit} is not between 1 and {MAX_LIMIT}")
         if self.offset < 0:
             raise InvalidTask("offset", f"{self.offset} is less than 0")
+        if self.after is not None and not is_id(self.after):
+            raise InvalidTask("after", f"{self.after[:64]!r} is not the id of a task")
 
     def admits(self, state: TaskState) -> bool:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class RetryPolicy:
         try:
             curve = self.initial_delay * self.backoff_factor ** (retry - 1)
         except OverflowError:
-            curve = self.max_delay
+            curve = math.inf if self.initial_delay else 0.0
         delay = min(self.max_delay, curve)
         if self.jitter:
             delay *= draw()

@@ -7,7 +7,7 @@ that oq does not know pass through untouched.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +29,7 @@ T = TypeVar("T")
 MAX_MODEL_LENGTH = 256
 MAX_RETRIES = 1000
 MAX_KEY_LENGTH = 255
+_MOST_DIGITS = 9  # of a priority that is written as text
 
 
 class _Message(Struct):
@@ -143,8 +144,6 @@ def check(submission: Submission, limits: Limits) -> Checked:
     max_retries = limits.max_retries if submission.max_retries is None else submission.max_retries
     if not 0 <= max_retries <= MAX_RETRIES:
         raise InvalidTask("max_retries", f"{max_retries} is not between 0 and {MAX_RETRIES}")
-    if submission.run_at is not None and submission.run_at.tzinfo is None:
-        raise InvalidTask("run_at", "the time has no zone; write 2026-01-31T12:00:00Z")
     payload = bytes(submission.payload)
     if len(payload) > limits.max_payload:
         raise InvalidTask(
@@ -157,7 +156,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         model=model,
         priority=parse_priority(submission.priority),
         max_retries=max_retries,
-        run_at=submission.run_at,
+        run_at=_run_at(submission.run_at),
         timeout=_timeout(submission.timeout),
         metadata=_metadata(submission.metadata, limits),
         body=Body(payload=payload, options=options),
@@ -170,8 +169,8 @@ def parse_priority(value: object) -> int:
         named = Priority.__members__.get(value.upper())
         if named is not None:
             return int(named)
-        if value.isascii() and value.isdigit():
-            value = int(value[:9])
+        if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
+            value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if MIN_PRIORITY <= value <= MAX_PRIORITY:
             return int(value)
@@ -197,6 +196,18 @@ def _check_payload(kind: TaskType, payload: bytes) -> None:
     except InvalidTask as error:
         field = f"payload.{error.field}" if error.field else "payload"
         raise InvalidTask(field, f"{error.reason} ({kind} task)") from None
+
+
+def _run_at(value: datetime | None) -> datetime | None:
+    """In UTC, as it is stored: near year 9999 another zone's time has no such form."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise InvalidTask("run_at", "the time has no zone; write 2026-01-31T12:00:00Z")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidTask("run_at", "the time is not between the years 1 and 9999") from None
 
 
 def _timeout(value: float | str | None) -> float | None:
@@ -235,6 +246,7 @@ def _object(field: str, value: Raw | None) -> bytes | None:
 def _decode(decode: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
     """Decode JSON from outside: whatever is wrong with it becomes an InvalidTask."""
     try:
+        str(body, "utf-8")  # msgspec looks at no text that it skips
         return decode(body)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
