@@ -10,6 +10,7 @@ It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what i
   said why. Here what still comes is read and dropped for a moment first.
 - A WebSocket message that is too long is refused, but goes on being buffered. Here a subscriber,
   who has nothing to say, may say so much in all.
+- A handshake that it refuses leaves the connection open, with nothing to end it. Here it is ended.
 - It starts and stops a task around each request to time the idle connection; a deadline does.
 """
 
@@ -110,7 +111,7 @@ class Connection:
         self._rest()
         with self._reading:
             await self._feed()
-        if self._ending:
+        if self._ending and not self._is_websocket():  # its peer sends nothing, and waits for us
             await self._linger()
         with trio.move_on_after(LINGER):
             await self._protocol.handle(Closed())
@@ -128,6 +129,9 @@ class Connection:
                     log.info("websocket peer sent too much; its connection is closed")
                     return
             await self._protocol.handle(RawData(data))
+            if self._is_refused():
+                self._ending = True
+                return
 
     async def _linger(self) -> None:
         """Let the client read the last answer: closing with unread data would throw it away."""
@@ -175,6 +179,10 @@ class Connection:
     def _rest(self) -> None:
         self._idle = True
         self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
+
+    def _is_refused(self) -> bool:
+        stream = getattr(self._protocol.protocol, "stream", None)
+        return stream is not None and stream.closed
 
     def _is_websocket(self) -> bool:
         connection = getattr(self._protocol.protocol, "connection", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from secrets import token_hex
 
 import structlog
@@ -69,7 +70,7 @@ def from_oq(error: OqError) -> Response:
         return _from_bug(error)
     headers = {}
     if isinstance(error, QueueFull):
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     elif status == 503:
         headers["Retry-After"] = str(RETRY_UNAVAILABLE)
     return answer(ErrorAnswer(str(error)), status, headers)

@@ -39,6 +39,8 @@ def run(config: Config, *, announce: Announce | None = None) -> None:
         try:
             _allow_files(config.server.max_connections + SPARE_FILES)
             trio.run(partial(_serve, config, sockets, announce))
+        except BaseExceptionGroup as group:
+            raise _lone(group) from None
         finally:
             for one in sockets:
                 one.close()
@@ -75,6 +77,13 @@ async def _serve_queue(
         await queue.drain()
         app.face.close()
         server.stop()
+
+
+def _lone(error: BaseException) -> BaseException:
+    """The one error in the groups that nurseries make: a full disk is not a group of errors."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def _watch(
