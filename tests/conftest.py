@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis runs.
+"""What all tests share: how Hypothesis runs, and stores over each engine.
 
 `make test` runs the same examples each time, so a red run is the change's fault and nobody's luck.
 `pytest --hypothesis-profile=explore` draws fresh ones, and more of them.
@@ -6,8 +6,28 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
+
+from oq.store import Store
+
+from .stores import assert_consistent, memory_shelf, rocks_shelf
 
 settings.register_profile("fixed", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def shelf(request, tmp_path):
+    made = memory_shelf() if request.param == "memory" else rocks_shelf(tmp_path / "data")
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture
+def store(shelf):
+    """A store whose indexes and counts are looked through when the test is over."""
+    made = shelf.store()
+    yield made
+    assert_consistent(Store(shelf.engine), shelf.engine)

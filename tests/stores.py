@@ -1,0 +1,68 @@
+"""Stores for tests: over each engine, and opened again over what they left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from oq.rules import keys
+from oq.store import MemoryEngine, Store
+from oq.store.engine import Engine
+from oq.store.rocks import RocksEngine
+from oq.words.task import Status
+
+
+class Shelf:
+    """Where a store is kept. `engine` is the open one."""
+
+    def __init__(self, open_engine: Callable[[], Engine]) -> None:
+        self._open_engine = open_engine
+        self.engine = open_engine()
+
+    def store(self) -> Store:
+        return Store(self.engine)
+
+    def reopen(self, store: Store) -> Store:
+        """Close the store, and open it again from what is on disk."""
+        store.close()
+        self.engine = self._open_engine()
+        return Store(self.engine)
+
+
+def memory_shelf() -> Shelf:
+    kept = MemoryEngine()
+    return Shelf(lambda: kept)
+
+
+def rocks_shelf(path: Path) -> Shelf:
+    return Shelf(lambda: RocksEngine(path))
+
+
+def everything(engine: Engine, family: str) -> dict[bytes, bytes]:
+    """All pairs of a family."""
+    return dict(engine.scan(family, b"", b"\xff" * 300))
+
+
+def assert_consistent(store: Store, engine: Engine) -> None:
+    """Every index and every count says exactly what the tasks' own records say."""
+    states = {key: store.state(keys.unpack(key)) for key in everything(engine, "state")}
+    for status in Status:
+        assert store.count(status) == sum(state.status is status for state in states.values())
+    assert set(everything(engine, "status")) == {
+        keys.status_key(state.status, key) for key, state in states.items()
+    }
+    assert set(everything(engine, "ended")) == {
+        keys.ended_key(state, key) for key, state in states.items() if state.status.ended
+    }
+    assert set(everything(engine, "body")) == set(states)
+    assert set(everything(engine, "result")) == {
+        key for key, state in states.items() if state.status is Status.COMPLETED
+    }
+    assert set(everything(engine, "keys")) == {
+        state.idempotency_key.encode() for state in states.values() if state.idempotency_key
+    }
+    assert [(task.task_id, task.place) for task in store.pending()] == [
+        (state.id, keys.place_of(state))
+        for _, state in sorted(states.items())
+        if state.status is Status.PENDING
+    ]
