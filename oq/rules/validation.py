@@ -222,7 +222,7 @@ def _timeout(value: float | str | None) -> float | None:
     return seconds
 
 
-def _metadata(value: Raw | None, limits: Limits) -> bytes | None:
+def _metadata(value: Raw, limits: Limits) -> bytes | None:
     document = _object("metadata", value)
     if document is not None and len(document) > limits.max_metadata:
         raise InvalidTask(
@@ -231,11 +231,11 @@ def _metadata(value: Raw | None, limits: Limits) -> bytes | None:
     return document
 
 
-def _object(field: str, value: Raw | None) -> bytes | None:
+def _object(field: str, value: Raw) -> bytes | None:
     """The JSON object in `value`, as bytes; None for null and for nothing."""
-    if value is None or bytes(value) == b"null":
-        return None
     document = bytes(value)
+    if document in (b"", b"null"):
+        return None
     try:
         _decode(_OBJECT.decode, document)
     except InvalidTask as error:

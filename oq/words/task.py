@@ -13,6 +13,9 @@ from typing import Any
 
 from msgspec import Raw, Struct, field
 
+ABSENT = Raw()
+"""A document that is not there. (A field of type `Raw | None` would take nothing but null.)"""
+
 MIN_PRIORITY, MAX_PRIORITY = 0, 100
 
 
@@ -111,12 +114,12 @@ class Submission(Struct, kw_only=True, omit_defaults=True):
     type: str
     model: str
     payload: Raw
-    options: Raw | None = None
+    options: Raw = ABSENT
     priority: int | str = int(Priority.NORMAL)
     max_retries: int | None = None
     run_at: datetime | None = None
     timeout: float | str | None = None
-    metadata: Raw | None = None
+    metadata: Raw = ABSENT
 
 
 class _Shown(Struct, kw_only=True, omit_defaults=True):
@@ -156,8 +159,8 @@ class RawTask(_Shown, kw_only=True, omit_defaults=True):
 
     payload: Raw
     options: Raw
-    metadata: Raw | None = None
-    result: Raw | None = None
+    metadata: Raw = ABSENT
+    result: Raw = ABSENT
 
 
 def show(
@@ -186,6 +189,6 @@ def show(
         usage=state.usage,
         payload=Raw(body.payload if body else b"{}"),
         options=Raw(body.options if body else b"{}"),
-        metadata=None if state.metadata is None else Raw(state.metadata),
-        result=None if result is None else Raw(result),
+        metadata=Raw(state.metadata or b""),
+        result=Raw(result or b""),
     )

@@ -1,0 +1,62 @@
+"""What is measured, in which unit, and what it must reach."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A figure's bounds: `at_least` for rates, `at_most` for times."""
+
+    what: str
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+    goal: float | None = None
+
+    def met(self, value: float) -> bool:
+        low = self.at_least is None or value >= self.at_least
+        return low and (self.at_most is None or value <= self.at_most)
+
+    @property
+    def bound(self) -> str:
+        if self.at_least is not None:
+            return f">= {self.at_least:,g}"
+        return f"<= {self.at_most:g}"
+
+
+BUDGETS = {
+    "bulk": Budget("embedded, durable, submit to completed, bulk", "tasks/s", 20_000, goal=30_000),
+    "producers": Budget("the same, 64 producers, one task a call", "tasks/s", 10_000, goal=18_000),
+    "sequential": Budget("the same, one sequential producer", "tasks/s", 1_300, goal=2_000),
+    "start_p50": Budget("idle: submit to backend called, p50", "ms", at_most=0.6, goal=0.3),
+    "start_p99": Budget("idle: submit to backend called, p99", "ms", at_most=2, goal=1),
+    "next_p50": Budget("slot freed to next backend call, p50", "ms", at_most=0.1),
+    "next_p99": Budget("slot freed to next backend call, p99", "ms", at_most=1),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One figure over all rounds."""
+
+    name: str
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """Half of the range, as a share of the median."""
+        return (max(self.rounds) - min(self.rounds)) / 2 / self.median
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the values lie, nearest rank."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
