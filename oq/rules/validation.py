@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, UnsetType
 
 from oq.words.durations import parse_duration
 from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.task import (
     MAX_PRIORITY,
+    MAX_RETRIES,
     MIN_PRIORITY,
     Body,
     Priority,
@@ -27,7 +28,6 @@ from oq.words.task import (
 T = TypeVar("T")
 
 MAX_MODEL_LENGTH = 256
-MAX_RETRIES = 1000
 MAX_KEY_LENGTH = 255
 _MOST_DIGITS = 9  # of a priority that is written as text
 
@@ -222,7 +222,7 @@ def _timeout(value: float | str | None) -> float | None:
     return seconds
 
 
-def _metadata(value: Raw, limits: Limits) -> bytes | None:
+def _metadata(value: Raw | UnsetType, limits: Limits) -> bytes | None:
     document = _object("metadata", value)
     if document is not None and len(document) > limits.max_metadata:
         raise InvalidTask(
@@ -231,11 +231,11 @@ def _metadata(value: Raw, limits: Limits) -> bytes | None:
     return document
 
 
-def _object(field: str, value: Raw) -> bytes | None:
+def _object(field: str, value: Raw | UnsetType) -> bytes | None:
     """The JSON object in `value`, as bytes; None for null and for nothing."""
-    document = bytes(value)
-    if document in (b"", b"null"):
+    if isinstance(value, UnsetType) or bytes(value) == b"null":
         return None
+    document = bytes(value)
     try:
         _decode(_OBJECT.decode, document)
     except InvalidTask as error:

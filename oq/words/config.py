@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
+from oq.words.task import MAX_RETRIES
 
 Count = Annotated[int, Meta(ge=1)]
 Limit = Annotated[int, Meta(ge=0)]
@@ -75,7 +76,7 @@ class SchedulerConfig(Section, frozen=True):
 class RetryConfig(Section, frozen=True):
     """`retry_config`: how often, and after how long, a failed attempt is tried again."""
 
-    max_retries: Limit = 3
+    max_retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 3
     initial_delay: Duration = Duration(1)
     max_delay: Duration = Duration(30)
     backoff_factor: Annotated[float, Meta(ge=1, le=100)] = 2.0

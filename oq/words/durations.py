@@ -5,12 +5,13 @@ The grammar is that of Go's ``time.ParseDuration``: https://pkg.go.dev/time#Pars
 
 from __future__ import annotations
 
+import math
 import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_WHOLE = re.compile(rf"[+-]?({_PART.pattern})+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_WHOLE = re.compile(rf"[+-]?({_PART.pattern})+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 class Duration(float):
@@ -22,7 +23,7 @@ def parse_duration(value: object) -> Duration:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = float(value) if abs(value) < 1e18 else math.inf
     elif isinstance(value, str) and _WHOLE.fullmatch(value):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
         seconds = -seconds if value.startswith("-") else seconds

@@ -6,6 +6,7 @@ A task's way: `Commit` to the writer; once it is on disk, `Committed` to the sch
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -69,12 +70,12 @@ async def take(channel: trio.MemoryReceiveChannel[T]) -> list[T]:
     """
     try:
         messages = [await channel.receive()]
-        while True:
-            messages.append(channel.receive_nowait())
     except trio.EndOfChannel:
         return []
-    except trio.WouldBlock:
-        return messages
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        while True:
+            messages.append(channel.receive_nowait())
+    return messages
 
 
 class Receipt:

@@ -11,12 +11,11 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from msgspec import Raw, Struct, field
-
-ABSENT = Raw()
-"""A document that is not there. (A field of type `Raw | None` would take nothing but null.)"""
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 MIN_PRIORITY, MAX_PRIORITY = 0, 100
+MAX_RETRIES = 1000
+"""The most retries that one task may ask for."""
 
 
 class TaskType(StrEnum):
@@ -114,12 +113,12 @@ class Submission(Struct, kw_only=True, omit_defaults=True):
     type: str
     model: str
     payload: Raw
-    options: Raw = ABSENT
+    options: Raw | UnsetType = UNSET
     priority: int | str = int(Priority.NORMAL)
     max_retries: int | None = None
     run_at: datetime | None = None
     timeout: float | str | None = None
-    metadata: Raw = ABSENT
+    metadata: Raw | UnsetType = UNSET
 
 
 class _Shown(Struct, kw_only=True, omit_defaults=True):
@@ -155,12 +154,15 @@ class Task(_Shown, kw_only=True, omit_defaults=True):
 
 
 class RawTask(_Shown, kw_only=True, omit_defaults=True):
-    """A `Task` whose documents stay undecoded JSON: what the server passes through untouched."""
+    """A `Task` whose documents stay undecoded JSON: what the server passes through untouched.
+
+    (An absent one is UNSET: a field of type ``Raw | None`` would take nothing but null.)
+    """
 
     payload: Raw
     options: Raw
-    metadata: Raw = ABSENT
-    result: Raw = ABSENT
+    metadata: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
 
 
 def show(
@@ -189,6 +191,6 @@ def show(
         usage=state.usage,
         payload=Raw(body.payload if body else b"{}"),
         options=Raw(body.options if body else b"{}"),
-        metadata=Raw(state.metadata or b""),
-        result=Raw(result or b""),
+        metadata=UNSET if state.metadata is None else Raw(state.metadata),
+        result=UNSET if result is None else Raw(result),
     )
