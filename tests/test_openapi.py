@@ -54,7 +54,8 @@ def test_a_submission_is_described_field_by_field():
     submission = DOCUMENT["components"]["schemas"]["Submission"]
     assert set(submission["required"]) == {"type", "model", "payload"}
     assert submission["properties"]["payload"] == {"type": "object"}
-    assert "object" in submission["properties"]["options"]["type"]
+    kinds = [kind["type"] for kind in submission["properties"]["options"]["anyOf"]]
+    assert kinds == ["object", "null"]
     assert {"priority", "run_at", "timeout", "metadata", "max_retries"} <= set(
         submission["properties"]
     )

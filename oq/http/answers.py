@@ -10,10 +10,12 @@ from msgspec import Struct
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
+from oq.http.lean import LeanRequest
 from oq.words.errors import InvalidTask
 from oq.words.task import Status
 
 T = TypeVar("T")
+Incoming = Request | LeanRequest
 
 JSON = "application/json"
 _ENCODER = msgspec.json.Encoder()
@@ -65,8 +67,8 @@ def encode(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body. Quart bounds it and the time that it may take: see `oq.http.app`."""
+async def read_body(request: Incoming) -> bytes:
+    """The whole body; its size, and the time that it may take, are bounded by the application."""
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
 
 

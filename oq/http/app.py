@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import trio
 from quart import request, websocket
+from quart.utils import encode_headers
 from quart_trio import QuartTrio
 
 from oq.http import errors
 from oq.http.answers import ErrorAnswer, encode
 from oq.http.face import Face
 from oq.http.guard import Guard, preflight, secure
+from oq.http.lean import (
+    BODY_TIMEOUT,
+    ClientGone,
+    LeanRequest,
+    RawHeaders,
+    Receive,
+    Scope,
+    Send,
+    deliver,
+    refuse,
+)
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
-from oq.http.routes import ROUTES, Route
+from oq.http.routes import ROUTES, Handler, Route
 from oq.queue import Queue
-
-BODY_TIMEOUT = 60
-"""Seconds in which a body must have come, so that a slow sender does not hold a connection."""
-
-Scope = Any
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 
 
 class App(QuartTrio):
@@ -33,7 +37,9 @@ class App(QuartTrio):
     def __init__(self, face: Face) -> None:
         super().__init__(__name__, static_folder=None)
         self.face = face
+        self.limit = face.queue.config.queue.max_payload
         self.guard = Guard(face.queue.config.server)
+        self.lean = {(route.method, route.path): route.handler for route in ROUTES if route.lean}
 
     async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -46,14 +52,47 @@ class App(QuartTrio):
                 message["headers"] = secure(message["headers"], origin)
             await send(message)
 
+        path = scope["path"]
         if refusal is not None:
-            await _answer(scope, receive, secured, 403, refusal)
-        elif not scope["path"].startswith(("/", "http://", "https://")):
-            await _answer(scope, receive, secured, 400, f"{scope['path'][:100]!r} is not a path")
+            await refuse(scope, receive, secured, 403, *_error(refusal))
+        elif not path.startswith(("/", "http://", "https://")):
+            error = _error(f"{path[:100]!r} is not a path")
+            await refuse(scope, receive, secured, 400, *error)
         elif (headers := preflight(scope, origin)) is not None:
-            await _answer(scope, receive, secured, 204, None, headers)
+            await refuse(scope, receive, secured, 204, headers, b"")
+        elif (handler := self._lean_handler(scope)) is not None:
+            await self._serve_lean(handler, scope, receive, secured)
         else:
             await super().asgi_app(scope, receive, secured)
+
+    def _lean_handler(self, scope: Scope) -> Handler | None:
+        if scope["type"] != "http" or scope["query_string"]:
+            return None  # Quart's way, which says what is wrong with the query
+        return self.lean.get((scope["method"], scope["path"]))
+
+    async def _serve_lean(
+        self, handler: Handler, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        request = LeanRequest(scope, receive, self.limit)
+        try:
+            response = await handler(self.face, request)
+        except ClientGone:
+            return
+        except Exception as error:
+            where = f"{scope['method']} {scope['path']}"
+            response = errors.respond(error, self.limit, where)
+        headers = encode_headers(response.headers)
+        body = await response.get_data(as_text=False)
+        if request.whole:
+            await deliver(send, "http", response.status_code, headers, body)
+        else:
+            await refuse(scope, receive, send, response.status_code, headers, body)
+
+
+def _error(text: str) -> tuple[RawHeaders, bytes]:
+    body = encode(ErrorAnswer(text))
+    length = b"%d" % len(body)
+    return [(b"content-type", b"application/json"), (b"content-length", length)], body
 
 
 def create_app(queue: Queue) -> App:
@@ -61,11 +100,10 @@ def create_app(queue: Queue) -> App:
     metrics = Metrics(queue.status)
     queue.observe(metrics.committed)
     app = App(Face(queue, metrics, encode(document(ROUTES))))
-    limit = queue.config.queue.max_payload
-    app.config["MAX_CONTENT_LENGTH"] = limit
+    app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect
-    errors.install(app, limit)
+    errors.install(app, app.limit)
     for route in ROUTES:
         _add(app, route)
     return app
@@ -102,24 +140,3 @@ def _socket_view(face: Face, route: Route, known: tuple[str, ...] | None) -> Cal
         return await handler(face, current)
 
     return view
-
-
-async def _answer(
-    scope: Scope, receive: Receive, send: Send, status: int, error: str | None, headers: Any = ()
-) -> None:
-    """Answer without Quart."""
-    kind = "websocket.http" if scope["type"] == "websocket" else "http"
-    body = b"" if error is None else encode(ErrorAnswer(error))
-    shown = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    start = {"type": f"{kind}.response.start", "status": status, "headers": [*headers, *shown]}
-    async with trio.open_nursery() as nursery:
-        # A body that nobody takes would block the connection, and with it this answer.
-        nursery.start_soon(_drop, receive)
-        await send(start)
-        await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
-        nursery.cancel_scope.cancel()
-
-
-async def _drop(receive: Receive) -> None:
-    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
-        pass

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
+from msgspec import Raw, Struct
 
 from oq.http.answers import ErrorAnswer
 from oq.http.routes import Parameter, Route
@@ -25,8 +27,8 @@ def document(routes: Iterable[Route]) -> Json:
     """The document that describes these routes."""
     routes = tuple(routes)
     types = list(dict.fromkeys(_types(routes)))
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    _say_what_raw_is(components)
+    described = map(_described, types)
+    schemas, components = msgspec.json.schema_components(described, ref_template=_REF)
     schema = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, Json] = {}
     for route in routes:
@@ -105,9 +107,31 @@ def _parameter(parameter: Parameter, where: str, schema: dict[str, Json]) -> Jso
     return shape
 
 
-def _say_what_raw_is(components: dict[str, Json]) -> None:
-    """Fields that are passed through undecoded have no type in the structs; all are objects."""
-    submission = components["Submission"]["properties"]
-    for name in ("payload", "options", "metadata"):
-        optional = name not in components["Submission"]["required"]
-        submission[name] = {"type": ["object", "null"] if optional else "object"}
+def _described(kind: Any) -> Any:
+    """The type with its undecoded fields as what they hold: all of them are JSON objects."""
+    if get_origin(kind) is list:
+        return list[_described(get_args(kind)[0])]  # type: ignore[misc]
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        if any(_is_raw(field.type) for field in msgspec.structs.fields(kind)):
+            return _without_raw(kind)
+    return kind
+
+
+@cache  # one type for each: two of the same name would be two schemas
+def _without_raw(kind: type[Struct]) -> type[Struct]:
+    shown: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(kind):
+        if not _is_raw(field.type):
+            default = () if field.required else (field.default,)
+            shown.append((field.name, field.type, *default))
+        elif field.required:
+            shown.append((field.name, dict[str, Any]))
+        else:
+            shown.append((field.name, dict[str, Any] | None, None))
+    described = msgspec.defstruct(kind.__name__, shown, kw_only=True)
+    described.__doc__ = kind.__doc__
+    return described
+
+
+def _is_raw(kind: Any) -> bool:
+    return kind is Raw or Raw in get_args(kind)

@@ -50,6 +50,8 @@ class Route:
     strict: bool = True
     """Whether a parameter that it does not have is refused."""
     websocket: bool = False
+    lean: bool = False
+    """Whether it is served without Quart; see `oq.http.lean`."""
 
 
 _DONE = {200: ("Done, and on disk", OkAnswer)}
@@ -85,6 +87,7 @@ TASKS = (
         errors=(400, 409, 413, 429, 503),
         headers=(_KEY,),
         body=Submission,
+        lean=True,
     ),
     Route(
         "POST",
@@ -95,6 +98,7 @@ TASKS = (
         errors=(400, 413, 429, 503),
         body=list[Submission],
         also_takes={tasks.NDJSON: "one task a line"},
+        lean=True,
     ),
     Route(
         "GET",

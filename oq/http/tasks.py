@@ -11,6 +11,7 @@ from quart_trio.wrappers import TrioResponse as Response
 from oq.http.answers import (
     OK,
     BatchAnswer,
+    Incoming,
     PriorityChange,
     SubmitAnswer,
     answer,
@@ -27,7 +28,7 @@ NDJSON = "application/x-ndjson"
 _PRIORITY = msgspec.json.Decoder(PriorityChange)
 
 
-async def submit(face: Face, request: Request) -> Response:
+async def submit(face: Face, request: Incoming) -> Response:
     """Store one task; the answer is sent once it is on disk."""
     task = decode_submission(await read_body(request))
     accepted = await face.queue.submit(task, idempotency_key=request.headers.get("Idempotency-Key"))
@@ -38,7 +39,7 @@ async def submit(face: Face, request: Request) -> Response:
     )
 
 
-async def submit_batch(face: Face, request: Request) -> Response:
+async def submit_batch(face: Face, request: Incoming) -> Response:
     """Store many tasks, all or none, from a JSON array or from lines of JSON."""
     body = await read_body(request)
     tasks = decode_batch(body, ndjson=request.mimetype == NDJSON, limits=face.queue.limits)
