@@ -45,7 +45,15 @@ def test_a_generate_call_puts_the_system_before_the_prompt():
     path, body = call(TaskType.GENERATE, {"prompt": "p", "system": "s", "suffix": "z", "raw": True})
     assert path == "/completions"
     assert body == {"model": "m", "prompt": "s\n\np", "suffix": "z", **STREAMED}
-    assert call(TaskType.GENERATE, {"prompt": "p", "system": ""})[1]["prompt"] == "p"
+    assert call(TaskType.GENERATE, {"prompt": "p", "system": "", "raw": True})[1]["prompt"] == "p"
+
+
+def test_a_generate_call_without_raw_or_suffix_is_a_chat_so_that_the_template_applies():
+    path, body = call(TaskType.GENERATE, {"prompt": "p", "system": "s", "images": ["iVBORw0"]})
+    assert path == "/chat/completions"
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "s"}
+    assert [part["type"] for part in user["content"]] == ["text", "image_url"]
 
 
 def test_an_embed_call():
@@ -63,7 +71,15 @@ def test_options():
     dropped = dict.fromkeys(LOAD_TIME, 1) | {"model": "other", "stream": False, "n": 3}
     options = {**same, **dropped, "num_predict": 7, "num_keep": 2}
     _, body = call(TaskType.GENERATE, {"prompt": "p"}, options)
-    expected = {"model": "m", "prompt": "p", "max_tokens": 7, "n_keep": 2, **same, **STREAMED}
+    messages = [{"role": "user", "content": "p"}]
+    expected = {
+        "model": "m",
+        "messages": messages,
+        "max_tokens": 7,
+        "n_keep": 2,
+        **same,
+        **STREAMED,
+    }
     assert body == expected
     _, body = call(TaskType.GENERATE, {"prompt": "p"}, {"num_predict": -1})
     assert "max_tokens" not in body
@@ -117,7 +133,7 @@ def test_images_become_parts_with_data_urls():
         "data:image/x;base64,A",
         "data:image/jpeg;base64,?",
     ]
-    with pytest.raises(BackendRejected, match="chat tasks only"):
+    with pytest.raises(BackendRejected, match="no images with raw"):
         call(TaskType.GENERATE, {"prompt": "p", "images": ["iVBORw0"]})
     call(TaskType.GENERATE, {"prompt": "p", "images": []})
 

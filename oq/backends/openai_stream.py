@@ -147,7 +147,7 @@ class Translator:
         delta = choice.delta
         for position, call in enumerate(delta.tool_calls or ()):
             self._collect(call, position)
-        text = delta.content if self._chat else choice.text
+        text = choice.text if delta.content is None else delta.content
         thinking = delta.reasoning_content or delta.reasoning
         logprobs = choice.logprobs.content if choice.logprobs else None
         if not text and not thinking and not logprobs:

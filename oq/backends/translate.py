@@ -15,8 +15,10 @@ Options:
                          top_k and min_p. OpenAI itself refuses them, and then says so.
 Payload:
     system of a chat      its first message
-    system of a generate  before the prompt, with an empty line between: /v1/completions knows no
-                          roles and applies no template
+    prompt of a generate  a chat's one user message, its images with it: Ollama's generate applies
+                          the model's template, and /v1/completions does not. With raw or suffix it
+                          is a plain prompt for /v1/completions, and system comes before it, with
+                          an empty line between
     format                response_format
     think                 reasoning_effort: true is medium, false is none, a level is itself
     images                image_url parts with data URLs
@@ -63,11 +65,6 @@ _RESERVED = frozenset(
 _NO_COUNTERPART = frozenset(
     {"context", "format", "images", "keep_alive", "options", "raw", "template", "think", "truncate"}
 )
-_PATHS = {
-    TaskType.CHAT: "/chat/completions",
-    TaskType.GENERATE: "/completions",
-    TaskType.EMBED: "/embeddings",
-}
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -78,7 +75,8 @@ def openai_call(request: Request) -> tuple[str, bytes]:
     """
     payload = _OBJECT.decode(request.payload)
     body: dict[str, object] = {"model": request.model}
-    body |= _SAID[request.type](payload)
+    path, said = _SAID[request.type](payload)
+    body |= said
     body |= _options(request.options)
     body |= _format(payload.get("format"))
     body |= _effort(payload.get("think"))
@@ -87,32 +85,43 @@ def openai_call(request: Request) -> tuple[str, bytes]:
     if request.type is not TaskType.EMBED:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
-    return _PATHS[request.type], msgspec.json.encode(body)
+    return path, msgspec.json.encode(body)
 
 
-def _chat(payload: dict[str, Raw]) -> dict[str, object]:
+_Said = tuple[str, dict[str, object]]
+
+
+def _chat(payload: dict[str, Raw]) -> _Said:
     messages = openai_messages(payload["messages"])
     system = _text(payload.get("system"))
     if system and messages:
         messages.insert(0, {"role": "system", "content": system})
-    return {"messages": messages}
+    return "/chat/completions", {"messages": messages}
 
 
-def _generate(payload: dict[str, Raw]) -> dict[str, object]:
-    if "images" in payload and bytes(payload["images"]) not in (b"null", b"[]"):
-        raise BackendRejected(
-            "payload.images: an OpenAI-compatible server takes images in chat tasks only"
-        )
+def _generate(payload: dict[str, Raw]) -> _Said:
     system = _text(payload.get("system"))
+    if not (_is_set(payload.get("raw")) or _is_set(payload.get("suffix"))):
+        message = {"role": "user", "content": payload["prompt"]}
+        if _is_set(payload.get("images")):
+            message["images"] = payload["images"]
+        messages = openai_messages(Raw(msgspec.json.encode([message])))
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
+        return "/chat/completions", {"messages": messages}
+    if _is_set(payload.get("images")):
+        raise BackendRejected(
+            "payload.images: an OpenAI-compatible server takes no images with raw or suffix"
+        )
     prompt = _text(payload["prompt"])
-    return {"prompt": f"{system}\n\n{prompt}" if system else prompt}
+    return "/completions", {"prompt": f"{system}\n\n{prompt}" if system else prompt}
 
 
-def _embed(payload: dict[str, Raw]) -> dict[str, object]:
-    return {"input": payload["input"]}
+def _embed(payload: dict[str, Raw]) -> _Said:
+    return "/embeddings", {"input": payload["input"]}
 
 
-_SAID: dict[TaskType, Callable[[dict[str, Raw]], dict[str, object]]] = {
+_SAID: dict[TaskType, Callable[[dict[str, Raw]], _Said]] = {
     TaskType.CHAT: _chat,
     TaskType.GENERATE: _generate,
     TaskType.EMBED: _embed,
@@ -152,3 +161,7 @@ def _effort(value: Raw | None) -> dict[str, object]:
 
 def _text(value: Raw | None) -> str:
     return "" if value is None else msgspec.json.decode(value, type=str | None) or ""
+
+
+def _is_set(value: Raw | None) -> bool:
+    return value is not None and bytes(value) not in (b"null", b"false", b"[]", b'""')
