@@ -134,7 +134,7 @@ def test_images_become_parts_with_data_urls():
         "data:image/jpeg;base64,?",
     ]
     with pytest.raises(BackendRejected, match="no images with raw"):
-        call(TaskType.GENERATE, {"prompt": "p", "images": ["iVBORw0"]})
+        call(TaskType.GENERATE, {"prompt": "p", "images": ["iVBORw0"], "raw": True})
     call(TaskType.GENERATE, {"prompt": "p", "images": []})
 
 
