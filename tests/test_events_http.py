@@ -81,6 +81,14 @@ async def test_several_that_are_due_come_in_one_frame():
         assert [event["seq"] for event in seen] == list(range(1, 21))
 
 
+async def test_frames_of_every_size():
+    async with live(paused=True) as oq, websocket(oq) as socket:
+        await items(socket)
+        for count in (1, 2, 900):
+            await oq.queue.submit_many([decode_submission(TASK)] * count)
+            assert len(await items(socket)) == count
+
+
 async def test_filters_and_resuming():
     async with live() as oq:
         first, second = await run_one(oq), await run_one(oq)

@@ -28,6 +28,7 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
+from wsproto.connection import ConnectionState as SocketState
 
 log = structlog.get_logger()
 
@@ -82,6 +83,17 @@ class Connection:
         """End it at once, whatever it is doing."""
         self._stream.socket.close()
 
+    async def send_text(self, text: bytes) -> None:
+        """Send a WebSocket text frame, past all that makes of each frame what was made of the last.
+
+        Only for a connection that has become a WebSocket. One that is closing takes no more.
+        """
+        stream = getattr(self._protocol.protocol, "stream", None)
+        if stream is None or stream.connection.state is not SocketState.OPEN:
+            await trio.lowlevel.checkpoint()
+        elif not await self._send_bytes(_text_head(len(text)) + text):
+            await self._protocol.handle(Closed())
+
     def end_if_idle(self) -> None:
         """End it, unless it has a request under way."""
         if self._idle:
@@ -95,7 +107,7 @@ class Connection:
                 self._config,
                 self._context,
                 group,
-                ConnectionState({}),
+                ConnectionState({"connection": self}),
                 False,
                 parse_socket_addr(socket.family, socket.getpeername()),
                 parse_socket_addr(socket.family, socket.getsockname()),
@@ -187,3 +199,12 @@ class Connection:
     def _is_websocket(self) -> bool:
         connection = getattr(self._protocol.protocol, "connection", None)
         return isinstance(connection, H11WSConnection)
+
+
+def _text_head(length: int) -> bytes:
+    """The head of an unmasked text frame: RFC 6455, 5.2."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 1 << 16:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")

@@ -6,7 +6,7 @@ cut off by its connection (see `oq.http.connection`). Neither ever holds anybody
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.datastructures import MultiDict
 
 from oq.http.answers import encode
+from oq.http.connection import Connection
 from oq.http.face import Face
 from oq.http.query import Query, whole
 from oq.queue import Queue, Subscription
@@ -47,10 +48,12 @@ async def websocket(face: Face, socket: Websocket) -> None:
     face.check_feeds()
     with face.subscribe(*_wanted(socket.args)) as feed:
         await socket.send(_hello(face.queue, feed).decode())
+        send = _sender(socket)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
             async for batch in feed:
-                await socket.send(_frame(face.queue, batch))
+                await face.turnstile.wait()
+                await send(_frame(face.queue, batch))
             nursery.cancel_scope.cancel()
     await socket.close(GOING_AWAY, "the server is shutting down")
 
@@ -96,10 +99,21 @@ async def _ignore_messages(socket: Websocket) -> None:
         await socket.receive()
 
 
-def _frame(queue: Queue, batch: Batch) -> str:
+def _sender(socket: Websocket) -> Callable[[bytes], Awaitable[None]]:
+    """How to send a text frame: by its connection if there is one that can, or by Quart."""
+    connection: Connection | None = socket.scope.get("state", {}).get("connection")
+    if connection is not None and socket.http_version == "1.1":
+        return connection.send_text
+
+    async def send(text: bytes) -> None:
+        await socket.send(text.decode())
+
+    return send
+
+
+def _frame(queue: Queue, batch: Batch) -> bytes:
     parts = [queue.encode_event(item) for item in batch]
-    frame = parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
-    return frame.decode()
+    return parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
 
 
 class _EventStream(ResponseBody):
@@ -133,6 +147,7 @@ class _EventStream(ResponseBody):
             elif not batch:
                 return
             else:
+                await self._face.turnstile.wait()
                 yield b"".join(
                     _sse(queue.encode_event(item), item.seq if isinstance(item, Event) else None)
                     for item in batch

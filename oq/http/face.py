@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from oq.http.metrics import Metrics
+from oq.http.turnstile import Turnstile
 from oq.queue import Queue, Subscription
 from oq.words.errors import Unavailable
 from oq.words.events import EventType
@@ -25,6 +26,8 @@ class Face:
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """What every subscriber passes before it is sent something."""
     _closing: bool = False
     _waits: set[trio.CancelScope] = field(default_factory=set)
     _feeds: set[Subscription] = field(default_factory=set)
