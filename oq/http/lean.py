@@ -61,7 +61,7 @@ class LeanRequest:
         PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone.
         """
         length = self.headers.get("content-length")
-        if length is not None and int(length) > self._limit:
+        if length and length.isascii() and length.isdigit() and int(length) > self._limit:
             raise PayloadTooLarge(self._limit)
         with trio.move_on_after(BODY_TIMEOUT):
             return await self._read()

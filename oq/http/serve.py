@@ -18,6 +18,7 @@ from oq.http.sockets import bind, url
 from oq.logs import configured
 from oq.queue import open_queue
 from oq.words.config import Config
+from oq.words.errors import OqError
 
 log = structlog.get_logger()
 
@@ -39,8 +40,11 @@ def run(config: Config, *, announce: Announce | None = None) -> None:
         try:
             _allow_files(config.server.max_connections + SPARE_FILES)
             trio.run(partial(_serve, config, sockets, announce))
-        except BaseExceptionGroup as group:
-            raise _lone(group) from None
+        except Exception as error:
+            lone = _lone(error)
+            if not isinstance(lone, OqError):  # those are for people; this is for whoever mends it
+                log.error("stopped by an internal error", exc_info=lone)
+            raise lone from None
         finally:
             for one in sockets:
                 one.close()
