@@ -43,7 +43,7 @@ def run(config: Config, *, announce: Announce | None = None) -> None:
         except Exception as error:
             lone = _lone(error)
             if not isinstance(lone, OqError):  # those are for people; this is for whoever mends it
-                log.error("stopped by an internal error", exc_info=lone)
+                log.exception("stopped by an internal error", exc_info=lone)
             raise lone from None
         finally:
             for one in sockets:
