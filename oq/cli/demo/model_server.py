@@ -1,0 +1,64 @@
+"""A process that serves one model with llama.cpp: `python -m oq.cli.demo.model_server FILE NAME`.
+
+It prints its URL once it answers, and ends when its standard input does: however its parent dies,
+it does not stay behind.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+SLOTS = 4
+CONTEXT = 2048
+"""Tokens of one slot: prompt and answer together."""
+
+
+def main() -> None:
+    """Serve the model until the standard input ends."""
+    path, name = sys.argv[1:]
+    announce = _keep_stdout()
+    threading.Thread(target=_load, args=(path, name, announce), daemon=True).start()
+    while sys.stdin.buffer.read(4096):
+        pass
+    # Not sys.exit: with a stream still open, llama.cpp's server takes 20 s to let go of it.
+    os._exit(0)
+
+
+def _load(path: str, name: str, announce: int) -> None:
+    try:
+        server = _serve(path, name)
+        os.write(announce, f"{server.listening_address}\n".encode())
+        threading.Event().wait()  # the server lives as long as `server` does
+    except BaseException as error:
+        os.write(announce, f"error: {error}\n".encode())
+        os._exit(1)
+
+
+def _serve(path: str, name: str) -> Any:
+    # Imported here, so that oq can be imported without it.
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = path
+    params.model_alias = {name}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_parallel = SLOTS
+    params.n_ctx = SLOTS * CONTEXT
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    return xllamacpp.Server(params)
+
+
+def _keep_stdout() -> int:
+    """The standard output for ourselves; what llama.cpp prints goes to the standard error."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    return kept
+
+
+if __name__ == "__main__":
+    main()
