@@ -166,7 +166,7 @@ class Queue:
         if idempotency_key is None:
             self._admit(1)
             change = self._submitted(checked)
-            await self._store_new([change], Receipt())
+            await self._store_new([change])
             return Accepted(change.state.id, change.state.status)
         key = validation.check_idempotency_key(idempotency_key)
         return await self._submit_once(checked, key)
@@ -185,7 +185,7 @@ class Queue:
         self._admit(len(checked))
         changes = [self._submitted(task) for task in checked]
         if changes:
-            await self._store_new(changes, Receipt())
+            await self._store_new(changes)
         return [change.state.id for change in changes]
 
     # -- reading
@@ -199,13 +199,12 @@ class Queue:
             raise NotFound(task_id)
         if wait <= 0:
             return await self._writer.read(task_id, lambda: self._show(task_id))
-        with self._hub.waiting_for(task_id) as ended:
+        with self._hub.watch(task_id) as watch:
             task = await self._writer.read(task_id, lambda: self._show(task_id))
-            if task.status.ended:
-                return task
             with trio.move_on_after(wait):
-                await ended.wait()
-        return await self._writer.read(task_id, lambda: self._show(task_id))
+                while not task.status.ended and await watch.changed():
+                    task = await self._writer.read(task_id, lambda: self._show(task_id))
+        return task
 
     async def list(self, filter: TaskFilter) -> Page:
         """Tasks that the filter admits, newest first."""
@@ -328,13 +327,28 @@ class Queue:
         now = self._clock.now()
         return lifecycle.submitted(checked, self._ids.next(now), now, key, mark)
 
-    async def _store_new(self, changes: Sequence[Change], receipt: Receipt) -> None:
+    async def _store_new(self, changes: list[Change], key: str | None = None) -> None:
+        """Return when the new tasks are on disk. Who leaves earlier leaves them in good order:
+        until then they count as pending, and their idempotency key as used.
+        """
+
+        def settled() -> None:
+            self._in_flight -= len(changes)
+            if key is not None:
+                del self._claims[key]
+
+        receipt = Receipt(settled)
         self._in_flight += len(changes)
+        if key is not None:
+            state, mark = changes[0].state, changes[0].fingerprint
+            assert mark is not None
+            self._claims[key] = _Claim(state.id, mark, receipt)
         try:
             await put(self._wiring.to_writer, Commit(list(changes), receipt))
-            await receipt.wait()
-        finally:
-            self._in_flight -= len(changes)
+        except trio.Cancelled:
+            receipt.settle(Unavailable("the caller left before the queue had the task; try again"))
+            raise
+        await receipt.wait()
 
     async def _submit_once(self, checked: Checked, key: str) -> Accepted:
         mark = fingerprint(checked)
@@ -351,12 +365,7 @@ class Queue:
                 return Accepted(stored.task_id, state.status, created=False)
         self._admit(1)
         change = self._submitted(checked, key, mark)
-        receipt = Receipt()
-        self._claims[key] = _Claim(change.state.id, mark, receipt)
-        try:
-            await self._store_new([change], receipt)
-        finally:
-            del self._claims[key]
+        await self._store_new([change], key)
         return Accepted(change.state.id, change.state.status)
 
     def _show(self, task_id: str) -> RawTask:

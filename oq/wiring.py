@@ -23,6 +23,7 @@ from oq.actors.janitor import Janitor
 from oq.actors.monitor import Monitor
 from oq.actors.pool import Pool
 from oq.actors.scheduler import Message, Scheduler
+from oq.actors.streams import Streams
 from oq.actors.timer import Timer
 from oq.actors.writer import Writer
 from oq.backends.base import Backend
@@ -53,6 +54,7 @@ class Wiring:
     board: Board
     writer: Writer
     hub: Hub
+    streams: Streams
     pool: Pool
     to_writer: trio.MemorySendChannel[Commit]
     to_scheduler: trio.MemorySendChannel[Message]
@@ -83,9 +85,10 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
         hub_inbox, clock, seq=store.event_seq,
         ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
     )  # fmt: skip
+    streams = Streams(hub.progress)
     policy = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
     pool = Pool(
-        store, backends, clock, policy, config.ollama.timeout, hub.emit,
+        store, backends, clock, policy, config.ollama.timeout, streams,
         pool_inbox, to_writer.clone(), to_scheduler.clone(),
     )  # fmt: skip
     scheduler = Scheduler(
@@ -99,7 +102,7 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
         store, settings.max_completed_tasks, settings.cleanup_interval, to_scheduler.clone()
     )
     actors = (hub, writer, scheduler, timer, pool, monitor, janitor)
-    return Wiring(board, writer, hub, pool, to_writer, to_scheduler, actors)
+    return Wiring(board, writer, hub, streams, pool, to_writer, to_scheduler, actors)
 
 
 def recover(store: Store, clock: Clock) -> None:

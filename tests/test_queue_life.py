@@ -255,6 +255,26 @@ async def test_an_idempotency_key_gives_one_task_however_often_it_is_sent(autoju
         assert (again.task_id, again.created) == (answers[0].task_id, False)
 
 
+async def test_who_hangs_up_and_sends_again_gets_the_same_task(autojump_clock):
+    """Wherever the first call was when its caller left."""
+    async with memory_queue() as queue:
+        await queue.pause()
+        for key in range(50):
+            for turns in range(6):
+                with trio.CancelScope() as scope:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(_submit_with, queue, str(key))
+                        for _ in range(turns):
+                            await trio.lowlevel.checkpoint()
+                        scope.cancel()
+            await queue.submit(generate(), idempotency_key=str(key))
+        assert queue.status().pending_tasks == 50
+
+
+async def _submit_with(queue, key: str) -> None:
+    await queue.submit(generate(), idempotency_key=key)
+
+
 async def test_events_tell_a_tasks_life_in_order(autojump_clock):
     async with memory_queue() as queue:
         with queue.subscribe() as events:

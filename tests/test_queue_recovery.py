@@ -12,9 +12,19 @@ from oq.queue import open_queue
 from oq.store import MemoryEngine, Store, open_store
 from oq.words.config import to_config
 from oq.words.errors import StoreLocked
+from oq.words.events import EventType
 from oq.words.task import Status
 
-from .queues import ended, generate, memory_queue, mock_wall_clock, settings, until, until_retrying
+from .queues import (
+    collect,
+    ended,
+    generate,
+    memory_queue,
+    mock_wall_clock,
+    settings,
+    until,
+    until_retrying,
+)
 
 
 class Killed(Exception):
@@ -118,7 +128,8 @@ async def test_a_pause_survives_a_restart(autojump_clock):
 async def test_event_numbers_go_on_after_a_restart(autojump_clock):
     engine = MemoryEngine()
     async with memory_queue(engine) as queue:
-        await ended(queue, (await queue.submit(generate())).task_id)
+        await queue.submit(generate())
+        await collect(queue, 1, EventType.TASK_COMPLETED, after=0)
         before = queue.status().event_seq
     async with memory_queue(engine) as queue:
         assert queue.status().event_seq == before == 3

@@ -18,7 +18,7 @@ from oq.actors.subscription import Subscription
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import Change, Committed, take
+from oq.words.messages import Committed, SetPaused, take
 from oq.words.task import Status
 
 PROGRESS_INTERVAL = 0.1
@@ -27,13 +27,34 @@ PROGRESS_INTERVAL = 0.1
 ENCODED_KEPT = 4096
 """Encoded events that are kept, so that each is encoded once for all its readers."""
 
-_ENDS_AN_ATTEMPT = frozenset(Status) - {Status.RUNNING}
-
 Observer = Callable[[Committed], None]
 
 
+class Watch:
+    """Notices the steps of one task."""
+
+    def __init__(self) -> None:
+        self._news = trio.Event()
+        self._closed = False
+
+    async def changed(self) -> bool:
+        """Return True when there was a step since this was called last; False at the end."""
+        await self._news.wait()
+        self._news = trio.Event()
+        if self._closed:
+            self._news.set()
+        return not self._closed
+
+    def notice(self) -> None:
+        self._news.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._news.set()
+
+
 class Hub:
-    """Written to by its own actor (`run`) and, for chunks, by the worker pool (`emit`)."""
+    """Written to by its own actor (`run`) and, for progress, by the streams (`progress`)."""
 
     def __init__(
         self,
@@ -52,10 +73,10 @@ class Hub:
         self._mailbox = mailbox
         self._max_subscribers = max_subscribers
         self._subscriptions: set[Subscription] = set()
-        self._waiting: dict[str, set[trio.Event]] = {}
+        self._watches: dict[str, set[Watch]] = {}
         self._observers: list[Observer] = []
         self._encoded: dict[int, bytes] = {}
-        self._progress: dict[str, tuple[int, float]] = {}  # tokens, when last told
+        self._told: dict[str, float] = {}  # when progress was last told, of tasks that run
         self._closed = False
 
     @property
@@ -80,39 +101,35 @@ class Hub:
         self._closed = True
         for subscription in self._subscriptions:
             subscription.end()
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.close()
 
     def observe(self, observer: Observer) -> None:
         """Have `observer` called with each commit. It must not block."""
         self._observers.append(observer)
 
-    def emit(self, task_id: str, chunk: bytes) -> None:
-        """A chunk of this running task has come from its backend."""
-        tokens, told = self._progress.get(task_id, (0, 0.0))
+    def progress(self, task_id: str, tokens: int) -> None:
+        """So many chunks have come of this running task."""
         now = trio.current_time()
-        tokens += 1
-        if now - told >= PROGRESS_INTERVAL:
-            told = now
+        if now - self._told.get(task_id, -PROGRESS_INTERVAL) >= PROGRESS_INTERVAL:
+            self._told[task_id] = now
             self._tell_progress(task_id, tokens)
-        self._progress[task_id] = (tokens, told)
 
     @contextmanager
-    def waiting_for(self, task_id: str) -> Iterator[trio.Event]:
-        """An event that is set when the task ends after now (or when the hub closes)."""
-        ended = trio.Event()
+    def watch(self, task_id: str) -> Iterator[Watch]:
+        """Notice every step of this task from now on."""
+        watch = Watch()
         if self._closed:
-            ended.set()
-        self._waiting.setdefault(task_id, set()).add(ended)
+            watch.close()
+        self._watches.setdefault(task_id, set()).add(watch)
         try:
-            yield ended
+            yield watch
         finally:
-            waiting = self._waiting.get(task_id)
-            if waiting is not None:
-                waiting.discard(ended)
-                if not waiting:
-                    del self._waiting[task_id]
+            watches = self._watches[task_id]
+            watches.discard(watch)
+            if not watches:
+                del self._watches[task_id]
 
     @contextmanager
     def subscribe(
@@ -159,11 +176,13 @@ class Hub:
             for subscription in self._subscriptions:
                 subscription.offer(committed.events)
         for step in committed.steps:
-            if isinstance(step, Change) and step.state.status in _ENDS_AN_ATTEMPT:
-                self._progress.pop(step.state.id, None)
-                if step.state.status.ended:
-                    for event in self._waiting.get(step.state.id, ()):
-                        event.set()
+            if isinstance(step, SetPaused):
+                continue
+            task_id = step.state.id
+            if step.state.status is not Status.RUNNING:
+                self._told.pop(task_id, None)
+            for watch in self._watches.get(task_id, ()):
+                watch.notice()
         for observer in self._observers:
             observer(committed)
 

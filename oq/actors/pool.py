@@ -6,11 +6,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 import trio
 
+from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request
 from oq.rules import lifecycle
+from oq.rules.pieces import attempt_id
 from oq.rules.retry import RetryPolicy
 from oq.store import Store
 from oq.words import errors
@@ -50,7 +53,7 @@ class Pool:
         clock: Clock,
         policy: RetryPolicy,
         timeout: float,
-        emit: Callable[[str, bytes], None],
+        streams: Streams,
         inbox: trio.MemoryReceiveChannel[Job | Abort],
         to_writer: trio.MemorySendChannel[Commit],
         to_scheduler: trio.MemorySendChannel[Freed],
@@ -61,7 +64,7 @@ class Pool:
         self._clock = clock
         self._policy = policy
         self._timeout = timeout
-        self._emit = emit
+        self._streams = streams
         self._inbox = inbox
         self._to_writer = to_writer
         self._to_scheduler = to_scheduler
@@ -89,11 +92,14 @@ class Pool:
         state, body = self._store.state(job.task_id), self._store.body(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         assert body is not None, f"task {job.task_id} was dispatched without a body"
-        state = await self._commit(lifecycle.started(state, job.backend, self._clock.now()))
+        start = lifecycle.started(state, job.backend, self._clock.now())
+        state = start.state
         timeout = state.timeout or self._timeout
         scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         run = _Run(state, body, self._backends[job.backend], timeout, scope)
+        self._streams.begin(state.id, attempt_id(state.attempts[-1].started_at))
         self._runs[job.task_id] = run
+        await self._commit(start)
         return run
 
     async def _finish(self, run: _Run) -> None:
@@ -110,21 +116,23 @@ class Pool:
         if outcome is None:
             outcome = run.reason or _timed_out(state, run.timeout)
         del self._runs[state.id]
-        now = self._clock.now()
+        change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
+        output = self._streams.end(state.id)
+        if output is not None and change.state.status.ended:
+            change = msgspec.structs.replace(change, stream=msgspec.msgpack.encode(output))
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
-        await self._commit(lifecycle.finished(state, outcome, now, self._policy, self._draw))
+        await self._commit(change)
         await put(self._to_scheduler, Freed(state.id, run.backend.name, down))
 
-    async def _commit(self, change: Change) -> TaskState:
+    async def _commit(self, change: Change) -> None:
         await put(self._to_writer, Commit([change]))
-        return change.state
 
     async def _attempt(self, run: _Run) -> Outcome:
         """How the attempt ended; BackendDown passes through."""
         state, body = run.state, run.body
         request = Request(state.type, state.model, body.payload, body.options)
-        task_id, emit = state.id, self._emit
+        task_id, emit = state.id, self._streams.emit
         try:
             return await run.backend.run(request, lambda chunk: emit(task_id, chunk))
         except errors.BackendDown:

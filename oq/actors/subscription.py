@@ -43,12 +43,13 @@ class Subscription:
         return self
 
     async def __anext__(self) -> list[Event | Lagged]:
+        if self._due or self._missed:
+            await trio.lowlevel.checkpoint()
         while not (self._due or self._missed):
             if self._ended:
                 raise StopAsyncIteration
             self._news = trio.Event()
             await self._news.wait()
-        await trio.lowlevel.checkpoint()
         batch: list[Event | Lagged] = [Lagged(self._missed)] if self._missed else []
         batch.extend(self._due)
         self._due.clear()

@@ -5,6 +5,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     state    id -> TaskState         small, rewritten at each step
     body     id -> Body              payload and options, written once
     result   id -> JSON              the backend's answer, written once
+    stream   id -> StreamLog         what its last attempt generated, piece by piece
     status   status, id -> Place     changed in the same batch as the state
     ended    completed_at, id -> ""  which ended task is the oldest
     keys     idempotency key -> id, fingerprint
@@ -21,7 +22,7 @@ from msgspec import Struct
 from oq.rules.ids import NIL
 from oq.words.task import Status, TaskState
 
-FAMILIES = ("state", "body", "result", "status", "ended", "keys", "meta")
+FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 FORMAT = 1
 """The layout's version; a store of another one is not opened."""

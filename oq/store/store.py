@@ -13,6 +13,7 @@ from msgspec import Struct
 from oq.rules import keys
 from oq.rules.filters import TaskFilter
 from oq.rules.keys import Meta, Place
+from oq.rules.pieces import StreamLog
 from oq.store.engine import Engine, Put
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, Removal, SetPaused, Step
@@ -24,6 +25,7 @@ PAST_ANY_END = b"\xff" * 25
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
+_decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
 
 
@@ -140,6 +142,8 @@ class Store:
             batch.append(("body", key, _encode(change.body)))
         if change.result is not None:
             batch.append(("result", key, change.result))
+        if change.stream is not None:
+            batch.append(("stream", key, change.stream))
         if change.fingerprint is not None and state.idempotency_key is not None:
             claim = Claim(state.id, change.fingerprint)
             batch.append(("keys", state.idempotency_key.encode(), _encode(claim)))
@@ -161,6 +165,11 @@ class Store:
 
     def result(self, task_id: str) -> bytes | None:
         return self._engine.get("result", keys.pack(task_id))
+
+    def stream(self, task_id: str) -> StreamLog | None:
+        """What the last attempt that ended the task had generated."""
+        value = self._engine.get("stream", keys.pack(task_id))
+        return None if value is None else _decode_stream(value)
 
     def claim(self, key: str) -> Claim | None:
         """What this idempotency key was used for, if it was."""
@@ -234,7 +243,7 @@ class Store:
 def _put_removal(batch: list[Put], state: TaskState, counts: dict[Status, int]) -> None:
     key = keys.pack(state.id)
     counts[state.status] -= 1
-    batch.extend((family, key, None) for family in ("state", "body", "result"))
+    batch.extend((family, key, None) for family in ("state", "body", "result", "stream"))
     batch.append(("status", keys.status_key(state.status, key), None))
     batch.append(("ended", keys.ended_key(state, key), None))
     if state.idempotency_key is not None:
@@ -251,6 +260,7 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
             step = Change(
                 step.state, earlier.before, step.event, step.data,
                 step.body or earlier.body, step.result or earlier.result,
+                step.stream or earlier.stream,
                 step.fingerprint or earlier.fingerprint,
             )  # fmt: skip
         merged[task_id] = step

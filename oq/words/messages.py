@@ -6,6 +6,7 @@ A task's way: `Commit` to the writer; once it is on disk, `Committed` to the sch
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -24,7 +25,8 @@ class Change(Struct, frozen=True):
     """One task's step, to be made durable: where it stands now, and where it stood.
 
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
-    goes with it. `body` comes with a new task, `result` with a completed one.
+    goes with it. `body` comes with a new task, `result` with a completed one, and `stream` with an
+    ended one that has generated something (a `StreamLog`, encoded).
     """
 
     state: TaskState
@@ -33,6 +35,7 @@ class Change(Struct, frozen=True):
     data: dict[str, object] | None = None
     body: Body | None = None
     result: bytes | None = None
+    stream: bytes | None = None
     fingerprint: bytes | None = None
     """What the idempotency key of a new task was used for."""
 
@@ -79,17 +82,22 @@ async def take(channel: trio.MemoryReceiveChannel[T]) -> list[T]:
 
 
 class Receipt:
-    """The writer's answer: the commit is on disk, or why it is not."""
+    """The answer to who waits: it is on disk, or why it is not. `on_settled` is called then, also
+    when nobody waits any more.
+    """
 
-    __slots__ = ("_done", "_error")
+    __slots__ = ("_done", "_error", "_on_settled")
 
-    def __init__(self) -> None:
+    def __init__(self, on_settled: Callable[[], object] | None = None) -> None:
         self._done = trio.Event()
         self._error: Exception | None = None
+        self._on_settled = on_settled
 
     def settle(self, error: Exception | None = None) -> None:
         self._error = error
         self._done.set()
+        if self._on_settled is not None:
+            self._on_settled()
 
     async def wait(self) -> None:
         """Return once it is on disk; raise what kept it from getting there."""
