@@ -32,8 +32,8 @@ _STILL = {"temperature": 0, "seed": 1}
 _TASKS = (
     generate(
         NAME,
-        "The harbour was quiet that morning, and",
-        options=_STILL | {"num_predict": 48},
+        "Describe a harbour at dawn in two sentences.",
+        options=_STILL | {"num_predict": 64},
         priority=Priority.LOW,
     ),
     embed(NAME, "A queue is served from the front.", priority=Priority.NORMAL),
