@@ -32,7 +32,7 @@ _STILL = {"temperature": 0, "seed": 1}
 _TASKS = (
     generate(
         NAME,
-        "Describe a harbour at dawn in two sentences.",
+        "Complete the sentence: The early bird",
         options=_STILL | {"num_predict": 64},
         priority=Priority.LOW,
     ),
