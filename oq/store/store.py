@@ -120,8 +120,10 @@ class Store:
 
     def close(self) -> None:
         """Sync what is written and let go of the data directory."""
-        self.sync()
-        self._engine.close()
+        try:
+            self.sync()
+        finally:
+            self._engine.close()
 
     def _put_change(self, batch: list[Put], change: Change, counts: dict[Status, int]) -> None:
         state, before = change.state, change.before
