@@ -87,7 +87,7 @@ async def bulk(count: int) -> dict[str, float]:
     async with queue(NoopBackend()) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count // BULK):
-            await opened.submit_many(tasks)
+            await opened.accept_many(tasks)
         await ends.wait(count)
         return {"bulk": count / (time.perf_counter() - begun)}
 
@@ -98,7 +98,7 @@ async def producers(count: int, parties: int = 64) -> dict[str, float]:
 
         async def produce() -> None:
             for _ in range(count // parties):
-                await opened.submit(task())
+                await opened.accept(task())
 
         begun = time.perf_counter()
         async with trio.open_nursery() as nursery:
@@ -113,7 +113,7 @@ async def sequential(count: int) -> dict[str, float]:
     async with queue(NoopBackend()) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count):
-            await opened.submit(task())
+            await opened.accept(task())
         await ends.wait(count)
         return {"sequential": count / (time.perf_counter() - begun)}
 
@@ -125,7 +125,7 @@ async def idle_start(count: int) -> dict[str, float]:
     async with queue(backend) as (opened, ends):
         for number in range(1, count + 1):
             begun = time.perf_counter()
-            await opened.submit(task())
+            await opened.accept(task())
             await ends.wait(number)
             delays.append((backend.called[-1] - begun) * 1e3)
     return {"start_p50": percentile(delays, 0.5), "start_p99": percentile(delays, 0.99)}
@@ -136,7 +136,7 @@ async def slot_freed(count: int) -> dict[str, float]:
     backend = TimedBackend()
     async with queue(backend, workers=1) as (opened, ends):
         await opened.pause()
-        await opened.submit_many([task()] * count)
+        await opened.accept_many([task()] * count)
         await opened.resume()
         await ends.wait(count)
     gaps = [

@@ -4,8 +4,81 @@ The house, from the ground up; imports only go down:
 
     words      what everything speaks: tasks, events, errors, settings, messages
     rules      what is decided, as pure functions: order, lifecycle, retry, retention
-    store      RocksDB        backends   the servers that run models
+    store      RocksDB        backends   the servers that run models        settings   files
     actors     writer, scheduler, retry timer, worker pool, event hub
     queue      open_queue(): the nursery, the wiring, the verbs
     http, client, cli   the faces
+
+The names below are the library. Each is loaded when it is first used, so that a client does not
+wait for the queue, nor the command line for either.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from oq.client import Client as Client
+    from oq.queue import Queue as Queue
+    from oq.queue import open_queue as open_queue
+    from oq.words.config import Config as Config
+    from oq.words.errors import BackendError as BackendError
+    from oq.words.errors import Conflict as Conflict
+    from oq.words.errors import InvalidBatch as InvalidBatch
+    from oq.words.errors import InvalidConfig as InvalidConfig
+    from oq.words.errors import InvalidTask as InvalidTask
+    from oq.words.errors import NotFound as NotFound
+    from oq.words.errors import OqError as OqError
+    from oq.words.errors import PayloadTooLarge as PayloadTooLarge
+    from oq.words.errors import QueueFull as QueueFull
+    from oq.words.errors import ServerNotReached as ServerNotReached
+    from oq.words.errors import StoreCorrupt as StoreCorrupt
+    from oq.words.errors import StoreError as StoreError
+    from oq.words.errors import StoreLocked as StoreLocked
+    from oq.words.errors import TaskCancelled as TaskCancelled
+    from oq.words.errors import TaskFailed as TaskFailed
+    from oq.words.errors import Unavailable as Unavailable
+    from oq.words.events import Event as Event
+    from oq.words.events import EventType as EventType
+    from oq.words.events import Lagged as Lagged
+    from oq.words.new import NewTask as NewTask
+    from oq.words.new import chat as chat
+    from oq.words.new import embed as embed
+    from oq.words.new import generate as generate
+    from oq.words.status import QueueStatus as QueueStatus
+    from oq.words.stream import Chunk as Chunk
+    from oq.words.task import Priority as Priority
+    from oq.words.task import Status as Status
+    from oq.words.task import Task as Task
+    from oq.words.task import TaskType as TaskType
+
+_HOMES = {
+    "oq.client": ("Client",),
+    "oq.queue": ("Queue", "open_queue"),
+    "oq.words.config": ("Config",),
+    "oq.words.errors": (
+        "BackendError", "Conflict", "InvalidBatch", "InvalidConfig", "InvalidTask", "NotFound",
+        "OqError", "PayloadTooLarge", "QueueFull", "ServerNotReached", "StoreCorrupt",
+        "StoreError", "StoreLocked", "TaskCancelled", "TaskFailed", "Unavailable",
+    ),
+    "oq.words.events": ("Event", "EventType", "Lagged"),
+    "oq.words.new": ("NewTask", "chat", "embed", "generate"),
+    "oq.words.status": ("QueueStatus",),
+    "oq.words.stream": ("Chunk",),
+    "oq.words.task": ("Priority", "Status", "Task", "TaskType"),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'oq' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

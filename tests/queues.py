@@ -83,6 +83,7 @@ async def until(queue: Queue, task_id: str, status: Status) -> RawTask:
     """The task once it is in this state."""
     with queue.subscribe(task_id=task_id) as events:
         while (task := await queue.view(task_id)).status is not status:
+            assert not task.status.ended, f"it is {task.status} and will never be {status}"
             await events.__anext__()
     return task
 

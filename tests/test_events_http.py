@@ -50,7 +50,7 @@ async def until(socket: WebSocketConnection, kind: str) -> list[dict[str, Any]]:
 
 
 async def run_one(oq: Live) -> str:
-    accepted = await oq.queue.submit(decode_submission(TASK))
+    accepted = await oq.queue.accept(decode_submission(TASK))
     await oq.queue.view(accepted.task_id, 10)
     return accepted.task_id
 
@@ -76,7 +76,7 @@ async def test_hello_and_then_the_life_of_a_task():
 async def test_several_that_are_due_come_in_one_frame():
     async with live(paused=True) as oq, websocket(oq) as socket:
         await items(socket)
-        await oq.queue.submit_many([decode_submission(TASK)] * 20)
+        await oq.queue.accept_many([decode_submission(TASK)] * 20)
         seen = await items(socket)
         assert [event["seq"] for event in seen] == list(range(1, 21))
 
@@ -85,7 +85,7 @@ async def test_frames_of_every_size():
     async with live(paused=True) as oq, websocket(oq) as socket:
         await items(socket)
         for count in (1, 2, 900):
-            await oq.queue.submit_many([decode_submission(TASK)] * count)
+            await oq.queue.accept_many([decode_submission(TASK)] * count)
             assert len(await items(socket)) == count
 
 
@@ -113,7 +113,7 @@ async def test_progress_is_sent_to_those_who_ask():
     talk = {**GENERATE, "options": {"simulate": {"tokens": 5, "rate": 100}}}
     async with live() as oq, websocket(oq, "?types=task_progress,task_completed") as socket:
         await items(socket)
-        await oq.queue.submit(decode_submission(json.dumps(talk).encode()))
+        await oq.queue.accept(decode_submission(json.dumps(talk).encode()))
         seen = await until(socket, "task_completed")
         assert seen[0]["type"] == "task_progress"
         assert seen[0]["data"]["tokens"] >= 1
@@ -224,7 +224,7 @@ async def test_one_that_stops_reading_is_cut_off_and_holds_nobody(monkeypatch: p
             await items(reader)
             seen = 0
             while len(oq.app.face._feeds) == 2:
-                await oq.queue.submit_many([decode_submission(TASK)] * 500)
+                await oq.queue.accept_many([decode_submission(TASK)] * 500)
                 while seen < oq.queue.status().event_seq:
                     seen += len(await items(reader))
             assert len(oq.app.face._feeds) == 1

@@ -43,7 +43,7 @@ async def test_a_retry_that_waits_survives_a_restart_and_runs_when_due(autojump_
     engine, backend = MemoryEngine(), SimulatedBackend()
     retry = {"initial_delay": "20s"}
     async with memory_queue(engine, backend, retry_config=retry) as queue:
-        accepted = await queue.submit(generate(simulate={"status": 500}, max_retries=1))
+        accepted = await queue.accept(generate(simulate={"status": 500}, max_retries=1))
         waiting = await until_retrying(queue, accepted.task_id)
         assert waiting.run_at is not None
     async with memory_queue(engine, backend, retry_config=retry) as queue:
@@ -58,7 +58,7 @@ async def test_a_retry_that_waits_survives_a_restart_and_runs_when_due(autojump_
 async def test_a_shutdown_lets_running_tasks_end(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
-        accepted = await queue.submit(generate(simulate={"delay": 20}))
+        accepted = await queue.accept(generate(simulate={"delay": 20}))
         await until(queue, accepted.task_id, Status.RUNNING)
     assert Store(engine).state(accepted.task_id).status is Status.COMPLETED
 
@@ -66,8 +66,8 @@ async def test_a_shutdown_lets_running_tasks_end(autojump_clock):
 async def test_a_shutdown_puts_back_what_does_not_end_in_time_and_burns_no_retry(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
-        accepted = await queue.submit(generate(simulate={"delay": 100}, max_retries=0))
-        behind = await queue.submit(generate())
+        accepted = await queue.accept(generate(simulate={"delay": 100}, max_retries=0))
+        behind = await queue.accept(generate())
         await until(queue, accepted.task_id, Status.RUNNING)
     state = Store(engine).state(accepted.task_id)
     assert (state.status, state.retry_count, state.deaths) == (Status.PENDING, 0, 0)
@@ -82,7 +82,7 @@ async def test_a_task_that_ran_at_a_crash_runs_again(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
 
     async def start(queue) -> None:
-        self_id.append((await queue.submit(generate(simulate={"delay": 50}))).task_id)
+        self_id.append((await queue.accept(generate(simulate={"delay": 50}))).task_id)
         await until(queue, self_id[0], Status.RUNNING)
 
     self_id: list[str] = []
@@ -97,7 +97,7 @@ async def test_a_task_that_keeps_killing_the_process_fails_as_poison(autojump_cl
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
         await queue.pause()
-        accepted = await queue.submit(generate(simulate={"fault": "hang"}, max_retries=2))
+        accepted = await queue.accept(generate(simulate={"fault": "hang"}, max_retries=2))
 
     async def run(queue) -> None:
         if queue.status().paused:
@@ -118,7 +118,7 @@ async def test_a_pause_survives_a_restart(autojump_clock):
     engine = MemoryEngine()
     async with memory_queue(engine) as queue:
         await queue.pause()
-        accepted = await queue.submit(generate())
+        accepted = await queue.accept(generate())
     async with memory_queue(engine) as queue:
         await trio.sleep(100)
         assert queue.status().paused
@@ -128,7 +128,7 @@ async def test_a_pause_survives_a_restart(autojump_clock):
 async def test_event_numbers_go_on_after_a_restart(autojump_clock):
     engine = MemoryEngine()
     async with memory_queue(engine) as queue:
-        await queue.submit(generate())
+        await queue.accept(generate())
         await collect(queue, 1, EventType.TASK_COMPLETED, after=0)
         before = queue.status().event_seq
     async with memory_queue(engine) as queue:
@@ -151,10 +151,10 @@ async def test_what_is_on_disk_is_there_after_a_restart(tmp_path):
     config = to_config(settings(queue={"storage_path": str(tmp_path)}))
     backend = SimulatedBackend()
     async with open_queue(config, backends=[backend]) as queue:
-        first = await queue.submit(generate("one"))
+        first = await queue.accept(generate("one"))
         await ended(queue, first.task_id)
         await queue.pause()
-        second = await queue.submit(generate("two", priority=15))
+        second = await queue.accept(generate("two", priority=15))
     async with open_queue(config, backends=[backend], clock=mock_wall_clock()) as queue:
         assert (await queue.view(first.task_id)).status is Status.COMPLETED
         task = await queue.view(second.task_id)

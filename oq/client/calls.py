@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from oq.client.tasks import NewTask
 from oq.words.errors import InvalidTask
+from oq.words.new import NewTask
 from oq.words.status import QueueStatus
 from oq.words.task import Task
 

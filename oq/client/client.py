@@ -14,8 +14,8 @@ from oq.client import calls
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
 from oq.client.calls import Call, Tasks
 from oq.client.failures import garbled, refusal, unreached
-from oq.client.tasks import NewTask
 from oq.words.errors import TaskCancelled, TaskFailed
+from oq.words.new import NewTask
 from oq.words.status import QueueStatus
 from oq.words.task import Status, Task
 

@@ -28,7 +28,7 @@ from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
 from oq.http.routes import ROUTES, Handler, Route
-from oq.queue import Queue
+from oq.queue import Core
 
 
 class App(QuartTrio):
@@ -95,7 +95,7 @@ def _error(text: str) -> tuple[RawHeaders, bytes]:
     return [(b"content-type", b"application/json"), (b"content-length", length)], body
 
 
-def create_app(queue: Queue) -> App:
+def create_app(queue: Core) -> App:
     """The HTTP side of `queue`."""
     metrics = Metrics(queue.status)
     queue.observe(metrics.committed)

@@ -20,7 +20,7 @@ from oq.http.answers import encode
 from oq.http.connection import Connection
 from oq.http.face import Face
 from oq.http.query import Query, whole
-from oq.queue import Queue, Subscription
+from oq.queue import Core, Subscription
 from oq.words.errors import InvalidTask
 from oq.words.events import Event, EventType, Lagged
 
@@ -87,7 +87,7 @@ def _seq(name: str, value: str) -> int:
     return number
 
 
-def _hello(queue: Queue, feed: Subscription) -> bytes:
+def _hello(queue: Core, feed: Subscription) -> bytes:
     return encode({"type": "hello", "seq": feed.seq, "status": queue.status()})
 
 
@@ -111,7 +111,7 @@ def _sender(socket: Websocket) -> Callable[[bytes], Awaitable[None]]:
     return send
 
 
-def _frame(queue: Queue, batch: Batch) -> bytes:
+def _frame(queue: Core, batch: Batch) -> bytes:
     parts = [queue.encode_event(item) for item in batch]
     return parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
 

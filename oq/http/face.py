@@ -10,7 +10,7 @@ import trio
 
 from oq.http.metrics import Metrics
 from oq.http.turnstile import Turnstile
-from oq.queue import Queue, Subscription
+from oq.queue import Core, Subscription
 from oq.words.errors import Unavailable
 from oq.words.events import EventType
 from oq.words.task import RawTask
@@ -22,7 +22,7 @@ CLOSING = "the server is shutting down; try again when it is back"
 class Face:
     """The queue, and what only its HTTP side knows. One event loop owns it."""
 
-    queue: Queue
+    queue: Core
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""

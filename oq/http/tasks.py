@@ -31,7 +31,7 @@ _PRIORITY = msgspec.json.Decoder(PriorityChange)
 async def submit(face: Face, request: Incoming) -> Response:
     """Store one task; the answer is sent once it is on disk."""
     task = decode_submission(await read_body(request))
-    accepted = await face.queue.submit(task, idempotency_key=request.headers.get("Idempotency-Key"))
+    accepted = await face.queue.accept(task, idempotency_key=request.headers.get("Idempotency-Key"))
     return answer(
         SubmitAnswer(accepted.task_id, accepted.status),
         201 if accepted.created else 200,
@@ -43,13 +43,13 @@ async def submit_batch(face: Face, request: Incoming) -> Response:
     """Store many tasks, all or none, from a JSON array or from lines of JSON."""
     body = await read_body(request)
     tasks = decode_batch(body, ndjson=request.mimetype == NDJSON, limits=face.queue.limits)
-    return answer(BatchAnswer(await face.queue.submit_many(tasks)), 201)
+    return answer(BatchAnswer(await face.queue.accept_many(tasks)), 201)
 
 
 async def listing(face: Face, request: Request) -> Response:
     """Tasks from the newest to the oldest."""
     query = Query(request.args)
-    page = await face.queue.list(
+    page = await face.queue.page(
         TaskFilter(
             statuses=query.choices("status", Status),
             types=query.choices("type", TaskType),

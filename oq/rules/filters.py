@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
 from msgspec import Struct
 
 from oq.rules.ids import is_id
+from oq.rules.validation import parse_priority
 from oq.words.errors import InvalidTask
 from oq.words.task import RawTask, Status, TaskState, TaskType
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
@@ -47,3 +54,36 @@ class Page(Struct, frozen=True):
 
     tasks: list[RawTask]
     next: str | None
+
+
+def task_filter(
+    *,
+    status: str | Iterable[str] = (),
+    type: str | Iterable[str] = (),
+    priority: int | str | Iterable[int | str] = (),
+    model: str | Iterable[str] = (),
+    limit: int = DEFAULT_LIMIT,
+    offset: int = 0,
+    after: str | None = None,
+) -> TaskFilter:
+    """A filter from what people write; InvalidTask names what is wrong."""
+    return TaskFilter(
+        statuses=frozenset(_choice("status", Status, value) for value in _each(status)),
+        types=frozenset(_choice("type", TaskType, value) for value in _each(type)),
+        priorities=frozenset(parse_priority(value) for value in _each(priority)),
+        models=frozenset(_each(model)),
+        limit=limit,
+        offset=offset,
+        after=after,
+    )
+
+
+def _each(value: Any) -> Iterable[Any]:
+    return (value,) if isinstance(value, (str, int)) else value
+
+
+def _choice(name: str, kind: type[Choice], value: str) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidTask(name, f"{value[:64]!r} is none of {', '.join(kind)}") from None

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from oq.store.directory import DATABASE
+from oq.words.errors import StoreLocked
+
 HOLDER_FILE = "holder"
+LOCK_FILE = "LOCK"
+
+_held: set[Path] = set()
+"""The directories that this process has open. A process id would not tell: in a container the next
+process has the same one."""
 
 
 class Holder:
@@ -17,12 +27,29 @@ class Holder:
         self._file = directory / HOLDER_FILE
 
     def announce(self) -> None:
+        _held.add(self._directory.resolve())
         with suppress(OSError):  # a courtesy: a full disk must not keep the store shut
             self._file.write_text(f"{os.getpid()}\n")
 
     def leave(self) -> None:
+        _held.discard(self._directory.resolve())
         with suppress(OSError):
             self._file.unlink()
+
+    def is_this_process(self) -> bool:
+        return self._directory.resolve() in _held
+
+    @contextmanager
+    def others_kept_out(self) -> Iterator[None]:
+        """Hold RocksDB's lock for the block. StoreLocked when another process has it, or this one."""
+        if self.is_this_process():  # to close the lock's file would be to let go of our own lock
+            raise StoreLocked(self.describe())
+        with (self._directory / DATABASE / LOCK_FILE).open("a") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                raise StoreLocked(self.describe()) from None
+            yield
 
     def describe(self) -> str:
         """Why the directory cannot be opened, for people."""

@@ -15,6 +15,7 @@ from oq.rules.filters import TaskFilter
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
 from oq.store.engine import Engine, Put
+from oq.store.refusals import behind_mark
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, Removal, SetPaused, Step
 from oq.words.task import ENDED, Body, Status, TaskState
@@ -229,11 +230,7 @@ class Store:
         value = self._engine.get("meta", keys.META_KEY)
         meta = Meta() if value is None else msgspec.msgpack.decode(value, type=Meta)
         if meta.commit < self._engine.mark():
-            raise StoreCorrupt(
-                f"the store ends at commit {meta.commit}, but commit {self._engine.mark()} was"
-                " acknowledged: its write-ahead log is lost or cut. Bring the missing files back,"
-                " or accept the loss: keep a copy, then run `oq salvage` on the data directory"
-            )
+            raise behind_mark(meta.commit, self._engine.mark())
         if meta.format != keys.FORMAT:
             raise StoreCorrupt(
                 f"the store has format {meta.format}, this oq reads format {keys.FORMAT};"

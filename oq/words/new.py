@@ -43,14 +43,18 @@ class Terms(TypedDict, total=False):
 
 def chat(
     model: str,
-    messages: Sequence[Mapping[str, Any]],
+    messages: str | Sequence[Mapping[str, Any]],
     *,
     system: str | None = None,
     extra: Mapping[str, Any] | None = None,
     **terms: Unpack[Terms],
 ) -> NewTask:
-    """A conversation to go on with. `extra` holds more of Ollama's fields: tools, format, ..."""
-    payload = _payload(extra, messages=list(messages), system=system)
+    """A conversation to go on with: its messages, or just what the user says.
+
+    `extra` holds more of Ollama's fields: tools, format, think, ...
+    """
+    said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+    payload = _payload(extra, messages=said, system=system)
     return NewTask(type=TaskType.CHAT, model=model, payload=payload, **terms)
 
 

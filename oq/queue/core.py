@@ -1,0 +1,280 @@
+"""The queue as its faces call it: documents stay the JSON that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import trio
+
+from oq.actors.hub import Observer
+from oq.actors.subscription import Subscription
+from oq.backends.base import Backend
+from oq.queue.admission import Accepted, Admission
+from oq.queue.reader import StreamReader
+from oq.queue.wiring import Wiring
+from oq.rules import validation
+from oq.rules.filters import Page, TaskFilter
+from oq.rules.ids import is_id
+from oq.rules.pieces import StreamLog
+from oq.store import Store
+from oq.words.clock import Clock
+from oq.words.config import Config
+from oq.words.errors import NotFound, Unavailable
+from oq.words.events import Event, EventType, Lagged
+from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb
+from oq.words.status import BackendStatus, QueueStatus
+from oq.words.task import RawTask, Status, Submission, TaskState, show
+
+SHUTDOWN_GRACE = 10.0
+"""Seconds that interrupted tasks get to let go of their connections at shutdown."""
+
+VERB_TIMEOUT = 30.0
+"""Seconds that a verb waits for its step to reach the disk."""
+
+
+class Core:
+    """All of its verbs may be called from any number of trio tasks at once."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Clock,
+        wiring: Wiring,
+        backends: Sequence[Backend],
+    ) -> None:
+        self.config = config
+        self._store = store
+        self._wiring = wiring
+        self._board = wiring.board
+        self._writer = wiring.writer
+        self._hub = wiring.hub
+        self._backends = {backend.name: backend for backend in backends}
+        self._admission = Admission(config, store, clock, wiring.writer, wiring.to_writer)
+        self._hub.observe(self._admission.observe_ends)
+        self.limits = self._admission.limits
+        self._started = trio.current_time()
+
+    # -- submitting
+
+    async def accept(self, task: Submission, *, idempotency_key: str | None = None) -> Accepted:
+        """Store a task and return once it is on disk.
+
+        The same `idempotency_key` with the same task gives the task that it gave before, and with
+        another one Conflict. Raises InvalidTask, QueueFull, Unavailable.
+        """
+        return await self._admission.accept(task, idempotency_key)
+
+    async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
+        """Store the tasks in one commit, all or none; their ids, in the same order.
+
+        Raises InvalidBatch naming every task that is wrong, InvalidTask when there are too many,
+        QueueFull, Unavailable.
+        """
+        return await self._admission.accept_many(tasks)
+
+    # -- reading
+
+    async def view(self, task_id: str, wait: float = 0.0) -> RawTask:
+        """The task as it stands. With `wait` (seconds) it waits that long for the task to end.
+
+        Raises NotFound.
+        """
+        if not is_id(task_id):
+            raise NotFound(task_id)
+        if wait <= 0:
+            return await self._writer.read(task_id, lambda: self._show(task_id))
+        with self._hub.watch(task_id) as watch:
+            task = await self._writer.read(task_id, lambda: self._show(task_id))
+            with trio.move_on_after(wait):
+                while not task.status.ended and await watch.changed():
+                    task = await self._writer.read(task_id, lambda: self._show(task_id))
+        return task
+
+    async def page(self, filter: TaskFilter) -> Page:
+        """Tasks that the filter admits, newest first."""
+        return await self._writer.read(None, lambda: self._page(filter))
+
+    def status(self) -> QueueStatus:
+        """The queue at a glance."""
+        counts = {status: self._store.count(status) for status in Status}
+        board = self._board
+        return QueueStatus(
+            pending_tasks=counts[Status.PENDING],
+            running_tasks=counts[Status.RUNNING],
+            completed_tasks=counts[Status.COMPLETED],
+            failed_tasks=counts[Status.FAILED],
+            cancelled_tasks=counts[Status.CANCELLED],
+            total_tasks=sum(counts.values()),
+            queues_by_priority={str(p): n for p, n in sorted(board.by_priority().items())},
+            workers_active=board.running,
+            workers_idle=board.slots - board.running,
+            delayed_tasks=board.delayed,
+            retrying_tasks=board.retrying,
+            paused=board.paused,
+            draining=self._admission.closed,
+            uptime=trio.current_time() - self._started,
+            event_seq=self._hub.seq,
+            problem=self._writer.problem,
+            backends=self._backend_status(),
+        )
+
+    def check_ready(self) -> None:
+        """Return if tasks can be submitted; Unavailable says why they cannot."""
+        self._admission.check_open()
+
+    @contextmanager
+    def read_stream(
+        self, task_id: str, *, offset: int = 0, attempt: int | None = None
+    ) -> Iterator[StreamReader]:
+        """What the task generates: from `offset` on, then live, to its end.
+
+        `attempt` is the one that the offset is of (see `oq.words.stream.Chunk`): when another runs
+        by now, the reader is told to start anew. The reader raises NotFound.
+        """
+
+        async def look() -> tuple[TaskState, StreamLog | None]:
+            return await self._writer.read(task_id, lambda: self._output(task_id))
+
+        with self._hub.watch(task_id) as watch:
+            yield StreamReader(look, self._wiring.streams, watch, task_id, offset, attempt)
+
+    # -- changing
+
+    async def cancel(self, task_id: str) -> None:
+        """Take it out of the queue, or stop it; return once that is on disk.
+
+        Raises NotFound, or Conflict when it has ended already.
+        """
+        await self._command(Command(Verb.CANCEL, task_id))
+
+    async def set_priority(self, task_id: str, priority: int | str) -> None:
+        """Give a pending task another priority. NotFound, Conflict, InvalidTask."""
+        await self._command(Command(Verb.PRIORITY, task_id, validation.parse_priority(priority)))
+
+    async def retry(self, task_id: str) -> None:
+        """Queue a failed or cancelled task again. NotFound, Conflict."""
+        await self._command(Command(Verb.RETRY, task_id))
+
+    async def delete(self, task_id: str) -> None:
+        """Forget a task that has ended. NotFound, Conflict."""
+        await self._command(Command(Verb.DELETE, task_id))
+
+    async def pause(self) -> None:
+        """Start no more tasks, also after a restart, until `resume`."""
+        await self._set_paused(True)
+
+    async def resume(self) -> None:
+        """Start tasks again."""
+        await self._set_paused(False)
+
+    async def drain(self) -> None:
+        """Take no more tasks and start none; let those that run end for `queue.drain_timeout`, then
+        put them back in line. Return when nothing runs and all is on disk.
+        """
+        self._admission.closed = True
+        drain = Drain()
+        await self._wiring.to_scheduler.send(drain)
+        with trio.move_on_after(self.config.queue.drain_timeout) as limit:
+            await drain.receipt.wait()
+        if limit.cancelled_caught:
+            self._wiring.pool.interrupt("oq was shut down while this attempt ran")
+            with trio.move_on_after(SHUTDOWN_GRACE):
+                await drain.receipt.wait()
+        with trio.move_on_after(SHUTDOWN_GRACE):
+            receipt = Receipt()
+            await self._wiring.to_writer.send(Commit([], receipt))
+            await receipt.wait()
+
+    # -- events
+
+    def subscribe(
+        self,
+        *,
+        types: Collection[EventType] | None = None,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> AbstractContextManager[Subscription]:
+        """``with queue.subscribe() as events: async for batch in events: ...``
+
+        Each batch is a list of Event and Lagged. `after` is the seq to resume from; without `types`
+        all events but progress. Unavailable when there are too many subscribers.
+        """
+        return self._hub.subscribe(types, task_id, after)
+
+    def encode_event(self, event: Event | Lagged) -> bytes:
+        """The event as JSON, encoded once for all its readers."""
+        return self._hub.encode(event)
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` called with every commit, for measuring. It must not block."""
+        self._hub.observe(observer)
+
+    # -- how
+
+    def _show(self, task_id: str) -> RawTask:
+        state = self._store.state(task_id)
+        if state is None:
+            raise NotFound(task_id)
+        return self._shown(state)
+
+    def _output(self, task_id: str) -> tuple[TaskState, StreamLog | None]:
+        state = self._store.state(task_id) if is_id(task_id) else None
+        if state is None:
+            raise NotFound(task_id)
+        return state, self._store.stream(task_id) if state.status.ended else None
+
+    def _shown(self, state: TaskState) -> RawTask:
+        result = self._store.result(state.id) if state.status is Status.COMPLETED else None
+        position = self._board.position(state.id) if state.status is Status.PENDING else None
+        return show(state, self._store.body(state.id), result, position)
+
+    def _page(self, filter: TaskFilter) -> Page:
+        tasks: list[RawTask] = []
+        skip = filter.offset
+        for state in self._store.newest(filter):
+            if skip:
+                skip -= 1
+            elif len(tasks) == filter.limit:
+                return Page(tasks, tasks[-1].id)
+            else:
+                tasks.append(self._shown(state))
+        return Page(tasks, None)
+
+    def _backend_status(self) -> tuple[BackendStatus, ...]:
+        return tuple(
+            BackendStatus(
+                name=slots.name,
+                kind=self._backends[slots.name].kind,
+                url=self._backends[slots.name].url,
+                up=slots.down is None,
+                running=slots.running,
+                max_concurrency=slots.limit,
+                error=slots.down,
+            )
+            for slots in self._board.backends
+        )
+
+    async def _command(self, command: Command) -> None:
+        if not is_id(command.task_id):
+            raise NotFound(command.task_id)
+        if self._writer.problem is not None:
+            raise Unavailable(self._writer.problem)
+        await self._wiring.to_scheduler.send(command)
+        await _answer(command.receipt)
+
+    async def _set_paused(self, paused: bool) -> None:
+        pause = Pause(paused)
+        await self._wiring.to_scheduler.send(pause)
+        await _answer(pause.receipt)
+
+
+async def _answer(receipt: Receipt) -> None:
+    try:
+        with trio.fail_after(VERB_TIMEOUT):
+            await receipt.wait()
+    except trio.TooSlowError:
+        raise Unavailable(
+            f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
+        ) from None

@@ -1,0 +1,155 @@
+"""The queue as people call it, in a program of their own."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+import trio
+
+from oq.queue.core import Core
+from oq.rules.filters import DEFAULT_LIMIT, task_filter
+from oq.rules.validation import decode_submission
+from oq.words.errors import TaskCancelled, TaskFailed, Unavailable
+from oq.words.new import NewTask
+from oq.words.stream import Chunk
+from oq.words.task import RawTask, Status, Submission, Task
+
+OnDone = Callable[[Task], object]
+
+_decode_task = msgspec.json.Decoder(Task).decode
+
+
+class Queue(Core):
+    """A running queue: `oq.open_queue` makes one.
+
+    The verbs are those of `oq.Client` and `oq.AsyncClient`. All of them may be called from any
+    number of trio tasks at once.
+    """
+
+    def __init__(self, *parts: Any, hands: trio.Nursery) -> None:
+        super().__init__(*parts)
+        self._hands = hands  # where what was asked for at submission waits for its task
+
+    async def submit(
+        self,
+        task: NewTask | Submission,
+        *,
+        idempotency_key: str | None = None,
+        on_done: OnDone | None = None,
+        results_to: trio.MemorySendChannel[Task] | None = None,
+    ) -> str:
+        """Put a task into the queue; its id, once it is on disk.
+
+        The same `idempotency_key` with the same task gives the same id again, and no second task.
+        When the task has ended, `on_done` is called with it, and it is sent to `results_to`; both
+        happen while this queue is open, and neither keeps it open. What `on_done` raises ends the
+        queue, as an error in any other of its tasks does.
+
+        Raises InvalidTask, Conflict (the key was used for another task), QueueFull, Unavailable.
+        """
+        accepted = await self.accept(_submission(task), idempotency_key=idempotency_key)
+        if on_done is not None or results_to is not None:
+            self._hands.start_soon(self._hand_over, accepted.task_id, on_done, results_to)
+        return accepted.task_id
+
+    async def submit_many(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[str]:
+        """Put all of them into the queue in one commit, or none; their ids in the same order.
+
+        Raises InvalidBatch naming every task that is wrong, QueueFull, Unavailable.
+        """
+        return await self.accept_many([_submission(task) for task in tasks])
+
+    async def get(self, task_id: str, *, wait: float = 0.0) -> Task:
+        """The task as it stands or, with `wait`, once it has ended or `wait` seconds are over.
+
+        Raises NotFound.
+        """
+        return _task(await self.view(task_id, wait))
+
+    async def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
+        """Wait until the task has ended; the model's own final answer.
+
+        Raises TaskFailed or TaskCancelled if it did not complete, NotFound, and TimeoutError after
+        `timeout` seconds (the task goes on), Unavailable when the queue closes first.
+        """
+        task = await self.get(task_id, wait=float("inf") if timeout is None else timeout)
+        return outcome(task, timeout)
+
+    async def run_batch(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[Task]:
+        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        ids = await self.submit_many(tasks)
+        return [await self.get(task_id, wait=float("inf")) for task_id in ids]
+
+    async def list(
+        self,
+        *,
+        status: str | Iterable[str] = (),
+        type: str | Iterable[str] = (),
+        priority: int | str | Iterable[int | str] = (),
+        model: str | Iterable[str] = (),
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+        after: str | None = None,
+    ) -> builtins.list[Task]:
+        """The tasks that match, newest first; `after` is the id below which to go on."""
+        wanted = task_filter(
+            status=status, type=type, priority=priority, model=model,
+            limit=limit, offset=offset, after=after,
+        )  # fmt: skip
+        return [_task(task) for task in (await self.page(wanted)).tasks]
+
+    @asynccontextmanager
+    async def stream(
+        self, task_id: str, *, offset: int = 0, attempt: int | None = None
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """``async with queue.stream(id) as chunks: async for chunk in chunks: ...``
+
+        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
+        task that has ended. `offset` and `attempt`, from the last chunk that you have, go on from
+        there. Raises NotFound.
+        """
+        with self.read_stream(task_id, offset=offset, attempt=attempt) as chunks:
+            yield chunks
+
+    async def _hand_over(
+        self,
+        task_id: str,
+        on_done: OnDone | None,
+        results_to: trio.MemorySendChannel[Task] | None,
+    ) -> None:
+        task = await self.get(task_id, wait=float("inf"))
+        if not task.status.ended:
+            return  # the queue closes
+        if results_to is not None:
+            with suppress(trio.BrokenResourceError):  # nobody listens any more
+                await results_to.send(task)
+        if on_done is not None:
+            answer = on_done(task)
+            if isinstance(answer, Awaitable):
+                await answer
+
+
+def outcome(task: Task, timeout: float | None) -> dict[str, Any]:
+    """The result of a task that was waited for, or why there is none."""
+    match task.status:
+        case Status.COMPLETED:
+            return task.result or {}
+        case Status.FAILED:
+            raise TaskFailed(task.id, task.error or "no reason was given")
+        case Status.CANCELLED:
+            raise TaskCancelled(task.id)
+    if timeout is None:
+        raise Unavailable(f"the queue closed while task {task.id} was {task.status}; it is kept")
+    raise TimeoutError(f"task {task.id} is {task.status} after {timeout:g} s; it goes on")
+
+
+def _submission(task: NewTask | Submission) -> Submission:
+    return task if isinstance(task, Submission) else decode_submission(msgspec.json.encode(task))
+
+
+def _task(task: RawTask) -> Task:
+    return _decode_task(msgspec.json.encode(task))

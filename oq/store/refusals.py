@@ -1,0 +1,38 @@
+"""Why a store cannot be used, in words: RocksDB's status text as oq's errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oq.words.errors import StoreCorrupt, StoreError, StoreFull
+
+_SIGNS_OF_DAMAGE = ("Corruption", "No such file or directory", "olumn famil")
+"""What RocksDB says when a file of its own is not what it should be, or not there."""
+
+
+def damaged(path: Path, how: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the data in {path} is damaged ({how}); oq does not open it, so as not to lose what can be"
+        f" saved: keep a copy, then run `oq salvage {path}`"
+    )
+
+
+def behind_mark(found: int, acknowledged: int) -> StoreCorrupt:
+    """The store opens, but ends before what is known to have been acknowledged."""
+    return StoreCorrupt(
+        f"the store ends at commit {found}, but commit {acknowledged} was"
+        " acknowledged: its write-ahead log is lost or cut. Bring the missing files back,"
+        " or accept the loss: keep a copy, then run `oq salvage` on the data directory"
+    )
+
+
+def translate(error: Exception, path: Path) -> StoreError:
+    """RocksDB's error, or the system's, as one of oq's."""
+    if isinstance(error, StoreError):
+        return error
+    text = str(error)
+    if "No space left" in text or "NoSpace" in text:
+        return StoreFull(f"no space left on the disk of {path}; free some, nothing was lost")
+    if any(sign in text for sign in _SIGNS_OF_DAMAGE):
+        return damaged(path, text)
+    return StoreError(f"the store in {path} failed: {text}")
