@@ -41,7 +41,7 @@ class Holder:
 
     @contextmanager
     def others_kept_out(self) -> Iterator[None]:
-        """Hold RocksDB's lock for the block. StoreLocked when another process has it, or this one."""
+        """Hold RocksDB's lock. StoreLocked when another process has it, or this one."""
         if self.is_this_process():  # to close the lock's file would be to let go of our own lock
             raise StoreLocked(self.describe())
         with (self._directory / DATABASE / LOCK_FILE).open("a") as lock:

@@ -1,4 +1,4 @@
-"""RocksDB's log files, byte by byte: the write-ahead log, and the manifest, which has the same form.
+"""RocksDB's log files, byte by byte: the write-ahead log, and the manifest, which is like it.
 
 A file is a row of blocks of 32 KiB, a block a row of records, each with a header of 7 bytes:
 checksum (4), length (2), type (1). https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format

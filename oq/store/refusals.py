@@ -26,6 +26,13 @@ def behind_mark(found: int, acknowledged: int) -> StoreCorrupt:
     )
 
 
+def index_disagrees(found: int, counted: int) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the store lists {found} pending tasks, but {counted} were counted: a file of it is lost."
+        " Bring it back, or keep a copy, then run `oq salvage` on the data directory"
+    )
+
+
 def translate(error: Exception, path: Path) -> StoreError:
     """RocksDB's error, or the system's, as one of oq's."""
     if isinstance(error, StoreError):

@@ -1,48 +1,41 @@
-"""RocksDB through rocksdict: the only module that knows either.
+"""RocksDB through rocksdict, which only this module and `wal` know.
 
 What was measured, and what follows:
 - a synchronous write holds the GIL during its fsync, ``flush_wal(True)`` does not: so batches are
   written unsynced, and `sync`, which a thread may run, makes them durable;
 - the recovery mode tolerates only a tail that is cut short; point-in-time recovery would drop whole
-  acknowledged batches after one flipped bit, silently: it is used only for a tail that is torn in
-  another way, and only when nothing that was acknowledged can have been in it (`wal`);
+  acknowledged batches after one flipped bit, silently: it is for tails that are torn in another
+  way, when nothing that was acknowledged can have been in them (`wal`);
 - a WAL that is lost whole leaves a consistent but older store: a high-water mark beside it, written
   after each sync, shows that (`mark`);
 - dict-style iterators end silently on a corrupt block: iterate with RdictIter and ask `status()`;
-- errors arrive as bare Exception with RocksDB's status text: they are translated here, once.
+- errors arrive as bare Exception with RocksDB's status text: they are translated (`refusals`).
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
 from rocksdict import DBCompressionType, DBRecoveryMode, Options, Rdict, WriteBatch
 
 from oq.rules.keys import FAMILIES
+from oq.store.directory import DATABASE, MARK_FILE, make_directory
 from oq.store.engine import Put
 from oq.store.holder import Holder
-from oq.store.wal import find_endless, only_torn
-from oq.words.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
+from oq.store.refusals import translate
+from oq.store.wal import PAST_DAMAGE, STRICT, look
+from oq.words.errors import StoreError, StoreLocked
 
-log = structlog.get_logger("oq.store")
 T = TypeVar("T")
 
 WRITE_BUFFER = 32 << 20
 """Bytes of a family's memtable before it is flushed to a table file."""
 
 KEPT_INFO_LOGS = 3
-MARK_FILE = "high-water"
-DATABASE = "rocks"
-
-_STRICT = DBRecoveryMode.tolerate_corrupted_tail_records()
-_UP_TO_DAMAGE = DBRecoveryMode.point_in_time()
-_SALVAGE = DBRecoveryMode.skip_any_corrupted_record()
 
 
 class RocksEngine:
@@ -52,10 +45,9 @@ class RocksEngine:
 
     def __init__(self, path: str | Path, *, salvage: bool = False) -> None:
         self._path = Path(path)
-        _make_directory(self._path)
+        make_directory(self._path)
         self._holder = Holder(self._path)
-        _check_files(self._path)
-        self._db = self._open(_SALVAGE if salvage else _STRICT)
+        self._db = self._open(salvage=salvage)
         try:
             self._families = {name: self._db.get_column_family(name) for name in FAMILIES}
             self._handles = {name: self._db.get_column_family_handle(name) for name in FAMILIES}
@@ -129,8 +121,8 @@ class RocksEngine:
             os.close(self._mark)
             self._holder.leave()
 
-    def _open(self, mode: DBRecoveryMode) -> Rdict:
-        options = _options(mode)
+    def _open(self, *, salvage: bool) -> Rdict:
+        options = _options(PAST_DAMAGE if salvage else self._look())
         families = dict.fromkeys(FAMILIES, options)
         try:
             return Rdict(str(self._path / DATABASE), options, column_families=families)
@@ -138,23 +130,32 @@ class RocksEngine:
             text = str(error)
             if "lock" in text.lower() and "LOCK" in text:
                 raise StoreLocked(self._holder.describe()) from None
-            if mode is _STRICT and "Corruption" in text and self._only_torn():
-                log.warning("dropped a batch that was torn before it was synced", reason=text)
-                return self._open(_UP_TO_DAMAGE)
-            raise _translate(error, self._path) from None
+            raise translate(error, self._path) from None
 
-    def _only_torn(self) -> bool:
+    def _look(self) -> DBRecoveryMode:
+        if self._holder.is_this_process():
+            return STRICT  # RocksDB refuses that, and says so
         try:
-            mark = int.from_bytes((self._path / MARK_FILE).read_bytes(), "big")
-        except FileNotFoundError:
-            mark = 0
-        return only_torn(self._path / DATABASE, _options, mark)
+            with self._holder.others_kept_out():
+                return look(self._path, _options)
+        except OSError as error:
+            raise translate(error, self._path) from None
 
     def _translated(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except Exception as error:
-            raise _translate(error, self._path) from error
+            raise translate(error, self._path) from error
+
+
+def repair(path: Path) -> None:
+    """Have RocksDB make a manifest that it can open out of the table files and logs. What it cannot
+    read it moves aside.
+    """
+    try:
+        Rdict.repair(str(path / DATABASE), _options(PAST_DAMAGE))
+    except Exception as error:
+        raise translate(error, path) from error
 
 
 def _options(mode: DBRecoveryMode) -> Options:
@@ -170,61 +171,3 @@ def _options(mode: DBRecoveryMode) -> Options:
     options.set_keep_log_file_num(KEPT_INFO_LOGS)
     options.set_max_background_jobs(2)
     return options
-
-
-def _make_directory(path: Path) -> None:
-    try:
-        made = [parent for parent in (path, *path.parents) if not parent.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "permission denied")
-        database = path / DATABASE
-        if not database.exists():
-            database.mkdir()
-            # RocksDB syncs the names in its own directory, and nobody the way to that.
-            for new in (database, *made):
-                _sync_directory(new.parent)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StoreError(
-            f"the data directory {str(path)!r} cannot be used: {why};"
-            " choose another with --data-dir or queue.storage_path"
-        ) from None
-
-
-def _sync_directory(path: Path) -> None:
-    with suppress(PermissionError):  # it may be searched, but not read
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
-def _check_files(path: Path) -> None:
-    """Refuse what RocksDB would take for an empty database, and clear away, or never open."""
-    database = path / DATABASE
-    if not (database / "CURRENT").exists():
-        if any(file.suffix in (".sst", ".log") for file in database.glob("*.*")):
-            raise _damaged(path, "the file CURRENT is missing")
-    for file, offset in find_endless(database):
-        raise _damaged(path, f"byte {offset} of {file.name} is wrong")
-
-
-def _damaged(path: Path, how: str) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"the data in {path} is damaged ({how}); oq does not open it, so as not to lose what can be"
-        f" saved: keep a copy, then run `oq salvage {path}`"
-    )
-
-
-def _translate(error: Exception, path: Path) -> StoreError:
-    """RocksDB's status text as one of oq's errors."""
-    if isinstance(error, StoreError):
-        return error
-    text = str(error)
-    if "No space left" in text or "NoSpace" in text:
-        return StoreFull(f"no space left on the disk of {path}; free some, nothing was lost")
-    if "Corruption" in text:
-        return _damaged(path, text)
-    return StoreError(f"the store in {path} failed: {text}")

@@ -15,7 +15,7 @@ from oq.rules.filters import TaskFilter
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
 from oq.store.engine import Engine, Put
-from oq.store.refusals import behind_mark
+from oq.store.refusals import behind_mark, index_disagrees
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, Removal, SetPaused, Step
 from oq.words.task import ENDED, Body, Status, TaskState
@@ -180,9 +180,15 @@ class Store:
         return None if value is None else _decode_claim(value)
 
     def pending(self) -> Iterator[Waiting]:
-        """Every pending task, in the order of submission. Reads the index only."""
+        """Every pending task, in the order of submission. Reads the index only. StoreCorrupt when
+        these are not as many as were counted.
+        """
+        found = 0
         for key, value in self._scan_status(Status.PENDING):
+            found += 1
             yield Waiting(keys.unpack(key[1:]), _decode_place(value))
+        if found != self.count(Status.PENDING):
+            raise index_disagrees(found, self.count(Status.PENDING))
 
     def running(self) -> list[TaskState]:
         """The tasks that were running when this store was last written to."""
