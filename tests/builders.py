@@ -43,7 +43,7 @@ def checked(**fields: object) -> Checked:
 def new(number: int = 1, now: datetime = NOW, key: str | None = None, **fields: object) -> Change:
     """A task's first step; with a key, its fingerprint is the key's name too."""
     mark = None if key is None else b"mark of " + key.encode()
-    return lifecycle.submitted(checked(**fields), task_id(number), now, key, mark)
+    return lifecycle.submitted(checked(idempotency_key=key, **fields), task_id(number), now, mark)
 
 
 def start(state: TaskState, now: datetime = NOW) -> Change:

@@ -255,6 +255,25 @@ async def test_an_idempotency_key_gives_one_task_however_often_it_is_sent(autoju
         assert (again.task_id, again.created) == (answers[0].task_id, False)
 
 
+async def test_a_batch_that_is_sent_again_makes_no_task_twice(autojump_clock):
+    async with memory_queue() as queue:
+        tasks = [generate(str(n), idempotency_key=f"k{n}") for n in range(3)]
+        first = await queue.accept_many([*tasks[:2], generate("keyless"), tasks[0]])
+        assert first[3] == first[0]
+        again = await queue.accept_many(tasks)
+        assert again[:2] == first[:2]
+        assert queue.status().total_tasks == 4
+        other = generate("other", idempotency_key="k1")
+        with pytest.raises(InvalidBatch) as invalid:
+            await queue.accept_many([generate(), other, *tasks])
+        assert set(invalid.value.problems) == {1}
+        twice = [generate(text, idempotency_key="new") for text in ("one", "two")]
+        with pytest.raises(InvalidBatch):
+            await queue.accept_many(twice)
+        assert queue.status().total_tasks == 4
+        assert not queue._admission._claims
+
+
 async def test_who_hangs_up_and_sends_again_gets_the_same_task(autojump_clock):
     """Wherever the first call was when its caller left."""
     async with memory_queue() as queue:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oq.actors.writer import Writer
 from oq.rules import lifecycle, validation
@@ -16,7 +17,7 @@ from oq.rules.validation import Checked, Limits
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config
-from oq.words.errors import Conflict, InvalidTask, QueueFull, Unavailable
+from oq.words.errors import Conflict, InvalidBatch, InvalidTask, QueueFull, Unavailable
 from oq.words.messages import Change, Commit, Committed, Receipt, put
 from oq.words.task import Status, Submission
 
@@ -30,11 +31,11 @@ class Accepted(Struct, frozen=True):
 
 
 class _Claim(Struct, frozen=True):
-    """An idempotency key whose task is on its way to the disk."""
+    """What an idempotency key stands for; `receipt` while its task is on its way to the disk."""
 
     task_id: str
     fingerprint: bytes
-    receipt: Receipt
+    receipt: Receipt | None = None
 
 
 class Admission:
@@ -76,11 +77,9 @@ class Admission:
         """One task; see `Core.accept`."""
         checked = validation.check(task, self.limits)
         if key is not None:
-            return await self._accept_once(checked, validation.check_idempotency_key(key))
-        self._admit(1)
-        change = self._submitted(checked)
-        await self._store_new([change])
-        return Accepted(change.state.id, change.state.status)
+            checked = replace(checked, idempotency_key=validation.check_idempotency_key(key))
+        known = self._known(checked)
+        return (await self._take([checked], [known]))[0]
 
     async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
         """Several, in one commit; see `Core.accept_many`."""
@@ -89,11 +88,8 @@ class Admission:
                 "", f"{len(tasks)} tasks at once, at most {self.limits.max_batch} (queue.max_batch)"
             )
         checked = validation.check_batch(tasks, self.limits)
-        self._admit(len(checked))
-        changes = [self._submitted(task) for task in checked]
-        if changes:
-            await self._store_new(changes)
-        return [change.state.id for change in changes]
+        known = self._all_known(checked)
+        return [accepted.task_id for accepted in await self._take(checked, known)]
 
     def observe_ends(self, committed: Committed) -> None:
         """Note how fast tasks end, for those who are told when to come back."""
@@ -110,52 +106,94 @@ class Admission:
         if excess > 0:
             raise QueueFull(limit, self._drain_rate.retry_after(excess, trio.current_time()))
 
-    def _submitted(
-        self, checked: Checked, key: str | None = None, mark: bytes | None = None
-    ) -> Change:
+    def _known(self, task: Checked) -> _Claim | None:
+        """The task that its idempotency key stands for, if it does. Conflict: for another one."""
+        key = task.idempotency_key
+        if key is None:
+            return None
+        claim = self._claims.get(key)
+        if claim is None:
+            stored = self._store.claim(key)
+            if stored is None:
+                return None
+            claim = _Claim(stored.task_id, stored.fingerprint)
+        if claim.fingerprint != fingerprint(task):
+            raise _used_otherwise(key)
+        return claim
+
+    def _all_known(self, tasks: Sequence[Checked]) -> list[_Claim | None]:
+        """`_known` of each; InvalidBatch names all whose keys were used otherwise."""
+        known: list[_Claim | None] = []
+        problems: dict[int, str] = {}
+        marks: dict[str, bytes] = {}
+        for index, task in enumerate(tasks):
+            key = task.idempotency_key
+            try:
+                known.append(self._known(task))
+                if key is not None and marks.setdefault(key, fingerprint(task)) != fingerprint(
+                    task
+                ):
+                    raise _used_otherwise(key)
+            except Conflict as error:
+                problems[index] = str(error)
+        if problems:
+            raise InvalidBatch(problems)
+        return known
+
+    async def _take(
+        self, tasks: Sequence[Checked], known: Sequence[_Claim | None]
+    ) -> list[Accepted]:
+        """Store those of the tasks that are not known yet; return when all of them are on disk."""
+        self._admit(known.count(None))
+        receipt = Receipt(lambda: self._settle(changes))
+        changes: list[Change] = []
+        answers: list[Accepted] = []
+        receipts = {receipt}
+        for task, before in zip(tasks, known, strict=True):
+            # A key may also have been used by a task further up in the same batch.
+            claim = before or self._known(task)
+            if claim is None:
+                change = self._submitted(task, receipt)
+                changes.append(change)
+                answers.append(Accepted(change.state.id, Status.PENDING))
+            else:
+                if claim.receipt is not None:
+                    receipts.add(claim.receipt)
+                state = self._store.state(claim.task_id)
+                status = Status.PENDING if state is None else state.status
+                answers.append(Accepted(claim.task_id, status, created=False))
+        if changes:
+            await self._send(changes, receipt)
+        else:
+            receipts.discard(receipt)
+        for each in receipts:
+            await each.wait()
+        return answers
+
+    def _submitted(self, task: Checked, receipt: Receipt) -> Change:
+        """A new task, which counts from now on and has claimed its idempotency key."""
         now = self._clock.now()
-        return lifecycle.submitted(checked, self._ids.next(now), now, key, mark)
+        key = task.idempotency_key
+        mark = None if key is None else fingerprint(task)
+        change = lifecycle.submitted(task, self._ids.next(now), now, mark)
+        self._in_flight += 1
+        if key is not None and mark is not None:
+            self._claims[key] = _Claim(change.state.id, mark, receipt)
+        return change
 
-    async def _store_new(self, changes: Sequence[Change], key: str | None = None) -> None:
-        """Return when the new tasks are on disk. Who leaves earlier leaves them in good order:
-        until then they count as pending, and their idempotency key as used.
-        """
-
-        def settled() -> None:
-            self._in_flight -= len(changes)
-            if key is not None:
-                del self._claims[key]
-
-        receipt = Receipt(settled)
-        self._in_flight += len(changes)
-        if key is not None:
-            state, mark = changes[0].state, changes[0].fingerprint
-            assert mark is not None
-            self._claims[key] = _Claim(state.id, mark, receipt)
+    async def _send(self, changes: list[Change], receipt: Receipt) -> None:
         try:
             await put(self._to_writer, Commit(list(changes), receipt))
         except trio.Cancelled:
             receipt.settle(Unavailable("the caller left before the queue had the task; try again"))
             raise
-        await receipt.wait()
 
-    async def _accept_once(self, checked: Checked, key: str) -> Accepted:
-        mark = fingerprint(checked)
-        claim = self._claims.get(key)
-        if claim is not None:
-            _check_same(key, claim.fingerprint, mark)
-            await claim.receipt.wait()
-            return Accepted(claim.task_id, Status.PENDING, created=False)
-        stored = self._store.claim(key)
-        if stored is not None:
-            _check_same(key, stored.fingerprint, mark)
-            state = self._store.state(stored.task_id)
-            if state is not None:
-                return Accepted(stored.task_id, state.status, created=False)
-        self._admit(1)
-        change = self._submitted(checked, key, mark)
-        await self._store_new([change], key)
-        return Accepted(change.state.id, change.state.status)
+    def _settle(self, changes: list[Change]) -> None:
+        """They are on disk, or never will be; their callers may have left meanwhile."""
+        self._in_flight -= len(changes)
+        for change in changes:
+            if change.state.idempotency_key is not None:
+                del self._claims[change.state.idempotency_key]
 
 
 def fingerprint(checked: Checked) -> bytes:
@@ -170,6 +208,5 @@ def fingerprint(checked: Checked) -> bytes:
     return digest.digest()
 
 
-def _check_same(key: str, before: bytes, now: bytes) -> None:
-    if before != now:
-        raise Conflict(f"the idempotency key {key!r} was used for another task")
+def _used_otherwise(key: str) -> Conflict:
+    return Conflict(f"the idempotency key {key!r} was used for another task")

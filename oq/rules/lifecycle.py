@@ -40,9 +40,7 @@ ERROR_LENGTH = 4000
 """Characters of an error that are kept."""
 
 
-def submitted(
-    checked: Checked, task_id: str, now: datetime, key: str | None = None, mark: bytes | None = None
-) -> Change:
+def submitted(checked: Checked, task_id: str, now: datetime, mark: bytes | None = None) -> Change:
     """A new task. `mark` is the fingerprint of what the idempotency key is used for."""
     state = TaskState(
         id=task_id,
@@ -54,7 +52,7 @@ def submitted(
         max_retries=checked.max_retries,
         timeout=checked.timeout,
         metadata=checked.metadata,
-        idempotency_key=key,
+        idempotency_key=checked.idempotency_key,
     )
     return Change(
         state, None, EventType.TASK_SUBMITTED, {"priority": state.priority},

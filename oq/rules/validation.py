@@ -81,6 +81,7 @@ class Checked(Struct, frozen=True):
     timeout: float | None
     metadata: bytes | None
     body: Body
+    idempotency_key: str | None = None
 
 
 def decode_submission(body: bytes | Raw) -> Submission:
@@ -91,7 +92,8 @@ def decode_submission(body: bytes | Raw) -> Submission:
 def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
     """The tasks in a JSON array or in lines of JSON.
 
-    InvalidBatch names every bad item; one that decodes may still fail `check`.
+    InvalidBatch names every bad item, also those that only `check` would find; when all of them
+    decode, they may still fail that.
     """
     lines: list[bytes] | list[Raw]
     if ndjson:
@@ -104,28 +106,24 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
         raise InvalidTask(
             "", f"{len(lines)} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
         )
-    tasks, problems = [], {}
+    tasks: dict[int, Submission] = {}
+    problems: dict[int, str] = {}
     for index, line in enumerate(lines):
         try:
-            tasks.append(decode_submission(line))
+            tasks[index] = decode_submission(line)
         except InvalidTask as error:
             problems[index] = str(error)
     if problems:
-        raise InvalidBatch(problems)
-    return tasks
+        raise InvalidBatch(problems | _problems(tasks, limits))
+    return list(tasks.values())
 
 
 def check_batch(submissions: Sequence[Submission], limits: Limits) -> list[Checked]:
     """Each of them checked; InvalidBatch names every one that is wrong."""
-    checked, problems = [], {}
-    for index, submission in enumerate(submissions):
-        try:
-            checked.append(check(submission, limits))
-        except InvalidTask as error:
-            problems[index] = str(error)
-    if problems:
-        raise InvalidBatch(problems)
-    return checked
+    try:
+        return [check(submission, limits) for submission in submissions]
+    except InvalidTask:
+        raise InvalidBatch(_problems(dict(enumerate(submissions)), limits)) from None
 
 
 def check(submission: Submission, limits: Limits) -> Checked:
@@ -151,6 +149,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         )
     _check_payload(kind, payload)
     options = _object("options", submission.options) or b"{}"
+    key = submission.idempotency_key
     return Checked(
         type=kind,
         model=model,
@@ -160,6 +159,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         timeout=_timeout(submission.timeout),
         metadata=_metadata(submission.metadata, limits),
         body=Body(payload=payload, options=options),
+        idempotency_key=None if key is None else check_idempotency_key(key),
     )
 
 
@@ -188,6 +188,16 @@ def check_idempotency_key(key: str) -> str:
             "Idempotency-Key", f"it must be 1 to {MAX_KEY_LENGTH} printable ASCII characters"
         )
     return key
+
+
+def _problems(submissions: dict[int, Submission], limits: Limits) -> dict[int, str]:
+    problems = {}
+    for index, submission in submissions.items():
+        try:
+            check(submission, limits)
+        except InvalidTask as error:
+            problems[index] = str(error)
+    return problems
 
 
 def _check_payload(kind: TaskType, payload: bytes) -> None:

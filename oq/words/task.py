@@ -108,6 +108,7 @@ class Submission(Struct, kw_only=True, omit_defaults=True):
     """A task as it is asked for, before it is checked. Shapes: see `oq.rules.validation`.
 
     `priority` is a number or a name, `timeout` a Go duration or seconds, `run_at` a time with zone.
+    `idempotency_key` says what the header of that name says, for each task of a batch.
     """
 
     type: str
@@ -119,6 +120,7 @@ class Submission(Struct, kw_only=True, omit_defaults=True):
     run_at: datetime | None = None
     timeout: float | str | None = None
     metadata: Raw | UnsetType = UNSET
+    idempotency_key: str | None = None
 
 
 class _Shown(Struct, kw_only=True, omit_defaults=True):
