@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -11,10 +10,8 @@ from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.lean import LeanRequest
-from oq.words.errors import InvalidTask
 from oq.words.task import Status
 
-T = TypeVar("T")
 Incoming = Request | LeanRequest
 
 JSON = "application/json"
@@ -70,16 +67,3 @@ def encode(value: object) -> bytes:
 async def read_body(request: Incoming) -> bytes:
     """The whole body; its size, and the time that it may take, are bounded by the application."""
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
-
-
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The JSON in `body`; InvalidTask says which field is wrong, and why."""
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        raise InvalidTask(where.rstrip("`").lstrip("."), reason) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidTask("", f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise InvalidTask("", "the JSON is nested too deeply") from None

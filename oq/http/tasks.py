@@ -15,13 +15,12 @@ from oq.http.answers import (
     PriorityChange,
     SubmitAnswer,
     answer,
-    decode,
     read_body,
 )
 from oq.http.face import Face
 from oq.http.query import Query
 from oq.rules.filters import DEFAULT_LIMIT, TaskFilter
-from oq.rules.validation import decode_batch, decode_submission, parse_priority
+from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
 from oq.words.task import Status, TaskType
 
 NDJSON = "application/x-ndjson"
@@ -78,7 +77,7 @@ async def cancel(face: Face, request: Request, task_id: str) -> Response:
 
 async def set_priority(face: Face, request: Request, task_id: str) -> Response:
     """Move a task that waits to another priority."""
-    change = decode(_PRIORITY, await read_body(request))
+    change = decode(_PRIORITY.decode, await read_body(request))
     await face.queue.set_priority(task_id, parse_priority(change.priority))
     return answer(OK)
 

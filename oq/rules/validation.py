@@ -86,7 +86,7 @@ class Checked(Struct, frozen=True):
 
 def decode_submission(body: bytes | Raw) -> Submission:
     """The task in a JSON object; InvalidTask says which field is wrong, and why."""
-    return _decode(_SUBMISSION.decode, body)
+    return decode(_SUBMISSION.decode, body)
 
 
 def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
@@ -99,7 +99,7 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     if ndjson:
         lines = [line for line in body.splitlines() if line.strip()]
     else:
-        lines = _decode(_RAW_LIST.decode, body)
+        lines = decode(_RAW_LIST.decode, body)
     if not lines:
         raise InvalidTask("", "the batch has no tasks")
     if len(lines) > limits.max_batch:
@@ -202,7 +202,7 @@ def _problems(submissions: dict[int, Submission], limits: Limits) -> dict[int, s
 
 def _check_payload(kind: TaskType, payload: bytes) -> None:
     try:
-        _decode(_PAYLOADS[kind].decode, payload)
+        decode(_PAYLOADS[kind].decode, payload)
     except InvalidTask as error:
         field = f"payload.{error.field}" if error.field else "payload"
         raise InvalidTask(field, f"{error.reason} ({kind} task)") from None
@@ -247,17 +247,19 @@ def _object(field: str, value: Raw | UnsetType) -> bytes | None:
         return None
     document = bytes(value)
     try:
-        _decode(_OBJECT.decode, document)
+        decode(_OBJECT.decode, document)
     except InvalidTask as error:
         raise InvalidTask(field, error.reason) from None
     return document
 
 
-def _decode(decode: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
-    """Decode JSON from outside: whatever is wrong with it becomes an InvalidTask."""
+def decode(decoder: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
+    """Decode JSON from outside: whatever is wrong with it becomes an InvalidTask, which names the
+    field.
+    """
     try:
         str(body, "utf-8")  # msgspec looks at no text that it skips
-        return decode(body)
+        return decoder(body)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
         raise InvalidTask(where.rstrip("`").lstrip("."), _plain(reason)) from None
