@@ -17,8 +17,7 @@ from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import StoreFull, Unavailable
 from oq.words.events import Event
-from oq.words.messages import Change, Commit, Committed, Receipt, SetPaused, Step, put
-from oq.words.task import Status
+from oq.words.messages import Change, Commit, Committed, SetPaused, Step, put
 
 log = structlog.get_logger("oq.writer")
 T = TypeVar("T")
@@ -29,10 +28,6 @@ BATCH_STEPS = 4000
 RETRY_INTERVAL = 1.0
 """Seconds between two tries at writing while the disk is full."""
 
-
-LINGER = 0.005
-"""Seconds that the start of a task, which nobody waits for, may wait for a sync that another step
-needs: often that is its own end."""
 
 LAST_TRIES = 3
 """How often it is tried again at shutdown."""
@@ -55,20 +50,14 @@ class Writer:
         self._readers = readers
         self._backlog: list[Commit] = []  # without a receipt, and refused by a full disk
         self._last_tries = 0
-        self._steps: list[Step] = []  # written, not yet synced
-        self._events: list[Event] = []  # what is to be told of these
-        self._receipts: list[Receipt] = []
-        self._in_flight: set[str] = set()  # the tasks of these steps
+        self._in_flight: frozenset[str] = frozenset()  # written, not yet synced
         self._looks: list[_Look[object]] = []
 
     async def run(self) -> None:
         """Write until every sender has closed, and all that was sent is on disk."""
         try:
-            while (commits := await self._gather()) is not None:
-                if commits:
-                    self._write(commits)
-                if not commits or any(_is_urgent(commit) for commit in commits):
-                    await self._finish()
+            while commits := await self._gather():
+                await self._commit(commits)
         finally:
             for reader in self._readers:
                 reader.close()
@@ -83,15 +72,15 @@ class Writer:
         self._looks.append(waiting)  # type: ignore[arg-type]  # each gives its own T back
         return await waiting.wait()
 
-    async def _gather(self) -> list[Commit] | None:
-        """All that waits, what was refused before first. Nothing when what is written has waited
-        long enough for company; None when every sender has closed and nothing is left to do.
-        """
+    async def _gather(self) -> list[Commit]:
+        """All that waits, what was refused before first; nothing when every sender has closed."""
         commits, self._backlog = self._backlog, []
-        patience = RETRY_INTERVAL if commits else LINGER if self._steps else float("inf")
         steps = 0
         try:
-            with trio.move_on_after(patience):
+            if commits:
+                with trio.move_on_after(RETRY_INTERVAL):
+                    commits.append(await self._inbox.receive())
+            else:
                 commits.append(await self._inbox.receive())
             while steps < BATCH_STEPS:
                 commit = self._inbox.receive_nowait()
@@ -100,62 +89,53 @@ class Writer:
         except trio.WouldBlock:
             pass
         except trio.EndOfChannel:
-            if commits and self.problem is not None:
+            if self.problem is not None:
                 return await self._last_try(commits)
-            return commits if commits or self._steps else None
         return commits
 
-    async def _last_try(self, commits: list[Commit]) -> list[Commit] | None:
+    async def _last_try(self, commits: list[Commit]) -> list[Commit]:
         """Everybody has left and the disk is full. What is lost by giving up was not acknowledged:
         these tasks stand as running, and run again.
         """
         self._last_tries += 1
         if self._last_tries > LAST_TRIES:
             log.error("gave up writing", commits=len(commits), reason=self.problem)
-            return None
+            return []
         await trio.sleep(RETRY_INTERVAL)
         return commits
 
-    def _write(self, commits: list[Commit]) -> None:
-        """Write them as one batch, visible to this process and safe from its death."""
+    async def _commit(self, commits: list[Commit]) -> None:
         steps = [step for commit in commits for step in commit.steps]
-        events = self._tell(steps)
+        events = self._events(steps)
+        seq = events[-1].seq if events else self._store.event_seq
         if steps:
             try:
-                self._store.write(steps, events[-1].seq if events else self._store.event_seq)
+                self._store.write(steps, seq)
             except StoreFull as error:
                 self._refuse(commits, error)
                 return
-            if self.problem is not None:
-                log.info("store writes again")
-                self.problem = None
-        self._steps += steps
-        self._events += events
-        self._receipts += [commit.receipt for commit in commits if commit.receipt is not None]
-        if self._store.sync_blocks:
-            self._in_flight.update(
-                step.state.id for step in steps if not isinstance(step, SetPaused)
-            )
-
-    async def _finish(self) -> None:
-        """Make what is written safe from a power cut too; then it is told, and answered."""
-        if self._steps:
-            await self._sync()
-        committed = Committed(self._steps, self._events, self._receipts)
-        self._steps, self._events, self._receipts = [], [], []
+            await self._make_durable(steps)
+        if self.problem is not None:
+            log.info("store writes again")
+            self.problem = None
+        receipts = [commit.receipt for commit in commits if commit.receipt is not None]
+        committed = Committed(steps, events, receipts)
         for reader in self._readers:
             await put(reader, committed)
 
-    async def _sync(self) -> None:
-        if not self._store.sync_blocks:
+    async def _make_durable(self, steps: list[Step]) -> None:
+        if self._store.sync_blocks:
+            self._in_flight = frozenset(
+                step.state.id for step in steps if not isinstance(step, SetPaused)
+            )
+            # A failed sync is final, its outcome unknown: the error ends the process, unanswered.
+            await trio.to_thread.run_sync(self._store.sync)
+            self._in_flight = frozenset()
+            looks, self._looks = self._looks, []
+            for look in looks:
+                look.take()
+        else:
             self._store.sync()
-            return
-        # A failed sync is final, its outcome unknown: the error ends the process, unanswered.
-        await trio.to_thread.run_sync(self._store.sync)
-        self._in_flight.clear()
-        looks, self._looks = self._looks, []
-        for look in looks:
-            look.take()
 
     def _refuse(self, commits: list[Commit], error: StoreFull) -> None:
         """The disk is full: answer those that ask, and keep what has already happened."""
@@ -168,8 +148,7 @@ class Writer:
             else:
                 self._backlog.append(commit)
 
-    def _tell(self, steps: list[Step]) -> list[Event]:
-        """What subscribers will be told of these steps."""
+    def _events(self, steps: list[Step]) -> list[Event]:
         seq = self._store.event_seq
         now = self._clock.now()
         return [
@@ -179,13 +158,6 @@ class Writer:
             )
             if step.event is not None
         ]
-
-
-def _is_urgent(commit: Commit) -> bool:
-    """Whether somebody waits for it: for all but the starts of tasks."""
-    return commit.receipt is not None or not all(
-        isinstance(step, Change) and step.state.status is Status.RUNNING for step in commit.steps
-    )
 
 
 class _Look(Generic[T]):
