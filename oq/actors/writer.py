@@ -114,10 +114,12 @@ class Writer:
             except StoreFull as error:
                 self._refuse(commits, error)
                 return
+            if self.problem is not None:
+                log.info("store writes again")
+                self.problem = None
+            # Before the next batch is written: recovery relies on it that at most the last batch
+            # was not synced (see `oq.store.wal`), though starts could well wait for company.
             await self._make_durable(steps)
-        if self.problem is not None:
-            log.info("store writes again")
-            self.problem = None
         receipts = [commit.receipt for commit in commits if commit.receipt is not None]
         committed = Committed(steps, events, receipts)
         for reader in self._readers:
