@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
 
 import structlog
@@ -56,21 +57,75 @@ def configured(config: LoggingConfig) -> Iterator[None]:
     InvalidConfig when the log file cannot be opened. A logger keeps the level that it had when it
     was first used: that is what makes a line that is filtered out cost well under a microsecond.
     """
+    root, handler = logging.getLogger(), _Forward()
+    with _to_sink(config, cached=True):
+        root.addHandler(handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+
+
+class _Guests:
+    """The queues that are open in programs of others: the first one's settings count until the
+    last one has closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._settings = ExitStack()
+
+    @contextmanager
+    def stay(self, config: LoggingConfig) -> Iterator[None]:
+        with self._lock:
+            if not self._count:
+                self._settings.enter_context(_to_sink(config, cached=False))
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    self._settings.close()
+
+    @property
+    def here(self) -> bool:
+        return self._count > 0
+
+
+_GUESTS = _Guests()
+
+
+@contextmanager
+def configured_as_guest(config: LoggingConfig) -> Iterator[None]:
+    """Log as `config` says in a program that is not oq's own.
+
+    If that has configured structlog, its settings hold and these are of no account. What its
+    libraries say through `logging` is left to it. Of several queues in one program, the settings
+    of the first count until the last has closed. Raises InvalidConfig as `configured` does.
+    """
+    if structlog.is_configured() and not _GUESTS.here:
+        yield
+        return
+    with _GUESTS.stay(config):
+        yield
+
+
+@contextmanager
+def _to_sink(config: LoggingConfig, *, cached: bool) -> Iterator[None]:
     stream = _open(config.file)
     _SINK.stream = stream
-    level = _LEVELS[config.level]
     structlog.configure(
         processors=_processors(config, colours=stream is None and sys.stderr.isatty()),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
         logger_factory=lambda *_: _SINK,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=cached,
     )
-    root, handler = logging.getLogger(), _Forward()
-    root.addHandler(handler)
     try:
         yield
     finally:
-        root.removeHandler(handler)
         structlog.reset_defaults()
         _SINK.stream = None
         if stream is not None:

@@ -169,14 +169,16 @@ class Core:
         """Start tasks again."""
         await self._set_paused(False)
 
-    async def drain(self) -> None:
-        """Take no more tasks and start none; let those that run end for `queue.drain_timeout`, then
-        put them back in line. Return when nothing runs and all is on disk.
+    async def drain(self, timeout: float | None = None) -> None:
+        """Take no more tasks and start none; let those that run end for `timeout` seconds
+        (`queue.drain_timeout` if it is None), then put them back in line. Return when nothing runs
+        and all is on disk. A second drain may be in more of a hurry than the first.
         """
+        patience = self.config.queue.drain_timeout if timeout is None else timeout
         self._admission.closed = True
         drain = Drain()
         await self._wiring.to_scheduler.send(drain)
-        with trio.move_on_after(self.config.queue.drain_timeout) as limit:
+        with trio.move_on_after(patience) as limit:
             await drain.receipt.wait()
         if limit.cancelled_caught:
             self._wiring.pool.interrupt("oq was shut down while this attempt ran")

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import trio
 
 from oq.backends import open_backends
 from oq.backends.base import Backend
+from oq.logs import configured_as_guest
 from oq.queue.core import SHUTDOWN_GRACE
-from oq.queue.options import to_config_with
+from oq.queue.options import Options, guest_logging, to_config_with
 from oq.queue.queue import Queue
 from oq.queue.wiring import wire
 from oq.store import Store, open_store
 from oq.words.clock import Clock
-from oq.words.config import Config
+from oq.words.config import BackendConfig, Config
+from oq.words.errors import InvalidConfig
 
 
 @asynccontextmanager
 async def open_queue(
     config: Config | None = None,
     *,
-    backends: Sequence[Backend] | None = None,
+    backends: Sequence[Backend | BackendConfig | Mapping[str, Any]] | None = None,
     store: Store | None = None,
     clock: Clock | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> AsyncIterator[Queue]:
     """A running queue, for as long as the block lasts.
 
-    `options` are settings by keyword, over those of `config`: see `oq.queue.options`. `backends`,
-    `store` and `clock` stand in for those that the settings describe.
+    `options` are settings by keyword, over those of `config`: ``ollama_host=``, ``max_workers=``,
+    ``storage_path=``, ``max_retries=`` and all the others of `oq.queue.options.Options`. `backends`
+    is the list that a file would have, or backends that are made already; `store` and `clock` stand
+    in for those that the settings describe.
+
+    Unless they say how to log, or the program has configured structlog, warnings and errors go to
+    the standard error and the rest nowhere.
 
     Leaving the block lets the running tasks end for `drain_timeout`, puts back in line those that
     have not, and closes the store. When the block is cancelled or an actor crashes, nothing is
@@ -39,8 +46,17 @@ async def open_queue(
 
     Raises InvalidConfig; StoreLocked, StoreCorrupt or StoreError when the store cannot be opened.
     """
-    config = to_config_with(config or Config(), options)
-    clock = clock or Clock()
+    made, described = _sort(backends or ())
+    config = to_config_with(config or Config(), options, described)
+    with configured_as_guest(guest_logging(config, options)):
+        async with _running(config, made or None, store, clock or Clock()) as queue:
+            yield queue
+
+
+@asynccontextmanager
+async def _running(
+    config: Config, backends: Sequence[Backend] | None, store: Store | None, clock: Clock
+) -> AsyncIterator[Queue]:
     store = store or open_store(config.queue.storage_path)
     failure: BaseException | None = None
     try:
@@ -49,10 +65,13 @@ async def open_queue(
             async with trio.open_nursery() as actors:
                 wiring = wire(config, store, {end.name: end for end in ends}, clock)
                 wiring.start(actors)
-                queue = Queue(config, store, clock, wiring, ends, hands=actors)
                 try:
-                    yield queue
-                    await queue.drain()
+                    async with trio.open_nursery() as hands:
+                        queue = Queue(config, store, clock, wiring, ends, hands=hands)
+                        yield queue
+                        await queue.drain()
+                        queue.let_go()
+                        hands.cancel_scope.deadline = trio.current_time() + SHUTDOWN_GRACE
                 finally:
                     actors.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -64,6 +83,22 @@ async def open_queue(
         store.close()
     if failure is not None:
         raise failure
+
+
+def _sort(
+    backends: Sequence[Backend | BackendConfig | Mapping[str, Any]],
+) -> tuple[list[Backend], list[BackendConfig | Mapping[str, Any]]]:
+    """Those that are made already, and those that settings describe."""
+    made: list[Backend] = []
+    described: list[BackendConfig | Mapping[str, Any]] = []
+    for backend in backends:
+        if isinstance(backend, (BackendConfig, Mapping)):
+            described.append(backend)
+        else:
+            made.append(backend)
+    if made and described:
+        raise InvalidConfig("backends: give backends that are made, or their settings, not both")
+    return made, described
 
 
 def _lone(error: BaseException) -> BaseException:

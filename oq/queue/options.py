@@ -1,21 +1,27 @@
 """Settings by keyword, for those who open a queue in a program of their own.
 
-Every key of the sections `queue` and `retry_config` goes by its own name (``max_workers=8``,
-``initial_delay="2s"``), those of `ollama` and `logging` with a prefix (``ollama_host=``,
-``ollama_timeout=``, ``log_level=``, ``log_file=``), those of `scheduler` and `events` likewise
-(``scheduling_interval=``, ``events_ring=``); `backends` is the list that the file would have.
+Every key of the sections `queue`, `scheduler` and `retry_config` goes by its own name
+(``max_workers=8``, ``initial_delay="2s"``); those of `ollama`, `logging` and `events` have a prefix
+(``ollama_host=``, ``log_level=``, ``events_ring=``).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from oq.words.config import Config, to_config
+from oq.words.config import BackendConfig, Config, LoggingConfig, to_config
 from oq.words.errors import InvalidConfig
+
+Time = str | float | timedelta
+"""A Go duration (``"5m"``), seconds, or a timedelta."""
+
+Level = Literal["debug", "info", "warning", "error"]
 
 _PREFIXES = {
     "ollama": "ollama_",
@@ -27,6 +33,44 @@ _PREFIXES = {
 }
 
 
+class Options(TypedDict, total=False):
+    """What `oq.open_queue` and `oq.BlockingQueue` take by keyword; see `oq.words.config`."""
+
+    ollama_host: str
+    ollama_timeout: Time
+    ollama_connect_timeout: Time
+    ollama_first_token_timeout: Time
+    ollama_idle_timeout: Time
+
+    max_workers: int
+    storage_path: str | os.PathLike[str]
+    cleanup_interval: Time
+    max_completed_tasks: int
+    max_pending: int
+    max_payload: int
+    max_metadata: int
+    max_batch: int
+    drain_timeout: Time
+    probe_interval: Time
+
+    batch_size: int
+    scheduling_interval: Time
+
+    max_retries: int
+    initial_delay: Time
+    max_delay: Time
+    backoff_factor: float
+    jitter: bool
+
+    log_level: Level
+    log_file: str | os.PathLike[str] | None
+    log_format: Literal["console", "json"]
+
+    events_ring: int
+    events_mailbox: int
+    events_max_subscribers: int
+
+
 def option_names() -> dict[str, tuple[str, str]]:
     """Each option's name, with the section and the key that it sets."""
     names: dict[str, tuple[str, str]] = {}
@@ -36,20 +80,40 @@ def option_names() -> dict[str, tuple[str, str]]:
     return names
 
 
-def to_config_with(config: Config, options: Mapping[str, Any]) -> Config:
-    """`config` with these settings instead. InvalidConfig names the one that is wrong."""
-    if not options:
+def to_config_with(
+    config: Config,
+    options: Mapping[str, Any],
+    backends: Sequence[BackendConfig | Mapping[str, Any]] = (),
+) -> Config:
+    """`config` with these settings instead. InvalidConfig names the one that is wrong.
+
+    A host of Ollama stands instead of the backends that `config` may have.
+    """
+    if not options and not backends:
         return config
     values = msgspec.to_builtins(config)
     names = option_names()
     for name, value in options.items():
-        if name == "backends":
-            values["backends"] = [msgspec.to_builtins(backend) for backend in value]
-        elif name in names:
-            section, key = names[name]
-            values[section][key] = value
-        else:
+        if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InvalidConfig(f"{name}: there is no such option{hint}")
+        section, key = names[name]
+        values[section][key] = _plain(value)
+    if backends:
+        values["backends"] = [msgspec.to_builtins(backend) for backend in backends]
+    elif "ollama_host" in options:
+        values["backends"] = []
     return to_config(values)
+
+
+def guest_logging(config: Config, options: Mapping[str, Any]) -> LoggingConfig:
+    """How to log in somebody else's program: as it was told to, else only what is wrong."""
+    told = config.logging != LoggingConfig() or any(name.startswith("log_") for name in options)
+    return config.logging if told else LoggingConfig(level="warning")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

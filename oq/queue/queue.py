@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -33,6 +33,8 @@ class Queue(Core):
     def __init__(self, *parts: Any, hands: trio.Nursery) -> None:
         super().__init__(*parts)
         self._hands = hands  # where what was asked for at submission waits for its task
+        self._waiting: set[trio.CancelScope] = set()
+        self._closing = False
 
     async def submit(
         self,
@@ -45,9 +47,10 @@ class Queue(Core):
         """Put a task into the queue; its id, once it is on disk.
 
         The same `idempotency_key` with the same task gives the same id again, and no second task.
-        When the task has ended, `on_done` is called with it, and it is sent to `results_to`; both
-        happen while this queue is open, and neither keeps it open. What `on_done` raises ends the
-        queue, as an error in any other of its tasks does.
+        When the task has ended, it is sent to `results_to` and `on_done` is called with it, and
+        awaited if it is async. A queue that closes does both for the tasks that ended before, and
+        gives them ten seconds for it. What `on_done` raises ends the queue, as an error in any
+        other of its tasks does.
 
         Raises InvalidTask, Conflict (the key was used for another task), QueueFull, Unavailable.
         """
@@ -68,7 +71,10 @@ class Queue(Core):
 
         Raises NotFound.
         """
-        return _task(await self.view(task_id, wait))
+        if wait > 0:
+            with self._while_open():
+                return _task(await self.view(task_id, wait))
+        return _task(await self.view(task_id))
 
     async def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
@@ -115,6 +121,25 @@ class Queue(Core):
         with self.read_stream(task_id, offset=offset, attempt=attempt) as chunks:
             yield chunks
 
+    def let_go(self) -> None:
+        """The queue closes: whoever waits for a task gets it as it stands."""
+        self._closing = True
+        for scope in self._waiting:
+            scope.cancel()
+
+    @contextmanager
+    def _while_open(self) -> Iterator[None]:
+        """Leave the block when the queue closes."""
+        scope = trio.CancelScope()
+        if self._closing:
+            scope.cancel()
+        self._waiting.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            self._waiting.discard(scope)
+
     async def _hand_over(
         self,
         task_id: str,
@@ -123,7 +148,7 @@ class Queue(Core):
     ) -> None:
         task = await self.get(task_id, wait=float("inf"))
         if not task.status.ended:
-            return  # the queue closes
+            return  # the queue closes, and the task runs again when it is opened
         if results_to is not None:
             with suppress(trio.BrokenResourceError):  # nobody listens any more
                 await results_to.send(task)
