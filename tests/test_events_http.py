@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection, open_websocket_url
 
-from oq.http import connection, events
+from oq.http import connection, flows
 from oq.rules.validation import decode_submission
 from tests.http_support import GENERATE, UNKNOWN, Live, api, live
 
@@ -303,7 +303,7 @@ async def test_last_event_id_resumes_and_beats_the_address():
 
 
 async def test_a_quiet_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(events, "SSE_KEEPALIVE", 0.02)
+    monkeypatch.setattr(flows, "SSE_KEEPALIVE", 0.02)
     async with live() as oq, sse(oq) as stream:
         await stream.next()
         assert "comment" in await stream.next()

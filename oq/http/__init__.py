@@ -8,7 +8,9 @@ guard       who may talk to this server: Host and Origin, and the headers of eve
 routes      the table: every path, what it takes and what it answers
 openapi     the same table as a document
 tasks       submitting, reading, changing tasks
+streams     what a task generates, as it does
 events      the live feed: WebSocket and server-sent events
+flows       answers that go on: how their pieces are sent
 ops         status, health, metrics, the first page
 errors      every error as an answer, in one place
 query       parameters after the question mark

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from math import inf
 
+import h11
 import structlog
 import trio
 from hypercorn.config import Config as HyperConfig
@@ -92,6 +93,18 @@ class Connection:
         if stream is None or stream.connection.state is not SocketState.OPEN:
             await trio.lowlevel.checkpoint()
         elif not await self._send_bytes(_text_head(len(text)) + text):
+            await self._protocol.handle(Closed())
+
+    async def send_chunk(self, data: bytes) -> None:
+        """Send a piece of a body, likewise past h11, in the chunked coding of RFC 9112, 7.1.
+
+        Only for an answer without a length that has begun, over HTTP/1.1; its end is left to h11,
+        which the pieces do not concern. One whose client has gone takes no more.
+        """
+        coding = getattr(self._protocol.protocol, "connection", None)
+        if not isinstance(coding, h11.Connection) or coding.our_state is not h11.SEND_BODY:
+            await trio.lowlevel.checkpoint()
+        elif not await self._send_bytes(b"%x\r\n%b\r\n" % (len(data), data)):
             await self._protocol.handle(Closed())
 
     def end_if_idle(self) -> None:

@@ -6,30 +6,25 @@ cut off by its connection (see `oq.http.connection`). Neither ever holds anybody
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import trio
 from quart.wrappers import Request, Websocket
-from quart.wrappers.response import ResponseBody
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.datastructures import MultiDict
 
+from oq.http import flows
 from oq.http.answers import encode
 from oq.http.connection import Connection
 from oq.http.face import Face
+from oq.http.flows import EVENT_STREAM, SSE_RETRY, flow, sse
 from oq.http.query import Query, whole
 from oq.queue import Core, Subscription
 from oq.words.errors import InvalidTask
 from oq.words.events import Event, EventType, Lagged
 
-EVENT_STREAM = "text/event-stream"
-SSE_KEEPALIVE = 15.0
-"""Seconds after which a comment is sent when nothing happens: a peer that is gone is noticed when
-something is sent to it, and proxies cut connections on which nothing moves."""
-SSE_RETRY = b"retry: 2000\n"
-"""Milliseconds after which a browser that lost the stream tries again."""
 GOING_AWAY = 1001  # RFC 6455, 7.4.1
 
 Batch = list[Event | Lagged]
@@ -65,9 +60,7 @@ async def server_sent(face: Face, request: Request) -> Response:
     seen = request.headers.get("Last-Event-ID")
     if seen:  # newer than the address, which a browser repeats as it was
         wanted = wanted._replace(after=_seq("Last-Event-ID", seen))
-    response = Response(_EventStream(face, wanted), content_type=EVENT_STREAM)
-    response.timeout = None  # Quart would end it after a minute
-    return response
+    return flow(request, _feed(face, wanted), EVENT_STREAM)
 
 
 def _wanted(args: MultiDict[str, str]) -> Wanted:
@@ -116,45 +109,42 @@ def _frame(queue: Core, batch: Batch) -> bytes:
     return parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
 
 
-class _EventStream(ResponseBody):
-    """The body of the answer: it subscribes when the answer begins, and not before, because an
-    answer that is never begun is never closed either.
+@contextmanager
+def _feed(face: Face, wanted: Wanted) -> Iterator[_Pieces]:
+    with face.subscribe(*wanted) as feed:
+        yield _Pieces(face, feed, resumed=wanted.after is not None)
+
+
+class _Pieces:
+    """A subscription as server-sent events: a hello, then what comes, or a comment when nothing
+    does.
     """
 
-    def __init__(self, face: Face, wanted: Wanted) -> None:
+    def __init__(self, face: Face, feed: Subscription, *, resumed: bool) -> None:
         self._face = face
-        self._wanted = wanted
-        self._open = ExitStack()
+        self._feed = feed
+        self._resumed = resumed
+        self._greeted = False
 
-    async def __aenter__(self) -> AsyncIterator[bytes]:
-        feed = self._open.enter_context(self._face.subscribe(*self._wanted))
-        return self._pieces(feed)
+    async def next(self) -> bytes:
+        if not self._greeted:
+            await trio.lowlevel.checkpoint()
+            self._greeted = True
+            return self._hello()
+        batch: Batch | None = None
+        with trio.move_on_after(flows.SSE_KEEPALIVE):
+            batch = await anext(self._feed, [])
+        if batch is None:
+            return flows.SSE_COMMENT
+        if batch:
+            await self._face.turnstile.wait()
+        return b"".join(map(self._event, batch))
 
-    async def __aexit__(self, *problem: object) -> None:
-        self._open.close()
-
-    async def _pieces(self, feed: Subscription) -> AsyncIterator[bytes]:
-        queue = self._face.queue
+    def _hello(self) -> bytes:
         # Whoever resumes has not seen what is before `feed.seq` yet: no id to come back with.
-        seq = feed.seq if self._wanted.after is None else None
-        yield SSE_RETRY + _sse(_hello(queue, feed), seq)
-        while True:
-            batch: Batch | None = None
-            with trio.move_on_after(SSE_KEEPALIVE):
-                batch = await anext(feed, [])
-            if batch is None:
-                yield b": nothing happened\n\n"
-            elif not batch:
-                return
-            else:
-                await self._face.turnstile.wait()
-                yield b"".join(
-                    _sse(queue.encode_event(item), item.seq if isinstance(item, Event) else None)
-                    for item in batch
-                )
+        seq = None if self._resumed else b"%d" % self._feed.seq
+        return SSE_RETRY + sse(_hello(self._face.queue, self._feed), seq)
 
-
-def _sse(data: bytes, seq: int | None) -> bytes:
-    # JSON has no line breaks of its own, so one data line is always enough.
-    head = b"" if seq is None else b"id: %d\n" % seq
-    return head + b"data: " + data + b"\n\n"
+    def _event(self, item: Event | Lagged) -> bytes:
+        seq = b"%d" % item.seq if isinstance(item, Event) else None
+        return sse(self._face.queue.encode_event(item), seq)

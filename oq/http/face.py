@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,24 +29,24 @@ class Face:
     turnstile: Turnstile = field(default_factory=Turnstile)
     """What every subscriber passes before it is sent something."""
     _closing: bool = False
-    _waits: set[trio.CancelScope] = field(default_factory=set)
+    _at_close: set[Callable[[], None]] = field(default_factory=set)
     _feeds: set[Subscription] = field(default_factory=set)
 
     async def view(self, task_id: str, wait: float) -> RawTask:
         """The task, after at most `wait` seconds; sooner when it ends or the server closes."""
         if wait and not self._closing:
-            with trio.CancelScope() as scope:
-                self._waits.add(scope)
-                try:
-                    return await self.queue.view(task_id, wait)
-                finally:
-                    self._waits.discard(scope)
+            with trio.CancelScope() as scope, self.until_close(scope.cancel):
+                return await self.queue.view(task_id, wait)
         return await self.queue.view(task_id)
+
+    def check_open(self) -> None:
+        """Unavailable if the server closes."""
+        if self._closing:
+            raise Unavailable(CLOSING)
 
     def check_feeds(self) -> None:
         """Unavailable if no more can subscribe: to be asked while it can still be answered."""
-        if self._closing:
-            raise Unavailable(CLOSING)
+        self.check_open()
         limit = self.queue.config.events.max_subscribers
         if len(self._feeds) >= limit:
             raise Unavailable(
@@ -60,19 +60,27 @@ class Face:
         """A subscription that ends when the server closes."""
         with self.queue.subscribe(types=types, task_id=task_id, after=after) as feed:
             self._feeds.add(feed)
-            if self._closing:
-                feed.end()
             try:
-                yield feed
+                with self.until_close(feed.end):
+                    yield feed
             finally:
                 self._feeds.discard(feed)
 
+    @contextmanager
+    def until_close(self, end: Callable[[], None]) -> Iterator[None]:
+        """For what would outlast the server: `end` is called when it closes."""
+        self._at_close.add(end)
+        if self._closing:
+            end()
+        try:
+            yield
+        finally:
+            self._at_close.discard(end)
+
     def close(self) -> None:
-        """Answer all who wait for a task with how it stands now; let all who listen to events take
-        what is due, and then end.
+        """Answer all who wait for a task with how it stands now; let all who listen to events or
+        read a stream take what is due, and then end.
         """
         self._closing = True
-        for scope in tuple(self._waits):
-            scope.cancel()
-        for feed in tuple(self._feeds):
-            feed.end()
+        for end in tuple(self._at_close):
+            end()

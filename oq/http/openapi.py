@@ -87,7 +87,10 @@ def _responses(route: Route, schema: dict[str, Json]) -> Json:
     for status, (text, kind) in route.answers.items():
         responses[str(status)] = {"description": text}
         if kind is not None:
-            responses[str(status)]["content"] = {route.media: {"schema": schema[_key(kind)]}}
+            shape = {"schema": schema[_key(kind)]}
+            responses[str(status)]["content"] = dict.fromkeys(
+                (route.media, *route.also_gives), shape
+            )
     error = {"application/json": {"schema": schema[_key(ErrorAnswer)]}}
     for status in sorted({*route.errors, *_ALWAYS}):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from oq.http import events, ops, tasks
+from oq.http import events, ops, streams, tasks
 from oq.http.answers import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
+from oq.http.flows import EVENT_STREAM
 from oq.words.events import Event, EventType
 from oq.words.status import QueueStatus
+from oq.words.stream import Chunk
 from oq.words.task import Status, Submission, Task, TaskType
 
 Handler = Callable[..., Awaitable[Any]]
@@ -45,6 +47,8 @@ class Route:
     headers: tuple[Parameter, ...] = ()
     body: Any = None
     media: str = "application/json"
+    also_gives: tuple[str, ...] = ()
+    """Other media types of the answer, for those whose Accept header asks for them."""
     also_takes: dict[str, str] = field(default_factory=dict)
     """Other media types of the body, and what they are."""
     strict: bool = True
@@ -119,6 +123,21 @@ TASKS = (
         query=(Parameter("wait", "answer when the task ends, at the latest after this long"),),
     ),
     Route(
+        "GET",
+        "/api/tasks/{task_id}/stream",
+        streams.stream,
+        "What the task generates: what there is, then what comes, to its end",
+        {200: ("Chunks, one a line; as server-sent events, `id` is attempt.offset", Chunk)},
+        errors=(400, 404, 503),
+        query=(
+            Parameter("offset", "go on after so many of the backend's chunks", int),
+            Parameter("attempt", "what the offset counts chunks of; another starts anew", int),
+        ),
+        headers=(Parameter("Last-Event-ID", "attempt.offset; newer than what the address says"),),
+        media=streams.NDJSON,
+        also_gives=(EVENT_STREAM,),
+    ),
+    Route(
         "POST",
         "/api/tasks/{task_id}/cancel",
         tasks.cancel,
@@ -181,7 +200,7 @@ EVENTS = (
         errors=(400, 503),
         query=_FEED,
         headers=(Parameter("Last-Event-ID", "go on after the event with this seq", int),),
-        media=events.EVENT_STREAM,
+        media=EVENT_STREAM,
     ),
 )
 

@@ -1,0 +1,81 @@
+"""Answers that go on: pieces are sent as they come, for as long as the client listens.
+
+Each piece would pass through Quart, Hypercorn and h11, which make the same frame around it every
+time: most of what a chunk of a few bytes costs. Where the connection is oq's own and speaks
+HTTP/1.1 it is sent past them; see `oq.http.connection`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from quart.wrappers import Request
+from quart.wrappers.response import ResponseBody
+from quart_trio.wrappers import TrioResponse as Response
+
+from oq.http.connection import Connection
+
+EVENT_STREAM = "text/event-stream"
+SSE_RETRY = b"retry: 2000\n"
+"""Milliseconds after which a browser that lost the stream tries again."""
+SSE_KEEPALIVE = 15.0
+"""Seconds after which a comment is sent when nothing happens: a peer that is gone is noticed when
+something is sent to it, and proxies cut connections on which nothing moves."""
+SSE_COMMENT = b": nothing happened\n\n"
+
+
+class Pieces(Protocol):
+    """Where the body comes from."""
+
+    async def next(self) -> bytes:
+        """The next piece, when there is one; nothing at the end."""
+
+
+def flow(request: Request, feed: AbstractContextManager[Pieces], content_type: str) -> Response:
+    """An answer whose body is what `feed` gives.
+
+    The feed is entered when the answer begins, and not before, because an answer that is never
+    begun is never closed either; it is left when the answer ends or the client has gone.
+    """
+    headers = {"X-Accel-Buffering": "no"}  # nginx would keep pieces back until it has a few kB
+    if request.method == "HEAD":
+        return Response(b"", headers=headers, content_type=content_type)
+    response = Response(_Body(request, feed), headers=headers, content_type=content_type)
+    response.timeout = None  # Quart would end it after a minute
+    return response
+
+
+def sse(data: bytes, event_id: bytes | None) -> bytes:
+    """A server-sent event. JSON has no line breaks of its own: one data line is always enough."""
+    head = b"" if event_id is None else b"id: " + event_id + b"\n"
+    return head + b"data: " + data + b"\n\n"
+
+
+class _Body(ResponseBody):
+    """Sends what it can by itself, and gives Quart the rest to send."""
+
+    def __init__(self, request: Request, feed: AbstractContextManager[Pieces]) -> None:
+        self._feed = feed
+        self._connection: Connection | None = None
+        if request.http_version == "1.1":
+            self._connection = request.scope.get("state", {}).get("connection")
+
+    async def __aenter__(self) -> _Body:
+        self._pieces = self._feed.__enter__()
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        self._feed.__exit__(None, None, None)
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self._pieces.next()
+        while piece and self._connection is not None:
+            await self._connection.send_chunk(piece)
+            piece = await self._pieces.next()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
