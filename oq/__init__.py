@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oq.client import Client as Client
+    from oq.client.aio import AsyncClient as AsyncClient
     from oq.queue import Queue as Queue
     from oq.queue import open_queue as open_queue
     from oq.words.config import Config as Config
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "oq.client": ("Client",),
+    "oq.client.aio": ("AsyncClient",),
     "oq.queue": ("Queue", "open_queue"),
     "oq.words.config": ("Config",),
     "oq.words.errors": (

@@ -1,6 +1,8 @@
 """The client of an oq server.
 
-client     Client: one method a call             calls      each call's request and answer
+client     Client, for programs that block       aio        AsyncClient, for asyncio and trio
+calls      each call's request and answer        outbox     which submits go together in one
+tries      what is tried again, and when         mailer     sends them
 address    where the server is                   failures   the server's errors as oq's own
 """
 

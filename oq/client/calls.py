@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 import msgspec
 
-from oq.words.errors import InvalidTask
+from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.new import NewTask
 from oq.words.status import QueueStatus
 from oq.words.task import Task
 
 T = TypeVar("T")
 Tasks = list[Task]
+
+PAGE = 1000
+"""Tasks that one request for a listing asks for at most."""
+BATCH_KEYS = False
+"""Whether the server keeps a key for each item of a batch: only then may a batch be sent again."""
 
 
 class _Submitted(msgspec.Struct):
@@ -28,13 +33,24 @@ class _SubmittedMany(msgspec.Struct):
     task_ids: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the tasks of a listing. `after` is the cursor to the rest, if there is any."""
+
+    tasks: Tasks
+    after: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """One request. `safe` calls may be sent again when the connection was lost underway."""
+    """One request. `safe` calls may be sent again when the connection was lost underway.
+
+    `read` makes of a successful response what was asked for.
+    """
 
     method: str
     path: str
-    read: Callable[[bytes], T]
+    read: Callable[[httpx.Response], T]
     safe: bool = False
     params: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
@@ -43,7 +59,7 @@ class Call(Generic[T]):
     wait: float = 0
     """How long the server may hold the request before it answers."""
 
-    def request(self, http: httpx.Client, timeout: float) -> httpx.Request:
+    def request(self, http: httpx.Client | httpx.AsyncClient, timeout: float) -> httpx.Request:
         """As `http` sends it. `timeout` is for each step; reading may take `wait` longer."""
         headers = self.headers if self.body is None else self.headers | _JSON
         return http.build_request(
@@ -59,37 +75,72 @@ class Call(Generic[T]):
 _JSON = {"Content-Type": "application/json"}
 
 
-def submit(task: NewTask, key: str | None) -> Call[str]:
-    """The key makes a submit safe: sent twice, it is still one task."""
-    key = str(uuid.uuid4()) if key is None else key
+def draft(task: NewTask) -> bytes:
+    """The task as it is sent; InvalidTask when it cannot be written as JSON."""
+    return _encode(task)
+
+
+def drafts(tasks: Sequence[NewTask]) -> list[tuple[bytes, str]]:
+    """Each task as it is sent, and a key of its own; InvalidBatch names those that cannot be."""
+    made, problems = [], {}
+    for index, task in enumerate(tasks):
+        try:
+            made.append((draft(task), new_key(None)))
+        except InvalidTask as error:
+            problems[index] = str(error)
+    if problems:
+        raise InvalidBatch(problems)
+    return made
+
+
+def new_key(key: str | None) -> str:
+    """The idempotency key of a submit: the one that was given, or one that nobody else has."""
+    if key is None:
+        return str(uuid.uuid4())
     if not (key.isascii() and key.isprintable()):
         raise InvalidTask("Idempotency-Key", "it must be printable ASCII characters")
+    return key
+
+
+def submit(body: bytes, key: str) -> Call[str]:
+    """The key makes a submit safe: sent twice, it is still one task."""
     return Call(
         method="POST",
         path="api/tasks",
-        body=_encode(task),
+        body=body,
         headers={"Idempotency-Key": key},
         safe=True,
-        read=lambda body: _decode(body, _Submitted).task_id,
+        read=lambda response: _decode(response, _Submitted).task_id,
     )
 
 
-def submit_many(tasks: Sequence[NewTask]) -> Call[list[str]]:
+def submit_alone(body: bytes, key: str) -> Call[list[str]]:
+    """One task, answered as several are."""
+    call = submit(body, key)
+    return replace(call, read=lambda response: [call.read(response)])  # type: ignore[arg-type, return-value]
+
+
+def submit_many(drafts: Sequence[tuple[bytes, str]]) -> Call[list[str]]:
+    """Several tasks in one commit: each as it is sent, with its own key."""
+    items = [_with_key(body, key) if BATCH_KEYS else body for body, key in drafts]
     return Call(
         method="POST",
         path="api/tasks/batch",
-        body=_encode(tasks),
-        read=lambda body: _decode(body, _SubmittedMany).task_ids,
+        body=b"[" + b",".join(items) + b"]",
+        safe=BATCH_KEYS,
+        read=lambda response: _decode(response, _SubmittedMany).task_ids,
     )
 
 
 def get(task_id: str, wait: float = 0) -> Call[Task]:
     """`wait` is in seconds."""
     params = (("wait", f"{wait * 1000:.0f}ms"),) if wait else ()
-    return _on_task("GET", task_id, read=lambda body: _decode(body, Task), params=params, wait=wait)
+    return _on_task(
+        "GET", task_id, read=lambda response: _decode(response, Task), params=params, wait=wait
+    )
 
 
-def list_tasks(**filters: object) -> Call[Tasks]:
+def list_tasks(**filters: object) -> Call[Page]:
     """Each filter is a value or several; what is empty or None is left out."""
     params = ((name, str(value)) for name, given in filters.items() for value in _several(given))
     return Call(
@@ -97,13 +148,42 @@ def list_tasks(**filters: object) -> Call[Tasks]:
         path="api/tasks",
         params=tuple(params),
         safe=True,
-        read=lambda body: _decode(body, Tasks),
+        read=lambda response: Page(_decode(response, Tasks), _cursor(response)),
     )
+
+
+class Listing:
+    """A listing of up to `limit` tasks, in as many calls as it takes. Run each `next`, `add` its
+    page, until there is none. Without a `limit` there is one call, and the server says how many.
+    """
+
+    def __init__(self, limit: int | None, **filters: object) -> None:
+        self.tasks: Tasks = []
+        self._limit = limit
+        self._filters = filters
+        self._whole = False
+
+    def next(self) -> Call[Page] | None:
+        if self._whole:
+            return None
+        limit = None if self._limit is None else min(PAGE, self._limit - len(self.tasks))
+        return list_tasks(**self._filters, limit=limit)
+
+    def add(self, page: Page) -> None:
+        self.tasks += page.tasks
+        self._whole = (
+            self._limit is None or len(self.tasks) >= self._limit
+            or page.after is None or not page.tasks
+        )  # fmt: skip
+        self._filters |= {"after": page.after, "offset": None}
 
 
 def status() -> Call[QueueStatus]:
     return Call(
-        method="GET", path="api/status", safe=True, read=lambda body: _decode(body, QueueStatus)
+        method="GET",
+        path="api/status",
+        safe=True,
+        read=lambda response: _decode(response, QueueStatus),
     )
 
 
@@ -133,7 +213,7 @@ def resume() -> Call[None]:
 
 
 def _on_task(
-    method: str, task_id: str, verb: str = "", *, read: Callable[[bytes], T], **rest: Any
+    method: str, task_id: str, verb: str = "", *, read: Callable[[httpx.Response], T], **rest: Any
 ) -> Call[T]:
     # Quoted whole: an id is a user's text, and "../status" must not become another call.
     path = f"api/tasks/{quote(task_id, safe='')}"
@@ -162,9 +242,25 @@ def _encode(document: object) -> bytes:
         raise InvalidTask("", f"this cannot be written as JSON: {error}") from None
 
 
-def _decode(body: bytes, kind: type[T]) -> T:
-    return msgspec.json.decode(body, type=kind)
+def _with_key(body: bytes, key: str) -> bytes:
+    return body[:-1] + b',"idempotency_key":' + msgspec.json.encode(key) + b"}"
 
 
-def _nothing(body: bytes) -> None:
+def _decode(response: httpx.Response, kind: type[T]) -> T:
+    return msgspec.json.decode(response.content, type=kind)
+
+
+def _reader(kind: type[T]) -> Callable[[httpx.Response], T]:
+    return lambda response: _decode(response, kind)
+
+
+def _cursor(response: httpx.Response) -> str | None:
+    """Where the next page begins, by the Link header. It names our own call; only the cursor is
+    taken from it, so that no answer can send us elsewhere.
+    """
+    following = response.links.get("next", {}).get("url")
+    return dict(parse_qsl(urlsplit(following).query)).get("after") if following else None
+
+
+def _nothing(response: httpx.Response) -> None:
     return None

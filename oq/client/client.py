@@ -8,13 +8,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-import msgspec
 
 from oq.client import calls
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
 from oq.client.calls import Call, Tasks
-from oq.client.failures import garbled, refusal, unreached
-from oq.words.errors import TaskCancelled, TaskFailed
+from oq.client.tries import Tries, read
+from oq.words.errors import TaskCancelled, TaskFailed, Unavailable
 from oq.words.new import NewTask
 from oq.words.status import QueueStatus
 from oq.words.task import Status, Task
@@ -25,8 +24,6 @@ _HELD = 60.0
 """Seconds of one `?wait=`: short enough for proxies, long enough to cost nothing."""
 _BREATH = 0.05
 """Seconds between two of them: a server that holds none must not be asked in a tight loop."""
-_PAUSES = (0.05, 0.25)
-"""Seconds before a safe call whose connection was lost is sent again."""
 
 
 class Client:
@@ -78,11 +75,11 @@ class Client:
         Submitting again with the same key gives the first task's id, not a second task; without
         one each call has a key of its own, so that a lost connection does not duplicate.
         """
-        return self._run(calls.submit(task, idempotency_key))
+        return self._run(calls.submit(calls.draft(task), calls.new_key(idempotency_key)))
 
     def submit_many(self, tasks: Sequence[NewTask]) -> list[str]:
-        """Put all of them into the queue, or none: InvalidTask names every one that is wrong."""
-        return self._run(calls.submit_many(tasks))
+        """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
+        return self._run(calls.submit_many(calls.drafts(tasks)))
 
     def get(self, task_id: str, *, wait: float | None = None) -> Task:
         """The task as it is now, or, with `wait`, once it has ended or `wait` seconds are over."""
@@ -121,13 +118,19 @@ class Client:
         model: str | Iterable[str] = (),
         limit: int | None = None,
         offset: int | None = None,
+        after: str | None = None,
     ) -> Tasks:
-        """The tasks that match, newest first; the server gives 1000 unless `limit` says else."""
-        return self._run(
-            calls.list_tasks(
-                status=status, type=type, priority=priority, model=model, limit=limit, offset=offset
-            )
-        )
+        """The tasks that match, newest first; the server gives 1000 unless `limit` says else.
+
+        `after` is the id below which to go on. More than 1000 come in several requests.
+        """
+        listing = calls.Listing(
+            limit, status=status, type=type, priority=priority, model=model,
+            offset=offset, after=after,
+        )  # fmt: skip
+        while (call := listing.next()) is not None:
+            listing.add(self._run(call))
+        return listing.tasks
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
@@ -157,31 +160,14 @@ class Client:
         """Start tasks again."""
         self._run(calls.resume())
 
-    def _run(self, call: Call[T]) -> T:
-        response = self._send(call)
-        if not response.is_success:
-            raise refusal(response, self.server, call.task_id)
-        try:
-            return call.read(response.content)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise garbled(self.server) from None
-
-    def _send(self, call: Call[Any]) -> httpx.Response:
-        pauses = iter(_PAUSES if call.safe else ())
+    def _run(self, call: Call[T], patience: float = 0.0) -> T:
+        tries = Tries(call, self.server, patience)
         while True:
             try:
-                return self._http.send(call.request(self._http, self._timeout))
-            except httpx.HTTPError as error:
-                pause = next(pauses, None) if _lost(error) else None
-                if pause is None:
-                    raise unreached(error, self.server) from None
-                time.sleep(pause)
+                response = self._http.send(call.request(self._http, self._timeout))
+                return read(call, response, self.server)
+            except (httpx.HTTPError, Unavailable) as error:
+                pause = tries.pause(error, time.monotonic())
             except UnicodeError:  # a host's name that the domain name system cannot hold
                 raise no_address(self.server) from None
-
-
-def _lost(error: httpx.HTTPError) -> bool:
-    """Whether the connection broke after it was made, as one does that was idle for long."""
-    return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not isinstance(
-        error, httpx.ConnectError
-    )
+            time.sleep(pause)

@@ -9,6 +9,7 @@ import msgspec
 
 from oq.words.errors import (
     Conflict,
+    InvalidBatch,
     InvalidTask,
     NotFound,
     OqError,
@@ -22,24 +23,41 @@ _FIELD = re.compile(r"([\w-]+(?:\.\w+|\[\d+\])*): (.+)", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
 
 
+_BATCH = "nothing was stored: "
+_ITEM = re.compile(r"; item (\d+): ")
+
+
+class BatchConflict(Conflict):
+    """Items of a batch whose idempotency keys were used for other tasks; nothing was stored.
+
+    ``problems`` maps each of their indexes to the reason.
+    """
+
+    def __init__(self, said: str, problems: dict[int, str]) -> None:
+        super().__init__(said)
+        self.problems = problems
+
+
 class _Error(msgspec.Struct):
     error: str
+    problems: dict[int, str] = {}
 
 
 def refusal(response: httpx.Response, server: str, task_id: str | None = None) -> OqError:
     """What an answer that is not a success means. `task_id` is the task that was asked for."""
     try:
-        said = msgspec.json.decode(response.content, type=_Error).error
+        answer = msgspec.json.decode(response.content, type=_Error)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return _no_oq(response, server)
+    said = answer.error
     match response.status_code:
         case 400 | 422:
-            field = _FIELD.fullmatch(said)
-            return InvalidTask(*field.groups()) if field else InvalidTask("", said)
+            problems = answer.problems or _items(said)
+            return InvalidBatch(problems) if problems else _invalid(said)
         case 404:
             return NotFound(task_id) if task_id is not None else _no_oq(response, server)
         case 409:
-            return Conflict(said)
+            return BatchConflict(said, answer.problems) if answer.problems else Conflict(said)
         case 413:
             return PayloadTooLarge(_first_number(said))
         case 429:
@@ -48,6 +66,11 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
             return Unavailable(said)
         case status:
             return OqError(f"{server} answered {status}: {said}")
+
+
+def alone(error: InvalidBatch | BatchConflict, reason: str) -> OqError:
+    """What one item of a refused batch would have been told by itself."""
+    return Conflict(reason) if isinstance(error, Conflict) else _invalid(reason)
 
 
 def unreached(error: httpx.HTTPError, server: str) -> OqError:
@@ -69,6 +92,19 @@ def unreached(error: httpx.HTTPError, server: str) -> OqError:
 def garbled(server: str) -> OqError:
     """A success whose body is not what oq says."""
     return ServerNotReached(server, "what listens there gave an answer that is not oq's")
+
+
+def _invalid(said: str) -> InvalidTask:
+    field = _FIELD.fullmatch(said)
+    return InvalidTask(*field.groups()) if field else InvalidTask("", said)
+
+
+def _items(said: str) -> dict[int, str]:
+    """The items that the text of a refused batch names, from a server that says it only there."""
+    if not said.startswith(_BATCH):
+        return {}
+    parts = _ITEM.split("; " + said.removeprefix(_BATCH))
+    return {int(index): why for index, why in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def _no_oq(response: httpx.Response, server: str) -> ServerNotReached:

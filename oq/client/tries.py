@@ -1,0 +1,88 @@
+"""Whether, and after how long, something that did not work is tried again. No I/O, no clock."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from oq.client.calls import Call
+from oq.client.failures import garbled, refusal, unreached
+from oq.words.errors import Unavailable
+
+T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds that those who wait for a task, a stream or events bear with a server that is away."""
+
+_PAUSES = (0.05, 0.25)
+"""Seconds before a safe call whose connection was lost is sent again."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+class Patience:
+    """Bears with a server that is away for `seconds`, asking for it less and less often."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+        self._pause = _FIRST_PAUSE
+
+    def met(self) -> None:
+        """It answers: whatever was is forgotten."""
+        self._since = None
+        self._pause = _FIRST_PAUSE
+
+    def pause(self, now: float) -> float | None:
+        """It does not answer, at this time: seconds to wait before the next try; None: give up."""
+        if self._since is None:
+            self._since = now
+        if now - self._since >= self._seconds:
+            return None
+        pause = self._pause * random.uniform(0.5, 1)  # noqa: S311 - so that not all come at once
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return pause
+
+
+class Tries:
+    """One call, sent as often as it may be.
+
+    A safe one is sent again when its connection was lost underway; with `patience`, for so many
+    seconds, also when nobody answers or the server says that it cannot just now.
+    """
+
+    def __init__(self, call: Call[Any], server: str, patience: float = 0.0) -> None:
+        self._call = call
+        self._server = server
+        self._patience = Patience(patience) if patience > 0 and call.safe else None
+        self._pauses = iter(_PAUSES if call.safe else ())
+
+    def pause(self, error: httpx.HTTPError | Unavailable, now: float) -> float:
+        """Seconds after which to send it again; raises what went wrong when that is enough."""
+        if self._patience is not None:
+            pause = self._patience.pause(now)
+        else:
+            pause = next(self._pauses, None) if _lost(error) else None
+        if pause is None:
+            said = unreached(error, self._server) if isinstance(error, httpx.HTTPError) else error
+            raise said from None
+        return pause
+
+
+def read(call: Call[T], response: httpx.Response, server: str) -> T:
+    """What was asked for; one of oq's errors when the answer is another."""
+    if not response.is_success:
+        raise refusal(response, server, call.task_id)
+    try:
+        return call.read(response)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise garbled(server) from None
+
+
+def _lost(error: Exception) -> bool:
+    """Whether the connection broke after it was made, as one does that was idle for long."""
+    return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not isinstance(
+        error, httpx.ConnectError
+    )

@@ -1,0 +1,102 @@
+"""Real servers for clients: a queue in memory behind Hypercorn, on a thread of its own.
+
+Clients under asyncio, under trio and without either talk to the same one. It can be stopped and
+started again, with all that it had stored and at the same address.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import trio
+
+from oq.backends.simulated import SimulatedBackend
+from oq.http.app import create_app
+from oq.http.server import Server
+from oq.http.sockets import bind, url
+from oq.queue import open_queue
+from oq.store import MemoryEngine, Store
+from tests.http_support import settings
+
+
+class Served:
+    """A server that runs. `url` is where; `requests` counts them, as ``"POST /api/tasks"``."""
+
+    def __init__(self, **sections: dict[str, Any]) -> None:
+        self.requests: Counter[str] = Counter()
+        self.url = ""
+        self._sections = sections
+        self._engine = MemoryEngine()
+        self._port = 0
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        up = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=(self._serve, up), daemon=True)
+        self._thread.start()
+        assert up.wait(20), "the server does not start"
+
+    def stop(self) -> None:
+        """Drain, then end, as on SIGTERM."""
+        assert self._thread is not None
+        self._token.run_sync_soon(self._stop.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "the server does not stop"
+        self._thread = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    async def _serve(self, up: threading.Event) -> None:
+        sections = {"queue": {"drain_timeout": 0.1}} | self._sections
+        server = {"port": self._port, **sections.pop("server", {})}
+        config = settings(**{**sections, "server": server})
+        self._token = trio.lowlevel.current_trio_token()
+        self._stop = trio.Event()
+        backend = SimulatedBackend("sim")
+        store = Store(self._engine)
+        async with (
+            open_queue(config, backends=[backend], store=store) as queue,
+            trio.open_nursery() as nursery,
+        ):
+            app = create_app(queue)
+            sockets = bind(config.server)
+            http = Server(self._counting(app), sockets, max_connections=1000)
+            await nursery.start(http.run)
+            self.url = url(config.server, sockets)
+            self._port = sockets[0].getsockname()[1]
+            up.set()
+            await self._stop.wait()
+            await queue.drain()
+            app.face.close()
+            http.stop()
+        for one in sockets:
+            one.close()
+
+    def _counting(self, app: Any) -> Any:
+        async def counted(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                path = scope["path"]
+                if path.startswith("/api/tasks/0"):
+                    path = "/api/tasks/ID" + path[len("/api/tasks/") + 36 :]
+                self.requests[f"{scope['method']} {path}"] += 1
+            await app(scope, receive, send)
+
+        return counted
+
+
+@contextmanager
+def served(**sections: dict[str, Any]) -> Iterator[Served]:
+    """A server, for the block."""
+    server = Served(**sections)
+    server.start()
+    try:
+        yield server
+    finally:
+        if server._thread is not None:
+            server.stop()
