@@ -93,7 +93,8 @@ def _dashed(headers: dict[str, str]) -> dict[str, str]:
 @asynccontextmanager
 async def queue_in_memory(config: Config) -> AsyncIterator[Queue]:
     backend = SimulatedBackend("sim")
-    async with open_queue(config, backends=[backend], store=Store(MemoryEngine())) as queue:
+    store = Store(MemoryEngine())
+    async with open_queue(config, backends=[backend], store=store, log_level="debug") as queue:
         yield queue
 
 
