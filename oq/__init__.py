@@ -7,7 +7,7 @@ The house, from the ground up; imports only go down:
     store      RocksDB        backends   the servers that run models        settings   files
     actors     writer, scheduler, retry timer, worker pool, event hub
     queue      open_queue(): the nursery, the wiring, the verbs
-    http, client, cli   the faces
+    http, blocking, client, cli   the faces
 
 The names below are the library. Each is loaded when it is first used, so that a client does not
 wait for the queue, nor the command line for either.
@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from oq.blocking import BlockingQueue as BlockingQueue
     from oq.client import Client as Client
     from oq.client.aio import AsyncClient as AsyncClient
     from oq.queue import Queue as Queue
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from oq.words.task import TaskType as TaskType
 
 _HOMES = {
+    "oq.blocking": ("BlockingQueue",),
     "oq.client": ("Client",),
     "oq.client.aio": ("AsyncClient",),
     "oq.queue": ("Queue", "open_queue"),

@@ -70,6 +70,7 @@ class Pool:
         self._to_scheduler = to_scheduler
         self._draw = draw
         self._runs: dict[str, _Run] = {}
+        self._interrupted: Interrupted | None = None
 
     async def run(self) -> None:
         """Run jobs until the scheduler closes the mailbox, and those that run have ended."""
@@ -83,9 +84,10 @@ class Pool:
                             self._runs[message.task_id].stop(Aborted())
 
     def interrupt(self, reason: str) -> None:
-        """Break off everything that runs; the tasks go back to their places in line."""
+        """Break off everything that runs or is about to; the tasks go back to their places."""
+        self._interrupted = Interrupted(reason)
         for run in self._runs.values():
-            run.stop(Interrupted(reason))
+            run.stop(self._interrupted)
 
     async def _begin(self, job: Job) -> _Run:
         """Record the start: here, one after the other, so that starts are told in their order."""
@@ -99,6 +101,8 @@ class Pool:
         run = _Run(state, body, self._backends[job.backend], timeout, scope)
         self._streams.begin(state.id, attempt_id(state.attempts[-1].started_at))
         self._runs[job.task_id] = run
+        if self._interrupted is not None:
+            run.stop(self._interrupted)
         await self._commit(start)
         return run
 

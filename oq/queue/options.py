@@ -91,7 +91,7 @@ def to_config_with(
     """
     if not options and not backends:
         return config
-    values = msgspec.to_builtins(config)
+    values = msgspec.to_builtins(config, enc_hook=float)  # durations are numbers
     names = option_names()
     for name, value in options.items():
         if name not in names:

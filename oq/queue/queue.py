@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import msgspec
 import trio
 
+from oq.actors.subscription import Subscription
 from oq.queue.core import Core
 from oq.rules.filters import DEFAULT_LIMIT, task_filter
 from oq.rules.validation import decode_submission
-from oq.words.errors import TaskCancelled, TaskFailed, Unavailable
+from oq.words.errors import InvalidTask, TaskCancelled, TaskFailed, Unavailable
+from oq.words.events import EventType
 from oq.words.new import NewTask
 from oq.words.stream import Chunk
 from oq.words.task import RawTask, Status, Submission, Task
@@ -140,6 +150,21 @@ class Queue(Core):
         finally:
             self._waiting.discard(scope)
 
+    def subscribe(
+        self,
+        types: str | Collection[str] | None = None,
+        *,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> AbstractContextManager[Subscription]:
+        """``with queue.subscribe({"task_failed"}) as events: async for batch in events: ...``
+
+        Each batch is a list of Event and Lagged. `after` is the seq to resume from; without `types`
+        all events but progress. Raises InvalidTask for a type that there is not, and Unavailable
+        when there are too many subscribers.
+        """
+        return super().subscribe(types=_event_types(types), task_id=task_id, after=after)
+
     async def _hand_over(
         self,
         task_id: str,
@@ -170,6 +195,16 @@ def outcome(task: Task, timeout: float | None) -> dict[str, Any]:
     if timeout is None:
         raise Unavailable(f"the queue closed while task {task.id} was {task.status}; it is kept")
     raise TimeoutError(f"task {task.id} is {task.status} after {timeout:g} s; it goes on")
+
+
+def _event_types(types: str | Collection[str] | None) -> set[EventType] | None:
+    if types is None:
+        return None
+    try:
+        return {EventType(kind) for kind in ([types] if isinstance(types, str) else types)}
+    except ValueError as error:
+        known = ", ".join(EventType)
+        raise InvalidTask("types", f"{error}; there are {known}") from None
 
 
 def _submission(task: NewTask | Submission) -> Submission:
