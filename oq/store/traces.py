@@ -9,6 +9,7 @@ import msgspec
 
 from oq.rules import keys
 from oq.rules.keys import Meta
+from oq.rules.pieces import StreamLog
 from oq.store.engine import Engine
 from oq.store.store import Claim
 from oq.words.errors import StoreError
@@ -23,6 +24,7 @@ ID_BYTES = 16
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
 _decode_claim = msgspec.msgpack.Decoder(Claim).decode
+_decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _decode_meta = msgspec.msgpack.Decoder(Meta).decode
 
 
@@ -58,7 +60,10 @@ class Traces:
             return None
         completed = state.status is Status.COMPLETED
         result = self._read("result", key, bytes) if completed else None
-        return Change(state, None, None, body=body, result=result, fingerprint=self._print(state))
+        return Change(
+            state, None, None, body=body, result=result,
+            stream=self._read("stream", key, _whole_stream), fingerprint=self._print(state),
+        )  # fmt: skip
 
     def _print(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""
@@ -89,3 +94,8 @@ class Traces:
             return None if value is None else decode(value)
         except (StoreError, msgspec.MsgspecError):
             return None
+
+
+def _whole_stream(value: bytes) -> bytes:
+    _decode_stream(value)
+    return value

@@ -1,0 +1,126 @@
+"""The power is cut a hundred times while the queue works, and what was promised is still true.
+
+Each chain of cuts goes on with the directory that the last one left.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+
+from oq.store import Store, rocks
+from oq.words.errors import Conflict, StoreCorrupt
+from oq.words.messages import Receipt
+
+from .crash import integrity
+from .crash.chance import seeded
+from .crash.ledger import Ledger, check_first_starts
+from .crash.load import finish, work_until_cut
+from .crash.power import Disk, Moment, Plug, PowerEngine, Tear, UnsyncedEngine, leave, log_sizes
+
+CHAINS = 10
+CUTS = 10
+SYNCS = 12
+"""A cut comes at one of this many syncs."""
+SMALL_BUFFER = 64 << 10
+"""So that in some chains logs are rotated and table files written."""
+CUTS_OF_A_MUTANT = 30
+PROMISE = re.compile("acknowledged, but gone|told as ended|not cancelled|was acknowledged")
+"""What is said of a promise that was not kept."""
+
+
+@dataclass
+class Chain:
+    """Cuts on one directory, one after another, and the promises made all along."""
+
+    path: Path
+    chance: random.Random
+    tears: list[Tear]
+    engine: type[PowerEngine] = PowerEngine
+    torn: int = 0
+    """Cuts that found something unsynced."""
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger()
+        self.disk = Disk()
+
+    async def cut(self, number: int) -> None:
+        """Work, cut, and see whether what is left keeps the promises when it is opened."""
+        plug = Plug(self.chance.randint(1, SYNCS), self.chance.choice(list(Moment)), self._pulled)
+        store = self._open(plug)
+        await work_until_cut(store, self.ledger, self.chance, f"{number}")
+        self.path = self.after
+
+    async def finish(self) -> None:
+        """Let the work end, and look at all of it."""
+        store = self._open(Plug(10**9, Moment.SYNCED, lambda: None))
+        await finish(store, self.ledger)
+        store = Store(rocks.RocksEngine(self.path))
+        try:
+            self.ledger.check(store)
+            check_first_starts(integrity.states_of(store._engine))
+        finally:
+            store.close()
+
+    def _open(self, plug: Plug) -> Store:
+        self.disk.durable = log_sizes(self.path)  # what there was before is on the platter
+        engine = self.engine(self.path, self.disk, plug)
+        try:
+            store = Store(engine)
+            self.ledger.check(store)
+        except BaseException:
+            engine.close()
+            raise
+        self.ledger.closed = False
+        return store
+
+    def _pulled(self) -> None:
+        self.ledger.closed = True
+        self.after, unsynced = leave(self.path, self.disk, self.chance, self.tears)
+        self.torn += unsynced > 0
+        self.disk = Disk(marks=[*self.disk.marks])
+
+
+@pytest.mark.parametrize("number", range(CHAINS))
+async def test_a_power_cut_takes_nothing_that_was_promised(number, tmp_path, monkeypatch):
+    if number % 2:
+        monkeypatch.setattr(rocks, "WRITE_BUFFER", SMALL_BUFFER)
+    chain = Chain(tmp_path / "data", seeded(), list(Tear))
+    for cut in range(CUTS):
+        await chain.cut(cut)
+    await chain.finish()
+    assert chain.torn > 0
+    assert len(chain.ledger.prompts) > 50
+    assert len(chain.ledger.ended) > 10
+
+
+async def answer_without_waiting(self: Receipt) -> None:
+    """The mutant of `Receipt.wait`."""
+    await trio.lowlevel.checkpoint()
+
+
+async def first_broken_promise(chain: Chain) -> str:
+    for cut in range(CUTS_OF_A_MUTANT):
+        try:
+            await chain.cut(cut)
+        except (AssertionError, StoreCorrupt) as error:
+            return str(error)
+        except Conflict:
+            continue  # a mutant that does not wait cancels tasks that are not there yet
+    return ""
+
+
+async def test_the_harness_catches_a_store_that_does_not_sync(tmp_path):
+    chain = Chain(tmp_path / "data", seeded(), [Tear.PREFIX], engine=UnsyncedEngine)
+    assert PROMISE.search(await first_broken_promise(chain))
+
+
+async def test_the_harness_catches_answers_that_do_not_wait_for_the_sync(tmp_path, monkeypatch):
+    monkeypatch.setattr(Receipt, "wait", answer_without_waiting)
+    chain = Chain(tmp_path / "data", seeded(), [Tear.PREFIX])
+    assert PROMISE.search(await first_broken_promise(chain))
