@@ -16,6 +16,7 @@ It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what i
 
 from __future__ import annotations
 
+import os
 from math import inf
 
 import h11
@@ -186,7 +187,10 @@ class Connection:
 
     async def _send_bytes(self, data: bytes) -> bool:
         """Whether the client took them."""
-        view = memoryview(data)
+        sent = self._send_at_once(data)
+        if sent == len(data):
+            return True
+        view = memoryview(data)[sent:]
         async with self._sending:
             # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
             with trio.CancelScope(shield=True) as scope:
@@ -200,6 +204,18 @@ class Connection:
             log.info("client stopped reading; its connection is closed")
             self.abort()
         return not scope.cancelled_caught
+
+    def _send_at_once(self, data: bytes) -> int:
+        """How many of the bytes the kernel takes without being waited for: nearly always all, for
+        a third of what waiting costs. No checkpoint, which those who have many pieces to send
+        pass when they fetch the next one.
+        """
+        if self._sending.locked():
+            return 0
+        try:
+            return os.write(self._stream.socket.fileno(), data)
+        except OSError:
+            return 0  # it would block, or the client has gone: for `send_all` to find out
 
     def _rest(self) -> None:
         self._idle = True
