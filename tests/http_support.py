@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import trio
 
-from oq.backends.simulated import SimulatedBackend
+from oq.backends.simulated import SimulatedBackend, Simulator
 from oq.http.app import App, create_app
 from oq.http.server import Server
 from oq.http.sockets import bind, url
@@ -91,8 +91,10 @@ def _dashed(headers: dict[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def queue_in_memory(config: Config) -> AsyncIterator[Queue]:
-    backend = SimulatedBackend("sim")
+async def queue_in_memory(
+    config: Config, simulator: Simulator | None = None
+) -> AsyncIterator[Queue]:
+    backend = SimulatedBackend("sim", simulator)
     store = Store(MemoryEngine())
     async with open_queue(config, backends=[backend], store=store, log_level="debug") as queue:
         yield queue
@@ -144,10 +146,12 @@ class Live:
 
 
 @asynccontextmanager
-async def live(*, paused: bool = False, **sections: dict[str, Any]) -> AsyncIterator[Live]:
+async def live(
+    *, paused: bool = False, simulator: Simulator | None = None, **sections: dict[str, Any]
+) -> AsyncIterator[Live]:
     """The application behind Hypercorn, on a free port of the loopback."""
     config = settings(**sections)
-    async with queue_in_memory(config) as queue, trio.open_nursery() as nursery:
+    async with queue_in_memory(config, simulator) as queue, trio.open_nursery() as nursery:
         if paused:
             await queue.pause()
         app = create_app(queue)
