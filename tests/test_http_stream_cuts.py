@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -49,6 +50,7 @@ class Reader:
     calls: list[str] = field(default_factory=list)
     offset: int = 0
     attempt: int | None = None
+    event_id: str = ""
     restarts: int = 0
     done: bool = False
 
@@ -57,8 +59,8 @@ class Reader:
         query = ""
         if self.events:
             head += "Accept: text/event-stream\r\n"
-            if self.attempt is not None:
-                head += f"Last-Event-ID: {self.attempt}.{self.offset}\r\n"
+            if self.event_id:
+                head += f"Last-Event-ID: {self.event_id}\r\n"
         elif self.attempt is not None:
             query = f"?offset={self.offset}&attempt={self.attempt}"
         # HTTP/1.1 without a library: chunked coding is cut at any byte, too.
@@ -89,12 +91,11 @@ def body_of(received: bytes) -> bytes:
     return body
 
 
-def chunks_of(body: bytes, *, events: bool) -> list[dict[str, Any]]:
-    """The chunks that came whole."""
-    if not events:
-        return [json.loads(line) for line in body.split(b"\n")[:-1]]
-    blocks = [block.decode().split("\n") for block in body.split(b"\n\n")[:-1]]
-    return [json.loads(line[6:]) for block in blocks for line in block if line[:6] == "data: "]
+def events_in(body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The server-sent events that came whole: what each is called, and its chunk."""
+    for block in body.split(b"\n\n")[:-1]:
+        fields = dict(line.split(": ", 1) for line in block.decode().split("\n"))
+        yield fields["id"], json.loads(fields["data"])
 
 
 async def connect_once(oq: Live, reader: Reader, most: int) -> bool:
@@ -105,8 +106,12 @@ async def connect_once(oq: Live, reader: Reader, most: int) -> bool:
         while len(received) < most and not received.endswith(b"\r\n0\r\n\r\n"):
             received += await stream.receive_some(most - len(received))
     assert received.startswith(b"HTTP/1.1 200"[: len(received)])
-    for chunk in chunks_of(body_of(received), events=reader.events):
-        reader.take(chunk)
+    if reader.events:
+        for reader.event_id, chunk in events_in(body_of(received)):
+            reader.take(chunk)
+    else:
+        for line in body_of(received).split(b"\n")[:-1]:
+            reader.take(json.loads(line))
     return not reader.done
 
 
