@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oq.rules import lifecycle
-from oq.rules.filters import DEFAULT_LIMIT, MAX_LIMIT, TaskFilter
+from oq.rules.filters import DEFAULT_LIMIT, MAX_LIMIT, TaskFilter, task_filter
 from oq.words.errors import InvalidTask
 from oq.words.task import Status, TaskType
 
@@ -63,3 +63,25 @@ def test_a_listing_that_makes_no_sense_is_refused_by_name(field, value):
 def test_the_bounds_themselves_are_allowed():
     assert TaskFilter(limit=1, offset=0, after=task_id(1)).limit == 1
     assert TaskFilter(limit=MAX_LIMIT).limit == MAX_LIMIT
+
+
+def test_a_filter_is_made_from_what_people_write():
+    assert task_filter() == TaskFilter()
+    assert task_filter(status="failed", type=["chat", "embed"], priority="high", model="m") == (
+        TaskFilter(
+            statuses=frozenset({Status.FAILED}),
+            types=frozenset({TaskType.CHAT, TaskType.EMBED}),
+            priorities=frozenset({10}),
+            models=frozenset({"m"}),
+        )
+    )
+    assert task_filter(priority=[0, "low"]).priorities == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("status", "lost"), ("type", "sing"), ("priority", "urgent")]
+)
+def test_a_filter_for_what_there_is_none_of_is_refused_by_name(field, value):
+    with pytest.raises(InvalidTask, match=f"'{value}'") as caught:
+        task_filter(**{field: value})
+    assert caught.value.field == field

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from oq.rules import lifecycle
-from oq.rules.keys import META_KEY, Meta, Place
+from oq.rules.keys import FAMILIES, META_KEY, Meta, Place
+from oq.rules.pieces import StreamLog
 from oq.store import Claim
 from oq.words.errors import StoreCorrupt, StoreFull
-from oq.words.messages import Removal, SetPaused
+from oq.words.messages import Change, Removal, SetPaused
 from oq.words.outcome import Failed
+from oq.words.stream import Piece
 from oq.words.task import Status
 
 from .builders import DONE, NOW, at, finish, new, start, task_id
@@ -25,6 +27,13 @@ def put(store, *steps, seq=0):
     """Write the steps as one batch; the last one's task."""
     store.write(steps, seq)
     return steps[-1].state
+
+
+LOG = StreamLog(7, [Piece("Pa"), Piece("ris"), Piece("", "hm")])
+
+
+def with_stream(change: Change) -> Change:
+    return msgspec.structs.replace(change, stream=msgspec.msgpack.encode(LOG))
 
 
 # -- a life
@@ -60,6 +69,14 @@ def test_a_completed_task_has_its_result_byte_for_byte(store):
     assert (counts(store), store.count_ended()) == ({"completed": 1}, 1)
 
 
+def test_what_an_attempt_generated_is_kept_with_its_end(store):
+    running = put(store, start(put(store, new(1))))
+    assert store.stream(task_id(1)) is None
+    put(store, with_stream(finish(running, Failed("busy", retryable=True))))
+    assert store.stream(task_id(1)) == LOG
+    assert store.stream(task_id(2)) is None
+
+
 def test_a_retry_waits_with_its_time(store):
     put(store, finish(put(store, start(put(store, new(1)))), Failed("busy", retryable=True)))
     assert [task.place for task in store.pending()] == [Place(5, at(1), retrying=True)]
@@ -81,9 +98,9 @@ def test_a_task_that_is_queued_again_is_not_among_the_ended(store):
 
 
 def test_a_removed_task_leaves_nothing_behind(store, shelf):
-    put(store, finish(put(store, start(put(store, new(1, key="order 17"))))))
+    put(store, with_stream(finish(put(store, start(put(store, new(1, key="order 17")))))))
     store.write([Removal(store.state(task_id(1)))], 0)
-    for family in ("state", "body", "result", "status", "ended", "keys"):
+    for family in set(FAMILIES) - {"meta"}:
         assert everything(shelf.engine, family) == {}
     assert (counts(store), store.claim("order 17")) == ({}, None)
 

@@ -1,0 +1,102 @@
+"""Settings: defaults that hold together, and an error that names the key for all that does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from oq.words.config import BackendConfig, Config, to_config
+from oq.words.errors import InvalidConfig
+
+
+def test_nothing_said_is_the_defaults():
+    assert to_config({}) == Config()
+    assert to_config({"queue": {}, "retry_config": {}}) == Config()
+
+
+def test_one_key_changes_nothing_else():
+    config = to_config({"queue": {"max_workers": 8}})
+    assert config.queue.max_workers == 8
+    assert config.queue.storage_path == Config().queue.storage_path
+    assert config.retry_config == Config().retry_config
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("1h30m", 5400), (90, 90), (0.5, 0.5), ("90", 90)])
+def test_a_duration_is_go_s_or_seconds(value, seconds):
+    assert to_config({"ollama": {"timeout": value}}).ollama.timeout == seconds
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "why"),
+    [
+        ({"quue": {}}, "", "unknown field `quue`"),
+        ({"queue": {"max_worker": 4}}, "queue", "unknown field `max_worker`"),
+        ({"backends": [{"name": "a", "kind": "ollama", "uri": "x"}]}, "backends[0]", "`uri`"),
+        ({"queue": None}, "queue", "Expected `object`"),
+        ({"queue": [1]}, "queue", "Expected `object`"),
+        ({"queue": {"max_workers": "4"}}, "queue.max_workers", "Expected `int`, got `str`"),
+        ({"queue": {"max_workers": True}}, "queue.max_workers", "got `bool`"),
+        ({"queue": {"max_workers": 0}}, "queue.max_workers", ">= 1"),
+        ({"queue": {"max_workers": 10_001}}, "queue.max_workers", "<= 10000"),
+        ({"queue": {"max_completed_tasks": -1}}, "queue.max_completed_tasks", ">= 0"),
+        ({"queue": {"cleanup_interval": "often"}}, "queue.cleanup_interval", "'often'"),
+        ({"queue": {"drain_timeout": -1}}, "queue.drain_timeout", "ten years"),
+        ({"queue": {"max_payload": 1}}, "queue.max_payload", ">= 1024"),
+        ({"retry_config": {"backoff_factor": 0.5}}, "retry_config.backoff_factor", ">= 1"),
+        ({"retry_config": {"backoff_factor": float("nan")}}, "retry_config.backoff_factor", ">= 1"),
+        ({"retry_config": {"jitter": "yes"}}, "retry_config.jitter", "Expected `bool`"),
+        ({"logging": {"level": "loud"}}, "logging.level", "'loud'"),
+        ({"server": {"port": 65536}}, "server.port", "<= 65535"),
+        ({"server": {"allowed_hosts": "oq.local"}}, "server.allowed_hosts", "Expected `array`"),
+        ({"backends": [{"name": "a"}]}, "backends[0]", "`kind`"),
+        ({"backends": [{"name": "a", "kind": "gpt"}]}, "backends[0].kind", "'gpt'"),
+    ],
+)
+def test_what_cannot_be_is_named_by_its_key(values, where, why):
+    with pytest.raises(InvalidConfig) as caught:
+        to_config(values)
+    assert str(caught.value).startswith(f"{where}: " if where else "Object")
+    assert why in str(caught.value)
+
+
+def test_a_longest_delay_below_the_first_is_refused():
+    with pytest.raises(InvalidConfig, match=r"retry_config\.max_delay: 5 s is less than"):
+        to_config({"retry_config": {"initial_delay": "10s", "max_delay": "5s"}})
+
+
+@pytest.mark.parametrize(
+    ("backend", "why"),
+    [
+        ({"name": "", "kind": "simulated"}, "is empty or used twice"),
+        ({"name": "first", "kind": "simulated"}, "is empty or used twice"),
+        ({"name": "second", "kind": "openai"}, "a backend of kind openai needs one"),
+    ],
+)
+def test_backends_have_names_of_their_own_and_an_address(backend, why):
+    first = {"name": "first", "kind": "ollama", "url": "http://localhost:11434"}
+    with pytest.raises(InvalidConfig) as caught:
+        to_config({"backends": [first, backend]})
+    assert str(caught.value).startswith("backends[1].")
+    assert why in str(caught.value)
+
+
+def test_without_a_list_the_seeds_one_host_is_the_list():
+    config = to_config({"ollama": {"host": "http://gpu:11434"}})
+    alone = BackendConfig(name="ollama", kind="ollama", url="http://gpu:11434")
+    assert config.backend_list() == (alone,)
+
+
+def test_a_list_of_backends_is_in_the_order_of_preference():
+    names = ["b", "a", "c"]
+    config = to_config({"backends": [{"name": name, "kind": "simulated"} for name in names]})
+    assert [backend.name for backend in config.backend_list()] == names
+
+
+def test_more_retries_than_a_task_may_have_are_no_default_either():
+    """Or each task that does not say would be refused for what its user never wrote."""
+    with pytest.raises(InvalidConfig, match=r"retry_config\.max_retries"):
+        to_config({"retry_config": {"max_retries": 1001}})
+
+
+def test_a_number_that_no_float_holds_is_refused_like_the_others():
+    with pytest.raises(InvalidConfig, match=r"ollama\.timeout"):
+        to_config({"ollama": {"timeout": 10**400}})
