@@ -119,6 +119,14 @@ def test_a_submit_whose_connection_was_lost_is_sent_again_with_the_same_key(serv
     assert len(server.requests) == 3
 
 
+def test_a_batch_whose_connection_was_lost_is_sent_again_with_the_same_keys(serve):
+    client, server = serve(httpx.ReadError("gone"), httpx.Response(200, json={"task_ids": ["a"]}))
+    assert client.submit_many([embed("m", "a")]) == ["a"]
+    first, second = (json.loads(request.content) for request in server.requests)
+    assert first == second
+    assert first[0]["idempotency_key"]
+
+
 def test_it_gives_up_after_three_times(serve):
     client, server = serve(httpx.RemoteProtocolError("gone"))
     with pytest.raises(errors.Unavailable, match=r"connection to http://box:1 was lost"):
@@ -133,7 +141,6 @@ def test_it_gives_up_after_three_times(serve):
         lambda client: client.retry("t"),
         lambda client: client.delete("t"),
         lambda client: client.set_priority("t", 1),
-        lambda client: client.submit_many([embed("m", "a")]),
     ],
 )
 def test_what_may_have_had_its_effect_is_not_sent_again(call, serve):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import httpx
@@ -14,12 +15,19 @@ from anyio.abc import TaskGroup
 
 from oq.client import calls
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
+from oq.client.aio_follow import AsyncFollowing
+from oq.client.background import background, together
 from oq.client.calls import Call
+from oq.client.follow import EndFollower, EventFollower, StreamFollower
+from oq.client.handover import OnDone, Sends, hand_over
 from oq.client.mailer import Mailer
-from oq.client.tries import Tries, read
+from oq.client.tries import PATIENCE, Tries, read
+from oq.client.watcher import Watcher
 from oq.words.errors import Unavailable
+from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
 from oq.words.status import QueueStatus
+from oq.words.stream import Chunk
 from oq.words.task import Task
 
 T = TypeVar("T")
@@ -33,8 +41,11 @@ class AsyncClient:
 
     ``async with oq.AsyncClient() as queue: ...``, under asyncio and under trio. `timeout` is what
     the server gets, in seconds, for each answer; waiting for a task comes on top. Every method
-    raises ServerNotReached when nobody answers there. Any number of tasks may use it at once, until
-    the block is left: then whatever still waits here is cancelled, and nothing goes on behind.
+    raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
+    `stream`, `subscribe`) bear with that for `patience` seconds, so that they survive a restart.
+
+    Any number of tasks may use it at once, until the block is left: then whatever still waits here
+    is told that the client was closed, and nothing goes on behind.
     """
 
     def __init__(
@@ -42,10 +53,12 @@ class AsyncClient:
         server: str = DEFAULT_SERVER,
         *,
         timeout: float = 30,
+        patience: float = PATIENCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
         self._timeout = timeout
+        self._patience = patience
         try:
             self._http = httpx.AsyncClient(
                 base_url=self.server,
@@ -53,18 +66,22 @@ class AsyncClient:
                 trust_env=False,  # a proxy meant for the internet must not see a local queue
                 verify=self.server.startswith("https:"),  # loading certificates takes 20 ms
                 headers={"User-Agent": "oq"},
+                # Calls take turns, see `_run`; streams are as many as are asked for.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS),
             )
         except (httpx.InvalidURL, UnicodeError):
             raise no_address(server) from None
+        self._open = AsyncExitStack()
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         if self._group is not None:
-            raise RuntimeError("this AsyncClient is open already, or was")
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
+            raise RuntimeError("an AsyncClient can be opened once")
+        await self._open.enter_async_context(self._http)
+        self._group = await self._open.enter_async_context(background())
         self._turns = anyio.Semaphore(CONNECTIONS)
         self._mailer = Mailer(self._run, self._group)
+        self._watcher = Watcher(self._run_patiently, self._follow_ends, self._group)
         return self
 
     async def __aexit__(
@@ -73,37 +90,106 @@ class AsyncClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        assert self._group is not None
-        self._group.cancel_scope.cancel()
-        cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-        try:
-            # An error of the block leaves it as it is, not in a group; only a cancellation has to
-            # be seen by the group, which may be what was cancelled.
-            seen = (kind, error, trace) if cancelled else (None, None, None)
-            swallowed = await self._group.__aexit__(*seen)
-        except BaseExceptionGroup as group:
-            raise _lone(group) from None
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._http.aclose()
-        return swallowed and cancelled
+        return await self._open.__aexit__(kind, error, trace)
 
-    async def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> str:
+    async def submit(
+        self,
+        task: NewTask,
+        *,
+        idempotency_key: str | None = None,
+        on_done: OnDone | None = None,
+        results_to: Sends | None = None,
+    ) -> str:
         """Put a task into the queue; its id comes once it is on the server's disk.
 
         Tasks that are submitted while a request is in flight go together in the next one; each gets
         its own id, or its own error. Submitting again with the same key gives the first task's id,
         not a second task.
+
+        When the task has ended, it is sent to `results_to` and `on_done` is called with it, and
+        awaited if it is async; both while this client is open, and neither keeps it open. What
+        `on_done` raises ends the client's block. Raises InvalidTask, Conflict (the key was used for
+        another task), PayloadTooLarge, QueueFull, Unavailable.
         """
-        return await self._opened()._mailer.submit(calls.draft(task), idempotency_key)
+        group = self._opened()
+        task_id = await self._mailer.submit(calls.draft(task), idempotency_key)
+        if on_done is not None or results_to is not None:
+            group.start_soon(self._hand_over, task_id, on_done, results_to)
+        return task_id
 
     async def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
         return await self._run(calls.submit_many(calls.drafts(tasks)))
 
-    async def get(self, task_id: str) -> Task:
-        """The task as it is now."""
+    async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
+        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        ended: dict[str, Task] = {}
+
+        async def wait_for(task_id: str) -> None:
+            ended[task_id] = await self._watcher.ended(task_id)
+
+        ids = await self.submit_many(tasks)
+        async with together() as waits:
+            for task_id in ids:
+                waits.start_soon(wait_for, task_id)
+        return [ended[task_id] for task_id in ids]
+
+    async def get(self, task_id: str, *, wait: float | None = None) -> Task:
+        """The task as it is now or, with `wait`, once it has ended or `wait` seconds are over.
+
+        Raises NotFound.
+        """
+        self._opened()
+        if wait is not None and wait > 0:
+            with anyio.move_on_after(wait):
+                return await self._watcher.ended(task_id)
         return await self._run(calls.get(task_id))
+
+    async def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
+        """Wait until the task has ended; the model's own final answer.
+
+        Any number may be waited for at once: they share a few connections. TaskFailed or
+        TaskCancelled if it did not complete; NotFound; TimeoutError after `timeout` seconds, and
+        the task goes on; Unavailable when the server is away for longer than the client's patience.
+        """
+        task = await self.get(task_id, wait=float("inf") if timeout is None else timeout)
+        return calls.outcome(task, timeout)
+
+    @asynccontextmanager
+    async def stream(
+        self, task_id: str, *, offset: int = 0, attempt: int | None = None
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """``async with queue.stream(id) as chunks: async for chunk in chunks: ...``
+
+        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
+        task that has ended. A connection that is lost is made again, and goes on where it was.
+        `offset` and `attempt`, from the last chunk that you have, go on from there.
+
+        Iterating raises NotFound, Unavailable after the client's patience.
+        """
+        follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
+        async with AsyncFollowing(follower, self._http, self.server, self._timeout) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def subscribe(
+        self,
+        types: str | Iterable[str] | None = None,
+        *,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> AsyncIterator[AsyncIterator[Event | Lagged]]:
+        """``async with queue.subscribe() as events: async for event in events: ...``
+
+        Every event from when the block is entered, or from after the one with seq `after`; without
+        `types` all but progress. A connection that is lost is made again, and goes on where it was;
+        Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
+        iterating Unavailable after the client's patience.
+        """
+        follower = EventFollower(self.server, self._patience, types, task_id, after)
+        async with AsyncFollowing(follower, self._http, self.server, self._timeout) as events:
+            await events.greeting(follower)
+            yield events
 
     async def list(
         self,
@@ -156,18 +242,21 @@ class AsyncClient:
         """Start tasks again."""
         await self._run(calls.resume())
 
-    def _opened(self) -> Self:
+    def _opened(self) -> TaskGroup:
         if self._group is None:
             raise RuntimeError("open it first: async with oq.AsyncClient(...) as queue")
-        return self
+        return self._group
 
-    async def _run(self, call: Call[T], patience: float = 0.0) -> T:
+    async def _run(self, call: Call[T], patience: float = 0.0, *, held: bool = False) -> T:
+        self._opened()
         tries = Tries(call, self.server, patience)
-        turns = self._opened()._turns
         while True:
             try:
-                async with turns:
-                    response = await self._http.send(call.request(self._http, self._timeout))
+                if held:  # the server keeps it: not a turn that others wait for
+                    response = await self._send(call)
+                else:
+                    async with self._turns:
+                        response = await self._send(call)
                 return read(call, response, self.server)
             except (httpx.HTTPError, Unavailable) as error:
                 pause = tries.pause(error, time.monotonic())
@@ -175,9 +264,17 @@ class AsyncClient:
                 raise no_address(self.server) from None
             await anyio.sleep(pause)
 
+    async def _send(self, call: Call[Any]) -> httpx.Response:
+        return await self._http.send(call.request(self._http, self._timeout))
 
-def _lone(group: BaseException) -> BaseException:
-    """The one error in the groups that task groups make."""
-    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
-        group = group.exceptions[0]
-    return group
+    async def _run_patiently(self, call: Call[T], *, held: bool = False) -> T:
+        return await self._run(call, self._patience, held=held)
+
+    def _follow_ends(self) -> AsyncFollowing[Any]:
+        follower = EndFollower(self.server, self._patience)
+        return AsyncFollowing(follower, self._http, self.server, self._timeout)
+
+    async def _hand_over(
+        self, task_id: str, on_done: OnDone | None, results_to: Sends | None
+    ) -> None:
+        await hand_over(await self._watcher.ended(task_id), on_done, results_to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -11,18 +11,16 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import msgspec
 
-from oq.words.errors import InvalidBatch, InvalidTask
+from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
 from oq.words.status import QueueStatus
-from oq.words.task import Task
+from oq.words.task import Status, Task
 
 T = TypeVar("T")
 Tasks = list[Task]
 
 PAGE = 1000
 """Tasks that one request for a listing asks for at most."""
-BATCH_KEYS = False
-"""Whether the server keeps a key for each item of a batch: only then may a batch be sent again."""
 
 
 class _Submitted(msgspec.Struct):
@@ -121,13 +119,13 @@ def submit_alone(body: bytes, key: str) -> Call[list[str]]:
 
 
 def submit_many(drafts: Sequence[tuple[bytes, str]]) -> Call[list[str]]:
-    """Several tasks in one commit: each as it is sent, with its own key."""
-    items = [_with_key(body, key) if BATCH_KEYS else body for body, key in drafts]
+    """Several tasks in one commit: each as it is sent, and its key, which makes that safe."""
+    items = [_with_key(body, key) for body, key in drafts]
     return Call(
         method="POST",
         path="api/tasks/batch",
         body=b"[" + b",".join(items) + b"]",
-        safe=BATCH_KEYS,
+        safe=True,
         read=lambda response: _decode(response, _SubmittedMany).task_ids,
     )
 
@@ -142,11 +140,10 @@ def get(task_id: str, wait: float = 0) -> Call[Task]:
 
 def list_tasks(**filters: object) -> Call[Page]:
     """Each filter is a value or several; what is empty or None is left out."""
-    params = ((name, str(value)) for name, given in filters.items() for value in _several(given))
     return Call(
         method="GET",
         path="api/tasks",
-        params=tuple(params),
+        params=_params(filters),
         safe=True,
         read=lambda response: Page(_decode(response, Tasks), _cursor(response)),
     )
@@ -187,6 +184,29 @@ def status() -> Call[QueueStatus]:
     )
 
 
+def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) -> Call[None]:
+    """What the task generates, as lines; `quiet` is how many seconds may pass between two."""
+    place = {"offset": offset or None, "attempt": attempt}
+    return _on_task(
+        "GET", task_id, "stream", read=_nothing, wait=quiet,
+        params=_params(place), headers={"Accept": "application/x-ndjson"},
+    )  # fmt: skip
+
+
+def feed_events(
+    types: Iterable[str] | None, task_id: str | None, after: int | None, quiet: float
+) -> Call[None]:
+    """What goes on, as server-sent events; `quiet` is how many seconds may pass between two."""
+    return Call(
+        method="GET",
+        path="api/events",
+        params=_params({"types": types, "task_id": task_id, "after": after}),
+        safe=True,
+        wait=quiet,
+        read=_nothing,
+    )
+
+
 def cancel(task_id: str) -> Call[None]:
     return _on_task("POST", task_id, "cancel", read=_nothing)
 
@@ -212,6 +232,18 @@ def resume() -> Call[None]:
     return Call(method="POST", path="api/queue/resume", safe=True, read=_nothing)
 
 
+def outcome(task: Task, timeout: float | None) -> dict[str, Any]:
+    """The result of a task that was waited for; TaskFailed, TaskCancelled or TimeoutError."""
+    match task.status:
+        case Status.COMPLETED:
+            return task.result or {}
+        case Status.FAILED:
+            raise TaskFailed(task.id, task.error or "no reason was given")
+        case Status.CANCELLED:
+            raise TaskCancelled(task.id)
+    raise TimeoutError(f"task {task.id} is {task.status} after {timeout:g} s; it goes on")
+
+
 def _on_task(
     method: str, task_id: str, verb: str = "", *, read: Callable[[httpx.Response], T], **rest: Any
 ) -> Call[T]:
@@ -227,6 +259,10 @@ def _on_task(
         read=read,
         **rest,
     )
+
+
+def _params(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(one)) for name, value in given.items() for one in _several(value))
 
 
 def _several(given: object) -> Iterable[object]:

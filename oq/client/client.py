@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,27 +13,27 @@ import httpx
 
 from oq.client import calls
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
-from oq.client.calls import Call, Tasks
-from oq.client.tries import Tries, read
-from oq.words.errors import TaskCancelled, TaskFailed, Unavailable
+from oq.client.calls import Call
+from oq.client.follow import EventFollower, StreamFollower
+from oq.client.sync_follow import Following
+from oq.client.tries import BREATH, HELD, PATIENCE, Tries, read
+from oq.words.errors import Unavailable
+from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
 from oq.words.status import QueueStatus
-from oq.words.task import Status, Task
+from oq.words.stream import Chunk
+from oq.words.task import Task
 
 T = TypeVar("T")
-
-_HELD = 60.0
-"""Seconds of one `?wait=`: short enough for proxies, long enough to cost nothing."""
-_BREATH = 0.05
-"""Seconds between two of them: a server that holds none must not be asked in a tight loop."""
 
 
 class Client:
     """A connection to the oq server at `server` (``"localhost:7125"``, ``"http://box/oq"``).
 
     `timeout` is what the server gets, in seconds, for each answer; waiting for a task comes on
-    top. Every method raises `oq.words.errors.ServerNotReached` when nobody answers there. It may
-    be used by several threads at once. Close it, or use it in a `with` block.
+    top. Every method raises ServerNotReached when nobody answers there; those that wait (`result`,
+    `run_batch`, `stream`, `subscribe`) bear with that for `patience` seconds, so that they survive
+    a restart. It may be used by several threads at once. Close it, or use it in a `with` block.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class Client:
         server: str = DEFAULT_SERVER,
         *,
         timeout: float = 30,
+        patience: float = PATIENCE,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
         self._timeout = timeout
+        self._patience = patience
         try:
             self._http = httpx.Client(
                 base_url=self.server,
@@ -50,6 +54,7 @@ class Client:
                 trust_env=False,  # a proxy meant for the internet must not see a local queue
                 verify=self.server.startswith("https:"),  # loading certificates takes 20 ms
                 headers={"User-Agent": "oq"},
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             )
         except (httpx.InvalidURL, UnicodeError):
             raise no_address(server) from None
@@ -77,37 +82,74 @@ class Client:
         """
         return self._run(calls.submit(calls.draft(task), calls.new_key(idempotency_key)))
 
-    def submit_many(self, tasks: Sequence[NewTask]) -> list[str]:
+    def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
         return self._run(calls.submit_many(calls.drafts(tasks)))
 
+    def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
+        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        return [self.get(task_id, wait=float("inf")) for task_id in self.submit_many(tasks)]
+
     def get(self, task_id: str, *, wait: float | None = None) -> Task:
-        """The task as it is now, or, with `wait`, once it has ended or `wait` seconds are over."""
+        """The task as it is now, or, with `wait`, once it has ended or `wait` seconds are over.
+
+        Raises NotFound.
+        """
         if wait is None:
             return self._run(calls.get(task_id))
         deadline = time.monotonic() + wait
         while True:
             left = max(0.0, deadline - time.monotonic())
-            task = self._run(calls.get(task_id, min(left, _HELD)))
+            task = self._run(calls.get(task_id, min(left, HELD)), min(left, self._patience))
             if task.status.ended or time.monotonic() >= deadline:
                 return task
-            time.sleep(_BREATH)
+            time.sleep(BREATH)
 
     def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
 
-        TaskFailed or TaskCancelled if it did not complete; TimeoutError after `timeout` seconds,
-        and the task goes on.
+        TaskFailed or TaskCancelled if it did not complete; NotFound; TimeoutError after `timeout`
+        seconds, and the task goes on; Unavailable when the server is away for longer than the
+        client's patience, or at the end of `timeout`.
         """
         task = self.get(task_id, wait=float("inf") if timeout is None else timeout)
-        match task.status:
-            case Status.COMPLETED:
-                return task.result or {}
-            case Status.FAILED:
-                raise TaskFailed(task_id, task.error or "no reason was given")
-            case Status.CANCELLED:
-                raise TaskCancelled(task_id)
-        raise TimeoutError(f"task {task_id} is {task.status} after {timeout:g} s; it goes on")
+        return calls.outcome(task, timeout)
+
+    @contextmanager
+    def stream(
+        self, task_id: str, *, offset: int = 0, attempt: int | None = None
+    ) -> Iterator[Iterator[Chunk]]:
+        """``with queue.stream(id) as chunks: for chunk in chunks: ...``
+
+        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
+        task that has ended. A connection that is lost is made again, and goes on where it was.
+        `offset` and `attempt`, from the last chunk that you have, go on from there.
+
+        Iterating raises NotFound, Unavailable after the client's patience.
+        """
+        follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
+        with Following(follower, self._http, self.server, self._timeout) as chunks:
+            yield chunks
+
+    @contextmanager
+    def subscribe(
+        self,
+        types: str | Iterable[str] | None = None,
+        *,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> Iterator[Iterator[Event | Lagged]]:
+        """``with queue.subscribe() as events: for event in events: ...``
+
+        Every event from when the block is entered, or from after the one with seq `after`; without
+        `types` all but progress. A connection that is lost is made again, and goes on where it was;
+        Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
+        iterating Unavailable after the client's patience.
+        """
+        follower = EventFollower(self.server, self._patience, types, task_id, after)
+        with Following(follower, self._http, self.server, self._timeout) as events:
+            events.greeting(follower)
+            yield events
 
     def list(
         self,
@@ -119,7 +161,7 @@ class Client:
         limit: int | None = None,
         offset: int | None = None,
         after: str | None = None,
-    ) -> Tasks:
+    ) -> builtins.list[Task]:
         """The tasks that match, newest first; the server gives 1000 unless `limit` says else.
 
         `after` is the id below which to go on. More than 1000 come in several requests.

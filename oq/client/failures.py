@@ -27,37 +27,24 @@ _BATCH = "nothing was stored: "
 _ITEM = re.compile(r"; item (\d+): ")
 
 
-class BatchConflict(Conflict):
-    """Items of a batch whose idempotency keys were used for other tasks; nothing was stored.
-
-    ``problems`` maps each of their indexes to the reason.
-    """
-
-    def __init__(self, said: str, problems: dict[int, str]) -> None:
-        super().__init__(said)
-        self.problems = problems
-
-
 class _Error(msgspec.Struct):
     error: str
-    problems: dict[int, str] = {}
 
 
 def refusal(response: httpx.Response, server: str, task_id: str | None = None) -> OqError:
     """What an answer that is not a success means. `task_id` is the task that was asked for."""
     try:
-        answer = msgspec.json.decode(response.content, type=_Error)
+        said = msgspec.json.decode(response.content, type=_Error).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return _no_oq(response, server)
-    said = answer.error
     match response.status_code:
         case 400 | 422:
-            problems = answer.problems or _items(said)
+            problems = _items(said)
             return InvalidBatch(problems) if problems else _invalid(said)
         case 404:
             return NotFound(task_id) if task_id is not None else _no_oq(response, server)
         case 409:
-            return BatchConflict(said, answer.problems) if answer.problems else Conflict(said)
+            return Conflict(said)
         case 413:
             return PayloadTooLarge(_first_number(said))
         case 429:
@@ -66,11 +53,6 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
             return Unavailable(said)
         case status:
             return OqError(f"{server} answered {status}: {said}")
-
-
-def alone(error: InvalidBatch | BatchConflict, reason: str) -> OqError:
-    """What one item of a refused batch would have been told by itself."""
-    return Conflict(reason) if isinstance(error, Conflict) else _invalid(reason)
 
 
 def unreached(error: httpx.HTTPError, server: str) -> OqError:
@@ -94,13 +76,22 @@ def garbled(server: str) -> OqError:
     return ServerNotReached(server, "what listens there gave an answer that is not oq's")
 
 
+def again(error: OqError) -> OqError:
+    """The same error once more: one that is raised in several tasks collects all their traces."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy
+
+
 def _invalid(said: str) -> InvalidTask:
     field = _FIELD.fullmatch(said)
     return InvalidTask(*field.groups()) if field else InvalidTask("", said)
 
 
 def _items(said: str) -> dict[int, str]:
-    """The items that the text of a refused batch names, from a server that says it only there."""
+    """The items that the text of a refused batch names, and why. What it quotes of users' text may
+    look like one more: it is for people, and to know what to look at again.
+    """
     if not said.startswith(_BATCH):
         return {}
     parts = _ITEM.split("; " + said.removeprefix(_BATCH))

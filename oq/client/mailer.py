@@ -31,8 +31,7 @@ class Mailer:
         may reach the queue all the same.
         """
         done = anyio.Event()
-        lone = key is not None and not calls.BATCH_KEYS
-        letter = Letter(body, calls.new_key(key), done.set, lone=lone)
+        letter = Letter(body, calls.new_key(key), done.set)
         self._outbox.put(letter)
         if not self._sending:
             self._sending = True

@@ -8,13 +8,12 @@ Nothing here does I/O.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from oq.client import calls
 from oq.client.calls import Call
-from oq.client.failures import BatchConflict, alone
+from oq.client.failures import again
 from oq.words.errors import (
-    Conflict,
     InvalidBatch,
     InvalidTask,
     OqError,
@@ -31,12 +30,11 @@ MOST_BYTES = 1 << 20
 class Letter:
     """One task to submit. `wake` is called once its `outcome` is known."""
 
-    __slots__ = ("body", "key", "lone", "outcome", "unwanted", "wake")
+    __slots__ = ("body", "key", "outcome", "unwanted", "wake")
 
-    def __init__(self, body: bytes, key: str, wake: Callable[[], object], *, lone: bool) -> None:
+    def __init__(self, body: bytes, key: str, wake: Callable[[], object]) -> None:
         self.body = body
         self.key = key
-        self.lone = lone  # it must not share a request
         self.wake = wake
         self.unwanted = False
         """Its sender has left: if it has not gone out yet, it never will."""
@@ -83,9 +81,9 @@ class Outbox:
         """The request was not: those whom that concerns are told, the others sent again."""
         sent, self._sent = self._sent, []
         match error:
-            case InvalidBatch() | BatchConflict() if any(i < len(sent) for i in error.problems):
-                self._drop(sent, error)
-            case InvalidTask() | Conflict() | PayloadTooLarge() | QueueFull() if len(sent) > 1:
+            case InvalidBatch(problems=named) if any(index < len(sent) for index in named):
+                self._part(sent, named)
+            case InvalidTask() | PayloadTooLarge() | QueueFull() if len(sent) > 1:
                 # Too many at once, or one that nobody names: halves find out.
                 middle = len(sent) // 2
                 self._again.extendleft((sent[middle:], sent[:middle]))
@@ -108,32 +106,22 @@ class Outbox:
         """The next letters, up to what one request may hold; at least one."""
         group = [self._waiting.popleft()]
         size = len(group[0].body)
-        while self._waiting and len(group) < MOST_TASKS and not group[0].lone:
+        while self._waiting and len(group) < MOST_TASKS:
             size += len(self._waiting[0].body)
-            if size > MOST_BYTES or self._waiting[0].lone:
+            if size > MOST_BYTES:
                 break
             group.append(self._waiting.popleft())
         return group
 
-    def _drop(self, sent: list[Letter], error: InvalidBatch | BatchConflict) -> None:
-        rest = []
-        for index, letter in enumerate(sent):
-            reason = error.problems.get(index)
-            if reason is None:
-                rest.append(letter)
-            else:
-                letter.settle(alone(error, reason))
-        if rest:
-            self._again.appendleft(rest)
+    def _part(self, sent: list[Letter], named: Container[int]) -> None:
+        """Send those that were not named together, and then each that was by itself: it is told
+        then what it would have been told without the others.
+        """
+        rest = [letter for index, letter in enumerate(sent) if index not in named]
+        lone = [[letter] for index, letter in enumerate(sent) if index in named]
+        self._again.extendleft(reversed([rest, *lone]))
 
 
 def _fail(letters: Sequence[Letter], error: OqError) -> None:
     for letter in letters:
-        letter.settle(_copy(error))
-
-
-def _copy(error: OqError) -> OqError:
-    """The same error once more: what is raised in several tasks collects all their traces."""
-    copy = type(error).__new__(type(error), *error.args)
-    copy.__dict__.update(error.__dict__)
-    return copy
+        letter.settle(again(error))

@@ -16,6 +16,10 @@ T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds that those who wait for a task, a stream or events bear with a server that is away."""
+HELD = 60.0
+"""Seconds of one `?wait=`: short enough for proxies, long enough to cost nothing."""
+BREATH = 0.05
+"""Seconds between two of them: a server that holds none must not be asked in a tight loop."""
 
 _PAUSES = (0.05, 0.25)
 """Seconds before a safe call whose connection was lost is sent again."""

@@ -1,0 +1,200 @@
+"""Following what goes on: what to ask for, what came, where to go on after a cut. No I/O.
+
+A follower outlives its connections. Each is asked for with `call`, feeds its bytes to `feed`, and
+is reported `lost`; nothing is yielded twice, and nothing left out without a word.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import httpx
+import msgspec
+
+from oq.client.calls import Call, feed_events, stream_task
+from oq.client.failures import garbled, unreached
+from oq.client.lines import Lines, ServerSent
+from oq.client.tries import Patience
+from oq.words.errors import Unavailable
+from oq.words.events import Event, EventType, Lagged
+from oq.words.status import QueueStatus
+from oq.words.stream import Chunk
+
+T = TypeVar("T")
+
+QUIET = 60.0
+"""Seconds without a byte after which a stream is asked for anew: the server may be gone."""
+
+Trouble = httpx.HTTPError | Unavailable | None
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
+    """What a feed of events begins with: the seq of the last event before it."""
+
+    seq: int
+    status: QueueStatus | None = None
+
+
+class Follower(Generic[T]):
+    """See the module. `patience` is in seconds."""
+
+    def __init__(self, server: str, patience: float) -> None:
+        self.ended = False
+        """There will be no more."""
+        self._server = server
+        self._patience = Patience(patience)
+
+    @abstractmethod
+    def call(self) -> Call[None]:
+        """The request for what is still to come."""
+
+    @abstractmethod
+    def feed(self, data: bytes) -> list[T]:
+        """What these bytes bring. Raises ServerNotReached if they are nothing that oq says."""
+
+    def lost(self, trouble: Trouble, now: float) -> float:
+        """The connection failed, was refused or (None) ended: seconds until the next one.
+
+        Raises what is wrong when nothing has come for too long.
+        """
+        if isinstance(trouble, httpx.ReadTimeout):
+            self._patience.met()  # it was connected all the time, and nothing happened
+        pause = self._patience.pause(now)
+        if pause is not None:
+            return pause
+        if isinstance(trouble, httpx.HTTPError):
+            raise unreached(trouble, self._server) from None
+        raise trouble or Unavailable(f"{self._server} ends what it should send before its end")
+
+    def _met(self) -> None:
+        self._patience.met()
+
+
+class StreamFollower(Follower[Chunk]):
+    """What one task generates, to the chunk that has `done`."""
+
+    def __init__(
+        self, server: str, patience: float, task_id: str, offset: int, attempt: int | None
+    ) -> None:
+        super().__init__(server, patience)
+        self._task_id = task_id
+        self._offset = offset
+        self._attempt = attempt
+        self._lines = Lines()
+
+    def call(self) -> Call[None]:
+        self._lines = Lines()  # half a line of the last connection comes again, whole
+        return stream_task(self._task_id, self._offset, self._attempt, QUIET)
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        chunks = [_decode(line, Chunk, self._server) for line in self._lines.feed(data) if line]
+        for index, chunk in enumerate(chunks):
+            self._offset, self._attempt = chunk.offset, chunk.attempt or self._attempt
+            if chunk.done:
+                self.ended = True
+                return chunks[: index + 1]
+        if chunks:
+            self._met()
+        return chunks
+
+
+class Feed:
+    """The numbers of a feed of events, over all of its connections."""
+
+    def __init__(self, after: int | None) -> None:
+        self.after = after
+        """The seq after which to go on; None before the first hello."""
+
+    def take(self, item: Hello | Event | Lagged) -> Event | Lagged | None:
+        """What a subscriber is told of it."""
+        match item:
+            case Hello(seq):
+                return self._greet(seq)
+            case Lagged():
+                return item
+            case Event(seq=seq, type=kind):
+                if self.after is not None and seq <= self.after:
+                    # Progress has no number of its own; anything else was seen before.
+                    return item if kind is EventType.TASK_PROGRESS else None
+                self.after = seq
+                return item
+
+    def _greet(self, seq: int) -> Lagged | None:
+        before, self.after = self.after, seq if self.after is None else min(seq, self.after)
+        if before is not None and seq < before:
+            return Lagged(seq)  # the server has lost its history, or is another one
+        return None
+
+
+class EventFollower(Follower[Event | Lagged]):
+    """The events of a server, as server-sent ones; a cut leaves no gap and repeats none."""
+
+    def __init__(
+        self,
+        server: str,
+        patience: float,
+        types: Iterable[str] | None = None,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> None:
+        super().__init__(server, patience)
+        self.greeted = False
+        """Whether the present connection has begun: from then on no event is missed."""
+        self._types = types
+        self._task_id = task_id
+        self._numbers = Feed(after)
+        self._events = ServerSent()
+
+    def call(self) -> Call[None]:
+        self.greeted = False
+        self._events = ServerSent()
+        return feed_events(self._types, self._task_id, self._numbers.after, QUIET)
+
+    def feed(self, data: bytes) -> list[Event | Lagged]:
+        self._met()  # a comment, too, says that it is there
+        items = [read_item(event, self._server) for event in self._events.feed(data)]
+        self.greeted = self.greeted or any(isinstance(item, Hello) for item in items)
+        told = (self._numbers.take(item) for item in items)
+        return [item for item in told if item is not None]
+
+
+class EndFollower(Follower[Hello | Event | Lagged]):
+    """The ends of tasks, from now on: each connection begins anew, and says so with its hello."""
+
+    def __init__(self, server: str, patience: float) -> None:
+        super().__init__(server, patience)
+        self._events = ServerSent()
+
+    def call(self) -> Call[None]:
+        self._events = ServerSent()
+        return feed_events(_ENDS, None, None, QUIET)
+
+    def feed(self, data: bytes) -> list[Hello | Event | Lagged]:
+        self._met()
+        return [read_item(event, self._server) for event in self._events.feed(data)]
+
+
+_ENDS = (EventType.TASK_COMPLETED, EventType.TASK_FAILED, EventType.TASK_CANCELLED)
+
+
+def read_item(data: bytes | str, server: str) -> Hello | Event | Lagged:
+    """A hello, an event or a lag, from its JSON."""
+    kind = _KINDS.get(_decode(data, _Kind, server).type, Event)
+    item: Hello | Event | Lagged = _decode(data, kind, server)
+    return item
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_KINDS: dict[str, type[Any]] = {"hello": Hello, "lagged": Lagged}
+
+
+def _decode(data: bytes | str, kind: type[T], server: str) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise garbled(server) from None

@@ -1,0 +1,87 @@
+"""Waiting for many tasks at once: whom an event concerns, and which tasks have to be asked about.
+
+An event only says that a task is worth asking about; what ends a wait is the task itself. So
+nothing is missed as long as every wait is asked about once after the events began, and all of them
+whenever events may have been lost. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oq.client.failures import again
+from oq.client.follow import Hello
+from oq.words.errors import OqError
+from oq.words.events import Event, Lagged
+from oq.words.task import Task
+
+
+class Wait:
+    """One who waits for a task to end. `wake` is called once the `outcome` is known."""
+
+    __slots__ = ("outcome", "task_id", "wake")
+
+    def __init__(self, task_id: str, wake: Callable[[], object]) -> None:
+        self.task_id = task_id
+        self.wake = wake
+        self.outcome: Task | OqError | None = None
+
+
+class Waits:
+    """All who wait. Ask about each `next_due` task, and say what was `found`."""
+
+    def __init__(self) -> None:
+        self._waits: dict[str, set[Wait]] = {}
+        self._due: dict[str, None] = {}  # in order, each once
+
+    def __bool__(self) -> bool:
+        return bool(self._waits)
+
+    @property
+    def due(self) -> bool:
+        return bool(self._due)
+
+    def add(self, wait: Wait) -> None:
+        self._waits.setdefault(wait.task_id, set()).add(wait)
+        self._due[wait.task_id] = None
+
+    def drop(self, wait: Wait) -> None:
+        """Nobody waits there any more, or never did."""
+        waits = self._waits.get(wait.task_id, set())
+        waits.discard(wait)
+        if not waits:
+            self._waits.pop(wait.task_id, None)
+            self._due.pop(wait.task_id, None)
+
+    def note(self, item: Hello | Event | Lagged) -> None:
+        """Something happened; a feed that begins, or has lost some, leaves all in doubt."""
+        if not isinstance(item, Event):
+            self._due = dict.fromkeys(self._waits)
+        elif item.status.ended and item.task_id in self._waits:
+            self._due[item.task_id] = None
+
+    def next_due(self) -> str | None:
+        """A task to ask about now. What happens to it from here on makes it due again."""
+        task_id = next(iter(self._due), None)
+        if task_id is not None:
+            del self._due[task_id]
+        return task_id
+
+    def found(self, task: Task) -> None:
+        """This is how the task stands: if it has ended, so have the waits for it."""
+        if task.status.ended:
+            self._settle(task.id, task)
+
+    def failed(self, task_id: str, error: OqError) -> None:
+        """This task cannot be waited for."""
+        self._settle(task_id, error)
+
+    def fail_all(self, error: OqError) -> None:
+        for task_id in tuple(self._waits):
+            self._settle(task_id, error)
+
+    def _settle(self, task_id: str, outcome: Task | OqError) -> None:
+        self._due.pop(task_id, None)
+        for wait in self._waits.pop(task_id, ()):
+            wait.outcome = outcome if isinstance(outcome, Task) else again(outcome)
+            wait.wake()
