@@ -63,7 +63,7 @@ class Chain:
         store = Store(rocks.RocksEngine(self.path))
         try:
             self.ledger.check(store)
-            check_first_starts(integrity.states_of(store._engine))
+            check_first_starts(integrity.check(store))
         finally:
             store.close()
 

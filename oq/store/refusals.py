@@ -37,7 +37,7 @@ def translate(error: Exception, path: Path) -> StoreError:
     """RocksDB's error, or the system's, as one of oq's."""
     if isinstance(error, StoreError):
         return error
-    text = str(error)
+    text = " ".join(str(error).split())  # of several lines, sometimes
     if "No space left" in text or "NoSpace" in text:
         return StoreFull(f"no space left on the disk of {path}; free some, nothing was lost")
     if any(sign in text for sign in _SIGNS_OF_DAMAGE):

@@ -41,9 +41,7 @@ class Ledger:
 
     def check(self, store: Store) -> None:
         """AssertionError says which promise was broken."""
-        engine = store._engine
-        integrity.check(engine)
-        states = integrity.states_of(engine)
+        states = integrity.check(store)
         for task_id, prompt in self.prompts.items():
             assert task_id in states, f"acknowledged, but gone: {prompt}"
             assert prompt_of(store, task_id) == prompt
