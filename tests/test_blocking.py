@@ -279,10 +279,12 @@ def test_ctrl_c_leaves_a_wait_at_once_and_closes_properly(tmp_path):
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(KeyboardInterrupt), opened(tmp_path) as queue:
+    with opened(tmp_path, drain_timeout=100) as queue:
         task_id = submit_running(queue, hang())
         started.set()
-        queue.result(task_id)  # for ever
+        with pytest.raises(KeyboardInterrupt) as pressed:
+            queue.result(task_id)  # for ever
+        queue.__exit__(KeyboardInterrupt, pressed.value, None)  # as if it had left the block
     thread.join()
     with opened(tmp_path, drain_timeout=0) as queue:
         task = queue.get(task_id)

@@ -147,10 +147,13 @@ async def test_what_a_callback_raises_ends_the_queue_and_comes_out_as_itself(aut
     def callback(task: oq.Task) -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
+    async def run() -> None:
         async with memory_queue() as queue:
             await queue.submit(generate(), on_done=callback)
             await trio.sleep(10)
+
+    with pytest.raises(ZeroDivisionError):
+        await run()
 
 
 async def test_who_waits_gets_what_ended_in_the_drain(autojump_clock):

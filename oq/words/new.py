@@ -63,11 +63,14 @@ def generate(
     prompt: str,
     *,
     system: str | None = None,
+    template: str | None = None,
     extra: Mapping[str, Any] | None = None,
     **terms: Unpack[Terms],
 ) -> NewTask:
-    """A text to complete. `extra` holds more of Ollama's fields: template, images, ..."""
-    payload = _payload(extra, prompt=prompt, system=system)
+    """A text to complete. `template` is used instead of the model's own, in Ollama's notation;
+    `extra` holds more of Ollama's fields: images, suffix, raw, format, think, ...
+    """
+    payload = _payload(extra, prompt=prompt, system=system, template=template)
     return NewTask(type=TaskType.GENERATE, model=model, payload=payload, **terms)
 
 
@@ -75,12 +78,16 @@ def embed(
     model: str,
     input: str | Sequence[str],
     *,
+    truncate: bool | None = None,
     extra: Mapping[str, Any] | None = None,
     **terms: Unpack[Terms],
 ) -> NewTask:
-    """One text or several to turn into vectors. `extra` holds truncate, dimensions, ..."""
+    """One text or several to turn into vectors. `truncate` says whether a text that is too long is
+    cut (it is, unless this is False) or refused; `extra` holds more: dimensions, keep_alive, ...
+    """
     texts = input if isinstance(input, str) else list(input)
-    return NewTask(type=TaskType.EMBED, model=model, payload=_payload(extra, input=texts), **terms)
+    payload = _payload(extra, input=texts, truncate=truncate)
+    return NewTask(type=TaskType.EMBED, model=model, payload=payload, **terms)
 
 
 def _payload(extra: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
