@@ -12,9 +12,13 @@ from oq.cli import VERSION
 _COMMANDS = {
     "serve": ("oq.cli.serve", "Run the server."),
     "submit": ("oq.cli.submit", "Put a chat, generate or embed task into the queue."),
+    "stream": ("oq.cli.stream", "Print an answer as it is generated."),
+    "batch": ("oq.cli.batch", "Run a file of requests into a file of results."),
     "list": ("oq.cli.tasks", "List tasks, newest first."),
     "status": ("oq.cli.tasks", "Show the queue, or one task."),
     "result": ("oq.cli.tasks", "Print what the model answered."),
+    "watch": ("oq.cli.watch", "Print what happens, as it happens."),
+    "top": ("oq.cli.top", "Look at the queue live."),
     "cancel": ("oq.cli.verbs", "Cancel tasks, also while they run."),
     "priority": ("oq.cli.verbs", "Change a pending task's priority."),
     "retry": ("oq.cli.verbs", "Queue failed or cancelled tasks again."),

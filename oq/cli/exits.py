@@ -40,8 +40,10 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         return _broken_pipe()
-    except (click.ClickException, OqError, OSError, ExceptionGroup) as error:
-        return told(_only(error))
+    except BaseExceptionGroup as group:
+        return _grouped(group)
+    except (click.ClickException, OqError, OSError) as error:
+        return told(error)
     return Exit.DONE
 
 
@@ -80,11 +82,18 @@ def exit_code(error: OqError) -> Exit:
             return Exit.FAILED
 
 
-def _only(error: Exception) -> Exception:
-    """The one error inside of nurseries' groups of one; any other as it is."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+def _grouped(group: BaseExceptionGroup[BaseException]) -> int:
+    """The exit code for what came out of nurseries; Ctrl-C comes before whatever it led to."""
+    if group.subgroup(KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    _, others = group.split((click.ClickException, OqError, OSError))
+    if others is not None:
+        raise group
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error
+    assert isinstance(error, Exception)
+    return _broken_pipe() if isinstance(error, BrokenPipeError) else told(error)
 
 
 def _accept_all_characters(stream: TextIO) -> None:

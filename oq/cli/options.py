@@ -58,11 +58,17 @@ def connect(server: str | None, config_path: str | None) -> Client:
     """A client of the server that the options, the environment or the settings name."""
     # Imported here, so that the help of a command does not wait for httpx.
     from oq.client import Client
+
+    return Client(server_address(server, config_path))
+
+
+def server_address(server: str | None, config_path: str | None) -> str:
+    """Where that server is."""
     from oq.client.address import listening_url
 
     named = server or (None if config_path else os.environ.get("OQ_SERVER", "").strip())
     if named:
-        return Client(named)
+        return named
     from oq.settings import load_settings
 
-    return Client(listening_url(load_settings(config_path, {}, os.environ).config.server))
+    return listening_url(load_settings(config_path, {}, os.environ).config.server)

@@ -25,7 +25,7 @@ def _rows(status: QueueStatus) -> list[tuple[object, ...]]:
     plain = ("queues_by_priority", "backends")
     fields = [name for name in status.__struct_fields__ if name not in plain]
     rows: list[tuple[object, ...]] = [(name, _plain(getattr(status, name))) for name in fields]
-    rows += [(f"priority {number}", count) for number, count in _lines(status)]
+    rows += [(f"priority {number}", count) for number, count in lines_of(status)]
     rows += [(f"backend {backend.name}", _health(backend)) for backend in status.backends]
     return rows
 
@@ -58,7 +58,7 @@ def _facts(status: QueueStatus) -> list[tuple[str, str]]:
     workers = f"{status.workers_active} busy, {status.workers_idle} idle"
     told = [("workers", workers), ("up for", format_duration(status.uptime))]
     if status.queues_by_priority:
-        waiting = ", ".join(f"{count} {_named(number)}" for number, count in _lines(status))
+        waiting = ", ".join(f"{count} {name_of(number)}" for number, count in lines_of(status))
         told.insert(0, ("waiting", waiting))
     if status.delayed_tasks:
         retries = f", {status.retrying_tasks} of them retries" if status.retrying_tasks else ""
@@ -73,13 +73,13 @@ def _facts(status: QueueStatus) -> list[tuple[str, str]]:
     return told
 
 
-def _lines(status: QueueStatus) -> list[tuple[int, int]]:
+def lines_of(status: QueueStatus) -> list[tuple[int, int]]:
     """The waiting line of each priority, the first to be served at the top."""
     lines = status.queues_by_priority.items()
     return sorted(((int(priority), count) for priority, count in lines), reverse=True)
 
 
-def _named(priority: int) -> str:
+def name_of(priority: int) -> str:
     names = {int(each): each.name.lower() for each in Priority}
     return names.get(priority, f"of priority {priority}")
 

@@ -4,108 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from oq.cli.exits import Exit
-from oq.cli.options import Output, connect, output_option, server_options
-from oq.cli.terminal import clean, complain, print_json
+from oq.cli.options import Output, connect
+from oq.cli.terminal import clean, print_json
+from oq.cli.terms import parse_json, task_terms
 from oq.cli.verbs import priority_value
-from oq.words.durations import parse_duration
 
 if TYPE_CHECKING:
-    from oq.client import Client, NewTask
-
-F = TypeVar("F", bound=Callable[..., Any])
+    from oq.client import NewTask
 
 _ROLES = ("system", "user", "assistant", "tool")
 
 
-def _document(ctx: click.Context, param: click.Parameter, value: str | None) -> object:
-    """A JSON object, or nothing."""
-    if value is None:
-        return None
-    document = _json(value)
-    if not isinstance(document, dict):
-        raise click.BadParameter(f'{value[:80]!r} is not a JSON object, as {{"seed": 1}} is')
-    return document
+def _thinks(ctx: click.Context, param: click.Parameter, value: bool) -> dict[str, Any] | None:
+    return {"think": True} if value else None
 
 
-def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE, each value as JSON if it is JSON and as text otherwise."""
-    pairs = {}
-    for pair in values:
-        key, equals, text = pair.partition("=")
-        if not key or not equals:
-            raise click.BadParameter(f"{pair[:80]!r} is not KEY=VALUE, as temperature=0.2 is")
-        document = _json(text)
-        pairs[key] = text if document is msgspec.UNSET else document
-    return pairs
-
-
-def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """A time, in the local zone unless it names one, or +DURATION from now."""
-    if value is None:
-        return None
-    try:
-        if value.startswith("+"):
-            return datetime.now(UTC) + timedelta(seconds=parse_duration(value[1:]))
-        return datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value[:80]!r} is not a time; write 2026-01-31T12:00, 2026-01-31T12:00:00Z or +10m"
-        ) from None
-
-
-def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        return float(parse_duration(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _terms(command: F) -> F:
-    """The options that every kind of task has."""
-    options = [
-        click.option("-m", "--model", required=True, help="The model that is to run it."),
-        click.option("-p", "--priority", help="low, normal, high, critical, or 0 to 100 [normal]."),
-        click.option(
-            "--options",
-            "options",
-            callback=_document,
-            metavar="JSON",
-            help="The model's options, as in --options '{\"temperature\": 0}'.",
-        ),
-        click.option(
-            "--option",
-            "option",
-            multiple=True,
-            callback=_pairs,
-            metavar="KEY=VALUE",
-            help="One of the model's options; may be repeated.",
-        ),
-        click.option("--max-retries", type=click.IntRange(min=0), help="Tries after the first."),
-        click.option(
-            "--run-at", callback=_moment, metavar="TIME", help="Not before: a time, or +10m."
-        ),
-        click.option(
-            "--timeout", callback=_duration, metavar="DURATION", help="Of one attempt: 90, 5m."
-        ),
-        click.option(
-            "--metadata", callback=_document, metavar="JSON", help="Kept with the task, for you."
-        ),
-        click.option("--wait", is_flag=True, help="Wait for the answer and print it."),
-        output_option,
-        server_options,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+_think = click.option(
+    "--think", "extra", is_flag=True, callback=_thinks, help="Have the model think first."
+)
 
 
 @click.group("submit")
@@ -126,34 +46,44 @@ def submit_() -> None:
     help="One message, as in 'user:hello'; may be repeated. Or a JSON array of messages.",
 )
 @click.option("--system", help="What the model is told first.")
-@_terms
-def chat_(messages: tuple[str, ...], system: str | None, **rest: Any) -> None:
+@_think
+@task_terms
+def chat_(
+    messages: tuple[str, ...], system: str | None, extra: dict[str, Any] | None, **rest: Any
+) -> None:
     """Go on with a conversation."""
     stdin = _Stdin()
     said = [message for text in messages for message in _messages(text, stdin)]
     from oq.client import chat
 
-    _submit(lambda model, **terms: chat(model, said, system=stdin.text(system), **terms), **rest)
+    _submit(
+        lambda model, **terms: chat(model, said, system=stdin.text(system), extra=extra, **terms),
+        **rest,
+    )
 
 
 @submit_.command("generate")
 @click.option("--prompt", required=True, help="What the model is to go on from.")
 @click.option("--system", help="What the model is told first.")
-@_terms
-def generate_(prompt: str, system: str | None, **rest: Any) -> None:
+@_think
+@task_terms
+def generate_(prompt: str, system: str | None, extra: dict[str, Any] | None, **rest: Any) -> None:
     """Complete a text."""
     stdin = _Stdin()
     text = stdin.text(prompt) or ""
     from oq.client import generate
 
     _submit(
-        lambda model, **terms: generate(model, text, system=stdin.text(system), **terms), **rest
+        lambda model, **terms: generate(
+            model, text, system=stdin.text(system), extra=extra, **terms
+        ),
+        **rest,
     )
 
 
 @submit_.command("embed")
 @click.option("--input", "inputs", multiple=True, required=True, help="A text; may be repeated.")
-@_terms
+@task_terms
 def embed_(inputs: tuple[str, ...], **rest: Any) -> None:
     """Turn texts into vectors."""
     stdin = _Stdin()
@@ -172,7 +102,10 @@ def _submit(
     priority: str | None,
     options: dict[str, Any] | None,
     option: dict[str, Any],
+    idempotency_key: str | None,
     wait: bool,
+    stream: bool,
+    thinking: bool | None,
     output: Output,
     server: str | None,
     config_path: str | None,
@@ -185,25 +118,20 @@ def _submit(
         **terms,
     )
     with connect(server, config_path) as client:
-        task_id = client.submit(task)
-        if wait:
-            _wait(client, task_id, output)
+        task_id = client.submit(task, idempotency_key=idempotency_key)
+        if stream:
+            from oq.cli.stream import follow
+
+            follow(client, task_id, output, thinking=thinking)
+        elif wait:
+            from oq.cli.show_task import print_outcome
+            from oq.cli.waiting import end_of
+
+            print_outcome(end_of(client, task_id), output)
         elif output is Output.JSON:
             print_json({"task_id": task_id})
         else:
             print(clean(task_id))
-
-
-def _wait(client: Client, task_id: str, output: Output) -> None:
-    from oq.cli.show_task import print_outcome
-
-    try:
-        click.echo(f"{clean(task_id)} is in the queue ...", err=True)
-        task = client.get(task_id, wait=float("inf"))
-    except KeyboardInterrupt:
-        complain(f"the task goes on; `oq result {task_id}` prints its answer")
-        click.get_current_context().exit(Exit.INTERRUPTED)
-    print_outcome(task, output)
 
 
 class _Stdin:
@@ -230,7 +158,7 @@ def _messages(given: str, stdin: _Stdin) -> list[dict[str, Any]]:
     if given == "-":
         return [{"role": "user", "content": stdin.text("-")}]
     if given.lstrip()[:1] in ("[", "{"):
-        document = _json(given)
+        document = parse_json(given)
         messages = document if isinstance(document, list) else [document]
         if not all(isinstance(message, dict) for message in messages):
             raise click.UsageError(f"--messages {given[:80]!r} is not JSON with messages")
@@ -242,11 +170,3 @@ def _messages(given: str, stdin: _Stdin) -> list[dict[str, Any]]:
             " write it as 'user:hello'"
         )
     return [{"role": role.strip().lower(), "content": stdin.text(text)}]
-
-
-def _json(text: str) -> Any:
-    """The JSON document in `text`; UNSET if it is none."""
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return msgspec.UNSET

@@ -12,7 +12,7 @@ from oq.cli.terminal import clean
 from oq.words.durations import format_duration
 from oq.words.task import Status
 
-_COLOURS = {
+COLOURS = {
     Status.PENDING: "yellow",
     Status.RUNNING: "cyan",
     Status.COMPLETED: "green",
@@ -21,9 +21,9 @@ _COLOURS = {
 }
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """The terminal. Markup and highlighting are off: most of what is shown came from elsewhere."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def table(*columns: str) -> Table:
@@ -49,7 +49,7 @@ def roomy(screen: Console) -> bool:
 
 def status_text(status: Status) -> Text:
     """The state in its colour."""
-    return Text(status.value, style=_COLOURS[status])
+    return Text(status.value, style=COLOURS[status])
 
 
 def cell(value: object, *, cut: bool = True) -> Text:

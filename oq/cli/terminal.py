@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any
@@ -28,6 +29,12 @@ def clean_text(text: str) -> str:
 def is_terminal() -> bool:
     """Whether a person reads the output."""
     return sys.stdout.isatty()
+
+
+def has_colours() -> bool:
+    """Whether the output may be styled: a terminal, and nothing says that it must stay plain."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+    return is_terminal() and not plain
 
 
 def complain(message: str) -> None:

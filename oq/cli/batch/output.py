@@ -1,0 +1,153 @@
+"""OUT.jsonl: the results, and all that a batch remembers of itself.
+
+A line is there once, and whole. A run that was killed may leave a part of one at the end, which is
+cut off; what it was the result of is asked for again, under the same key.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Collection
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import click
+import msgspec
+
+from oq.cli.batch.lines import short
+
+_NEW = ".rewritten"
+
+
+class _Result(msgspec.Struct):
+    """What is read back of a result: whose it is, and whether it is one that may be tried again."""
+
+    custom_id: str
+    error: Any = None
+
+
+_RESULT = msgspec.json.Decoder(_Result)
+
+
+class Output:
+    """The file that results are added to. Only one process at a time may have it open.
+
+    Written by one run, from one thread. `failed` counts the errors that it held at the start.
+    """
+
+    def __init__(self, path: str, *, drop_failed: bool = False) -> None:
+        self._path = Path(path).resolve()
+        self._open = ExitStack()
+        self._ids: set[int] = set()
+        self.failed = 0
+        try:
+            self._file = self._locked("a+b")
+            self._keep(drop_failed)
+        except BaseException:
+            self._open.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def __contains__(self, custom_id: str) -> bool:
+        """Whether there was a result for this id when the file was opened."""
+        return short(custom_id) in self._ids
+
+    def count(self, ids: Collection[int]) -> int:
+        """Of how many of these ids, shortened, that can be said."""
+        return sum(each in self._ids for each in ids)
+
+    def write(self, result: dict[str, Any]) -> None:
+        """Add one line. It is the system's from then on, so that a kill does not take it back."""
+        self._file.write(msgspec.json.encode(result) + b"\n")
+        self._file.flush()
+
+    def _locked(self, mode: str, suffix: str = "") -> BinaryIO:
+        path = self._path.with_name(self._path.name + suffix)
+        file: BinaryIO = self._open.enter_context(path.open(mode))  # type: ignore[assignment]
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise click.ClickException(f"{path} is being written by another oq batch") from None
+        return file
+
+    def _keep(self, drop_failed: bool) -> None:
+        """Read what is there, and leave behind what must not stay."""
+        end, failed = 0, False
+        self._file.seek(0)
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                self._cut(line, end)
+                break
+            result = self._result(number, line)
+            end += len(line)
+            if result.error is not None and drop_failed:
+                failed = True
+                continue
+            self.failed += result.error is not None
+            self._ids.add(short(result.custom_id))
+        if failed:
+            self._rewrite()
+
+    def _cut(self, torn: bytes, end: int) -> None:
+        """Take a torn line away, if it can have been a result's: a wrong -o costs nobody a file."""
+        if torn.strip(b"\0") and not torn.startswith(b'{"') and torn != b"{":
+            raise self._foreign("its last line is not the beginning of one")
+        self._file.truncate(end)
+
+    def _result(self, number: int, line: bytes) -> _Result:
+        try:
+            return _RESULT.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self._foreign(f"line {number} is none") from None
+
+    def _foreign(self, why: str) -> click.ClickException:
+        return click.ClickException(f"{self._path} is no file of batch results: {why}")
+
+    def _rewrite(self) -> None:
+        """Put the file without its failed lines in its place, in one step."""
+        self._file.seek(0)
+        new = self._locked("wb", _NEW)
+        new.writelines(line for line in self._file if _RESULT.decode(line).error is None)
+        new.flush()
+        os.fsync(new.fileno())
+        os.replace(self._path.with_name(self._path.name + _NEW), self._path)
+        self._file = new  # the old one stays open, and so locked, for whoever opened it meanwhile
+
+
+class Printed:
+    """Results on the standard output, of which nothing is known the next time."""
+
+    failed = 0
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def __contains__(self, custom_id: str) -> bool:
+        return False
+
+    def count(self, ids: Collection[int]) -> int:
+        return 0
+
+    def write(self, result: dict[str, Any]) -> None:
+        """Print one line."""
+        self._file.write(msgspec.json.encode(result) + b"\n")
+        self._file.flush()
