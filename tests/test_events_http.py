@@ -52,6 +52,7 @@ async def until(socket: WebSocketConnection, kind: str) -> list[dict[str, Any]]:
 async def run_one(oq: Live) -> str:
     accepted = await oq.queue.accept(decode_submission(TASK))
     await oq.queue.view(accepted.task_id, 10)
+    await wait_all_tasks_blocked()  # until subscribers know it, too
     return accepted.task_id
 
 

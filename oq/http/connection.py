@@ -187,35 +187,39 @@ class Connection:
 
     async def _send_bytes(self, data: bytes) -> bool:
         """Whether the client took them."""
-        sent = self._send_at_once(data)
-        if sent == len(data):
-            return True
-        view = memoryview(data)[sent:]
-        async with self._sending:
-            # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
-            with trio.CancelScope(shield=True) as scope:
-                for start in range(0, len(view), PIECE):
-                    scope.deadline = trio.current_time() + SEND_TIMEOUT
-                    try:
-                        await self._stream.send_all(view[start : start + PIECE])
-                    except _GONE:
-                        return False
-        if scope.cancelled_caught:
-            log.info("client stopped reading; its connection is closed")
-            self.abort()
-        return not scope.cancelled_caught
+        try:
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
+            sent = self._send_at_once(data)
+            return sent == len(data) or await self._send_slowly(memoryview(data)[sent:])
+        finally:
+            self._sending.release()
 
     def _send_at_once(self, data: bytes) -> int:
         """How many of the bytes the kernel takes without being waited for: nearly always all, for
         a third of what waiting costs. No checkpoint, which those who have many pieces to send
         pass when they fetch the next one.
         """
-        if self._sending.locked():
-            return 0
         try:
             return os.write(self._stream.socket.fileno(), data)
         except OSError:
             return 0  # it would block, or the client has gone: for `send_all` to find out
+
+    async def _send_slowly(self, view: memoryview) -> bool:
+        # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
+        with trio.CancelScope(shield=True) as scope:
+            for start in range(0, len(view), PIECE):
+                scope.deadline = trio.current_time() + SEND_TIMEOUT
+                try:
+                    await self._stream.send_all(view[start : start + PIECE])
+                except _GONE:
+                    return False
+        if scope.cancelled_caught:
+            log.info("client stopped reading; its connection is closed")
+            self.abort()
+        return not scope.cancelled_caught
 
     def _rest(self) -> None:
         self._idle = True
