@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oq.blocking import BlockingQueue as BlockingQueue
     from oq.client import Client as Client
     from oq.client.aio import AsyncClient as AsyncClient
+    from oq.client.watch import watch as watch
     from oq.queue import Queue as Queue
     from oq.queue import open_queue as open_queue
     from oq.words.config import Config as Config
@@ -59,6 +60,7 @@ _HOMES = {
     "oq.blocking": ("BlockingQueue",),
     "oq.client": ("Client",),
     "oq.client.aio": ("AsyncClient",),
+    "oq.client.watch": ("watch",),
     "oq.queue": ("Queue", "open_queue"),
     "oq.words.config": ("Config",),
     "oq.words.errors": (

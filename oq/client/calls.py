@@ -193,17 +193,10 @@ def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) ->
     )  # fmt: skip
 
 
-def feed_events(
-    types: Iterable[str] | None, task_id: str | None, after: int | None, quiet: float
-) -> Call[None]:
-    """What goes on, as server-sent events; `quiet` is how many seconds may pass between two."""
+def feed_events(path: str, wanted: Mapping[str, object], quiet: float) -> Call[None]:
+    """What goes on; `quiet` is how many seconds may pass without a byte."""
     return Call(
-        method="GET",
-        path="api/events",
-        params=_params({"types": types, "task_id": task_id, "after": after}),
-        safe=True,
-        wait=quiet,
-        read=_nothing,
+        method="GET", path=path, params=_params(wanted), safe=True, wait=quiet, read=_nothing
     )
 
 

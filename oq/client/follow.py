@@ -128,8 +128,8 @@ class Feed:
         return None
 
 
-class EventFollower(Follower[Event | Lagged]):
-    """The events of a server, as server-sent ones; a cut leaves no gap and repeats none."""
+class _Subscription(Follower[Event | Lagged]):
+    """The events of a server; a cut leaves no gap, and repeats none."""
 
     def __init__(
         self,
@@ -142,22 +142,44 @@ class EventFollower(Follower[Event | Lagged]):
         super().__init__(server, patience)
         self.greeted = False
         """Whether the present connection has begun: from then on no event is missed."""
-        self._types = types
-        self._task_id = task_id
+        self._wanted: dict[str, object] = {"types": types, "task_id": task_id}
         self._numbers = Feed(after)
-        self._events = ServerSent()
+
+    def _call(self, path: str) -> Call[None]:
+        self.greeted = False
+        return feed_events(path, self._wanted | {"after": self._numbers.after}, QUIET)
+
+    def _tell(self, items: Iterable[Hello | Event | Lagged]) -> list[Event | Lagged]:
+        told = []
+        for item in items:
+            self._met()
+            self.greeted = self.greeted or isinstance(item, Hello)
+            told.append(self._numbers.take(item))
+        return [item for item in told if item is not None]
+
+
+class EventFollower(_Subscription):
+    """The events of a server, as server-sent ones."""
 
     def call(self) -> Call[None]:
-        self.greeted = False
         self._events = ServerSent()
-        return feed_events(self._types, self._task_id, self._numbers.after, QUIET)
+        return self._call("api/events")
 
     def feed(self, data: bytes) -> list[Event | Lagged]:
-        self._met()  # a comment, too, says that it is there
-        items = [read_item(event, self._server) for event in self._events.feed(data)]
-        self.greeted = self.greeted or any(isinstance(item, Hello) for item in items)
-        told = (self._numbers.take(item) for item in items)
-        return [item for item in told if item is not None]
+        return self._tell(read_item(event, self._server) for event in self._events.feed(data))
+
+
+class FrameFollower(_Subscription):
+    """The events of a server, as WebSocket frames: one object each, or an array of several."""
+
+    def call(self) -> Call[None]:
+        return self._call("ws")
+
+    def feed(self, data: bytes) -> list[Event | Lagged]:
+        if not data.startswith(b"["):
+            return self._tell([read_item(data, self._server)])
+        parts = _decode(data, list[msgspec.Raw], self._server)
+        return self._tell(read_item(part, self._server) for part in parts)
 
 
 class EndFollower(Follower[Hello | Event | Lagged]):
@@ -169,7 +191,7 @@ class EndFollower(Follower[Hello | Event | Lagged]):
 
     def call(self) -> Call[None]:
         self._events = ServerSent()
-        return feed_events(_ENDS, None, None, QUIET)
+        return feed_events("api/events", {"types": _ENDS}, QUIET)
 
     def feed(self, data: bytes) -> list[Hello | Event | Lagged]:
         self._met()
@@ -179,7 +201,7 @@ class EndFollower(Follower[Hello | Event | Lagged]):
 _ENDS = (EventType.TASK_COMPLETED, EventType.TASK_FAILED, EventType.TASK_CANCELLED)
 
 
-def read_item(data: bytes | str, server: str) -> Hello | Event | Lagged:
+def read_item(data: bytes | msgspec.Raw, server: str) -> Hello | Event | Lagged:
     """A hello, an event or a lag, from its JSON."""
     kind = _KINDS.get(_decode(data, _Kind, server).type, Event)
     item: Hello | Event | Lagged = _decode(data, kind, server)
@@ -193,7 +215,7 @@ class _Kind(msgspec.Struct):
 _KINDS: dict[str, type[Any]] = {"hello": Hello, "lagged": Lagged}
 
 
-def _decode(data: bytes | str, kind: type[T], server: str) -> T:
+def _decode(data: bytes | msgspec.Raw, kind: type[T], server: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError):

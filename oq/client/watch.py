@@ -1,0 +1,188 @@
+"""The events of a server over WebSocket, under trio."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Self
+
+import httpx
+import trio
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    WebSocketConnection,
+    wrap_client_stream,
+)
+
+from oq.client.address import DEFAULT_SERVER, server_url
+from oq.client.background import leaf
+from oq.client.failures import refusal
+from oq.client.follow import FrameFollower
+from oq.client.tries import PATIENCE
+from oq.words.errors import OqError, ServerNotReached, Unavailable
+from oq.words.events import Event, Lagged
+
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds for a connection, and for a pong."""
+QUIET = 30.0
+"""Seconds without an event after which the server is asked whether it is still there."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Bytes of one frame: all events that a subscriber may have fallen behind come in one."""
+
+
+@asynccontextmanager
+async def watch(
+    url: str = DEFAULT_SERVER,
+    types: str | Iterable[str] | None = None,
+    *,
+    task_id: str | None = None,
+    after: int | None = None,
+    patience: float = PATIENCE,
+) -> AsyncIterator[AsyncIterator[Event | Lagged]]:
+    """``async with oq.watch("localhost:7125") as events: async for event in events: ...``
+
+    Under trio. Every event from when the block is entered, or from after the one with seq `after`;
+    without `types` all but progress. A connection that is lost is made again, and goes on where it
+    was; Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
+    iterating Unavailable when the server is away for `patience` seconds.
+    """
+    server = server_url(url)
+    follower = FrameFollower(server, patience, types, task_id, after)
+    send, receive = trio.open_memory_channel[Event | Lagged](0)
+    watching = _Watching(follower, server, send, receive)
+    problem: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            await nursery.start(watching.run)
+            yield watching
+        except Exception as error:
+            problem = error  # raised below, so that no group is made of it
+        nursery.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
+
+
+class _Watching:
+    """Reads frames, and hands on what they tell, for as long as somebody takes it."""
+
+    def __init__(
+        self,
+        follower: FrameFollower,
+        server: str,
+        send: trio.MemorySendChannel[Event | Lagged],
+        receive: trio.MemoryReceiveChannel[Event | Lagged],
+    ) -> None:
+        self._follower = follower
+        self._server = server
+        self._send = send
+        self._receive = receive
+        self._error: OqError | None = None
+        self._begun = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event | Lagged:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            assert self._error is not None
+            raise self._error from None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Started once the server has greeted; what goes wrong before is raised here, and what
+        goes wrong later to who iterates.
+        """
+        with self._send, self._receive:
+            try:
+                while True:
+                    try:
+                        await self._connection(task_status)
+                    except Unavailable as trouble:
+                        if not self._begun:
+                            raise
+                        await trio.sleep(self._follower.lost(trouble, time.monotonic()))
+            except OqError as error:
+                if not self._begun:
+                    raise
+                self._error = error
+                await self._send.aclose()
+                await trio.sleep_forever()
+
+    async def _connection(self, task_status: trio.TaskStatus[None]) -> None:
+        """One connection, until it is lost, which is an error of oq's."""
+        stream, host, target = await self._dial()
+        try:
+            async with trio.open_nursery() as nursery:
+                with trio.fail_after(HANDSHAKE_TIMEOUT):
+                    socket = await wrap_client_stream(
+                        nursery, stream, host, target, max_message_size=MOST_BYTES
+                    )
+                await self._pass_on(socket, task_status)
+        except BaseExceptionGroup as group:
+            raise _as_oqs(leaf(group), self._server) from None
+        finally:
+            # trio-websocket leaves the socket open when the server closes first, or refuses.
+            await trio.aclose_forcefully(stream)
+
+    async def _pass_on(
+        self, socket: WebSocketConnection, task_status: trio.TaskStatus[None]
+    ) -> None:
+        while True:
+            frame: str | bytes | None = None
+            with trio.move_on_after(QUIET):
+                frame = await socket.get_message()
+            if frame is None:
+                with trio.fail_after(HANDSHAKE_TIMEOUT):
+                    await socket.ping()
+                continue
+            told = self._follower.feed(frame.encode() if isinstance(frame, str) else frame)
+            if not self._begun:
+                self._begun = True
+                task_status.started()
+            for item in told:
+                await self._send.send(item)
+
+    async def _dial(self) -> tuple[trio.SocketStream | trio.SSLStream[trio.SocketStream], str, str]:
+        call = self._follower.call()
+        url = httpx.URL(f"{self._server}/{call.path}", params=call.params)
+        secure = url.scheme == "https"
+        port = url.port or (443 if secure else 80)
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT):
+                if secure:
+                    stream = await trio.open_ssl_over_tcp_stream(
+                        url.host, port, ssl_context=ssl.create_default_context()
+                    )
+                else:
+                    stream = await trio.open_tcp_stream(url.host, port)
+        except (OSError, trio.TooSlowError) as error:
+            raise _as_oqs(error, self._server) from None
+        return stream, url.netloc.decode(), url.raw_path.decode()
+
+
+def _as_oqs(error: BaseException, server: str) -> BaseException:
+    """What went wrong, as one of oq's errors if it is nothing worse."""
+    match error:
+        case ConnectionRejected(status_code=status, body=body):
+            return refusal(httpx.Response(status, content=body or b""), server)
+        case ConnectionClosed(reason=reason):
+            why = reason.reason if reason is not None and reason.reason else "it was cut"
+            return Unavailable(f"the connection to {server} was lost: {why}")
+        case trio.TooSlowError():
+            return Unavailable(f"{server} did not answer in time")
+        case OSError():
+            return ServerNotReached(server, _reason(error))
+    return error
+
+
+def _reason(error: OSError) -> str:
+    cause = error.__cause__
+    while isinstance(cause, BaseExceptionGroup):  # one error for each address that was tried
+        cause = cause.exceptions[0]
+    told = cause if isinstance(cause, OSError) else error
+    return (told.strerror or str(told)).lower()
