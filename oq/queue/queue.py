@@ -21,8 +21,8 @@ import trio
 from oq.actors.subscription import Subscription
 from oq.queue.core import Core
 from oq.rules.filters import DEFAULT_LIMIT, task_filter
-from oq.rules.validation import decode_submission
-from oq.words.errors import InvalidTask, TaskCancelled, TaskFailed, Unavailable
+from oq.rules.validation import Limits, check, decode_submission
+from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
 from oq.words.events import EventType
 from oq.words.new import NewTask
 from oq.words.stream import Chunk
@@ -74,7 +74,7 @@ class Queue(Core):
 
         Raises InvalidBatch naming every task that is wrong, QueueFull, Unavailable.
         """
-        return await self.accept_many([_submission(task) for task in tasks])
+        return await self.accept_many(_submissions(tasks, self.limits))
 
     async def get(self, task_id: str, *, wait: float = 0.0) -> Task:
         """The task as it stands or, with `wait`, once it has ended or `wait` seconds are over.
@@ -208,7 +208,34 @@ def _event_types(types: str | Collection[str] | None) -> set[EventType] | None:
 
 
 def _submission(task: NewTask | Submission) -> Submission:
-    return task if isinstance(task, Submission) else decode_submission(msgspec.json.encode(task))
+    if isinstance(task, Submission):
+        return task
+    try:
+        body = msgspec.json.encode(task)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidTask("", f"this cannot be written as JSON: {error}") from None
+    return decode_submission(body)
+
+
+def _submissions(
+    tasks: Sequence[NewTask | Submission], limits: Limits
+) -> builtins.list[Submission]:
+    """The tasks in the form that is checked; InvalidBatch names all that are wrong."""
+    made: dict[int, Submission] = {}
+    problems: dict[int, str] = {}
+    for index, task in enumerate(tasks):
+        try:
+            made[index] = _submission(task)
+        except InvalidTask as error:
+            problems[index] = str(error)
+    if not problems:
+        return [*made.values()]  # whoever takes them in checks them
+    for index, submission in made.items():
+        try:
+            check(submission, limits)
+        except InvalidTask as error:
+            problems[index] = str(error)
+    raise InvalidBatch(problems)
 
 
 def _task(task: RawTask) -> Task:
