@@ -2,6 +2,7 @@
 
     OqError
     ├── InvalidTask          the request is wrong: which field, and why            400
+    │   └── InvalidBatch     one or more items of a batch are wrong: which, and why
     ├── InvalidConfig        a setting is wrong: which key, which line, and why    (exit 2)
     ├── NotFound             no task has that id                                   404
     ├── Conflict             the task's state does not allow it                    409
