@@ -46,7 +46,6 @@ async def test_a_submit_that_does_not_fit_is_refused_and_leaves_nothing(autojump
         engine.full = False
 
 
-@pytest.mark.xfail(strict=True, reason="an idle queue never looks whether there is space again")
 async def test_an_idle_queue_takes_tasks_again_once_there_is_space(autojump_clock):
     engine = Small()
     async with memory_queue(engine) as queue:
@@ -90,7 +89,6 @@ async def test_a_cancel_that_does_not_fit_says_so_and_takes_effect_later(autojum
         assert task.status is Status.CANCELLED
 
 
-@pytest.mark.xfail(strict=True, reason="the drain raises what the full disk says")
 async def test_a_shutdown_on_a_full_disk_ends_and_what_was_lost_runs_again(autojump_clock):
     engine = Small()
     async with memory_queue(engine) as queue:

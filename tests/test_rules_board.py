@@ -279,6 +279,10 @@ class BoardMachine(RuleBasedStateMachine):
         for task in self.those("delayed"):
             if self.tasks[task].place.run_at == at(seconds):
                 self.tasks[task].where = "ready"
+        for task in self.those("running"):
+            known = self.tasks[task]
+            if known.told == "place" and known.place.run_at == at(seconds):
+                known.place = Place(known.place.priority)
 
     @rule(name=st.sampled_from(["b0", "b1"]))
     @precondition(lambda self: len(self.down) < 2)

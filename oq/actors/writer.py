@@ -56,7 +56,7 @@ class Writer:
     async def run(self) -> None:
         """Write until every sender has closed, and all that was sent is on disk."""
         try:
-            while commits := await self._gather():
+            while (commits := await self._gather()) is not None:
                 await self._commit(commits)
         finally:
             for reader in self._readers:
@@ -72,15 +72,16 @@ class Writer:
         self._looks.append(waiting)  # type: ignore[arg-type]  # each gives its own T back
         return await waiting.wait()
 
-    async def _gather(self) -> list[Commit]:
-        """All that waits, what was refused before first; nothing when every sender has closed."""
+    async def _gather(self) -> list[Commit] | None:
+        """All that waits, what was refused before first; None when every sender has closed.
+
+        While the disk is full it is tried again now and then, be it with nothing to write: else
+        nobody would find out that there is space.
+        """
         commits, self._backlog = self._backlog, []
         steps = 0
         try:
-            if commits:
-                with trio.move_on_after(RETRY_INTERVAL):
-                    commits.append(await self._inbox.receive())
-            else:
+            with trio.move_on_after(float("inf") if self.problem is None else RETRY_INTERVAL):
                 commits.append(await self._inbox.receive())
             while steps < BATCH_STEPS:
                 commit = self._inbox.receive_nowait()
@@ -89,38 +90,41 @@ class Writer:
         except trio.WouldBlock:
             pass
         except trio.EndOfChannel:
-            if self.problem is not None:
+            if commits and self.problem is not None:
                 return await self._last_try(commits)
+            return commits or None
         return commits
 
-    async def _last_try(self, commits: list[Commit]) -> list[Commit]:
+    async def _last_try(self, commits: list[Commit]) -> list[Commit] | None:
         """Everybody has left and the disk is full. What is lost by giving up was not acknowledged:
         these tasks stand as running, and run again.
         """
         self._last_tries += 1
         if self._last_tries > LAST_TRIES:
             log.error("gave up writing", commits=len(commits), reason=self.problem)
-            return []
+            return None
         await trio.sleep(RETRY_INTERVAL)
         return commits
 
     async def _commit(self, commits: list[Commit]) -> None:
         steps = [step for commit in commits for step in commit.steps]
+        receipts = [commit.receipt for commit in commits if commit.receipt is not None]
         events = self._events(steps)
         seq = events[-1].seq if events else self._store.event_seq
-        if steps:
+        if steps or self.problem is not None:
             try:
                 self._store.write(steps, seq)
             except StoreFull as error:
                 self._refuse(commits, error)
                 return
+            for receipt in receipts:
+                receipt.written()
             if self.problem is not None:
                 log.info("store writes again")
                 self.problem = None
             # Before the next batch is written: recovery relies on it that at most the last batch
             # was not synced (see `oq.store.wal`), though starts could well wait for company.
             await self._make_durable(steps)
-        receipts = [commit.receipt for commit in commits if commit.receipt is not None]
         committed = Committed(steps, events, receipts)
         for reader in self._readers:
             await put(reader, committed)

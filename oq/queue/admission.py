@@ -145,8 +145,10 @@ class Admission:
     ) -> list[Accepted]:
         """Store those of the tasks that are not known yet; return when all of them are on disk."""
         self._admit(known.count(None))
-        receipt = Receipt(lambda: self._settle(changes))
         changes: list[Change] = []
+        receipt = Receipt(
+            on_written=lambda: self._count_off(changes), on_settled=lambda: self._unclaim(changes)
+        )
         answers: list[Accepted] = []
         receipts = {receipt}
         for task, before in zip(tasks, known, strict=True):
@@ -188,9 +190,12 @@ class Admission:
             receipt.settle(Unavailable("the caller left before the queue had the task; try again"))
             raise
 
-    def _settle(self, changes: list[Change]) -> None:
-        """They are on disk, or never will be; their callers may have left meanwhile."""
+    def _count_off(self, changes: list[Change]) -> None:
+        """The store counts them from here on, or nobody does."""
         self._in_flight -= len(changes)
+
+    def _unclaim(self, changes: list[Change]) -> None:
+        """They are on disk, or never will be; their callers may have left meanwhile."""
         for change in changes:
             if change.state.idempotency_key is not None:
                 del self._claims[change.state.idempotency_key]

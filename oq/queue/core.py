@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import trio
 
@@ -184,7 +184,7 @@ class Core:
             self._wiring.pool.interrupt("oq was shut down while this attempt ran")
             with trio.move_on_after(SHUTDOWN_GRACE):
                 await drain.receipt.wait()
-        with trio.move_on_after(SHUTDOWN_GRACE):
+        with trio.move_on_after(SHUTDOWN_GRACE), suppress(Unavailable):  # the disk may be full
             receipt = Receipt()
             await self._wiring.to_writer.send(Commit([], receipt))
             await receipt.wait()

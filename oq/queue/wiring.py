@@ -71,7 +71,7 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     settings, retry, events = config.queue, config.retry_config, config.events
     recover(store, clock)
     board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
-    delays = _load(board, store)
+    delays = _load(board, store, clock)
 
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
     to_scheduler, scheduler_inbox = trio.open_memory_channel[Message](MAILBOX)
@@ -115,15 +115,22 @@ def recover(store: Store, clock: Clock) -> None:
         log.warning("recovered tasks that ran when oq stopped", tasks=len(died), poisoned=poisoned)
 
 
-def _load(board: Board, store: Store) -> list[Delay]:
-    """Put the pending tasks on the board; those that wait for their time, for the timer."""
+def _load(board: Board, store: Store, clock: Clock) -> list[Delay]:
+    """Put the pending tasks on the board; those that wait for their time, for the timer.
+
+    Those whose time came while nobody looked are ready at once, before the first dispatch.
+    """
     delays: list[Delay] = []
+    now = clock.now()
 
     def waiting() -> Iterator[tuple[str, Place]]:
         for task in store.pending():
-            if task.place.run_at is not None:
-                delays.append(Delay(task.task_id, task.place.run_at))
-            yield task.task_id, task.place
+            place = task.place
+            if place.run_at is not None and place.run_at > now:
+                delays.append(Delay(task.task_id, place.run_at))
+            elif place.run_at is not None:
+                place = Place(place.priority)
+            yield task.task_id, place
 
     board.load(waiting())
     return delays

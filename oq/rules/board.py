@@ -91,6 +91,9 @@ class Board:
     def due(self, delays: Iterable[Delay]) -> None:
         """The time of these has come; one that no longer waits for just that is passed over."""
         for delay in delays:
+            run = self._running.get(delay.task_id)
+            if run is not None and run.next is not None and run.next.run_at == delay.run_at:
+                run.next = Place(run.next.priority)
             place = self._delayed.get(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
                 del self._delayed[delay.task_id]

@@ -77,6 +77,7 @@ def finished(
     draw: Callable[[], float],
 ) -> Change:
     """The attempt that ran has ended like this."""
+    _must_run(state)
     match outcome:
         case Completed(result, usage):
             step = _step(
@@ -104,6 +105,7 @@ def died(state: TaskState, now: datetime) -> Change:
     """The process ended while the task ran: it runs again, without spending a retry, unless that
     has happened so often that the task must be thought to be the cause.
     """
+    _must_run(state)
     deaths = state.deaths + 1
     reason = "oq stopped while this attempt ran"
     if deaths > state.max_retries:
@@ -151,6 +153,12 @@ def requeued(state: TaskState) -> Change:
         state, Status.PENDING, EventType.TASK_RETRYING, {"reason": "retried by its user"},
         started_at=None, completed_at=None, error=None, retry_count=0, deaths=0,
     )  # fmt: skip
+
+
+def _must_run(state: TaskState) -> None:
+    """The table alone would let a failed task fail again: a user may queue it once more."""
+    if state.status is not Status.RUNNING:
+        raise Conflict(f"task {state.id} is {state.status}; only a running task's attempt can end")
 
 
 def _retry_later(

@@ -261,6 +261,7 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
     for step in steps:
         task_id = step.state.id if not isinstance(step, SetPaused) else ""
         earlier = merged.pop(task_id, None)
+        assert not (earlier and isinstance(step, Removal)), f"task {task_id} changes as it goes"
         if isinstance(earlier, Change) and isinstance(step, Change):
             step = Change(
                 step.state, earlier.before, step.event, step.data,

@@ -15,8 +15,8 @@ from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_RETRIES
 
-Count = Annotated[int, Meta(ge=1)]
-Limit = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Limit = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 BackendKind = Literal["ollama", "openai", "simulated"]
 

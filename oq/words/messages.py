@@ -82,20 +82,34 @@ async def take(channel: trio.MemoryReceiveChannel[T]) -> list[T]:
 
 
 class Receipt:
-    """The answer to who waits: it is on disk, or why it is not. `on_settled` is called then, also
-    when nobody waits any more.
+    """The answer to who waits: it is on disk, or why it is not.
+
+    `on_written` is called when it is written, though not yet for certain, or refused; `on_settled`
+    when it is answered, also if nobody waits any more.
     """
 
-    __slots__ = ("_done", "_error", "_on_settled")
+    __slots__ = ("_done", "_error", "_on_settled", "_on_written")
 
-    def __init__(self, on_settled: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        on_written: Callable[[], object] | None = None,
+        on_settled: Callable[[], object] | None = None,
+    ) -> None:
         self._done = trio.Event()
         self._error: Exception | None = None
+        self._on_written = on_written
         self._on_settled = on_settled
+
+    def written(self) -> None:
+        if self._on_written is not None:
+            self._on_written()
+            self._on_written = None
 
     def settle(self, error: Exception | None = None) -> None:
         self._error = error
         self._done.set()
+        self.written()
         if self._on_settled is not None:
             self._on_settled()
 

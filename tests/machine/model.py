@@ -16,11 +16,6 @@ MAX_PENDING = 12
 MICROSECOND = 1e-6
 ENDED = ("completed", "failed", "cancelled")
 
-OVERDUE_COME_LATE = True
-"""A task whose time came while no process ran is let past by what was ready, whatever its priority,
-as far as there are slots. That is not as it should be: when it is mended, this goes.
-"""
-
 
 @dataclass
 class Known:
@@ -186,7 +181,5 @@ class Model:
         self.draining, self.ahead, self.backend_up = False, 0.0, backend_up
         for task in self.of("pending"):
             task.waits = task.run_at is not None
-        if OVERDUE_COME_LATE:
-            self.dispatch()
         self.wake()
         self.clean_up()
