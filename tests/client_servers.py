@@ -6,10 +6,11 @@ started again, with all that it had stored and at the same address.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import trio
@@ -100,3 +101,55 @@ def served(**sections: dict[str, Any]) -> Iterator[Served]:
     finally:
         if server._thread is not None:
             server.stop()
+
+
+class Cutter:
+    """A way to a server on which each connection breaks after some bytes of the answer.
+
+    `bytes_of(n)` says after how many the n-th does; None: never.
+    """
+
+    def __init__(self, url: str, bytes_of: Callable[[int], int | None]) -> None:
+        self._target = ("127.0.0.1", int(url.rpartition(":")[2]))
+        self._bytes_of = bytes_of
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.connections = 0
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                limit = self._bytes_of(self.connections)
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(near, limit), daemon=True).start()
+
+    def _serve(self, near: socket.socket, limit: int | None) -> None:
+        with suppress(OSError), near, socket.create_connection(self._target) as far:
+            threading.Thread(target=_copy, args=(near, far), daemon=True).start()
+            _copy(far, near, limit)
+
+
+def _copy(source: socket.socket, sink: socket.socket, limit: int | None = None) -> None:
+    left = 1 << 60 if limit is None else limit
+    with suppress(OSError):
+        while left and (data := source.recv(min(left, 65536))):
+            sink.sendall(data)
+            left -= len(data)
+        for one in (source, sink):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def cutting(url: str, bytes_of: Callable[[int], int | None]) -> Iterator[Cutter]:
+    """A `Cutter`, for the block."""
+    cutter = Cutter(url, bytes_of)
+    try:
+        yield cutter
+    finally:
+        cutter.close()

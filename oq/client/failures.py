@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import httpx
@@ -61,12 +62,12 @@ def unreached(error: httpx.HTTPError, server: str) -> OqError:
         case httpx.ConnectTimeout():
             return ServerNotReached(server, "it did not accept the connection in time")
         case httpx.ConnectError():
-            return ServerNotReached(server, _reason(error))
+            return ServerNotReached(server, reason(error))
         case httpx.TimeoutException():
             return Unavailable(f"{server} did not answer in time; it may still do what was asked")
         case _:
             return Unavailable(
-                f"the connection to {server} was lost ({_reason(error)});"
+                f"the connection to {server} was lost ({reason(error)});"
                 " it may still do what was asked"
             )
 
@@ -103,7 +104,15 @@ def _no_oq(response: httpx.Response, server: str) -> ServerNotReached:
     return ServerNotReached(server, what)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
+    """Why there is no connection: what the system says, under all that is wrapped around it."""
+    inner: BaseException | None = error
+    while inner is not None:
+        error, inner = inner, inner.__cause__ or inner.__context__
+        if isinstance(inner, BaseExceptionGroup):  # one for each address that was tried
+            inner = inner.exceptions[-1]
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -19,7 +19,7 @@ from trio_websocket import (
 
 from oq.client.address import DEFAULT_SERVER, server_url
 from oq.client.background import leaf
-from oq.client.failures import refusal
+from oq.client.failures import reason, refusal
 from oq.client.follow import FrameFollower
 from oq.client.tries import PATIENCE
 from oq.words.errors import OqError, ServerNotReached, Unavailable
@@ -117,16 +117,27 @@ class _Watching:
         stream, host, target = await self._dial()
         try:
             async with trio.open_nursery() as nursery:
-                with trio.fail_after(HANDSHAKE_TIMEOUT):
-                    socket = await wrap_client_stream(
-                        nursery, stream, host, target, max_message_size=MOST_BYTES
-                    )
+                socket = await self._greet(nursery, stream, host, target)
                 await self._pass_on(socket, task_status)
         except BaseExceptionGroup as group:
             raise _as_oqs(leaf(group), self._server) from None
         finally:
             # trio-websocket leaves the socket open when the server closes first, or refuses.
             await trio.aclose_forcefully(stream)
+
+    async def _greet(
+        self, nursery: trio.Nursery, stream: _Noticing, host: str, target: str
+    ) -> WebSocketConnection:
+        with trio.move_on_after(HANDSHAKE_TIMEOUT) as limit:
+            stream.on_end = limit.cancel
+            return await wrap_client_stream(
+                nursery,
+                stream,  # type: ignore[arg-type] # any stream will do
+                host,
+                target,
+                max_message_size=MOST_BYTES,
+            )
+        raise Unavailable(f"{self._server} did not take up the connection")
 
     async def _pass_on(
         self, socket: WebSocketConnection, task_status: trio.TaskStatus[None]
@@ -146,12 +157,12 @@ class _Watching:
             for item in told:
                 await self._send.send(item)
 
-    async def _dial(self) -> tuple[trio.SocketStream | trio.SSLStream[trio.SocketStream], str, str]:
+    async def _dial(self) -> tuple[_Noticing, str, str]:
         call = self._follower.call()
         url = httpx.URL(f"{self._server}/{call.path}", params=call.params)
         secure = url.scheme == "https"
         port = url.port or (443 if secure else 80)
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+        stream: trio.abc.Stream
         try:
             with trio.fail_after(HANDSHAKE_TIMEOUT):
                 if secure:
@@ -162,7 +173,7 @@ class _Watching:
                     stream = await trio.open_tcp_stream(url.host, port)
         except (OSError, trio.TooSlowError) as error:
             raise _as_oqs(error, self._server) from None
-        return stream, url.netloc.decode(), url.raw_path.decode()
+        return _Noticing(stream), url.netloc.decode(), url.raw_path.decode()
 
 
 def _as_oqs(error: BaseException, server: str) -> BaseException:
@@ -170,19 +181,43 @@ def _as_oqs(error: BaseException, server: str) -> BaseException:
     match error:
         case ConnectionRejected(status_code=status, body=body):
             return refusal(httpx.Response(status, content=body or b""), server)
-        case ConnectionClosed(reason=reason):
-            why = reason.reason if reason is not None and reason.reason else "it was cut"
+        case ConnectionClosed(reason=said):
+            why = said.reason if said is not None and said.reason else "it was cut"
             return Unavailable(f"the connection to {server} was lost: {why}")
         case trio.TooSlowError():
             return Unavailable(f"{server} did not answer in time")
         case OSError():
-            return ServerNotReached(server, _reason(error))
+            return ServerNotReached(server, reason(error))
     return error
 
 
-def _reason(error: OSError) -> str:
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):  # one error for each address that was tried
-        cause = cause.exceptions[0]
-    told = cause if isinstance(cause, OSError) else error
-    return (told.strerror or str(told)).lower()
+class _Noticing(trio.abc.Stream):
+    """A stream that says when the other side has ended it: during the handshake trio-websocket
+    would wait for ever.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.on_end: Callable[[], None] = _nothing
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data: bytes | bytearray = b""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        finally:
+            if not data:
+                self.on_end()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _nothing() -> None:
+    pass
