@@ -110,6 +110,27 @@ async def test_filters_and_resuming():
                 pytest.fail(f"not this one's: {await items(socket)}")
 
 
+async def test_what_is_not_kept_any_more_is_told_as_missed():
+    async with live(paused=True, events={"ring": 4}) as oq:
+        await oq.queue.accept_many([decode_submission(TASK)] * 10)
+        await wait_all_tasks_blocked()
+        async with websocket(oq, "?after=3") as socket:
+            assert (await items(socket))[0]["type"] == "hello"
+            lagged, *kept = await items(socket)
+            assert lagged == {"type": "lagged", "missed": 3}
+            assert [event["seq"] for event in kept] == [7, 8, 9, 10]
+        async with sse(oq, **{"Last-Event-ID": "0"}) as stream:
+            await stream.next()
+            fields = await stream.next()
+            assert "id" not in fields, "whoever comes back is told again"
+            assert json.loads(fields["data"]) == {"type": "lagged", "missed": 6}
+            assert [(await stream.next())["id"] for _ in range(4)] == ["7", "8", "9", "10"]
+        async with websocket(oq, "?after=99") as socket:
+            await items(socket)
+            await oq.queue.accept(decode_submission(TASK))
+            assert [event["seq"] for event in await items(socket)] == [11]
+
+
 async def test_progress_is_sent_to_those_who_ask():
     talk = {**GENERATE, "options": {"simulate": {"tokens": 5, "rate": 100}}}
     async with live() as oq, websocket(oq, "?types=task_progress,task_completed") as socket:
