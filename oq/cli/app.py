@@ -26,6 +26,7 @@ _COMMANDS = {
     "pause": ("oq.cli.verbs", "Start no more tasks; what runs goes on."),
     "resume": ("oq.cli.verbs", "Start tasks again."),
     "config": ("oq.cli.config", "Check or show the settings."),
+    "salvage": ("oq.cli.salvage", "Make a damaged data directory usable again."),
     "simulate": ("oq.cli.simulate", "Run a fake Ollama, to try things and to test."),
     "demo": ("oq.cli.demo", "Run three tasks on a small real model."),
     "version": ("oq.cli.version", "Print the version."),
