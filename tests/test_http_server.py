@@ -177,3 +177,15 @@ def test_an_address_that_is_not_this_machine_s(host: str):
     with pytest.raises(InvalidConfig, match=r"server\.host") as problem:
         bind(ServerConfig(host=host, port=0))
     assert host in str(problem.value)
+
+
+def test_who_connects_is_asked_whether_it_is_there():
+    sockets = bind(ServerConfig(port=0))
+    try:
+        with socket.create_connection(sockets[0].getsockname()):
+            accepted, _ = sockets[0].accept()
+            with accepted:
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+    finally:
+        close(sockets)

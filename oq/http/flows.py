@@ -1,7 +1,7 @@
 """Answers that go on: pieces are sent as they come, for as long as the client listens.
 
 Each piece would pass through Quart, Hypercorn and h11, which make the same frame around it every
-time: most of what a chunk of a few bytes costs. Where the connection is oq's own and speaks
+time: a quarter of what sending a few bytes costs. Where the connection is oq's own and speaks
 HTTP/1.1 it is sent past them; see `oq.http.connection`.
 """
 

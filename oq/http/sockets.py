@@ -15,6 +15,9 @@ BACKLOG = 1024
 USER_TIMEOUT = 30_000
 """Milliseconds after which the kernel gives up a peer that acknowledges nothing: one whose machine
 is gone, or that has stopped reading (tcp(7), TCP_USER_TIMEOUT)."""
+KEEP_IDLE = 60
+"""Seconds after which the kernel asks a silent peer whether it is there: one that waits for a task
+to begin says nothing and is told nothing for as long as that takes (tcp(7), TCP_KEEPIDLE)."""
 
 
 class AddressInUse(Unavailable):
@@ -82,6 +85,8 @@ def _listen(family: int, address: tuple[str, int]) -> socket.socket:
         # Those who connect get these from the listening socket.
         one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_IDLE)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
         if family == socket.AF_INET6:
