@@ -53,11 +53,10 @@ class Api:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Return when it is; there is nothing to wait for but the thing itself."""
+    """Ask until it is so."""
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def fill_until_refused(api: Api, disk: SmallDisk) -> list[str]:
@@ -77,7 +76,7 @@ def fill_until_refused(api: Api, disk: SmallDisk) -> list[str]:
 def test_a_full_disk_stops_submits_and_nothing_else_and_is_used_again_when_it_is_not(disk):
     with gate() as backend, served(disk, backend) as api:
         running = [api.submitted(f"running {number}") for number in range(3)]
-        until(lambda: api.status()["running_tasks"] == 3)
+        backend.wait_until_asked(3)
         acknowledged = running + fill_until_refused(api, disk)
 
         assert api.get("/readyz").status_code == 503
@@ -89,11 +88,11 @@ def test_a_full_disk_stops_submits_and_nothing_else_and_is_used_again_when_it_is
         assert {api.task(task_id)["status"] for task_id in running} == {"running"}  # on disk
 
         disk.free()
-        until(lambda: api.submit("after").status_code == 201)
-        assert api.get("/readyz").status_code == 200
         ended = [api.task(task_id, wait="60s") for task_id in acknowledged]
         assert {task["status"] for task in ended} == {"completed"}
         assert {len(task["attempts"]) for task in ended} == {1}
+        assert api.submit("after").status_code == 201
+        assert api.get("/readyz").status_code == 200
 
 
 @contextmanager
@@ -112,20 +111,24 @@ def test_a_server_killed_on_a_full_disk_has_lost_nothing(disk):
         assert server.ended_within(PATIENCE)
         assert "no space left on the disk" in server.said()
     disk.free()
-    with Serving(data) as server, Api(server) as api:
-        for task_id in acknowledged:
-            assert api.task(task_id, wait="60s")["status"] == "completed"
+    assert_all_complete(disk, acknowledged)
 
 
 def test_what_is_written_after_a_full_disk_survives_a_kill(disk):
     """The record that did not fit may not stand between those before and those after it."""
-    data = disk.path / "data"
-    with Serving(data) as server, Api(server) as api:
-        acknowledged = [api.submitted("before")]
-        acknowledged += fill_until_refused(api, disk)
+    with gate() as backend, served(disk, backend) as api:
+        running = api.submitted("before")
+        backend.wait_until_asked(1)
+        acknowledged = [running, *fill_until_refused(api, disk)]
+        backend.open.set()
         disk.free()
-        until(lambda: api.submit("again").status_code == 201)
+        assert api.task(running, wait="60s")["status"] == "completed"
         acknowledged += [api.submitted(f"after {number}") for number in range(20)]
-    with Serving(data) as server, Api(server) as api:
+    assert_all_complete(disk, acknowledged)
+
+
+def assert_all_complete(disk: SmallDisk, acknowledged: list[str]) -> None:
+    """A new server has all of these tasks, and runs what is left of them."""
+    with Serving(disk.path / "data") as server, Api(server) as api:
         for task_id in acknowledged:
             assert api.task(task_id, wait="60s")["status"] == "completed"

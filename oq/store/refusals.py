@@ -39,7 +39,9 @@ def translate(error: Exception, path: Path) -> StoreError:
         return error
     text = " ".join(str(error).split())  # of several lines, sometimes
     if "No space left" in text or "NoSpace" in text:
-        return StoreFull(f"no space left on the disk of {path}; free 64 MB or more; nothing was lost")
+        return StoreFull(
+            f"no space left on the disk of {path}; free 64 MB or more; nothing was lost"
+        )
     if any(sign in text for sign in _SIGNS_OF_DAMAGE):
         return damaged(path, text)
     return StoreError(f"the store in {path} failed: {text}")

@@ -53,19 +53,26 @@ class Traces:
         state = self._read("state", key, _decode_state)
         if state is None or keys.pack(state.id) != key:
             return None
-        body = self._read("body", key, _decode_body)
-        if not state.status.ended and body is None:
-            return None  # it could never run
         if state.status.ended and state.completed_at is None:
             return None
-        completed = state.status is Status.COMPLETED
-        result = self._read("result", key, bytes) if completed else None
+        body = self._read("body", key, _decode_body)
+        if body is None and not state.status.ended:
+            return None  # it could never run
+        result = None
+        if state.status is Status.COMPLETED:
+            result = self._read("result", key, bytes)
+            if result is None:
+                state = _without_result(state)
+        mark = self._fingerprint(state)
+        if mark is None:
+            state = msgspec.structs.replace(state, idempotency_key=None)
+        stream = self._read("stream", key, _whole_stream)
         return Change(
-            state, None, None, body=body, result=result,
-            stream=self._read("stream", key, _whole_stream), fingerprint=self._print(state),
+            state, None, None, body=body or Body(b"{}"), result=result, stream=stream,
+            fingerprint=mark,
         )  # fmt: skip
 
-    def _print(self, state: TaskState) -> bytes | None:
+    def _fingerprint(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""
         if state.idempotency_key is None:
             return None
@@ -94,6 +101,12 @@ class Traces:
             return None if value is None else decode(value)
         except (StoreError, msgspec.MsgspecError):
             return None
+
+
+def _without_result(state: TaskState) -> TaskState:
+    """A completed task whose result is lost has failed, after all; its user may try it again."""
+    error = "its result was lost: the store was damaged, and salvaged"
+    return msgspec.structs.replace(state, status=Status.FAILED, error=error)
 
 
 def _whole_stream(value: bytes) -> bytes:

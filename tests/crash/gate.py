@@ -20,6 +20,15 @@ class Gate(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.open = threading.Event()
+        self._asked = threading.Semaphore(0)
+
+    def wait_until_asked(self, times: int) -> None:
+        """Return when so many more requests have come."""
+        for _ in range(times):
+            assert self._asked.acquire(timeout=PATIENCE), "nobody asks"
+
+    def note(self) -> None:
+        self._asked.release()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -30,6 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.note()
         if self.server.open.wait(PATIENCE):
             self._send(ANSWER)
 
