@@ -115,7 +115,11 @@ class UnsyncedEngine(PowerEngine):
 
 
 def log_sizes(path: Path) -> Sizes:
-    return {log.name: log.stat().st_size for log in (path / DATABASE).glob("*.log")}
+    sizes = {}
+    for log in (path / DATABASE).glob("*.log"):
+        with suppress(FileNotFoundError):  # RocksDB drops a log as soon as its tables are written
+            sizes[log.name] = log.stat().st_size
+    return sizes
 
 
 def leave(path: Path, disk: Disk, chance: random.Random, tears: list[Tear]) -> tuple[Path, int]:
