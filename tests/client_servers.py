@@ -30,6 +30,9 @@ class Served:
     def __init__(self, **sections: dict[str, Any]) -> None:
         self.requests: Counter[str] = Counter()
         self.url = ""
+        self.most_open = 0
+        """Requests that were under way at once."""
+        self._open = 0
         self._sections = sections
         self._engine = MemoryEngine()
         self._port = 0
@@ -54,9 +57,10 @@ class Served:
         self.start()
 
     async def _serve(self, up: threading.Event) -> None:
-        sections = {"queue": {"drain_timeout": 0.1}} | self._sections
-        server = {"port": self._port, **sections.pop("server", {})}
-        config = settings(**{**sections, "server": server})
+        sections = {name: dict(keys) for name, keys in self._sections.items()}
+        sections["queue"] = {"drain_timeout": 0.1} | sections.get("queue", {})
+        sections["server"] = {"port": self._port} | sections.get("server", {})
+        config = settings(**sections)
         self._token = trio.lowlevel.current_trio_token()
         self._stop = trio.Event()
         backend = SimulatedBackend("sim")
@@ -86,7 +90,12 @@ class Served:
                 if path.startswith("/api/tasks/0"):
                     path = "/api/tasks/ID" + path[len("/api/tasks/") + 36 :]
                 self.requests[f"{scope['method']} {path}"] += 1
-            await app(scope, receive, send)
+            self._open += 1
+            self.most_open = max(self.most_open, self._open)
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._open -= 1
 
         return counted
 

@@ -73,6 +73,7 @@ class AsyncClient:
             raise no_address(server) from None
         self._open = AsyncExitStack()
         self._group: TaskGroup | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         if self._group is not None:
@@ -90,6 +91,7 @@ class AsyncClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
+        self._closed = True
         return await self._open.__aexit__(kind, error, trace)
 
     async def submit(
@@ -245,12 +247,14 @@ class AsyncClient:
     def _opened(self) -> TaskGroup:
         if self._group is None:
             raise RuntimeError("open it first: async with oq.AsyncClient(...) as queue")
+        if self._closed:
+            raise Unavailable("the client was closed")
         return self._group
 
     async def _run(self, call: Call[T], patience: float = 0.0, *, held: bool = False) -> T:
-        self._opened()
         tries = Tries(call, self.server, patience)
         while True:
+            self._opened()
             try:
                 if held:  # the server keeps it: not a turn that others wait for
                     response = await self._send(call)
