@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+import trio
 
 import oq
 from oq.backends.simulated import SimulatedBackend
+from oq.blocking.loop import Loop
 from oq.store import Store
 
 SIMULATED = [{"name": "simulated", "kind": "simulated"}]
@@ -203,6 +206,27 @@ def test_a_subscriber_gets_everything_to_the_end_which_is_that_of_the_queue(tmp_
     assert {event.task_id for event in seen} == set(ids)
 
 
+def test_a_subscriber_gets_everything_also_while_the_queue_closes(tmp_path):
+    closing, go_on = threading.Event(), threading.Event()
+
+    class SlowToClose(SimulatedBackend):
+        async def aclose(self) -> None:
+            closing.set()
+            await trio.to_thread.run_sync(go_on.wait, LIMIT)
+
+    queue = oq.BlockingQueue(storage_path=tmp_path, backends=[SlowToClose()])
+    with queue.subscribe("task_completed") as events:
+        task_id = queue.submit(prompt())
+        queue.result(task_id)
+        with ThreadPoolExecutor(2) as threads:
+            closed = threads.submit(queue.close)
+            assert closing.wait(LIMIT)
+            seen = threads.submit(list, events)
+            go_on.set()
+            assert [event.task_id for event in seen.result(LIMIT)] == [task_id]
+            closed.result(LIMIT)
+
+
 def test_who_waits_is_told_that_the_queue_closes(tmp_path):
     errors = stdlib_queue.SimpleQueue()
     with opened(tmp_path, drain_timeout=0.01) as queue:
@@ -293,7 +317,7 @@ def test_ctrl_c_leaves_a_wait_at_once_and_closes_properly(tmp_path):
 
 def test_ctrl_c_cuts_a_drain_short(tmp_path):
     main = threading.main_thread().ident
-    queue = oq.BlockingQueue(storage_path=tmp_path, backends=SIMULATED)
+    queue = oq.BlockingQueue(storage_path=tmp_path, backends=SIMULATED, drain_timeout=LIMIT + 10)
     task_id = submit_running(queue, hang())
     draining = threading.Event()
 
@@ -315,11 +339,38 @@ def test_ctrl_c_cuts_a_drain_short(tmp_path):
 
     thread = threading.Thread(target=interrupt)
     thread.start()
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         queue.close()
+    assert time.monotonic() - began < LIMIT
     thread.join()
     with opened(tmp_path, drain_timeout=0) as queue:
         assert queue.get(task_id).attempts
+
+
+def test_a_call_that_is_left_early_is_taken_back():
+    started, cancelled = threading.Event(), threading.Event()
+    main = threading.main_thread().ident
+
+    async def wait() -> None:
+        started.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    def interrupt() -> None:
+        assert started.wait(LIMIT)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    loop = Loop(nullcontext)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        loop.call(wait)
+    assert cancelled.wait(LIMIT)
+    thread.join()
+    loop.stop()
 
 
 def run(script: str, cwd: Path) -> str:
@@ -346,6 +397,8 @@ with queue.subscribe("task_started") as events:
         tasks = [queue.get(task_id) for task_id in ids]
         assert all(task.status in ("pending", "running") for task in tasks)
         assert all(task.retry_count == 0 for task in tasks)
+        first = [task.attempts[0].error for task in tasks if task.attempts]
+        assert set(first) - {None} == {"oq was shut down while this attempt ran"}
         assert queue.status().total_tasks == 10
 
 

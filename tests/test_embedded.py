@@ -126,12 +126,22 @@ async def test_a_channel_gets_the_tasks_that_have_ended(autojump_clock):
 async def test_a_queue_that_closes_tells_of_what_ended_in_its_drain_and_of_nothing_else(
     autojump_clock,
 ):
-    told = []
+    told, began = [], trio.current_time()
     async with memory_queue(queue={"drain_timeout": "10s"}) as queue:
         ended = await queue.submit(generate(simulate={"delay": 5}), on_done=told.append)
         put_back = await queue.submit(generate(simulate={"delay": 50}), on_done=told.append)
         await until(queue, put_back, oq.Status.RUNNING)
     assert [(task.id, task.status) for task in told] == [(ended, oq.Status.COMPLETED)]
+    assert trio.current_time() - began == pytest.approx(10, abs=1)
+
+
+async def test_a_drain_without_patience_interrupts_also_what_is_just_starting(autojump_clock):
+    async with memory_queue(queue={"max_workers": 3000}) as queue:
+        ids = await queue.submit_many([generate(simulate={"fault": "hang"})] * 3000)
+        began = trio.current_time()
+        await queue.drain(0)
+        assert trio.current_time() - began < 1
+        assert {(await queue.get(task_id)).status for task_id in ids} == {oq.Status.PENDING}
 
 
 async def test_nobody_who_is_told_can_keep_the_queue_open(autojump_clock):
