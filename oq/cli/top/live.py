@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 
 import trio
@@ -31,8 +31,12 @@ async def look(server: str) -> None:
     """Show the queue until it is left. ServerNotReached if there is none to begin with."""
     async with AsyncClient(server) as client:
         board = Board(client.server, await client.status())
-        with single_keys() as keyboard:
-            await _Top(client, board).run(keyboard)
+        # Signals are taken before the terminal is: they leave as q does, so that it is given back.
+        with (
+            trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+            single_keys() as keyboard,
+        ):
+            await _Top(client, board).run(signals, keyboard)
 
 
 class _Top:
@@ -42,30 +46,19 @@ class _Top:
         self._changed = trio.Event()  # something happened that the listings show
         self._dirty = trio.Event()  # something happened that the picture shows
 
-    async def run(self, keyboard: int | None) -> None:
+    async def run(self, signals: AsyncIterator[int], keyboard: int | None) -> None:
         async with trio.open_nursery() as nursery:
-            scope = nursery.cancel_scope
 
-            def leave() -> None:
-                scope.cancel()
+            async def leave_after(wish: Awaitable[object]) -> None:
+                await wish
+                nursery.cancel_scope.cancel()
 
-            nursery.start_soon(self._until_signal, leave)
+            nursery.start_soon(leave_after, anext(signals))
             if keyboard is not None:
-                nursery.start_soon(self._until_key, keyboard, leave)
+                nursery.start_soon(leave_after, until_quit(keyboard))
             nursery.start_soon(self._listen)
             nursery.start_soon(self._poll)
             await self._draw()
-
-    async def _until_key(self, keyboard: int, leave: Callable[[], None]) -> None:
-        await until_quit(keyboard)
-        leave()
-
-    async def _until_signal(self, leave: Callable[[], None]) -> None:
-        """Signals end it as q does, so that the terminal is always given back."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-            async for _ in signals:
-                leave()
-                return
 
     async def _listen(self) -> None:
         while True:
