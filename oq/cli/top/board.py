@@ -86,7 +86,7 @@ class Board:
             case EventType.TASK_STARTED:
                 backend = str(data.get("backend", ""))
                 self.running[event.task_id] = Seen(
-                    event.task_id, event.status, known.model, backend, event.timestamp
+                    event.task_id, event.status, known.model, backend, event.timestamp, tokens=0
                 )
             case EventType.TASK_PROGRESS:
                 self._progress(known, int(data.get("tokens", 0)), now)
@@ -98,7 +98,8 @@ class Board:
 
     def _progress(self, known: Seen, tokens: int, now: float) -> None:
         if known.id in self.running:
-            self.tokens.add(now, max(0, tokens - (known.tokens or 0)))
+            if known.tokens is not None:  # else it ran before we looked: no telling since when
+                self.tokens.add(now, max(0, tokens - known.tokens))
             self.running[known.id] = replace(known, tokens=tokens)
 
     def _end(self, known: Seen, event: Event) -> None:
