@@ -121,14 +121,21 @@ def test_tokens_are_counted_once():
     assert shown.tokens.per_second(1.0) == pytest.approx(8)
 
 
+def test_tokens_from_before_one_looked_are_not_of_this_second():
+    shown = board()
+    shown.listed([task("t1", Status.RUNNING)], [])
+    for tokens in (500, 503):
+        shown.happened(event(EventType.TASK_PROGRESS, Status.RUNNING, tokens=tokens), 1.0)
+    assert shown.tokens.per_second(1.0) == pytest.approx(3)
+
+
 def full(text: str = "name") -> Board:
     backend = BackendStatus(text, "ollama", text, up=False, running=0, error=text)
     lines = {str(priority): priority**3 for priority in range(1, 20)}
     shown = board(queues_by_priority=lines, backends=(backend,) * 9, delayed_tasks=3, paused=True)
     running = [task(f"r{number}{text}", Status.RUNNING) for number in range(30)]
-    ended = [
-        task(f"e{number}", Status.FAILED, completed_at=NOW, error=text) for number in range(30)
-    ]
+    last = {"completed_at": NOW, "error": text}
+    ended = [task(f"e{number}", Status.FAILED, **last) for number in range(30)]
     shown.listed(running, ended)
     return shown
 
@@ -188,6 +195,6 @@ def test_what_is_wrong_stands_at_the_top(given, said):
 
 def test_a_few_of_the_ended_are_always_to_be_seen():
     rows = picture(full())
-    assert sum(row.startswith(" e") and "ended" not in row for row in rows) >= 3
-    assert sum(row.startswith(" r") and "running" not in row for row in rows) >= 3
+    assert sum(row.startswith(" e") and "ended" not in row for row in rows) >= 2
+    assert sum(row.startswith(" r") and "running" not in row for row in rows) >= 2
     assert any("running" in row and "+" in row for row in rows), "and how many more run"

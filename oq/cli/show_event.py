@@ -8,31 +8,36 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from oq.cli.tables import COLOURS, console
+from oq.cli.tables import COLOURS, console, roomy
 from oq.cli.terminal import clean
 from oq.words.events import Event, EventType
 
-_WIDEST = max(len(each.value) for each in EventType) - len("task_")
+_WHAT = {
+    each: each.value.removeprefix("task_").removesuffix("_updated").replace("_", " ")
+    for each in EventType
+}
+_WIDEST = max(map(len, _WHAT.values()))
 _screen = cache(console)
 
 
 def print_event(event: Event) -> None:
     """The time of day, the task, what happened to it, and what there is to say about that."""
     screen: Console = _screen()
-    screen.print(line(event), no_wrap=True, overflow="ellipsis", crop=True)
+    shown = line(event)
+    if roomy(screen):
+        shown.append(f"  #{event.seq}", style="dim")
+    screen.print(shown, no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def line(event: Event) -> Text:
     """The line."""
     moment = event.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    what = event.type.value.removeprefix("task_").replace("_", " ")
     colour = "yellow" if event.type is EventType.TASK_RETRYING else COLOURS[event.status]
     return Text.assemble(
         (f"{moment}  ", "dim"),
         f"{clean(event.task_id)}  ",
-        (f"{what:<{_WIDEST}}  ", colour),
+        (f"{_WHAT[event.type]:<{_WIDEST}}  ", colour),
         clean(_said(event.data or {})),
-        (f"  #{event.seq}", "dim"),
     )
 
 
