@@ -87,6 +87,18 @@ async def test_a_new_attempt_tells_its_readers_to_start_anew(autojump_clock):
         assert len({chunk.attempt for chunk in seen}) == 2
 
 
+async def test_text_of_an_attempt_that_failed_is_void_when_the_last_one_said_nothing(
+    autojump_clock,
+):
+    backend = SimulatedBackend()
+    backend.simulator.push(Script(text="a b c", fault="cut", at=2), Script(status=500))
+    async with memory_queue(backend=backend) as queue:
+        task_id = await queue.submit(generate(max_retries=1))
+        live = await read(queue, task_id)
+        assert live[-1].status is Status.FAILED
+        assert text(live) == text(await read(queue, task_id)) == ""
+
+
 async def test_an_offset_of_an_earlier_attempt_starts_anew(autojump_clock):
     backend = SimulatedBackend()
     backend.simulator.push(Script(text="x y z", fault="cut", at=2))

@@ -8,7 +8,7 @@ import trio
 
 from oq.actors.hub import Watch
 from oq.actors.streams import Stream, Streams
-from oq.rules.pieces import StreamLog, chunks
+from oq.rules.pieces import StreamLog, attempt_id, chunks
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
 
@@ -85,10 +85,11 @@ class StreamReader:
 
     def _rest(self, state: TaskState, log: StreamLog | None) -> list[Chunk]:
         """All that is left to say of a task that has ended."""
-        due: list[Chunk] = []
-        if log is not None:
-            due += self._turn_to(log.attempt)
-            due += chunks(log.pieces, self.offset, log.attempt)
+        last = attempt_id(state.attempts[-1].started_at) if state.attempts else 0
+        if log is None or log.attempt != last:
+            log = StreamLog(last, [])  # the last attempt has generated nothing
+        due = self._turn_to(last)
+        due += chunks(log.pieces, self.offset, last)
         offset = due[-1].offset if due else self.offset
         self._done = True
         due.append(
