@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -77,7 +78,26 @@ class _Batch:
         self._before = self._done
         self.failed = results.failed
 
-    async def run(self, remaining: Iterator[Line | BadLine]) -> None:
+    async def run(self, remaining: Iterator[Line | BadLine | None]) -> None:
+        """Run the remaining lines, until they have ended or Ctrl-C, which is raised as such."""
+        # As an exception it would come up in whichever task runs, and be told of as its failure.
+        interrupted = False
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+
+                async def stop() -> None:
+                    nonlocal interrupted
+                    await anext(signals)
+                    interrupted = True
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(stop)
+                await self._run(remaining)
+                nursery.cancel_scope.cancel()
+        if interrupted:
+            raise KeyboardInterrupt
+
+    async def _run(self, remaining: Iterator[Line | BadLine | None]) -> None:
         wish = self._wish
         address = server_address(wish.server, wish.config_path)
         async with AsyncClient(address, patience=_SOON) as client:
@@ -158,9 +178,8 @@ def _results(wish: Wish) -> Output | Printed:
 
 def _remaining(
     file: BinaryIO, terms: Terms, found: Survey, results: Output | Printed
-) -> Iterator[Line | BadLine]:
-    """The lines that have no result yet."""
+) -> Iterator[Line | BadLine | None]:
+    """The lines that have no result yet; None for each that has one."""
     for line in batch_lines.read(file, terms):
         line = found.bad.get(line.number, line)
-        if line.custom_id not in results:
-            yield line
+        yield None if line.custom_id in results else line

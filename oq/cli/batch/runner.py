@@ -83,10 +83,16 @@ class Runner:
         self.failed = 0
         """Lines whose result is an error."""
 
-    async def run(self, lines: Iterable[Line | BadLine]) -> None:
-        """Return when each line has its result; Unavailable when the server stays away."""
+    async def run(self, lines: Iterable[Line | BadLine | None]) -> None:
+        """Return when each line has its result; Unavailable when the server stays away.
+
+        None among the lines is one that has its result already.
+        """
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
             for line in lines:
+                if line is None:  # many of them may come, and somebody may press Ctrl-C
+                    await trio.lowlevel.checkpoint()
+                    continue
                 if isinstance(line, BadLine):
                     self._result(bad(line))
                     continue
