@@ -55,7 +55,18 @@ def test_the_version_comes_at_once():
     assert best_of(5, [*OQ, "--version"]) <= best_of(5, [sys.executable, "-c", "pass"]) + 0.06
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["submit", "chat", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["serve", "--help"],
+        ["submit", "chat", "-h"],
+        ["batch", "run", "-h"],
+        ["stream", "-h"],
+        ["watch", "-h"],
+        ["top", "-h"],
+    ],
+)
 def test_help_waits_for_no_heavy_module(arguments):
     script = (
         "import sys; from oq.cli.app import oq; from oq.cli.exits import run;"
