@@ -180,6 +180,17 @@ def test_the_spinner_says_where_the_task_stands(terminal):
     assert re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.written).endswith("a b\n")
 
 
+def test_waiting_on_a_terminal_survives_a_restart(tmp_path, terminal):
+    with serving(tmp_path) as url, Client(url) as client:
+        client.pause()
+        shown = terminal(*submit("--wait", "--server", url, tokens=2))
+        shown.until("in line")
+    shown.until("the server is away")
+    with serving(tmp_path, "--port", url.rpartition(":")[2]), Client(url) as client:
+        client.resume()
+        assert shown.end() == 0
+
+
 # -- events
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import click
 from oq.cli.exits import Exit
 from oq.cli.terminal import clean, complain
 from oq.words.durations import format_duration
+from oq.words.errors import Unavailable
 from oq.words.task import Status, Task
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _LOOK = 1.0
 """Seconds after which somebody who looks at a terminal is told where the task stands."""
+
+
+_PATIENCE = 60.0
+"""Seconds that a server may be away, so that waiting survives a restart."""
 
 
 class Says(Protocol):
@@ -35,10 +41,18 @@ def end_of(client: Client, task_id: str) -> Task:
             click.echo(f"{clean(task_id)} is in the queue ...", err=True)
             return client.get(task_id, wait=float("inf"))
         with spinner(f"{task_id} is in the queue") as say:
+            answered = time.monotonic()
             while True:
-                task = client.get(task_id, wait=_LOOK)
+                try:
+                    task = client.get(task_id, wait=_LOOK)
+                except Unavailable:  # that lasted as long as a look: this is no tight loop
+                    if time.monotonic() - answered > _PATIENCE:
+                        raise
+                    say(f"{task_id} is safe; the server is away")
+                    continue
                 if task.status.ended:
                     return task
+                answered = time.monotonic()
                 say(f"{task_id} {where(task)}")
 
 
