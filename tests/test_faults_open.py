@@ -117,3 +117,17 @@ async def test_a_sync_that_failed_is_not_tried_again(tmp_path, monkeypatch):
             engine.sync(1)
     assert (tries, engine.mark()) == ([True], 0)
     engine.close()
+
+
+def test_the_way_to_a_new_store_is_on_disk_before_anything_is_acknowledged(tmp_path, monkeypatch):
+    """RocksDB syncs the names in its own directory only: a power cut could take the rest away."""
+    synced = set()
+    fsync = os.fsync
+
+    def watched(file: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    open_store(str(tmp_path / "new" / "data")).close()
+    assert synced == {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "data")}

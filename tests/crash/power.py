@@ -58,6 +58,8 @@ class Disk:
 
     durable: Sizes = field(default_factory=dict)
     """The size of each log up to which it was synced."""
+    logs: set[str] = field(default_factory=set)
+    """All logs that were ever written to."""
     marks: list[bytes] = field(default_factory=lambda: [b""])
     """All that was ever written to the high-water mark."""
 
@@ -87,6 +89,7 @@ class PowerEngine(RocksEngine):
             return  # a process that is no more closes its store: it has no say in what is left
         self.plug.syncs += 1
         written = log_sizes(self.path)
+        self.disk.logs |= written.keys()
         self._pull_if(Moment.WRITTEN)
         self.make_durable(commit, written)
         self._pull_if(Moment.SYNCED)
