@@ -129,6 +129,7 @@ def _to_usage(counts: _Counts) -> Usage | None:
 def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
     """Decode what a backend sent; whatever is wrong with it is a BackendFailure that quotes it."""
     try:
+        str(text, "utf-8")  # Raw parts pass through unread, and what is stored must be readable
         return decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         quoted = bytes(text)[:200].decode("utf-8", "replace")
