@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from oq.rules.validation import decode_submission
-from oq.words.errors import QueueFull, StoreFull, Unavailable
+from oq.words.errors import QueueFull, StoreCorrupt, StoreFull, Unavailable
 from tests.http_support import GENERATE, UNKNOWN, api, live
 
 
@@ -210,6 +210,23 @@ async def test_what_cannot_be_stored_now_is_503(error: Exception, monkeypatch: p
         assert reply.status == 503
         assert reply.error == str(error)
         assert int(reply.headers["Retry-After"]) >= 1
+
+
+async def test_a_damaged_record_is_not_to_be_tried_again(monkeypatch: pytest.MonkeyPatch):
+    async with api() as oq:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise StoreCorrupt("secret detail")
+
+        monkeypatch.setattr(oq.queue, "view", fail)
+        with structlog.testing.capture_logs() as lines:
+            reply = await oq.get(f"/api/tasks/{UNKNOWN}")
+        assert reply.status == 500
+        assert reply.error == "this record cannot be read; see the log"
+        assert "Retry-After" not in reply.headers
+        (line,) = [line for line in lines if line["event"] == "record cannot be read"]
+        assert line["error"] == "secret detail"
+        assert line["request"] == f"GET /api/tasks/{UNKNOWN}"
 
 
 async def test_a_bug_is_logged_under_a_reference_and_says_nothing(monkeypatch: pytest.MonkeyPatch):

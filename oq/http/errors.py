@@ -18,6 +18,7 @@ from oq.words.errors import (
     OqError,
     PayloadTooLarge,
     QueueFull,
+    StoreCorrupt,
     StoreError,
     Unavailable,
 )
@@ -32,6 +33,7 @@ STATUS: dict[type[OqError], int] = {
     QueueFull: 429,
     Unavailable: 503,
     StoreError: 503,  # it cannot be written just now; reads go on
+    StoreCorrupt: 500,  # it does not pass by itself
 }
 RETRY_UNAVAILABLE = 5  # seconds: about what a restart takes
 
@@ -51,6 +53,8 @@ def respond(error: Exception, max_body: int, where: str) -> Response:
     """The answer to what was asked by `where` (``"POST /api/tasks"``) and ended in `error`."""
     if isinstance(error, refused.RequestEntityTooLarge):
         error = PayloadTooLarge(max_body)
+    if isinstance(error, StoreCorrupt):
+        return _from_damage(error, where)
     if isinstance(error, OqError) and status_of(error) != 500:
         return _from_oq(error)
     if isinstance(error, refused.HTTPException):
@@ -95,6 +99,12 @@ def _say(error: refused.HTTPException, where: str) -> str:
     if isinstance(error, refused.RequestTimeout):
         return "the body did not arrive in time; send the request again"
     return error.description or error.name
+
+
+def _from_damage(error: StoreCorrupt, where: str) -> Response:
+    """What is damaged stays so: nothing to try again for. The log says which record, and how."""
+    log.error("record cannot be read", request=where, error=str(error))
+    return answer(ErrorAnswer("this record cannot be read; see the log"), status_of(error))
 
 
 def _from_bug(error: Exception, where: str) -> Response:
