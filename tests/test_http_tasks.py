@@ -10,8 +10,9 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
+from oq.queue import core
 from oq.rules.ids import is_id
-from tests.http_support import GENERATE, UNKNOWN, api, live
+from tests.http_support import GENERATE, UNKNOWN, Api, api, live
 
 
 async def test_submit_answers_id_status_and_location():
@@ -146,6 +147,56 @@ async def test_the_link_header_leads_through_all_pages():
             path = link.partition("<")[2].partition(">")[0]
             assert not path or path.startswith("/api/tasks?model=m&limit=2&after=")
         assert seen == made[::-1]
+
+
+async def pages(oq: Api, path: str) -> list[list[str]]:
+    """The ids that each page shows, by following the links."""
+    found = []
+    while path:
+        reply = await oq.get(path)
+        assert reply.status == 200, reply.body
+        found.append([task["id"] for task in reply.json])
+        path = reply.headers.get("Link", "").partition("<")[2].partition(">")[0]
+    return found
+
+
+async def test_a_page_ends_once_it_is_big(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(core, "PAGE_BYTES", 3000)
+    async with api(paused=True) as oq:
+        big = {**GENERATE, "payload": {"prompt": "x" * 2000}}
+        made = [await oq.submit(big) for _ in range(4)][::-1]
+        assert await pages(oq, "/api/tasks?limit=10000") == [made[:2], made[2:]]
+
+
+async def test_what_was_generated_counts_for_the_size_of_a_page(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(core, "PAGE_BYTES", 3000)
+    long = {**GENERATE, "options": {"simulate": {"text": "x" * 3000}}}
+    async with api() as oq:
+        made = [(await oq.ended(await oq.submit(long)))["id"] for _ in range(2)][::-1]
+        assert await pages(oq, "/api/tasks?status=completed") == [made[:1], made[1:]]
+
+
+@pytest.mark.parametrize("query", ["?model=m", "?model=m&status=pending,running"])
+async def test_a_page_looks_at_so_many_tasks(query: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(core, "PAGE_ROWS", 3)
+    async with api(paused=True) as oq:
+        made = [await oq.submit() for _ in range(2)][::-1]
+        for _ in range(4):
+            await oq.submit({**GENERATE, "model": "other"})
+        assert await pages(oq, f"/api/tasks{query}") == [[], made]
+        assert await pages(oq, f"/api/tasks{query}&offset=0&limit=1") == [[], made[:1], made[1:]]
+        assert await pages(oq, "/api/tasks?model=nobody") == [[], []]
+
+
+async def test_an_offset_that_leads_too_far_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(core, "PAGE_ROWS", 3)
+    async with api(paused=True) as oq:
+        made = [await oq.submit() for _ in range(5)][::-1]
+        assert await pages(oq, "/api/tasks?offset=2") == [made[2:3], made[3:]]
+        reply = await oq.get("/api/tasks?offset=4")
+        assert reply.status == 400
+        assert "offset: 4 leads past the 3 tasks" in reply.error
+        assert "after" in reply.error
 
 
 async def test_waiting_for_a_task_returns_when_it_ends():

@@ -108,7 +108,7 @@ TASKS = (
         "GET",
         "/api/tasks",
         tasks.listing,
-        "List tasks, the newest first; the Link header leads to the next page",
+        "List tasks, the newest first; the Link header leads on, also from a short or empty page",
         {200: ("Tasks", list[Task])},
         errors=(400,),
         query=_LISTING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
+import msgspec
 import trio
 
 from oq.actors.hub import Observer
@@ -20,7 +21,7 @@ from oq.rules.pieces import StreamLog
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config
-from oq.words.errors import NotFound, Unavailable
+from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb
 from oq.words.status import BackendStatus, QueueStatus
@@ -31,6 +32,12 @@ SHUTDOWN_GRACE = 10.0
 
 VERB_TIMEOUT = 30.0
 """Seconds that a verb waits for its step to reach the disk."""
+
+PAGE_BYTES = 32 * 1024 * 1024
+"""A page of a listing ends once its tasks have so many bytes: one payload may be of 16 MB."""
+
+PAGE_ROWS = 50_000
+"""Tasks that are looked at for one page, however few of them it shows: meanwhile all else waits."""
 
 
 class Core:
@@ -233,15 +240,25 @@ class Core:
         return show(state, self._store.body(state.id), result, position)
 
     def _page(self, filter: TaskFilter) -> Page:
+        """A page, and where to go on: also when it ended early, perhaps with no task at all."""
         tasks: list[RawTask] = []
-        skip = filter.offset
-        for state in self._store.newest(filter):
-            if skip:
+        skip, size, seen = filter.offset, 0, ""
+        read = TaskFilter(statuses=filter.statuses, after=filter.after)  # these have an index
+        for row, state in enumerate(self._store.newest(read)):
+            if row == PAGE_ROWS and skip:
+                raise _offset_too_far(filter.offset)
+            if row == PAGE_ROWS:
+                return Page(tasks, seen)
+            if not filter.admits(state):
+                pass
+            elif skip:
                 skip -= 1
-            elif len(tasks) == filter.limit:
-                return Page(tasks, tasks[-1].id)
+            elif len(tasks) == filter.limit or size >= PAGE_BYTES:
+                return Page(tasks, seen)
             else:
                 tasks.append(self._shown(state))
+                size += len(msgspec.json.encode(tasks[-1]))
+            seen = state.id
         return Page(tasks, None)
 
     def _backend_status(self) -> tuple[BackendStatus, ...]:
@@ -270,6 +287,14 @@ class Core:
         pause = Pause(paused)
         await self._wiring.to_scheduler.send(pause)
         await _answer(pause.receipt)
+
+
+def _offset_too_far(offset: int) -> InvalidTask:
+    """The cursor cannot say how many are still to be skipped."""
+    return InvalidTask(
+        "offset", f"{offset} leads past the {PAGE_ROWS} tasks that one request looks at;"
+        " go on by `after` (the Link header of a listing has it)",
+    )  # fmt: skip
 
 
 async def _answer(receipt: Receipt) -> None:
