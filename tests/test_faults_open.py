@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from oq.backends.simulated import NoopBackend
+from oq.client import Client
 from oq.queue import open_queue
 from oq.store import Store, open_store
 from oq.store.rocks import RocksEngine
-from oq.words.errors import StoreError
+from oq.words.errors import ServerNotReached, StoreError
 from oq.words.new import generate
 
 from .crash.serving import Serving
@@ -93,6 +95,35 @@ async def test_after_a_failed_sync_nothing_is_acknowledged_and_the_queue_ends(tm
     reopened = open_store(str(tmp_path / "data"))  # so it was closed, and let go of the directory
     assert all(reopened.state(task_id) is not None for task_id in acknowledged)
     reopened.close()
+
+
+BREAKS_LATER = """
+from oq.cli import main
+from oq.store.rocks import RocksEngine
+from oq.words.errors import StoreError
+
+def sync(self, commit, sync=RocksEngine.sync):
+    if commit > 5:
+        raise StoreError("the store failed: IO error: Input/output error")
+    sync(self, commit)
+
+RocksEngine.sync = sync
+main()
+"""
+
+
+def test_a_server_whose_disk_fails_ends_so_that_it_is_started_again(tmp_path):
+    data = tmp_path / "data"
+    acknowledged = []
+    with Serving(data, program=("-c", BREAKS_LATER)) as server, Client(server.url()) as client:
+        with suppress(ServerNotReached):
+            while True:
+                acknowledged.append(client.submit(generate("m", "hello")))
+        assert server.exit_code() == 1
+        assert "Input/output error" in server.said().splitlines()[-1]
+    assert acknowledged
+    with Serving(data) as server, Client(server.url()) as client:
+        assert all(client.get(task_id, wait=60).status.ended for task_id in acknowledged)
 
 
 async def test_a_sync_that_failed_is_not_tried_again(tmp_path, monkeypatch):

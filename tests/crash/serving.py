@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,11 +23,18 @@ retry_config: {max_retries: 3, initial_delay: 20ms, jitter: false}
 class Serving:
     """`oq serve --simulate` on a free port. Its log is read all along, so that it never blocks."""
 
-    def __init__(self, data: Path, config: str = CONFIG, *, simulate: bool = True) -> None:
+    def __init__(
+        self,
+        data: Path,
+        config: str = CONFIG,
+        *,
+        simulate: bool = True,
+        program: Sequence[str] = ("-m", "oq.cli"),
+    ) -> None:
         settings = data.parent / f"{data.name}.yaml"
         settings.write_text(config)
         command = [
-            sys.executable, "-m", "oq.cli", "serve", "--port", "0", "--data-dir", str(data),
+            sys.executable, *program, "serve", "--port", "0", "--data-dir", str(data),
             "--config", str(settings), "--log-format", "json",
         ]  # fmt: skip
         self._process = subprocess.Popen(
@@ -64,9 +72,8 @@ class Serving:
         self._process.wait()
         self._reader.join()
 
-    def stop(self) -> int:
-        """SIGTERM; its exit code."""
-        self._process.terminate()
+    def exit_code(self) -> int:
+        """With what it ended, once it has."""
         return self._process.wait(READY_WITHIN)
 
     def said(self) -> str:
