@@ -198,17 +198,40 @@ def test_addresses_as_people_write_them(text, url):
 @pytest.mark.parametrize(
     "text",
     ["", "  ", "http://", "ftp://x", "unix:///x", "host:port", "host:99999", "http://[::1", "a b",
-     "http://x?y=1", "http://x#y", "ho\nst", "http://:11434", "-x"],
+     "http://x?y=1", "http://x#y", "ho\nst", "http://:11434", "-x", "a..b", "..",
+     "http://a..b:1", "a.b.."],
 )  # fmt: skip
 def test_nonsense_is_no_address(text):
     with pytest.raises(InvalidConfig):
         base_url(text)
 
 
-def test_secrets_are_not_shown():
+@pytest.mark.parametrize(
+    "text",
+    ["http://me:hunter2@host", "me:hunter2@box:11434", "http://me:hunter2/x@host",
+     "http://[me:hunter2@host", "host?key=hunter2"],
+)  # fmt: skip
+def test_a_secret_in_an_address_is_not_shown(text):
     with pytest.raises(InvalidConfig) as caught:
-        base_url("http://me:hunter2@host")
+        base_url(text)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b"\xc3(", b"\xed\xa0\x80"])
+def test_what_is_no_utf_8_is_a_failure_wherever_it_stands(broken):
+    lines = [
+        b'{"response":"%b","done":true}',
+        b'{"context":["%b"],"done":true}',
+        b'{"message":{"images":["%b"]},"done":true}',
+    ]
+    for line in lines:
+        with pytest.raises(BackendFailure, match="no answer"):
+            Fold(TaskType.GENERATE).add(line % broken)
+    with pytest.raises(BackendFailure, match="no answer"):
+        embedded(b'{"embeddings":[["%b"]]}' % broken)
+
+
+def test_secrets_are_not_shown():
     for key in ("", "hunter2\n", " hunter2", "hünter2"):
         with pytest.raises(InvalidConfig) as caught:
             check_api_key(key)

@@ -58,6 +58,45 @@ def test_what_cannot_be_is_named_by_its_key(values, where, why):
     assert why in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ollama.timeout",
+        "ollama.connect_timeout",
+        "ollama.first_token_timeout",
+        "ollama.idle_timeout",
+        "queue.cleanup_interval",
+        "queue.probe_interval",
+    ],
+)
+def test_no_time_at_all_is_refused_where_nothing_could_work_with_it(key):
+    section, name = key.split(".")
+    with pytest.raises(InvalidConfig, match=rf"^{key}: must be more than 0$"):
+        to_config({section: {name: "0s"}})
+    assert to_config({section: {name: "1ms"}}) != Config()
+
+
+def test_no_time_at_all_is_fine_where_it_means_at_once():
+    to_config(
+        {
+            "queue": {"drain_timeout": 0},
+            "retry_config": {"initial_delay": 0, "max_delay": 0},
+            "server": {"max_wait": 0},
+        }
+    )
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@gpu:11434", "me:hunter2@gpu:11434", "me@gpu"])
+def test_a_user_in_a_url_is_refused_and_not_shown(url):
+    for values, key in [
+        ({"ollama": {"host": url}}, "ollama.host"),
+        ({"backends": [{"name": "a", "kind": "openai", "url": url}]}, "backends[0].url"),
+    ]:
+        with pytest.raises(InvalidConfig) as caught:
+            to_config(values)
+        assert str(caught.value) == f"{key}: it carries no user or password; use api_key"
+
+
 def test_a_longest_delay_below_the_first_is_refused():
     with pytest.raises(InvalidConfig, match=r"retry_config\.max_delay: 5 s is less than"):
         to_config({"retry_config": {"initial_delay": "10s", "max_delay": "5s"}})

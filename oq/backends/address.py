@@ -23,21 +23,21 @@ def base_url(text: str, *, default_port: int = OLLAMA_PORT) -> str:
 
     `default_port` is for a host without a scheme. InvalidConfig says what is wrong with `text`.
     """
+    if "@" in text:  # before anything else is said: what says it may show the text
+        raise InvalidConfig("a backend's url carries no user or password; use api_key")
     written = text.strip().strip("\"'").strip()
     scheme, separator, _ = written.partition("://")
     bare = not separator
     parts, port = _split(f"http://{_bracketed(written)}" if bare else written)
     host = parts.hostname or ""
-    if parts.username is not None or parts.password is not None:
-        raise InvalidConfig("a backend's url carries no user or password; use api_key")
     # urlsplit drops control characters without a word.
     odd = not written.isprintable() or (not bare and scheme.lower() not in ("http", "https"))
-    if odd or not _HOST.fullmatch(host):
+    if odd or not _HOST.fullmatch(host) or not all(_labels(host)):
         raise InvalidConfig(
             f"{text!r} is no address of a backend; write host, host:port or http://host:port"
         )
     if parts.query or parts.fragment:
-        raise InvalidConfig(f"{text!r}: a backend's url has no ? and no #")
+        raise InvalidConfig("a backend's url has no ? and no #")
     host = _WILDCARDS.get(host, host)
     if port is None:
         port = default_port if bare else {"http": 80, "https": 443}[parts.scheme]
@@ -49,7 +49,12 @@ def check_api_key(key: str | None) -> str | None:
     """The key, if it can stand in a header. InvalidConfig otherwise, which does not show it."""
     if key is None or (key.isascii() and key.isprintable() and key.strip() == key and key):
         return key
-    raise InvalidConfig("api_key: it must be printable ASCII without spaces around it")
+    raise InvalidConfig("an api_key must be printable ASCII without spaces around it")
+
+
+def _labels(host: str) -> list[str]:
+    """What is between the dots; a name may end with one. The name system has none that is empty."""
+    return host.removesuffix(".").split(".")
 
 
 def _bracketed(host: str) -> str:

@@ -18,6 +18,14 @@ from oq.words.task import MAX_RETRIES
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+_MORE_THAN_0 = (
+    "ollama.timeout",
+    "ollama.connect_timeout",
+    "ollama.first_token_timeout",
+    "ollama.idle_timeout",
+    "queue.cleanup_interval",
+    "queue.probe_interval",
+)
 BackendKind = Literal["ollama", "openai", "simulated"]
 
 
@@ -157,12 +165,29 @@ def _duration(kind: type, value: object) -> Duration:
 
 
 def _cross_check(config: Config) -> None:
-    retry = config.retry_config
+    _check_positive(config)
+    _check_retries(config.retry_config)
+    _check_backends(config)
+
+
+def _check_positive(config: Config) -> None:
+    """Without a pause the loops would never rest, and without any time nothing could succeed."""
+    for key in _MORE_THAN_0:
+        section, _, name = key.partition(".")
+        if getattr(getattr(config, section), name) <= 0:
+            raise InvalidConfig(f"{key}: must be more than 0")
+
+
+def _check_retries(retry: RetryConfig) -> None:
     if retry.max_delay < retry.initial_delay:
         raise InvalidConfig(
             f"retry_config.max_delay: {retry.max_delay:g} s is less than"
             f" retry_config.initial_delay ({retry.initial_delay:g} s)"
         )
+
+
+def _check_backends(config: Config) -> None:
+    _check_no_password("ollama.host", config.ollama.host)
     names = [backend.name for backend in config.backends]
     for index, backend in enumerate(config.backends):
         where = f"backends[{index}]"
@@ -170,3 +195,10 @@ def _cross_check(config: Config) -> None:
             raise InvalidConfig(f"{where}.name: {backend.name!r} is empty or used twice")
         if backend.kind != "simulated" and not backend.url:
             raise InvalidConfig(f"{where}.url: a backend of kind {backend.kind} needs one")
+        _check_no_password(f"{where}.url", backend.url)
+
+
+def _check_no_password(key: str, url: str) -> None:
+    """Urls are shown in logs, errors and statuses. This error does not show it."""
+    if "@" in url:
+        raise InvalidConfig(f"{key}: it carries no user or password; use api_key")
