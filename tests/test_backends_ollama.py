@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -313,6 +314,56 @@ async def test_one_who_accepts_and_says_nothing_is_down_for_a_probe(nursery):
     backend = OllamaBackend("o", f"localhost:{listeners[0].socket.getsockname()[1]}", None, 0.05)
     with pytest.raises(BackendDown, match="within 50ms"):
         await backend.probe()
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br"])
+async def test_a_body_that_is_not_as_it_says_is_an_answer_to_a_probe_but_none_to_a_task(
+    nursery, encoding
+):
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: 8\r\n\r\n" % encoding
+
+    async def lie(stream):
+        await stream.receive_some()
+        await stream.send_all(head + b"not gzip")
+
+    listeners = await nursery.start(trio.serve_tcp, lie, 0)
+    backend = OllamaBackend("o", f"127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+    await backend.probe()
+    with pytest.raises(BackendFailure, match="the backend sent"):
+        await backend.run(chat(), ignore)
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("status", [b"200", b"404"])
+async def test_a_proxy_may_compress(nursery, status):
+    packed = gzip.compress(
+        b'{"response":"a","done":true}' if status == b"200" else b'{"error":"no m"}'
+    )
+    head = b"HTTP/1.1 %b X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+
+    async def compress(stream):
+        await whole_request(stream)
+        await stream.send_all(head % (status, len(packed)) + packed)
+
+    listeners = await nursery.start(trio.serve_tcp, compress, 0)
+    backend = OllamaBackend("o", f"127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+    request = Request(TaskType.GENERATE, "m", b'{"prompt":"x"}', b"{}")
+    if status == b"200":
+        assert json.loads((await backend.run(request, ignore)).result)["response"] == "a"
+    else:
+        with pytest.raises(BackendRejected, match="no m"):
+            await backend.run(request, ignore)
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "gpu." + "a" * 64, "x.xn--0"])
+async def test_a_name_that_the_name_system_cannot_hold_is_down(host):
+    backend = OllamaBackend("o", host, None, 1)
+    with pytest.raises(BackendDown, match="cannot reach"):
+        await backend.probe()
+    with pytest.raises(BackendDown, match="cannot reach"):
+        await backend.run(chat(), ignore)
     await backend.aclose()
 
 

@@ -15,6 +15,7 @@ import httpx
 import trio
 
 from oq.backends.address import check_api_key
+from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
 from oq.backends.fold import MAX_ANSWER
 from oq.words.clock import Clock
@@ -32,6 +33,10 @@ GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
 
+
+_NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
+"""What httpx and the codec for host names say of a url that no server can have. Neither is an
+HTTPError."""
 
 KEPT_CONNECTIONS = 16
 """Connections that are kept for the next task. At each request httpcore's pool looks at all of
@@ -105,7 +110,7 @@ class Transport:
         with trio.move_on_after(seconds) as scope:
             try:
                 await self._send("GET", path, b"", use)
-            except httpx.TransportError as error:
+            except (httpx.HTTPError, *_NO_ADDRESS) as error:
                 raise BackendDown(self._nobody(error)) from None
         if scope.cancelled_caught:
             waited = format_duration(seconds)
@@ -169,7 +174,7 @@ class Transport:
         """httpx's errors as ours."""
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, *_NO_ADDRESS) as error:
             raise BackendDown(self._nobody(error)) from None
         except httpx.HTTPError as error:
             lost = f"the connection to {self.url} was lost: {_words(error)}"
@@ -178,13 +183,14 @@ class Transport:
     async def _pour(
         self, response: httpx.Response, feed: Feed, progress: _Progress, scope: trio.CancelScope
     ) -> None:
-        chunks = response.aiter_bytes()
+        decode = decoder(response.headers.get("content-encoding", ""))
+        chunks = response.aiter_raw()
         try:
             async for data in chunks:
                 if progress.whole:
                     continue
                 progress.begun = True
-                progress.whole = feed(data)
+                progress.whole = feed(decode(data))
                 seconds = GRACE if progress.whole else self._timeouts.idle
                 scope.deadline = trio.current_time() + seconds
         except Exception:
@@ -194,7 +200,7 @@ class Transport:
     async def _check(self, response: httpx.Response) -> None:
         if response.is_success:
             return
-        body = await _head(response)
+        body = _plain(response, await _head(response))
         if self._key is not None:  # some servers repeat a key that they refuse
             body = body.replace(self._key.encode(), b"***")
         retry_after = response.headers.get("retry-after")
@@ -234,14 +240,22 @@ class _Sent:
 
 
 async def _head(response: httpx.Response) -> bytes:
-    """The first MAX_ERROR_BODY bytes of a body."""
+    """The first MAX_ERROR_BODY bytes of a body, as they were sent."""
     head = b""
-    chunks = response.aiter_bytes()
+    chunks = response.aiter_raw()
     async for data in chunks:
         head += data
         if len(head) >= MAX_ERROR_BODY:
             await _unwind(chunks)
     return head[:MAX_ERROR_BODY]
+
+
+def _plain(response: httpx.Response, body: bytes) -> bytes:
+    """The text of an error's body, as far as it can be read."""
+    try:
+        return decoder(response.headers.get("content-encoding", ""))(body)
+    except BackendFailure:
+        return body
 
 
 async def _unwind(chunks: AsyncIterator[bytes]) -> None:
