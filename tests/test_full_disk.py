@@ -6,9 +6,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.actors.writer import RETRY_INTERVAL
+from oq.actors.writer import BACKLOG, RETRY_INTERVAL
 from oq.backends.simulated import SimulatedBackend
 from oq.queue.core import VERB_TIMEOUT
+from oq.queue.wiring import MAILBOX
 from oq.rules.filters import TaskFilter
 from oq.store import MemoryEngine, Store
 from oq.words.errors import StoreFull, Unavailable
@@ -101,3 +102,19 @@ async def test_a_shutdown_on_a_full_disk_ends_and_what_was_lost_runs_again(autoj
         await wait_all_tasks_blocked()
         task = await ended(queue, accepted.task_id)
         assert (task.status, len(task.attempts)) == (Status.COMPLETED, 2)
+
+
+async def test_a_full_disk_stops_work_before_it_piles_up(autojump_clock):
+    engine, backend = Small(), SimulatedBackend()
+    async with memory_queue(engine, backend, queue={"max_pending": 10_000}) as queue:
+        await queue.pause()
+        await queue.accept_many([generate()] * 5000)
+        await queue.resume()
+        engine.full = True
+        await trio.sleep(1000 * RETRY_INTERVAL)
+        assert len(backend.simulator.calls) < 2 * (BACKLOG + MAILBOX)
+        engine.full = False
+        await trio.sleep(10 * RETRY_INTERVAL)
+        await wait_all_tasks_blocked()
+        status = queue.status()
+        assert (status.completed_tasks, status.problem) == (5000, None)

@@ -12,13 +12,25 @@ import trio
 
 from oq.backends.base import Emit, Request
 from oq.backends.simulated import NoopBackend, SimulatedBackend
-from oq.store import MemoryEngine
+from oq.queue import open_queue
+from oq.store import MemoryEngine, Store
+from oq.words.clock import Clock
+from oq.words.config import to_config
 from oq.words.errors import Conflict, InvalidBatch, InvalidTask, NotFound, QueueFull, Unavailable
 from oq.words.events import EventType
 from oq.words.outcome import Completed
 from oq.words.task import Status, Submission
 
-from .queues import ended, generate, memory_queue, mock_wall_clock, until, until_retrying
+from .queues import (
+    EPOCH,
+    ended,
+    generate,
+    memory_queue,
+    mock_wall_clock,
+    settings,
+    until,
+    until_retrying,
+)
 
 
 async def test_a_task_runs_and_its_result_is_the_backends_own_answer(autojump_clock):
@@ -292,6 +304,54 @@ async def test_who_hangs_up_and_sends_again_gets_the_same_task(autojump_clock):
 
 async def _submit_with(queue, key: str) -> None:
     await queue.accept(generate(), idempotency_key=key)
+
+
+async def test_two_thousand_tasks_that_lose_their_backend_at_once_all_wait_for_their_retry(
+    autojump_clock,
+):
+    async with memory_queue(queue={"max_workers": 2000, "max_pending": 2100}) as queue:
+        await queue.accept_many([generate(simulate={"status": 500}, max_retries=1)] * 2000)
+        await trio.sleep(60)
+        assert queue.status().failed_tasks == 2000
+
+
+async def test_a_clock_that_was_wrong_for_a_while_changes_no_backoff(autojump_clock):
+    wrong = 0.0
+    clock = Clock(lambda: EPOCH + trio.current_time() + wrong)
+    async with open_queue(
+        to_config(settings()),
+        backends=[SimulatedBackend()],
+        store=Store(MemoryEngine()),
+        clock=clock,
+    ) as queue:
+        wrong = 3600.0
+        at = clock.now() + timedelta(seconds=7200)
+        delayed = await queue.submit(generate(run_at=at))
+        wrong = 0.0
+        began = trio.current_time()
+        failing = await queue.submit(generate(simulate={"status": 500}, max_retries=2))
+        await ended(queue, failing)
+        assert trio.current_time() - began == pytest.approx(1 + 2, abs=0.5)
+        await trio.sleep(7200 - 60)
+        assert (await queue.get(delayed)).status is Status.PENDING
+        await ended(queue, delayed, within=3600 + 120)
+
+
+async def test_who_waits_when_a_queue_ends_is_told_so(autojump_clock):
+    told: list[str] = []
+
+    async def cancel_later(queue, task_id) -> None:
+        await trio.sleep(10)
+        for verb in (queue.get, queue.cancel, queue.submit):
+            with pytest.raises(Unavailable) as unavailable:
+                await verb(generate() if verb == queue.submit else task_id)
+            told.append(str(unavailable.value))
+
+    async with trio.open_nursery() as nursery:
+        async with memory_queue() as queue:
+            task_id = await queue.submit(generate())
+        nursery.start_soon(cancel_later, queue, task_id)
+    assert len(told) == 3
 
 
 async def test_events_tell_a_tasks_life_in_order(autojump_clock):

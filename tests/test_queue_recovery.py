@@ -93,6 +93,24 @@ async def test_a_task_that_ran_at_a_crash_runs_again(autojump_clock):
         assert "oq stopped" in task.attempts[0].error
 
 
+async def test_subscribers_that_come_back_hear_what_recovery_did(autojump_clock):
+    engine, backend = MemoryEngine(), SimulatedBackend()
+    heard: list[int] = []
+
+    async def start(queue) -> None:
+        task_id = await queue.submit(generate(simulate={"fault": "hang"}))
+        await until(queue, task_id, Status.RUNNING)
+        (started,) = await collect(queue, 1, EventType.TASK_STARTED, after=0)
+        heard.append(started.seq)
+
+    await crash(engine, backend, when=start)
+    async with memory_queue(engine, backend) as queue:
+        await queue.pause()
+        (event,) = await collect(queue, 1, after=heard[0])
+        assert event.type is EventType.TASK_RETRYING
+        assert "oq stopped" in event.data["reason"]
+
+
 async def test_a_task_that_keeps_killing_the_process_fails_as_poison(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:

@@ -7,7 +7,7 @@ tells its reader how much was missed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 
@@ -62,6 +62,7 @@ class Hub:
         clock: Clock,
         *,
         seq: int,
+        past: Iterable[Event],
         ring: int,
         mailbox: int,
         max_subscribers: int,
@@ -69,7 +70,7 @@ class Hub:
         self._inbox = inbox
         self._clock = clock
         self._seq = seq
-        self._ring: deque[Event] = deque(maxlen=ring)
+        self._ring: deque[Event] = deque(past, maxlen=ring)
         self._mailbox = mailbox
         self._max_subscribers = max_subscribers
         self._subscriptions: set[Subscription] = set()

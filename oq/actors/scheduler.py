@@ -56,7 +56,7 @@ class Scheduler:
         inbox: trio.MemoryReceiveChannel[Message],
         to_writer: trio.MemorySendChannel[Commit],
         to_pool: trio.MemorySendChannel[Job | Abort],
-        to_timer: trio.MemorySendChannel[Delay],
+        to_timer: trio.MemorySendChannel[list[Delay]],
         to_monitor: trio.MemorySendChannel[str],
     ) -> None:
         self._board = board
@@ -73,6 +73,7 @@ class Scheduler:
         self._answers: dict[str, Command] = {}
         self._pauses: deque[Pause] = deque()
         self._drains: list[Drain] = []
+        self._delays: list[Delay] = []  # for the timer, in one message a turn
 
     async def run(self) -> None:
         """Decide until every sender has closed."""
@@ -81,6 +82,9 @@ class Scheduler:
             while messages := await take(self._inbox):
                 for message in messages:
                     self._handle(message)
+                if self._delays:
+                    self._to_timer.send_nowait(self._delays)
+                    self._delays = []
                 self._dispatch()
 
     def _handle(self, message: Message) -> None:
@@ -142,7 +146,7 @@ class Scheduler:
             if state.status is Status.PENDING:
                 self._board.place(state.id, place_of(state))
                 if state.run_at is not None:
-                    self._to_timer.send_nowait(Delay(state.id, state.run_at))
+                    self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
             else:
                 self._board.end(state.id)
         else:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -16,58 +15,84 @@ LONGEST_SLEEP = 30.0
 have slept, which the monotonic clock does not count."""
 
 
+PRUNE_FROM = 1024
+"""Entries below which none is looked at again before its time."""
+
+
 class Timer:
-    """Holds one entry for each delay that it was told of. It does not hear of cancellations: the
-    scheduler passes over what no longer waits.
+    """Delays that users set follow the wall clock, wherever it is set to; those of retries follow
+    the monotonic one, so that no retry waits an hour too long, or not at all.
+
+    It does not hear of cancellations: the scheduler passes over what no longer `waits`, and here
+    such entries are dropped when they may have become more than the others.
     """
 
     def __init__(
         self,
         clock: Clock,
-        inbox: trio.MemoryReceiveChannel[Delay],
+        inbox: trio.MemoryReceiveChannel[list[Delay]],
         to_scheduler: trio.MemorySendChannel[Due],
+        waits: Callable[[Delay], bool],
         delays: Iterable[Delay] = (),
     ) -> None:
         self._clock = clock
         self._inbox = inbox
         self._to_scheduler = to_scheduler
-        self._heap = [(delay.run_at, delay.task_id) for delay in delays]
-        heapq.heapify(self._heap)
-        self._offset = datetime.min.replace(tzinfo=UTC)
+        self._waits = waits
+        self._by_wall: list[tuple[float, str, Delay]] = []
+        self._by_steady: list[tuple[float, str, Delay]] = []
+        self._loaded = list(delays)  # until `run`: before, there is no monotonic clock
+        self._prune_at = PRUNE_FROM
 
     async def run(self) -> None:
         """Wake tasks until the scheduler closes the mailbox."""
         with self._to_scheduler:
+            self._add(self._loaded)
+            self._loaded.clear()
             while True:
                 due = self._take_due()
                 if due:
                     await self._to_scheduler.send(Due(due))
-                delays: list[Delay] | None = None
+                batches: list[list[Delay]] | None = None
                 with trio.move_on_after(self._pause()):
-                    delays = await take(self._inbox)
-                    if not delays:
+                    batches = await take(self._inbox)
+                    if not batches:
                         return
-                for delay in delays or ():
-                    heapq.heappush(self._heap, (delay.run_at, delay.task_id))
+                for batch in batches or ():
+                    self._add(batch)
+
+    def _add(self, delays: list[Delay]) -> None:
+        wall, steady = self._clock.now().timestamp(), trio.current_time()
+        for delay in delays:
+            at = delay.run_at.timestamp()
+            if delay.retrying:
+                entry = (steady + at - wall, delay.task_id, delay)
+                heapq.heappush(self._by_steady, entry)
+            else:
+                heapq.heappush(self._by_wall, (at, delay.task_id, delay))
+        if len(self._by_wall) + len(self._by_steady) > self._prune_at:
+            self._prune()
+
+    def _prune(self) -> None:
+        for heap in (self._by_wall, self._by_steady):
+            heap[:] = [entry for entry in heap if self._waits(entry[2])]
+            heapq.heapify(heap)
+        self._prune_at = max(PRUNE_FROM, 2 * (len(self._by_wall) + len(self._by_steady)))
 
     def _take_due(self) -> list[Delay]:
-        now = self._now()
         due = []
-        while self._heap and self._heap[0][0] <= now:
-            run_at, task_id = heapq.heappop(self._heap)
-            due.append(Delay(task_id, run_at))
+        for heap, now in self._heaps():
+            while heap and heap[0][0] <= now:
+                due.append(heapq.heappop(heap)[2])
         return due
 
     def _pause(self) -> float:
-        if not self._heap:
-            return float("inf")
-        left = (self._heap[0][0] - self._now()).total_seconds()
-        return min(max(left, 0.0), LONGEST_SLEEP)
+        left = [heap[0][0] - now for heap, now in self._heaps() if heap]
+        return min(max(min(left), 0.0), LONGEST_SLEEP) if left else float("inf")
 
-    def _now(self) -> datetime:
-        """The wall clock's time, or later: it goes on when that one is set back, so that no retry
-        waits an hour too long, and follows it when it is set forward.
-        """
-        elapsed = timedelta(seconds=trio.current_time())
-        self._offset = max(self._offset, self._clock.now() - elapsed)
-        return self._offset + elapsed
+    def _heaps(self) -> tuple[tuple[list[tuple[float, str, Delay]], float], ...]:
+        """Each heap with the time by which its entries are due."""
+        return (
+            (self._by_wall, self._clock.now().timestamp()),
+            (self._by_steady, trio.current_time()),
+        )

@@ -8,16 +8,17 @@ syncs does not grow with the load, and no submit waits for more than two of them
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import structlog
 import trio
 
+from oq.rules.lifecycle import tell
 from oq.store import Store
 from oq.words.clock import Clock
-from oq.words.errors import StoreFull, Unavailable
-from oq.words.events import Event
-from oq.words.messages import Change, Commit, Committed, SetPaused, Step, put
+from oq.words.errors import StoreError, StoreFull, Unavailable
+from oq.words.messages import Commit, Committed, SetPaused, Step, put
 
 log = structlog.get_logger("oq.writer")
 T = TypeVar("T")
@@ -28,9 +29,8 @@ BATCH_STEPS = 4000
 RETRY_INTERVAL = 1.0
 """Seconds between two tries at writing while the disk is full."""
 
-
-LAST_TRIES = 3
-"""How often it is tried again at shutdown."""
+BACKLOG = 256
+"""Commits of what has already happened that are kept in memory while the disk is full."""
 
 
 class Writer:
@@ -49,16 +49,18 @@ class Writer:
         self._inbox = inbox
         self._readers = readers
         self._backlog: list[Commit] = []  # without a receipt, and refused by a full disk
-        self._last_tries = 0
         self._in_flight: frozenset[str] = frozenset()  # written, not yet synced
         self._looks: list[_Look[object]] = []
 
     async def run(self) -> None:
-        """Write until every sender has closed, and all that was sent is on disk."""
+        """Write until cancelled."""
         try:
-            while (commits := await self._gather()) is not None:
-                await self._commit(commits)
+            while True:
+                if self.problem is not None:
+                    await self._wait_for_space()
+                await self._commit(await self._gather())
         finally:
+            self._write_backlog()
             for reader in self._readers:
                 reader.close()
 
@@ -72,56 +74,64 @@ class Writer:
         self._looks.append(waiting)  # type: ignore[arg-type]  # each gives its own T back
         return await waiting.wait()
 
-    async def _gather(self) -> list[Commit] | None:
-        """All that waits, what was refused before first; None when every sender has closed.
-
-        While the disk is full it is tried again now and then, be it with nothing to write: else
-        nobody would find out that there is space.
-        """
+    async def _gather(self) -> list[Commit]:
+        """All that waits, at least one; what a full disk had refused comes first."""
         commits, self._backlog = self._backlog, []
+        if not commits:
+            commits.append(await self._inbox.receive())
         steps = 0
-        try:
-            with trio.move_on_after(float("inf") if self.problem is None else RETRY_INTERVAL):
-                commits.append(await self._inbox.receive())
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
             while steps < BATCH_STEPS:
                 commit = self._inbox.receive_nowait()
                 commits.append(commit)
                 steps += len(commit.steps)
-        except trio.WouldBlock:
-            pass
-        except trio.EndOfChannel:
-            if commits and self.problem is not None:
-                return await self._last_try(commits)
-            return commits or None
         return commits
 
-    async def _last_try(self, commits: list[Commit]) -> list[Commit] | None:
-        """Everybody has left and the disk is full. What is lost by giving up was not acknowledged:
-        these tasks stand as running, and run again.
+    async def _wait_for_space(self) -> None:
+        """Look now and then whether the disk has space again, also if nobody asks for it.
+
+        Meanwhile who asks is refused, and what has already happened is kept, up to BACKLOG: beyond
+        it the senders wait, and with them the slots, so that finished work cannot pile up.
         """
-        self._last_tries += 1
-        if self._last_tries > LAST_TRIES:
-            log.error("gave up writing", commits=len(commits), reason=self.problem)
-            return None
-        await trio.sleep(RETRY_INTERVAL)
-        return commits
+        while self.problem is not None:
+            with trio.move_on_after(RETRY_INTERVAL):
+                while len(self._backlog) < BACKLOG:
+                    self._refuse([await self._inbox.receive()], self.problem)
+                await trio.sleep_forever()
+            try:
+                self._store.write([], self._store.event_seq)
+            except StoreFull as error:
+                self.problem = str(error)
+            else:
+                await self._make_durable([])
+                log.info("store writes again")
+                self.problem = None
+
+    def _write_backlog(self) -> None:
+        """At the end, try once more. What is lost by giving up was not acknowledged: these tasks
+        stand as running, and run again.
+        """
+        steps = [step for commit in self._backlog for step in commit.steps]
+        if steps:
+            try:
+                events = tell(steps, self._store.event_seq, self._clock.now())
+                self._store.write(steps, self._store.event_seq + len(events))
+            except StoreError as error:
+                log.critical("gave up writing", steps=len(steps), reason=str(error))
 
     async def _commit(self, commits: list[Commit]) -> None:
         steps = [step for commit in commits for step in commit.steps]
         receipts = [commit.receipt for commit in commits if commit.receipt is not None]
-        events = self._events(steps)
-        seq = events[-1].seq if events else self._store.event_seq
-        if steps or self.problem is not None:
+        events = tell(steps, self._store.event_seq, self._clock.now())
+        if steps:
             try:
-                self._store.write(steps, seq)
+                self._store.write(steps, self._store.event_seq + len(events))
             except StoreFull as error:
-                self._refuse(commits, error)
+                log.warning("store cannot write", reason=str(error))
+                self._refuse(commits, str(error))
                 return
             for receipt in receipts:
                 receipt.written()
-            if self.problem is not None:
-                log.info("store writes again")
-                self.problem = None
             # Before the next batch is written: recovery relies on it that at most the last batch
             # was not synced (see `oq.store.wal`), though starts could well wait for company.
             await self._make_durable(steps)
@@ -143,27 +153,14 @@ class Writer:
         else:
             self._store.sync()
 
-    def _refuse(self, commits: list[Commit], error: StoreFull) -> None:
+    def _refuse(self, commits: list[Commit], problem: str) -> None:
         """The disk is full: answer those that ask, and keep what has already happened."""
-        if self.problem is None:
-            log.error("store cannot write", reason=str(error))
-        self.problem = str(error)
+        self.problem = problem
         for commit in commits:
             if commit.receipt is not None:
-                commit.receipt.settle(Unavailable(str(error)))
+                commit.receipt.settle(Unavailable(problem))
             else:
                 self._backlog.append(commit)
-
-    def _events(self, steps: list[Step]) -> list[Event]:
-        seq = self._store.event_seq
-        now = self._clock.now()
-        return [
-            Event(seq + n, step.state.id, step.event, step.state.status, now, step.data)
-            for n, step in enumerate(
-                (step for step in steps if isinstance(step, Change) and step.event), start=1
-            )
-            if step.event is not None
-        ]
 
 
 class _Look(Generic[T]):

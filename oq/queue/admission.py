@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.actors.writer import Writer
+from oq.queue.answers import Answers
 from oq.rules import lifecycle, validation
 from oq.rules.drain_rate import DrainRate
 from oq.rules.ids import IdSource
@@ -48,6 +49,7 @@ class Admission:
         clock: Clock,
         writer: Writer,
         to_writer: trio.MemorySendChannel[Commit],
+        answers: Answers,
     ) -> None:
         self.limits = Limits(
             max_payload=config.queue.max_payload,
@@ -61,6 +63,7 @@ class Admission:
         self._clock = clock
         self._writer = writer
         self._to_writer = to_writer
+        self._answers = answers
         self._ids = IdSource(store.last_id)
         self._in_flight = 0  # tasks on their way to the disk
         self._claims: dict[str, _Claim] = {}
@@ -144,33 +147,49 @@ class Admission:
         self, tasks: Sequence[Checked], known: Sequence[_Claim | None]
     ) -> list[Accepted]:
         """Store those of the tasks that are not known yet; return when all of them are on disk."""
-        self._admit(known.count(None))
+        fresh = known.count(None)
+        if fresh:
+            self._admit(fresh)
         changes: list[Change] = []
         receipt = Receipt(
             on_written=lambda: self._count_off(changes), on_settled=lambda: self._unclaim(changes)
         )
+        try:
+            answers, receipts = self._sort(tasks, known, changes, receipt)
+            if changes:
+                await put(self._to_writer, Commit(list(changes), receipt))
+        except BaseException:
+            receipt.settle(Unavailable("the caller left before the queue had the task; try again"))
+            raise
+        for each in receipts:
+            await self._answers.wait(each)
+        return answers
+
+    def _sort(
+        self,
+        tasks: Sequence[Checked],
+        known: Sequence[_Claim | None],
+        changes: list[Change],
+        receipt: Receipt,
+    ) -> tuple[list[Accepted], set[Receipt]]:
+        """The answers, and the receipts that they wait for; the new tasks are put to `changes`."""
         answers: list[Accepted] = []
-        receipts = {receipt}
+        receipts: set[Receipt] = set()
         for task, before in zip(tasks, known, strict=True):
             # A key may also have been used by a task further up in the same batch.
             claim = before or self._known(task)
             if claim is None:
                 change = self._submitted(task, receipt)
                 changes.append(change)
+                receipts.add(receipt)
                 answers.append(Accepted(change.state.id, Status.PENDING))
-            else:
-                if claim.receipt is not None:
-                    receipts.add(claim.receipt)
-                state = self._store.state(claim.task_id)
-                status = Status.PENDING if state is None else state.status
-                answers.append(Accepted(claim.task_id, status, created=False))
-        if changes:
-            await self._send(changes, receipt)
-        else:
-            receipts.discard(receipt)
-        for each in receipts:
-            await each.wait()
-        return answers
+                continue
+            if claim.receipt is not None:
+                receipts.add(claim.receipt)
+            state = self._store.state(claim.task_id)
+            status = Status.PENDING if state is None else state.status
+            answers.append(Accepted(claim.task_id, status, created=False))
+        return answers, receipts
 
     def _submitted(self, task: Checked, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
@@ -182,13 +201,6 @@ class Admission:
         if key is not None and mark is not None:
             self._claims[key] = _Claim(change.state.id, mark, receipt)
         return change
-
-    async def _send(self, changes: list[Change], receipt: Receipt) -> None:
-        try:
-            await put(self._to_writer, Commit(list(changes), receipt))
-        except trio.Cancelled:
-            receipt.settle(Unavailable("the caller left before the queue had the task; try again"))
-            raise
 
     def _count_off(self, changes: list[Change]) -> None:
         """The store counts them from here on, or nobody does."""

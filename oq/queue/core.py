@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -12,6 +13,7 @@ from oq.actors.hub import Observer
 from oq.actors.subscription import Subscription
 from oq.backends.base import Backend
 from oq.queue.admission import Accepted, Admission
+from oq.queue.answers import Answers
 from oq.queue.reader import StreamReader
 from oq.queue.wiring import Wiring
 from oq.rules import validation
@@ -26,6 +28,8 @@ from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb
 from oq.words.status import BackendStatus, QueueStatus
 from oq.words.task import RawTask, Status, Submission, TaskState, show
+
+T = TypeVar("T")
 
 SHUTDOWN_GRACE = 10.0
 """Seconds that interrupted tasks get to let go of their connections at shutdown."""
@@ -58,7 +62,10 @@ class Core:
         self._writer = wiring.writer
         self._hub = wiring.hub
         self._backends = {backend.name: backend for backend in backends}
-        self._admission = Admission(config, store, clock, wiring.writer, wiring.to_writer)
+        self._answers = Answers()
+        self._admission = Admission(
+            config, store, clock, wiring.writer, wiring.to_writer, self._answers
+        )
         self._hub.observe(self._admission.observe_ends)
         self.limits = self._admission.limits
         self._started = trio.current_time()
@@ -91,17 +98,17 @@ class Core:
         if not is_id(task_id):
             raise NotFound(task_id)
         if wait <= 0:
-            return await self._writer.read(task_id, lambda: self._show(task_id))
+            return await self._read(task_id, lambda: self._show(task_id))
         with self._hub.watch(task_id) as watch:
-            task = await self._writer.read(task_id, lambda: self._show(task_id))
+            task = await self._read(task_id, lambda: self._show(task_id))
             with trio.move_on_after(wait):
                 while not task.status.ended and await watch.changed():
-                    task = await self._writer.read(task_id, lambda: self._show(task_id))
+                    task = await self._read(task_id, lambda: self._show(task_id))
         return task
 
     async def page(self, filter: TaskFilter) -> Page:
         """Tasks that the filter admits, newest first."""
-        return await self._writer.read(None, lambda: self._page(filter))
+        return await self._read(None, lambda: self._page(filter))
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
@@ -142,7 +149,7 @@ class Core:
         """
 
         async def look() -> tuple[TaskState, StreamLog | None]:
-            return await self._writer.read(task_id, lambda: self._output(task_id))
+            return await self._read(task_id, lambda: self._output(task_id))
 
         with self._hub.watch(task_id) as watch:
             yield StreamReader(look, self._wiring.streams, watch, task_id, offset, attempt)
@@ -170,11 +177,11 @@ class Core:
 
     async def pause(self) -> None:
         """Start no more tasks, also after a restart, until `resume`."""
-        await self._set_paused(True)
+        await self._ask(Pause(True))
 
     async def resume(self) -> None:
         """Start tasks again."""
-        await self._set_paused(False)
+        await self._ask(Pause(False))
 
     async def drain(self, timeout: float | None = None) -> None:
         """Take no more tasks and start none; let those that run end for `timeout` seconds
@@ -195,6 +202,11 @@ class Core:
             receipt = Receipt()
             await self._wiring.to_writer.send(Commit([], receipt))
             await receipt.wait()
+
+    def end(self) -> None:
+        """The queue is over: whoever waits for it, or calls it from now on, is told so."""
+        self._admission.closed = True
+        self._answers.end()
 
     # -- events
 
@@ -275,18 +287,28 @@ class Core:
             for slots in self._board.backends
         )
 
+    async def _read(self, task_id: str | None, look: Callable[[], T]) -> T:
+        self._answers.check()
+        return await self._writer.read(task_id, look)
+
     async def _command(self, command: Command) -> None:
         if not is_id(command.task_id):
             raise NotFound(command.task_id)
+        await self._ask(command)
+
+    async def _ask(self, wish: Command | Pause) -> None:
+        """Have the scheduler carry it out; return when that is on disk."""
+        self._answers.check()
         if self._writer.problem is not None:
             raise Unavailable(self._writer.problem)
-        await self._wiring.to_scheduler.send(command)
-        await _answer(command.receipt)
-
-    async def _set_paused(self, paused: bool) -> None:
-        pause = Pause(paused)
-        await self._wiring.to_scheduler.send(pause)
-        await _answer(pause.receipt)
+        await self._wiring.to_scheduler.send(wish)
+        try:
+            with trio.fail_after(VERB_TIMEOUT):
+                await self._answers.wait(wish.receipt)
+        except trio.TooSlowError:
+            raise Unavailable(
+                f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
+            ) from None
 
 
 def _offset_too_far(offset: int) -> InvalidTask:
@@ -295,13 +317,3 @@ def _offset_too_far(offset: int) -> InvalidTask:
         "offset", f"{offset} leads past the {PAGE_ROWS} tasks that one request looks at;"
         " go on by `after` (the Link header of a listing has it)",
     )  # fmt: skip
-
-
-async def _answer(receipt: Receipt) -> None:
-    try:
-        with trio.fail_after(VERB_TIMEOUT):
-            await receipt.wait()
-    except trio.TooSlowError:
-        raise Unavailable(
-            f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
-        ) from None

@@ -65,6 +65,7 @@ async def _running(
             async with trio.open_nursery() as actors:
                 wiring = wire(config, store, {end.name: end for end in ends}, clock)
                 wiring.start(actors)
+                queue: Queue | None = None
                 try:
                     async with trio.open_nursery() as hands:
                         queue = Queue(config, store, clock, wiring, ends, hands=hands)
@@ -73,6 +74,8 @@ async def _running(
                         queue.let_go()
                         hands.cancel_scope.deadline = trio.current_time() + SHUTDOWN_GRACE
                 finally:
+                    if queue is not None:
+                        queue.end()
                     actors.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             failure = _lone(group)

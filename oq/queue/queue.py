@@ -93,7 +93,7 @@ class Queue(Core):
         `timeout` seconds (the task goes on), Unavailable when the queue closes first.
         """
         task = await self.get(task_id, wait=float("inf") if timeout is None else timeout)
-        return outcome(task, timeout)
+        return outcome(task, None if self._closing else timeout)
 
     async def run_batch(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""

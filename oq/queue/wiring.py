@@ -34,6 +34,7 @@ from oq.rules.retry import RetryPolicy
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config
+from oq.words.events import Event
 from oq.words.messages import Abort, Commit, Committed, Delay, Job
 from oq.words.task import Status
 
@@ -69,7 +70,7 @@ class Wiring:
 def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Clock) -> Wiring:
     """Make the actors, with what recovery found in the store. Nothing runs yet."""
     settings, retry, events = config.queue, config.retry_config, config.events
-    recover(store, clock)
+    told = recover(store, clock)
     board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
     delays = _load(board, store, clock)
 
@@ -78,11 +79,11 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     to_hub, hub_inbox = trio.open_memory_channel[Committed](MAILBOX)
     # For each slot: the abort of the run before, the next job, and its abort.
     to_pool, pool_inbox = trio.open_memory_channel[Job | Abort](3 * settings.max_workers)
-    to_timer, timer_inbox = trio.open_memory_channel[Delay](settings.max_pending + MAILBOX)
+    to_timer, timer_inbox = trio.open_memory_channel[list[Delay]](MAILBOX)
     to_monitor, monitor_inbox = trio.open_memory_channel[str](len(backends))
 
     hub = Hub(
-        hub_inbox, clock, seq=store.event_seq,
+        hub_inbox, clock, seq=store.event_seq, past=told,
         ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
     )  # fmt: skip
     streams = Streams(hub.progress)
@@ -96,7 +97,7 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     )
     # The hub first: who is answered, by the scheduler, finds the events told.
     writer = Writer(store, clock, writer_inbox, (to_hub, to_scheduler.clone()))
-    timer = Timer(clock, timer_inbox, to_scheduler.clone(), delays)
+    timer = Timer(clock, timer_inbox, to_scheduler.clone(), board.waits, delays)
     monitor = Monitor(backends, settings.probe_interval, monitor_inbox, to_scheduler.clone())
     janitor = Janitor(
         store, settings.max_completed_tasks, settings.cleanup_interval, to_scheduler.clone()
@@ -105,14 +106,18 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     return Wiring(board, writer, hub, streams, pool, to_writer, to_scheduler, actors)
 
 
-def recover(store: Store, clock: Clock) -> None:
-    """Put back in line what ran when the process ended, on disk, before anything starts."""
+def recover(store: Store, clock: Clock) -> list[Event]:
+    """Put back in line what ran when the process ended, on disk, before anything starts; what
+    subscribers are to be told of it.
+    """
     died = [lifecycle.died(state, clock.now()) for state in store.running()]
+    events = lifecycle.tell(died, store.event_seq, clock.now())
     if died:
-        store.write(died, store.event_seq)
+        store.write(died, store.event_seq + len(events))
         store.sync()
         poisoned = sum(change.state.status is Status.FAILED for change in died)
         log.warning("recovered tasks that ran when oq stopped", tasks=len(died), poisoned=poisoned)
+    return events
 
 
 def _load(board: Board, store: Store, clock: Clock) -> list[Delay]:
@@ -127,7 +132,7 @@ def _load(board: Board, store: Store, clock: Clock) -> list[Delay]:
         for task in store.pending():
             place = task.place
             if place.run_at is not None and place.run_at > now:
-                delays.append(Delay(task.task_id, place.run_at))
+                delays.append(Delay(task.task_id, place.run_at, place.retrying))
             elif place.run_at is not None:
                 place = Place(place.priority)
             yield task.task_id, place

@@ -10,6 +10,7 @@ A live task is in exactly one of four places:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,8 @@ class Board:
         self._backends = {backend.name: backend for backend in backends}
         self._ready = ReadyQueue()
         self._delayed: dict[str, Place] = {}
+        self._delayed_at: Counter[int] = Counter()  # how many of them, by priority
+        self._retrying = 0  # how many of them are retries
         self._running: dict[str, _Run] = {}
         self._settling: set[str] = set()
 
@@ -66,7 +69,7 @@ class Board:
             if place.run_at is None:
                 ready[task_id] = place.priority
             else:
-                self._delayed[task_id] = place
+                self._delay(task_id, place)
         self._ready = ReadyQueue(ready)
 
     def place(self, task_id: str, place: Place) -> None:
@@ -79,7 +82,7 @@ class Board:
         if place.run_at is None:
             self._ready.push(task_id, place.priority)
         else:
-            self._delayed[task_id] = place
+            self._delay(task_id, place)
 
     def end(self, task_id: str) -> None:
         """It has ended, or was removed, and is on disk as that."""
@@ -96,13 +99,13 @@ class Board:
                 run.next = Place(run.next.priority)
             place = self._delayed.get(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
-                del self._delayed[delay.task_id]
+                self._undelay(delay.task_id)
                 self._ready.push(delay.task_id, place.priority)
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
         if not self._ready.discard(task_id):
-            self._delayed.pop(task_id, None)
+            self._undelay(task_id)
         self._settling.add(task_id)
 
     def abort(self, task_id: str) -> bool:
@@ -170,7 +173,7 @@ class Board:
 
     @property
     def retrying(self) -> int:
-        return sum(place.retrying for place in self._delayed.values())
+        return self._retrying
 
     @property
     def backends(self) -> Sequence[BackendSlots]:
@@ -178,7 +181,27 @@ class Board:
 
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""
-        counts = self._ready.by_priority()
-        for place in self._delayed.values():
-            counts[place.priority] = counts.get(place.priority, 0) + 1
-        return counts
+        counts = Counter(self._ready.by_priority())
+        counts.update(self._delayed_at)
+        return dict(counts)
+
+    def waits(self, delay: Delay) -> bool:
+        """Whether it still waits for just this time."""
+        place = self._delayed.get(delay.task_id)
+        if place is None and (run := self._running.get(delay.task_id)) is not None:
+            place = run.next
+        return place is not None and place.run_at == delay.run_at
+
+    def _delay(self, task_id: str, place: Place) -> None:
+        self._delayed[task_id] = place
+        self._delayed_at[place.priority] += 1
+        self._retrying += place.retrying
+
+    def _undelay(self, task_id: str) -> None:
+        place = self._delayed.pop(task_id, None)
+        if place is None:
+            return
+        self._retrying -= place.retrying
+        self._delayed_at[place.priority] -= 1
+        if not self._delayed_at[place.priority]:
+            del self._delayed_at[place.priority]

@@ -6,7 +6,7 @@ through one table, so a step that the table does not know cannot happen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,8 @@ import msgspec
 from oq.rules.retry import RetryPolicy
 from oq.rules.validation import Checked
 from oq.words.errors import Conflict
-from oq.words.events import EventType
-from oq.words.messages import Change
+from oq.words.events import Event, EventType
+from oq.words.messages import Change, Step
 from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome
 from oq.words.task import Attempt, Status, TaskState
 
@@ -153,6 +153,19 @@ def requeued(state: TaskState) -> Change:
         state, Status.PENDING, EventType.TASK_RETRYING, {"reason": "retried by its user"},
         started_at=None, completed_at=None, error=None, retry_count=0, deaths=0,
     )  # fmt: skip
+
+
+def tell(steps: Iterable[Step], seq: int, now: datetime) -> list[Event]:
+    """What subscribers are told of these steps, in order; `seq` is the number of the last event."""
+    changes = (step for step in steps if isinstance(step, Change))
+    told = [(change.state, change.event, change.data) for change in changes]
+    return [
+        Event(number, state.id, event, state.status, now, data)
+        for number, (state, event, data) in enumerate(
+            (each for each in told if each[1] is not None), start=seq + 1
+        )
+        if event is not None
+    ]
 
 
 def _must_run(state: TaskState) -> None:

@@ -135,6 +135,7 @@ class Store:
             counts[before] -= 1
             if before.ended:
                 self._forget_end(batch, key)
+                batch.append(("stream", key, None))
         if before is not state.status:
             counts[state.status] += 1
         place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""

@@ -107,6 +107,9 @@ class Receipt:
             self._on_written = None
 
     def settle(self, error: Exception | None = None) -> None:
+        """Answer. The first answer holds."""
+        if self._done.is_set():
+            return
         self._error = error
         self._done.set()
         self.written()
@@ -225,7 +228,8 @@ class Abort(Struct, frozen=True):
 
 
 class Delay(Struct, frozen=True):
-    """A task that may not run before `run_at`."""
+    """A task that may not run before `run_at`: a retry, or one whose user wants that."""
 
     task_id: str
     run_at: datetime
+    retrying: bool = False

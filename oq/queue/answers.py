@@ -1,0 +1,33 @@
+"""Those who wait until what they asked for is on disk."""
+
+from __future__ import annotations
+
+from oq.words.errors import Unavailable
+from oq.words.messages import Receipt
+
+
+class Answers:
+    """When the queue has ended nobody answers any more: whoever waits then is told so."""
+
+    def __init__(self) -> None:
+        self._open: set[Receipt] = set()
+        self._ended = False
+
+    def check(self) -> None:
+        """Return while the queue runs; Unavailable when it does not."""
+        if self._ended:
+            raise Unavailable("this queue has closed; what it had acknowledged is on disk")
+
+    async def wait(self, receipt: Receipt) -> None:
+        """`receipt.wait()`, or Unavailable when the queue ends first."""
+        self.check()
+        self._open.add(receipt)
+        try:
+            await receipt.wait()
+        finally:
+            self._open.discard(receipt)
+
+    def end(self) -> None:
+        self._ended = True
+        for receipt in list(self._open):
+            receipt.settle(Unavailable("the queue closed before this was on disk; try again"))
