@@ -354,6 +354,16 @@ def test_what_is_no_address_is_said_so(given):
         Client(given).status()
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["u:hunter2@h", "http://u:hunter2@h", "http://u:hunt@er2@h:99999", "http://u:hunter2@h/a@b"],
+)
+def test_a_password_in_an_address_is_not_shown(given):
+    with pytest.raises(errors.InvalidConfig, match=r"'\*\*\*@\w.* is no server address") as caught:
+        Client(given)
+    assert "er2" not in str(caught.value)
+
+
 def test_the_address_to_reach_a_server_with_these_settings():
     assert listening_url(ServerConfig(host="0.0.0.0", port=9)) == "http://127.0.0.1:9"
     assert listening_url(ServerConfig(host="::")) == "http://[::1]:7125"

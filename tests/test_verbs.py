@@ -101,6 +101,13 @@ async def test_a_key_gives_the_same_task_again(queue):
 
 
 @everywhere()
+async def test_none_at_all_are_many_too(queue):
+    assert await queue.submit_many([]) == []
+    assert await queue.run_batch([]) == []
+    assert (await queue.status()).total_tasks == 0
+
+
+@everywhere()
 async def test_many_are_stored_in_their_order_or_not_at_all(queue):
     await queue.pause()
     ids = await queue.submit_many([prompt(str(n)) for n in range(20)])

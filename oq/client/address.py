@@ -47,7 +47,9 @@ def _authority(host: str, port: int | None) -> str:
 
 
 def no_address(server: str) -> InvalidConfig:
-    """What is said of a server address that is none."""
+    """What is said of a server address that is none, without the password in it."""
+    _, at, host = server.rpartition("@")
+    shown = f"***@{host}" if at else server
     return InvalidConfig(
-        f"{server[:80]!r} is no server address; write localhost:7125 or http://host:7125"
+        f"{shown[:80]!r} is no server address; write localhost:7125 or http://host:7125"
     )

@@ -121,6 +121,9 @@ class AsyncClient:
 
     async def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
+        self._opened()
+        if not tasks:
+            return []
         return await self._run(calls.submit_many(calls.drafts(tasks)))
 
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:

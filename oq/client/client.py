@@ -84,6 +84,8 @@ class Client:
 
     def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
+        if not tasks:
+            return []
         return self._run(calls.submit_many(calls.drafts(tasks)))
 
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
