@@ -9,7 +9,7 @@ import click
 import pytest
 
 from oq.cli.batch.lines import BadLine, Line, Terms, read, survey
-from oq.cli.batch.output import Output
+from oq.cli.batch.output import Output, Printed
 
 PLAIN = {"custom_id": "a", "type": "generate", "model": "m", "payload": {"prompt": "p"}}
 OPENAI = {
@@ -184,3 +184,9 @@ def test_failed_lines_are_dropped_when_they_are_to_be_tried_again(tmp_path):
     found = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["custom_id"], line["error"]) for line in found] == [("a", None), ("b", None)]
     assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_what_is_printed_does_not_move_a_terminal():
+    out = io.BytesIO()
+    Printed(out).write({"custom_id": "\x9b2J\x7f\u202e"})
+    assert out.getvalue() == b'{"custom_id":"\\u009b2J\\u007f\\u202e"}\n'

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import struct
 
 import openai.types as openai_types
 import pytest
 from openai.types.chat import ChatCompletion
 
-from oq.cli.batch.openai_answer import openai_answer
+from oq.cli.batch.lines import Terms, read
+from oq.cli.batch.openai_answer import Strange, openai_answer
 from oq.cli.batch.openai_request import openai_task
+from oq.cli.batch.results import completed
 from oq.rules.validation import Limits, check, decode_submission
 from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
@@ -217,6 +220,24 @@ def test_embeddings_as_numbers_and_packed():
     assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (2, 2)
     packed = openai_answer(TaskType.EMBED, "t1", result, packed=True)["data"][1]["embedding"]
     assert struct.unpack("<2f", base64.b64decode(packed)) == (0.25, 2.0)
+
+
+@pytest.mark.parametrize(
+    "embeddings", [[[1e39]], [[None]], [["0.5"]], ["abc"], [7], 7, [[10**400]]]
+)
+def test_a_vector_that_is_none_is_that_lines_own_error(embeddings):
+    call = {"model": "m", "input": "a", "encoding_format": "base64"}
+    text = {"custom_id": "a", "method": "POST", "url": EMBEDDINGS, "body": call}
+    [line] = read([json.dumps(text).encode()], Terms("run"))
+    written = completed(line, "t1", ENDED | {"embeddings": embeddings})
+    assert (written["custom_id"], written["response"]) == ("a", None)
+    assert written["error"]["code"] == "invalid_answer"
+
+
+@pytest.mark.parametrize("message", ["hi", ["hi"], {"tool_calls": [1]}, {"tool_calls": 1}])
+def test_a_message_that_is_none_is_strange(message):
+    with pytest.raises(Strange, match="cannot be put as OpenAI's"):
+        openai_answer(TaskType.CHAT, "t1", ENDED | {"message": message})
 
 
 def test_an_answer_that_lacks_everything_is_still_one():

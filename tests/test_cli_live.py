@@ -230,6 +230,19 @@ def test_watch_prints_each_event_in_a_line(call, environ, seq):
     assert [event["seq"] for event in events] == [seq + 1, seq + 2, seq + 3]
 
 
+def test_json_is_no_way_to_a_terminal(call, environ, seq):
+    evil = "\x9b2J\x7f\u202e\u2066é"
+    done = call(*submit("--stream", "-o", "json", text=evil))
+    assert "".join(json.loads(line)["data"] for line in done.stdout.splitlines()) == evil
+    call(*submit("--wait", status=400, error=evil))
+    with Watch(environ, "--after", str(seq), "--type", "task_failed", "-o", "json") as lines:
+        line = next(lines)
+    assert evil in json.loads(line)["data"]["error"]
+    for char in evil[:-1].replace("2J", ""):
+        assert char not in done.stdout + line
+    assert "é" in line
+
+
 def test_watch_takes_what_it_is_asked_for(call, environ, seq):
     call(*submit("--wait"))
     task_id = json.loads(call(*submit("--wait", "-o", "json", status=404)).stdout)["id"]

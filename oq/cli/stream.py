@@ -6,12 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from oq.cli.exits import Exit
 from oq.cli.options import Output, connect, output_option, server_options
 from oq.cli.show_task import print_outcome
-from oq.cli.terminal import clean_text, complain, has_colours, is_terminal
+from oq.cli.terminal import clean_text, complain, has_colours, is_terminal, json_line
 from oq.cli.terms import thinking_option
 from oq.cli.waiting import goes_on, spinner
 from oq.words.stream import Chunk
@@ -90,7 +89,7 @@ class _Printer:
         """Print one piece, at once."""
         self._last = chunk
         if self._json:
-            print(msgspec.json.encode(chunk).decode())
+            print(json_line(chunk))
         else:
             if chunk.restart:
                 self._restart()

@@ -45,8 +45,12 @@ def complain(message: str) -> None:
 
 def print_json(document: Any) -> None:
     """Indented JSON, in which every control character is escaped."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    print(_CONTROL_IN_TEXT.sub(_json_escaped, text))
+    print(_escaped_json(msgspec.json.format(msgspec.json.encode(document), indent=2)))
+
+
+def json_line(document: Any) -> str:
+    """JSON in one line, in which every control character is escaped."""
+    return _escaped_json(msgspec.json.encode(document))
 
 
 def print_rows(rows: list[tuple[object, ...]]) -> None:
@@ -57,6 +61,10 @@ def print_rows(rows: list[tuple[object, ...]]) -> None:
 
 def _escaped(match: re.Match[str]) -> str:
     return _ESCAPES.get(match[0]) or match[0].encode("unicode_escape").decode()
+
+
+def _escaped_json(text: bytes) -> str:
+    return _CONTROL_IN_TEXT.sub(_json_escaped, text.decode())
 
 
 def _json_escaped(match: re.Match[str]) -> str:

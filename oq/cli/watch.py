@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from oq.cli.options import Output, connect, output_option, server_options
-from oq.cli.terminal import clean, complain
+from oq.cli.terminal import clean, complain, json_line
 from oq.words.events import Event, EventType, Lagged
 
 
@@ -50,7 +50,7 @@ def watch_(
 
 
 def _as_json(event: Event | Lagged) -> None:
-    print(msgspec.json.encode(event).decode())
+    print(json_line(event))
 
 
 def _as_cells(event: Event | Lagged) -> None:

@@ -20,11 +20,23 @@ from oq.words.task import TaskType
 Body = dict[str, Any]
 
 
+class Strange(Exception):
+    """A result that cannot be put in OpenAI's form."""
+
+
 def openai_answer(kind: TaskType, task_id: str, result: Body, *, packed: bool = False) -> Body:
     """The body of the answer to the call that the task was, from the result of the task.
 
     `packed` embeddings are base64 of little-endian floats of 4 bytes (`encoding_format: base64`).
+    Strange if the result is not in Ollama's form, of which only the outlines were checked.
     """
+    try:
+        return _translated(kind, task_id, result, packed)
+    except (AttributeError, TypeError, ValueError, OverflowError, struct.error) as error:
+        raise Strange(f"the model's answer cannot be put as OpenAI's: {error}") from None
+
+
+def _translated(kind: TaskType, task_id: str, result: Body, packed: bool) -> Body:
     match kind:
         case TaskType.CHAT:
             return _completion(f"chatcmpl-{task_id}", "chat.completion", result, _chat(result))

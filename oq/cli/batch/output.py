@@ -18,6 +18,7 @@ import click
 import msgspec
 
 from oq.cli.batch.lines import short
+from oq.cli.terminal import json_line
 
 _NEW = ".rewritten"
 
@@ -149,5 +150,5 @@ class Printed:
 
     def write(self, result: dict[str, Any]) -> None:
         """Print one line."""
-        self._file.write(msgspec.json.encode(result) + b"\n")
+        self._file.write(json_line(result).encode() + b"\n")
         self._file.flush()

@@ -10,16 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 from oq.cli.batch.lines import BadLine, Line
-from oq.cli.batch.openai_answer import openai_answer
+from oq.cli.batch.openai_answer import Strange, openai_answer
 
 Result = dict[str, Any]
 
 
 def completed(line: Line, task_id: str, result: Result) -> Result:
-    """The result of a task that has completed."""
+    """The result of a task that has completed, or that it is not one of OpenAI's."""
     if not line.openai:
         return {"custom_id": line.custom_id, "task_id": task_id, "result": result, "error": None}
-    body = openai_answer(line.task.type, task_id, result, packed=line.packed)
+    try:
+        body = openai_answer(line.task.type, task_id, result, packed=line.packed)
+    except Strange as error:
+        return refused(line, "invalid_answer", str(error), task_id)
     response = {"status_code": 200, "request_id": task_id, "body": body}
     return {
         "id": _request_id(task_id),
