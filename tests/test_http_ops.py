@@ -8,9 +8,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from oq.http.metrics import MAX_MODELS, Metrics
-from oq.words.events import EventType
+from oq.rules import lifecycle
+from oq.words.events import Event, EventType
 from oq.words.messages import Change, Committed
+from oq.words.outcome import Completed, Failed, Interrupted
 from oq.words.task import Attempt, Status, TaskState, TaskType, Usage
+from tests.builders import at, finish, new, start
 from tests.http_support import GENERATE, Api, api
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -142,7 +145,11 @@ def committed(model: str, **fields: object) -> Committed:
         max_retries=0,
         **fields,
     )
-    before = None if state.status is Status.PENDING else Status.PENDING
+    before = {
+        Status.PENDING: None,
+        Status.RUNNING: Status.PENDING,
+        Status.COMPLETED: Status.RUNNING,
+    }[state.status]
     event = {
         Status.PENDING: EventType.TASK_SUBMITTED,
         Status.RUNNING: EventType.TASK_STARTED,
@@ -179,8 +186,116 @@ def test_running_is_counted_by_attempt_and_tokens_by_kind():
         Attempt(NOW, NOW + timedelta(seconds=50), "failed"),
         Attempt(NOW, NOW + timedelta(seconds=3)),
     )
+    metrics.committed(committed("m", status=Status.RUNNING, started_at=NOW))
     metrics.committed(
         committed("m", status=Status.COMPLETED, attempts=attempts, usage=Usage(7, 11))
     )
     assert metrics._run["chat", "m"].total == 3
     assert metrics._tokens == {("m", "prompt"): 7, ("m", "completion"): 11}
+
+
+class Life:
+    """One task's steps, each committed by itself and seen by the metrics."""
+
+    def __init__(self, **fields: object) -> None:
+        self.metrics = Metrics(lambda: pytest.fail("asked"))
+        self.step(new(**fields), 0)
+
+    def step(self, change: Change, seconds: float) -> None:
+        self.state = state = change.state
+        assert change.event is not None
+        told = Event(1, state.id, change.event, state.status, at(seconds), change.data)
+        self.metrics.committed(Committed([change], [told], []))
+
+    def start(self, seconds: float) -> None:
+        self.step(start(self.state, at(seconds)), seconds)
+
+    def finish(self, outcome: Completed | Failed | Interrupted, seconds: float) -> None:
+        self.step(finish(self.state, outcome, at(seconds)), seconds)
+
+    @property
+    def waited(self) -> float:
+        return sum(each.total for each in self.metrics._wait.values())
+
+    @property
+    def ran(self) -> tuple[int, float]:
+        """How many attempts, and for how long in all."""
+        found = self.metrics._run.values()
+        return sum(sum(each.counts) for each in found), sum(each.total for each in found)
+
+    @property
+    def retried(self) -> int:
+        return sum(self.metrics._counts["retried"].values())
+
+    def is_forgotten(self) -> bool:
+        spans = self.metrics._spans
+        return not spans._due and not spans._began
+
+
+BROKEN = Failed("broken", retryable=True)
+
+
+def test_a_delay_that_was_asked_for_is_not_waiting():
+    life = Life(run_at=at(3600))
+    life.step(lifecycle.reprioritised(life.state, 50), 10)
+    life.start(3602)
+    assert life.waited == 2
+    life.finish(Completed(b"{}"), 3610)
+    assert life.is_forgotten()
+
+
+def test_the_pause_before_a_retry_is_not_waiting():
+    life = Life()
+    life.start(1)
+    life.finish(BROKEN, 100)  # due again at 101
+    life.start(105)
+    assert life.waited == 1 + 4
+    assert life.retried == 1
+    assert life.ran == (1, 99)
+
+
+def test_a_retry_by_a_user_is_no_failed_attempt_and_waits_from_then_on():
+    life = Life()
+    life.start(0)
+    life.finish(Failed("no", retryable=False), 50)
+    life.step(lifecycle.requeued(life.state), 1000)
+    life.start(1003)
+    assert life.waited == 3
+    assert life.ran == (1, 50)
+    assert life.retried == 0
+
+
+def test_a_backend_that_is_down_ends_no_attempt():
+    life = Life()
+    life.start(0)
+    life.finish(BROKEN, 10)  # due again at 11
+    for second in range(20, 25):
+        life.start(second)
+        life.finish(Interrupted("nobody answers", ran=False), second)
+    assert life.ran == (1, 10)
+    assert life.retried == 1
+    life.start(26)
+    assert life.waited == 9 + 4 + 2
+    life.finish(Interrupted("a drain"), 30)
+    assert life.ran == (2, 14), "this one had begun"
+    assert life.retried == 1
+
+
+def test_what_waited_before_the_restart_counts_from_its_last_attempt():
+    life = Life()
+    life.start(0)
+    life.finish(BROKEN, 100)
+    life.metrics = Metrics(lambda: pytest.fail("asked"))
+    life.start(103)
+    assert life.waited == 3
+
+
+def test_a_cancelled_task_is_forgotten():
+    life = Life(run_at=at(3600))
+    life.step(lifecycle.cancelled(life.state, at(1)), 1)
+    assert life.is_forgotten()
+    life.step(lifecycle.requeued(life.state), 2)
+    life.start(3)
+    life.step(lifecycle.cancelled(life.state, at(4)), 4)
+    assert life.is_forgotten()
+    assert life.ran == (0, 0)

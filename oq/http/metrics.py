@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -22,7 +21,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from oq.words.events import EventType
+from oq.http.spans import Spans
+from oq.words.events import Event, EventType
 from oq.words.messages import Change, Committed
 from oq.words.status import QueueStatus
 from oq.words.task import TaskState
@@ -75,6 +75,7 @@ class Metrics(Collector):
         self._tokens: dict[tuple[str, str], int] = defaultdict(int)
         self._wait: dict[Labels, Histogram] = defaultdict(Histogram)
         self._run: dict[Labels, Histogram] = defaultdict(Histogram)
+        self._spans = Spans()
         self._commits = 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -84,27 +85,30 @@ class Metrics(Collector):
     def committed(self, commit: Committed) -> None:
         """Count a commit; to be called after each."""
         self._commits += 1
+        events = iter(commit.events)
         for step in commit.steps:
             if isinstance(step, Change):
-                self._count(step)
+                self._count(step, None if step.event is None else next(events, None))
 
-    def _count(self, change: Change) -> None:
+    def _count(self, change: Change, told: Event | None) -> None:
         state = change.state
         labels = (state.type.value, self._label(state.model))
         if change.before is None:
             self._counts["submitted"][labels] += 1
         if change.event is EventType.TASK_STARTED:
-            self._wait[labels].add(_waited(state))
-        elif change.event in _COUNTED:
+            self._wait[labels].add(self._spans.waited(state))
+            return
+        if change.event in _COUNTED and not _is_put_back(change):
             self._counts[_COUNTED[change.event][0]][labels] += 1
-            if change.event is not EventType.TASK_CANCELLED:
-                self._count_attempt(state, labels)
+        ran = self._spans.ran(change)
+        if ran is not None and change.event is not EventType.TASK_CANCELLED:
+            self._run[labels].add(ran)
+        self._spans.wait(change, None if told is None else told.timestamp)
+        if change.event is EventType.TASK_COMPLETED:
+            self._count_tokens(state, labels[1])
 
-    def _count_attempt(self, state: TaskState, labels: Labels) -> None:
-        if state.attempts and (ended := state.attempts[-1].ended_at) is not None:
-            self._run[labels].add(_seconds(state.attempts[-1].started_at, ended))
-        if state.usage is not None and state.status.ended:
-            model = labels[1]
+    def _count_tokens(self, state: TaskState, model: str) -> None:
+        if state.usage is not None:
             self._tokens[model, "prompt"] += state.usage.prompt_tokens
             self._tokens[model, "completion"] += state.usage.completion_tokens
 
@@ -175,13 +179,8 @@ def _histogram(name: str, text: str, values: dict[Labels, Histogram]) -> Metric:
     return family
 
 
-def _waited(state: TaskState) -> float:
-    """Seconds since the task could have run: a delay that was asked for is not waiting."""
-    if state.started_at is None:
-        return 0.0
-    due = state.created_at if state.run_at is None else max(state.created_at, state.run_at)
-    return _seconds(due, state.started_at)
-
-
-def _seconds(start: datetime, end: datetime) -> float:
-    return (end - start).total_seconds()
+def _is_put_back(change: Change) -> bool:
+    """Whether a task waits again though no attempt failed: its user wants it, or its backend is
+    down.
+    """
+    return change.event is EventType.TASK_RETRYING and "retry_count" not in (change.data or {})

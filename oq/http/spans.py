@@ -1,0 +1,61 @@
+"""How long tasks wait and their attempts take, told from the steps that go by.
+
+A task's record does not say it all: a start clears the time that was waited for, and an attempt
+that never began leaves the one before it as the last. So the times of tasks that wait or run are
+kept here, each until its next step: never more than there are such tasks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from oq.words.events import EventType
+from oq.words.messages import Change
+from oq.words.task import Status, TaskState
+
+
+class Spans:
+    """To be shown every step, in order."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, datetime] = {}
+        self._began: dict[str, datetime] = {}
+
+    def waited(self, state: TaskState) -> float:
+        """Seconds that a task which is started now could have run already: a delay that was asked
+        for is not waiting, nor is the pause before a retry.
+        """
+        due = self._due.pop(state.id, None) or _due_by_record(state)
+        if state.started_at is None:
+            return 0.0
+        self._began[state.id] = state.started_at
+        return (state.started_at - max(state.created_at, due)).total_seconds()
+
+    def ran(self, change: Change) -> float | None:
+        """Seconds that the attempt took which this step ended; None if it ended none."""
+        state = change.state
+        began = self._began.pop(state.id, None)
+        if change.before is not Status.RUNNING or not state.attempts:
+            return None
+        last = state.attempts[-1]
+        if last.ended_at is None or last.started_at != began:
+            return None
+        return (last.ended_at - last.started_at).total_seconds()
+
+    def wait(self, change: Change, at: datetime | None) -> None:
+        """Note from when on a pending task waits; `at` is when this step was told."""
+        state = change.state
+        if state.status is not Status.PENDING:
+            self._due.pop(state.id, None)
+        elif state.run_at is not None:
+            self._due[state.id] = state.run_at
+        elif at is not None and change.event is EventType.TASK_RETRYING:
+            self._due[state.id] = at
+
+
+def _due_by_record(state: TaskState) -> datetime:
+    """What the record itself tells: all there is of a task that waited before oq was started."""
+    if state.run_at is not None:
+        return state.run_at
+    earlier = state.attempts[-2].ended_at if len(state.attempts) > 1 else None
+    return earlier or state.created_at
