@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection, open_websocket_url
 
-from oq.http import connection, flows
+from oq.http import connection, events, flows
 from oq.rules.validation import decode_submission
 from tests.http_support import GENERATE, UNKNOWN, Live, api, live
 
@@ -85,9 +85,59 @@ async def test_several_that_are_due_come_in_one_frame():
 async def test_frames_of_every_size():
     async with live(paused=True) as oq, websocket(oq) as socket:
         await items(socket)
-        for count in (1, 2, 900):
+        for count in (1, 2, 500):
             await oq.queue.accept_many([decode_submission(TASK)] * count)
             assert len(await items(socket)) == count
+
+
+@pytest.mark.parametrize(("most", "size"), [(3, 1 << 20), (500, 500)])
+async def test_who_is_far_behind_gets_it_in_portions(
+    most: int, size: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(events, "PORTION", most)
+    monkeypatch.setattr(events, "PORTION_BYTES", size)
+    async with live(paused=True) as oq:
+        await oq.queue.accept_many([decode_submission(TASK)] * 10)
+        await wait_all_tasks_blocked()
+        async with websocket(oq, "?after=0") as socket:
+            await items(socket)
+            seen: list[int] = []
+            while len(seen) < 10:
+                frame = await items(socket)
+                assert len(frame) <= 3
+                seen += [event["seq"] for event in frame]
+            assert seen == list(range(1, 11))
+
+
+@pytest.mark.parametrize(("most", "size"), [(3, 1 << 20), (500, 500)])
+async def test_server_sent_events_come_in_portions_too(
+    most: int, size: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(events, "PORTION", most)
+    monkeypatch.setattr(events, "PORTION_BYTES", size)
+    async with live(paused=True) as oq:
+        await oq.queue.accept_many([decode_submission(TASK)] * 10)
+        await wait_all_tasks_blocked()
+        face = oq.app.face
+        with face.subscribe(None, None, 0) as feed:
+            pieces = events._Pieces(face, feed, resumed=True)
+            await pieces.next()
+            seen: list[bytes] = []
+            while len(seen) < 10:
+                portion = (await pieces.next()).split(b"\n\n")[:-1]
+                assert len(portion) <= 3
+                seen += [block.partition(b"\n")[0] for block in portion]
+            assert seen == [b"id: %d" % seq for seq in range(1, 11)]
+            face.close()
+            assert await pieces.next() == b""
+
+
+async def test_an_event_that_is_longer_than_a_portion_comes_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events, "PORTION_BYTES", 1)
+    async with live(paused=True) as oq, websocket(oq) as socket:
+        await items(socket)
+        await oq.queue.accept_many([decode_submission(TASK)] * 2)
+        assert [len(await items(socket)) for _ in range(2)] == [1, 1]
 
 
 async def test_filters_and_resuming():

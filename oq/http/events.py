@@ -27,6 +27,11 @@ from oq.words.events import Event, EventType, Lagged
 
 GOING_AWAY = 1001  # RFC 6455, 7.4.1
 
+PORTION = 500
+"""Events that are sent at once, at most: who is far behind gets them bit by bit."""
+PORTION_BYTES = 1024 * 1024
+"""Where a portion ends that is of few but long ones; clients limit what a message may have."""
+
 Batch = list[Event | Lagged]
 
 
@@ -47,8 +52,9 @@ async def websocket(face: Face, socket: Websocket) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
             async for batch in feed:
-                await face.turnstile.wait()
-                await send(_frame(face.queue, batch))
+                for parts in _portions(batch, face.queue.encode_event):
+                    await face.turnstile.wait()
+                    await send(_frame(parts))
             nursery.cancel_scope.cancel()
     await socket.close(GOING_AWAY, "the server is shutting down")
 
@@ -104,8 +110,22 @@ def _sender(socket: Websocket) -> Callable[[bytes], Awaitable[None]]:
     return send
 
 
-def _frame(queue: Core, batch: Batch) -> bytes:
-    parts = [queue.encode_event(item) for item in batch]
+def _portions(batch: Batch, encode_one: Callable[[Event | Lagged], bytes]) -> Iterator[list[bytes]]:
+    """The batch, encoded, in portions of so many events and about so many bytes."""
+    parts: list[bytes] = []
+    size = 0
+    for item in batch:
+        part = encode_one(item)
+        if parts and (len(parts) >= PORTION or size + len(part) > PORTION_BYTES):
+            yield parts
+            parts, size = [], 0
+        parts.append(part)
+        size += len(part)
+    if parts:
+        yield parts
+
+
+def _frame(parts: list[bytes]) -> bytes:
     return parts[0] if len(parts) == 1 else b"[" + b",".join(parts) + b"]"
 
 
@@ -125,20 +145,31 @@ class _Pieces:
         self._feed = feed
         self._resumed = resumed
         self._greeted = False
+        self._left: Iterator[list[bytes]] = iter(())
 
     async def next(self) -> bytes:
         if not self._greeted:
             await trio.lowlevel.checkpoint()
             self._greeted = True
             return self._hello()
+        parts = next(self._left, None)
+        if parts is None:
+            return await self._next_batch()
+        return await self._portion(parts)
+
+    async def _next_batch(self) -> bytes:
         batch: Batch | None = None
         with trio.move_on_after(flows.SSE_KEEPALIVE):
             batch = await anext(self._feed, [])
         if batch is None:
             return flows.SSE_COMMENT
-        if batch:
+        self._left = _portions(batch, self._event)
+        return await self._portion(next(self._left, []))
+
+    async def _portion(self, parts: list[bytes]) -> bytes:
+        if parts:
             await self._face.turnstile.wait()
-        return b"".join(map(self._event, batch))
+        return b"".join(parts)
 
     def _hello(self) -> bytes:
         # Whoever resumes has not seen what is before `feed.seq` yet: no id to come back with.
