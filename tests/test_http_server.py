@@ -34,6 +34,23 @@ async def test_beyond_the_limit_a_connection_is_told_so():
         ).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_far_beyond_the_limit_a_connection_is_closed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(server, "MAX_REFUSED", 2)
+    monkeypatch.setattr(server, "LINGER", 60)
+    async with live(server={"max_connections": 1}) as oq, await oq.connect() as one:
+        await one.send_all(ASK)
+        await one.receive_some()
+        async with await oq.connect() as two, await oq.connect() as three:
+            for refused in (two, three):
+                assert (await refused.receive_some()).startswith(b"HTTP/1.1 503 ")
+            assert await oq.talk(b"") == b""
+        await wait_all_tasks_blocked(0.02)
+        async with await oq.connect() as four:  # those have gone
+            assert (await four.receive_some()).startswith(b"HTTP/1.1 503 ")
+
+
 @pytest.mark.parametrize("said", [b"", ASK, b"GET / HTTP/1.1\r\nHost: loc"])
 async def test_an_idle_connection_is_closed(said: bytes, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server, "KEEP_ALIVE", 0.05)

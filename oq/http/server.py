@@ -26,6 +26,8 @@ MAX_HEAD = 32 * 1024
 MAX_MESSAGE = 64 * 1024
 """Bytes of a WebSocket message that comes in; what it says is ignored."""
 PING_INTERVAL = 20.0
+MAX_REFUSED = 64
+"""Connections beyond the limit that are told so at once; what comes beyond these is only closed."""
 
 
 class Server:
@@ -41,6 +43,7 @@ class Server:
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
         self._all_gone = trio.Event()
+        self._refused = 0
         self._accepting = trio.CancelScope()
         self._too_many = _too_many(max_connections)
 
@@ -78,7 +81,7 @@ class Server:
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         if len(self._connections) >= self._limit:
-            await self._refuse(stream)
+            await self._refuse_some(stream)
             return
         connection = Connection(self._app, self._config, self._context, stream)
         self._connections.add(connection)
@@ -87,6 +90,17 @@ class Server:
         finally:
             self._connections.discard(connection)
             self._all_gone.set()
+
+    async def _refuse_some(self, stream: trio.SocketStream) -> None:
+        """Each of those holds a file for a while; there must not be any number of them."""
+        if self._refused >= MAX_REFUSED:
+            await trio.aclose_forcefully(stream)
+            return
+        self._refused += 1
+        try:
+            await self._refuse(stream)
+        finally:
+            self._refused -= 1
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         """Say that there are too many; a client that were not accepted would wait in the dark."""
