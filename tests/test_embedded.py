@@ -181,6 +181,14 @@ async def test_who_waits_gets_what_ended_in_the_drain(autojump_clock):
     assert answers == ["late"]
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_a_number_that_json_does_not_have_is_refused_where_the_task_is_made(number):
+    with pytest.raises(oq.InvalidTask, match="options"):
+        oq.generate("m", "p", options={"a": [{"b": number}]})
+    with pytest.raises(oq.InvalidTask, match="metadata"):
+        oq.chat("m", "p", metadata={"a": number})
+
+
 async def test_events_of_a_kind_that_there_is_not_are_refused(autojump_clock):
     async with memory_queue() as queue:
         with pytest.raises(oq.InvalidTask, match="task_done"), queue.subscribe({"task_done"}):

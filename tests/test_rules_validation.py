@@ -204,7 +204,7 @@ SPELLINGS = [
     '{ "prompt" : "x" ,\n\t"tools":[] }',
     '{"prompt":"\\u00e9\\ud83d\\ude00","é":"😀"}',
     '{"prompt":"x","prompt":"y","twice":1,"twice":2}',
-    '{"prompt":"x","big":' + "9" * 5000 + ',"tiny":1e-999,"huge":1e999,"neg":-0.0}',
+    '{"prompt":"x","big":' + "9" * 4000 + ',"tiny":1e-999,"large":1.50e+308,"neg":-0.0}',
     '{"prompt":"","keep_alive":-1,"format":{"type":"object","properties":{"n":{}}}}',
 ]
 
@@ -331,3 +331,19 @@ def test_a_task_made_in_python_is_checked_like_any_other():
     bad = submission(payload=Raw(b'{"prompt": "x", "suffix": "\xff"}'))
     with pytest.raises(InvalidTask, match="not UTF-8"):
         check(bad, LIMITS)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "1E+309", "1" * 5000])
+@pytest.mark.parametrize("where", ["payload", "options", "metadata"])
+def test_a_number_that_no_reader_could_take_is_refused_wherever_it_is(where, number):
+    """The server passes documents on untouched: its own clients could not decode the listing."""
+    documents = {"payload": {"prompt": "p"}, "options": {}, "metadata": {}}
+    documents[where]["n"] = 0
+    body = json.dumps({"type": "generate", "model": "m", **documents}).replace(": 0", f": {number}")
+    with pytest.raises(InvalidTask, match="range"):
+        decode_submission(body.encode())
+
+
+def test_what_only_looks_like_a_huge_number_passes():
+    body = {"type": "generate", "model": "m", "payload": {"prompt": "1e400 " + "9" * 400}}
+    decode_submission(json.dumps(body).encode())

@@ -6,6 +6,7 @@ that oq does not know pass through untouched.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ from oq.words.task import (
 )
 
 T = TypeVar("T")
+
+_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}")
+"""What a number must contain to be out of a double's range."""
 
 MAX_MODEL_LENGTH = 256
 MAX_KEY_LENGTH = 255
@@ -258,7 +262,10 @@ def decode(decoder: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
     field.
     """
     try:
-        str(body, "utf-8")  # msgspec looks at no text that it skips
+        # msgspec looks at no text and no number that it skips; who reads the task will.
+        str(body, "utf-8")
+        if _HUGE.search(body):
+            msgspec.json.decode(body)
         return decoder(body)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")

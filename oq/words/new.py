@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
 
+from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
 
 
@@ -28,6 +30,12 @@ class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_at: datetime | str | None = None
     timeout: float | str | None = None
     metadata: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """InvalidTask for a number that JSON does not have: it would be sent as null."""
+        for field in ("payload", "options", "metadata"):
+            if not _is_finite(getattr(self, field)):
+                raise InvalidTask(field, "JSON has no infinite number, and none that is not one")
 
 
 class Terms(TypedDict, total=False):
@@ -93,3 +101,11 @@ def embed(
 def _payload(extra: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
     given = {name: value for name, value in fields.items() if value is not None}
     return given | dict(extra or {})
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(_is_finite, value))
