@@ -246,6 +246,45 @@ def test_config_check_and_show(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("command", [["config", "check"], ["serve", "--port", "0"]])
+@pytest.mark.parametrize(
+    ("text", "environ", "message"),
+    [
+        (
+            "backends:\n - name: a\n   kind: ollama\n   url: ftp://x\n",
+            {},
+            "config.yaml:4: backends[0].url: 'ftp://x' is no address of a backend",
+        ),
+        (
+            "backends:\n - {name: s, kind: simulated}\n - {name: a, kind: openai, url: x,\n"
+            '    api_key: "hünter2"}\n',
+            {},
+            "config.yaml:4: backends[1].api_key: an api_key must be printable ASCII",
+        ),
+        ("", {"OLLAMA_HOST": "a..b"}, "OLLAMA_HOST: ollama.host: 'a..b' is no address"),
+        ("", {"OLLAMA_HOST": "u:hünter2@b"}, "OLLAMA_HOST: ollama.host: it carries no user"),
+        ("ollama:\n  timeout: 0\n", {}, "config.yaml:2: ollama.timeout: must be more than 0"),
+    ],
+)
+def test_what_cannot_serve_is_no_good_config(command, text, environ, message, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    environ = os.environ | {"HOME": str(tmp_path)} | environ
+    done = subprocess.run(
+        [*OQ, *command], capture_output=True, text=True, env=environ, cwd=tmp_path, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"oq: {message}")
+    assert done.stderr.count("\n") == 1
+    assert "nter2" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_host_that_is_not_used_is_not_looked_at(tmp_path):
+    (tmp_path / "config.yaml").write_text("backends: [{name: s, kind: simulated}]\n")
+    environ = os.environ | {"HOME": str(tmp_path), "OLLAMA_HOST": "a..b"}
+    subprocess.run([*OQ, "config", "check"], env=environ, cwd=tmp_path, check=True)
+
+
 def test_control_characters_are_shown_and_text_is_not_touched():
     assert clean("a\x1b[1m\n\tb\x85\u2028") == r"a\x1b[1m\n\tb\x85\u2028"
     assert clean_text("a\r\nb\tc\x1b é 漢字 🙂") == "a\nb\tc\\x1b é 漢字 🙂"

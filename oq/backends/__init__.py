@@ -13,14 +13,17 @@ httpx is imported when the first backend that needs it is made.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import assert_never
 
+from oq.backends.address import base_url, check_api_key
 from oq.backends.base import Backend, Emit, Request
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config, OllamaConfig
 from oq.words.errors import InvalidConfig
 
-__all__ = ["Backend", "Emit", "Request", "make_backend", "open_backends"]
+__all__ = ["Backend", "Emit", "Request", "check_backends", "make_backend", "open_backends"]
 
 
 def open_backends(config: Config, clock: Clock | None = None) -> list[Backend]:
@@ -31,6 +34,20 @@ def open_backends(config: Config, clock: Clock | None = None) -> list[Backend]:
     return [make_backend(backend, config.ollama, clock) for backend in config.backend_list()]
 
 
+def check_backends(config: Config) -> None:
+    """InvalidConfig names the key of the first url or api_key that cannot be one.
+
+    Nothing is made, and nothing heavy imported.
+    """
+    for index, backend in enumerate(config.backend_list()):
+        if backend.kind == "simulated":
+            continue
+        with _named(f"backends[{index}].url" if config.backends else "ollama.host"):
+            base_url(backend.url)
+        with _named(f"backends[{index}].api_key"):
+            check_api_key(backend.api_key)
+
+
 def make_backend(
     backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None = None
 ) -> Backend:
@@ -39,6 +56,14 @@ def make_backend(
         return _make(backend, timeouts, clock)
     except InvalidConfig as error:
         raise InvalidConfig(f"backend {backend.name!r}: {error}") from None
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{key}: {error}") from None
 
 
 def _make(backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None) -> Backend:

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from oq.cli.options import Output, output_option
+from oq.cli.options import Output, check_usable, output_option
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.settings import Settings, load_settings
 
@@ -27,6 +27,7 @@ def config_() -> None:
 def check(config_path: str | None) -> None:
     """Say whether the settings can be used, and if not, which line is wrong."""
     settings = load_settings(config_path, {}, os.environ)
+    check_usable(settings, settings.config)
     set_by_hand = len(settings.origins)
     print(f"{_source(settings)}: good, {set_by_hand} of the settings are not at their defaults")
 

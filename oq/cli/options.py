@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from oq.cli.terminal import is_terminal
+from oq.words.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from oq.client import Client
+    from oq.settings import Settings
+    from oq.words.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +63,20 @@ def connect(server: str | None, config_path: str | None) -> Client:
     from oq.client import Client
 
     return Client(server_address(server, config_path))
+
+
+def check_usable(settings: Settings, config: Config) -> None:
+    """What no setting shows by itself: whether there can be such backends as `config` names.
+
+    InvalidConfig names the line, variable or flag that is wrong; `config` is that of `settings`,
+    or what a command made of it.
+    """
+    from oq.backends import check_backends
+
+    try:
+        check_backends(config)
+    except InvalidConfig as error:
+        raise settings.located(error) from None
 
 
 def server_address(server: str | None, config_path: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from oq.cli.options import check_usable
 from oq.settings import load_settings
 from oq.words.config import BackendConfig
 
@@ -53,11 +54,13 @@ def serve_(
         "logging.level": flags["log_level"],
         "logging.format": flags["log_format"],
     }
-    config = load_settings(config_path, given, os.environ).config
+    settings = load_settings(config_path, given, os.environ)
+    config = settings.config
     if ollama_host:
         config = msgspec.structs.replace(config, backends=())
     if simulate:
         config = msgspec.structs.replace(config, backends=(_SIMULATED,))
+    check_usable(settings, config)
     from oq.http.serve import run
 
     run(config, announce=partial(_announce, simulate))

@@ -45,6 +45,11 @@ class Settings:
         for key, value in _leaves(self.config, ""):
             yield key, _shown(key, value), self.origins.get(key, DEFAULT)
 
+    def located(self, error: InvalidConfig) -> InvalidConfig:
+        """An error that begins with a key, behind the place that the key's value came from."""
+        place = self.origins.get(str(error).partition(": ")[0])
+        return InvalidConfig(f"{place}: {error}") if place else error
+
 
 def load_settings(
     path: str | None = None,
