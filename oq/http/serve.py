@@ -25,7 +25,10 @@ log = structlog.get_logger()
 Announce = Callable[[str], None]
 
 SPARE_FILES = 512
-"""What the store and the backends may have open besides the connections."""
+"""What the store, the backends and refused connections need at least besides the connections."""
+
+MANY_FILES = 65_536
+"""As far as the limit of open files is raised, where it may be: a big store has many files."""
 
 
 def run(config: Config, *, announce: Announce | None = None) -> None:
@@ -103,10 +106,15 @@ async def _watch(
 
 def _allow_files(count: int) -> None:
     """Raise the limit of open files, as far as it may be: the usual 1024 is below the default of
-    `server.max_connections` and the store's own.
+    `server.max_connections` and the store's own. Say so when `count` are not to be had.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < count:
-        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    wanted = max(count, MANY_FILES)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft != resource.RLIM_INFINITY and soft < count:
+        log.warning("few files may be open; see `ulimit -n`", limit=soft, wanted=count)
