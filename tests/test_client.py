@@ -287,6 +287,16 @@ def test_a_server_that_is_not_there():
             client.status()
 
 
+def test_a_task_of_a_batch_that_is_not_kept_is_not_found(serve):
+    ids = [f"01900000-0000-7000-8000-00000000000{n}" for n in range(2)]
+    client, _ = serve(
+        httpx.Response(201, json={"task_ids": ids}), httpx.Response(404, json={"error": "gone"})
+    )
+    with pytest.raises(errors.NotFound) as missing:
+        client.run_batch([chat("m", "a"), chat("m", "b")])
+    assert missing.value.task_id == ids[0]
+
+
 def test_a_server_that_is_silent_is_unavailable(serve):
     client, server = serve(httpx.ReadTimeout("..."))
     with pytest.raises(errors.Unavailable, match="did not answer in time"):

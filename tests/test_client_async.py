@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -53,6 +54,22 @@ async def gather(function: Callable[[int], Awaitable[Any]], count: int) -> list[
         for number in range(count):
             group.start_soon(one, number)
     return found
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_that_is_not_there(run, host):
+    async def check(port: int) -> None:
+        async with oq.AsyncClient(f"{host}:{port}", patience=0) as queue:
+            for call in (queue.status(), queue.submit(hello()), queue.submit_many([hello()])):
+                with pytest.raises(oq.ServerNotReached, match="connection refused; start one with"):
+                    await call
+            with pytest.raises(oq.ServerNotReached, match="connection refused; start one with"):
+                async with queue.subscribe():
+                    pass
+
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        run(check, unused.getsockname()[1])
 
 
 def test_64_submits_at_once_are_few_requests_and_each_gets_its_own_id(server: Served, run):

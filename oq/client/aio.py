@@ -127,7 +127,11 @@ class AsyncClient:
         return await self._run(calls.submit_many(calls.drafts(tasks)))
 
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
-        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
+
+        NotFound if one of them was deleted, or the server keeps no more of them
+        (`queue.max_completed_tasks`), before it could be read.
+        """
         ended: dict[str, Task] = {}
 
         async def wait_for(task_id: str) -> None:

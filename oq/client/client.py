@@ -89,7 +89,11 @@ class Client:
         return self._run(calls.submit_many(calls.drafts(tasks)))
 
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
-        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
+
+        NotFound if one of them was deleted, or the server keeps no more of them
+        (`queue.max_completed_tasks`), before it could be read.
+        """
         return [self.get(task_id, wait=float("inf")) for task_id in self.submit_many(tasks)]
 
     def get(self, task_id: str, *, wait: float | None = None) -> Task:
