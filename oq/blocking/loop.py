@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from oq.words.errors import Unavailable
+from oq.words.errors import Unavailable, lone
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,7 +107,7 @@ class Loop(Generic[R]):
         try:
             trio.run(self._main)
         except BaseException as error:  # it is raised where somebody waits for it
-            self._failure = _lone(error)
+            self._failure = lone(error)
         if not self._opened.done():
             self._opened.set_exception(self._failure or Unavailable(CLOSED))
 
@@ -120,7 +120,7 @@ class Loop(Generic[R]):
                 try:
                     await self._hold(calls)
                 except Exception as error:
-                    self._failure = _lone(error)  # for those whose calls it ends
+                    self._failure = lone(error)  # for those whose calls it ends
                     raise
                 finally:
                     self._calls = None
@@ -165,9 +165,3 @@ class _Call(Generic[T]):
         self.args = args
         self.done: Future[T] = Future()
         self.scope = trio.CancelScope()
-
-
-def _lone(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -18,7 +18,7 @@ from oq.http.sockets import bind, url
 from oq.logs import configured
 from oq.queue import open_queue
 from oq.words.config import Config
-from oq.words.errors import OqError
+from oq.words.errors import OqError, lone
 
 log = structlog.get_logger()
 
@@ -44,10 +44,10 @@ def run(config: Config, *, announce: Announce | None = None) -> None:
             _allow_files(config.server.max_connections + SPARE_FILES)
             trio.run(partial(_serve, config, sockets, announce))
         except Exception as error:
-            lone = _lone(error)
-            if not isinstance(lone, OqError):  # those are for people; this is for whoever mends it
-                log.exception("stopped by an internal error", exc_info=lone)
-            raise lone from None
+            only = lone(error)
+            if not isinstance(only, OqError):  # those are for people; this is for whoever mends it
+                log.exception("stopped by an internal error", exc_info=only)
+            raise only from None
         finally:
             for one in sockets:
                 one.close()
@@ -84,13 +84,6 @@ async def _serve_queue(
         await queue.drain()
         app.face.close()
         server.stop()
-
-
-def _lone(error: BaseException) -> BaseException:
-    """The one error in the groups that nurseries make: a full disk is not a group of errors."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 async def _watch(

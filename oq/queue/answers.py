@@ -12,11 +12,12 @@ class Answers:
     def __init__(self) -> None:
         self._open: set[Receipt] = set()
         self._ended = False
+        self._why = ""
 
     def check(self) -> None:
         """Return while the queue runs; Unavailable when it does not."""
         if self._ended:
-            raise Unavailable("this queue has closed; what it had acknowledged is on disk")
+            raise Unavailable(f"this queue has closed{self._why}; what it acknowledged is on disk")
 
     async def wait(self, receipt: Receipt) -> None:
         """`receipt.wait()`, or Unavailable when the queue ends first."""
@@ -27,7 +28,8 @@ class Answers:
         finally:
             self._open.discard(receipt)
 
-    def end(self) -> None:
-        self._ended = True
+    def end(self, why: str) -> None:
+        """Nobody answers from now on."""
+        self._ended, self._why = True, why
         for receipt in list(self._open):
-            receipt.settle(Unavailable("the queue closed before this was on disk; try again"))
+            receipt.settle(Unavailable(f"the queue closed before this was on disk{why}; try again"))

@@ -203,10 +203,10 @@ class Core:
             await self._wiring.to_writer.send(Commit([], receipt))
             await receipt.wait()
 
-    def end(self) -> None:
-        """The queue is over: whoever waits for it, or calls it from now on, is told so."""
+    def end(self, failure: BaseException | None = None) -> None:
+        """The queue is over: whoever waits for it, or calls it from now on, is told so, and why."""
         self._admission.closed = True
-        self._answers.end()
+        self._answers.end("" if failure is None else f" ({failure})")
 
     # -- events
 

@@ -18,7 +18,7 @@ from oq.queue.wiring import wire
 from oq.store import Store, open_store
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config
-from oq.words.errors import InvalidConfig
+from oq.words.errors import InvalidConfig, lone
 
 
 @asynccontextmanager
@@ -59,13 +59,13 @@ async def _running(
 ) -> AsyncIterator[Queue]:
     store = store or open_store(config.queue.storage_path)
     failure: BaseException | None = None
+    queue: Queue | None = None
     try:
         ends = open_backends(config, clock) if backends is None else list(backends)
         try:
             async with trio.open_nursery() as actors:
                 wiring = wire(config, store, {end.name: end for end in ends}, clock)
                 wiring.start(actors)
-                queue: Queue | None = None
                 try:
                     async with trio.open_nursery() as hands:
                         queue = Queue(config, store, clock, wiring, ends, hands=hands)
@@ -74,11 +74,12 @@ async def _running(
                         queue.let_go()
                         hands.cancel_scope.deadline = trio.current_time() + SHUTDOWN_GRACE
                 finally:
-                    if queue is not None:
-                        queue.end()
                     actors.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            failure = _lone(group)
+            failure = lone(group)
+        finally:
+            if queue is not None:
+                queue.end(failure)
         with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
             for end in ends:
                 await end.aclose()
@@ -102,10 +103,3 @@ def _sort(
     if made and described:
         raise InvalidConfig("backends: give backends that are made, or their settings, not both")
     return made, described
-
-
-def _lone(error: BaseException) -> BaseException:
-    """The one error in a nursery's group: that a nursery is at work is not its users' concern."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -161,3 +161,10 @@ class BackendFailure(BackendError):
 
 class BackendRejected(BackendError):
     """The backend will never take this task; a retry would change nothing."""
+
+
+def lone(error: BaseException) -> BaseException:
+    """The one error in a nursery's group: that a nursery is at work is not its users' concern."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
