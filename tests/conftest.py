@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 from hypothesis import settings
 
 from oq.store import Store
@@ -31,3 +34,12 @@ def store(shelf):
     made = shelf.store()
     yield made
     assert_consistent(Store(shelf.engine), shelf.engine)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_if_new() -> Iterator[None]:
+    """structlog's own test helpers leave it configured, and an embedded queue takes that for the
+    wish of the program around it.
+    """
+    yield
+    structlog.reset_defaults()

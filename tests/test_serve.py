@@ -101,7 +101,7 @@ async def test_it_serves_until_a_signal_and_ends_well(tmp_path: Path, number: si
 
 
 async def test_a_drain_waits_for_what_runs_and_refuses_what_is_new(tmp_path: Path):
-    slow = {**GENERATE, "options": {"simulate": {"delay": 1.0}}}
+    slow = {**GENERATE, "options": {"simulate": {"delay": 3.0}}}
     async with served(tmp_path) as oq:
         running = await oq.submit(slow)
         async with oq.client.stream("GET", "/api/events?after=0") as events:

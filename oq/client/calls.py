@@ -151,27 +151,24 @@ def list_tasks(**filters: object) -> Call[Page]:
 
 class Listing:
     """A listing of up to `limit` tasks, in as many calls as it takes. Run each `next`, `add` its
-    page, until there is none. Without a `limit` there is one call, and the server says how many.
+    page, until there is none. Pages are bounded in bytes too: one may be short, or empty.
     """
 
     def __init__(self, limit: int | None, **filters: object) -> None:
         self.tasks: Tasks = []
-        self._limit = limit
+        self._limit = PAGE if limit is None else limit
         self._filters = filters
         self._whole = False
 
     def next(self) -> Call[Page] | None:
         if self._whole:
             return None
-        limit = None if self._limit is None else min(PAGE, self._limit - len(self.tasks))
+        limit = min(PAGE, self._limit - len(self.tasks))
         return list_tasks(**self._filters, limit=limit)
 
     def add(self, page: Page) -> None:
         self.tasks += page.tasks
-        self._whole = (
-            self._limit is None or len(self.tasks) >= self._limit
-            or page.after is None or not page.tasks
-        )  # fmt: skip
+        self._whole = len(self.tasks) >= self._limit or page.after is None
         self._filters |= {"after": page.after, "offset": None}
 
 

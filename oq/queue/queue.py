@@ -17,10 +17,11 @@ from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from oq.actors.subscription import Subscription
 from oq.queue.core import Core
-from oq.rules.filters import DEFAULT_LIMIT, task_filter
+from oq.rules.filters import DEFAULT_LIMIT, Page, task_filter
 from oq.rules.validation import Limits, check, decode_submission
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
 from oq.words.events import EventType
@@ -116,7 +117,13 @@ class Queue(Core):
             status=status, type=type, priority=priority, model=model,
             limit=limit, offset=offset, after=after,
         )  # fmt: skip
-        return [_task(task) for task in (await self.page(wanted)).tasks]
+        page = await self.page(wanted)
+        tasks = _tasks(page)
+        while page.next is not None and len(tasks) < limit:  # a page is bounded in bytes too
+            left = limit - len(tasks)
+            page = await self.page(replace(wanted, limit=left, offset=0, after=page.next))
+            tasks += _tasks(page)
+        return tasks
 
     @asynccontextmanager
     async def stream(
@@ -181,6 +188,10 @@ class Queue(Core):
             answer = on_done(task)
             if isinstance(answer, Awaitable):
                 await answer
+
+
+def _tasks(page: Page) -> list[Task]:
+    return [_task(task) for task in page.tasks]
 
 
 def outcome(task: Task, timeout: float | None) -> dict[str, Any]:

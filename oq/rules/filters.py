@@ -50,7 +50,9 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True):
-    """Part of a listing. `next` is what to give as `after` for the next page; None at the end."""
+    """Part of a listing. `next` is what to give as `after` for the next page; None at the end. A
+    page is bounded in bytes and in tasks looked at, so it may be short, or empty, and have a next.
+    """
 
     tasks: list[RawTask]
     next: str | None
