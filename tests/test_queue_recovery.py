@@ -9,9 +9,10 @@ import trio
 
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
+from oq.rules.keys import pack
 from oq.store import MemoryEngine, Store, open_store
 from oq.words.config import to_config
-from oq.words.errors import StoreLocked
+from oq.words.errors import StoreCorrupt, StoreLocked
 from oq.words.events import EventType
 from oq.words.task import Status
 
@@ -183,3 +184,25 @@ async def test_an_error_in_the_block_comes_out_as_itself(autojump_clock):
     with pytest.raises(ZeroDivisionError):
         async with memory_queue():
             raise ZeroDivisionError
+
+
+async def test_a_task_whose_body_the_disk_has_damaged_fails_alone(autojump_clock):
+    class Damaged(MemoryEngine):
+        damaged = b""
+
+        def get(self, family, key):
+            if family == "body" and key == self.damaged:
+                raise StoreCorrupt("block checksum mismatch")
+            return super().get(family, key)
+
+    engine = Damaged()
+    async with memory_queue(engine) as queue:
+        await queue.pause()
+        bad, good = await queue.submit_many([generate("bad"), generate("good")])
+        engine.damaged = pack(bad)
+        await queue.resume()
+        await ended(queue, good)
+        engine.damaged = b""
+        task = await ended(queue, bad)
+        assert (task.status, task.retry_count) == (Status.FAILED, 0)
+        assert "cannot be read" in task.error

@@ -31,7 +31,7 @@ class _Run:
     """A job that runs; `reason` is why it was broken off, if it was."""
 
     state: TaskState
-    body: Body
+    body: Body | None
     backend: Backend
     timeout: float
     scope: trio.CancelScope
@@ -91,9 +91,8 @@ class Pool:
 
     async def _begin(self, job: Job) -> _Run:
         """Record the start: here, one after the other, so that starts are told in their order."""
-        state, body = self._store.state(job.task_id), self._store.body(job.task_id)
+        state, body = self._store.state(job.task_id), self._body(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
-        assert body is not None, f"task {job.task_id} was dispatched without a body"
         start = lifecycle.started(state, job.backend, self._clock.now())
         state = start.state
         timeout = state.timeout or self._timeout
@@ -105,6 +104,16 @@ class Pool:
             run.stop(self._interrupted)
         await self._commit(start)
         return run
+
+    def _body(self, task_id: str) -> Body | None:
+        """What the task asks for; None when the disk has damaged it, which is that task's end and
+        not the queue's.
+        """
+        try:
+            return self._store.body(task_id)
+        except errors.StoreCorrupt as error:
+            log.error("task cannot be read", task_id=task_id, reason=str(error))  # noqa: TRY400
+            return None
 
     async def _finish(self, run: _Run) -> None:
         """Make the attempt, record how it ended, and give the slot back."""
@@ -135,6 +144,8 @@ class Pool:
     async def _attempt(self, run: _Run) -> Outcome:
         """How the attempt ended; BackendDown passes through."""
         state, body = run.state, run.body
+        if body is None:
+            return Failed("what this task asks for cannot be read from the disk", retryable=False)
         request = Request(state.type, state.model, body.payload, body.options)
         task_id, emit = state.id, self._streams.emit
         try:

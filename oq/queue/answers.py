@@ -5,6 +5,8 @@ from __future__ import annotations
 from oq.words.errors import Unavailable
 from oq.words.messages import Receipt
 
+UNKNOWN = "the queue closed before this was known to be on disk; look for it before you try again"
+
 
 class Answers:
     """When the queue has ended nobody answers any more: whoever waits then is told so."""
@@ -32,4 +34,4 @@ class Answers:
         """Nobody answers from now on."""
         self._ended, self._why = True, why
         for receipt in list(self._open):
-            receipt.settle(Unavailable(f"the queue closed before this was on disk{why}; try again"))
+            receipt.settle(Unavailable(UNKNOWN + why))

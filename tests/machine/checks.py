@@ -64,7 +64,7 @@ def as_expected(model: Model, task: Known, line: list[str]) -> dict[str, object]
 
 def as_seen(model: Model, task: RawTask) -> dict[str, object]:
     """What a user sees of it; a time that has come is as good as none."""
-    due = task.run_at
+    known = model.tasks.get(task.id)
     return {
         "id": task.id,
         "prompt": json.loads(bytes(task.payload))["prompt"],
@@ -74,7 +74,7 @@ def as_seen(model: Model, task: RawTask) -> dict[str, object]:
         "attempts": len(task.attempts),
         "has an error": task.error is not None,
         "has a result": task.result is not UNSET,
-        "due": due if due and due > moment(model.now + model.ahead) else None,
+        "due": task.run_at if known is None or known.waits else None,
         "position": task.queue_position,
     }
 

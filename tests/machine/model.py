@@ -30,6 +30,8 @@ class Known:
     status: str = "pending"
     waits: bool = False
     """In line or not: it was delayed when it was last put there, and nobody has woken it since."""
+    due: float | None = None
+    """When a retry may run, in seconds that have passed: it follows no wall clock."""
     ended_at: float = 0.0
     retries: int = 0
     deaths: int = 0
@@ -46,8 +48,6 @@ class Model:
     draining: bool = False
     backend_up: bool = True
     now: float = 0.0
-    ahead: float = 0.0
-    """By how much the timer is ahead of a wall clock that was set back."""
     next_cleanup: float = 0.0
     """In seconds that have passed, which no clock can be set back from."""
     passed: float = 0.0
@@ -88,11 +88,12 @@ class Model:
             task.status = "pending"
             task.waits = task.run_at is not None
         self.dispatch()
-        self.wake()  # at once only if the wall clock was set back: the timer's goes on
 
     def is_to_come(self, task: Known) -> bool:
-        """Whether its time has yet to come, as far as the timer knows."""
-        return task.run_at is not None and task.run_at > self.now + self.ahead + MICROSECOND
+        """Whether its time has yet to come."""
+        if task.due is not None:
+            return task.due > self.passed + MICROSECOND
+        return task.run_at is not None and task.run_at > self.now + MICROSECOND
 
     def dispatch(self) -> None:
         while (
@@ -102,12 +103,12 @@ class Model:
             and self.in_line()
         ):
             task = self.in_line()[0]
-            task.status, task.run_at = "running", None
+            task.status, task.run_at, task.due = "running", None, None
             task.attempts += 1
             self.started.append(task.prompt)
 
     def end(self, task: Known, status: str, *, error: bool = False) -> None:
-        task.status, task.run_at, task.waits = status, None, False
+        task.status, task.run_at, task.due, task.waits = status, None, None, False
         task.ended_at = self.now
         task.error = error or (task.error and status == "cancelled")
         self.dispatch()
@@ -119,7 +120,7 @@ class Model:
             return
         delay = max(asked, min(LONGEST_DELAY, FIRST_DELAY * FACTOR**task.retries))
         task.retries += 1
-        task.run_at, task.error = self.now + delay, True
+        task.run_at, task.due, task.error = self.now + delay, self.passed + delay, True
         self.put_in_line(task)
 
     def refuse(self, task: Known) -> None:
@@ -150,7 +151,6 @@ class Model:
 
     def set_clock_back(self, seconds: float) -> None:
         self.now -= seconds
-        self.ahead += seconds
 
     def clean_up(self) -> None:
         """Retention: the oldest ended tasks go."""
@@ -178,8 +178,10 @@ class Model:
 
     def open(self, *, backend_up: bool) -> None:
         """A new process: what it finds on disk is all that there is."""
-        self.draining, self.ahead, self.backend_up = False, 0.0, backend_up
+        self.draining, self.backend_up = False, backend_up
         for task in self.of("pending"):
             task.waits = task.run_at is not None
+            retries = task.run_at is not None and task.retries
+            task.due = self.passed + task.run_at - self.now if retries else None
         self.wake()
         self.clean_up()
