@@ -61,12 +61,11 @@ class Loop(Generic[R]):
                 " after the fork, or use oq.Client to share one between processes"
             )
         call = _Call(function, args)
-        try:
+        try:  # one, without a gap in which a Ctrl-C would leave the call behind
             self._token.run_sync_soon(self._begin, call)
+            return call.done.result()
         except trio.RunFinishedError:
             raise self._gone() from None
-        try:
-            return call.done.result()
         except BaseException:
             if not call.done.done():  # it is the caller who leaves
                 with suppress(trio.RunFinishedError):
