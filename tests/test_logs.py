@@ -98,7 +98,7 @@ def test_strings_that_are_not_unicode_do_not_break_a_line(tmp_path: Path):
 
 def test_warnings_of_libraries_become_lines(tmp_path: Path):
     path = tmp_path / "oq.log"
-    library = logging.getLogger("some.library")
+    library = logging.getLogger("some.package")
     with configured(LoggingConfig(format="json", file=str(path))):
         library.info("not this")
         library.warning("slow %s", "disk")
@@ -109,7 +109,7 @@ def test_warnings_of_libraries_become_lines(tmp_path: Path):
     library.warning("after the block")
     warning, error = (json.loads(line) for line in read(path))
     assert (warning["level"], warning["event"]) == ("warning", "slow disk")
-    assert warning["logger"] == "some.library"
+    assert warning["logger"] == "some.package"
     assert error["level"] == "error"
     assert "FileNotFoundError" in error["exception"]
 

@@ -276,10 +276,6 @@ def _decode(response: httpx.Response, kind: type[T]) -> T:
     return msgspec.json.decode(response.content, type=kind)
 
 
-def _reader(kind: type[T]) -> Callable[[httpx.Response], T]:
-    return lambda response: _decode(response, kind)
-
-
 def _cursor(response: httpx.Response) -> str | None:
     """Where the next page begins, by the Link header. It names our own call; only the cursor is
     taken from it, so that no answer can send us elsewhere.
