@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import msgspec
 import trio
 
 from bench.figures import percentile
+from bench.payload import submission
+from bench.scenario import Setting, Side
 from oq.backends.base import Backend, Emit, Request
 from oq.backends.simulated import NoopBackend
 from oq.queue import Queue, open_queue
 from oq.words.config import to_config
 from oq.words.messages import Change, Committed
 from oq.words.outcome import Completed
-from oq.words.task import Submission
 
 WORKERS = 64
-PROMPT_BYTES = 400
 BULK = 1000
 """Tasks in one submit_many."""
-
-
-def task() -> Submission:
-    payload = {"messages": [{"role": "user", "content": "x" * PROMPT_BYTES}]}
-    return Submission(type="chat", model="m", payload=msgspec.Raw(msgspec.json.encode(payload)))
 
 
 class Ends:
@@ -83,7 +77,7 @@ async def queue(backend: Backend, workers: int = WORKERS) -> AsyncIterator[tuple
 
 async def bulk(count: int) -> dict[str, float]:
     """Tasks a second when they are submitted a thousand at a time."""
-    tasks = [task()] * BULK
+    tasks = [submission()] * BULK
     async with queue(NoopBackend()) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count // BULK):
@@ -98,7 +92,7 @@ async def producers(count: int, parties: int = 64) -> dict[str, float]:
 
         async def produce() -> None:
             for _ in range(count // parties):
-                await opened.accept(task())
+                await opened.accept(submission())
 
         begun = time.perf_counter()
         async with trio.open_nursery() as nursery:
@@ -113,7 +107,7 @@ async def sequential(count: int) -> dict[str, float]:
     async with queue(NoopBackend()) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count):
-            await opened.accept(task())
+            await opened.accept(submission())
         await ends.wait(count)
         return {"sequential": count / (time.perf_counter() - begun)}
 
@@ -125,7 +119,7 @@ async def idle_start(count: int) -> dict[str, float]:
     async with queue(backend) as (opened, ends):
         for number in range(1, count + 1):
             begun = time.perf_counter()
-            await opened.accept(task())
+            await opened.accept(submission())
             await ends.wait(number)
             delays.append((backend.called[-1] - begun) * 1e3)
     return {"start_p50": percentile(delays, 0.5), "start_p99": percentile(delays, 0.99)}
@@ -136,7 +130,7 @@ async def slot_freed(count: int) -> dict[str, float]:
     backend = TimedBackend()
     async with queue(backend, workers=1) as (opened, ends):
         await opened.pause()
-        await opened.accept_many([task()] * count)
+        await opened.accept_many([submission()] * count)
         await opened.resume()
         await ends.wait(count)
     gaps = [
@@ -144,3 +138,15 @@ async def slot_freed(count: int) -> dict[str, float]:
         for called, answered in zip(backend.called[1:], backend.answered, strict=False)
     ]
     return {"next_p50": percentile(gaps, 0.5), "next_p99": percentile(gaps, 0.99)}
+
+
+def alone(
+    measure: Callable[[int], Awaitable[dict[str, float]]], full: int
+) -> Callable[[Setting], AbstractAsyncContextManager[list[Side]]]:
+    """One of these as a scenario, of `full` tasks."""
+
+    @asynccontextmanager
+    async def scenario(setting: Setting) -> AsyncIterator[list[Side]]:
+        yield [lambda: measure(setting.sized(full, least=BULK))]
+
+    return scenario

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A figure's bounds: `at_least` for rates, `at_most` for times."""
+    """A figure, and its bounds if it has any: `at_least` for rates, `at_most` for times."""
 
     what: str
     unit: str
@@ -25,7 +25,7 @@ class Budget:
     def bound(self) -> str:
         if self.at_least is not None:
             return f">= {self.at_least:,g}"
-        return f"<= {self.at_most:g}"
+        return "–" if self.at_most is None else f"<= {self.at_most:g}"
 
 
 BUDGETS = {
@@ -36,7 +36,16 @@ BUDGETS = {
     "start_p99": Budget("idle: submit to backend called, p99", "ms", at_most=2, goal=1),
     "next_p50": Budget("slot freed to next backend call, p50", "ms", at_most=0.1),
     "next_p99": Budget("slot freed to next backend call, p99", "ms", at_most=1),
+    "http": Budget("HTTP, AsyncClient, 64 submits at a time, submit to completed", "tasks/s"),
+    "connections": Budget("HTTP, 64 connections, one POST a task, submit to completed", "tasks/s"),
+    "post": Budget("HTTP, one POST /api/tasks at a time", "requests/s"),
+    "post_bare": Budget("the same by a bare Quart-Trio that decodes and answers", "requests/s"),
+    "post_ratio": Budget("one POST at a time, oq to bare", "ratio", 0.7, goal=0.9),
 }  # fmt: skip
+"""In the order in which they are shown."""
+
+RATIOS = {"post_ratio": ("post", "post_bare")}
+"""Figures that are made of two others of the same round: the first over the second."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,17 @@ class Summary:
     @property
     def spread(self) -> float:
         """Half of the range, as a share of the median."""
-        return (max(self.rounds) - min(self.rounds)) / 2 / self.median
+        half = (max(self.rounds) - min(self.rounds)) / 2
+        return half / self.median if self.median else 0.0
+
+
+def ratios(figures: Mapping[str, float]) -> dict[str, float]:
+    """The ratios that the figures of one round give."""
+    return {
+        name: figures[above] / figures[below]
+        for name, (above, below) in RATIOS.items()
+        if above in figures and below in figures
+    }
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 import trio
 
+from oq.backends.base import Backend
 from oq.http.app import create_app
 from oq.http.server import Server
 from oq.http.sockets import bind, url
@@ -31,10 +32,16 @@ MANY_FILES = 65_536
 """As far as the limit of open files is raised, where it may be: a big store has many files."""
 
 
-def run(config: Config, *, announce: Announce | None = None) -> None:
+def run(
+    config: Config,
+    *,
+    announce: Announce | None = None,
+    backends: Sequence[Backend] | None = None,
+) -> None:
     """Serve the queue until SIGTERM or SIGINT; return once the store is closed.
 
-    `announce` is called with the server's URL when it takes requests. The first signal drains: new
+    `announce` is called with the server's URL when it takes requests. `backends` that are made
+    already stand in for those that the settings describe. The first signal drains: new
     tasks are refused, running ones get `queue.drain_timeout`; a second one ends it at once. Raises
     InvalidConfig, Unavailable when the address is in use, and StoreError.
     """
@@ -42,7 +49,7 @@ def run(config: Config, *, announce: Announce | None = None) -> None:
         sockets = bind(config.server)
         try:
             _allow_files(config.server.max_connections + SPARE_FILES)
-            trio.run(partial(_serve, config, sockets, announce))
+            trio.run(partial(_serve, config, sockets, announce, backends))
         except Exception as error:
             only = lone(error)
             if not isinstance(only, OqError):  # those are for people; this is for whoever mends it
@@ -54,13 +61,16 @@ def run(config: Config, *, announce: Announce | None = None) -> None:
 
 
 async def _serve(
-    config: Config, sockets: Sequence[socket.socket], announce: Announce | None
+    config: Config,
+    sockets: Sequence[socket.socket],
+    announce: Announce | None,
+    backends: Sequence[Backend] | None,
 ) -> None:
     stop = trio.Event()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
-            await _serve_queue(config, sockets, announce, stop)
+            await _serve_queue(config, sockets, announce, backends, stop)
             nursery.cancel_scope.cancel()
     log.info("stopped")
 
@@ -69,9 +79,10 @@ async def _serve_queue(
     config: Config,
     sockets: Sequence[socket.socket],
     announce: Announce | None,
+    backends: Sequence[Backend] | None,
     stop: trio.Event,
 ) -> None:
-    async with open_queue(config) as queue, trio.open_nursery() as nursery:
+    async with open_queue(config, backends=backends) as queue, trio.open_nursery() as nursery:
         app = create_app(queue)
         server = Server(app, sockets, max_connections=config.server.max_connections)
         await nursery.start(server.run)

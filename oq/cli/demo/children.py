@@ -37,6 +37,10 @@ class Child:
         self._log = log
         self.url = self._wait_for_url()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         """End it in the way that it offers; ChildFailed unless that gives exit code 0."""
         self._process.send_signal(signal.SIGTERM)

@@ -1,0 +1,27 @@
+"""The task that every scenario submits: a chat with one message of 400 bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from oq.words.new import NewTask, chat
+from oq.words.task import Submission
+
+PROMPT_BYTES = 400
+PROMPT = "x" * PROMPT_BYTES
+
+
+def submission() -> Submission:
+    """As the embedded queue takes it."""
+    payload = {"messages": [{"role": "user", "content": PROMPT}]}
+    return Submission(type="chat", model="m", payload=msgspec.Raw(msgspec.json.encode(payload)))
+
+
+def new_task() -> NewTask:
+    """As the clients take it."""
+    return chat("m", PROMPT)
+
+
+def body() -> bytes:
+    """As POST /api/tasks takes it."""
+    return msgspec.json.encode(submission())

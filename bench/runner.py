@@ -1,0 +1,89 @@
+"""Running scenarios: every side in its turn, A B A B, as often as there are rounds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from bench.figures import Summary, ratios
+from bench.scenario import NotMeasured, Scenario, Setting
+from oq.words.errors import lone
+
+
+@dataclass
+class Found:
+    """What a run has found: figures in the order in which they came, and what could not be had."""
+
+    figures: dict[str, list[float]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each scenario took."""
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self.figures.setdefault(name, []).append(value)
+
+    def summaries(self) -> dict[str, Summary]:
+        return {name: Summary(name, tuple(values)) for name, values in self.figures.items()}
+
+
+def measure(scenarios: Mapping[str, Scenario], setting: Setting) -> Found:
+    """Run them one after the other. One that cannot be measured is noted, with the reason."""
+    found = Found()
+    for name, scenario in scenarios.items():
+        begun = time.perf_counter()
+        try:
+            trio.run(_measure, name, scenario, setting, found)
+        except Exception as error:
+            reason = lone(error)
+            if not isinstance(reason, NotMeasured):
+                raise
+            found.missing[name] = str(reason)
+        found.seconds[name] = round(time.perf_counter() - begun, 1)
+    say("")
+    return found
+
+
+async def _measure(name: str, scenario: Scenario, setting: Setting, found: Found) -> None:
+    say(f"{name}: setting up")
+    async with scenario(setting) as sides:
+        for turn in range(setting.rounds):
+            say(f"{name}: round {turn + 1}/{setting.rounds}")
+            found.add({"reference": reference()})
+            figures: dict[str, float] = {}
+            for side in sides:
+                figures |= await side()
+            found.add(figures | ratios(figures))
+
+
+def say(text: str) -> None:
+    """How far it is, on a line that is written over."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
+
+
+def reference(turns: int = 200_000) -> float:
+    """Turns a second of a fixed loop of dict, list and call work in pure Python: what this machine
+    does at the time, so that figures of two machines can be compared as ratios to it.
+    """
+    table: dict[int, list[int]] = {}
+    begun = time.perf_counter()
+    for turn in range(turns):
+        table.setdefault(turn % 1000, []).append(turn)
+        if turn % 10 == 0:
+            table.pop(turn % 1000, None)
+    return turns / (time.perf_counter() - begun)
+
+
+def chosen(scenarios: Mapping[str, Scenario], only: Iterable[str]) -> dict[str, Scenario]:
+    """Those that were asked for, in their own order. ValueError names what there is not."""
+    wanted = set(only)
+    if unknown := sorted(wanted - set(scenarios)):
+        raise ValueError(f"no scenario {', '.join(unknown)}; there are {', '.join(scenarios)}")
+    return {name: each for name, each in scenarios.items() if not wanted or name in wanted}
