@@ -20,7 +20,7 @@ from oq.words import errors
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.messages import Abort, Change, Commit, Freed, Job, put, take
-from oq.words.outcome import Aborted, Failed, Interrupted, Outcome
+from oq.words.outcome import Aborted, Failed, Interrupted, Outcome, Refusal
 from oq.words.task import Body, TaskState
 
 log = structlog.get_logger("oq.pool")
@@ -98,7 +98,9 @@ class Pool:
         timeout = state.timeout or self._timeout
         scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         run = _Run(state, body, self._backends[job.backend], timeout, scope)
-        self._streams.begin(state.id, attempt_id(state.attempts[-1].started_at))
+        verbatim = body is not None and body.call is not None
+        attempt = attempt_id(state.attempts[-1].started_at)
+        self._streams.begin(state.id, attempt, verbatim=verbatim)
         self._runs[job.task_id] = run
         if self._interrupted is not None:
             run.stop(self._interrupted)
@@ -129,9 +131,12 @@ class Pool:
         if outcome is None:
             outcome = run.reason or _timed_out(state, run.timeout)
         del self._runs[state.id]
+        if isinstance(outcome, Failed) and self._streams.told(state.id):
+            outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
-        output = self._streams.end(state.id)
-        if output is not None and change.state.status.ended:
+        ended = change.state.status.ended
+        output = self._streams.end(state.id, void=not ended)
+        if output is not None and ended:
             change = msgspec.structs.replace(change, stream=msgspec.msgpack.encode(output))
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
@@ -146,20 +151,27 @@ class Pool:
         state, body = run.state, run.body
         if body is None:
             return Failed("what this task asks for cannot be read from the disk", retryable=False)
-        request = Request(state.type, state.model, body.payload, body.options)
+        request = Request(state.type, state.model, body.payload, body.options, body.call)
         task_id, emit = state.id, self._streams.emit
         try:
             return await run.backend.run(request, lambda chunk: emit(task_id, chunk))
         except errors.BackendDown:
             raise
         except errors.BackendFailure as error:
-            return Failed(str(error), True, error.retry_after)
+            return Failed(str(error), True, error.retry_after, _refusal(error, request))
         except errors.BackendRejected as error:
-            return Failed(str(error), retryable=False)
+            return Failed(str(error), retryable=False, refusal=_refusal(error, request))
         except Exception as error:
             # A bug in a backend is that attempt's failure, not the end of everybody's queue.
             log.exception("backend raised", task_id=task_id, backend=run.backend.name)
             return Failed(f"{type(error).__name__}: {error}", retryable=True)
+
+
+def _refusal(error: errors.BackendError, request: Request) -> Refusal | None:
+    """What the backend said, for the caller of a call."""
+    if request.call is None or error.body is None:
+        return None
+    return Refusal(error.status, error.body)
 
 
 def _timed_out(state: TaskState, timeout: float) -> Failed:

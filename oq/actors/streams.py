@@ -12,29 +12,37 @@ from collections.abc import Callable
 import trio
 
 from oq.rules.pieces import StreamLog, piece_of
-from oq.words.stream import Piece
 
 
 class Stream:
-    """One attempt's output. Written to by the pool only; anybody may read `pieces`."""
+    """One attempt's output. Written to by the pool only; anybody may read `log`.
 
-    def __init__(self, attempt: int) -> None:
-        self.attempt = attempt
-        self.pieces: list[Piece] = []
+    A caller that passes on what cannot be taken back sets `told`: this attempt is then the last.
+    `void` says that another follows, and nothing of this one is to be passed on.
+    """
+
+    def __init__(self, attempt: int, *, verbatim: bool) -> None:
+        self.log = StreamLog(attempt, [], [])
         self.ended = False
+        self.told = False
+        self.void = False
+        self._verbatim = verbatim
         self._news = trio.Event()
 
     async def wait_news(self, offset: int) -> None:
-        """Return when there are pieces after `offset`, or the attempt has ended."""
-        while len(self.pieces) <= offset and not self.ended:
+        """Return when there are chunks after `offset`, or the attempt has ended."""
+        while len(self.log) <= offset and not self.ended:
             await self._news.wait()
 
-    def add(self, piece: Piece) -> None:
-        self.pieces.append(piece)
+    def add(self, chunk: bytes) -> None:
+        if self._verbatim:
+            self.log.frames.append(chunk)
+        else:
+            self.log.pieces.append(piece_of(chunk))
         self._wake()
 
-    def end(self) -> None:
-        self.ended = True
+    def end(self, *, void: bool) -> None:
+        self.ended, self.void = True, void
         self._wake()
 
     def _wake(self) -> None:
@@ -50,21 +58,27 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._on_piece = on_piece
 
-    def begin(self, task_id: str, attempt: int) -> None:
-        """An attempt starts."""
-        self._streams[task_id] = Stream(attempt)
+    def begin(self, task_id: str, attempt: int, *, verbatim: bool) -> None:
+        """An attempt starts. `verbatim`: its chunks are kept as they are."""
+        self._streams[task_id] = Stream(attempt, verbatim=verbatim)
 
     def emit(self, task_id: str, chunk: bytes) -> None:
         """A chunk has come from the backend."""
         stream = self._streams[task_id]
-        stream.add(piece_of(chunk))
-        self._on_piece(task_id, len(stream.pieces))
+        stream.add(chunk)
+        self._on_piece(task_id, len(stream.log))
 
-    def end(self, task_id: str) -> StreamLog | None:
-        """The attempt is over; all that it generated, to be stored, if that is anything."""
+    def told(self, task_id: str) -> bool:
+        """Whether somebody was told of this attempt what cannot be taken back."""
+        return self._streams[task_id].told
+
+    def end(self, task_id: str, *, void: bool) -> StreamLog | None:
+        """The attempt is over; all that it generated, to be stored, if that is anything. `void`:
+        another will be made.
+        """
         stream = self._streams.pop(task_id)
-        stream.end()
-        return StreamLog(stream.attempt, stream.pieces) if stream.pieces else None
+        stream.end(void=void)
+        return stream.log if len(stream.log) else None
 
     def get(self, task_id: str) -> Stream | None:
         """The stream of a task that runs."""

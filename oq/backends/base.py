@@ -12,17 +12,22 @@ from oq.words.outcome import Completed
 from oq.words.task import TaskType
 
 Emit = Callable[[bytes], None]
-"""Called with each chunk as it comes: one whole JSON object, in the form in which Ollama sends it.
-It never blocks."""
+"""Called with each chunk as it comes: one whole JSON object, in the form in which Ollama sends it;
+of a call, the bytes for its caller. It never blocks."""
 
 
 class Request(Struct, frozen=True):
-    """One task, as a backend gets it. `payload` and `options` are JSON objects."""
+    """One task, as a backend gets it. `payload` and `options` are JSON objects.
+
+    With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body, what is
+    emitted are the bytes that its caller is to get, and the result is that of the call.
+    """
 
     type: TaskType
     model: str
     payload: bytes
     options: bytes
+    call: str | None = None
 
 
 class Backend(Protocol):

@@ -31,9 +31,9 @@ def status_error(
     message = f"the backend answered {status}: {error_text(body) or 'without a word'}"
     if status in _RETRYABLE or status >= 500:
         return BackendFailure(
-            message, status=status, retry_after=parse_retry_after(retry_after, now)
+            message, status=status, body=body, retry_after=parse_retry_after(retry_after, now)
         )
-    return BackendRejected(message, status=status)
+    return BackendRejected(message, status=status, body=body)
 
 
 def error_text(body: bytes) -> str:

@@ -86,7 +86,8 @@ class Fold:
         """
         fields = decode_answer(_OBJECT.decode, line)
         if bytes(fields.get("error", b"null")) != b"null":
-            raise BackendFailure(f"the backend broke off with an error: {error_text(line)}")
+            text = f"the backend broke off with an error: {error_text(line)}"
+            raise BackendFailure(text, body=line)
         self._size += len(line)
         if self._size > self._limit:
             raise BackendFailure(f"the answer is over {self._limit} bytes")

@@ -8,7 +8,7 @@ import trio
 
 from oq.actors.hub import Watch
 from oq.actors.streams import Stream, Streams
-from oq.rules.pieces import StreamLog, attempt_id, chunks
+from oq.rules.pieces import StreamLog, attempt_id, logged_chunks
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
 
@@ -74,11 +74,11 @@ class StreamReader:
 
     async def _live(self, stream: Stream) -> list[Chunk]:
         """What a running attempt has generated; nothing when it is over and all of it was read."""
-        restart = self._turn_to(stream.attempt)
+        restart = self._turn_to(stream.log.attempt)
         if restart:
             return restart
         await stream.wait_news(self.offset)
-        due = list(chunks(stream.pieces, self.offset, stream.attempt))
+        due = list(logged_chunks(stream.log, self.offset))
         if due:
             self.offset = due[-1].offset
         return due
@@ -89,7 +89,7 @@ class StreamReader:
         if log is None or log.attempt != last:
             log = StreamLog(last, [])  # the last attempt has generated nothing
         due = self._turn_to(last)
-        due += chunks(log.pieces, self.offset, last)
+        due += logged_chunks(log, self.offset)
         offset = due[-1].offset if due else self.offset
         self._done = True
         due.append(

@@ -4,7 +4,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
 
     state    id -> TaskState         small, rewritten at each step
     body     id -> Body              payload and options, written once
-    result   id -> JSON              the backend's answer, written once
+    result   id -> JSON              the backend's answer; of a failed task its Refusal
     stream   id -> StreamLog         what its last attempt generated, piece by piece
     status   status, id -> Place     changed in the same batch as the state
     ended    completed_at, id -> ""  which ended task is the oldest

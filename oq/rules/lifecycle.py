@@ -17,7 +17,7 @@ from oq.rules.validation import Checked
 from oq.words.errors import Conflict
 from oq.words.events import Event, EventType
 from oq.words.messages import Change, Step
-from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome, Refusal
 from oq.words.task import Attempt, Status, TaskState
 
 FOLLOWS: dict[Status | None, frozenset[Status]] = {
@@ -90,7 +90,7 @@ def finished(
                 retry = state.retry_count + 1
                 delay = policy.delay(retry, draw, retry_after)
                 return _retry_later(state, now, error, retry, now + timedelta(seconds=delay))
-            return _failed(state, now, error)
+            return _refused(_failed(state, now, error), outcome.refusal)
         case Interrupted(reason, ran):
             attempts = _end_attempt(state, now, reason) if ran else state.attempts[:-1]
             return _step(
@@ -193,6 +193,13 @@ def _failed(
         completed_at=now, error=error[:ERROR_LENGTH],
         attempts=_end_attempt(state, now, attempt_error or error),
     )  # fmt: skip
+
+
+def _refused(change: Change, refusal: Refusal | None) -> Change:
+    """A failed task's result is what its backend said instead."""
+    if refusal is None:
+        return change
+    return msgspec.structs.replace(change, result=msgspec.msgpack.encode(refusal))
 
 
 def _end_attempt(state: TaskState, now: datetime, error: str | None) -> tuple[Attempt, ...]:

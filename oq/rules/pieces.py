@@ -30,13 +30,45 @@ class _OllamaChunk(Struct):
     logprobs: list[Any] | None = None
 
 
-class StreamLog(Struct, frozen=True, array_like=True):
-    """All that one attempt generated, as it is stored."""
+class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """All that one attempt generated, as it is stored: pieces or, of a task that is a call, the
+    backend's own bytes, chunk by chunk.
+    """
 
     attempt: int
     pieces: list[Piece]
+    frames: list[bytes] = []
+
+    def __len__(self) -> int:
+        """How many chunks there are."""
+        return len(self.pieces) + len(self.frames)
 
 
+class _Delta(Struct, frozen=True):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+_NO_DELTA = _Delta()
+
+
+class _Choice(Struct, frozen=True):
+    delta: _Delta = _NO_DELTA
+    text: str | None = None
+
+
+_NO_CHOICE = _Choice()
+
+
+class _OpenAIEvent(Struct):
+    """Of an event in OpenAI's form, what a stream passes on: of its first choice alone."""
+
+    choices: list[_Choice] = []
+
+
+_decode_event = msgspec.json.Decoder(_OpenAIEvent).decode
 _decode_chunk = msgspec.json.Decoder(_OllamaChunk).decode
 
 
@@ -50,6 +82,29 @@ def piece_of(chunk: bytes) -> Piece:
         message.content or "", message.thinking or None, message.tool_calls or None,
         said.logprobs or None,
     )  # fmt: skip
+
+
+def piece_of_frame(frame: bytes) -> Piece:
+    """The piece in one chunk as a backend sent it: a line of Ollama's, or an event of OpenAI's."""
+    if frame.lstrip()[:1] == b"{":
+        return piece_of(frame)
+    data = event_data(frame)
+    if not data or data == b"[DONE]":
+        return Piece()
+    choice = next(iter(_decode_event(data).choices), _NO_CHOICE)
+    delta = choice.delta
+    return Piece(
+        delta.content or choice.text or "",
+        delta.reasoning_content or delta.reasoning or None,
+        delta.tool_calls or None,
+    )
+
+
+def event_data(event: bytes) -> bytes:
+    """The data of a server-sent event, without its frame."""
+    lines = (line.rstrip(b"\r") for line in event.split(b"\n"))
+    data = (line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+    return b"\n".join(data)
 
 
 def attempt_id(started_at: datetime) -> int:
@@ -78,3 +133,14 @@ def chunks(pieces: Sequence[Piece], offset: int, attempt: int) -> Iterator[Chunk
             tool_calls=piece.tool_calls,
             logprobs=piece.logprobs,
         )
+
+
+def logged_chunks(log: StreamLog, offset: int) -> Iterator[Chunk]:
+    """What a reader gets of a log, from `offset` on."""
+    if not log.frames:
+        return chunks(log.pieces, offset, log.attempt)
+    pieces = [piece_of_frame(frame) for frame in log.frames[offset:]]
+    return (
+        msgspec.structs.replace(chunk, offset=chunk.offset + offset)
+        for chunk in chunks(pieces, 0, log.attempt)
+    )

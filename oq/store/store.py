@@ -18,6 +18,7 @@ from oq.store.engine import Engine, Put
 from oq.store.refusals import behind_mark, index_disagrees
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, Removal, SetPaused, Step
+from oq.words.outcome import Refusal
 from oq.words.task import ENDED, Body, Status, TaskState
 
 PAST_ANY_ID = b"\xff" * 17
@@ -27,6 +28,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
 _decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
+_decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
 
 
@@ -135,7 +137,7 @@ class Store:
             counts[before] -= 1
             if before.ended:
                 self._forget_end(batch, key)
-                batch.append(("stream", key, None))
+                batch.extend((family, key, None) for family in ("result", "stream"))
         if before is not state.status:
             counts[state.status] += 1
         place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
@@ -169,6 +171,11 @@ class Store:
 
     def result(self, task_id: str) -> bytes | None:
         return self._engine.get("result", keys.pack(task_id))
+
+    def refusal(self, task_id: str) -> Refusal | None:
+        """What the backend answered to a failed task, if that was kept."""
+        value = self._engine.get("result", keys.pack(task_id))
+        return None if value is None else _decode_refusal(value)
 
     def stream(self, task_id: str) -> StreamLog | None:
         """What the last attempt that ended the task had generated."""

@@ -135,11 +135,16 @@ class StoreCorrupt(StoreError):
 
 
 class BackendError(OqError):
-    """One attempt at running a task did not succeed. ``status`` is the backend's HTTP status."""
+    """One attempt at running a task did not succeed. ``status`` is the backend's HTTP status,
+    ``body`` what it said with it, or in the middle of a stream.
+    """
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, body: bytes | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.body = body
 
 
 class BackendDown(BackendError):
@@ -153,9 +158,14 @@ class BackendFailure(BackendError):
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        body: bytes | None = None,
+        retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, status=status)
+        super().__init__(message, status=status, body=body)
         self.retry_after = retry_after
 
 

@@ -25,8 +25,9 @@ class Change(Struct, frozen=True):
     """One task's step, to be made durable: where it stands now, and where it stood.
 
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
-    goes with it. `body` comes with a new task, `result` with a completed one, and `stream` with an
-    ended one that has generated something (a `StreamLog`, encoded).
+    goes with it. `body` comes with a new task, `result` with a completed one (with a failed one it
+    is the backend's `Refusal`, encoded), and `stream` with an ended one that has generated
+    something (a `StreamLog`, encoded).
     """
 
     state: TaskState

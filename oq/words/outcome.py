@@ -14,12 +14,23 @@ class Completed(Struct, frozen=True):
     usage: Usage | None = None
 
 
+class Refusal(Struct, frozen=True, array_like=True):
+    """What a backend answered instead of a result, for the caller to get as it is. Without a
+    `status` it came in the middle of a stream.
+    """
+
+    status: int | None
+    body: bytes
+
+
 class Failed(Struct, frozen=True):
     """The attempt gave an error. `retryable` says whether another may succeed."""
 
     error: str
     retryable: bool
     retry_after: float | None = None
+    refusal: Refusal | None = None
+    """Kept for tasks that are calls."""
 
 
 class Interrupted(Struct, frozen=True):

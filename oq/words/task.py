@@ -97,11 +97,15 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-class Body(Struct, frozen=True, array_like=True):
-    """What a task asks for: two JSON objects, byte for byte as they were submitted."""
+class Body(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What a task asks for: two JSON objects, byte for byte as they were submitted.
+
+    With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body instead.
+    """
 
     payload: bytes
     options: bytes = b"{}"
+    call: str | None = None
 
 
 class Submission(Struct, kw_only=True, omit_defaults=True):
