@@ -27,8 +27,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is asked of the model. `texts` are what an embed call wants vectors of; an `unload`
-    comes with no prompt, as does a `load`.
+    """What is asked of the model. `texts` are what an embed call wants vectors of; a `load` has
+    no prompt, and with `unload` the model does not stay in memory.
     """
 
     kind: TaskType
@@ -44,31 +44,38 @@ class Ask:
     load: bool = False
     unload: bool = False
     dimensions: int | None = None
+    base64: bool = False
+    """Whether vectors are wanted as OpenAI's base64."""
+    logprobs: int | None = None
+    """How many alternatives of each token are to be told with its probability; None: not even
+    that.
+    """
     usage: bool = True
     """Whether an OpenAI stream is to end with the counts."""
     script: Script | None = None
 
 
-class _Chat(Struct):
+class _Said(Struct):
+    """What chat and generate have in common."""
+
     model: str = ""
-    messages: list[dict[str, Any]] = []
-    stream: bool = True
+    stream: bool | None = None
     options: dict[str, Any] | None = None
     format: Any = None
-    think: Any = None
-    tools: list[Any] | None = None
+    think: bool | str | None = None
     keep_alive: Any = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
 
 
-class _Generate(Struct):
-    model: str = ""
+class _Chat(_Said):
+    messages: list[dict[str, Any]] = []
+    tools: list[Any] | None = None
+
+
+class _Generate(_Said):
     prompt: str = ""
     system: str | None = None
-    stream: bool = True
-    options: dict[str, Any] | None = None
-    format: Any = None
-    think: Any = None
-    keep_alive: Any = None
 
 
 class _Embed(Struct):
@@ -77,6 +84,7 @@ class _Embed(Struct):
     prompt: str | None = None
     options: dict[str, Any] | None = None
     dimensions: int | None = None
+    keep_alive: Any = None
 
 
 _CHAT = msgspec.json.Decoder(_Chat)
@@ -134,37 +142,39 @@ def decode(decoder: Callable[[bytes], T], body: bytes) -> T:
 
 
 def _chat(body: _Chat) -> Ask:
-    options = body.options or {}
-    return Ask(
-        kind=TaskType.CHAT,
-        model=_named(body.model),
+    return _said(
+        TaskType.CHAT,
+        body,
         prompt=last_said(body.messages),
         prompt_tokens=words_in(body.messages),
-        stream=body.stream,
-        options=options,
-        format=body.format or None,
-        think=bool(body.think),
         tools=bool(body.tools),
         load=not body.messages,
-        unload=not body.messages and body.keep_alive == 0,
-        script=script_of(options.get("simulate")),
     )
 
 
 def _generate(body: _Generate) -> Ask:
-    options = body.options or {}
-    return Ask(
-        kind=TaskType.GENERATE,
-        model=_named(body.model),
+    return _said(
+        TaskType.GENERATE,
+        body,
         prompt=body.prompt,
         prompt_tokens=len(body.prompt.split()) + len((body.system or "").split()),
-        stream=body.stream,
+        load=not body.prompt,
+    )
+
+
+def _said(kind: TaskType, body: _Said, **more: Any) -> Ask:
+    options = body.options or {}
+    return Ask(
+        kind=kind,
+        model=_named(body.model),
+        stream=body.stream is not False,
         options=options,
         format=body.format or None,
         think=bool(body.think),
-        load=not body.prompt,
-        unload=not body.prompt and body.keep_alive == 0,
+        unload=_at_once(body.keep_alive),
+        logprobs=alternatives(body.logprobs, body.top_logprobs),
         script=script_of(options.get("simulate")),
+        **more,
     )
 
 
@@ -180,8 +190,21 @@ def _embed(body: _Embed) -> Ask:
         stream=False,
         options=options,
         dimensions=body.dimensions,
+        unload=_at_once(body.keep_alive),
         script=script_of(options.get("simulate")),
     )
+
+
+def alternatives(logprobs: bool | None, top: int | None) -> int | None:
+    """How many alternatives of each token are wanted; Refused as Ollama refuses it."""
+    if not 0 <= (top or 0) <= 20:
+        raise Refused(400, "top_logprobs must be between 0 and 20")
+    return top or 0 if logprobs else None
+
+
+def _at_once(keep_alive: object) -> bool:
+    """Whether the model is to leave as soon as the call has ended."""
+    return keep_alive in (0, "0", "0s", "0m", "0h")
 
 
 def _named(model: str) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.backends.simulated.ask import Ask, Refused, decode, last_said, script_of, words_in
+from oq.backends.simulated.ask import (
+    Ask,
+    Refused,
+    alternatives,
+    decode,
+    last_said,
+    script_of,
+    words_in,
+)
 from oq.words.task import TaskType
 
 
@@ -19,7 +27,7 @@ class _Request(Struct):
     """What all three calls have in common. `simulate` is the simulator's own."""
 
     model: str = ""
-    stream: bool = False
+    stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -31,6 +39,8 @@ class _Request(Struct):
 
 class _Chat(_Request, kw_only=True):
     messages: list[dict[str, Any]]
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
 
 
 class _Completion(_Request, kw_only=True):
@@ -40,6 +50,7 @@ class _Completion(_Request, kw_only=True):
 class _Embeddings(_Request, kw_only=True):
     input: str | list[str]
     dimensions: int | None = None
+    encoding_format: str | None = None
 
 
 _CHAT = msgspec.json.Decoder(_Chat)
@@ -54,7 +65,8 @@ def ask_openai(kind: TaskType, body: bytes) -> Ask:
     match kind:
         case TaskType.CHAT:
             chat = decode(_CHAT.decode, body)
-            return _ask(kind, chat, last_said(chat.messages), words_in(chat.messages))
+            wanted = alternatives(chat.logprobs, chat.top_logprobs)
+            return _ask(kind, chat, last_said(chat.messages), words_in(chat.messages), wanted)
         case TaskType.GENERATE:
             completion = decode(_COMPLETION.decode, body)
             prompt = completion.prompt
@@ -63,18 +75,25 @@ def ask_openai(kind: TaskType, body: bytes) -> Ask:
             return _embeddings(decode(_EMBEDDINGS.decode, body))
 
 
-def _ask(kind: TaskType, request: _Request, prompt: str, prompt_tokens: int) -> Ask:
+def _ask(
+    kind: TaskType,
+    request: _Request,
+    prompt: str,
+    prompt_tokens: int,
+    logprobs: int | None = None,
+) -> Ask:
     limit = request.max_completion_tokens or request.max_tokens
     return Ask(
         kind=kind,
         model=_named(request),
         prompt=prompt,
         prompt_tokens=prompt_tokens,
-        stream=request.stream,
+        stream=bool(request.stream),
         options={} if limit is None else {"num_predict": limit},
         format=_format(request.response_format or {}),
         think=request.reasoning_effort not in (None, "none"),
         tools=bool(request.tools),
+        logprobs=logprobs,
         usage=request.stream_options is not None and request.stream_options.include_usage,
         script=script_of(request.simulate),
     )
@@ -89,6 +108,7 @@ def _embeddings(request: _Embeddings) -> Ask:
         prompt_tokens=sum(len(text.split()) for text in texts),
         stream=False,
         dimensions=request.dimensions,
+        base64=request.encoding_format == "base64",
         script=script_of(request.simulate),
     )
 

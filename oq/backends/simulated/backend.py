@@ -62,9 +62,10 @@ class SimulatedBackend:
         if script.fault == "reset":
             raise _broken("reset", script)
         async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
+            load = self.simulator.told(load)
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
-                return embedded(embed_answer(ask, trio.current_time() - call.at, load))
+                return embedded(embed_answer(ask, self.simulator.elapsed(call), load))
             lines = OllamaLines(ask, self.simulator.now(), load)
             fold = Fold(ask.kind)
             began = trio.current_time()
@@ -73,7 +74,7 @@ class SimulatedBackend:
                     await trio.sleep_until(began + piece.due)
                 if piece.fault is not None:
                     raise _broken(piece.fault, script)
-                line = lines.line(piece, trio.current_time() - call.at)
+                line = lines.line(piece, self.simulator.elapsed(call))
                 fold.add(line)
                 emit(line)
         if ask.unload:

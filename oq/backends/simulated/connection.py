@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import h11
@@ -20,7 +21,7 @@ _READ = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request, read whole. `path` is without its query."""
+    """A request, read whole but for an upload. `path` is without its query."""
 
     method: str
     path: str
@@ -33,10 +34,14 @@ class TooLarge(Exception):
 
 
 class Connection:
-    """Reads requests and writes responses, one after the other."""
+    """Reads requests and writes responses, one after the other.
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    The body of an upload, a POST to a path that begins with `uploads`, is left to `body`.
+    """
+
+    def __init__(self, stream: trio.SocketStream, uploads: str) -> None:
         self._stream = stream
+        self._uploads = uploads
         self._h11 = h11.Connection(h11.SERVER)
         self._bodiless = False
         self.started = False
@@ -53,18 +58,25 @@ class Connection:
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
         ]
-        if int(dict(headers).get("content-length", 0)) > MAX_BODY:  # h11 has checked that it is one
-            raise TooLarge
+        target = head.target.decode("latin-1").partition("?")[0]
         self._bodiless = head.method == b"HEAD"
+        body = bytearray()
+        if head.method != b"POST" or not target.startswith(self._uploads):
+            # h11 has checked that it is a number.
+            if int(dict(headers).get("content-length", 0)) > MAX_BODY:
+                raise TooLarge
+            async for part in self.body():
+                body += part
+                if len(body) > MAX_BODY:
+                    raise TooLarge
+        return HttpRequest(head.method.decode(), target, headers, bytes(body))
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The parts of a body as they come. h11.RemoteProtocolError if it breaks off."""
         if self._h11.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-        body = bytearray()
         while isinstance(event := await self._next_event(), h11.Data):
-            body += event.data
-            if len(body) > MAX_BODY:
-                raise TooLarge
-        target = head.target.decode("latin-1").partition("?")[0]
-        return HttpRequest(head.method.decode(), target, headers, bytes(body))
+            yield bytes(event.data)
 
     async def wait_hung_up(self) -> None:
         """Return when the caller closes the connection. What it sends before is kept."""

@@ -9,7 +9,7 @@ import msgspec
 
 from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.simulator import Piece
-from oq.backends.simulated.text import DIMENSIONS, embedding
+from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
 from oq.words.task import TaskType
 
 
@@ -31,6 +31,8 @@ class OllamaLines:
             if piece.thinking:
                 fields["thinking"] = piece.thinking
         fields["done"] = piece.ending is not None
+        if self._ask.logprobs is not None and piece.text:
+            fields["logprobs"] = [with_logprob(piece.text, self._ask.logprobs)]
         if piece.ending is not None:
             fields["done_reason"] = piece.ending.reason
             if piece.ending.reason not in ("load", "unload"):

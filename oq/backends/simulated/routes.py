@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -13,9 +13,19 @@ from oq.backends.simulated.ask import Refused, decode
 from oq.backends.simulated.connection import Connection, HttpRequest
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import parse_scripts
+from oq.backends.simulated.shelf import digest_of
+from oq.backends.simulated.shelf_calls import (
+    BLOBS,
+    CHANGES,
+    PROGRESS,
+    change_shelf,
+    fields_of,
+    find_blob,
+    model_named,
+)
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
-from oq.backends.simulated.voice import ollama_error, openai_error
+from oq.backends.simulated.voice import OLLAMA_JSON, ollama_error, openai_error
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,21 +38,28 @@ _DETAILS = {
     "quantization_level": "none",
 }
 _HIDDEN = frozenset({"authorization"})
+_MODEL = "/v1/models/"
+_KEPT = timedelta(minutes=5)
+"""How long Ollama keeps a model in memory that nobody asks for."""
 
 
 async def answer_pages(simulator: Simulator, connection: Connection, request: HttpRequest) -> None:
-    """Answer a request that runs no model; Refused if there is no such page."""
+    """Answer a request that runs no model and tells no progress; Refused if it is wrong."""
     method = "GET" if request.method == "HEAD" else request.method
-    if (method, request.path) == ("GET", "/"):
-        await connection.respond(200, b"Ollama is running", "text/plain; charset=utf-8")
-        return
-    page = _PAGES.get((method, request.path))
-    if page is None:
-        known = request.path in RUNS or any(path == request.path for _, path in _PAGES)
-        raise Refused(
-            405 if known else 404, "405 method not allowed" if known else "404 page not found"
-        )
-    await connection.respond(200, msgspec.json.encode(page(simulator, request)))
+    if (method, request.path) in CHANGES:
+        await change_shelf(simulator, connection, request)
+    elif (method, request.path) == ("GET", "/"):
+        await connection.respond(200, b"Ollama is running", _PLAIN)
+    elif request.method == "HEAD" and request.path.startswith(BLOBS):
+        find_blob(simulator, request.path.removeprefix(BLOBS))
+        await connection.respond(200, b"", _PLAIN)
+    elif (page := _page(method, request.path)) is not None:
+        body = msgspec.json.encode(page(simulator, request))
+        await connection.respond(200, body, json_type(request.path))
+    elif request.path in _KNOWN:
+        await connection.respond(405, b"405 method not allowed", "text/plain")
+    else:
+        await connection.respond(404, b"404 page not found", "text/plain")
 
 
 def error_body(path: str, status: int, message: str) -> bytes:
@@ -51,8 +68,20 @@ def error_body(path: str, status: int, message: str) -> bytes:
     return make(status, message)
 
 
+def json_type(path: str) -> str:
+    """The content type of JSON in the API that `path` belongs to."""
+    return OLLAMA_JSON if path.startswith("/api/") else "application/json"
+
+
+def _page(method: str, path: str) -> Callable[[Simulator, HttpRequest], object] | None:
+    if method == "GET" and path.startswith(_MODEL):
+        return _openai_model
+    return _PAGES.get((method, path))
+
+
 def _names(simulator: Simulator) -> list[str]:
-    return sorted(simulator.models or {"simulated:latest", *simulator.loaded.names})
+    shelf = simulator.shelf
+    return sorted(shelf.names.union(simulator.loaded.names if shelf.any_name else ()))
 
 
 def _version(simulator: Simulator, request: HttpRequest) -> object:
@@ -64,21 +93,18 @@ def _tags(simulator: Simulator, request: HttpRequest) -> object:
 
 
 def _ps(simulator: Simulator, request: HttpRequest) -> object:
-    loaded = simulator.loaded.names
-    return {"models": [{**_model(n), "expires_at": _MODIFIED, "size_vram": 0} for n in loaded]}
+    about = {"expires_at": simulator.now() + _KEPT, "size_vram": 0, "context_length": 4096}
+    return {"models": [{**_model(name), **about} for name in simulator.loaded.names]}
 
 
 def _model(name: str) -> dict[str, Any]:
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    digest = digest_of(name)
     return {"name": name, "model": name, "size": 0, "digest": digest, "details": _DETAILS}
 
 
 def _show(simulator: Simulator, request: HttpRequest) -> object:
-    body = decode(msgspec.json.Decoder(dict[str, Any]).decode, request.body)
-    name = body.get("model") or body.get("name")
-    if not isinstance(name, str) or not name:
-        raise Refused(400, "model is required")
-    simulator.check_model(name)
+    name = model_named(fields_of(request))
+    _check(simulator, name)
     return {
         "modelfile": f"# a simulated model\nFROM {name}\n",
         "parameters": "",
@@ -94,9 +120,23 @@ def _show(simulator: Simulator, request: HttpRequest) -> object:
 
 
 def _openai_models(simulator: Simulator, request: HttpRequest) -> object:
+    return {"object": "list", "data": [_about(name) for name in _names(simulator)]}
+
+
+def _openai_model(simulator: Simulator, request: HttpRequest) -> object:
+    name = unquote(request.path.removeprefix(_MODEL))
+    _check(simulator, name)
+    return _about(name)
+
+
+def _about(name: str) -> dict[str, Any]:
     created = int(_MODIFIED.timestamp())
-    about = {"object": "model", "created": created, "owned_by": "library"}
-    return {"object": "list", "data": [{"id": name, **about} for name in _names(simulator)]}
+    return {"id": name, "object": "model", "created": created, "owned_by": "library"}
+
+
+def _check(simulator: Simulator, name: str) -> None:
+    if not simulator.shelf.has(name):
+        raise Refused(404, f"model '{name}' not found")
 
 
 def _requests(simulator: Simulator, request: HttpRequest) -> object:
@@ -112,6 +152,7 @@ def _requests(simulator: Simulator, request: HttpRequest) -> object:
             "body": call.body.decode("utf-8", "replace"),
             "model": call.model,
             "ended_at": call.ended_at,
+            "received": call.received,
             "hung_up_at": call.hung_up_at,
         }
         for call in simulator.calls
@@ -133,3 +174,5 @@ _PAGES: dict[tuple[str, str], Callable[[Simulator, HttpRequest], object]] = {
     ("GET", "/simulator/requests"): _requests,
     ("POST", "/simulator/script"): _script,
 }
+_KNOWN = {"/", *RUNS, *PROGRESS} | {path for _, path in (*_PAGES, *CHANGES)}
+_PLAIN = "text/plain; charset=utf-8"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 import trio
 
 from oq.backends.simulated.ask import Ask, Refused, ask_ollama
@@ -14,7 +13,7 @@ from oq.backends.simulated.ask_openai import ask_openai
 from oq.backends.simulated.connection import Connection, HttpRequest
 from oq.backends.simulated.script import Script
 from oq.backends.simulated.simulator import Call, Piece, Simulator, pieces
-from oq.backends.simulated.voice import OllamaVoice, OpenAIVoice, Voice
+from oq.backends.simulated.voice import LegacyVoice, OllamaVoice, OpenAIVoice, Voice
 from oq.words.task import TaskType
 
 
@@ -33,12 +32,11 @@ def _openai(kind: TaskType) -> _Run:
     return _Run(kind, ask_openai, OpenAIVoice)
 
 
-EMBEDDINGS = "/api/embeddings"
 RUNS = {
     "/api/chat": _ollama(TaskType.CHAT),
     "/api/generate": _ollama(TaskType.GENERATE),
     "/api/embed": _ollama(TaskType.EMBED),
-    EMBEDDINGS: _ollama(TaskType.EMBED),
+    "/api/embeddings": _Run(TaskType.EMBED, ask_ollama, LegacyVoice),
     "/v1/chat/completions": _openai(TaskType.CHAT),
     "/v1/completions": _openai(TaskType.GENERATE),
     "/v1/embeddings": _openai(TaskType.EMBED),
@@ -57,19 +55,24 @@ async def run_model(
         await connection.reset()
         return
     async with simulator.loaded.use(ask.model, ask.options, script.load) as load:
-        voice = run.voice(ask, simulator.now(), load)
+        voice = run.voice(ask, simulator.now(), simulator.told(load))
         said = _embed_pieces(script) if ask.kind is TaskType.EMBED else pieces(ask, script)
-        if ask.stream:
-            await _stream(connection, voice, said, script, call)
-        else:
-            await _whole(connection, voice, said, script, call, legacy=request.path == EMBEDDINGS)
+        # What only loads the model is answered in one piece, asked to stream or not.
+        answer = stream_answer if ask.stream and not ask.load else whole_answer
+        await answer(simulator, connection, voice, said, script, call)
     if ask.unload:
         simulator.loaded.unload(ask.model)
 
 
-async def _stream(
-    connection: Connection, voice: Voice, said: list[Piece], script: Script, call: Call
+async def stream_answer(
+    simulator: Simulator,
+    connection: Connection,
+    voice: Voice,
+    said: list[Piece],
+    script: Script,
+    call: Call,
 ) -> None:
+    """Send the pieces, each when it is due."""
     began = trio.current_time()
     for piece in said:
         if piece.due:
@@ -79,7 +82,7 @@ async def _stream(
         if piece.fault is not None:
             await _break(connection, voice, piece, script)
             return
-        await connection.send(voice.piece(piece, trio.current_time() - call.at))
+        await connection.send(voice.piece(piece, simulator.elapsed(call)))
     await connection.end()
 
 
@@ -98,34 +101,30 @@ async def _break(connection: Connection, voice: Voice, piece: Piece, script: Scr
     await connection.end()
 
 
-async def _whole(
+async def whole_answer(
+    simulator: Simulator,
     connection: Connection,
     voice: Voice,
     said: list[Piece],
     script: Script,
     call: Call,
-    *,
-    legacy: bool,
 ) -> None:
     """An answer in one piece, after all of its tokens are due; its faults are those of a body."""
     await trio.sleep_until(trio.current_time() + said[-1].due)
     fault = said[-1].fault
     if fault == "error":
         raise Refused(500, script.error)
-    body = b"" if fault else voice.whole(said, trio.current_time() - call.at)
-    if legacy and not fault:
-        embeddings = msgspec.json.decode(body)["embeddings"]
-        body = msgspec.json.encode({"embedding": embeddings[0] if embeddings else []})
+    body = b"" if fault else voice.whole(said, simulator.elapsed(call))
     match fault:
         case "garbage":
             body = b"<html>this is no JSON</html>\n"
         case "half_line":
             body = b'{"model":"half'
         case "cut":
-            await connection.begin(200, "application/json")
+            await connection.begin(200, voice.whole_type)
             await connection.cut(b'{"model":"cut in the middle"}')
             return
-    await connection.respond(200, body)
+    await connection.respond(200, body, voice.whole_type)
 
 
 def _embed_pieces(script: Script) -> list[Piece]:

@@ -13,8 +13,9 @@ import trio
 
 from oq.backends.simulated.ask import Refused
 from oq.backends.simulated.connection import MAX_BODY, Connection, HttpRequest, TooLarge
-from oq.backends.simulated.routes import answer_pages, error_body
+from oq.backends.simulated.routes import answer_pages, error_body, json_type
 from oq.backends.simulated.running import RUNS, run_model
+from oq.backends.simulated.shelf_calls import BLOBS, PROGRESS, receive_blob, run_progress
 from oq.backends.simulated.simulator import Call, Simulator
 
 
@@ -40,7 +41,7 @@ async def serve_simulator(
 
 
 async def _serve_connection(simulator: Simulator, stream: trio.SocketStream) -> None:
-    connection = Connection(stream)
+    connection = Connection(stream, uploads=BLOBS)
     try:
         while (request := await connection.receive()) is not None:
             await _serve(simulator, connection, request)
@@ -71,11 +72,26 @@ async def _serve(simulator: Simulator, connection: Connection, request: HttpRequ
         await _answer(simulator, connection, request, None)
         return
     call = simulator.record(request.method, request.path, request.headers, request.body)
+    if request.method == "POST" and request.path.startswith(BLOBS):
+        await _upload(simulator, connection, request, call)
+        return
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_watch, simulator, connection, call, nursery.cancel_scope)
         with simulator.answering(call):
             await _answer(simulator, connection, request, call)
         nursery.cancel_scope.cancel()
+
+
+async def _upload(
+    simulator: Simulator, connection: Connection, request: HttpRequest, call: Call
+) -> None:
+    """As above, but who hangs up is noticed by the body that ends too early."""
+    with simulator.answering(call):
+        try:
+            await _answer(simulator, connection, request, call)
+        except h11.RemoteProtocolError:
+            simulator.hang_up(call)
+            raise
 
 
 async def _watch(
@@ -100,11 +116,17 @@ async def _route(
     simulator: Simulator, connection: Connection, request: HttpRequest, call: Call | None
 ) -> None:
     try:
-        if call is not None and request.method == "POST" and request.path in RUNS:
+        if call is None or request.method != "POST":
+            await answer_pages(simulator, connection, request)
+        elif request.path in RUNS:
             await run_model(simulator, connection, request, call)
+        elif request.path in PROGRESS:
+            await run_progress(simulator, connection, request, call)
+        elif request.path.startswith(BLOBS):
+            await receive_blob(simulator, connection, request, call)
         else:
             await answer_pages(simulator, connection, request)
     except Refused as refused:
         body = error_body(request.path, refused.status, refused.message)
         more = {} if refused.retry_after is None else {"retry_after": refused.retry_after}
-        await connection.respond(refused.status, body, **more)
+        await connection.respond(refused.status, body, json_type(request.path), **more)

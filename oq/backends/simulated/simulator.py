@@ -17,10 +17,9 @@ import trio
 from oq.backends.simulated.ask import Ask, Refused
 from oq.backends.simulated.loaded import LoadedModels
 from oq.backends.simulated.script import Fault, Script, ScriptedCall
+from oq.backends.simulated.shelf import Shelf
 from oq.backends.simulated.text import answer, as_json, tokenize
 from oq.words.clock import Clock
-
-_MISSING_TAG = ":latest"
 
 
 @dataclass(slots=True)
@@ -35,7 +34,10 @@ class Call:
     path: str
     headers: list[tuple[str, str]]
     body: bytes
+    """As it came, byte for byte; of an upload, nothing."""
     model: str = ""
+    received: int = 0
+    """Bytes of an upload so far."""
     ended_at: float | None = None
     hung_up_at: float | None = None
     hung_up: trio.Event = field(default_factory=trio.Event, repr=False)
@@ -67,7 +69,8 @@ class Simulator:
 
     `default` answers every request for which neither a script waits (see `push`) nor comes along.
     `models` are those that exist; None: every name does. `load` is what loading one costs, in
-    seconds, and `max_loaded` how many fit. The latest `keep` calls are remembered.
+    seconds, and `max_loaded` how many fit. The latest `keep` calls are remembered. Unless `timed`,
+    answers say that they took no time; with a `clock` that stands, they are then always the same.
     """
 
     def __init__(
@@ -79,21 +82,24 @@ class Simulator:
         max_loaded: int = 3,
         keep: int = 10_000,
         clock: Clock | None = None,
+        timed: bool = True,
     ) -> None:
         self.default = default or Script()
-        self.models = models
+        self.shelf = Shelf(models)
         self.loaded = LoadedModels(max_loaded, load)
         self.calls: deque[Call] = deque(maxlen=keep)
         self.running = 0
         self.max_running = 0
         """The most requests that were being answered at once."""
-        self._scripts: deque[Script] = deque()
+        self.scripts: deque[Script] = deque()
+        """Those that wait for the next requests."""
         self._count = 0
         self._clock = clock or Clock()
+        self._timed = timed
 
     def push(self, *scripts: Script) -> None:
         """Let the next requests follow these scripts, one each, in order."""
-        self._scripts.extend(scripts)
+        self.scripts.extend(scripts)
 
     def asked(self, path: str) -> list[Call]:
         """The calls of one path, in order."""
@@ -102,6 +108,14 @@ class Simulator:
     def now(self) -> datetime:
         """The wall clock, for `created_at`."""
         return self._clock.now()
+
+    def elapsed(self, call: Call) -> float:
+        """Seconds since a request came, as its answer tells them."""
+        return trio.current_time() - call.at if self._timed else 0
+
+    def told(self, seconds: float) -> float:
+        """A time as an answer tells it."""
+        return seconds if self._timed else 0
 
     def record(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, model: str = ""
@@ -135,18 +149,21 @@ class Simulator:
     def script_for(self, ask: Ask) -> Script:
         """What to do with a request; Refused when it is to get an HTTP error."""
         self.check_model(ask.model)
-        script = ask.script
+        return self.next_script(ask.script)
+
+    def next_script(self, script: Script | None = None) -> Script:
+        """The script that comes along, else the one that waits, else the default; Refused if it
+        is a refusal.
+        """
         if script is None:
-            script = self._scripts.popleft() if self._scripts else self.default
+            script = self.scripts.popleft() if self.scripts else self.default
         if script.status is not None:
             raise Refused(script.status, script.error, script.retry_after)
         return script
 
     def check_model(self, model: str) -> None:
         """Refused with Ollama's 404 if there is no such model."""
-        if self.models is None:
-            return
-        if model not in self.models and model + _MISSING_TAG not in self.models:
+        if not self.shelf.has(model):
             raise Refused(404, f'model "{model}" not found, try pulling it first')
 
 
@@ -160,11 +177,14 @@ def pieces(ask: Ask, script: Script) -> list[Piece]:
     count = len(said)
     if script.tool_calls and ask.tools:
         said.append(Piece(0, calls=script.tool_calls))
+    return timed([*said, Piece(0, ending=Ending(reason, count))], script)
+
+
+def timed(said: list[Piece], script: Script) -> list[Piece]:
+    """The pieces, each with the time at which the script lets it come, up to the script's fault."""
     if script.fault is not None:
-        # A hang is a fault that never comes due.
-        said[script.at :] = [Piece(0, fault=script.fault)]
-    else:
-        said.append(Piece(0, ending=Ending(reason, count)))
+        # In place of the end at the latest. A hang is a fault that never comes due.
+        said = [*said[:-1][: script.at], Piece(0, fault=script.fault)]
     return list(_timed(said, script))
 
 

@@ -42,6 +42,24 @@ def embedding(text: str, dimensions: int = DIMENSIONS) -> list[float]:
     return [round(number / length, 6) for number in numbers]
 
 
+def logprob(token: str) -> float:
+    """The logarithm of the probability that a token has: from -2 to 0, by the token alone."""
+    digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+    return round(-int.from_bytes(digest[:2], "big") / 32767.5, 6)
+
+
+def with_logprob(token: str, alternatives: int) -> dict[str, Any]:
+    """A token as Ollama and OpenAI tell its probability, with that of others in its place."""
+    likeliest = sorted((f"{token}{n}" if n else token for n in range(alternatives)), key=logprob)
+    top = {"top_logprobs": [_probable(other) for other in reversed(likeliest)]}
+    return _probable(token) | (top if alternatives else {})
+
+
+def _probable(token: str) -> dict[str, Any]:
+    data = token.encode("utf-8", "replace")
+    return {"token": token, "logprob": logprob(token), "bytes": list(data)}
+
+
 def as_json(text: str, schema: object) -> str:
     """`text` in JSON: an instance of the schema, or {"answer": text} if there is none."""
     document = instance(schema, text) if isinstance(schema, dict) else {"answer": text}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -12,8 +14,11 @@ from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.render_ollama import OllamaLines, embed_answer
 from oq.backends.simulated.script import ScriptedCall
 from oq.backends.simulated.simulator import Piece
-from oq.backends.simulated.text import DIMENSIONS, embedding
+from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
 from oq.words.task import TaskType
+
+OLLAMA_JSON = "application/json; charset=utf-8"
+"""The type of a whole answer, as Ollama's framework spells it."""
 
 
 class Voice(Protocol):
@@ -22,6 +27,11 @@ class Voice(Protocol):
     @property
     def content_type(self) -> str:
         """Of a streamed answer."""
+        ...
+
+    @property
+    def whole_type(self) -> str:
+        """Of an answer that does not stream."""
         ...
 
     def piece(self, piece: Piece, elapsed: float) -> bytes:
@@ -41,6 +51,7 @@ class OllamaVoice:
     """https://github.com/ollama/ollama/blob/main/docs/api.md"""
 
     content_type = "application/x-ndjson"
+    whole_type = OLLAMA_JSON
 
     def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
         self._ask = ask
@@ -62,12 +73,21 @@ class OllamaVoice:
         return fold.completed().result
 
 
+class LegacyVoice(OllamaVoice):
+    """/api/embeddings, which came before /api/embed and gives one vector."""
+
+    def whole(self, said: list[Piece], elapsed: float) -> bytes:
+        vectors = [embedding(text, self._ask.dimensions or DIMENSIONS) for text in self._ask.texts]
+        return msgspec.json.encode({"embedding": vectors[0] if vectors else []})
+
+
 class OpenAIVoice:
     """https://platform.openai.com/docs/api-reference/chat/streaming, as Ollama and llama.cpp give
     it: a thought is in `reasoning_content`, a tool call's arguments come in more than one piece.
     """
 
     content_type = "text/event-stream"
+    whole_type = "application/json"
 
     def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
         self._ask = ask
@@ -92,7 +112,7 @@ class OpenAIVoice:
             )
         key = "reasoning_content" if piece.thinking else "content"
         delta = {"role": "assistant", key: piece.thinking or piece.text}
-        return self._event(self._choice(delta, None))
+        return self._event(self._choice(delta, None) | self._logprobs([piece]))
 
     def error(self, message: str) -> bytes:
         return b"data: " + openai_error(500, message) + b"\n\n"
@@ -115,6 +135,7 @@ class OpenAIVoice:
             if calls:
                 choice["message"]["tool_calls"] = [_call(i, call) for i, call in enumerate(calls)]
                 choice["finish_reason"] = "tool_calls"
+        choice |= self._logprobs(said)
         usage = self._usage(ending.tokens)
         return msgspec.json.encode(
             {**self._head, **self._about, "choices": [choice], "usage": usage}
@@ -123,6 +144,15 @@ class OpenAIVoice:
     def _choice(self, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
         said = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
         return {"index": 0, **said, "finish_reason": reason}
+
+    def _logprobs(self, said: list[Piece]) -> dict[str, Any]:
+        wanted = self._ask.logprobs
+        if wanted is None:
+            return {}
+        tokens = [with_logprob(piece.text, wanted) for piece in said if piece.text]
+        # The alternatives are never left out in this form.
+        content = [{"top_logprobs": []} | token for token in tokens]
+        return {"logprobs": {"content": content}}
 
     def _event(self, choice: dict[str, Any] | None, **more: object) -> bytes:
         head = {**self._head, **self._about}
@@ -138,9 +168,14 @@ class OpenAIVoice:
 
     def _embeddings(self) -> bytes:
         dimensions = self._ask.dimensions or DIMENSIONS
+        vectors = (embedding(text, dimensions) for text in self._ask.texts)
         data = [
-            {"object": "embedding", "index": index, "embedding": embedding(text, dimensions)}
-            for index, text in enumerate(self._ask.texts)
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _base64(vector) if self._ask.base64 else vector,
+            }
+            for index, vector in enumerate(vectors)
         ]
         tokens = self._ask.prompt_tokens
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
@@ -159,6 +194,11 @@ def openai_error(status: int, message: str) -> bytes:
 def ollama_error(status: int, message: str) -> bytes:
     """The body of an error in Ollama's form."""
     return msgspec.json.encode({"error": message})
+
+
+def _base64(vector: list[float]) -> str:
+    """Its numbers as 32-bit floats, the little end first."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def _call(index: int, call: ScriptedCall) -> dict[str, Any]:
