@@ -11,7 +11,7 @@ HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/.ready-$(HERE)
 DEMO := .venv/.demo-$(HERE)
 
-.PHONY: help test lint format demo bench bench-growth bench-smoke bench-gate serve clean
+.PHONY: help test lint format demo bench bench-smoke bench-peers serve clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,9 +19,8 @@ help:
 	@echo "make test         run the tests (ARGS='-k name' to choose)"
 	@echo "make lint         ruff and mypy"
 	@echo "make format       let ruff mend what it can"
-	@echo "make bench        measure, beside the budgets (make bench-smoke: a tiny run)"
-	@echo "make bench-growth what 1,000 to 1,000,000 pending tasks cost"
-	@echo "make bench-gate   fail if oq has become slower than bench/baseline.json"
+	@echo "make bench        measure, beside the budgets (make bench-smoke: a short run)"
+	@echo "make bench-peers  measure beside other queues, which it installs and starts by itself"
 	@echo "make serve        oq serve (ARGS=--simulate needs no model server)"
 	@echo "make clean        remove what the others made"
 
@@ -43,20 +42,17 @@ demo: $(DEMO)
 bench: $(READY)
 	$(RUN) bench $(ARGS)
 
-bench-growth: $(READY)
-	$(RUN) bench --only growth $(ARGS)
-
 bench-smoke: $(READY)
 	$(RUN) bench --smoke
 
-bench-gate: $(READY)
-	$(RUN) bench.gate $(ARGS)
+bench-peers: $(READY)
+	$(RUN) bench.peers $(ARGS)
 
 serve: $(READY)
 	$(RUN) oq.cli serve $(ARGS)
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers bench/peers/scripts/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from oq.backends.simulated.ask import (
     Ask,
-    Message,
     Refused,
     alternatives,
     decode,
@@ -39,7 +38,7 @@ class _Request(Struct):
 
 
 class _Chat(_Request, kw_only=True):
-    messages: list[Message]
+    messages: list[dict[str, Any]]
     logprobs: bool | None = None
     top_logprobs: int | None = None
 

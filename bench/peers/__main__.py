@@ -1,0 +1,66 @@
+"""Measure oq beside its peers, in turns, and print the table."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from bench.peers import report
+from bench.peers.sides import PEERS, chosen
+from bench.peers.turns import PROBES, compare
+
+SMOKE_SCALE, SMOKE_PROBES = 0.1, 20
+
+
+def main() -> int:
+    options = _options()
+    signal.signal(signal.SIGTERM, _terminated)
+    rounds, scale, probes = options.rounds, options.scale, PROBES
+    if options.smoke:
+        rounds, scale, probes = 1, SMOKE_SCALE, SMOKE_PROBES
+    try:
+        found = compare(options.sides, rounds, scale, probes)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing is saved, and nothing runs on", file=sys.stderr)
+        return 130
+    print(f"{report.table(found)}\n\n{report.setup(found)}\n\n{report.left_out(found)}", end="")
+    if not options.smoke and not options.only and options.server is None:
+        report.save(found, rounds, scale)
+    return 0
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends it as Ctrl-C does: servers are stopped on the way out."""
+    raise KeyboardInterrupt
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.peers",
+        description=__doc__,
+        epilog=f"peers: {', '.join(side.name for side in PEERS)}. See bench/README.md.",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of every side (5)")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full length (1)")
+    parser.add_argument("--only", metavar="NAME,...", help="oq and these peers; nothing is saved")
+    parser.add_argument("--smoke", action="store_true", help="one tiny round; nothing is saved")
+    parser.add_argument(
+        "--server", metavar="URL", help="a server with the same API, beside oq; nothing is saved"
+    )
+    options = parser.parse_args()
+    if options.rounds < 1 or options.scale <= 0:
+        parser.error("--rounds and --scale must be more than 0")
+    if options.server is not None and not options.server.startswith("http://"):
+        parser.error(f"--server {options.server}: only http:// is spoken here")
+    try:
+        options.sides = chosen(options.only.split(",") if options.only else (), options.server)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""How many jobs a measurement takes, so that a slow peer takes no longer than a fast one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+CONCURRENT = 64
+"""Calls under way at once, where a producer can have several."""
+BULK = 1000
+"""Jobs in one call, where a call can have several."""
+PILOT = 100
+"""Jobs that are run first, to see how fast they go."""
+
+
+async def settled(
+    rate_of: Callable[[int], Awaitable[float]], seconds: float, *, most: int = 100_000
+) -> tuple[float, int]:
+    """The rate of as many jobs as take about `seconds`, and how many these are.
+
+    `rate_of` runs so many jobs and gives their rate a second. It is called with more and more until
+    they take a while: by then caches are filled and what compiles itself is compiled.
+    """
+    count = PILOT
+    while (rate := await rate_of(count)) * seconds > count * 3 and count * 3 <= most:
+        count *= 3
+    count = jobs_for(rate, seconds, most=most)
+    return await rate_of(count), count
+
+
+def jobs_for(rate: float, seconds: float, *, most: int) -> int:
+    """The jobs that take about `seconds` at `rate` a second, in whole pilots and at least one."""
+    return min(max(round(rate * seconds / PILOT), 1) * PILOT, most)
+
+
+def chunks(start: int, end: int, size: int = BULK) -> list[range]:
+    """The indices from `start` to `end` in runs of at most `size`."""
+    return [range(at, min(at + size, end)) for at in range(start, end, size)]

@@ -1,0 +1,273 @@
+"""Comparing with peers, where it needs none of them: sizes, sides, marks, ratios, the table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from bench.peers import install, report, servers, turns
+from bench.peers.scripts.marks import Marks
+from bench.peers.scripts.sizing import BULK, PILOT, chunks, settled
+from bench.peers.servers import Running
+from bench.peers.sides import OURS, PEERS, Side, chosen
+from bench.peers.turns import Column, Comparison
+
+# -- how many jobs
+
+
+async def test_a_rate_is_of_as_many_jobs_as_take_the_time():
+    asked = []
+
+    async def rate_of(count: int) -> float:
+        asked.append(count)
+        return 5000.0
+
+    assert await settled(rate_of, 2.0) == (5000.0, 10_000)
+    assert asked[0] == PILOT
+    assert asked[-2] >= 10_000 / 3  # it was warm by then
+    assert asked[-1] == 10_000
+
+
+async def test_a_slow_peer_runs_no_more_than_a_pilot_at_a_time():
+    asked = []
+
+    async def rate_of(count: int) -> float:
+        asked.append(count)
+        return 4.0
+
+    assert await settled(rate_of, 1.0) == (4.0, PILOT)
+    assert asked == [PILOT, PILOT]
+
+
+async def test_a_fast_one_runs_no_more_than_there_is_room_for():
+    asked = []
+
+    async def rate_of(count: int) -> float:
+        asked.append(count)
+        return 1e9
+
+    _, count = await settled(rate_of, 1.0, most=20_000)
+    assert count == max(asked) == 20_000
+
+
+def test_chunks_are_all_of_it_in_order():
+    parts = chunks(7, 7 + 2 * BULK + 1)
+    assert [index for part in parts for index in part] == list(range(7, 7 + 2 * BULK + 1))
+    assert max(len(part) for part in parts) == BULK
+
+
+def test_a_mark_tells_that_a_job_ran_and_when(tmp_path):
+    path = str(tmp_path / "marks")
+    Marks.create(path)
+    worker, producer = Marks(path), Marks(path)
+    worker.note(3)
+    worker.note(5)
+    assert producer.first_missing(3, 6) == 4
+    worker.note(4)
+    assert producer.first_missing(3, 6) is None
+    assert producer.time(3) <= producer.time(5) <= producer.time(4) == producer.last(3, 6)
+
+
+# -- who takes part
+
+
+def test_oq_always_takes_part_and_a_family_goes_by_its_first_name():
+    assert [side.name for side in chosen(["huey"], None)] == [
+        "oq-embedded", "oq-client", "oq-http", "huey", "huey-each", "huey-sqlite",
+    ]  # fmt: skip
+    assert chosen([], None) == [*OURS, *PEERS]
+
+
+def test_a_peer_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="no peer rabbit; there are bullmq"):
+        chosen(["rq", "rabbit"], None)
+
+
+def test_another_server_is_measured_as_oqs_own():
+    (side,) = [each for each in chosen(["rq"], "http://box:1") if each.name == "server"]
+    assert not side.ours
+    line = side.line("python", "node", 0.5, 7)
+    assert line == [sys.executable, "-m", "bench.peers.ours", "http", "0.5", "7", "http://box:1"]
+
+
+def test_every_peer_has_its_script_and_its_package_is_asked_for():
+    wanted = install.REQUIREMENTS.read_text()
+    for side in PEERS:
+        if side.command[0] == "python":
+            assert (turns.install.SCRIPTS / f"peer_{side.command[-1]}.py").exists()
+        family = side.name.partition("-")[0]
+        package = {"beanstalkd": "greenstalk", "bullmq": None}.get(family, family)
+        assert package is None or f"\n{package}" in wanted
+
+
+# -- taking turns
+
+
+def stand_in(name: str, program: str, starter=None) -> Side:
+    return Side(name, name.title(), (), starter, ("oq", "-c", program))
+
+
+REPORTS = """
+import json, os, sys
+print(json.dumps({"version": "v", "workers": "w", "durability": None, "figures":
+    {"end_to_end_single": float(sys.argv[1])}, "counts": {"end_to_end_single": 1}}))
+"""
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(turns.install, "install", lambda needs: dict.fromkeys(needs, "no such"))
+    monkeypatch.setattr(turns, "home", lambda: tmp_path)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_side_that_fails_leaves_and_the_others_go_on():
+    sides = [stand_in("good", REPORTS), stand_in("bad", "import sys; sys.exit('out of order')")]
+    found = turns.compare(sides, rounds=2, scale=1.0, probes=1)
+    assert found.left_out == {"bad": "out of order"}
+    (column,) = found.columns
+    assert column.rounds == [{"end_to_end_single": turns.SECONDS}] * 2
+    assert len(found.syncs) == 2
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_side_whose_needs_are_not_there_is_left_out_with_the_reason():
+    side = Side("bullmq", "BullMQ", ("node",), None, ("node", "x.mjs"))
+    assert turns.compare([side], 1, 1.0).left_out == {"bullmq": "node: no such"}
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_side_has_its_server_and_what_that_says_of_its_durability():
+    @contextmanager
+    def starter(place: Path):
+        assert place.is_dir()
+        yield Running("peer://here", "Server 1", "appendfsync=always")
+
+    program = f"import os; assert os.environ['PEER_URL'] == 'peer://here'\n{REPORTS}"
+    (column,) = turns.compare([stand_in("one", program, starter)], 1, 1.0).columns
+    assert (column.version, column.durability) == ("Server 1, v", "appendfsync=always")
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_a_side_started_is_gone_after_it(tmp_path):
+    left = tmp_path / "pid"
+    program = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
+        f"open({str(left)!r}, 'w').write(str(child.pid))\n"
+        "sys.exit('gave up')"
+    )
+    with pytest.raises(turns.Failed, match="gave up"):
+        turns.run(stand_in("one", program), 1.0, 1)
+    assert gone(int(left.read_text()))
+
+
+def gone(pid: int) -> bool:
+    """Whether it has ended: it may wait for init to read its exit code."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
+def test_a_server_that_does_not_come_up_says_why(tmp_path):
+    command = [sys.executable, "-c", "import sys; sys.exit('no port for me')"]
+    with (
+        pytest.raises(RuntimeError, match="no port for me"),
+        servers.program(command, servers.free_port(), tmp_path),
+    ):
+        pass
+
+
+def test_a_server_runs_while_it_is_needed_and_no_longer(tmp_path):
+    port = servers.free_port()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    with servers.program(command, port, tmp_path) as pid:
+        os.kill(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_field_of_a_servers_answer():
+    assert servers.field_of("# Server\r\nredis_version:7.0.15\r\n", "redis_version") == "7.0.15"
+    assert servers.field_of('---\nversion: "1.12"\n', "version") == '"1.12"'
+    with pytest.raises(LookupError, match="no field 'x'"):
+        servers.field_of("a: 1", "x")
+
+
+# -- installing
+
+
+def test_services_stay_off_only_while_it_installs(monkeypatch, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(install, "POLICY", policy)
+    with install.services_stay_off():
+        assert subprocess.run([str(policy)], check=False).returncode == 101
+    assert not policy.exists()
+
+
+def test_a_machines_own_policy_is_left_alone(monkeypatch, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("its own")
+    monkeypatch.setattr(install, "POLICY", policy)
+    with install.services_stay_off():
+        assert policy.read_text() == "its own"
+    assert policy.read_text() == "its own"
+
+
+def test_who_is_not_root_is_told_what_is_missing(monkeypatch):
+    monkeypatch.setattr(install, "there", lambda program: False)
+    monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
+    problems = install.install({"redis-server", "postgres"})
+    assert set(problems) == {"redis-server", "postgres"}
+    assert "apt-get install redis-server postgresql" in problems["postgres"]
+
+
+# -- the report
+
+
+def column(name: str, *rounds: dict[str, float]) -> Column:
+    made = Column(Side(name, name, (), lambda place: nullcontext(), ("oq",)), "v1", "w", "fsync")
+    made.rounds.extend(rounds)
+    return made
+
+
+def compared() -> Comparison:
+    oq = column("oq-client", {"end_to_end_bulk": 100.0}, {"end_to_end_bulk": 300.0})
+    peer = column(
+        "slow",
+        {"end_to_end_single": 50.0, "end_to_end_bulk": 25.0, "start_p50": 1.5, "start_p99": 2.25},
+        {"end_to_end_single": 100.0, "end_to_end_bulk": 25.0, "start_p50": 1.5, "start_p99": 2.25},
+    )
+    return Comparison([oq, peer], {"gone": "not here"}, [80.0, 90.0], "/var/tmp")
+
+
+def test_a_ratio_is_of_the_same_round_and_to_the_peers_best_way():
+    oq, peer = compared().columns
+    assert report.ratios([oq, peer], peer) == {"client, bulk": 2.5}  # of 2 and 3
+
+
+def test_the_table_has_a_row_a_side_and_dashes_for_what_a_side_has_not():
+    head, line, oq, slow = report.table(compared()).splitlines()
+    assert head.count("|") == line.count("|") == oq.count("|") == slow.count("|")
+    assert "| slow | fsync | – | – | – | 75 | – | 25 | 33% | 1.50 / 2.25 | 2.50 |" in slow
+    assert oq.endswith("| – |")
+
+
+def test_all_rounds_are_written_down(monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    report.save(compared(), rounds=2, scale=1.0)
+    told = json.loads((tmp_path / "peers.json").read_text())
+    assert told["sides"]["slow"]["figures"]["end_to_end_single"]["rounds"] == [50.0, 100.0]
+    assert told["sides"]["slow"]["oq_to_its_best"] == {"client, bulk": 2.5}
+    assert told["machine"]["fdatasync_us"] == 85
+    text = (tmp_path / "peers.md").read_text()
+    assert "left out: gone: not here" in text
+    assert "- slow: v1; w" in text
