@@ -11,7 +11,7 @@ HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/.ready-$(HERE)
 DEMO := .venv/.demo-$(HERE)
 
-.PHONY: help test lint format demo bench bench-smoke bench-peers serve clean
+.PHONY: help test lint format demo bench bench-growth bench-smoke bench-gate bench-peers serve clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,7 +19,9 @@ help:
 	@echo "make test         run the tests (ARGS='-k name' to choose)"
 	@echo "make lint         ruff and mypy"
 	@echo "make format       let ruff mend what it can"
-	@echo "make bench        measure, beside the budgets (make bench-smoke: a short run)"
+	@echo "make bench        measure, beside the budgets (make bench-smoke: a tiny run)"
+	@echo "make bench-growth what 1,000 to 1,000,000 pending tasks cost"
+	@echo "make bench-gate   fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-peers  measure beside other queues, which it installs and starts by itself"
 	@echo "make serve        oq serve (ARGS=--simulate needs no model server)"
 	@echo "make clean        remove what the others made"
@@ -42,8 +44,14 @@ demo: $(DEMO)
 bench: $(READY)
 	$(RUN) bench $(ARGS)
 
+bench-growth: $(READY)
+	$(RUN) bench --only growth $(ARGS)
+
 bench-smoke: $(READY)
 	$(RUN) bench --smoke
+
+bench-gate: $(READY)
+	$(RUN) bench.gate $(ARGS)
 
 bench-peers: $(READY)
 	$(RUN) bench.peers $(ARGS)

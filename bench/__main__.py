@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import embedded, http, report
+from bench import embedded, growth, http, report, startup
 from bench.runner import chosen, measure
 from bench.scenario import Scenario, Setting
 
@@ -18,6 +18,8 @@ SCENARIOS: dict[str, Scenario] = {
     "client": http.through_client,
     "connections": http.connections,
     "post": http.one_at_a_time,
+    "growth": growth.growth,
+    "version": startup.version,
 }
 OVER_HTTP = ("client", "connections", "post")
 """Those that any server which speaks the API can be measured with."""

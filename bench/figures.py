@@ -41,6 +41,13 @@ BUDGETS = {
     "post": Budget("HTTP, one POST /api/tasks at a time", "requests/s"),
     "post_bare": Budget("the same by a bare Quart-Trio that decodes and answers", "requests/s"),
     "post_ratio": Budget("one POST at a time, oq to bare", "ratio", 0.7, goal=0.9),
+    "pending_start": Budget("1,000,000 pending: `oq serve` to ready", "s", at_most=10, goal=4),
+    "pending_rss": Budget("the same, resident memory when ready", "MB", at_most=500, goal=300),
+    "pending_peak": Budget("the same, the most it ever was", "MB"),
+    "submit_growth": Budget("submit at 1,000,000 pending to 1,000", "ratio", at_most=1.3, goal=1.1),
+    "fill": Budget("tasks submitted to get there, 5,000 a call", "tasks/s"),
+    "version": Budget("`oq --version`, p50", "ms", at_most=150, goal=80),
+    "version_bare": Budget("Python that does nothing, p50", "ms"),
 }  # fmt: skip
 """In the order in which they are shown."""
 

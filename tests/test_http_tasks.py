@@ -10,7 +10,7 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
-from oq.queue import core
+from oq.queue import listing
 from oq.rules.ids import is_id
 from tests.http_support import GENERATE, UNKNOWN, Api, api, live
 
@@ -161,7 +161,7 @@ async def pages(oq: Api, path: str) -> list[list[str]]:
 
 
 async def test_a_page_ends_once_it_is_big(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(core, "PAGE_BYTES", 3000)
+    monkeypatch.setattr(listing, "PAGE_BYTES", 3000)
     async with api(paused=True) as oq:
         big = {**GENERATE, "payload": {"prompt": "x" * 2000}}
         made = [await oq.submit(big) for _ in range(4)][::-1]
@@ -169,7 +169,7 @@ async def test_a_page_ends_once_it_is_big(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_what_was_generated_counts_for_the_size_of_a_page(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(core, "PAGE_BYTES", 3000)
+    monkeypatch.setattr(listing, "PAGE_BYTES", 3000)
     long = {**GENERATE, "options": {"simulate": {"text": "x" * 3000}}}
     async with api() as oq:
         made = [(await oq.ended(await oq.submit(long)))["id"] for _ in range(2)][::-1]
@@ -178,7 +178,7 @@ async def test_what_was_generated_counts_for_the_size_of_a_page(monkeypatch: pyt
 
 @pytest.mark.parametrize("query", ["?model=m", "?model=m&status=pending,running"])
 async def test_a_page_looks_at_so_many_tasks(query: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(core, "PAGE_ROWS", 3)
+    monkeypatch.setattr(listing, "PAGE_ROWS", 3)
     async with api(paused=True) as oq:
         made = [await oq.submit() for _ in range(2)][::-1]
         for _ in range(4):
@@ -189,7 +189,7 @@ async def test_a_page_looks_at_so_many_tasks(query: str, monkeypatch: pytest.Mon
 
 
 async def test_an_offset_that_leads_too_far_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(core, "PAGE_ROWS", 3)
+    monkeypatch.setattr(listing, "PAGE_ROWS", 3)
     async with api(paused=True) as oq:
         made = [await oq.submit() for _ in range(5)][::-1]
         assert await pages(oq, "/api/tasks?offset=2") == [made[2:3], made[3:]]

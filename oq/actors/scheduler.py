@@ -17,7 +17,7 @@ from oq.rules.board import Board
 from oq.rules.keys import place_of
 from oq.store import Store
 from oq.words.clock import Clock
-from oq.words.errors import Conflict, NotFound, OqError, Unavailable
+from oq.words.errors import Busy, Conflict, NotFound, OqError
 from oq.words.messages import (
     Abort,
     BackendDown,
@@ -180,7 +180,7 @@ class Scheduler:
                 return
             self._to_writer.send_nowait(Commit([self._decide(command, state)]))
         except trio.WouldBlock:
-            command.receipt.settle(Unavailable("the queue is busy writing; try again"))
+            command.receipt.settle(Busy())
         except OqError as error:
             command.receipt.settle(error)
         else:
@@ -222,6 +222,6 @@ class Scheduler:
         try:
             self._to_writer.send_nowait(Commit([SetPaused(pause.paused)]))
         except trio.WouldBlock:
-            pause.receipt.settle(Unavailable("the queue is busy writing; try again"))
+            pause.receipt.settle(Busy())
         else:
             self._pauses.append(pause)

@@ -53,6 +53,8 @@ def _types(routes: Iterable[Route]) -> Iterable[Any]:
         yield from (parameter.type for parameter in (*route.query, *route.headers))
         if route.body is not None:
             yield route.body
+        if route.or_gives is not None:
+            yield route.or_gives
 
 
 def _key(kind: Any) -> str:
@@ -87,7 +89,8 @@ def _responses(route: Route, schema: dict[str, Json]) -> Json:
     for status, (text, kind) in route.answers.items():
         responses[str(status)] = {"description": text}
         if kind is not None:
-            shape = {"schema": schema[_key(kind)]}
+            shapes = [schema[_key(one)] for one in (kind, route.or_gives) if one is not None]
+            shape = {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}}
             responses[str(status)]["content"] = dict.fromkeys(
                 (route.media, *route.also_gives), shape
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import msgspec
 from werkzeug.datastructures import MultiDict
 
 from oq.rules.ids import is_id
@@ -14,6 +16,7 @@ from oq.words.errors import InvalidTask
 
 T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
+Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _SHOWN = 64  # characters of a wrong value that an error repeats
 
@@ -45,6 +48,10 @@ class Query:
         parts = (part.strip() for value in self._args.getlist(name) for part in value.split(","))
         return [part for part in parts if part]
 
+    def choice(self, name: str, kind: type[Choice], default: Choice) -> Choice:
+        value = self.one(name)
+        return default if value is None else _choice(name, value, kind)
+
     def choices(self, name: str, kind: type[Choice]) -> frozenset[Choice]:
         return frozenset(self._each(name, lambda value: _choice(name, value, kind)))
 
@@ -62,6 +69,18 @@ class Query:
             return float(parse_duration(value))
         except ValueError as error:
             raise InvalidTask(name, str(error)[:200]) from None
+
+    def time(self, name: str) -> datetime | None:
+        """A time with its zone; the plus of one may have been read as a space."""
+        value = self.one(name)
+        if value is None:
+            return None
+        try:
+            return msgspec.convert(value.replace(" ", "+"), Zoned, strict=False)
+        except msgspec.ValidationError:
+            raise InvalidTask(
+                name, f"{value[:_SHOWN]!r} is no time such as 2026-01-31T12:00:00Z"
+            ) from None
 
     def task_id(self, name: str) -> str | None:
         value = self.one(name)

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from oq.http import events, ops, streams, tasks
+from oq.http import bulk, events, ops, streams, tasks
 from oq.http.answers import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
 from oq.http.flows import EVENT_STREAM
+from oq.rules.filters import Count, Sort
+from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
 from oq.words.status import QueueStatus
 from oq.words.stream import Chunk
-from oq.words.task import Status, Submission, Task, TaskType
+from oq.words.task import Status, Submission, Task, TaskSummary, TaskType
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -47,6 +50,8 @@ class Route:
     headers: tuple[Parameter, ...] = ()
     body: Any = None
     media: str = "application/json"
+    or_gives: Any = None
+    """The type of a good answer in its other view."""
     also_gives: tuple[str, ...] = ()
     """Other media types of the answer, for those whose Accept header asks for them."""
     also_takes: dict[str, str] = field(default_factory=dict)
@@ -64,11 +69,19 @@ _FEED = (
     Parameter("task_id", "only events of this task"),
     Parameter("after", "go on after the event with this seq", int),
 )
-_LISTING = (
+_FILTER = (
     Parameter("status", "only tasks in these states", Status, many=True),
     Parameter("type", "only tasks of these types", TaskType, many=True),
     Parameter("priority", "only these priorities, by number or by name", many=True),
     Parameter("model", "only tasks for these models", many=True),
+    Parameter("q", "only those with this text in id, model, metadata or how the prompt begins"),
+    Parameter("since", "only those submitted from this time on, as RFC 3339 writes it", datetime),
+    Parameter("until", "only those submitted before this time", datetime),
+)
+_LISTING = (
+    *_FILTER,
+    Parameter("sort", "the order; `queue` shows those that wait, as they will run", Sort),
+    Parameter("view", "`summary` leaves out payload, options and result", tasks.View),
     Parameter("limit", "how many, at most 10000; 1000 when left out", int),
     Parameter("offset", "how many to skip; `after` is faster", int),
     Parameter("after", "the last id already seen; the Link header has it", str),
@@ -109,9 +122,28 @@ TASKS = (
         "/api/tasks",
         tasks.listing,
         "List tasks, the newest first; the Link header leads on, also from a short or empty page",
-        {200: ("Tasks", list[Task])},
+        {200: ("Tasks; with view=summary, their summaries", list[Task])},
         errors=(400,),
         query=_LISTING,
+        or_gives=list[TaskSummary],
+    ),
+    Route(
+        "GET",
+        "/api/tasks/count",
+        tasks.count,
+        "Count tasks; of very many, at least so many",
+        {200: ("How many the filter admits", Count)},
+        errors=(400,),
+        query=_FILTER,
+    ),
+    Route(
+        "POST",
+        "/api/tasks/bulk",
+        bulk.bulk,
+        "Cancel, retry, delete or reprioritise many tasks",
+        {200: ("What was done is on disk", BulkOutcome)},
+        errors=(400, 413, 503),
+        body=bulk.BulkRequest,
     ),
     Route(
         "GET",

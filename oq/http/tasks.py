@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from urllib.parse import urlencode
 
 import msgspec
@@ -19,12 +20,19 @@ from oq.http.answers import (
 )
 from oq.http.face import Face
 from oq.http.query import Query
-from oq.rules.filters import DEFAULT_LIMIT, TaskFilter
+from oq.rules.filters import DEFAULT_LIMIT, Sort, TaskFilter
 from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
 from oq.words.task import Status, TaskType
 
 NDJSON = "application/x-ndjson"
 _PRIORITY = msgspec.json.Decoder(PriorityChange)
+
+
+class View(StrEnum):
+    """How much of each task a listing shows."""
+
+    FULL = "full"
+    SUMMARY = "summary"
 
 
 async def submit(face: Face, request: Incoming) -> Response:
@@ -46,21 +54,19 @@ async def submit_batch(face: Face, request: Incoming) -> Response:
 
 
 async def listing(face: Face, request: Request) -> Response:
-    """Tasks from the newest to the oldest."""
+    """Tasks from the newest to the oldest, or as `sort` says."""
     query = Query(request.args)
-    page = await face.queue.page(
-        TaskFilter(
-            statuses=query.choices("status", Status),
-            types=query.choices("type", TaskType),
-            priorities=frozenset(map(parse_priority, query.many("priority"))),
-            models=frozenset(query.many("model")),
-            limit=query.whole("limit", DEFAULT_LIMIT),
-            offset=query.whole("offset", 0),
-            after=query.task_id("after"),
-        )
-    )
-    headers = None if page.next is None else {"Link": _next_link(request, page.next)}
-    return answer(page.tasks, headers=headers)
+    wanted = task_filter(query)
+    if query.choice("view", View, View.FULL) is View.SUMMARY:
+        lines = await face.queue.summaries(wanted)
+        return answer(lines.tasks, headers=_next(request, lines.next))
+    page = await face.queue.page(wanted)
+    return answer(page.tasks, headers=_next(request, page.next))
+
+
+async def count(face: Face, request: Request) -> Response:
+    """How many tasks a listing with this filter shows in all."""
+    return answer(await face.queue.count(task_filter(Query(request.args))))
 
 
 async def read(face: Face, request: Request, task_id: str) -> Response:
@@ -94,11 +100,31 @@ async def delete(face: Face, request: Request, task_id: str) -> Response:
     return Response(b"", 204)
 
 
-def _next_link(request: Request, after: str) -> str:
+def task_filter(query: Query) -> TaskFilter:
+    """The filter that a request asks for."""
+    return TaskFilter(
+        statuses=query.choices("status", Status),
+        types=query.choices("type", TaskType),
+        priorities=frozenset(map(parse_priority, query.many("priority"))),
+        models=frozenset(query.many("model")),
+        text=query.one("q") or "",
+        since=query.time("since"),
+        until=query.time("until"),
+        sort=query.choice("sort", Sort, Sort.NEWEST),
+        limit=query.whole("limit", DEFAULT_LIMIT),
+        offset=query.whole("offset", 0),
+        after=query.task_id("after"),
+    )
+
+
+def _next(request: Request, after: str | None) -> dict[str, str] | None:
     """The same listing, from where this page ends."""
+    if after is None:
+        return None
     kept = [
         (name, value)
         for name, value in request.args.items(multi=True)
         if name not in ("after", "offset")
     ]
-    return f'<{request.path}?{urlencode([*kept, ("after", after)])}>; rel="next"'
+    query = urlencode([*kept, ("after", after)])
+    return {"Link": f'<{request.path}?{query}>; rel="next"'}

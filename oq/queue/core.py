@@ -6,28 +6,31 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TypeVar
 
-import msgspec
 import trio
+from msgspec.structs import replace
 
 from oq.actors.hub import Observer
 from oq.actors.subscription import Subscription
 from oq.backends.base import Backend
+from oq.queue import bulk
 from oq.queue.admission import Accepted, Admission
 from oq.queue.answers import Answers
+from oq.queue.listing import Listing
 from oq.queue.reader import StreamReader
 from oq.queue.wiring import Wiring
 from oq.rules import validation
-from oq.rules.filters import Page, TaskFilter
+from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
 from oq.rules.pieces import StreamLog
 from oq.store import Store
+from oq.words.bulk import BulkOutcome
 from oq.words.clock import Clock
 from oq.words.config import Config
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb
 from oq.words.status import BackendStatus, QueueStatus
-from oq.words.task import RawTask, Status, Submission, TaskState, show
+from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
 
 T = TypeVar("T")
 
@@ -36,12 +39,6 @@ SHUTDOWN_GRACE = 10.0
 
 VERB_TIMEOUT = 30.0
 """Seconds that a verb waits for its step to reach the disk."""
-
-PAGE_BYTES = 32 * 1024 * 1024
-"""A page of a listing ends once its tasks have so many bytes: one payload may be of 16 MB."""
-
-PAGE_ROWS = 50_000
-"""Tasks that are looked at for one page, however few of them it shows: meanwhile all else waits."""
 
 
 class Core:
@@ -67,6 +64,7 @@ class Core:
             config, store, clock, wiring.writer, wiring.to_writer, self._answers
         )
         self._hub.observe(self._admission.observe_ends)
+        self._listing = Listing(store, wiring.board, self._read)
         self.limits = self._admission.limits
         self._started = trio.current_time()
 
@@ -106,9 +104,17 @@ class Core:
                     task = await self._read(task_id, lambda: self._show(task_id))
         return task
 
-    async def page(self, filter: TaskFilter) -> Page:
-        """Tasks that the filter admits, newest first."""
-        return await self._read(None, lambda: self._page(filter))
+    async def page(self, filter: TaskFilter) -> Page[RawTask]:
+        """Tasks that the filter admits, in its order."""
+        return await self._listing.page(filter)
+
+    async def summaries(self, filter: TaskFilter) -> Page[TaskSummary]:
+        """The same without their documents, with how the prompt of each begins."""
+        return await self._listing.summaries(filter)
+
+    async def count(self, filter: TaskFilter) -> Count:
+        """How many tasks the filter admits; at least so many, when they are too many to look at."""
+        return await self._listing.count(filter)
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
@@ -175,6 +181,28 @@ class Core:
         """Forget a task that has ended. NotFound, Conflict."""
         await self._command(Command(Verb.DELETE, task_id))
 
+    async def bulk(
+        self, verb: Verb, tasks: Sequence[str] | TaskFilter, priority: int | str = 0
+    ) -> BulkOutcome:
+        """Ask the same of many tasks: of those with these ids, or of all that the filter admits (of
+        those in a state in which it can be asked, unless the filter names states), up to
+        `queue.max_bulk` of them. Return when all that is on disk.
+
+        What is refused for a single task is told of that task. InvalidTask if there are too many
+        ids or the priority is none.
+        """
+        most = self.config.queue.max_bulk
+        level = validation.parse_priority(priority)
+        more = False
+        if isinstance(tasks, TaskFilter):
+            wanted = tasks if tasks.statuses else replace(tasks, statuses=bulk.CONCERNS[verb])
+            ids, more = await self._listing.ids(wanted, most)
+        else:
+            ids = list(dict.fromkeys(tasks))
+            if len(ids) > most:
+                raise InvalidTask("ids", f"{len(ids)} tasks are over {most} (queue.max_bulk)")
+        return await bulk.carry_out(self._command, verb, ids, level, more=more)
+
     async def pause(self) -> None:
         """Start no more tasks, also after a restart, until `resume`."""
         await self._ask(Pause(True))
@@ -238,40 +266,13 @@ class Core:
         state = self._store.state(task_id)
         if state is None:
             raise NotFound(task_id)
-        return self._shown(state)
+        return self._listing.shown(state)
 
     def _output(self, task_id: str) -> tuple[TaskState, StreamLog | None]:
         state = self._store.state(task_id) if is_id(task_id) else None
         if state is None:
             raise NotFound(task_id)
         return state, self._store.stream(task_id) if state.status.ended else None
-
-    def _shown(self, state: TaskState) -> RawTask:
-        result = self._store.result(state.id) if state.status is Status.COMPLETED else None
-        position = self._board.position(state.id) if state.status is Status.PENDING else None
-        return show(state, self._store.body(state.id), result, position)
-
-    def _page(self, filter: TaskFilter) -> Page:
-        """A page, and where to go on: also when it ended early, perhaps with no task at all."""
-        tasks: list[RawTask] = []
-        skip, size, seen = filter.offset, 0, ""
-        read = TaskFilter(statuses=filter.statuses, after=filter.after)  # these have an index
-        for row, state in enumerate(self._store.newest(read)):
-            if row == PAGE_ROWS and skip:
-                raise _offset_too_far(filter.offset)
-            if row == PAGE_ROWS:
-                return Page(tasks, seen)
-            if not filter.admits(state):
-                pass
-            elif skip:
-                skip -= 1
-            elif len(tasks) == filter.limit or size >= PAGE_BYTES:
-                return Page(tasks, seen)
-            else:
-                tasks.append(self._shown(state))
-                size += len(msgspec.json.encode(tasks[-1]))
-            seen = state.id
-        return Page(tasks, None)
 
     def _backend_status(self) -> tuple[BackendStatus, ...]:
         return tuple(
@@ -309,11 +310,3 @@ class Core:
             raise Unavailable(
                 f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
             ) from None
-
-
-def _offset_too_far(offset: int) -> InvalidTask:
-    """The cursor cannot say how many are still to be skipped."""
-    return InvalidTask(
-        "offset", f"{offset} leads past the {PAGE_ROWS} tasks that one request looks at;"
-        " go on by `after` (the Link header of a listing has it)",
-    )  # fmt: skip

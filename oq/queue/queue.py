@@ -190,7 +190,7 @@ class Queue(Core):
                 await answer
 
 
-def _tasks(page: Page) -> list[Task]:
+def _tasks(page: Page[RawTask]) -> list[Task]:
     return [_task(task) for task in page.tasks]
 
 

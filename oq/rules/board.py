@@ -11,8 +11,11 @@ A live task is in exactly one of four places:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+
+from sortedcontainers import SortedList
 
 from oq.rules.keys import Place
 from oq.rules.ready import ReadyQueue
@@ -55,6 +58,7 @@ class Board:
         self._backends = {backend.name: backend for backend in backends}
         self._ready = ReadyQueue()
         self._delayed: dict[str, Place] = {}
+        self._by_time: SortedList[tuple[datetime, str]] = SortedList()  # the delayed ones again
         self._delayed_at: Counter[int] = Counter()  # how many of them, by priority
         self._retrying = 0  # how many of them are retries
         self._running: dict[str, _Run] = {}
@@ -65,12 +69,15 @@ class Board:
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
         """Take in what recovery found: pending tasks, in the order of submission."""
         ready: dict[str, int] = {}
+        times: list[tuple[datetime, str]] = []
         for task_id, place in tasks:
             if place.run_at is None:
                 ready[task_id] = place.priority
             else:
-                self._delay(task_id, place)
+                self._count_delayed(task_id, place)
+                times.append((place.run_at, task_id))
         self._ready = ReadyQueue(ready)
+        self._by_time.update(times)
 
     def place(self, task_id: str, place: Place) -> None:
         """It is pending, and on disk as that."""
@@ -163,6 +170,24 @@ class Board:
         """How many-th it is among the ready tasks, 1 being the next."""
         return self._ready.position(task_id)
 
+    def in_line(self, after: tuple[str, int] | None = None) -> Iterator[str]:
+        """The pending tasks in the order in which they will run, those that wait for their time
+        last. `after` is a task, and its priority, behind which to begin; it may be gone by now.
+        """
+        if after is None:
+            yield from self._ready
+        elif (delayed := self._delayed.get(after[0])) is None:
+            yield from self._ready.beyond(after[1], after[0])
+        else:
+            behind = self._by_time.irange((delayed.run_at, after[0]), inclusive=(False, True))
+            yield from (task_id for _, task_id in behind)
+            return
+        yield from (task_id for _, task_id in self._by_time)
+
+    def oldest_ready(self) -> str | None:
+        """Of the tasks that wait for a slot the one that was submitted first."""
+        return self._ready.oldest()
+
     @property
     def running(self) -> int:
         return len(self._running)
@@ -193,6 +218,10 @@ class Board:
         return place is not None and place.run_at == delay.run_at
 
     def _delay(self, task_id: str, place: Place) -> None:
+        self._count_delayed(task_id, place)
+        self._by_time.add((place.run_at, task_id))
+
+    def _count_delayed(self, task_id: str, place: Place) -> None:
         self._delayed[task_id] = place
         self._delayed_at[place.priority] += 1
         self._retrying += place.retrying
@@ -201,6 +230,7 @@ class Board:
         place = self._delayed.pop(task_id, None)
         if place is None:
             return
+        self._by_time.remove((place.run_at, task_id))
         self._retrying -= place.retrying
         self._delayed_at[place.priority] -= 1
         if not self._delayed_at[place.priority]:

@@ -1,33 +1,54 @@
-"""Which tasks a listing shows."""
+"""Which tasks a listing shows, and in which order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from oq.rules.ids import is_id
 from oq.rules.validation import parse_priority
 from oq.words.errors import InvalidTask
-from oq.words.task import RawTask, Status, TaskState, TaskType
+from oq.words.task import Status, TaskState, TaskType
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Shown = TypeVar("Shown")
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
+MAX_TEXT = 200
+"""Characters that may be looked for."""
+
+
+class Sort(StrEnum):
+    """The order of a listing. `QUEUE` is that in which the pending tasks will run, those that wait
+    for their time last; it shows no others.
+    """
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    QUEUE = "queue"
 
 
 class TaskFilter(Struct, frozen=True, kw_only=True):
-    """Empty sets let everything through. `after` is the id of the last task already seen: the
-    listing goes from the newest to the oldest and goes on below it.
+    """Empty sets let everything through. `since` and `until` bound when a task was submitted, the
+    latter excluded. `text` is looked for in the id, the model, the metadata and the excerpt of the
+    prompt, whatever the case. `after` is the id of the last task already seen: the listing goes on
+    behind it.
     """
 
     statuses: frozenset[Status] = frozenset()
     types: frozenset[TaskType] = frozenset()
     priorities: frozenset[int] = frozenset()
     models: frozenset[str] = frozenset()
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    sort: Sort = Sort.NEWEST
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     after: str | None = None
@@ -39,23 +60,59 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
             raise InvalidTask("offset", f"{self.offset} is less than 0")
         if self.after is not None and not is_id(self.after):
             raise InvalidTask("after", f"{self.after[:64]!r} is not the id of a task")
+        if len(self.text) > MAX_TEXT:
+            raise InvalidTask("q", f"its {len(self.text)} characters are over {MAX_TEXT}")
 
     def admits(self, state: TaskState) -> bool:
+        """Whether its state lets the task through; what it says is for `finds`."""
         return (
             (not self.statuses or state.status in self.statuses)
             and (not self.types or state.type in self.types)
             and (not self.priorities or state.priority in self.priorities)
             and (not self.models or state.model in self.models)
+            and (self.since is None or state.created_at >= self.since)
+            and (self.until is None or state.created_at < self.until)
+        )
+
+    def finds(self, state: TaskState, excerpt: Callable[[], str]) -> bool:
+        """Whether it has the text; `excerpt` is only asked when nothing else has."""
+        text = self.text.casefold()
+        return (
+            text in state.id
+            or text in state.model.casefold()
+            or (state.metadata is not None and text in _said(state.metadata).casefold())
+            or text in excerpt().casefold()
+        )
+
+    @property
+    def by_status_only(self) -> bool:
+        """Whether the counts by status say how many tasks it admits."""
+        return not (
+            self.types or self.priorities or self.models or self.text or self.since or self.until
         )
 
 
-class Page(Struct, frozen=True):
+def _said(document: bytes) -> str:
+    """A JSON document as it reads, however its characters were escaped."""
+    if b"\\u" in document:
+        document = msgspec.json.encode(msgspec.json.decode(document))
+    return document.decode("utf-8", "replace")
+
+
+class Page(Struct, Generic[Shown], frozen=True):
     """Part of a listing. `next` is what to give as `after` for the next page; None at the end. A
     page is bounded in bytes and in tasks looked at, so it may be short, or empty, and have a next.
     """
 
-    tasks: list[RawTask]
+    tasks: list[Shown]
     next: str | None
+
+
+class Count(Struct, frozen=True):
+    """How many tasks a filter admits: at least so many, unless it is `exact`."""
+
+    count: int
+    exact: bool
 
 
 def task_filter(

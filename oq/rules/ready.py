@@ -36,6 +36,18 @@ class ReadyQueue:
         for priority in reversed(self._ascending):
             yield from self._lines[priority]
 
+    def beyond(self, priority: int, task_id: str) -> Iterator[str]:
+        """What will run after the place that this task has, or would have, with this priority."""
+        for level in reversed(self._ascending):
+            if level < priority:
+                yield from self._lines[level]
+            elif level == priority:
+                yield from self._lines[level].irange(task_id, inclusive=(False, True))
+
+    def oldest(self) -> str | None:
+        """The one that was submitted first."""
+        return min((line[0] for line in self._lines.values()), default=None)
+
     def push(self, task_id: str, priority: int) -> None:
         if task_id in self._priority_of:
             raise ValueError(f"task {task_id} is ready already")

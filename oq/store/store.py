@@ -203,15 +203,24 @@ class Store:
         return [self._indexed(key[1:]) for key, _ in self._scan_status(Status.RUNNING)]
 
     def newest(self, filter: TaskFilter) -> Iterator[TaskState]:
-        """The tasks that the filter admits, newest first, from below `filter.after`; its limit and
-        offset are the caller's.
+        """The tasks that the filter admits, newest first, from below `filter.after`; its limit,
+        offset and text are the caller's.
         """
-        high = keys.pack(filter.after) if filter.after else PAST_ANY_ID
+        return self._listed(filter, b"", _key(filter.after, PAST_ANY_ID), reverse=True)
+
+    def oldest(self, filter: TaskFilter) -> Iterator[TaskState]:
+        """The same the other way round: from above `filter.after`."""
+        low = _key(filter.after, b"") + (b"\0" if filter.after else b"")
+        return self._listed(filter, low, PAST_ANY_ID, reverse=False)
+
+    def _listed(
+        self, filter: TaskFilter, low: bytes, high: bytes, *, reverse: bool
+    ) -> Iterator[TaskState]:
         if filter.statuses:
-            lines = [self._newest_of(status, high) for status in filter.statuses]
-            states = heapq.merge(*lines, key=lambda state: state.id, reverse=True)
+            lines = [self._listed_of(one, low, high, reverse) for one in filter.statuses]
+            states = heapq.merge(*lines, key=lambda state: state.id, reverse=reverse)
         else:
-            rows = self._engine.scan("state", b"", high, reverse=True)
+            rows = self._engine.scan("state", low, high, reverse=reverse)
             states = (_decode_state(value) for _, value in rows)
         return (state for state in states if filter.admits(state))
 
@@ -220,10 +229,12 @@ class Store:
         for key, _ in islice(self._engine.scan("ended", after, PAST_ANY_END), limit):
             yield key + b"\0", self._indexed(key[8:])
 
-    def _newest_of(self, status: Status, high: bytes) -> Iterator[TaskState]:
+    def _listed_of(
+        self, status: Status, low: bytes, high: bytes, reverse: bool
+    ) -> Iterator[TaskState]:
         prefix = keys.status_prefix(status)
         left = self._meta.counts[status]  # stop there: what lies beyond is only tombstones
-        rows = self._engine.scan("status", prefix, prefix + high, reverse=True)
+        rows = self._engine.scan("status", prefix + low, prefix + high, reverse=reverse)
         return (self._indexed(key[1:]) for key, _ in islice(rows, left))
 
     def _scan_status(self, status: Status) -> Iterator[tuple[bytes, bytes]]:
@@ -251,6 +262,10 @@ class Store:
                 " use the version of oq that wrote it"
             )
         return meta
+
+
+def _key(task_id: str | None, otherwise: bytes) -> bytes:
+    return keys.pack(task_id) if task_id else otherwise
 
 
 def _put_removal(batch: list[Put], state: TaskState, counts: dict[Status, int]) -> None:

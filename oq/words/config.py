@@ -68,6 +68,7 @@ class QueueConfig(Section, frozen=True):
     max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024  # (+) bytes of a body
     max_metadata: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096  # (+) bytes of a task's metadata
     max_batch: Count = 10_000  # (+) tasks in one batch request
+    max_bulk: Count = 100_000  # (+) tasks that one bulk request changes
     drain_timeout: Duration = Duration(30)  # (+) what running tasks get at shutdown
     probe_interval: Duration = Duration(2)  # (+) between two looks at a backend that is down
 

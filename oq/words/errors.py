@@ -9,6 +9,7 @@
     ├── PayloadTooLarge      over ``queue.max_payload``                            413
     ├── QueueFull            ``queue.max_pending`` is reached; try again later     429
     ├── Unavailable          not now: draining, or the store cannot write          503
+    │   ├── Busy                 more wishes than the writer takes at once
     │   └── ServerNotReached     nobody answers at the server's address                (exit 3)
     ├── TaskFailed           ``result()`` of a task that failed
     ├── TaskCancelled        ``result()`` of a task that was cancelled
@@ -92,6 +93,13 @@ class QueueFull(OqError):
 
 class Unavailable(OqError):
     """Not now: the server is shutting down, cannot be reached, or cannot write."""
+
+
+class Busy(Unavailable):
+    """More is under way than the writer takes at once; a moment later there is room again."""
+
+    def __init__(self) -> None:
+        super().__init__("the queue is busy writing; try again")
 
 
 class ServerNotReached(Unavailable):

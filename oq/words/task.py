@@ -171,6 +171,39 @@ class RawTask(_Shown, kw_only=True, omit_defaults=True):
     result: Raw | UnsetType = UNSET
 
 
+class TaskSummary(_Shown, kw_only=True, omit_defaults=True):
+    """A task as one line of a list: without its documents. `excerpt` is how its prompt, its last
+    user message or its input begins.
+    """
+
+    excerpt: str = ""
+    metadata: Raw | UnsetType = UNSET
+
+
+def summarise(state: TaskState, excerpt: str, queue_position: int | None = None) -> TaskSummary:
+    """The wire's view of a task among many."""
+    return TaskSummary(
+        id=state.id,
+        type=state.type,
+        priority=state.priority,
+        status=state.status,
+        model=state.model,
+        created_at=state.created_at,
+        retry_count=state.retry_count,
+        max_retries=state.max_retries,
+        started_at=state.started_at,
+        completed_at=state.completed_at,
+        run_at=state.run_at,
+        timeout=state.timeout,
+        error=state.error,
+        attempts=state.attempts,
+        queue_position=queue_position,
+        usage=state.usage,
+        excerpt=excerpt,
+        metadata=UNSET if state.metadata is None else Raw(state.metadata),
+    )
+
+
 def show(
     state: TaskState,
     body: Body | None,

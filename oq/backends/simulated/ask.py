@@ -55,6 +55,12 @@ class Ask:
     script: Script | None = None
 
 
+class Message(Struct):
+    """What the simulated model reads of a message."""
+
+    content: Any = None
+
+
 class _Said(Struct):
     """What chat and generate have in common."""
 
@@ -69,7 +75,7 @@ class _Said(Struct):
 
 
 class _Chat(_Said):
-    messages: list[dict[str, Any]] = []
+    messages: list[Message] = []
     tools: list[Any] | None = None
 
 
@@ -123,14 +129,14 @@ def content_text(content: object) -> str:
     return content if isinstance(content, str) else ""
 
 
-def words_in(messages: list[dict[str, Any]]) -> int:
+def words_in(messages: list[Message]) -> int:
     """Prompt tokens of a chat: one for each word of its messages."""
-    return sum(len(content_text(message.get("content")).split()) for message in messages)
+    return sum(len(content_text(message.content).split()) for message in messages)
 
 
-def last_said(messages: list[dict[str, Any]]) -> str:
+def last_said(messages: list[Message]) -> str:
     """The last message's text: what the simulated model answers to."""
-    return content_text(messages[-1].get("content")) if messages else ""
+    return content_text(messages[-1].content) if messages else ""
 
 
 def decode(decoder: Callable[[bytes], T], body: bytes) -> T:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from oq.backends.simulated.ask import (
     Ask,
+    Message,
     Refused,
     alternatives,
     decode,
@@ -38,7 +39,7 @@ class _Request(Struct):
 
 
 class _Chat(_Request, kw_only=True):
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     logprobs: bool | None = None
     top_logprobs: int | None = None
 

@@ -1,0 +1,76 @@
+"""One wish about many tasks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from quart.wrappers import Request
+from quart_trio.wrappers import TrioResponse as Response
+
+from oq.http.answers import answer, read_body
+from oq.http.face import Face
+from oq.rules.filters import TaskFilter
+from oq.rules.validation import decode, parse_priority
+from oq.words.errors import InvalidTask
+from oq.words.messages import Verb
+from oq.words.task import Status, TaskType
+
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class BulkFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tasks: the same fields as the parameters of a listing. What is left out lets everything
+    through; without `status` those are meant with which it can be done.
+    """
+
+    status: list[Status] = []
+    type: list[TaskType] = []
+    priority: list[int | str] = []
+    model: list[str] = []
+    q: str = ""
+    since: Time | None = None
+    until: Time | None = None
+
+
+class BulkRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked, and of which tasks: either `ids` or a `filter`. `priority` goes with the
+    action of that name.
+    """
+
+    action: Verb
+    priority: int | str | None = None
+    ids: list[str] | None = None
+    filter: BulkFilter | None = None
+
+
+_REQUEST = msgspec.json.Decoder(BulkRequest)
+
+
+async def bulk(face: Face, request: Request) -> Response:
+    """Cancel, retry, delete or reprioritise many tasks; the answer comes when all is on disk."""
+    wish = decode(_REQUEST.decode, await read_body(request))
+    if (wish.action is Verb.PRIORITY) != (wish.priority is not None):
+        raise InvalidTask("priority", 'it goes with the action "priority", and only with that')
+    tasks = _tasks(wish)
+    priority = 0 if wish.priority is None else wish.priority
+    return answer(await face.queue.bulk(wish.action, tasks, priority))
+
+
+def _tasks(wish: BulkRequest) -> list[str] | TaskFilter:
+    if wish.ids is not None and wish.filter is None:
+        return wish.ids
+    if wish.filter is None or wish.ids is not None:
+        raise InvalidTask("ids", "name either ids or a filter")
+    wanted = wish.filter
+    return TaskFilter(
+        statuses=frozenset(wanted.status),
+        types=frozenset(wanted.type),
+        priorities=frozenset(map(parse_priority, wanted.priority)),
+        models=frozenset(wanted.model),
+        text=wanted.q,
+        since=wanted.since,
+        until=wanted.until,
+    )

@@ -1,0 +1,211 @@
+"""Looking through the tasks for those that a filter admits, a slice at a time.
+
+A page may have to look at many tasks to show a few. It does so in slices, and lets everybody else
+go on in between. Each slice begins behind the last task that was seen, so nothing is held in the
+meantime: a task is shown as it stands when its turn comes, and one that is submitted then, or takes
+another place in line, may be missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol, TypeVar
+
+import msgspec
+import trio
+
+from oq.rules.board import Board
+from oq.rules.excerpt import excerpt
+from oq.rules.filters import Count, Page, Sort, TaskFilter
+from oq.store import Store
+from oq.words.errors import InvalidTask
+from oq.words.task import RawTask, Status, TaskState, TaskSummary, show, summarise
+
+T = TypeVar("T")
+View = Callable[[TaskState], tuple[T, int]]
+"""What a page shows of a task, and how many bytes were read for it."""
+
+PAGE_BYTES = 32 * 1024 * 1024
+"""A page of a listing ends once so many bytes were read for it: one payload may be of 16 MB."""
+
+PAGE_ROWS = 50_000
+"""Tasks that are looked at for one page, however few of them it shows."""
+
+SLICE_ROWS = 1000
+SLICE_SECONDS = 0.005
+"""How many tasks are looked at, and for how long, before others get their turn."""
+
+
+class Read(Protocol):
+    """How the store is looked at: see `oq.actors.writer.Writer.read`."""
+
+    async def __call__(self, task_id: None, look: Callable[[], bool], /) -> bool: ...
+
+
+class Listing:
+    """Pages, counts and ids of the tasks in a store."""
+
+    def __init__(self, store: Store, board: Board, read: Read) -> None:
+        self._store = store
+        self._board = board
+        self._read = read
+
+    async def page(self, filter: TaskFilter) -> Page[RawTask]:
+        """The tasks that the filter admits, as many as fit into a page."""
+        return await self._page(filter, self._whole)
+
+    async def summaries(self, filter: TaskFilter) -> Page[TaskSummary]:
+        """The same, as a line each."""
+        return await self._page(filter, self._summary)
+
+    async def count(self, filter: TaskFilter) -> Count:
+        """How many tasks the filter admits, whatever its limit; at least so many, if it has to look
+        at more than PAGE_ROWS of them.
+        """
+        if filter.by_status_only:
+            return Count(sum(map(self._store.count, filter.statuses or Status)), exact=True)
+        found = 0
+
+        def take(state: TaskState) -> bool:
+            nonlocal found
+            found += 1
+            return True
+
+        after = await self._walk(filter, take, PAGE_ROWS)
+        return Count(found, exact=after is None)
+
+    async def ids(self, filter: TaskFilter, most: int) -> tuple[list[str], bool]:
+        """The ids of the first `most` tasks that the filter admits, whatever its limit, and whether
+        there are more.
+        """
+        found: list[str] = []
+
+        def take(state: TaskState) -> bool:
+            if len(found) == most:
+                return False
+            found.append(state.id)
+            return True
+
+        after = await self._walk(filter, take, None)
+        return found, after is not None
+
+    def shown(self, state: TaskState) -> RawTask:
+        """The task, whole."""
+        result = self._store.result(state.id) if state.status is Status.COMPLETED else None
+        return show(state, self._store.body(state.id), result, self._position(state))
+
+    async def _page(
+        self, filter: TaskFilter, view: Callable[[TaskState], tuple[T, int]]
+    ) -> Page[T]:
+        """A page, and where to go on: also when it ended early, perhaps with no task at all."""
+        tasks: list[T] = []
+        skip, size = filter.offset, 0
+
+        def take(state: TaskState) -> bool:
+            nonlocal skip, size
+            if skip:
+                skip -= 1
+                return True
+            if len(tasks) == filter.limit or size >= PAGE_BYTES:
+                return False
+            task, cost = view(state)
+            tasks.append(task)
+            size += cost
+            return True
+
+        after = await self._walk(filter, take, PAGE_ROWS)
+        if skip and after is not None:
+            raise _offset_too_far(filter.offset)
+        return Page(tasks, after)
+
+    def _whole(self, state: TaskState) -> tuple[RawTask, int]:
+        task = self.shown(state)
+        return task, len(msgspec.json.encode(task))
+
+    def _summary(self, state: TaskState) -> tuple[TaskSummary, int]:
+        body = self._store.body(state.id)
+        text = excerpt(state.type, body.payload) if body is not None else ""
+        summary = summarise(state, text, self._position(state))
+        return summary, len(body.payload) if body is not None else 0
+
+    def _position(self, state: TaskState) -> int | None:
+        return self._board.position(state.id) if state.status is Status.PENDING else None
+
+    def _excerpt(self, state: TaskState) -> str:
+        body = self._store.body(state.id)
+        return excerpt(state.type, body.payload) if body is not None else ""
+
+    async def _walk(
+        self, filter: TaskFilter, take: Callable[[TaskState], bool], rows: int | None
+    ) -> str | None:
+        """Give `take` each task that the filter admits, until it wants no more or `rows` were
+        looked at; then the last one that was dealt with, and None when there was no more to see.
+        """
+        walk = _Walk(filter.after, rows)
+        while True:
+            ended = await self._read(None, lambda: self._slice(filter, walk, take))
+            if ended:
+                return None if walk.exhausted else walk.after or ""
+            await trio.lowlevel.checkpoint()
+
+    def _slice(self, filter: TaskFilter, walk: _Walk, take: Callable[[TaskState], bool]) -> bool:
+        """Look at some tasks; whether that was all."""
+        until = perf_counter() + SLICE_SECONDS
+        for row, state in enumerate(self._rows(filter, walk.after)):
+            if walk.left == 0:
+                return True
+            if row == SLICE_ROWS or (row and perf_counter() > until):
+                return False
+            if self._admits(filter, state) and not take(state):
+                return True
+            walk.after = state.id
+            walk.left = None if walk.left is None else walk.left - 1
+        walk.exhausted = True
+        return True
+
+    def _rows(self, filter: TaskFilter, after: str | None) -> Iterator[TaskState]:
+        """The tasks behind `after`, in the filter's order. Those in its states have an index."""
+        indexed = TaskFilter(statuses=filter.statuses, after=after)
+        match filter.sort:
+            case Sort.NEWEST:
+                return self._store.newest(indexed)
+            case Sort.OLDEST:
+                return self._store.oldest(indexed)
+            case Sort.QUEUE:
+                return self._in_line(after)
+
+    def _in_line(self, after: str | None) -> Iterator[TaskState]:
+        place = None
+        if after is not None:
+            last = self._store.state(after)
+            if last is None:
+                raise InvalidTask("after", f"task {after} is gone; start again without it")
+            place = (after, last.priority)
+        for task_id in self._board.in_line(place):
+            state = self._store.state(task_id)
+            if state is not None:
+                yield state
+
+    def _admits(self, filter: TaskFilter, state: TaskState) -> bool:
+        if not filter.admits(state):
+            return False
+        return not filter.text or filter.finds(state, lambda: self._excerpt(state))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far a look through the tasks has come: the last one seen, and how many more it may."""
+
+    after: str | None
+    left: int | None
+    exhausted: bool = False
+
+
+def _offset_too_far(offset: int) -> InvalidTask:
+    """The cursor cannot say how many are still to be skipped."""
+    return InvalidTask(
+        "offset", f"{offset} leads past the {PAGE_ROWS} tasks that one request looks at;"
+        " go on by `after` (the Link header of a listing has it)",
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""How what a task asks for begins: a line for lists, and for whoever looks for a word."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+from oq.words.task import TaskType
+
+LENGTH = 200
+"""Characters of an excerpt at most."""
+_LOOKED_AT = 4 * LENGTH
+"""Characters that are looked at for them: white space shrinks."""
+
+
+class _Chat(Struct):
+    messages: list[Raw] = []
+
+
+class _Message(Struct):
+    role: str = ""
+    content: str | list[Raw] = ""
+
+
+class _Part(Struct):
+    """One of several parts of a message, as OpenAI's clients send them."""
+
+    text: str = ""
+
+
+class _Generate(Struct):
+    prompt: str = ""
+
+
+class _Embed(Struct):
+    input: str | list[Raw] = ""
+
+
+_decode_chat = msgspec.json.Decoder(_Chat).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_part = msgspec.json.Decoder(_Part).decode
+_decode_generate = msgspec.json.Decoder(_Generate).decode
+_decode_embed = msgspec.json.Decoder(_Embed).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def excerpt(kind: TaskType, payload: bytes) -> str:
+    """How the prompt, the last user message or the first input of a payload begins, on one line;
+    nothing if there is none.
+    """
+    try:
+        text = _text(kind, payload)
+    except msgspec.MsgspecError:
+        return ""  # it passed through as it was sent: not every shape is known
+    return " ".join(text[:_LOOKED_AT].split())[:LENGTH].rstrip()
+
+
+def _text(kind: TaskType, payload: bytes) -> str:
+    match kind:
+        case TaskType.CHAT:
+            return _last_said(_decode_chat(payload).messages)
+        case TaskType.GENERATE:
+            return _decode_generate(payload).prompt
+        case TaskType.EMBED:
+            given = _decode_embed(payload).input
+            if isinstance(given, str):
+                return given
+            return _decode_text(given[0]) if given else ""
+
+
+def _last_said(messages: list[Raw]) -> str:
+    """What the user said last; what anybody did when the user said nothing."""
+    last = ""
+    for raw in reversed(messages):
+        message = _decode_message(raw)
+        text = _joined(message.content)
+        if text and message.role == "user":
+            return text
+        last = last or text
+    return last
+
+
+def _joined(content: str | list[Raw]) -> str:
+    if isinstance(content, str):
+        return content
+    return " ".join(_decode_part(part).text for part in content)

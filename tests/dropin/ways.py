@@ -1,0 +1,151 @@
+"""How a client reaches the simulated machine: directly, or through a real `oq serve`.
+
+What holds on the direct way says that a test is right; what holds on the others, that oq is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trio
+
+from oq.backends.simulated import Call, Script, Simulator
+from oq.backends.simulated.server import serve_simulator
+from oq.backends.simulated.shelf import Shelf
+from oq.cli.demo.children import child
+
+SOON = 30.0
+"""Seconds in which what is waited for must happen: far more than it takes."""
+MODEL = "m:latest"
+
+
+class _StandingClock:
+    """So that the same request has the same answer, whichever way it takes."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class Machine:
+    """The simulated machine over HTTP, on a thread of its own. The model `m` exists."""
+
+    def __init__(self) -> None:
+        self.simulator = Simulator(models={MODEL}, clock=_StandingClock(), timed=False)
+        self.url = ""
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=(self._run,), daemon=True)
+
+    def __enter__(self) -> Machine:
+        self._thread.start()
+        assert self._up.wait(SOON), "the simulator does not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._token.run_sync_soon(self._scope.cancel)
+        self._thread.join(SOON)
+        assert not self._thread.is_alive(), "the simulator does not stop"
+
+    @property
+    def calls(self) -> list[Call]:
+        """What it was asked to run, in order; looks at lists and the like are left out."""
+        return [call for call in list(self.simulator.calls) if call.method == "POST"]
+
+    def push(self, **script: Any) -> None:
+        """Let the next request follow this script."""
+        self.simulator.push(Script(**script))
+
+    def until(self, true: Callable[[], object], what: str) -> None:
+        """Return once it is true; AssertionError, with `what` was waited for, if it never is."""
+
+        async def look() -> bool:
+            with trio.move_on_after(SOON):
+                while not true():  # noqa: ASYNC110 - what it waits for tells nobody
+                    await trio.sleep(0.005)
+                return True
+            return False
+
+        assert trio.from_thread.run(look, trio_token=self._token), f"never: {what}"
+
+    def fresh(self) -> None:
+        """As if new; nothing may be running any more."""
+        self.until(lambda: not self.simulator.running, "what an earlier test asked ends")
+        self.simulator.calls.clear()
+        self.simulator.scripts.clear()
+        self.simulator.default = Script()
+        self.simulator.shelf = Shelf({MODEL})
+        for name in self.simulator.loaded.names:
+            self.simulator.loaded.unload(name)
+
+    async def _run(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        with trio.CancelScope() as self._scope:
+            async with trio.open_nursery() as nursery:
+                self.url = await nursery.start(serve_simulator, "127.0.0.1", 0, self.simulator)
+                self._up.set()
+
+
+class Way:
+    """A way to the machine. `url` is what a client is told; `oq` whether oq is on it, and
+    `translated` whether it speaks another dialect than its backend may.
+    """
+
+    def __init__(self, name: str, url: str, machine: Machine) -> None:
+        self.name = name
+        self.url = url
+        self.machine = machine
+        self.oq = name != "direct"
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=SOON)
+
+    def tasks(self, **query: str) -> list[dict[str, Any]]:
+        """The tasks that oq has, the newest first."""
+        answer = self.http.get("/api/tasks", params=query)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json())
+
+    def ended(self, task_id: str) -> dict[str, Any]:
+        """A task, once it has ended."""
+        task = self.http.get(f"/api/tasks/{task_id}", params={"wait": "20s"}).json()
+        assert task["status"] in ("completed", "failed", "cancelled"), task
+        return dict(task)
+
+
+@contextmanager
+def direct(machine: Machine) -> Iterator[Way]:
+    """No oq on the way."""
+    way = Way("direct", machine.url, machine)
+    with way.http:
+        yield way
+
+
+@contextmanager
+def through_oq(
+    machine: Machine, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
+) -> Iterator[Way]:
+    """Through a child process `oq serve`, whose one backend is the machine. `sections` are
+    settings, over what suits tests: nothing is tried again, and a drain takes no time.
+    """
+    settings = {
+        "backends": [{"name": "machine", "kind": kind, "url": machine.url}],
+        "server": {"port": 0},
+        "retry_config": {"max_retries": 0},
+        **sections,
+        "queue": {"storage_path": str(folder / "data"), "drain_timeout": "100ms"}
+        | dict(sections.get("queue", {})),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.yaml"
+    config.write_text(json.dumps(settings))  # JSON is YAML
+    arguments = ["-W", "error", "-m", "oq.cli", "serve", "--config", str(config)]
+    with child(f"oq server ({kind})", arguments, folder, os.environ) as server:
+        way = Way(f"oq-{kind}", server.url, machine)
+        with way.http:
+            yield way
+        server.stop()
