@@ -1,15 +1,17 @@
-"""The worker pool: one trio task for each running job, in a cancel scope of its own."""
+"""The worker pool: workers that make one attempt after the other, each in its own cancel scope."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 import structlog
 import trio
 
+from oq.actors.runs import Run, Runs
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request
 from oq.rules import lifecycle
@@ -18,29 +20,11 @@ from oq.rules.retry import RetryPolicy
 from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
-from oq.words.durations import format_duration
-from oq.words.messages import Abort, Change, Commit, Freed, Job, put, take
-from oq.words.outcome import Aborted, Failed, Interrupted, Outcome, Refusal
-from oq.words.task import Body, TaskState
+from oq.words.messages import Abort, Commit, Freed, Job, put, take
+from oq.words.outcome import Aborted, Failed, Interrupted, Refusal
+from oq.words.task import Body
 
 log = structlog.get_logger("oq.pool")
-
-
-@dataclass(slots=True)
-class _Run:
-    """A job that runs; `reason` is why it was broken off, if it was."""
-
-    state: TaskState
-    body: Body | None
-    backend: Backend
-    timeout: float
-    scope: trio.CancelScope
-    reason: Outcome | None = None
-
-    def stop(self, reason: Outcome) -> None:
-        if self.reason is None:
-            self.reason = reason
-            self.scope.cancel()
 
 
 class Pool:
@@ -69,43 +53,82 @@ class Pool:
         self._to_writer = to_writer
         self._to_scheduler = to_scheduler
         self._draw = draw
-        self._runs: dict[str, _Run] = {}
+        self._runs = Runs()
+        self._idle = 0  # workers that wait for a run
         self._interrupted: Interrupted | None = None
 
     async def run(self) -> None:
         """Run jobs until the scheduler closes the mailbox, and those that run have ended."""
         with self._to_writer, self._to_scheduler:
-            async with trio.open_nursery() as jobs:
-                while messages := await take(self._inbox):
-                    for message in messages:
-                        if isinstance(message, Job):
-                            jobs.start_soon(self._finish, await self._begin(message))
-                        elif message.task_id in self._runs:
-                            self._runs[message.task_id].stop(Aborted())
+            async with trio.open_nursery() as watching:
+                watching.start_soon(self._runs.watch_deadlines)
+                async with trio.open_nursery() as workers:
+                    await self._hand_out(workers)
+                watching.cancel_scope.cancel()
 
     def interrupt(self, reason: str) -> None:
         """Break off everything that runs or is about to; the tasks go back to their places."""
         self._interrupted = Interrupted(reason)
-        for run in self._runs.values():
+        for run in self._runs:
             run.stop(self._interrupted)
 
-    async def _begin(self, job: Job) -> _Run:
-        """Record the start: here, one after the other, so that starts are told in their order."""
-        state, body = self._store.state(job.task_id), self._body(job.task_id)
+    async def _hand_out(self, workers: trio.Nursery) -> None:
+        """Record the start of each job, here, so that starts are told in their order, and give it
+        to a worker. There are as many workers as jobs ever ran at once, and they stay: starting a
+        trio task for each job would cost as much as all else that the pool does for it.
+        """
+        # It needs no bound: the scheduler has no more jobs out than there are slots.
+        to_workers, runs = trio.open_memory_channel[Run](math.inf)
+        with to_workers, runs:
+            while messages := await take(self._inbox):
+                now = self._clock.now()
+                begun: list[Run] = []
+                for message in messages:
+                    if isinstance(message, Job):
+                        begun.append(self._begin(message, now))
+                    elif (run := self._runs.get(message.task_id)) is not None:
+                        run.stop(Aborted())
+                if begun:
+                    await put(self._to_writer, Commit([run.start for run in begun]))
+                for run in begun:
+                    if self._idle:
+                        self._idle -= 1
+                    else:
+                        workers.start_soon(self._work, runs.clone())
+                    to_workers.send_nowait(run)
+
+    def _begin(self, job: Job, now: datetime) -> Run:
+        state = self._store.state(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
-        start = lifecycle.started(state, job.backend, self._clock.now())
-        state = start.state
         timeout = state.timeout or self._timeout
-        scope = trio.CancelScope(deadline=trio.current_time() + timeout)
-        run = _Run(state, body, self._backends[job.backend], timeout, scope)
+        body = self._body(job.task_id)
+        run = Run(
+            lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
+            timeout, trio.current_time() + timeout,
+        )  # fmt: skip
         verbatim = body is not None and body.call is not None
-        attempt = attempt_id(state.attempts[-1].started_at)
-        self._streams.begin(state.id, attempt, verbatim=verbatim)
-        self._runs[job.task_id] = run
+        self._streams.begin(job.task_id, attempt_id(now), verbatim=verbatim)
+        self._runs.add(run)
         if self._interrupted is not None:
             run.stop(self._interrupted)
-        await self._commit(start)
         return run
+
+    async def _work(self, runs: trio.MemoryReceiveChannel[Run]) -> None:
+        """Make one attempt after the other, all in one cancel scope for as long as none of them is
+        broken off.
+        """
+        with runs:
+            while True:
+                with trio.CancelScope() as scope:
+                    async for run in runs:
+                        await self._attempt(run, scope)
+                        if run.reason is not None:
+                            break
+                        await self._finish(run)
+                    else:
+                        return
+                # Out of the scope: it is cancelled, and so would be what records the end.
+                await self._finish(run)
 
     def _body(self, task_id: str) -> Body | None:
         """What the task asks for; None when the disk has damaged it, which is that task's end and
@@ -117,20 +140,37 @@ class Pool:
             log.error("task cannot be read", task_id=task_id, reason=str(error))  # noqa: TRY400
             return None
 
-    async def _finish(self, run: _Run) -> None:
-        """Make the attempt, record how it ended, and give the slot back."""
+    async def _attempt(self, run: Run, scope: trio.CancelScope) -> None:
+        """Have the backend do it, and note how that ended; no outcome if it was broken off."""
+        if run.reason is not None:
+            return
+        run.scope = scope
+        if run.body is None:
+            reason = "what this task asks for cannot be read from the disk"
+            run.outcome = Failed(reason, retryable=False)
+            return
+        request = run.request(run.body)
+        task_id, emit = run.state.id, self._streams.emit
+        try:
+            run.outcome = await run.backend.run(request, lambda chunk: emit(task_id, chunk))
+        except errors.BackendDown as error:
+            run.down = str(error)
+            run.outcome = Interrupted(run.down, ran=False)
+        except errors.BackendFailure as error:
+            run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
+        except errors.BackendRejected as error:
+            run.outcome = Failed(str(error), retryable=False, refusal=_refusal(error, request))
+        except Exception as error:
+            # A bug in a backend is that attempt's failure, not the end of everybody's queue.
+            log.exception("backend raised", task_id=task_id, backend=run.backend.name)
+            run.outcome = Failed(f"{type(error).__name__}: {error}", retryable=True)
+
+    async def _finish(self, run: Run) -> None:
+        """Record how the attempt ended, and give the slot back."""
+        outcome = run.outcome or run.reason
+        assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
-        down: str | None = None
-        outcome: Outcome | None = None
-        with run.scope:
-            try:
-                outcome = await self._attempt(run)
-            except errors.BackendDown as error:
-                down = str(error)
-                outcome = Interrupted(down, ran=False)
-        if outcome is None:
-            outcome = run.reason or _timed_out(state, run.timeout)
-        del self._runs[state.id]
+        self._runs.remove(run)
         if isinstance(outcome, Failed) and self._streams.told(state.id):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
@@ -140,31 +180,9 @@ class Pool:
             change = msgspec.structs.replace(change, stream=msgspec.msgpack.encode(output))
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
-        await self._commit(change)
-        await put(self._to_scheduler, Freed(state.id, run.backend.name, down))
-
-    async def _commit(self, change: Change) -> None:
         await put(self._to_writer, Commit([change]))
-
-    async def _attempt(self, run: _Run) -> Outcome:
-        """How the attempt ended; BackendDown passes through."""
-        state, body = run.state, run.body
-        if body is None:
-            return Failed("what this task asks for cannot be read from the disk", retryable=False)
-        request = Request(state.type, state.model, body.payload, body.options, body.call)
-        task_id, emit = state.id, self._streams.emit
-        try:
-            return await run.backend.run(request, lambda chunk: emit(task_id, chunk))
-        except errors.BackendDown:
-            raise
-        except errors.BackendFailure as error:
-            return Failed(str(error), True, error.retry_after, _refusal(error, request))
-        except errors.BackendRejected as error:
-            return Failed(str(error), retryable=False, refusal=_refusal(error, request))
-        except Exception as error:
-            # A bug in a backend is that attempt's failure, not the end of everybody's queue.
-            log.exception("backend raised", task_id=task_id, backend=run.backend.name)
-            return Failed(f"{type(error).__name__}: {error}", retryable=True)
+        await put(self._to_scheduler, Freed(state.id, run.backend.name, run.down))
+        self._idle += 1
 
 
 def _refusal(error: errors.BackendError, request: Request) -> Refusal | None:
@@ -172,8 +190,3 @@ def _refusal(error: errors.BackendError, request: Request) -> Refusal | None:
     if request.call is None or error.body is None:
         return None
     return Refusal(error.status, error.body)
-
-
-def _timed_out(state: TaskState, timeout: float) -> Failed:
-    what = "its timeout" if state.timeout else "ollama.timeout"
-    return Failed(f"no answer within {format_duration(timeout)} ({what})", retryable=True)

@@ -27,11 +27,13 @@ class Stream:
         self.told = False
         self.void = False
         self._verbatim = verbatim
-        self._news = trio.Event()
+        self._news: trio.Event | None = None  # of those who wait; most streams have no reader
 
     async def wait_news(self, offset: int) -> None:
         """Return when there are chunks after `offset`, or the attempt has ended."""
         while len(self.log) <= offset and not self.ended:
+            if self._news is None:
+                self._news = trio.Event()
             await self._news.wait()
 
     def add(self, chunk: bytes) -> None:
@@ -46,9 +48,9 @@ class Stream:
         self._wake()
 
     def _wake(self) -> None:
-        if self._news.statistics().tasks_waiting:
+        if self._news is not None:
             self._news.set()
-            self._news = trio.Event()
+            self._news = None
 
 
 class Streams:

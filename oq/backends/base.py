@@ -16,7 +16,7 @@ Emit = Callable[[bytes], None]
 of a call, the bytes for its caller. It never blocks."""
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """One task, as a backend gets it. `payload` and `options` are JSON objects.
 
     With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body, what is

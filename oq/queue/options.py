@@ -49,6 +49,7 @@ class Options(TypedDict, total=False):
     max_pending: int
     max_payload: int
     max_metadata: int
+    max_bulk: int
     max_batch: int
     drain_timeout: Time
     probe_interval: Time

@@ -38,7 +38,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Place(Struct, frozen=True, array_like=True, omit_defaults=True):
+class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """All that recovery has to know of a pending task, so that it reads nothing else of it."""
 
     priority: int

@@ -28,8 +28,11 @@ from oq.words.task import (
 
 T = TypeVar("T")
 
-_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}")
-"""What a number must contain to be out of a double's range."""
+_DIGITS, _EXPONENT, _LONG = (
+    re.compile(form) for form in (rb"[0-9][0-9][0-9]", rb"[eE]\+?[0-9]{3}", rb"[0-9]{300}")
+)
+"""What a number must contain to be out of a double's range: one of the latter two. Most texts do
+not even contain the first, which is eight times as fast to see."""
 
 MAX_MODEL_LENGTH = 256
 MAX_KEY_LENGTH = 255
@@ -74,7 +77,7 @@ class Limits(Struct, frozen=True):
     """What a task gets that does not say."""
 
 
-class Checked(Struct, frozen=True):
+class Checked(Struct, frozen=True, gc=False):
     """A submission that has passed: every field has its final type."""
 
     type: TaskType
@@ -264,7 +267,7 @@ def decode(decoder: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
     try:
         # msgspec looks at no text and no number that it skips; who reads the task will.
         str(body, "utf-8")
-        if _HUGE.search(body):
+        if _DIGITS.search(body) and (_EXPONENT.search(body) or _LONG.search(body)):
             msgspec.json.decode(body)
         return decoder(body)
     except msgspec.ValidationError as error:

@@ -24,7 +24,7 @@ class EventType(StrEnum):
     TASK_PROGRESS = "task_progress"
 
 
-class Event(Struct, frozen=True, omit_defaults=True):
+class Event(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of one task.
 
     `seq` grows by one with each event and goes on growing over restarts; progress events, which

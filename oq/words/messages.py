@@ -21,7 +21,7 @@ from oq.words.task import Body, Status, TaskState
 T = TypeVar("T")
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """One task's step, to be made durable: where it stands now, and where it stood.
 
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
@@ -41,13 +41,13 @@ class Change(Struct, frozen=True):
     """What the idempotency key of a new task was used for."""
 
 
-class Removal(Struct, frozen=True):
+class Removal(Struct, frozen=True, gc=False):
     """An ended task that is to be forgotten."""
 
     state: TaskState
 
 
-class SetPaused(Struct, frozen=True):
+class SetPaused(Struct, frozen=True, gc=False):
     """Dispatch stops, or goes on; it is stored, so that a restart does not undo it."""
 
     paused: bool
@@ -165,7 +165,7 @@ class Drain:
         self.receipt = Receipt()
 
 
-class Commit(Struct, frozen=True):
+class Commit(Struct, frozen=True, gc=False):
     """Steps that reach the disk together or not at all.
 
     One with a receipt is answered, with an error if it cannot be written. One without is never
@@ -194,7 +194,7 @@ class Due(Struct, frozen=True):
     delays: list[Delay]
 
 
-class Freed(Struct, frozen=True):
+class Freed(Struct, frozen=True, gc=False):
     """A running task has stopped running: its slot is free. `down` says why its backend is."""
 
     task_id: str
@@ -215,20 +215,20 @@ class BackendDown(Struct, frozen=True):
     reason: str
 
 
-class Job(Struct, frozen=True):
+class Job(Struct, frozen=True, gc=False):
     """A task that is to run now, on this backend."""
 
     task_id: str
     backend: str
 
 
-class Abort(Struct, frozen=True):
+class Abort(Struct, frozen=True, gc=False):
     """A running task is to stop, because its user cancelled it."""
 
     task_id: str
 
 
-class Delay(Struct, frozen=True):
+class Delay(Struct, frozen=True, gc=False):
     """A task that may not run before `run_at`: a retry, or one whose user wants that."""
 
     task_id: str

@@ -7,7 +7,7 @@ from msgspec import Struct
 from oq.words.task import Usage
 
 
-class Completed(Struct, frozen=True):
+class Completed(Struct, frozen=True, gc=False):
     """The attempt gave `result`, the backend's final answer (a JSON object)."""
 
     result: bytes

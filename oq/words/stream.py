@@ -9,7 +9,7 @@ from msgspec import Struct
 from oq.words.task import Status
 
 
-class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One piece of a task's output.
 
     `offset` counts the backend's chunks up to and including this one: ask for the stream from
@@ -32,7 +32,7 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
 
 
-class Piece(Struct, frozen=True, array_like=True, omit_defaults=True):
+class Piece(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What is kept of one of the backend's chunks, to be replayed."""
 
     text: str = ""

@@ -53,14 +53,14 @@ _LIVE = frozenset({Status.PENDING, Status.RUNNING})
 ENDED = tuple(status for status in Status if status.ended)
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens, as the backend counted them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-class Attempt(Struct, frozen=True, omit_defaults=True):
+class Attempt(Struct, frozen=True, omit_defaults=True, gc=False):
     """One try at running a task. `error` is absent when it succeeded."""
 
     started_at: datetime
@@ -69,7 +69,7 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
     backend: str | None = None
 
 
-class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Where a task stands: the record that is rewritten at each step of its life.
 
     `run_at` is the time before which it may not run; it is also set while a retry waits.
@@ -97,7 +97,7 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-class Body(Struct, frozen=True, array_like=True, omit_defaults=True):
+class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What a task asks for: two JSON objects, byte for byte as they were submitted.
 
     With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body instead.

@@ -1,0 +1,91 @@
+"""The jobs that run, and what breaks them off: their deadline, or somebody who says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import trio
+
+from oq.backends.base import Backend, Request
+from oq.words.durations import format_duration
+from oq.words.messages import Change
+from oq.words.outcome import Failed, Outcome
+from oq.words.task import Body, TaskState
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
+    was broken off, if it was, and `outcome` how it ended by itself, if it did; `down` says why its
+    backend is down, if it is. `timeout` is in seconds, `deadline` in trio's time.
+    """
+
+    start: Change
+    body: Body | None
+    backend: Backend
+    timeout: float
+    deadline: float
+    scope: trio.CancelScope | None = None
+    reason: Outcome | None = None
+    outcome: Outcome | None = None
+    down: str | None = None
+
+    @property
+    def state(self) -> TaskState:
+        return self.start.state
+
+    def request(self, body: Body) -> Request:
+        """What the backend is asked."""
+        state = self.start.state
+        return Request(state.type, state.model, body.payload, body.options, body.call)
+
+    def stop(self, reason: Outcome) -> None:
+        """Break it off. The first reason holds."""
+        if self.reason is None:
+            self.reason = reason
+            if self.scope is not None:
+                self.scope.cancel()
+
+    def timed_out(self) -> Failed:
+        what = "its timeout" if self.state.timeout else "ollama.timeout"
+        return Failed(f"no answer within {format_duration(self.timeout)} ({what})", retryable=True)
+
+
+class Runs:
+    """The attempts under way, by task. One actor watches all their deadlines: a deadline in each
+    one's cancel scope would cost every job what only a few that hang have need of.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Run] = {}
+        self._next_look = math.inf
+        self._earlier = trio.Event()
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs.values())
+
+    def add(self, run: Run) -> None:
+        self._runs[run.state.id] = run
+        if run.deadline < self._next_look:
+            self._earlier.set()
+
+    def remove(self, run: Run) -> None:
+        del self._runs[run.state.id]
+
+    def get(self, task_id: str) -> Run | None:
+        return self._runs.get(task_id)
+
+    async def watch_deadlines(self) -> None:
+        """Stop what is over its time, until cancelled."""
+        while True:
+            watched = [run for run in self if run.reason is None]
+            self._next_look = min((run.deadline for run in watched), default=math.inf)
+            with trio.move_on_at(self._next_look):
+                await self._earlier.wait()
+            self._earlier = trio.Event()
+            now = trio.current_time()
+            for run in self:
+                if run.deadline <= now:
+                    run.stop(run.timed_out())
