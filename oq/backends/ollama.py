@@ -14,6 +14,7 @@ from oq.backends.base import Emit, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.lines import Lines
 from oq.backends.transport import Timeouts, Transport
+from oq.backends.verbatim import run_call
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
@@ -56,6 +57,8 @@ class OllamaBackend:
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        if request.call is not None:
+            return await run_call(self._transport, request.call, request, emit, indexed=True)
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))

@@ -10,10 +10,13 @@ import trio
 from oq.backends.address import base_url
 from oq.backends.base import Emit, Request
 from oq.backends.fold import Fold, embedded
+from oq.backends.ollama_calls import run_ollama_call
 from oq.backends.openai_stream import Translator, ollama_embeddings
 from oq.backends.sse import Events
 from oq.backends.translate import openai_call
 from oq.backends.transport import Timeouts, Transport
+from oq.backends.verbatim import run_call
+from oq.words.calls import CALLS, Dialect
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
@@ -57,6 +60,11 @@ class OpenAIBackend:
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        if request.call is not None and CALLS[request.call].dialect is Dialect.OPENAI:
+            path = request.call.removeprefix("/v1")
+            return await run_call(self._transport, path, request, emit, indexed=False)
+        if request.call is not None:
+            return await run_ollama_call(request, emit, self.run, self._clock.now())
         path, body = openai_call(request)
         started = trio.current_time()
         if request.type is TaskType.EMBED:

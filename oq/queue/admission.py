@@ -81,6 +81,10 @@ class Admission:
         checked = validation.check(task, self.limits)
         if key is not None:
             checked = replace(checked, idempotency_key=validation.check_idempotency_key(key))
+        return await self.accept_checked(checked)
+
+    async def accept_checked(self, checked: Checked) -> Accepted:
+        """One task that has been checked already."""
         known = self._known(checked)
         return (await self._take([checked], [known]))[0]
 
@@ -214,12 +218,17 @@ class Admission:
 
 
 def fingerprint(checked: Checked) -> bytes:
-    """What an idempotency key stands for: a digest of all that the task asks for."""
+    """What an idempotency key stands for: a digest of all that the task asks for. Of a call that is
+    its path and its body: who comes back with it may come another way.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for part in (
-        checked.type, checked.model, checked.priority, checked.max_retries, checked.run_at,
-        checked.timeout, checked.metadata, checked.body.payload, checked.body.options,
-    ):  # fmt: skip
+    asked: tuple[object, ...] = (checked.body.call, checked.body.payload)
+    if checked.body.call is None:
+        asked = (
+            checked.type, checked.model, checked.priority, checked.max_retries, checked.run_at,
+            checked.timeout, checked.metadata, checked.body.payload, checked.body.options,
+        )  # fmt: skip
+    for part in asked:
         text = part if isinstance(part, bytes) else repr(part).encode()
         digest.update(b"%d:" % len(text) + text)
     return digest.digest()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
+from oq.words.calls import Call
 from oq.words.durations import parse_duration
 from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.task import (
@@ -141,11 +142,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         raise InvalidTask(
             "type", f"{submission.type[:64]!r} is none of chat, generate, embed"
         ) from None
-    model = submission.model
-    if not model or len(model) > MAX_MODEL_LENGTH or not model.isprintable():
-        raise InvalidTask(
-            "model", f"{model[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
-        )
+    model = _model(submission.model)
     max_retries = limits.max_retries if submission.max_retries is None else submission.max_retries
     if not 0 <= max_retries <= MAX_RETRIES:
         raise InvalidTask("max_retries", f"{max_retries} is not between 0 and {MAX_RETRIES}")
@@ -154,7 +151,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         raise InvalidTask(
             "payload", f"{len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)"
         )
-    _check_payload(kind, payload)
+    check_payload(kind, payload)
     options = _object("options", submission.options) or b"{}"
     key = submission.idempotency_key
     return Checked(
@@ -167,6 +164,29 @@ def check(submission: Submission, limits: Limits) -> Checked:
         metadata=_metadata(submission.metadata, limits),
         body=Body(payload=payload, options=options),
         idempotency_key=None if key is None else check_idempotency_key(key),
+    )
+
+
+def check_call(
+    call: Call,
+    body: bytes,
+    *,
+    model: str,
+    priority: int,
+    timeout: float | None,
+    metadata: bytes,
+    limits: Limits,
+) -> Checked:
+    """The task that a call is. What its body says is for the backend to judge."""
+    return Checked(
+        type=call.type,
+        model=_model(model),
+        priority=priority,
+        max_retries=limits.max_retries,
+        run_at=None,
+        timeout=_timeout(timeout),
+        metadata=metadata,
+        body=Body(body, call=call.path),
     )
 
 
@@ -207,12 +227,21 @@ def _problems(submissions: dict[int, Submission], limits: Limits) -> dict[int, s
     return problems
 
 
-def _check_payload(kind: TaskType, payload: bytes) -> None:
+def check_payload(kind: TaskType, payload: bytes) -> None:
+    """Return if a backend could take such a payload; InvalidTask says what is wrong with it."""
     try:
         decode(_PAYLOADS[kind].decode, payload)
     except InvalidTask as error:
         field = f"payload.{error.field}" if error.field else "payload"
         raise InvalidTask(field, f"{error.reason} ({kind} task)") from None
+
+
+def _model(name: str) -> str:
+    if not name or len(name) > MAX_MODEL_LENGTH or not name.isprintable():
+        raise InvalidTask(
+            "model", f"{name[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
+        )
+    return name
 
 
 def _run_at(value: datetime | None) -> datetime | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import msgspec
 import trio
 
 from oq.backends.base import Emit, Request
 from oq.backends.failures import status_error
-from oq.backends.fold import Fold, embedded
 from oq.backends.ollama import ollama_body
-from oq.backends.simulated.ask import Ask, Refused, ask_ollama
-from oq.backends.simulated.render_ollama import OllamaLines, embed_answer
+from oq.backends.simulated.ask import Ask, Refused
+from oq.backends.simulated.routes import error_body
+from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator, pieces
+from oq.backends.verbatim import embedding, streamed
+from oq.rules.calls import upstream_body
+from oq.words.calls import CALLS
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure
 from oq.words.outcome import Completed
@@ -38,15 +40,20 @@ class SimulatedBackend:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
-        body = ollama_body(request)
-        path = f"/api/{request.type}"
+        path, body = f"/api/{request.type}", b""
+        if request.call is None:
+            body = ollama_body(request)
+        else:
+            path, body = request.call, upstream_body(CALLS[request.call], request.payload)
         call = self.simulator.record("POST", path, [], body, request.model)
         with self.simulator.answering(call):
             try:
-                ask = ask_ollama(request.type, body)
+                ask = RUNS[path].ask(request.type, body)
                 script = self.simulator.script_for(ask)
             except Refused as refused:
-                raise self._error(refused) from None
+                raise self._error(path, refused) from None
+            if request.call is None:
+                return await self._answer(call, ask, script, lambda line: emit(line.rstrip(b"\n")))
             return await self._answer(call, ask, script, emit)
 
     async def probe(self) -> None:
@@ -62,24 +69,21 @@ class SimulatedBackend:
         if script.fault == "reset":
             raise _broken("reset", script)
         async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
-            load = self.simulator.told(load)
+            voice = RUNS[call.path].voice(ask, self.simulator.now(), self.simulator.told(load))
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
-                return embedded(embed_answer(ask, self.simulator.elapsed(call), load))
-            lines = OllamaLines(ask, self.simulator.now(), load)
-            fold = Fold(ask.kind)
+                return embedding(CALLS[call.path], voice.whole([], self.simulator.elapsed(call)))
+            answer = streamed(CALLS[call.path], emit, indexed=True)
             began = trio.current_time()
             for piece in pieces(ask, script):
                 if piece.due:
                     await trio.sleep_until(began + piece.due)
                 if piece.fault is not None:
-                    raise _broken(piece.fault, script)
-                line = lines.line(piece, self.simulator.elapsed(call))
-                fold.add(line)
-                emit(line)
+                    raise _broken(piece.fault, script, voice.error(script.error))
+                answer.feed(voice.piece(piece, self.simulator.elapsed(call)))
         if ask.unload:
             self.simulator.loaded.unload(ask.model)
-        return fold.completed()
+        return answer.completed()
 
     async def _embed(self, script: Script) -> None:
         if script.fault == "hang":
@@ -92,8 +96,8 @@ class SimulatedBackend:
         if self.down is not None:
             raise BackendDown(f"cannot reach {self.url}: {self.down}")
 
-    def _error(self, refused: Refused) -> BackendError:
-        body = msgspec.json.encode({"error": refused.message})
+    def _error(self, path: str, refused: Refused) -> BackendError:
+        body = error_body(path, refused.status, refused.message)
         now = self.simulator.now()
         return status_error(refused.status, body, retry_after=refused.retry_after, now=now)
 
@@ -122,11 +126,12 @@ class NoopBackend:
         await trio.lowlevel.checkpoint()
 
 
-def _broken(fault: Fault, script: Script) -> BackendFailure:
-    """The error that a client of the real server would meet."""
+def _broken(fault: Fault, script: Script, said: bytes | None = None) -> BackendFailure:
+    """The error that a client of the real server would meet; `said` is how that one puts it."""
     match fault:
         case "error":
-            return BackendFailure(f"the backend broke off with an error: {script.error}")
+            text = f"the backend broke off with an error: {script.error}"
+            return BackendFailure(text, body=said)
         case "garbage" | "half_line":
             return BackendFailure("the backend sent something that is no answer")
         case "cut" | "reset":

@@ -1,0 +1,94 @@
+"""A call of Ollama's on a server that only speaks OpenAI's API: as the task that it amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import msgspec
+from msgspec import Raw
+
+from oq.backends.base import Emit, Request
+from oq.backends.failures import error_text
+from oq.rules.calls import split_body
+from oq.rules.validation import check_payload
+from oq.words.errors import BackendError, BackendRejected, InvalidTask
+from oq.words.outcome import Completed
+from oq.words.task import TaskType
+
+Run = Callable[[Request, Emit], Awaitable[Completed]]
+
+_EMBEDDINGS = "/api/embeddings"
+_UNSAID = {
+    TaskType.CHAT: ("messages", Raw(b"[]")),
+    TaskType.GENERATE: ("prompt", Raw(b'""')),
+    TaskType.EMBED: ("input", Raw(b'""')),
+}
+"""What the call is about, and its value when the body does not say."""
+_ZERO = (b"0", b'"0"', b'"0s"')
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+class _Embedded(msgspec.Struct):
+    embeddings: list[Raw]
+
+
+async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime) -> Completed:
+    """Run the call by `run`, which takes tasks; its answer and its errors are as Ollama's."""
+    try:
+        payload, options = _payload(request)
+        if _only_loads(request.type, payload):
+            line = _loaded(request, payload, now)
+            emit(line + b"\n")
+            return Completed(line)
+        task = Request(request.type, request.model, msgspec.json.encode(payload), options)
+        done = await run(task, lambda chunk: emit(chunk + b"\n"))
+    except BackendError as error:
+        if error.body is not None:
+            error.body = msgspec.json.encode({"error": error_text(error.body)})
+        raise
+    return _legacy(done) if request.call == _EMBEDDINGS else done
+
+
+def _payload(request: Request) -> tuple[dict[str, Raw], bytes]:
+    """The payload and options of the task; BackendRejected as Ollama refuses a bad request."""
+    body = split_body(request.payload)
+    payload = _OBJECT.decode(body.payload)
+    if request.call == _EMBEDDINGS:
+        payload = {"input": payload.pop("prompt", Raw(b'""')), **payload}
+    name, unsaid = _UNSAID[request.type]
+    if bytes(payload.get(name, b"null")) == b"null":
+        payload[name] = unsaid
+    try:
+        check_payload(request.type, msgspec.json.encode(payload))
+    except InvalidTask as error:
+        said = msgspec.json.encode({"error": str(error)})
+        raise BackendRejected(str(error), status=400, body=said) from None
+    return payload, body.options
+
+
+def _only_loads(kind: TaskType, payload: dict[str, Raw]) -> bool:
+    """Whether it asks for nothing but that the model be loaded, or unloaded."""
+    name, unsaid = _UNSAID[kind]
+    said = {name, "suffix", "images"} if kind is TaskType.GENERATE else {name}
+    nothing = (bytes(unsaid), b'""', b"[]", b"null")
+    return kind is not TaskType.EMBED and all(
+        bytes(payload.get(each, b"null")) in nothing for each in said
+    )
+
+
+def _loaded(request: Request, payload: dict[str, Raw], now: datetime) -> bytes:
+    """Ollama's answer to that. Such a server has its models loaded, or loads them by itself."""
+    said: dict[str, object] = {"response": ""}
+    if request.type is TaskType.CHAT:
+        said = {"message": {"role": "assistant", "content": ""}}
+    unload = bytes(payload.get("keep_alive", b"")) in _ZERO
+    done = {"done": True, "done_reason": "unload" if unload else "load"}
+    return msgspec.json.encode({"model": request.model, "created_at": now, **said, **done})
+
+
+def _legacy(done: Completed) -> Completed:
+    """The answer of /api/embed as that of its predecessor, which knew one text at a time."""
+    embeddings = msgspec.json.decode(done.result, type=_Embedded).embeddings
+    first = embeddings[0] if embeddings else Raw(b"[]")
+    return Completed(msgspec.json.encode({"embedding": first}), done.usage)

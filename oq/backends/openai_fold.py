@@ -1,0 +1,179 @@
+"""A stream in OpenAI's form, folded into the one object that the same call gives without streaming.
+
+What a choice says bit by bit (its `delta`, or its `text`) is put together, also in fields that
+nobody here knows: texts grow, lists go on by the `index` of their items. Of everything else the
+last word holds, as the whole answer has it:
+https://platform.openai.com/docs/api-reference/chat/streaming
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from oq.backends.failures import error_text
+from oq.backends.fold import MAX_ANSWER, decode_answer
+from oq.words.errors import BackendFailure
+from oq.words.outcome import Completed
+from oq.words.task import Usage
+
+Json = dict[str, Any]
+
+MAX_INDEX = 4096
+"""Items of one list that may be named by their index."""
+
+_OBJECT = msgspec.json.Decoder(Json)
+_BIT_BY_BIT = frozenset({"delta", "text", "logprobs"})
+_AT_ONCE = frozenset({"id", "role", "type"})
+"""Texts of a delta that are whole when they come; some servers repeat them in each chunk."""
+
+
+class _Counts(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Counted(Struct):
+    usage: _Counts | None = None
+
+
+_COUNTED = msgspec.json.Decoder(_Counted)
+
+
+class OpenAIFold:
+    """Takes the events of one stream. `indexed` says whether the tool calls of a whole answer keep
+    their `index`, as they do in Ollama's.
+    """
+
+    def __init__(self, *, indexed: bool, limit: int = MAX_ANSWER) -> None:
+        self._answer: Json = {}
+        self._indexed = indexed
+        self._limit = limit
+        self._size = 0
+        self.done = False
+        """Whether [DONE] has come."""
+
+    def add(self, data: bytes, event: bytes) -> None:
+        """Fold one event, `data` being its data. BackendFailure if it is an error, or nothing that
+        such a server sends, or if the answer grows over the limit.
+        """
+        if data == b"[DONE]":
+            self.done = True
+            return
+        said = decode_answer(_OBJECT.decode, data)
+        if said.get("error") is not None:
+            text = f"the backend broke off with an error: {error_text(data)}"
+            raise BackendFailure(text, body=event)
+        self._size += len(data)
+        if self._size > self._limit:
+            raise BackendFailure(f"the answer is over {self._limit} bytes")
+        choices = said.pop("choices", None)
+        self._answer.setdefault("choices", [])  # its place among the others
+        _put(self._answer, said)
+        for choice in choices if isinstance(choices, list) else ():
+            self._choose(choice)
+
+    def completed(self) -> Completed:
+        """The whole answer. BackendFailure if the stream ended before it was whole."""
+        choices = self._answer.get("choices", [])
+        if not self.done and not any(choice.get("finish_reason") for choice in choices):
+            raise BackendFailure("the stream ended before done")
+        answer = dict(self._answer)
+        if isinstance(answer.get("object"), str):
+            answer["object"] = answer["object"].removesuffix(".chunk")
+        answer["choices"] = [self._whole(choice) for choice in choices]
+        result = msgspec.json.encode(answer)
+        return Completed(result, openai_usage(result))
+
+    def _choose(self, said: Any) -> None:
+        """Take in what one choice of an event says."""
+        if not isinstance(said, dict):
+            raise BackendFailure("the backend sent a choice that is no object")
+        choice = _item(self._answer["choices"], said)
+        for key, value in said.items():
+            (_grow if key in _BIT_BY_BIT else _put)(choice, {key: value})
+
+    def _whole(self, choice: Json) -> Json:
+        whole = {"message" if key == "delta" else key: _joined(v) for key, v in choice.items()}
+        message = whole.get("message")
+        calls = message.get("tool_calls") if isinstance(message, dict) else None
+        if not self._indexed and isinstance(calls, list):
+            for call in calls:
+                call.pop("index", None)
+        return whole
+
+
+def openai_usage(answer: bytes) -> Usage | None:
+    """The counts in a whole answer of OpenAI's form."""
+    counts = decode_answer(_COUNTED.decode, answer).usage
+    if counts is None:
+        return None
+    return Usage(counts.prompt_tokens or 0, counts.completion_tokens or 0)
+
+
+class _Text(list[str]):
+    """A text that is still growing."""
+
+
+def _put(into: Json, said: Json) -> None:
+    """The last word that is one holds."""
+    for key, value in said.items():
+        if value is not None or key not in into:
+            into[key] = value
+
+
+def _grow(into: Json, said: Json) -> None:
+    """Put what is said to what has been said before."""
+    for key, value in said.items():
+        before = into.get(key)
+        match value:
+            case str() if key not in _AT_ONCE:
+                if not isinstance(before, _Text):
+                    before = into[key] = _Text()
+                before.append(value)
+            case dict():
+                if not isinstance(before, dict):
+                    before = into[key] = {}
+                _grow(before, value)
+            case list():
+                if not isinstance(before, list) or isinstance(before, _Text):
+                    before = into[key] = []
+                _extend(before, value)
+            case _:
+                _put(into, {key: value})
+
+
+def _extend(into: list[Any], said: list[Any]) -> None:
+    for item in said:
+        if isinstance(item, dict) and "index" in item:
+            _grow(_item(into, item), item)
+        else:
+            into.append(item)
+
+
+def _item(items: list[Any], said: Json) -> Json:
+    """The item that this one goes on with: that of its index, which may be a new one."""
+    index = said.get("index", 0)
+    for item in items:
+        if isinstance(item, dict) and item.get("index", 0) == index:
+            return item
+    if len(items) >= MAX_INDEX:
+        raise BackendFailure(f"the answer has a list of more than {MAX_INDEX} items")
+    new: Json = {"index": index} if "index" in said else {}
+    items.append(new)
+    return new
+
+
+def _joined(value: Any) -> Any:
+    """The value with its texts put together."""
+    match value:
+        case _Text():
+            return "".join(value)
+        case dict():
+            return {key: _joined(each) for key, each in value.items()}
+        case list():
+            return [_joined(each) for each in value]
+        case _:
+            return value
