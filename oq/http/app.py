@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from oq.http import errors
 from oq.http.answers import ErrorAnswer, encode
 from oq.http.face import Face
+from oq.http.gateway.door import Gateway
 from oq.http.guard import Guard, preflight, secure
 from oq.http.lean import (
     BODY_TIMEOUT,
@@ -28,15 +29,17 @@ from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
 from oq.http.routes import ROUTES, Handler, Route
-from oq.queue import Core
+from oq.queue import Queue
+from oq.words.clock import Clock
 
 
 class App(QuartTrio):
     """Quart with the guard in front. `face` is what its handlers share."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Face, gateway: Gateway) -> None:
         super().__init__(__name__, static_folder=None)
         self.face = face
+        self.gateway = gateway
         self.limit = face.queue.config.queue.max_payload
         self.guard = Guard(face.queue.config.server)
         self.lean = {(route.method, route.path): route.handler for route in ROUTES if route.lean}
@@ -62,7 +65,7 @@ class App(QuartTrio):
             await refuse(scope, receive, secured, 204, headers, b"")
         elif (handler := self._lean_handler(scope)) is not None:
             await self._serve_lean(handler, scope, receive, secured)
-        else:
+        elif not await self.gateway.serve(scope, receive, secured):
             await super().asgi_app(scope, receive, secured)
 
     def _lean_handler(self, scope: Scope) -> Handler | None:
@@ -95,11 +98,12 @@ def _error(text: str) -> tuple[RawHeaders, bytes]:
     return [(b"content-type", b"application/json"), (b"content-length", length)], body
 
 
-def create_app(queue: Core) -> App:
+def create_app(queue: Queue) -> App:
     """The HTTP side of `queue`."""
     metrics = Metrics(queue.status)
     queue.observe(metrics.committed)
-    app = App(Face(queue, metrics, encode(document(ROUTES))))
+    face = Face(queue, metrics, encode(document(ROUTES)))
+    app = App(face, Gateway(face, queue, Clock()))
     app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 from secrets import token_hex
+from typing import NamedTuple
 
 import structlog
 from quart import Quart, has_request_context, request, websocket
@@ -38,6 +39,14 @@ STATUS: dict[type[OqError], int] = {
 RETRY_UNAVAILABLE = 5  # seconds: about what a restart takes
 
 
+class Explained(NamedTuple):
+    """An error as an answer: its status, what it says, and headers that belong to it."""
+
+    status: int
+    text: str
+    headers: dict[str, str] = {}  # noqa: RUF012 - nobody changes them
+
+
 def install(app: Quart, max_body: int) -> None:
     """Let `app` answer each error as this module says. `max_body` is the limit of a body."""
 
@@ -51,6 +60,12 @@ def install(app: Quart, max_body: int) -> None:
 
 def respond(error: Exception, max_body: int, where: str) -> Response:
     """The answer to what was asked by `where` (``"POST /api/tasks"``) and ended in `error`."""
+    status, text, headers = explain(error, max_body, where)
+    return answer(ErrorAnswer(text), status, headers)
+
+
+def explain(error: Exception, max_body: int, where: str) -> Explained:
+    """What `respond` says, for those who say it in another form."""
     if isinstance(error, refused.RequestEntityTooLarge):
         error = PayloadTooLarge(max_body)
     if isinstance(error, StoreCorrupt):
@@ -70,23 +85,23 @@ def status_of(error: OqError) -> int:
     return 500
 
 
-def _from_oq(error: OqError) -> Response:
+def _from_oq(error: OqError) -> Explained:
     headers = {}
     if isinstance(error, QueueFull):
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     elif status_of(error) == 503:
         headers["Retry-After"] = str(RETRY_UNAVAILABLE)
-    return answer(ErrorAnswer(str(error)), status_of(error), headers)
+    return Explained(status_of(error), str(error), headers)
 
 
-def _from_http(error: refused.HTTPException, where: str) -> Response:
+def _from_http(error: refused.HTTPException, where: str) -> Explained:
     """What Quart itself refuses, in our form and with its own headers (`Allow`)."""
     headers = {
         name: value
         for name, value in error.get_headers()
         if name.lower() not in ("content-type", "content-length")
     }
-    return answer(ErrorAnswer(_say(error, where[:120])), error.code or 500, headers)
+    return Explained(error.code or 500, _say(error, where[:120]), headers)
 
 
 def _say(error: refused.HTTPException, where: str) -> str:
@@ -101,16 +116,14 @@ def _say(error: refused.HTTPException, where: str) -> str:
     return error.description or error.name
 
 
-def _from_damage(error: StoreCorrupt, where: str) -> Response:
+def _from_damage(error: StoreCorrupt, where: str) -> Explained:
     """What is damaged stays so: nothing to try again for. The log says which record, and how."""
     log.error("record cannot be read", request=where, error=str(error))
-    return answer(ErrorAnswer("this record cannot be read; see the log"), status_of(error))
+    return Explained(status_of(error), "this record cannot be read; see the log")
 
 
-def _from_bug(error: Exception, where: str) -> Response:
+def _from_bug(error: Exception, where: str) -> Explained:
     """The last resort: the log gets all of it, the client a reference to look for there."""
     reference = token_hex(4)
     log.error("internal error", reference=reference, request=where, exc_info=error)
-    return answer(
-        ErrorAnswer(f"internal error; the server's log tells more under {reference}"), 500
-    )
+    return Explained(500, f"internal error; the server's log tells more under {reference}")

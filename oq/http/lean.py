@@ -96,11 +96,12 @@ async def refuse(
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     async with trio.open_nursery() as nursery:
         # A body that nobody takes would block the connection, and with it this answer.
-        nursery.start_soon(_drop, receive)
+        nursery.start_soon(drop, receive)
         await deliver(send, kind, status, headers, body)
         nursery.cancel_scope.cancel()
 
 
-async def _drop(receive: Receive) -> None:
+async def drop(receive: Receive) -> None:
+    """Take a body that nobody wants, for as long as it comes."""
     while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
         pass

@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from oq.rules.board import Board
+from oq.rules.calls import as_shown
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, Page, Sort, TaskFilter
 from oq.store import Store
@@ -94,7 +95,8 @@ class Listing:
     def shown(self, state: TaskState) -> RawTask:
         """The task, whole."""
         result = self._store.result(state.id) if state.status is Status.COMPLETED else None
-        return show(state, self._store.body(state.id), result, self._position(state))
+        body = self._store.body(state.id)
+        return show(state, body and as_shown(body), result, self._position(state))
 
     async def _page(
         self, filter: TaskFilter, view: Callable[[TaskState], tuple[T, int]]

@@ -20,6 +20,8 @@ import trio
 from msgspec.structs import replace
 
 from oq.actors.subscription import Subscription
+from oq.queue.attendance import Attendance
+from oq.queue.calls import Calls
 from oq.queue.core import Core
 from oq.rules.filters import DEFAULT_LIMIT, Page, task_filter
 from oq.rules.validation import Limits, check, decode_submission
@@ -46,6 +48,8 @@ class Queue(Core):
         self._hands = hands  # where what was asked for at submission waits for its task
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
+        self._attendance = Attendance(hands, self.cancel)
+        self.calls = Calls(self._admission, self._wiring, self._store, self._read, self._attendance)
 
     async def submit(
         self,
@@ -141,6 +145,7 @@ class Queue(Core):
     def let_go(self) -> None:
         """The queue closes: whoever waits for a task gets it as it stands."""
         self._closing = True
+        self._attendance.close()
         for scope in self._waiting:
             scope.cancel()
 

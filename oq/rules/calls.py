@@ -74,8 +74,13 @@ def with_member(body: bytes, name: str, value: bytes) -> bytes:
     return body
 
 
+def as_shown(body: Body) -> Body:
+    """What a task asks for, as payload and options: those of a call are parts of its one body."""
+    return body if body.call is None else split_body(body.payload)
+
+
 def split_body(body: bytes) -> Body:
-    """The body of a call as a task's payload and options are shown."""
+    """The body of a call as payload and options."""
     fields = _OBJECT.decode(body)
     options = bytes(fields.get("options", b""))
     payload = {key: value for key, value in fields.items() if key not in _APART}

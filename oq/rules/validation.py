@@ -173,7 +173,7 @@ def check_call(
     *,
     model: str,
     priority: int,
-    timeout: float | None,
+    timeout: float | str | None,
     metadata: bytes,
     limits: Limits,
 ) -> Checked:

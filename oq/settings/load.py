@@ -11,7 +11,7 @@ import msgspec
 
 from oq.settings.file import read_file
 from oq.settings.layers import Layers, because, is_secret
-from oq.settings.shapes import choices, fields, is_list
+from oq.settings.shapes import choices, element, fields, is_list, is_section
 from oq.words.config import Config, Section, to_config
 from oq.words.durations import Duration, format_duration
 from oq.words.errors import InvalidConfig
@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "logging": "LOG_",
     "server": "OQ_SERVER_",
     "events": "OQ_EVENTS_",
+    "gateway": "OQ_GATEWAY_",
 }
 """What the variables of each section begin with: ``queue.max_workers`` is QUEUE_MAX_WORKERS."""
 
@@ -98,6 +99,8 @@ def _read_environment(environ: Mapping[str, str], layers: Layers) -> None:
     sections = fields(Config)
     for section in ENVIRONMENT:
         for name, kind in fields(sections[section]).items():
+            if is_list(kind) and is_section(element(kind)):
+                continue  # a variable cannot say a list of sections
             key = f"{section}.{name}"
             origin = variable(key) or ""
             if text := environ.get(origin, "").strip():

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from oq.words.calls import CALLS
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
-from oq.words.task import MAX_RETRIES
+from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
@@ -125,6 +126,34 @@ class EventsConfig(Section, frozen=True):
     max_subscribers: Count = 1000
 
 
+class ListenConfig(Section, frozen=True):
+    """`gateway.listen[]` (+): one more port, on `server.host`, whose calls have this priority."""
+
+    port: Port
+    priority: int | str
+
+
+class PathConfig(Section, frozen=True):
+    """`gateway.priorities[]` (+): the priority of the calls to one path, such as /api/embed."""
+
+    path: str
+    priority: int | str
+
+
+class GatewayConfig(Section, frozen=True):
+    """`gateway` (+): clients of Ollama and OpenAI that call oq instead."""
+
+    allow_admin: bool = False
+    """Whether they may change the models there are: pull, push, create, copy, delete."""
+    priority: int | str = "high"
+    """Of calls that nothing else gives one. An X-OQ-Priority header comes first, then the port on
+    which a call came, then its path."""
+    listen: tuple[ListenConfig, ...] = ()
+    priorities: tuple[PathConfig, ...] = ()
+    reconnect_grace: Duration = Duration(30)
+    """How long a call with an Idempotency-Key goes on for its caller to come back."""
+
+
 class Config(Section, frozen=True):
     """All settings."""
 
@@ -135,6 +164,7 @@ class Config(Section, frozen=True):
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
     backends: tuple[BackendConfig, ...] = ()
 
     def backend_list(self) -> tuple[BackendConfig, ...]:
@@ -169,6 +199,7 @@ def _cross_check(config: Config) -> None:
     _check_positive(config)
     _check_retries(config.retry_config)
     _check_backends(config)
+    _check_gateway(config)
 
 
 def _check_positive(config: Config) -> None:
@@ -197,6 +228,36 @@ def _check_backends(config: Config) -> None:
         if backend.kind != "simulated" and not backend.url:
             raise InvalidConfig(f"{where}.url: a backend of kind {backend.kind} needs one")
         _check_no_password(f"{where}.url", backend.url)
+
+
+def _check_gateway(config: Config) -> None:
+    gateway = config.gateway
+    _check_priority("gateway.priority", gateway.priority)
+    ports = [config.server.port, *(one.port for one in gateway.listen)]
+    for index, one in enumerate(gateway.listen):
+        _check_priority(f"gateway.listen[{index}].priority", one.priority)
+        if one.port and one.port in ports[: index + 1]:
+            raise InvalidConfig(f"gateway.listen[{index}].port: {one.port} is used twice")
+    for index, rule in enumerate(gateway.priorities):
+        _check_priority(f"gateway.priorities[{index}].priority", rule.priority)
+        if rule.path not in CALLS:
+            known = ", ".join(CALLS)
+            raise InvalidConfig(
+                f"gateway.priorities[{index}].path: {rule.path!r} is none of {known}"
+            )
+
+
+def _check_priority(key: str, value: int | str) -> None:
+    if isinstance(value, str):
+        good = value.upper() in Priority.__members__
+    else:
+        good = MIN_PRIORITY <= value <= MAX_PRIORITY
+    if not good:
+        names = ", ".join(each.lower() for each in Priority.__members__)
+        raise InvalidConfig(
+            f"{key}: {value!r} is none of {names} and no number"
+            f" from {MIN_PRIORITY} to {MAX_PRIORITY}"
+        )
 
 
 def _check_no_password(key: str, url: str) -> None:

@@ -1,0 +1,8 @@
+"""Clients of Ollama and OpenAI that call oq instead, unchanged.
+
+door        which requests are theirs, and where each goes
+asking      a call as it comes in: its headers, its priority
+serving     a call as a task: taken in, and answered with the backend's own bytes
+outgoing    an answer on its way to the client
+refusing    errors, in the words of the API that was called
+"""

@@ -1,0 +1,76 @@
+"""A call as it comes in: what its body and its headers ask for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oq.http.lean import LeanHeaders, Scope
+from oq.queue import NewCall
+from oq.rules.calls import read_call
+from oq.rules.validation import parse_priority
+from oq.words.calls import Call
+from oq.words.config import GatewayConfig
+from oq.words.errors import InvalidTask
+
+MAX_AGENT = 200
+"""Characters of a User-Agent that are kept."""
+
+_YES, _NO = frozenset({"true", "1", "yes"}), frozenset({"", "false", "0", "no"})
+
+
+class Asking(NamedTuple):
+    """What is asked for. `progress`: whether to tell a waiting caller its place in line."""
+
+    new: NewCall
+    streams: bool
+    key: str | None
+    progress: bool
+
+
+class Priorities:
+    """Which priority a call has. `ports` are those of `gateway.listen`, as they were bound."""
+
+    def __init__(self, gateway: GatewayConfig) -> None:
+        self.ports: dict[int, int] = {}
+        self._paths = {rule.path: parse_priority(rule.priority) for rule in gateway.priorities}
+        self._default = parse_priority(gateway.priority)
+
+    def of(self, call: Call, port: int | None, header: str | None) -> int:
+        """The header's, else the port's, else the path's. InvalidTask if the header is wrong."""
+        if header is not None:
+            try:
+                return parse_priority(header)
+            except InvalidTask as error:
+                raise InvalidTask("X-OQ-Priority", error.reason) from None
+        if port in self.ports:
+            return self.ports[port]
+        return self._paths.get(call.path, self._default)
+
+
+def read_asking(
+    call: Call, scope: Scope, headers: LeanHeaders, body: bytes, priorities: Priorities
+) -> Asking:
+    """InvalidTask says what is wrong, if it is not left to the backend to say."""
+    model, streams = read_call(call, body)
+    client, server = scope.get("client"), scope.get("server")
+    agent = headers.get("User-Agent")
+    new = NewCall(
+        call=call,
+        body=body,
+        model=model,
+        priority=priorities.of(call, server[1] if server else None, headers.get("X-OQ-Priority")),
+        timeout=headers.get("X-OQ-Timeout"),
+        detached=_flag(headers, "X-OQ-Detach"),
+        client=client[0] if client else None,
+        user_agent=None if agent is None else agent[:MAX_AGENT],
+    )
+    return Asking(
+        new, streams, headers.get("Idempotency-Key"), streams and _flag(headers, "X-OQ-Progress")
+    )
+
+
+def _flag(headers: LeanHeaders, name: str) -> bool:
+    value = (headers.get(name) or "").strip().lower()
+    if value not in _YES | _NO:
+        raise InvalidTask(name, f"{value[:64]!r} is neither true nor false")
+    return value in _YES

@@ -1,0 +1,78 @@
+"""Errors in the words of the API that was called."""
+
+from __future__ import annotations
+
+from oq.backends.failures import error_text
+from oq.http import errors
+from oq.http.gateway.outgoing import Outgoing
+from oq.http.lean import RawHeaders
+from oq.queue import Ended
+from oq.rules.dialects import BUSY, error_body, error_frame
+from oq.rules.pieces import event_data
+from oq.words.calls import Dialect
+from oq.words.errors import QueueFull
+from oq.words.task import Status
+
+JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_FINAL = (b"x-should-retry", b"false")
+"""OpenAI's clients would try again by themselves what oq has tried as often as it is told to."""
+
+
+async def refuse(
+    out: Outgoing, dialect: Dialect, error: Exception, max_body: int, where: str
+) -> None:
+    """Answer with what went wrong in oq."""
+    status, text, more = errors.explain(error, max_body, where)
+    if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
+        status, text = 503, BUSY
+    if out.begun:
+        await _break_off(out, error_frame(dialect, text))
+        return
+    headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+    if status == 409 and dialect is Dialect.OPENAI:
+        headers.append(_FINAL)
+    await out.whole(status, [JSON, *headers], error_body(dialect, status, text))
+
+
+async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHeaders) -> None:
+    """Answer with why a task that has ended has no result: as its backend put it, if it did."""
+    if out.begun:
+        await _break_off(out, _frame(dialect, ended))
+        return
+    status, body = _body(dialect, ended)
+    kind = JSON if body[:1] in (b"{", b"[") else TEXT
+    final = [_FINAL] if dialect is Dialect.OPENAI else []
+    await out.whole(status, [kind, *headers, *final], body)
+
+
+async def _break_off(out: Outgoing, frame: bytes) -> None:
+    await out.piece(frame)
+    await out.end()
+
+
+def _frame(dialect: Dialect, ended: Ended) -> bytes:
+    refusal = ended.refusal
+    if refusal is None:
+        return error_frame(dialect, _reason(ended))
+    if refusal.status is None:
+        return refusal.body
+    return error_frame(dialect, error_text(refusal.body))
+
+
+def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:
+    refusal = ended.refusal
+    if refusal is not None and refusal.status is not None:
+        return refusal.status, refusal.body
+    if refusal is not None:  # it broke off, but nobody has seen it begin
+        text = error_text(event_data(refusal.body) or refusal.body)
+        return 500, error_body(dialect, 500, text)
+    status = 409 if ended.state.status is Status.CANCELLED else 502
+    return status, error_body(dialect, status, _reason(ended))
+
+
+def _reason(ended: Ended) -> str:
+    state = ended.state
+    if state.status is Status.CANCELLED:
+        return f"task {state.id} was cancelled"
+    return state.error or "no reason was given"

@@ -1,0 +1,175 @@
+"""A call as a task: taken in, on disk before it runs, and answered with the backend's own bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from oq.http.face import Face
+from oq.http.gateway.asking import Asking, Priorities, read_asking
+from oq.http.gateway.outgoing import Outgoing
+from oq.http.gateway.refusing import refuse, tell_end
+from oq.http.lean import ClientGone, LeanRequest, RawHeaders, Receive, Scope, Send, drop
+from oq.queue import Accepted, Ended, Listener, Presence, Queue
+from oq.rules.dialects import progress_frame
+from oq.words.calls import Call, Dialect
+from oq.words.clock import Clock
+from oq.words.errors import Unavailable
+from oq.words.task import Status
+
+STORE_TIMEOUT = 30.0
+"""Seconds in which a call must be on disk."""
+FAREWELL = 0.2
+"""Seconds in which an answer that is there must be sent once the server closes."""
+PROGRESS_INTERVAL = 1.0
+"""Seconds between two looks at the place in line of a caller that wants to be told."""
+PROGRESS_REPEAT = 15.0
+"""Seconds after which a place that has not changed is told again, for proxies on the way."""
+
+_STREAM = {Dialect.OLLAMA: b"application/x-ndjson", Dialect.OPENAI: b"text/event-stream"}
+_WHOLE = {Dialect.OLLAMA: b"application/json; charset=utf-8", Dialect.OPENAI: b"application/json"}
+
+
+class Serving:
+    """Serves calls from the queue of `face`."""
+
+    def __init__(self, face: Face, queue: Queue, clock: Clock) -> None:
+        self._face = face
+        self._queue = queue
+        self._clock = clock
+        self._limit = queue.config.queue.max_payload
+        self._grace = queue.config.gateway.reconnect_grace
+        self.priorities = Priorities(queue.config.gateway)
+
+    async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call, unless its caller leaves before."""
+        out = Outgoing(scope, send)
+        request = LeanRequest(scope, receive, self._limit)
+        async with trio.open_nursery() as nursery:
+            try:
+                body = await request.get_data()
+                asking = read_asking(call, scope, request.headers, body, self.priorities)
+                nursery.start_soon(_wait_hung_up, receive, nursery.cancel_scope)
+                await self._answer(asking, out)
+            except ClientGone:
+                pass
+            except Exception as error:
+                if not request.whole:  # a body that nobody takes would block this answer
+                    nursery.start_soon(drop, receive)
+                await refuse(out, call.dialect, error, self._limit, f"POST {call.path}")
+            nursery.cancel_scope.cancel()
+
+    async def _answer(self, asking: Asking, out: Outgoing) -> None:
+        accepted = await self._accept(asking)
+        task_id = accepted.task_id
+        grace = 0.0 if asking.key is None else self._grace
+        with self._queue.calls.attend(task_id, detach=asking.new.detached, grace=grace) as presence:
+            place = self._queue.calls.position(task_id)
+            headers = [
+                (b"x-oq-task-id", task_id.encode()),
+                (b"x-oq-queue-position", b"%d" % place),
+            ]
+            with self._queue.calls.listen(task_id) as listener:
+                reply = _Reply(asking, task_id, out, headers, listener)
+                with self._until_close(presence, task_id):
+                    if asking.streams:
+                        await self._stream(reply)
+                    else:
+                        await self._whole(reply)
+                    presence.served = True
+
+    async def _accept(self, asking: Asking) -> Accepted:
+        # Half of it cannot be taken back: a caller who leaves meanwhile is noticed after it.
+        with trio.move_on_after(STORE_TIMEOUT, shield=True):
+            return await self._queue.calls.accept(asking.new, asking.key)
+        raise Unavailable(f"not on disk after {STORE_TIMEOUT:g} s; try again later")
+
+    @contextmanager
+    def _until_close(self, presence: Presence, task_id: str) -> Iterator[None]:
+        """When the server closes the task is kept, and who waits for it is told so."""
+        scope = trio.CancelScope()
+
+        def close() -> None:
+            scope.deadline = trio.current_time() + FAREWELL
+
+        with self._face.until_close(close), scope:
+            yield
+        if scope.cancelled_caught:
+            presence.served = True
+            raise Unavailable(
+                f"oq is shutting down; task {task_id} is kept, and runs when it is back"
+            )
+
+    async def _whole(self, reply: _Reply) -> None:
+        ended = await reply.listener.ended()
+        dialect = reply.asking.new.call.dialect
+        if ended.state.status is not Status.COMPLETED:
+            await tell_end(reply.out, dialect, ended, reply.headers)
+            return
+        kind = (b"content-type", _WHOLE[dialect])
+        await reply.out.whole(200, [kind, *reply.headers], ended.result or b"")
+
+    async def _stream(self, reply: _Reply) -> None:
+        dialect = reply.asking.new.call.dialect
+        while not isinstance(said := await self._said(reply), Ended):
+            frames = b"".join(said)
+            if not reply.out.begun:
+                await reply.begin(frames)
+            await reply.out.piece(frames)
+        if said.state.status is not Status.COMPLETED:
+            await tell_end(reply.out, dialect, said, reply.headers)
+            return
+        if not reply.out.begun:
+            await reply.begin(b"")
+        await reply.out.end()
+
+    async def _said(self, reply: _Reply) -> list[bytes] | Ended:
+        """What comes next; meanwhile a caller that wants it is told its place in line."""
+        told: tuple[int, float] | None = None
+        while reply.asking.progress and not reply.answered:
+            place, now = self._queue.calls.position(reply.task_id), trio.current_time()
+            if told is None or told[0] != place or now - told[1] >= PROGRESS_REPEAT:
+                told = (place, now)
+                await self._tell_place(reply, place)
+            with trio.move_on_after(PROGRESS_INTERVAL):
+                said = await reply.listener.receive()
+                reply.answered = True
+                return said
+        return await reply.listener.receive()
+
+    async def _tell_place(self, reply: _Reply, place: int) -> None:
+        new = reply.asking.new
+        frame = progress_frame(new.call, new.model, reply.task_id, place, self._clock.now())
+        if not reply.out.begun:
+            await reply.begin(frame)
+        await reply.out.piece(frame)
+
+
+@dataclass(slots=True)
+class _Reply:
+    """One caller's answer as it is made. `answered`: the backend has begun to speak."""
+
+    asking: Asking
+    task_id: str
+    out: Outgoing
+    headers: RawHeaders
+    listener: Listener
+    answered: bool = False
+
+    async def begin(self, first: bytes) -> None:
+        """The head of a stream. What is no line, but all of it, has the type of a whole answer:
+        Ollama does not stream what only loads a model.
+        """
+        dialect = self.asking.new.call.dialect
+        whole = dialect is Dialect.OLLAMA and bool(first) and not first.endswith(b"\n")
+        kind = (b"content-type", (_WHOLE if whole else _STREAM)[dialect])
+        await self.out.begin([kind, *self.headers])
+
+
+async def _wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    answering.cancel()

@@ -1,0 +1,128 @@
+"""Calls of Ollama's and OpenAI's APIs as tasks: taken in, followed by their callers, and cancelled
+when nobody waits for them any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import Struct
+
+from oq.queue.admission import Accepted, Admission
+from oq.queue.attendance import Attendance, Presence
+from oq.queue.listener import Ended, Listener, Read
+from oq.queue.wiring import Wiring
+from oq.rules import validation
+from oq.rules.pieces import StreamLog
+from oq.store import Store
+from oq.words.calls import Call
+from oq.words.errors import NotFound
+from oq.words.task import Status
+
+
+class NewCall(Struct, frozen=True, kw_only=True):
+    """A call as its caller made it. `body` are its very bytes. A `detached` one goes on without its
+    caller. The rest is for whoever looks at the task.
+    """
+
+    call: Call
+    body: bytes
+    model: str
+    priority: int
+    timeout: float | str | None = None
+    detached: bool = False
+    client: str | None = None
+    user_agent: str | None = None
+
+
+class _Metadata(Struct, omit_defaults=True):
+    """What a call's task has as its metadata."""
+
+    path: str = ""
+    client: str | None = None
+    user_agent: str | None = None
+    detached: bool = False
+
+
+_METADATA = msgspec.json.Decoder(_Metadata)
+
+
+class Calls:
+    """The verbs for calls; see `oq.queue.Queue`."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        wiring: Wiring,
+        store: Store,
+        read: Read,
+        attendance: Attendance,
+    ) -> None:
+        self._admission = admission
+        self._hub = wiring.hub
+        self._streams = wiring.streams
+        self._board = wiring.board
+        self._store = store
+        self._read = read
+        self._attendance = attendance
+
+    async def accept(self, new: NewCall, key: str | None) -> Accepted:
+        """Store the call and return once it is on disk; the same key with the same body gives the
+        task that it gave before. Raises InvalidTask, Conflict, QueueFull, Unavailable.
+        """
+        metadata = _Metadata(new.call.path, new.client, new.user_agent, new.detached)
+        checked = validation.check_call(
+            new.call,
+            new.body,
+            model=new.model,
+            priority=new.priority,
+            timeout=new.timeout,
+            metadata=msgspec.json.encode(metadata),
+            limits=self._admission.limits,
+        )
+        if key is not None:
+            key = validation.check_idempotency_key(key)
+            checked = msgspec.structs.replace(checked, idempotency_key=key)
+        return await self._admission.accept_checked(checked)
+
+    @contextmanager
+    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[Presence]:
+        """Wait for the task's answer: `grace` seconds after the last caller has left without one
+        the task is cancelled, unless any of them wished it to be detached.
+        """
+        state = self._store.state(task_id)
+        if state is not None and state.metadata is not None:
+            detach = detach or _METADATA.decode(state.metadata).detached
+        with self._attendance.attend(task_id, detach=detach, grace=grace) as presence:
+            yield presence
+
+    @contextmanager
+    def listen(self, task_id: str) -> Iterator[Listener]:
+        """Follow what the backend says, byte for byte, to its end."""
+
+        async def look() -> Ended | None:
+            return await self._read(task_id, lambda: self._ended(task_id))
+
+        with self._hub.watch(task_id) as watch:
+            yield Listener(task_id, look, self._streams, watch)
+
+    def position(self, task_id: str) -> int:
+        """How many-th in line the task is; 0 when it does not wait."""
+        return self._board.position(task_id) or 0
+
+    def _ended(self, task_id: str) -> Ended | None:
+        """How the task ended; None while it has not. NotFound."""
+        state = self._store.state(task_id)
+        if state is None:
+            raise NotFound(task_id)
+        if not state.status.ended:
+            return None
+        completed = state.status is Status.COMPLETED
+        return Ended(
+            state,
+            self._store.stream(task_id) or StreamLog(0, []),
+            self._store.result(task_id) if completed else None,
+            None if completed else self._store.refusal(task_id),
+        )
