@@ -14,8 +14,6 @@ from oq.words.errors import InvalidTask
 from oq.words.task import Status
 from tests.queues import generate, memory_queue, mock_wall_clock
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 async def walked(queue, **terms) -> list[str]:
     """Every id of a listing, over all of its pages."""
@@ -92,7 +90,7 @@ async def test_a_text_is_found_wherever_it_is_looked_for():
         assert await walked(queue, text="no such text") == []
 
 
-async def test_a_time_bounds_when_tasks_were_submitted():
+async def test_a_time_bounds_when_tasks_were_submitted(autojump_clock):
     async with memory_queue() as queue:
         await queue.pause()
         first = await queue.submit(generate())

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
+from oq.words.status import Models
 from oq.words.task import TaskType
 
 Emit = Callable[[bytes], None]
@@ -50,6 +51,10 @@ class Backend(Protocol):
 
     async def probe(self) -> None:
         """Return if the server answers; raise BackendDown if it does not."""
+        ...
+
+    async def models(self) -> Models:
+        """The models that it has. The errors are those of `run`."""
         ...
 
     async def aclose(self) -> None:

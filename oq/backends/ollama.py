@@ -13,11 +13,13 @@ from oq.backends.address import base_url
 from oq.backends.base import Emit, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.lines import Lines
+from oq.backends.models import ollama_models
 from oq.backends.transport import Timeouts, Transport
 from oq.backends.verbatim import run_call
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
+from oq.words.status import Models
 from oq.words.task import TaskType
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -69,6 +71,11 @@ class OllamaBackend:
     async def probe(self) -> None:
         """Return if Ollama answers; BackendDown if it does not."""
         await self._transport.probe("/api/version")
+
+    async def models(self) -> Models:
+        """What is on its disk, and what is in its memory."""
+        installed = ollama_models(await self._transport.get("/api/tags"))
+        return Models(installed, ollama_models(await self._transport.get("/api/ps")))
 
     async def aclose(self) -> None:
         """Close the connections."""

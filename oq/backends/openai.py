@@ -10,6 +10,7 @@ import trio
 from oq.backends.address import base_url
 from oq.backends.base import Emit, Request
 from oq.backends.fold import Fold, embedded
+from oq.backends.models import openai_models
 from oq.backends.ollama_calls import run_ollama_call
 from oq.backends.openai_stream import Translator, ollama_embeddings
 from oq.backends.sse import Events
@@ -20,6 +21,7 @@ from oq.words.calls import CALLS, Dialect
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
+from oq.words.status import Models
 from oq.words.task import TaskType
 
 DEFAULT_PORT = 80
@@ -79,6 +81,10 @@ class OpenAIBackend:
     async def probe(self) -> None:
         """Return if the server answers; BackendDown if it does not."""
         await self._transport.probe("/models")
+
+    async def models(self) -> Models:
+        """What it serves; the API has no word for what is in memory."""
+        return Models(openai_models(await self._transport.get("/models")))
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -65,7 +65,7 @@ class Transport:
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
 
-    async def stream(self, path: str, body: bytes, feed: Feed) -> None:
+    async def stream(self, path: str, body: bytes, feed: Feed, *, method: str = "POST") -> None:
         """POST, and feed the answer's body until `feed` says that it is whole, or it ends.
 
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
@@ -77,12 +77,19 @@ class Transport:
             await self._pour(response, feed, progress, scope)
 
         with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
-            await self._send("POST", path, body, use)
+            await self._send(method, path, body, use)
         if scope.cancelled_caught and not progress.whole:
             raise BackendFailure(self._too_slow(progress))
 
     async def fetch(self, path: str, body: bytes) -> bytes:
         """POST, and give the answer's body whole."""
+        return await self._whole("POST", path, body)
+
+    async def get(self, path: str) -> bytes:
+        """GET, and give the answer's body whole."""
+        return await self._whole("GET", path, b"")
+
+    async def _whole(self, method: str, path: str, body: bytes) -> bytes:
         parts: list[bytes] = []
         size = 0
 
@@ -94,7 +101,7 @@ class Transport:
             parts.append(data)
             return False
 
-        await self.stream(path, body, feed)
+        await self.stream(path, body, feed, method=method)
         return b"".join(parts)
 
     async def probe(self, path: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -22,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from oq.http.spans import Spans
+from oq.rules.history import History
 from oq.words.events import Event, EventType
 from oq.words.messages import Change, Committed
 from oq.words.status import QueueStatus
@@ -69,6 +71,8 @@ class Metrics(Collector):
     """Counts what is committed; a collector of its own registry."""
 
     def __init__(self, status: Callable[[], QueueStatus]) -> None:
+        self.history = History()
+        """The same by time, for the dashboard's charts."""
         self._status = status
         self._models: set[str] = set()
         self._counts: dict[str, dict[Labels, int]] = {name: defaultdict(int) for name in _HELP}
@@ -92,25 +96,38 @@ class Metrics(Collector):
 
     def _count(self, change: Change, told: Event | None) -> None:
         state = change.state
+        at = None if told is None else told.timestamp
         labels = (state.type.value, self._label(state.model))
         if change.before is None:
-            self._counts["submitted"][labels] += 1
+            self._add("submitted", labels, at)
         if change.event is EventType.TASK_STARTED:
-            self._wait[labels].add(self._spans.waited(state))
+            waited = self._spans.waited(state)
+            self._wait[labels].add(waited)
+            if at is not None:
+                self.history.waited(at, waited)
             return
         if change.event in _COUNTED and not _is_put_back(change):
-            self._counts[_COUNTED[change.event][0]][labels] += 1
+            self._add(_COUNTED[change.event][0], labels, at)
         ran = self._spans.ran(change)
         if ran is not None and change.event is not EventType.TASK_CANCELLED:
             self._run[labels].add(ran)
-        self._spans.wait(change, None if told is None else told.timestamp)
+            if at is not None:
+                self.history.ran(at, ran)
+        self._spans.wait(change, at)
         if change.event is EventType.TASK_COMPLETED:
-            self._count_tokens(state, labels[1])
+            self._count_tokens(state, labels[1], at)
 
-    def _count_tokens(self, state: TaskState, model: str) -> None:
+    def _add(self, name: str, labels: Labels, at: datetime | None) -> None:
+        self._counts[name][labels] += 1
+        if at is not None:
+            self.history.count(at, name)
+
+    def _count_tokens(self, state: TaskState, model: str, at: datetime | None) -> None:
         if state.usage is not None:
             self._tokens[model, "prompt"] += state.usage.prompt_tokens
             self._tokens[model, "completion"] += state.usage.completion_tokens
+            if at is not None:
+                self.history.count(at, "tokens", state.usage.completion_tokens)
 
     def _label(self, model: str) -> str:
         if model in self._models:

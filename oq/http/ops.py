@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
@@ -9,6 +13,26 @@ from quart_trio.wrappers import TrioResponse as Response
 from oq.http.answers import JSON, OK, answer
 from oq.http.face import Face
 from oq.http.page import PAGE, POLICY
+from oq.http.query import Query
+from oq.rules.history import WINDOWS, Point
+
+
+class StatsWindow(StrEnum):
+    """How far back: in intervals of 10 seconds, or of 5 minutes."""
+
+    QUARTER = "15m"
+    DAY = "24h"
+
+
+class StatsAnswer(Struct, frozen=True):
+    """`interval` is in seconds; `oldest_waiting` when the task was submitted that has waited
+    longest of those which could run.
+    """
+
+    interval: int
+    points: list[Point]
+    oldest_waiting: datetime | None
+
 
 _RUNNING = "Ollama is running"  # what Ollama says; some clients look for it before they start
 
@@ -16,6 +40,23 @@ _RUNNING = "Ollama is running"  # what Ollama says; some clients look for it bef
 async def status(face: Face, request: Request) -> Response:
     """The queue at a glance."""
     return answer(face.queue.status())
+
+
+async def stats(face: Face, request: Request) -> Response:
+    """What happened lately, interval by interval; a restart begins anew."""
+    window = Query(request.args).choice("window", StatsWindow, StatsWindow.QUARTER)
+    return answer(
+        StatsAnswer(
+            interval=WINDOWS[window].interval,
+            points=face.metrics.history.points(window, face.queue.now()),
+            oldest_waiting=face.queue.oldest_waiting(),
+        )
+    )
+
+
+async def backends(face: Face, request: Request) -> Response:
+    """The servers that run models, and the models that they say they have."""
+    return answer(await face.queue.look_at_backends())
 
 
 async def pause(face: Face, request: Request) -> Response:

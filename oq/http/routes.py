@@ -15,7 +15,7 @@ from oq.http.flows import EVENT_STREAM
 from oq.rules.filters import Count, Sort
 from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
-from oq.words.status import QueueStatus
+from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
 from oq.words.task import Status, Submission, Task, TaskSummary, TaskType
 
@@ -207,6 +207,22 @@ TASKS = (
 QUEUE = (
     Route(
         "GET", "/api/status", ops.status, "The queue at a glance", {200: ("Figures", QueueStatus)}
+    ),
+    Route(
+        "GET",
+        "/api/stats",
+        ops.stats,
+        "What happened in the last quarter of an hour, or the last day",
+        {200: ("Every interval, the oldest first", ops.StatsAnswer)},
+        errors=(400,),
+        query=(Parameter("window", "how far back; 15m when left out", ops.StatsWindow),),
+    ),
+    Route(
+        "GET",
+        "/api/backends",
+        ops.backends,
+        "The backends and their models",
+        {200: ("In the order of preference", list[BackendView])},
     ),
     Route("POST", "/api/queue/pause", ops.pause, "Start no more tasks", _DONE, errors=(503,)),
     Route("POST", "/api/queue/resume", ops.resume, "Start tasks again", _DONE, errors=(503,)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from typing import TypeVar
 
 import trio
@@ -15,6 +16,7 @@ from oq.backends.base import Backend
 from oq.queue import bulk
 from oq.queue.admission import Accepted, Admission
 from oq.queue.answers import Answers
+from oq.queue.catalogue import Catalogue, view
 from oq.queue.listing import Listing
 from oq.queue.reader import StreamReader
 from oq.queue.wiring import Wiring
@@ -29,7 +31,7 @@ from oq.words.config import Config
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb
-from oq.words.status import BackendStatus, QueueStatus
+from oq.words.status import BackendStatus, BackendView, Models, QueueStatus
 from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Core:
         backends: Sequence[Backend],
     ) -> None:
         self.config = config
+        self._clock = clock
         self._store = store
         self._wiring = wiring
         self._board = wiring.board
@@ -64,6 +67,7 @@ class Core:
             config, store, clock, wiring.writer, wiring.to_writer, self._answers
         )
         self._hub.observe(self._admission.observe_ends)
+        self._catalogue = Catalogue()
         self._listing = Listing(store, wiring.board, self._read)
         self.limits = self._admission.limits
         self._started = trio.current_time()
@@ -139,6 +143,29 @@ class Core:
             problem=self._writer.problem,
             backends=self._backend_status(),
         )
+
+    async def look_at_backends(self) -> list[BackendView]:
+        """The backends with their models, which those that are up are asked for."""
+        found: dict[str, tuple[Models, str | None]] = {}
+
+        async def look(name: str) -> None:
+            found[name] = await self._catalogue.look(self._backends[name])
+
+        async with trio.open_nursery() as nursery:
+            for status in self._backend_status():
+                if status.up:
+                    nursery.start_soon(look, status.name)
+        return [view(one, *found.get(one.name, (Models(), None))) for one in self._backend_status()]
+
+    def now(self) -> datetime:
+        """The time, by the queue's own clock."""
+        return self._clock.now()
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the task was submitted that has waited longest of those which could run."""
+        task_id = self._board.oldest_ready()
+        state = None if task_id is None else self._store.state(task_id)
+        return None if state is None else state.created_at
 
     def check_ready(self) -> None:
         """Return if tasks can be submitted; Unavailable says why they cannot."""

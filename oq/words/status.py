@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import Struct
 
 
@@ -15,6 +17,40 @@ class BackendStatus(Struct, frozen=True, omit_defaults=True):
     running: int
     max_concurrency: int | None = None
     error: str | None = None
+
+
+class Model(Struct, frozen=True, omit_defaults=True):
+    """A model that a backend has, or has loaded. `size` is in bytes, on its disk or in memory;
+    `parameters` and `quantization` are in its own words. What it does not say is left out.
+    """
+
+    name: str
+    size: int | None = None
+    parameters: str | None = None
+    quantization: str | None = None
+    expires_at: datetime | None = None
+    """When it leaves the memory, if nobody asks for it."""
+
+
+class Models(Struct, frozen=True):
+    """The models that a backend has, and those of them that it holds in memory, if it says so."""
+
+    models: tuple[Model, ...] = ()
+    loaded: tuple[Model, ...] = ()
+
+
+class BackendView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One backend with its models. `error` says why it is down, or why it does not list them."""
+
+    name: str
+    kind: str
+    url: str
+    up: bool
+    running: int
+    max_concurrency: int | None = None
+    error: str | None = None
+    models: tuple[Model, ...]
+    loaded: tuple[Model, ...]
 
 
 class QueueStatus(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import trio
 from oq.backends.base import Emit, Request
 from oq.words.errors import BackendDown, BackendError
 from oq.words.outcome import Completed
+from oq.words.status import Models
 
 RESULT = b'{"response":"done","done":true}'
 
@@ -54,6 +55,9 @@ class ScriptedBackend:
     async def probe(self) -> None:
         if not self.up:
             raise BackendDown("connection refused")
+
+    async def models(self) -> Models:
+        return Models()
 
     async def aclose(self) -> None:
         pass

@@ -18,6 +18,7 @@ from oq.words.calls import CALLS
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure
 from oq.words.outcome import Completed
+from oq.words.status import Model, Models
 from oq.words.task import TaskType, Usage
 
 
@@ -60,6 +61,15 @@ class SimulatedBackend:
         """Return unless `down` is set; BackendDown if it is."""
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
+
+    async def models(self) -> Models:
+        """What is on the machine's shelf, and what it has loaded."""
+        await trio.lowlevel.checkpoint()
+        self._refuse_if_down()
+        return Models(
+            tuple(map(Model, self.simulator.listed)),
+            tuple(map(Model, self.simulator.loaded.names)),
+        )
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -120,6 +130,11 @@ class NoopBackend:
     async def probe(self) -> None:
         """It is never down."""
         await trio.lowlevel.checkpoint()
+
+    async def models(self) -> Models:
+        """It has none."""
+        await trio.lowlevel.checkpoint()
+        return Models()
 
     async def aclose(self) -> None:
         """Nothing to close."""

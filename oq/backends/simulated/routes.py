@@ -79,17 +79,12 @@ def _page(method: str, path: str) -> Callable[[Simulator, HttpRequest], object] 
     return _PAGES.get((method, path))
 
 
-def _names(simulator: Simulator) -> list[str]:
-    shelf = simulator.shelf
-    return sorted(shelf.names.union(simulator.loaded.names if shelf.any_name else ()))
-
-
 def _version(simulator: Simulator, request: HttpRequest) -> object:
     return {"version": VERSION}
 
 
 def _tags(simulator: Simulator, request: HttpRequest) -> object:
-    return {"models": [{**_model(name), "modified_at": _MODIFIED} for name in _names(simulator)]}
+    return {"models": [{**_model(name), "modified_at": _MODIFIED} for name in simulator.listed]}
 
 
 def _ps(simulator: Simulator, request: HttpRequest) -> object:
@@ -120,7 +115,7 @@ def _show(simulator: Simulator, request: HttpRequest) -> object:
 
 
 def _openai_models(simulator: Simulator, request: HttpRequest) -> object:
-    return {"object": "list", "data": [_about(name) for name in _names(simulator)]}
+    return {"object": "list", "data": [_about(name) for name in simulator.listed]}
 
 
 def _openai_model(simulator: Simulator, request: HttpRequest) -> object:

@@ -105,6 +105,12 @@ class Simulator:
         """The calls of one path, in order."""
         return [call for call in self.calls if call.path == path]
 
+    @property
+    def listed(self) -> list[str]:
+        """The names of its models; where every name is one, those that were heard of."""
+        more = self.loaded.names if self.shelf.any_name else ()
+        return sorted(self.shelf.names.union(more))
+
     def now(self) -> datetime:
         """The wall clock, for `created_at`."""
         return self._clock.now()

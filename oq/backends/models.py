@@ -1,0 +1,66 @@
+"""Lists of models, in the forms in which servers send them. What they say wrongly is passed over:
+a list is for people to look at.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from oq.words.errors import BackendFailure
+from oq.words.status import Model
+
+T = TypeVar("T")
+
+
+class _Details(Struct, frozen=True):
+    parameter_size: str | None = None
+    quantization_level: str | None = None
+
+
+class _OllamaModel(Struct):
+    name: str
+    size: int | None = None
+    expires_at: datetime | None = None
+    details: _Details = _Details()
+
+
+class _OllamaList(Struct):
+    models: list[_OllamaModel] | None = None
+
+
+class _OpenAIModel(Struct):
+    id: str
+
+
+class _OpenAIList(Struct):
+    data: list[_OpenAIModel] | None = None
+
+
+def ollama_models(body: bytes) -> tuple[Model, ...]:
+    """What Ollama answers to ``/api/tags`` and ``/api/ps``; BackendFailure if it is no list."""
+    return tuple(
+        Model(
+            name=model.name,
+            size=model.size or None,
+            parameters=model.details.parameter_size,
+            quantization=model.details.quantization_level,
+            expires_at=model.expires_at,
+        )
+        for model in _decoded(body, _OllamaList).models or ()
+    )
+
+
+def openai_models(body: bytes) -> tuple[Model, ...]:
+    """What a server answers to ``/v1/models``; BackendFailure if it is no list."""
+    return tuple(Model(name=model.id) for model in _decoded(body, _OpenAIList).data or ())
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise BackendFailure(f"its list of models cannot be read: {error}") from None

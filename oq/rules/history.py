@@ -1,0 +1,150 @@
+"""What happened lately, in two rings of buckets: the last quarter of an hour and the last day.
+
+Durations are counted in steps that grow by a twelfth, so a percentile is off by 4 % at most, and a
+bucket holds a few hundred numbers however many tasks there were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import exp2, floor, log2
+
+from msgspec import Struct
+
+STEPS = 9
+"""Steps from one duration to its double."""
+SHORTEST, LONGEST = 0.0001, 30 * 86400.0
+"""Seconds: what is shorter or longer counts as these."""
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """What happened in one interval, which began at `t`. How long tasks waited, and attempts took,
+    in seconds: half of them no longer than p50, 95 in a hundred no longer than p95; None if there
+    were none. `tokens` are those that were generated.
+    """
+
+    t: datetime
+    submitted: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    tokens: int = 0
+    wait_p50: float | None = None
+    wait_p95: float | None = None
+    run_p50: float | None = None
+    run_p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """So many buckets of so many seconds."""
+
+    interval: int
+    buckets: int
+
+
+WINDOWS = {"15m": Window(10, 90), "24h": Window(300, 288)}
+
+
+class Durations:
+    """A histogram of seconds, in steps that grow with them."""
+
+    __slots__ = ("_counts", "_total")
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+        self._total = 0
+
+    def add(self, seconds: float) -> None:
+        bounded = min(max(seconds, SHORTEST), LONGEST)
+        self._counts[floor(log2(bounded) * STEPS)] += 1
+        self._total += 1
+
+    def quantile(self, share: float) -> float | None:
+        """Seconds that this share of them did not exceed; the middle of the step it falls into."""
+        left = share * self._total
+        for step in sorted(self._counts):
+            left -= self._counts[step]
+            if left <= 0:
+                return round(exp2((step + 0.5) / STEPS), 6)
+        return None
+
+
+@dataclass(slots=True)
+class Bucket:
+    """One interval: the number of it since 1970, and what happened in it."""
+
+    number: int
+    counts: Counter[str] = field(default_factory=Counter)
+    waits: Durations = field(default_factory=Durations)
+    runs: Durations = field(default_factory=Durations)
+
+    def point(self, interval: int) -> Point:
+        return Point(
+            t=_time(self.number * interval),
+            wait_p50=self.waits.quantile(0.5),
+            wait_p95=self.waits.quantile(0.95),
+            run_p50=self.runs.quantile(0.5),
+            run_p95=self.runs.quantile(0.95),
+            **self.counts,
+        )
+
+
+class _Ring:
+    """The buckets of one window, the latest last; intervals in which nothing happened have none."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self._buckets: deque[Bucket] = deque(maxlen=window.buckets)
+
+    def at(self, seconds: float) -> Bucket:
+        """The bucket of this time. What comes late counts as now: the clock was set back."""
+        number = int(seconds // self.window.interval)
+        if not self._buckets or self._buckets[-1].number < number:
+            self._buckets.append(Bucket(number))
+        return self._buckets[-1]
+
+    def points(self, seconds: float) -> list[Point]:
+        interval = self.window.interval
+        last = int(seconds // interval)
+        found = {bucket.number: bucket for bucket in self._buckets}
+        return [
+            found[number].point(interval) if number in found else Point(t=_time(number * interval))
+            for number in range(last - self.window.buckets + 1, last + 1)
+        ]
+
+
+class History:
+    """Counts by interval. All times are those of the events, or given."""
+
+    def __init__(self) -> None:
+        self._rings = {name: _Ring(window) for name, window in WINDOWS.items()}
+
+    def count(self, at: datetime, what: str, number: int = 1) -> None:
+        """So many more of these (a field of `Point`) happened."""
+        seconds = at.timestamp()
+        for ring in self._rings.values():
+            ring.at(seconds).counts[what] += number
+
+    def waited(self, at: datetime, seconds: float) -> None:
+        """A task was started that had waited so long."""
+        when = at.timestamp()
+        for ring in self._rings.values():
+            ring.at(when).waits.add(seconds)
+
+    def ran(self, at: datetime, seconds: float) -> None:
+        """An attempt ended that took so long."""
+        when = at.timestamp()
+        for ring in self._rings.values():
+            ring.at(when).runs.add(seconds)
+
+    def points(self, window: str, now: datetime) -> list[Point]:
+        """Every interval of this window up to now, the oldest first."""
+        return self._rings[window].points(now.timestamp())
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
