@@ -76,16 +76,6 @@ async def test_the_root_says_what_ollama_says(accept: str):
         assert (await oq.call("HEAD", "/")).status == 200
 
 
-async def test_the_root_shows_a_page_to_browsers():
-    async with api() as oq:
-        reply = await oq.get("/", Accept="text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
-        assert reply.status == 200
-        assert reply.headers["Content-Type"].startswith("text/html")
-        assert b"/openapi.json" in reply.body
-        assert "'unsafe-inline'" not in reply.headers["Content-Security-Policy"]
-        assert len(reply.headers.get_list("Content-Security-Policy")) == 1
-
-
 async def test_metrics():
     async with api(queue={"max_workers": 3}) as oq:
         done = await oq.submit()

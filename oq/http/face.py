@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from oq.http.metrics import Metrics
+from oq.http.site import Site
 from oq.http.turnstile import Turnstile
 from oq.queue import Core, Subscription
 from oq.words.errors import Unavailable
@@ -26,6 +27,8 @@ class Face:
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""
+    site: Site = field(default_factory=Site)
+    """The dashboard, if it has been built."""
     turnstile: Turnstile = field(default_factory=Turnstile)
     """What every subscriber passes before it is sent something."""
     _closing: bool = False

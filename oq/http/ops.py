@@ -9,6 +9,7 @@ from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
+from werkzeug.exceptions import NotFound as NothingThere
 
 from oq.http.answers import JSON, OK, answer
 from oq.http.face import Face
@@ -35,6 +36,7 @@ class StatsAnswer(Struct, frozen=True):
 
 
 _RUNNING = "Ollama is running"  # what Ollama says; some clients look for it before they start
+_BY_ACCEPT = {"Vary": "Accept"}
 
 
 async def status(face: Face, request: Request) -> Response:
@@ -94,11 +96,21 @@ async def openapi(face: Face, request: Request) -> Response:
 
 
 async def root(face: Face, request: Request) -> Response:
-    """A page for browsers; what Ollama says for everybody else."""
-    if "text/html" in request.headers.get("Accept", ""):
-        return Response(
-            PAGE,
-            headers={"Content-Security-Policy": POLICY},
-            content_type="text/html; charset=utf-8",
-        )
-    return Response(_RUNNING, content_type="text/plain; charset=utf-8")
+    """The dashboard for browsers, or how to build it; what Ollama says for everybody else."""
+    if "text/html" not in request.headers.get("Accept", ""):
+        return Response(_RUNNING, headers=_BY_ACCEPT, content_type="text/plain; charset=utf-8")
+    if face.site.built:
+        return await face.site.page(request)
+    return Response(
+        PAGE,
+        headers={"Content-Security-Policy": POLICY, **_BY_ACCEPT},
+        content_type="text/html; charset=utf-8",
+    )
+
+
+async def asset(face: Face, request: Request, name: str) -> Response:
+    """A file of the dashboard: its name changes with its content."""
+    found = await face.site.asset(request, name)
+    if found is None:
+        raise NothingThere
+    return found

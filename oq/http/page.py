@@ -1,4 +1,4 @@
-"""The page at `/` until there is a dashboard: what runs here, and where its API is."""
+"""The page at `/` when the dashboard has not been built: how to build it, and where the API is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ PAGE = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>oq</title><style>{_STYLE}</style>
 <h1>oq {version("oq")} is running</h1>
-<p>This is a durable priority queue in front of LLM servers. Its API:</p>
+<p>This is a durable priority queue in front of LLM servers. Its dashboard has not been built: run
+<code>make page</code> in the source, which needs Node, and start oq again. A wheel has it built in.
+Everything else works without:</p>
 <ul>{_ITEMS}</ul>
 <p>Submit a task: <code>oq submit generate --model NAME --prompt TEXT</code></p>
 """
