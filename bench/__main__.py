@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import embedded, growth, http, report, startup
+from bench import embedded, feed, growth, http, report, startup, streams
 from bench.runner import chosen, measure
 from bench.scenario import Scenario, Setting
 
@@ -18,6 +18,9 @@ SCENARIOS: dict[str, Scenario] = {
     "client": http.through_client,
     "connections": http.connections,
     "post": http.one_at_a_time,
+    "token": streams.first_token,
+    "streams": streams.many,
+    "feed": feed.subscribers,
     "growth": growth.growth,
     "version": startup.version,
 }

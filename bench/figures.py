@@ -41,6 +41,17 @@ BUDGETS = {
     "post": Budget("HTTP, one POST /api/tasks at a time", "requests/s"),
     "post_bare": Budget("the same by a bare Quart-Trio that decodes and answers", "requests/s"),
     "post_ratio": Budget("one POST at a time, oq to bare", "ratio", 0.7, goal=0.9),
+    "first_added": Budget("drop-in call, idle: first token later by", "ms", at_most=4, goal=2.5),
+    "first_direct": Budget("first token of the backend itself, p50", "ms"),
+    "stream_p99": Budget("100 streams x 50 chunks/s of tasks: delay, p99", "ms", at_most=100),
+    "stream_kept": Budget("the same, chunks that came in time", "share", 0.999),
+    "drop_in_p99": Budget("the same as drop-in calls: delay, p99", "ms", at_most=100),
+    "drop_in_kept": Budget("the same, chunks that came in time", "share", 0.999),
+    "direct_p99": Budget("the same, from the backend itself: delay, p99", "ms"),
+    "watched_p99": Budget("submit, 200 WebSocket subscribers x 20 events/s, p99", "ms"),
+    "unwatched_p99": Budget("submit without them, p99", "ms"),
+    "watched_ratio": Budget("the former to the latter", "ratio", at_most=2),
+    "watched_kept": Budget("events that came to them in time", "share", 0.999),
     "pending_start": Budget("1,000,000 pending: `oq serve` to ready", "s", at_most=10, goal=4),
     "pending_rss": Budget("the same, resident memory when ready", "MB", at_most=500, goal=300),
     "pending_peak": Budget("the same, the most it ever was", "MB"),
@@ -51,7 +62,10 @@ BUDGETS = {
 }  # fmt: skip
 """In the order in which they are shown."""
 
-RATIOS = {"post_ratio": ("post", "post_bare")}
+RATIOS = {
+    "post_ratio": ("post", "post_bare"),
+    "watched_ratio": ("watched_p99", "unwatched_p99"),
+}
 """Figures that are made of two others of the same round: the first over the second."""
 
 
