@@ -39,7 +39,7 @@ def test_needless_work_for_each_task_is_caught(baseline, monkeypatch):
     run = NoopBackend.run
 
     async def slow(self, *parts):
-        sum(range(10_000))
+        sum(range(40_000))
         return await run(self, *parts)
 
     monkeypatch.setattr(NoopBackend, "run", slow)
