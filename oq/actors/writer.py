@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import structlog
 import trio
 
+from oq.actors.sync_thread import SyncThread
 from oq.rules.lifecycle import tell
 from oq.store import Store
 from oq.words.clock import Clock
@@ -28,6 +29,9 @@ BATCH_STEPS = 4000
 
 RETRY_INTERVAL = 1.0
 """Seconds between two tries at writing while the disk is full."""
+
+TURNS = 3
+"""Turns of the event loop from an answer to the next thing that who got it asks for."""
 
 BACKLOG = 256
 """Commits of what has already happened that are kept in memory while the disk is full."""
@@ -51,14 +55,17 @@ class Writer:
         self._backlog: list[Commit] = []  # without a receipt, and refused by a full disk
         self._in_flight: frozenset[str] = frozenset()  # written, not yet synced
         self._looks: list[_Look[object]] = []
+        self._thread = SyncThread(store.sync)
+        self._answered = False  # whether somebody was by the last batch
 
     async def run(self) -> None:
         """Write until cancelled."""
         try:
-            while True:
-                if self.problem is not None:
-                    await self._wait_for_space()
-                await self._commit(await self._gather())
+            with self._thread:
+                while True:
+                    if self.problem is not None:
+                        await self._wait_for_space()
+                    await self._commit(await self._gather())
         finally:
             self._write_backlog()
             for reader in self._readers:
@@ -76,6 +83,11 @@ class Writer:
 
     async def _gather(self) -> list[Commit]:
         """All that waits, at least one; what a full disk had refused comes first."""
+        if self._answered:
+            # Who was answered often asks for more at once. Given the turns to do so, it shares the
+            # next sync with what its last request has started, and does not wait for that one.
+            for _ in range(TURNS):
+                await trio.lowlevel.checkpoint()
         commits, self._backlog = self._backlog, []
         if not commits:
             commits.append(await self._inbox.receive())
@@ -135,6 +147,7 @@ class Writer:
             # Before the next batch is written: recovery relies on it that at most the last batch
             # was not synced (see `oq.store.wal`), though starts could well wait for company.
             await self._make_durable(steps)
+        self._answered = bool(receipts)
         committed = Committed(steps, events, receipts)
         for reader in self._readers:
             await put(reader, committed)
@@ -145,7 +158,7 @@ class Writer:
                 step.state.id for step in steps if not isinstance(step, SetPaused)
             )
             # A failed sync is final, its outcome unknown: the error ends the process, unanswered.
-            await trio.to_thread.run_sync(self._store.sync)
+            await self._thread.do()
             self._in_flight = frozenset()
             looks, self._looks = self._looks, []
             for look in looks:

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
+_BELOW_TIME = 80
+"""The bits of an id below its milliseconds."""
+
 NIL = "00000000-0000-0000-0000-000000000000"
 
 
@@ -19,11 +22,12 @@ class IdSource:
         self._last = UUID(last).int
 
     def next(self, now: datetime) -> str:
-        fresh = uuid7(nanoseconds=int(now.timestamp() * 1e9)).int
-        if fresh <= self._last:
-            fresh = self._last + 1  # the low bits are random: there is room for 2**62 of these
-        self._last = fresh
-        digits = f"{fresh:032x}"
+        nanoseconds = int(now.timestamp() * 1e9)
+        if nanoseconds // 1_000_000 <= self._last >> _BELOW_TIME:
+            self._last += 1  # its low bits are random: there is room for 2**62 of these
+        else:
+            self._last = uuid7(nanoseconds=nanoseconds).int
+        digits = f"{self._last:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

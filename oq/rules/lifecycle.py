@@ -157,15 +157,13 @@ def requeued(state: TaskState) -> Change:
 
 def tell(steps: Iterable[Step], seq: int, now: datetime) -> list[Event]:
     """What subscribers are told of these steps, in order; `seq` is the number of the last event."""
-    changes = (step for step in steps if isinstance(step, Change))
-    told = [(change.state, change.event, change.data) for change in changes]
-    return [
-        Event(number, state.id, event, state.status, now, data)
-        for number, (state, event, data) in enumerate(
-            (each for each in told if each[1] is not None), start=seq + 1
-        )
-        if event is not None
-    ]
+    events: list[Event] = []
+    for step in steps:
+        if isinstance(step, Change) and step.event is not None:
+            seq += 1
+            state = step.state
+            events.append(Event(seq, state.id, step.event, state.status, now, step.data))
+    return events
 
 
 def _must_run(state: TaskState) -> None:

@@ -61,7 +61,10 @@ class RocksEngine:
         self._holder.announce()
 
     def get(self, family: str, key: bytes) -> bytes | None:
-        value: bytes | None = self._translated(lambda: self._families[family].get(key))
+        try:
+            value: bytes | None = self._families[family].get(key)
+        except Exception as error:
+            raise translate(error, self._path) from error
         return value
 
     def write(self, batch: list[Put]) -> None:
