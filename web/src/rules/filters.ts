@@ -1,0 +1,111 @@
+// Which tasks a listing shows, as the address of the page says it and as the server is asked.
+// Both are the same words, so that a link from one person opens the same view for another.
+
+import { STATUSES, TYPES, type Status, type TaskType } from "../api/types";
+
+export const SORTS = ["newest", "oldest", "queue"] as const;
+export type Sort = (typeof SORTS)[number];
+
+export interface Filter {
+  status: Status[];
+  type: TaskType[];
+  priority: string[];
+  model: string[];
+  q: string;
+  since: string; // RFC 3339, or a span before now such as "1h"
+  until: string;
+}
+
+export const EVERYTHING: Filter = {
+  status: [],
+  type: [],
+  priority: [],
+  model: [],
+  q: "",
+  since: "",
+  until: "",
+};
+
+const SPAN = /^(\d{1,6})([mhd])$/;
+const MINUTES = { m: 1, h: 60, d: 1440 } as const;
+
+/** The filter that the query of an address names. What it does not know it leaves out. */
+export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort } {
+  const several = (name: string) =>
+    query
+      .getAll(name)
+      .flatMap((value) => value.split(","))
+      .filter((value) => value !== "");
+  const sort = query.get("sort");
+  return {
+    filter: {
+      status: STATUSES.filter((one) => several("status").includes(one)),
+      type: TYPES.filter((one) => several("type").includes(one)),
+      priority: several("priority"),
+      model: query.getAll("model").filter((value) => value !== ""),
+      q: query.get("q") ?? "",
+      since: time(query.get("since")),
+      until: time(query.get("until")),
+    },
+    sort: SORTS.find((one) => one === sort) ?? "newest",
+  };
+}
+
+/** The same as a query, without what is empty. */
+export function writeFilter(filter: Filter, sort: Sort = "newest"): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const name of ["status", "type", "priority"] as const) {
+    if (filter[name].length > 0) query.set(name, filter[name].join(","));
+  }
+  for (const model of filter.model) query.append("model", model);
+  for (const name of ["q", "since", "until"] as const) {
+    if (filter[name].trim() !== "") query.set(name, filter[name].trim());
+  }
+  if (sort !== "newest") query.set("sort", sort);
+  return query;
+}
+
+/** What the server is asked: spans before now have become times. */
+export function askFor(filter: Filter, now: number): URLSearchParams {
+  const query = writeFilter(filter);
+  for (const name of ["since", "until"] as const) {
+    const span = SPAN.exec(filter[name]);
+    if (span) query.set(name, new Date(now - spanMinutes(span) * 60_000).toISOString());
+  }
+  return query;
+}
+
+/** The filter as the body of a bulk action. */
+export function filterBody(filter: Filter, now: number): Record<string, unknown> {
+  const query = askFor(filter, now);
+  const body: Record<string, unknown> = {};
+  for (const name of ["status", "type", "model"] as const) {
+    if (filter[name].length > 0) body[name] = [...filter[name]];
+  }
+  if (filter.priority.length > 0) {
+    body["priority"] = filter.priority.map((one) => (/^\d+$/.test(one) ? Number(one) : one));
+  }
+  for (const name of ["q", "since", "until"]) {
+    const value = query.get(name);
+    if (value !== null) body[name] = value;
+  }
+  return body;
+}
+
+export function isEverything(filter: Filter): boolean {
+  return writeFilter(filter).size === 0;
+}
+
+/** The list with the value in it, or without it if it was there. */
+export function toggled<T>(list: readonly T[], value: T): T[] {
+  return list.includes(value) ? list.filter((one) => one !== value) : [...list, value];
+}
+
+function spanMinutes(span: RegExpExecArray): number {
+  return Number(span[1]) * MINUTES[span[2] as keyof typeof MINUTES];
+}
+
+function time(value: string | null): string {
+  if (value === null || value === "") return "";
+  return SPAN.test(value) || !Number.isNaN(Date.parse(value)) ? value : "";
+}

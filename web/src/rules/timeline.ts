@@ -1,0 +1,91 @@
+// A task's life as steps on a line, from what its record tells.
+
+import type { Attempt, Task } from "../api/types";
+import { moment } from "./time";
+
+export type Tone = "plain" | "running" | "good" | "bad" | "waiting";
+
+export interface Step {
+  at: number | null; // null: not known when, or still to come
+  title: string;
+  detail: string;
+  error: string;
+  tone: Tone;
+  lasts: number | null; // milliseconds; null if it is a moment, or goes on
+}
+
+/** The steps in order. */
+export function timeline(task: Task): Step[] {
+  const steps = [step(moment(task.created_at), "Submitted", { lasts: untilFirst(task) })];
+  const attempts = task.attempts ?? [];
+  const left = task.retry_count + 1 - attempts.length; // the record keeps only the latest
+  attempts.forEach((attempt, index) => {
+    steps.push(attemptStep(attempt, index + 1 + Math.max(0, left), task));
+    const pause = pauseAfter(attempts, index);
+    if (pause !== null) steps.push(pause);
+  });
+  const last = ending(task);
+  if (last !== null) steps.push(last);
+  return steps;
+}
+
+function attemptStep(attempt: Attempt, number: number, task: Task): Step {
+  const start = moment(attempt.started_at);
+  const end = moment(attempt.ended_at);
+  const goesOn = end === null && task.status === "running";
+  const failed = attempt.error !== undefined;
+  return step(start, `Attempt ${number}`, {
+    detail: attempt.backend === undefined ? "" : `on ${attempt.backend}`,
+    error: attempt.error ?? "",
+    tone: goesOn ? "running" : failed ? "bad" : end === null ? "plain" : "good",
+    lasts: start === null || end === null ? null : end - start,
+  });
+}
+
+function pauseAfter(attempts: readonly Attempt[], index: number): Step | null {
+  const end = moment(attempts[index]?.ended_at);
+  const next = moment(attempts[index + 1]?.started_at);
+  if (end === null || next === null || next - end < 1) return null;
+  return step(end, "Waited for the next attempt", { tone: "waiting", lasts: next - end });
+}
+
+function ending(task: Task): Step | null {
+  const at = moment(task.completed_at);
+  const error = task.error ?? "";
+  switch (task.status) {
+    case "completed":
+      return step(at, "Completed", { tone: "good" });
+    case "failed":
+      return step(at, "Failed", { tone: "bad", error: repeated(task) ? "" : error });
+    case "cancelled":
+      return step(at, "Cancelled", { tone: "bad" });
+    case "pending": {
+      const due = moment(task.run_at);
+      if (due !== null) {
+        const title = (task.attempts ?? []).length > 0 ? "Next attempt" : "Delayed until";
+        return step(due, title, { tone: "waiting" });
+      }
+      const place = task.queue_position;
+      const detail =
+        place === undefined ? "" : place === 1 ? "next in line" : `number ${place} in line`;
+      return step(null, "Waiting", { tone: "waiting", detail });
+    }
+    case "running":
+      return null;
+  }
+}
+
+/** Whether the last attempt's error says what the task's does. */
+function repeated(task: Task): boolean {
+  return task.error !== undefined && task.attempts?.at(-1)?.error === task.error;
+}
+
+function untilFirst(task: Task): number | null {
+  const created = moment(task.created_at);
+  const first = moment(task.attempts?.[0]?.started_at);
+  return created === null || first === null ? null : first - created;
+}
+
+function step(at: number | null, title: string, more: Partial<Step> = {}): Step {
+  return { at, title, detail: "", error: "", tone: "plain", lasts: null, ...more };
+}

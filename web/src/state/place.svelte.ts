@@ -1,0 +1,29 @@
+// Where in the dashboard we are: the address's hash, and nothing else.
+
+import { readRoute, type Route } from "../rules/route";
+
+class Place {
+  route: Route = $state.raw(readRoute(location.hash));
+  hash: string = $state(location.hash);
+
+  start(): void {
+    addEventListener("hashchange", () => this.#read());
+  }
+
+  go(link: string): void {
+    location.hash = link;
+  }
+
+  /** Changes the address without a step in the browser's history, as typing in a filter does. */
+  replace(link: string): void {
+    history.replaceState(null, "", link);
+    this.#read();
+  }
+
+  #read(): void {
+    this.hash = location.hash;
+    this.route = readRoute(location.hash);
+  }
+}
+
+export const place = new Place();
