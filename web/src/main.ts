@@ -1,5 +1,6 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
+import "./tokens.css";
 import "./base.css";
 import { clock } from "./state/clock.svelte";
 import { live } from "./state/live.svelte";

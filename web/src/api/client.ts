@@ -88,18 +88,14 @@ export async function submitLines(lines: string[]): Promise<string[]> {
   return ((await answer.json()) as { task_ids: string[] }).task_ids;
 }
 
-/** The names of the models that the backends have; none if no call tells. */
+/** The names of the models that the backends have; none if they do not tell. */
 export async function models(): Promise<string[]> {
-  const names = new Set<string>();
-  const [tags, known] = await Promise.allSettled([
-    read<{ models?: { name: string }[] }>("/api/tags"),
-    backends(),
-  ]);
-  if (tags.status === "fulfilled") tags.value.models?.forEach((one) => names.add(one.name));
-  if (known.status === "fulfilled") {
-    known.value.forEach((backend) => backend.models?.forEach((one) => names.add(one.name)));
+  try {
+    const known = (await backends()).flatMap((backend) => backend.models ?? []);
+    return [...new Set(known.map((one) => one.name))].sort();
+  } catch {
+    return [];
   }
-  return [...names].sort();
 }
 
 export function streamAddress(id: string, offset: number, attempt: number | null): string {

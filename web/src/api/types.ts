@@ -139,4 +139,5 @@ export interface BulkAnswer {
   done: number;
   skipped: number;
   problems: { task_id: string; error: string }[];
+  more?: boolean; // others match, beyond what one call does
 }

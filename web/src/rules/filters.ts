@@ -36,10 +36,11 @@ export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort
       .getAll(name)
       .flatMap((value) => value.split(","))
       .filter((value) => value !== "");
-  const sort = query.get("sort");
+  const status = STATUSES.filter((one) => several("status").includes(one));
+  const sort = SORTS.find((one) => one === query.get("sort")) ?? "newest";
   return {
     filter: {
-      status: STATUSES.filter((one) => several("status").includes(one)),
+      status,
       type: TYPES.filter((one) => several("type").includes(one)),
       priority: several("priority"),
       model: query.getAll("model").filter((value) => value !== ""),
@@ -47,8 +48,13 @@ export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort
       since: time(query.get("since")),
       until: time(query.get("until")),
     },
-    sort: SORTS.find((one) => one === sort) ?? "newest",
+    sort: sort === "queue" && !queues(status) ? "newest" : sort,
   };
+}
+
+/** Whether tasks in these states can stand in line: only those that are pending do. */
+export function queues(status: readonly Status[]): boolean {
+  return status.every((one) => one === "pending");
 }
 
 /** The same as a query, without what is empty. */

@@ -61,9 +61,20 @@ export type Which = { tasks: readonly Named[] } | { filter: Document };
 export async function bulk(action: BulkAction, which: Which, priority?: number): Promise<boolean> {
   const target =
     "tasks" in which ? { ids: which.tasks.map((task) => task.id) } : { filter: which.filter };
-  let answer: BulkAnswer | null = null;
-  const done = await attempt(async () => (answer = await api.bulk(action, target, priority)));
-  if (!done || answer === null) return false;
+  const answer: BulkAnswer = { matched: 0, done: 0, skipped: 0, problems: [], more: false };
+  const done = await attempt(async () => {
+    do {
+      const part = await api.bulk(action, target, priority);
+      answer.matched += part.matched;
+      answer.done += part.done;
+      answer.skipped += part.skipped;
+      answer.problems.push(...part.problems);
+      answer.more = (part.more ?? false) && part.done > 0;
+      // A call changes only so many. Those that were cancelled do not match again; those that
+      // were moved do.
+    } while (answer.more && action !== "priority");
+  });
+  if (!done) return false;
   report(action, answer, "tasks" in which ? undoing(action, which.tasks) : null);
   return true;
 }
@@ -72,6 +83,7 @@ function report(action: BulkAction, answer: BulkAnswer, undo: (() => Promise<voi
   const text = `${counted(answer.done, "task")} ${DONE[action]}.`;
   const skipped = answer.matched - answer.done;
   const first = answer.problems[0];
+  if (answer.more) toasts.fail("More tasks match than one call moves (queue.max_bulk).");
   if (skipped === 0) toasts.say(text, undo);
   else if (answer.done > 0) {
     toasts.say(`${text} ${counted(skipped, "other")} could not be${why(first?.error)}`, undo);

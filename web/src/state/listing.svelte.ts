@@ -3,6 +3,7 @@
 // about once a second.
 
 import * as api from "../api/client";
+import { Pager, type Part } from "../api/pager";
 import type { QueueEvent, Summary } from "../api/types";
 import { applied, byTask } from "../rules/events";
 import { askFor, type Filter, type Sort } from "../rules/filters";
@@ -12,12 +13,6 @@ import { MOST_ROWS, pagesOf, pagesToDrop, type Span } from "../rules/window";
 export const PAGE = 100;
 const MOST_PAGES = 20;
 const REFRESH = 1000; // milliseconds between two readings of what is seen
-const MOST_HOPS = 50; // short pages in a row that are followed for one full page
-
-interface Page {
-  rows: Summary[];
-  next: string | null;
-}
 
 export class Listing {
   total = $state(0);
@@ -27,19 +22,26 @@ export class Listing {
   /** Tasks that came since the list was held still. */
   newer = $state(0);
 
-  #pages: Map<number, Page> = $state.raw(new Map());
+  #pages: Map<number, Part> = $state.raw(new Map());
   #places: Map<string, [page: number, row: number]> | null = null;
   #span: Span = { first: 0, end: 0 };
   #loading = new Set<number>();
-  #abort = new AbortController();
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #cost = 0; // milliseconds that the last refresh took
-  #held: string | null = null; // the time up to which tasks are shown while the list is held still
+  #held: string | null = null; // the time before which tasks are shown while the list is held still
+  readonly #abort = new AbortController();
+  readonly #query: URLSearchParams;
+  readonly #pager: Pager;
 
   constructor(
     private readonly filter: Filter,
     private readonly sort: Sort,
-  ) {}
+  ) {
+    this.#query = askFor(filter, Date.now());
+    const listed = new URLSearchParams(this.#query);
+    if (sort !== "newest") listed.set("sort", sort);
+    this.#pager = new Pager(listed, this.#abort.signal);
+  }
 
   row(index: number): Summary | undefined {
     return this.#pages.get(Math.floor(index / PAGE))?.rows[index % PAGE];
@@ -106,9 +108,10 @@ export class Listing {
     this.#refresh = undefined;
     const began = performance.now();
     const seen = pagesOf(this.#span, PAGE);
+    if (this.#held === null && this.sort !== "oldest") this.#pager.forget();
     await Promise.all([
       ...(seen.length > 0 ? seen : [0]).map((page) => this.#load(page)),
-      this.#count(),
+      ...(this.#held === null ? [this.#count()] : []),
     ]);
     this.#forgetUnseen();
     this.#cost = performance.now() - began;
@@ -126,7 +129,7 @@ export class Listing {
     if (this.#loading.has(page)) return;
     this.#loading.add(page);
     try {
-      this.#store(page, await this.#fetch(page));
+      this.#store(page, await this.#pager.read(page * PAGE, PAGE, this.#held));
       this.error = null;
     } catch (error) {
       if (!this.#abort.signal.aborted) this.error = api.said(error);
@@ -136,51 +139,20 @@ export class Listing {
     }
   }
 
-  /** A page, by the cursor of the one before it if that is here, and by its number if not. The server
-   * may answer less than was asked for, and a cursor: then there is more. */
-  async #fetch(page: number): Promise<Page> {
-    const cursor = page > 0 ? this.#pages.get(page - 1)?.next : undefined;
-    let next: string | null = cursor ?? this.#address(page);
-    if (cursor === null) return { rows: [], next: null };
-    const rows: Summary[] = [];
-    for (let hop = 0; next !== null && rows.length < PAGE && hop < MOST_HOPS; hop++) {
-      const address = withLimit(next, PAGE - rows.length);
-      const part: api.ListPage = await api.list(address, this.#abort.signal);
-      rows.push(...part.rows);
-      next = part.next;
-    }
-    return { rows, next };
-  }
-
-  #address(page: number): string {
-    const query = this.#query();
-    query.set("view", "summary");
-    query.set("limit", String(PAGE));
-    if (page > 0) query.set("offset", String(page * PAGE));
-    return api.listAddress(query);
-  }
-
-  #query(): URLSearchParams {
-    const query = askFor(this.filter, Date.now());
-    if (this.sort !== "newest") query.set("sort", this.sort);
-    if (this.#held !== null) query.set("until", this.#held);
-    return query;
-  }
-
   async #count(): Promise<void> {
     try {
-      const query = this.#query();
-      query.delete("sort");
+      const query = new URLSearchParams(this.#query);
+      if (this.sort === "queue") query.set("status", "pending");
       const { count, exact } = await api.count(query);
       this.total = Math.min(count, MOST_ROWS);
-      this.exact = exact;
-    } catch (error) {
-      if (api.isMissing(error)) this.exact = false; // an older server: the pages tell
+      this.exact = exact && count <= MOST_ROWS;
+    } catch {
+      this.exact = false; // the pages tell how many there are, at least
     }
     this.#fitTotal();
   }
 
-  #store(page: number, found: Page): void {
+  #store(page: number, found: Part): void {
     const pages = new Map(this.#pages).set(page, found);
     const used = pagesOf(this.#span, PAGE);
     for (const old of pagesToDrop(pages.keys(), used, MOST_PAGES)) pages.delete(old);
@@ -192,18 +164,19 @@ export class Listing {
   /** What the pages show of the length, where the server's figure is none, or an older one. */
   #fitTotal(): void {
     let known = 0;
-    for (const [page, { rows, next }] of this.#pages) {
-      if (rows.length > 0) known = Math.max(known, page * PAGE + rows.length + (next ? 1 : 0));
+    let ends = false;
+    for (const [page, { rows, last }] of this.#pages) {
+      const end = page * PAGE + rows.length + (last ? 0 : 1);
+      if (rows.length > 0 && end > known) [known, ends] = [end, last];
     }
-    const last = this.#pages.get(Math.floor(Math.max(0, known - 1) / PAGE));
-    const ends = last !== undefined && last.next === null;
     if (known > this.total || (ends && !this.exact)) this.total = Math.min(known, MOST_ROWS);
   }
 
   #replace(changed: Map<number, Summary[]>): void {
     const pages = new Map(this.#pages);
-    for (const [page, rows] of changed)
-      pages.set(page, { rows, next: pages.get(page)?.next ?? null });
+    for (const [page, rows] of changed) {
+      pages.set(page, { rows, last: pages.get(page)?.last ?? false });
+    }
     this.#pages = pages;
   }
 
@@ -222,10 +195,4 @@ export class Listing {
     }
     return this.#places;
   }
-}
-
-function withLimit(address: string, limit: number): string {
-  const url = new URL(address, location.origin);
-  url.searchParams.set("limit", String(limit));
-  return url.pathname + url.search;
 }

@@ -4,7 +4,8 @@ import { readRoute, type Route } from "../rules/route";
 
 class Place {
   route: Route = $state.raw(readRoute(location.hash));
-  hash: string = $state(location.hash);
+  /** The address without its query: what changes when another view is shown. */
+  readonly path = $derived(this.route.view === "task" ? this.route.id : this.route.view);
 
   start(): void {
     addEventListener("hashchange", () => this.#read());
@@ -21,7 +22,6 @@ class Place {
   }
 
   #read(): void {
-    this.hash = location.hash;
     this.route = readRoute(location.hash);
   }
 }

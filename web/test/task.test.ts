@@ -1,0 +1,199 @@
+import { execFileSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import type { Task } from "../src/api/types";
+import { curl, submission } from "../src/rules/curl";
+import { draftOf, emptyDraft, message, submissionOf } from "../src/rules/draft";
+import { seriesOf } from "../src/rules/series";
+import { settings } from "../src/rules/settings";
+import { timeline } from "../src/rules/timeline";
+import { facts } from "../src/rules/timings";
+import { waitsFor } from "../src/rules/waits";
+
+const T = (second: number) => new Date(Date.UTC(2026, 0, 31, 12, 0, second)).toISOString();
+const TASK: Task = {
+  id: "a",
+  type: "chat",
+  priority: 5,
+  status: "pending",
+  model: "m",
+  created_at: T(0),
+  retry_count: 0,
+  max_retries: 3,
+  payload: { messages: [{ role: "user", content: "it's" }] },
+};
+const titles = (task: Task) => timeline(task).map((step) => step.title);
+
+describe("timeline", () => {
+  it("of a task that waits says its place", () => {
+    const steps = timeline({ ...TASK, queue_position: 3 });
+    expect(steps.map((step) => step.title)).toEqual(["Submitted", "Waiting"]);
+    expect(steps[1]?.detail).toBe("number 3 in line");
+    expect(titles({ ...TASK, run_at: T(60) })).toEqual(["Submitted", "Delayed until"]);
+  });
+
+  it("has each attempt, the pauses between, and the end", () => {
+    const steps = timeline({
+      ...TASK,
+      status: "failed",
+      retry_count: 1,
+      error: "boom",
+      started_at: T(7),
+      completed_at: T(9),
+      attempts: [
+        { started_at: T(1), ended_at: T(3), error: "busy", backend: "b1" },
+        { started_at: T(7), ended_at: T(9), error: "boom" },
+      ],
+    });
+    expect(steps.map((step) => [step.title, step.lasts])).toEqual([
+      ["Submitted", 1000],
+      ["Attempt 1", 2000],
+      ["Waited for the next attempt", 4000],
+      ["Attempt 2", 2000],
+      ["Failed", null],
+    ]);
+    expect(steps[1]).toMatchObject({ error: "busy", detail: "on b1", tone: "bad" });
+    expect(steps[4]?.error).toBe(""); // the last attempt says it
+  });
+
+  it("numbers attempts by how many there were, of which only the latest are kept", () => {
+    const task: Task = {
+      ...TASK,
+      status: "running",
+      retry_count: 30,
+      attempts: [{ started_at: T(1) }],
+    };
+    expect(titles(task)).toEqual(["Submitted", "Attempt 31"]);
+    expect(timeline(task)[1]?.tone).toBe("running");
+  });
+
+  it("announces a retry", () => {
+    const task: Task = {
+      ...TASK,
+      retry_count: 1,
+      run_at: T(30),
+      attempts: [{ started_at: T(1), ended_at: T(2), error: "busy" }],
+    };
+    expect(titles(task).at(-1)).toBe("Next attempt");
+    expect(waitsFor(task)).toBe("retry");
+    expect(waitsFor({ ...task, retry_count: 0 })).toBe("delay");
+    expect(waitsFor({ ...TASK })).toBeNull();
+  });
+});
+
+it("tells where the time went", () => {
+  const list = facts(
+    {
+      ...TASK,
+      status: "completed",
+      started_at: T(2),
+      completed_at: T(5),
+      usage: { prompt_tokens: 12, completion_tokens: 1000 },
+      result: { eval_count: 100, eval_duration: 2e9, load_duration: 5e8, done_reason: "stop" },
+    },
+    Date.now(),
+  );
+  const found = Object.fromEntries(list.map((fact) => [fact.name, fact.value]));
+  expect(found).toMatchObject({
+    "from submit to start": "2.0 s",
+    "ran for": "3.0 s",
+    "in all": "5.0 s",
+    "answer tokens": "1,000",
+    "tokens per second": "50.0",
+    "model load": "500 ms",
+    "stopped because": "stop",
+  });
+});
+
+describe("curl", () => {
+  it("says the same to a shell as to the server", () => {
+    const command = curl("http://localhost:7125", submission(TASK)).replace(
+      /^curl/,
+      "printf '%s\\n'",
+    );
+    const words = execFileSync("sh", ["-c", command], { encoding: "utf8" });
+    expect(words).toContain("http://localhost:7125/api/tasks\n");
+    expect(JSON.parse(words.slice(words.indexOf("{")))).toEqual({
+      type: "chat",
+      model: "m",
+      payload: TASK.payload,
+      priority: 5,
+      max_retries: 3,
+    });
+  });
+});
+
+describe("draft", () => {
+  it("makes the task that it was filled from", () => {
+    const task: Task = {
+      ...TASK,
+      priority: 15,
+      timeout: 30,
+      options: { temperature: 0 },
+      metadata: { user: "ada" },
+      payload: {
+        system: "Be brief.",
+        messages: [{ role: "user", content: "hi", images: ["x"] }],
+        format: { type: "object" },
+        tools: [],
+      },
+    };
+    const { body, problems } = submissionOf(draftOf(task));
+    expect(problems).toEqual([]);
+    expect(body).toEqual({ ...submission(task), timeout: "30" });
+  });
+
+  it("makes a generate and an embed task", () => {
+    const generate = { ...emptyDraft("generate"), model: "m", prompt: "p", format: "json" };
+    expect(submissionOf(generate).body["payload"]).toEqual({ prompt: "p", format: "json" });
+    const embed = { ...emptyDraft("embed"), model: "m", input: "one\n\ntwo\n" };
+    expect(submissionOf(embed).body["payload"]).toEqual({ input: ["one", "two"] });
+    expect(submissionOf({ ...embed, input: "one" }).body["payload"]).toEqual({ input: "one" });
+  });
+
+  it("delays", () => {
+    const draft = {
+      ...emptyDraft(),
+      model: "m",
+      messages: [message("user", "x")],
+      delay: "2026-01-31T12:00",
+    };
+    expect(submissionOf(draft).body["run_at"]).toBe(new Date(2026, 0, 31, 12).toISOString());
+  });
+
+  it("says what is wrong, field by field", () => {
+    const draft = { ...emptyDraft(), options: "{", format: "[]", metadata: "3" };
+    const fields = submissionOf(draft).problems.map((one) => one.field);
+    expect(fields.sort()).toEqual(["format", "messages", "metadata", "model", "options"]);
+  });
+});
+
+it("shows what a task asks for besides its words", () => {
+  expect(settings(TASK)).toBeNull();
+  const found = settings({
+    ...TASK,
+    options: { seed: 1 },
+    payload: { ...TASK.payload, think: true },
+  });
+  expect(found).toEqual({ options: { seed: 1 }, payload: { think: true } });
+});
+
+it("turns the server's history into curves", () => {
+  const point = {
+    t: T(0),
+    submitted: 5,
+    completed: 4,
+    failed: 1,
+    cancelled: 0,
+    retried: 0,
+    tokens: 100,
+  };
+  const none = { wait_p50: null, wait_p95: null, run_p50: 0.5, run_p95: 2 };
+  const series = seriesOf({ interval: 10, points: [{ ...point, ...none }], oldest_waiting: null });
+  expect(series).toEqual({
+    times: [Date.parse(T(0)) / 1000],
+    throughput: [[24], [6], [30]],
+    waits: [[null], [null]],
+    runs: [[0.5], [2]],
+    tokens: [[10]],
+  });
+});
