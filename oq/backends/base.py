@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -31,6 +31,31 @@ class Request(Struct, frozen=True, gc=False):
     call: str | None = None
 
 
+class Passage(Struct, frozen=True):
+    """A request that is passed on to a backend as it came. `target` is its path and its query."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes | AsyncIterable[bytes]
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+
+class Reply(Protocol):
+    """Takes the answer to a request that was passed on."""
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Its status and its headers; those of the connection are left out."""
+        ...
+
+    async def piece(self, data: bytes) -> None:
+        """A part of its body, as it comes."""
+        ...
+
+
 class Backend(Protocol):
     """A server that runs models. Cancelling `run` closes its connection, which stops the model."""
 
@@ -46,6 +71,12 @@ class Backend(Protocol):
 
         Raises BackendDown when nobody answers, BackendFailure for what may work another time,
         BackendRejected for what never will.
+        """
+        ...
+
+    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+        """Let the backend answer what is no task. The errors are those of `run`; after `reply` has
+        begun they mean that the answer broke off.
         """
         ...
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from oq.backends.address import base_url
-from oq.backends.base import Emit, Request
+from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.lines import Lines
 from oq.backends.models import ollama_models
@@ -67,6 +67,10 @@ class OllamaBackend:
         answer = _Answer(request.type, emit)
         await self._transport.stream(path, body, answer.feed)
         return answer.completed()
+
+    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+        """See `oq.backends.base.Backend.pass_on`."""
+        await self._transport.pass_on(passage, passage.target, reply)
 
     async def probe(self) -> None:
         """Return if Ollama answers; BackendDown if it does not."""

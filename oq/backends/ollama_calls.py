@@ -45,7 +45,8 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
         done = await run(task, lambda chunk: emit(chunk + b"\n"))
     except BackendError as error:
         if error.body is not None:
-            error.body = msgspec.json.encode({"error": error_text(error.body)})
+            line_end = b"\n" if error.status is None else b""
+            error.body = msgspec.json.encode({"error": error_text(error.body)}) + line_end
         raise
     return _legacy(done) if request.call == _EMBEDDINGS else done
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import trio
 
 from oq.backends.address import base_url
-from oq.backends.base import Emit, Request
+from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.models import openai_models
 from oq.backends.ollama_calls import run_ollama_call
+from oq.backends.ollama_pages import answer_page
 from oq.backends.openai_stream import Translator, ollama_embeddings
 from oq.backends.sse import Events
 from oq.backends.translate import openai_call
@@ -77,6 +78,18 @@ class OpenAIBackend:
         stream = _Answer(request.type, Translator(request.type, request.model, now, started), emit)
         await self._transport.stream(path, body, stream.feed)
         return stream.completed()
+
+    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+        """See `oq.backends.base.Backend.pass_on`. What Ollama says of its models is made of what
+        this server says of its own.
+        """
+        if passage.path.startswith("/v1/"):
+            await self._transport.pass_on(passage, passage.target.removeprefix("/v1"), reply)
+        else:
+            await answer_page(passage, self._models, self._clock.now(), reply)
+
+    async def _models(self) -> bytes:
+        return await self._transport.get("/models")
 
     async def probe(self) -> None:
         """Return if the server answers; BackendDown if it does not."""

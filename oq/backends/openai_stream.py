@@ -114,7 +114,8 @@ class Translator:
         """
         event = decode_answer(_EVENT.decode, data)
         if bytes(event.error) != b"null":
-            raise BackendFailure(f"the backend broke off with an error: {error_text(data)}")
+            text = f"the backend broke off with an error: {error_text(data)}"
+            raise BackendFailure(text, body=data)
         self._usage = event.usage or self._usage
         self._timings = event.timings or self._timings
         chunks = []

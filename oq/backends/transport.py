@@ -6,15 +6,17 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import httpx
 import trio
 
 from oq.backends.address import check_api_key
+from oq.backends.base import Passage, Reply
 from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
 from oq.backends.fold import MAX_ANSWER
@@ -33,6 +35,11 @@ GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
 
+_OF_THE_CONNECTION = frozenset(
+    {b"connection", b"date", b"keep-alive", b"proxy-authenticate", b"server", b"te", b"trailer",
+     b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+"""Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
 
 _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
 """What httpx and the codec for host names say of a url that no server can have. Neither is an
@@ -104,6 +111,38 @@ class Transport:
         await self.stream(path, body, feed, method=method)
         return b"".join(parts)
 
+    async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:
+        """Send the request to `path` as it came, and let `reply` take the answer as it comes.
+
+        Each silence may last as long as the wait for a first token: a model that is pulled is
+        checked for minutes without a word.
+        """
+        patience = self._timeouts.first_token
+        uploads = not isinstance(passage.body, bytes)
+
+        async def use(response: httpx.Response) -> None:
+            headers = [
+                (name, value)
+                for name, value in response.headers.raw
+                if name.lower() not in _OF_THE_CONNECTION
+            ]
+            await reply.begin(response.status_code, headers)
+            chunks = response.aiter_raw()
+            try:
+                async for data in chunks:
+                    scope.deadline = trio.current_time() + patience
+                    await reply.piece(data)
+            except Exception:
+                await _unwind(chunks)
+                raise
+
+        # The client that uploads has its own limit, and when it leaves this is cancelled.
+        scope = trio.CancelScope(deadline=inf if uploads else trio.current_time() + patience)
+        with scope, self._translated():
+            await self._send(passage.method, path, passage.body, use, passage.headers)
+        if scope.cancelled_caught:
+            raise BackendFailure(f"{self.url} said nothing for {format_duration(patience)}")
+
     async def probe(self, path: str) -> None:
         """GET, and return if there is any answer below 500; BackendDown otherwise."""
         seconds = min(PROBE_TIMEOUT, self._timeouts.connect)
@@ -131,18 +170,37 @@ class Transport:
         if client is not None:
             await client.aclose()
 
-    async def _send(self, method: str, path: str, body: bytes, use: Use) -> None:
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterable[bytes],
+        use: Use,
+        headers: list[tuple[str, str]] | None = None,
+    ) -> None:
         """Send a request and use the answer.
 
         A kept connection may be closed under the request, with no answer: llama.cpp closes each
         one after a stream, though it says Keep-Alive, and one request in six met that (measured).
-        Then it is sent again. Never so on a new connection: what kills the server must be seen.
+        Then it is sent again. Never so on a new connection: what kills the server must be seen. A
+        body that comes in parts can be sent once only, so it gets a new connection.
         """
+        if not isinstance(body, bytes):
+            async with (
+                self._make_client() as client,
+                client.stream(method, self.url + path, content=body, headers=headers) as response,
+            ):
+                await use(response)
+            return
         for resends_left in reversed(range(KEPT_CONNECTIONS + 1)):
             sent = _Sent()
             try:
                 async with self._opened().stream(
-                    method, self.url + path, content=body, extensions={"trace": sent.note}
+                    method,
+                    self.url + path,
+                    content=body,
+                    headers=headers,
+                    extensions={"trace": sent.note},
                 ) as response:
                     sent.answered = True
                     await use(response)
@@ -153,18 +211,21 @@ class Transport:
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(
-                # The scopes here do the timing; httpx's own would each start anew.
-                timeout=httpx.Timeout(None, connect=self._timeouts.connect),
-                # How many run at once is the queue's decision: a call never waits for another's
-                # connection.
-                limits=httpx.Limits(max_keepalive_connections=KEPT_CONNECTIONS),
-                headers=self._headers(),
-                trust_env=False,  # a proxy in the environment must not get what is for loopback
-                # Plain HTTP needs no certificates, which take a while to load.
-                verify=self.url.startswith("https:"),
-            )
+            self._client = self._make_client()
         return self._client
+
+    def _make_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            # The scopes here do the timing; httpx's own would each start anew.
+            timeout=httpx.Timeout(None, connect=self._timeouts.connect),
+            # How many run at once is the queue's decision: a call never waits for another's
+            # connection.
+            limits=httpx.Limits(max_keepalive_connections=KEPT_CONNECTIONS),
+            headers=self._headers(),
+            trust_env=False,  # a proxy in the environment must not get what is for loopback
+            # Plain HTTP needs no certificates, which take a while to load.
+            verify=self.url.startswith("https:"),
+        )
 
     def _headers(self) -> dict[str, str]:
         headers = {

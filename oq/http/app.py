@@ -103,7 +103,7 @@ def create_app(queue: Queue) -> App:
     metrics = Metrics(queue.status)
     queue.observe(metrics.committed)
     face = Face(queue, metrics, encode(document(ROUTES)))
-    app = App(face, Gateway(face, queue, Clock()))
+    app = App(face, Gateway(face, queue, Clock(), own=(route.path for route in ROUTES)))
     app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect

@@ -13,7 +13,9 @@ from werkzeug import exceptions as refused
 
 from oq.http.answers import ErrorAnswer, answer
 from oq.words.errors import (
+    BackendError,
     Conflict,
+    Forbidden,
     InvalidTask,
     NotFound,
     OqError,
@@ -29,12 +31,14 @@ log = structlog.get_logger()
 STATUS: dict[type[OqError], int] = {
     InvalidTask: 400,
     NotFound: 404,
+    Forbidden: 403,
     Conflict: 409,
     PayloadTooLarge: 413,
     QueueFull: 429,
     Unavailable: 503,
     StoreError: 503,  # it cannot be written just now; reads go on
     StoreCorrupt: 500,  # it does not pass by itself
+    BackendError: 502,  # of what is passed on; a task has its own way to fail
 }
 RETRY_UNAVAILABLE = 5  # seconds: about what a restart takes
 

@@ -70,17 +70,26 @@ class LeanRequest:
     async def _read(self) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while not self.whole:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            part = message.get("body", b"")
+        while (part := await self.part()) is not None:
             size += len(part)
             if size > self._limit:
                 raise PayloadTooLarge(self._limit)
             parts.append(part)
-            self.whole = not message.get("more_body", False)
         return b"".join(parts)
+
+    async def part(self) -> bytes | None:
+        """The next part of the body, for those who read it as it comes; None at its end.
+
+        ClientGone.
+        """
+        while not self.whole:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self.whole = not message.get("more_body", False)
+            if part := message.get("body", b""):
+                return bytes(part)
+        return None
 
 
 async def deliver(send: Send, kind: str, status: int, headers: RawHeaders, body: bytes) -> None:

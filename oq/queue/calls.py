@@ -4,12 +4,13 @@ when nobody waits for them any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
 from msgspec import Struct
 
+from oq.backends.base import Backend, Passage, Reply
 from oq.queue.admission import Accepted, Admission
 from oq.queue.attendance import Attendance, Presence
 from oq.queue.listener import Ended, Listener, Read
@@ -59,7 +60,9 @@ class Calls:
         store: Store,
         read: Read,
         attendance: Attendance,
+        backends: Mapping[str, Backend],
     ) -> None:
+        self._backends = backends
         self._admission = admission
         self._hub = wiring.hub
         self._streams = wiring.streams
@@ -107,6 +110,20 @@ class Calls:
 
         with self._hub.watch(task_id) as watch:
             yield Listener(task_id, look, self._streams, watch)
+
+    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+        """Let a backend answer a request that is no task: an Ollama that is up if there is one,
+        for what is Ollama's. Raises BackendError.
+        """
+        ollamas = passage.path.startswith("/api/")
+        ranked = sorted(
+            self._board.backends,
+            key=lambda slots: (
+                slots.down is not None,
+                ollamas and self._backends[slots.name].kind == "openai",
+            ),
+        )
+        await self._backends[ranked[0].name].pass_on(passage, reply)
 
     def position(self, task_id: str) -> int:
         """How many-th in line the task is; 0 when it does not wait."""

@@ -49,7 +49,9 @@ class Queue(Core):
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
         self._attendance = Attendance(hands, self.cancel)
-        self.calls = Calls(self._admission, self._wiring, self._store, self._read, self._attendance)
+        self.calls = Calls(
+            self._admission, self._wiring, self._store, self._read, self._attendance, self._backends
+        )
 
     async def submit(
         self,

@@ -39,7 +39,7 @@ def read_call(call: Call, body: bytes) -> tuple[str, bool]:
     """The model, and whether the answer is to be streamed. InvalidTask if the body is not such a
     call; what else is wrong with it is for the backend to say.
     """
-    asked = decode(_ASKED.decode, body)
+    asked = decode(_ASKED.decode, body, any_number=True)
     if not asked.model:
         raise InvalidTask("", "model is required")
     if call.streams is None:
@@ -75,8 +75,16 @@ def with_member(body: bytes, name: str, value: bytes) -> bytes:
 
 
 def as_shown(body: Body) -> Body:
-    """What a task asks for, as payload and options: those of a call are parts of its one body."""
-    return body if body.call is None else split_body(body.payload)
+    """What a task asks for, as payload and options: those of a call are parts of its one body. A
+    call whose numbers not everybody can read is shown without them.
+    """
+    if body.call is None:
+        return body
+    try:
+        decode(_OBJECT.decode, body.payload)
+    except InvalidTask:
+        return Body(b"{}")
+    return split_body(body.payload)
 
 
 def split_body(body: bytes) -> Body:

@@ -289,14 +289,16 @@ def _object(field: str, value: Raw | UnsetType) -> bytes | None:
     return document
 
 
-def decode(decoder: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
+def decode(
+    decoder: Callable[[bytes | Raw], T], body: bytes | Raw, *, any_number: bool = False
+) -> T:
     """Decode JSON from outside: whatever is wrong with it becomes an InvalidTask, which names the
-    field.
+    field. `any_number` lets numbers pass that no double can hold.
     """
     try:
         # msgspec looks at no text and no number that it skips; who reads the task will.
         str(body, "utf-8")
-        if _DIGITS.search(body) and (_EXPONENT.search(body) or _LONG.search(body)):
+        if not any_number and _is_far(body):
             msgspec.json.decode(body)
         return decoder(body)
     except msgspec.ValidationError as error:
@@ -308,6 +310,13 @@ def decode(decoder: Callable[[bytes | Raw], T], body: bytes | Raw) -> T:
         raise InvalidTask("", "this is not JSON: it is not UTF-8") from None
     except RecursionError:
         raise InvalidTask("", "the JSON is nested too deeply") from None
+
+
+def _is_far(body: bytes | Raw) -> bool:
+    """Whether there may be a number in it that is out of a double's range."""
+    if not _DIGITS.search(body):
+        return False
+    return bool(_EXPONENT.search(body) or _LONG.search(body))
 
 
 def _plain(reason: str) -> str:

@@ -5,6 +5,7 @@
     │   └── InvalidBatch     one or more items of a batch are wrong: which, and why
     ├── InvalidConfig        a setting is wrong: which key, which line, and why    (exit 2)
     ├── NotFound             no task has that id                                   404
+    ├── Forbidden            the settings do not allow it                          403
     ├── Conflict             the task's state does not allow it                    409
     ├── PayloadTooLarge      over ``queue.max_payload``                            413
     ├── QueueFull            ``queue.max_pending`` is reached; try again later     429
@@ -63,6 +64,10 @@ class NotFound(OqError):
     def __init__(self, task_id: str) -> None:
         super().__init__(f"there is no task {task_id[:64]!r}")
         self.task_id = task_id
+
+
+class Forbidden(OqError):
+    """The settings do not allow what was asked."""
 
 
 class Conflict(OqError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import trio
 
-from oq.backends.base import Emit, Request
+from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.failures import status_error
 from oq.backends.ollama import ollama_body
 from oq.backends.simulated.ask import Ask, Refused
+from oq.backends.simulated.inside import answer_inside
 from oq.backends.simulated.routes import error_body
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
@@ -56,6 +57,12 @@ class SimulatedBackend:
             if request.call is None:
                 return await self._answer(call, ask, script, lambda line: emit(line.rstrip(b"\n")))
             return await self._answer(call, ask, script, emit)
+
+    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+        """See `oq.backends.base.Backend.pass_on`."""
+        await trio.lowlevel.checkpoint()
+        self._refuse_if_down()
+        await answer_inside(self.simulator, passage, reply)
 
     async def probe(self) -> None:
         """Return unless `down` is set; BackendDown if it is."""
@@ -126,6 +133,10 @@ class NoopBackend:
         """The result, after one checkpoint and without a chunk."""
         await trio.lowlevel.checkpoint()
         return self._completed
+
+    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+        """Nothing is there."""
+        await reply.begin(404, [])
 
     async def probe(self) -> None:
         """It is never down."""

@@ -106,15 +106,16 @@ async def _answer(
     simulator: Simulator, connection: Connection, request: HttpRequest, call: Call | None
 ) -> None:
     try:
-        await _route(simulator, connection, request, call)
+        await route(simulator, connection, request, call)
     except trio.BrokenResourceError:
         if call is not None:
             simulator.hang_up(call)
 
 
-async def _route(
+async def route(
     simulator: Simulator, connection: Connection, request: HttpRequest, call: Call | None
 ) -> None:
+    """Answer a request; `call` is how it is remembered, if it is."""
     try:
         if call is None or request.method != "POST":
             await answer_pages(simulator, connection, request)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from oq.http.connection import Connection
 from oq.http.lean import RawHeaders, Scope, Send
 
+_LENGTH = b"content-length"
+
 
 class Outgoing:
     """One answer. A piece goes past Hypercorn where the connection is oq's own and speaks
@@ -18,31 +20,30 @@ class Outgoing:
             self._connection = scope.get("state", {}).get("connection")
         self.begun = False
         """Whether the status has been sent: it can be taken back no more."""
+        self.sized = False
+        """Whether its length has been said: nothing can be put to it."""
 
     async def whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """All of it."""
-        length = (b"content-length", b"%d" % len(body))
-        await self._start(status, [*headers, length])
+        await self.begin(status, [*headers, (_LENGTH, b"%d" % len(body))])
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def begin(self, headers: RawHeaders) -> None:
-        """The head of a stream, with status 200."""
-        unbuffered = (b"x-accel-buffering", b"no")  # nginx would keep pieces back
-        await self._start(200, [*headers, unbuffered])
+    async def begin(self, status: int, headers: RawHeaders) -> None:
+        """The head of an answer that is sent in pieces. Without a length it is a stream."""
+        headers = list(headers)
+        self.begun = True
+        self.sized = any(name.lower() == _LENGTH for name, _ in headers)
+        if not self.sized:
+            headers.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def piece(self, data: bytes) -> None:
-        """A part of a stream that has begun."""
-        if self._connection is not None:
+        """A part of an answer that has begun."""
+        if self._connection is not None and not self.sized:
             await self._connection.send_chunk(data)
         else:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
-        """The end of a stream."""
+        """The end of an answer that has begun."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _start(self, status: int, headers: RawHeaders) -> None:
-        self.begun = True
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": list(headers)}
-        )

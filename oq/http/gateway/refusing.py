@@ -13,7 +13,11 @@ from oq.words.calls import Dialect
 from oq.words.errors import QueueFull
 from oq.words.task import Status
 
-JSON = (b"content-type", b"application/json")
+JSON = {
+    Dialect.OLLAMA: (b"content-type", b"application/json; charset=utf-8"),
+    Dialect.OPENAI: (b"content-type", b"application/json"),
+}
+"""As the servers of either API spell it."""
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FINAL = (b"x-should-retry", b"false")
 """OpenAI's clients would try again by themselves what oq has tried as often as it is told to."""
@@ -23,6 +27,8 @@ async def refuse(
     out: Outgoing, dialect: Dialect, error: Exception, max_body: int, where: str
 ) -> None:
     """Answer with what went wrong in oq."""
+    if out.begun and out.sized:
+        raise error  # nothing can be said any more: the connection ends where the answer broke off
     status, text, more = errors.explain(error, max_body, where)
     if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
         status, text = 503, BUSY
@@ -32,7 +38,7 @@ async def refuse(
     headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
     if status == 409 and dialect is Dialect.OPENAI:
         headers.append(_FINAL)
-    await out.whole(status, [JSON, *headers], error_body(dialect, status, text))
+    await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
 
 
 async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHeaders) -> None:
@@ -41,7 +47,7 @@ async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHe
         await _break_off(out, _frame(dialect, ended))
         return
     status, body = _body(dialect, ended)
-    kind = JSON if body[:1] in (b"{", b"[") else TEXT
+    kind = JSON[dialect] if body[:1] in (b"{", b"[") else TEXT
     final = [_FINAL] if dialect is Dialect.OPENAI else []
     await out.whole(status, [kind, *headers, *final], body)
 

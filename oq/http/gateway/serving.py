@@ -11,7 +11,8 @@ import trio
 from oq.http.face import Face
 from oq.http.gateway.asking import Asking, Priorities, read_asking
 from oq.http.gateway.outgoing import Outgoing
-from oq.http.gateway.refusing import refuse, tell_end
+from oq.http.gateway.passing import wait_hung_up
+from oq.http.gateway.refusing import JSON, refuse, tell_end
 from oq.http.lean import ClientGone, LeanRequest, RawHeaders, Receive, Scope, Send, drop
 from oq.queue import Accepted, Ended, Listener, Presence, Queue
 from oq.rules.dialects import progress_frame
@@ -29,8 +30,10 @@ PROGRESS_INTERVAL = 1.0
 PROGRESS_REPEAT = 15.0
 """Seconds after which a place that has not changed is told again, for proxies on the way."""
 
-_STREAM = {Dialect.OLLAMA: b"application/x-ndjson", Dialect.OPENAI: b"text/event-stream"}
-_WHOLE = {Dialect.OLLAMA: b"application/json; charset=utf-8", Dialect.OPENAI: b"application/json"}
+_STREAM = {
+    Dialect.OLLAMA: (b"content-type", b"application/x-ndjson"),
+    Dialect.OPENAI: (b"content-type", b"text/event-stream"),
+}
 
 
 class Serving:
@@ -52,7 +55,7 @@ class Serving:
             try:
                 body = await request.get_data()
                 asking = read_asking(call, scope, request.headers, body, self.priorities)
-                nursery.start_soon(_wait_hung_up, receive, nursery.cancel_scope)
+                nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
                 await self._answer(asking, out)
             except ClientGone:
                 pass
@@ -109,8 +112,7 @@ class Serving:
         if ended.state.status is not Status.COMPLETED:
             await tell_end(reply.out, dialect, ended, reply.headers)
             return
-        kind = (b"content-type", _WHOLE[dialect])
-        await reply.out.whole(200, [kind, *reply.headers], ended.result or b"")
+        await reply.out.whole(200, [JSON[dialect], *reply.headers], ended.result or b"")
 
     async def _stream(self, reply: _Reply) -> None:
         dialect = reply.asking.new.call.dialect
@@ -165,11 +167,5 @@ class _Reply:
         """
         dialect = self.asking.new.call.dialect
         whole = dialect is Dialect.OLLAMA and bool(first) and not first.endswith(b"\n")
-        kind = (b"content-type", (_WHOLE if whole else _STREAM)[dialect])
-        await self.out.begin([kind, *self.headers])
-
-
-async def _wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    answering.cancel()
+        kind = (JSON if whole else _STREAM)[dialect]
+        await self.out.begin(200, [kind, *self.headers])

@@ -1,0 +1,102 @@
+"""Requests that are no task: a backend answers them, streamed both ways."""
+
+from __future__ import annotations
+
+import trio
+from werkzeug.exceptions import NotFound, RequestTimeout
+
+from oq.backends.base import Passage
+from oq.http.gateway.outgoing import Outgoing
+from oq.http.gateway.refusing import refuse
+from oq.http.lean import BODY_TIMEOUT, ClientGone, LeanRequest, Receive, Scope, Send, drop
+from oq.queue import Queue
+from oq.words.calls import Dialect
+from oq.words.errors import Forbidden
+
+_READS = frozenset({"GET", "HEAD"})
+_ASKS = frozenset({"/api/show"})
+"""Of what is posted, all that changes nothing."""
+_MODELS = "/v1/models"
+_UPLOADS = "/api/blobs/"
+_PASSED = frozenset({"accept", "content-type", "content-encoding", "range"})
+
+
+class Passing:
+    """Passes requests on to the backends of `queue`."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._limit = queue.config.queue.max_payload
+        self._allow_admin = queue.config.gateway.allow_admin
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, unless its caller leaves before."""
+        out = Outgoing(scope, send)
+        request = LeanRequest(scope, receive, self._limit)
+        path: str = scope["path"]
+        dialect = Dialect.OLLAMA if path.startswith("/api/") else Dialect.OPENAI
+        async with trio.open_nursery() as nursery:
+            try:
+                self._check(scope["method"], path)
+                if scope["method"] == "POST" and path.startswith(_UPLOADS):
+                    body: bytes | Upload = Upload(request)
+                else:
+                    body = await request.get_data()
+                    nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
+                await self._queue.calls.pass_on(_passage(scope, body), out)
+                await out.end()
+            except ClientGone:
+                pass
+            except Exception as error:
+                if not request.whole:  # a body that nobody takes would block this answer
+                    nursery.start_soon(drop, receive)
+                await refuse(out, dialect, error, self._limit, f"{scope['method']} {path}")
+            nursery.cancel_scope.cancel()
+
+    def _check(self, method: str, path: str) -> None:
+        if path.startswith("/v1/"):
+            if method not in _READS or (path != _MODELS and not path.startswith(_MODELS + "/")):
+                raise NotFound
+        elif method not in _READS and path not in _ASKS and not self._allow_admin:
+            raise Forbidden(
+                f"{method} {path[:100]} changes the models of the backend, which oq does not let"
+                " its clients do; set gateway.allow_admin to true if it should"
+            )
+
+
+class Upload:
+    """A body of any size, part by part: what is not sent on is not taken either."""
+
+    def __init__(self, request: LeanRequest) -> None:
+        self._request = request
+
+    def __aiter__(self) -> Upload:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with trio.move_on_after(BODY_TIMEOUT):
+            part = await self._request.part()
+            if part is None:
+                raise StopAsyncIteration
+            return part
+        raise RequestTimeout
+
+
+async def wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
+    """Stop answering when the caller has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    answering.cancel()
+
+
+def _passage(scope: Scope, body: bytes | Upload) -> Passage:
+    target = scope.get("raw_path") or scope["path"].encode()
+    if scope["query_string"]:
+        target += b"?" + scope["query_string"]
+    known = _PASSED if isinstance(body, bytes) else _PASSED | {"content-length"}
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in scope["headers"]
+        if name.decode("latin-1").lower() in known
+    ]
+    return Passage(scope["method"], target.decode("latin-1"), headers, body)
