@@ -36,9 +36,8 @@ def main() -> int:
     if options.smoke:
         setting = Setting(SMOKE.rounds, SMOKE.scale, options.server)
     found = measure(options.scenarios, setting)
-    summaries = found.summaries()
-    print(f"{report.table(summaries)}\n{report.missing(found)}")
-    print(f"reference loop: {summaries['reference'].median:,.0f} turns/s")
+    print(report.text(found, setting))
+    print(f"reference loop: {found.summaries()['reference'].median:,.0f} turns/s")
     if not options.smoke and not options.only and not options.server:
         report.save(found, setting)
     return 0

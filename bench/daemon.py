@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import cProfile
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from oq.backends.simulated import NoopBackend
@@ -74,22 +77,24 @@ def main() -> int:
     config = settings(options.directory, options.workers, options.ollama)
     backends = [NoopBackend()] if options.ollama is None else None
 
-    def serve() -> None:
-        run(
-            config,
-            announce=lambda url: print(f"oq listens at {url}", flush=True),
-            backends=backends,
-        )
-
     if options.profile is None:
-        serve()
+        run(config, announce=_announce, backends=backends)
     else:
-        import cProfile
-
-        watcher = cProfile.Profile()
-        watcher.runcall(serve)
-        watcher.dump_stats(options.profile)
+        _profiled(partial(run, config, backends=backends), options.profile)
     return 0
+
+
+def _profiled(serve: Callable[..., None], file: str) -> None:
+    """Serve, and write down what that cost from when it was ready."""
+    watcher = cProfile.Profile(time.thread_time)
+
+    def ready(url: str) -> None:
+        _announce(url)
+        watcher.enable()
+
+    serve(announce=ready)
+    watcher.disable()
+    watcher.dump_stats(file)
 
 
 def _announce(url: str) -> None:

@@ -125,16 +125,19 @@ async def one_at_a_time(setting: Setting) -> AsyncIterator[list[Side]]:
     with measured(setting) as oq, bare_server() as bare:
 
         async def ours() -> dict[str, float]:
-            return {"post": _rate(oq, count)}
+            return {"post": await rate(oq, count)}
 
         async def theirs() -> dict[str, float]:
-            return {"post_bare": _rate(bare.url, count)}
+            return {"post_bare": await rate(bare.url, count)}
 
         yield [ours, theirs]
 
 
-def _rate(url: str, count: int) -> float:
-    """Requests a second. Nothing else goes on meanwhile, so it may block."""
+async def rate(url: str, count: int) -> float:
+    """POST /api/tasks one after the other: requests a second. It blocks, for nothing else goes on
+    in this process meanwhile.
+    """
+    await trio.lowlevel.checkpoint()
     one = request(url, "POST", "/api/tasks", body())
     with KeptAlive(url) as connection:
         begun = time.perf_counter()

@@ -11,11 +11,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench import charts
+from bench.charts import Curves, curves
 from bench.figures import BUDGETS, Budget, Summary
 from bench.runner import Found
 from bench.scenario import Setting
 
 RESULTS = Path(__file__).parent / "results"
+CURVES = {
+    "submit": "submit, durable, p50, ms",
+    "pop": "slot freed to next backend call, p50, ms",
+    "list": "list the newest 100, p50, ms",
+    "status": "status, p50, ms",
+    "recovery": "open the queue, s",
+    "rss": "resident memory, MB",
+}
+"""What the figures that are measured at several sizes are."""
 PACKAGES = ("oq", "trio", "rocksdict", "msgspec", "quart-trio", "hypercorn", "httpx")
 
 
@@ -41,6 +52,20 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 
 
+def curve_table(found: Curves) -> str:
+    """What each size costs, a row a figure."""
+    if not found:
+        return ""
+    sizes = sorted({size for points in found.values() for size, _ in points})
+    rows = [f"| pending tasks | {' | '.join(f'{size:,}' for size in sizes)} |"]
+    rows.append("|-" * (len(sizes) + 1) + "|")
+    for what, points in found.items():
+        at = dict(points)
+        cells = (shown(at[size]) if size in at else "–" for size in sizes)
+        rows.append(f"| {CURVES.get(what, what)} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def missing(found: Found) -> str:
     """What could not be measured, a line each."""
     return "".join(f"not measured: {name}: {reason}\n" for name, reason in found.missing.items())
@@ -58,9 +83,19 @@ def machine() -> dict[str, Any]:
     }
 
 
+def text(found: Found, setting: Setting) -> str:
+    """All tables, and what is to be known about them."""
+    summaries = found.summaries()
+    parts = [table(summaries), curve_table(curves(summaries)), missing(found)]
+    if setting.scale < 1:
+        parts.append(f"Sizes were {setting.scale:g} of the full ones: no measure of the budgets.\n")
+    return "\n".join(f"{part.rstrip()}\n" for part in parts if part)
+
+
 def save(found: Found, setting: Setting, name: str = "latest") -> None:
-    """Write the run down as NAME.json and NAME.md."""
+    """Write the run down as NAME.json and NAME.md, and draw its charts."""
     facts, summaries = machine(), found.summaries()
+    drawn = {"budgets": charts.budget_chart(summaries)} | charts.growth_charts(curves(summaries))
     RESULTS.mkdir(exist_ok=True)
     document = {
         "machine": facts,
@@ -77,5 +112,8 @@ def save(found: Found, setting: Setting, name: str = "latest") -> None:
     told = ", ".join(f"{fact} {value}" for fact, value in facts.items())
     (RESULTS / f"{name}.md").write_text(
         f"# The last run\n\n{told}; medians of {setting.rounds} rounds in turns.\n\n"
-        f"{table(summaries)}\n{missing(found)}"
+        f"{text(found, setting)}\n![budgets](budgets.svg)\n"
+        + "".join(f"![{chart}]({chart}.svg)\n" for chart in drawn if chart != "budgets")
     )
+    for chart, svg in drawn.items():
+        (RESULTS / f"{chart}.svg").write_text(svg)

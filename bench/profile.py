@@ -1,0 +1,123 @@
+"""Where the time goes: cProfile over a scenario, its functions by the time spent in them.
+
+    python -m bench.profile                 the embedded queue, tasks submitted in bulk
+    python -m bench.profile producers       64 producers, one task a call; or sequential
+    python -m bench.profile client          the daemon, while 64 tasks submit through one client
+    python -m bench.profile post            the daemon, while one POST follows the other
+
+It counts the processor time of the one thread that does the work: waiting is not in it, and neither
+is the thread that syncs. A profile makes calls dearer than they are, so it says which functions
+matter, not how fast oq is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from bench import embedded, http
+from bench.daemon import daemon
+
+ROOT = Path(__file__).parent.parent
+MOST = 25
+
+EMBEDDED: dict[str, Callable[[int], Awaitable[object]]] = {
+    "bulk": embedded.bulk,
+    "producers": embedded.producers,
+    "sequential": embedded.sequential,
+}
+DAEMON: dict[str, Callable[[str, int], Awaitable[object]]] = {
+    "client": http.end_to_end,
+    "post": http.rate,
+}
+
+
+class Entry(NamedTuple):
+    """A function in the profile: its calls for each task, and its own time (microseconds for each
+    task, and the share of all).
+    """
+
+    where: str
+    calls: float
+    own: float
+    share: float
+
+
+def entries(stats: pstats.Stats, tasks: int) -> list[Entry]:
+    """What was called, the function that took most by itself first."""
+    rows = [
+        (place(file, line, name), calls, own)
+        for (file, line, name), (_, calls, own, _, _) in stats.stats.items()  # type: ignore[attr-defined]
+    ]
+    whole = sum(own for _, _, own in rows) or 1.0
+    made = [
+        Entry(where, calls / tasks, own / tasks * 1e6, own / whole) for where, calls, own in rows
+    ]
+    return sorted(made, key=lambda entry: -entry.own)
+
+
+def place(file: str, line: int, name: str) -> str:
+    """A function as people find it: from the project's root or the package's."""
+    if file == "~":
+        return name.strip("<>")
+    path = Path(file)
+    parts = path.parts
+    if path.is_relative_to(ROOT) and ".venv" not in parts:
+        short = path.relative_to(ROOT)
+    elif "site-packages" in parts:
+        short = Path(*parts[parts.index("site-packages") + 1 :])
+    else:
+        short = Path(path.name)
+    return f"{short}:{line} {name}"
+
+
+def table(found: list[Entry], most: int = MOST) -> str:
+    """The first of them, as Markdown."""
+    rows = ["| function | calls a task | own µs a task | share |", "|-|-|-|-|"]
+    rows += [
+        f"| `{entry.where}` | {entry.calls:.2f} | {entry.own:.2f} | {entry.share:.1%} |"
+        for entry in found[:most]
+    ]
+    return "\n".join(rows)
+
+
+def profile(scenario: str, count: int) -> pstats.Stats:
+    """What cProfile saw while so many tasks went through."""
+    if scenario in EMBEDDED:
+        watcher = cProfile.Profile(time.thread_time)
+        watcher.runcall(trio.run, EMBEDDED[scenario], count)
+        return pstats.Stats(watcher)
+    with tempfile.TemporaryDirectory(prefix="oq-bench-") as folder:
+        seen = Path(folder) / "profile"
+        with daemon(profile=seen) as oq:
+            trio.run(DAEMON[scenario], oq.url, count)
+        return pstats.Stats(str(seen))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.profile",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [*EMBEDDED, *DAEMON]
+    parser.add_argument("scenario", nargs="?", default="bulk", choices=names)
+    parser.add_argument("--tasks", type=int, default=5_000, help="how many go through (5,000)")
+    parser.add_argument("--top", type=int, default=MOST, help=f"rows of the table ({MOST})")
+    options = parser.parse_args()
+    found = profile(options.scenario, options.tasks)
+    print(table(entries(found, options.tasks), options.top))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
