@@ -123,7 +123,7 @@ def document(found: Comparison, rounds: int, scale: float) -> dict[str, Any]:
 def facts(found: Comparison) -> dict[str, Any]:
     """The machine, and what a sync costs where the files were."""
     sync = {"fdatasync_us": round(statistics.median(found.syncs))} if found.syncs else {}
-    return {**machine(), "files_in": found.place, **sync}
+    return {**machine(), "files_in": f"{found.place} ({found.filesystem})", **sync}
 
 
 def save(found: Comparison, rounds: int, scale: float) -> None:

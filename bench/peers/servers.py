@@ -97,6 +97,7 @@ def postgres(place: Path) -> Iterator[Running]:
     command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(place)]
     with program([*command, "-h", "127.0.0.1"], port, place, user=user):
         url = f"postgresql://peers@127.0.0.1:{port}/postgres"
+        _await_ready(binaries, url)
         names = ("fsync", "synchronous_commit", "wal_sync_method")
         durability = ", ".join(f"{name}={_show(binaries, url, name)}" for name in names)
         version = _show(binaries, url, "server_version").split()[0]
@@ -125,6 +126,15 @@ def _release(program: Path) -> int:
 def server_user() -> str | None:
     """Who runs PostgreSQL, which refuses to be run by root; None: whoever runs this."""
     return "postgres" if os.geteuid() == 0 else None
+
+
+def _await_ready(binaries: Path, url: str) -> None:
+    """It takes connections some time before it takes commands."""
+    given_up = time.monotonic() + PATIENCE
+    while subprocess.run([str(binaries / "pg_isready"), "-q", "-d", url]).returncode != 0:
+        if time.monotonic() > given_up:
+            raise RuntimeError(f"PostgreSQL was not ready in {PATIENCE:g} s")
+        time.sleep(0.01)
 
 
 def _show(binaries: Path, url: str, name: str) -> str:

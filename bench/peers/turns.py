@@ -29,6 +29,9 @@ PATIENCE = 240.0
 """Seconds that one side gets in one round, whatever it does."""
 
 
+IN_MEMORY = ("tmpfs", "ramfs")
+
+
 class Failed(Exception):
     """A side could not be measured, and how it said so."""
 
@@ -63,13 +66,17 @@ class Comparison:
     syncs: list[float] = field(default_factory=list)
     """Microseconds of one write of 500 bytes and its fdatasync, once a round."""
     place: str = ""
+    """Where everybody's files were."""
+    filesystem: str = ""
     seconds: float = 0.0
 
 
 def compare(sides: Sequence[Side], rounds: int, scale: float, probes: int = PROBES) -> Comparison:
     """Measure them all. One that fails takes no further part; its reason is kept."""
     begun = time.monotonic()
-    found = Comparison(place=str(home()))
+    found = Comparison(place=str(home()), filesystem=filesystem(home()))
+    if found.filesystem in IN_MEMORY:
+        say(f"{home()} is in memory, where a sync costs nothing: set TMPDIR to a place on a disk\n")
     missing = install.install({need for side in sides for need in side.needs})
     for side in sides:
         reasons = [f"{need}: {missing[need]}" for need in side.needs if need in missing]
@@ -141,6 +148,17 @@ def home() -> Path:
     """Where everybody's files are: on a disk, because a sync of memory costs nothing."""
     chosen = os.environ.get("TMPDIR")
     return Path(chosen) if chosen else Path("/var/tmp")
+
+
+def filesystem(path: Path) -> str:
+    """The kind of filesystem that the path is on, as the system names it (proc(5), mounts)."""
+    mounts = Path("/proc/mounts")
+    kinds = {}
+    for line in mounts.read_text().splitlines() if mounts.exists() else ():
+        _, point, kind, *_ = line.split()
+        kinds[point] = kind
+    around = [str(path.resolve()), *map(str, path.resolve().parents)]
+    return next((kinds[point] for point in around if point in kinds), "unknown")
 
 
 def sync_cost(times: int = 100) -> float:
