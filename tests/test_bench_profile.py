@@ -10,12 +10,12 @@ from bench.profile import ROOT, Entry, entries, place
 def test_the_dearest_function_comes_first_and_figures_are_for_each_task():
     stats = pstats.Stats()
     stats.stats = {  # own calls, calls, own seconds, seconds with what it calls, callers
-        ("/x/a.py", 3, "outer"): (5, 5, 0.001, 0.010, {}),
-        ("/x/a.py", 9, "inner"): (10, 20, 0.009, 0.009, {}),
+        ("/x/a.py", 3, "outer"): (5, 5, 0.25, 1.0, {}),
+        ("/x/a.py", 9, "inner"): (10, 20, 0.75, 0.75, {}),
     }
     assert entries(stats, tasks=10) == [
-        Entry("a.py:9 inner", calls=2, own=900, share=0.9),
-        Entry("a.py:3 outer", calls=0.5, own=100, share=0.1),
+        Entry("a.py:9 inner", calls=2, own=75_000, share=0.75),
+        Entry("a.py:3 outer", calls=0.5, own=25_000, share=0.25),
     ]
 
 
