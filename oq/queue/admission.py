@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
 import trio
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +23,8 @@ from oq.words.errors import Conflict, InvalidBatch, InvalidTask, QueueFull, Unav
 from oq.words.messages import Change, Commit, Committed, Receipt, put
 from oq.words.task import Status, Submission
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class Accepted(Struct, frozen=True):
     """A submitted task. `created` is False when its idempotency key had been used for it before."""
@@ -37,6 +40,14 @@ class _Claim(Struct, frozen=True):
     task_id: str
     fingerprint: bytes
     receipt: Receipt | None = None
+
+
+class _Asked(Struct, frozen=True):
+    """A task that somebody wants in, its fingerprint if it has a key, and what that stands for."""
+
+    task: Checked
+    mark: bytes | None
+    known: _Claim | None
 
 
 class Admission:
@@ -85,8 +96,8 @@ class Admission:
 
     async def accept_checked(self, checked: Checked) -> Accepted:
         """One task that has been checked already."""
-        known = self._known(checked)
-        return (await self._take([checked], [known]))[0]
+        mark = _mark(checked)
+        return (await self._take([_Asked(checked, mark, self._known(checked, mark))]))[0]
 
     async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
         """Several, in one commit; see `Core.accept_many`."""
@@ -94,9 +105,8 @@ class Admission:
             raise InvalidTask(
                 "", f"{len(tasks)} tasks at once, at most {self.limits.max_batch} (queue.max_batch)"
             )
-        checked = validation.check_batch(tasks, self.limits)
-        known = self._all_known(checked)
-        return [accepted.task_id for accepted in await self._take(checked, known)]
+        asked = self._look_up(validation.check_batch(tasks, self.limits))
+        return [accepted.task_id for accepted in await self._take(asked)]
 
     def observe_ends(self, committed: Committed) -> None:
         """Note how fast tasks end, for those who are told when to come back."""
@@ -113,7 +123,7 @@ class Admission:
         if excess > 0:
             raise QueueFull(limit, self._drain_rate.retry_after(excess, trio.current_time()))
 
-    def _known(self, task: Checked) -> _Claim | None:
+    def _known(self, task: Checked, mark: bytes | None) -> _Claim | None:
         """The task that its idempotency key stands for, if it does. Conflict: for another one."""
         key = task.idempotency_key
         if key is None:
@@ -124,34 +134,32 @@ class Admission:
             if stored is None:
                 return None
             claim = _Claim(stored.task_id, stored.fingerprint)
-        if claim.fingerprint != fingerprint(task):
+        if claim.fingerprint != mark:
             raise _used_otherwise(key)
         return claim
 
-    def _all_known(self, tasks: Sequence[Checked]) -> list[_Claim | None]:
-        """`_known` of each; InvalidBatch names all whose keys were used otherwise."""
-        known: list[_Claim | None] = []
+    def _look_up(self, tasks: Sequence[Checked]) -> list[_Asked]:
+        """Each with the task that its key stands for; InvalidBatch names all whose keys were used
+        otherwise.
+        """
+        asked: list[_Asked] = []
         problems: dict[int, str] = {}
-        marks: dict[str, bytes] = {}
+        marks: dict[str, bytes | None] = {}
         for index, task in enumerate(tasks):
-            key = task.idempotency_key
+            mark, key = _mark(task), task.idempotency_key
             try:
-                known.append(self._known(task))
-                if key is not None and marks.setdefault(key, fingerprint(task)) != fingerprint(
-                    task
-                ):
+                asked.append(_Asked(task, mark, self._known(task, mark)))
+                if key is not None and marks.setdefault(key, mark) != mark:
                     raise _used_otherwise(key)
             except Conflict as error:
                 problems[index] = str(error)
         if problems:
             raise InvalidBatch(problems)
-        return known
+        return asked
 
-    async def _take(
-        self, tasks: Sequence[Checked], known: Sequence[_Claim | None]
-    ) -> list[Accepted]:
+    async def _take(self, tasks: Sequence[_Asked]) -> list[Accepted]:
         """Store those of the tasks that are not known yet; return when all of them are on disk."""
-        fresh = known.count(None)
+        fresh = sum(1 for asked in tasks if asked.known is None)
         if fresh:
             self._admit(fresh)
         changes: list[Change] = []
@@ -159,7 +167,7 @@ class Admission:
             on_written=lambda: self._count_off(changes), on_settled=lambda: self._unclaim(changes)
         )
         try:
-            answers, receipts = self._sort(tasks, known, changes, receipt)
+            answers, receipts = self._sort(tasks, changes, receipt)
             if changes:
                 await put(self._to_writer, Commit(list(changes), receipt))
         except BaseException:
@@ -171,19 +179,18 @@ class Admission:
 
     def _sort(
         self,
-        tasks: Sequence[Checked],
-        known: Sequence[_Claim | None],
+        tasks: Sequence[_Asked],
         changes: list[Change],
         receipt: Receipt,
     ) -> tuple[list[Accepted], set[Receipt]]:
         """The answers, and the receipts that they wait for; the new tasks are put to `changes`."""
         answers: list[Accepted] = []
         receipts: set[Receipt] = set()
-        for task, before in zip(tasks, known, strict=True):
+        for asked in tasks:
             # A key may also have been used by a task further up in the same batch.
-            claim = before or self._known(task)
+            claim = asked.known or self._claims.get(asked.task.idempotency_key or "")
             if claim is None:
-                change = self._submitted(task, receipt)
+                change = self._submitted(asked, receipt)
                 changes.append(change)
                 receipts.add(receipt)
                 answers.append(Accepted(change.state.id, Status.PENDING))
@@ -195,12 +202,11 @@ class Admission:
             answers.append(Accepted(claim.task_id, status, created=False))
         return answers, receipts
 
-    def _submitted(self, task: Checked, receipt: Receipt) -> Change:
+    def _submitted(self, asked: _Asked, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
         now = self._clock.now()
-        key = task.idempotency_key
-        mark = None if key is None else fingerprint(task)
-        change = lifecycle.submitted(task, self._ids.next(now), now, mark)
+        key, mark = asked.task.idempotency_key, asked.mark
+        change = lifecycle.submitted(asked.task, self._ids.next(now), now, mark)
         self._in_flight += 1
         if key is not None and mark is not None:
             self._claims[key] = _Claim(change.state.id, mark, receipt)
@@ -221,17 +227,17 @@ def fingerprint(checked: Checked) -> bytes:
     """What an idempotency key stands for: a digest of all that the task asks for. Of a call that is
     its path and its body: who comes back with it may come another way.
     """
-    digest = hashlib.blake2b(digest_size=16)
     asked: tuple[object, ...] = (checked.body.call, checked.body.payload)
     if checked.body.call is None:
         asked = (
             checked.type, checked.model, checked.priority, checked.max_retries, checked.run_at,
             checked.timeout, checked.metadata, checked.body.payload, checked.body.options,
         )  # fmt: skip
-    for part in asked:
-        text = part if isinstance(part, bytes) else repr(part).encode()
-        digest.update(b"%d:" % len(text) + text)
-    return digest.digest()
+    return hashlib.blake2b(_encode(asked), digest_size=16).digest()
+
+
+def _mark(task: Checked) -> bytes | None:
+    return None if task.idempotency_key is None else fingerprint(task)
 
 
 def _used_otherwise(key: str) -> Conflict:

@@ -50,7 +50,7 @@ WINDOWS = {"15m": Window(10, 90), "24h": Window(300, 288)}
 
 
 class Durations:
-    """A histogram of seconds, in steps that grow with them."""
+    """A histogram of seconds, in steps (see `step_of`) that grow with them."""
 
     __slots__ = ("_counts", "_total")
 
@@ -58,9 +58,8 @@ class Durations:
         self._counts: Counter[int] = Counter()
         self._total = 0
 
-    def add(self, seconds: float) -> None:
-        bounded = min(max(seconds, SHORTEST), LONGEST)
-        self._counts[floor(log2(bounded) * STEPS)] += 1
+    def add(self, step: int) -> None:
+        self._counts[step] += 1
         self._total += 1
 
     def quantile(self, share: float) -> float | None:
@@ -71,6 +70,10 @@ class Durations:
             if left <= 0:
                 return round(exp2((step + 0.5) / STEPS), 6)
         return None
+
+
+def step_of(seconds: float) -> int:
+    return floor(log2(min(max(seconds, SHORTEST), LONGEST)) * STEPS)
 
 
 @dataclass(slots=True)
@@ -122,28 +125,36 @@ class History:
 
     def __init__(self) -> None:
         self._rings = {name: _Ring(window) for name, window in WINDOWS.items()}
+        self._time: datetime | None = None
+        self._buckets: list[Bucket] = []  # those of this time
 
     def count(self, at: datetime, what: str, number: int = 1) -> None:
         """So many more of these (a field of `Point`) happened."""
-        seconds = at.timestamp()
-        for ring in self._rings.values():
-            ring.at(seconds).counts[what] += number
+        for bucket in self._at(at):
+            bucket.counts[what] += number
 
     def waited(self, at: datetime, seconds: float) -> None:
         """A task was started that had waited so long."""
-        when = at.timestamp()
-        for ring in self._rings.values():
-            ring.at(when).waits.add(seconds)
+        step = step_of(seconds)
+        for bucket in self._at(at):
+            bucket.waits.add(step)
 
     def ran(self, at: datetime, seconds: float) -> None:
         """An attempt ended that took so long."""
-        when = at.timestamp()
-        for ring in self._rings.values():
-            ring.at(when).runs.add(seconds)
+        step = step_of(seconds)
+        for bucket in self._at(at):
+            bucket.runs.add(step)
 
     def points(self, window: str, now: datetime) -> list[Point]:
         """Every interval of this window up to now, the oldest first."""
         return self._rings[window].points(now.timestamp())
+
+    def _at(self, at: datetime) -> list[Bucket]:
+        """The buckets of this time; the events of one commit carry the very same."""
+        if at is not self._time:
+            seconds = at.timestamp()
+            self._time, self._buckets = at, [ring.at(seconds) for ring in self._rings.values()]
+        return self._buckets
 
 
 def _time(seconds: int) -> datetime:

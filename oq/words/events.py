@@ -23,6 +23,8 @@ class EventType(StrEnum):
     PRIORITY_UPDATED = "priority_updated"
     TASK_PROGRESS = "task_progress"
 
+    __hash__ = str.__hash__  # see Status
+
 
 class Event(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of one task.

@@ -25,6 +25,8 @@ class TaskType(StrEnum):
     GENERATE = "generate"
     EMBED = "embed"
 
+    __hash__ = str.__hash__  # see Status
+
 
 class Priority(IntEnum):
     """The named priorities. Any integer from 0 to 100 is one too; higher runs first."""
