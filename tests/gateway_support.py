@@ -17,7 +17,7 @@ from oq.backends.simulated import Simulator
 from oq.backends.simulated.server import serve_simulator
 from oq.http.app import App, create_app
 from oq.http.server import Server
-from oq.http.sockets import bind, url
+from oq.http.sockets import bind_all, url
 from oq.queue import Queue, open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import BackendKind, to_config
@@ -71,7 +71,8 @@ async def site(
         store = Store(engine or MemoryEngine())
         async with open_queue(config, store=store) as queue:
             app = create_app(queue)
-            sockets = bind(config.server)
+            sockets, priorities = bind_all(config)
+            app.gateway.listening.update(priorities)
             server = Server(app, sockets, max_connections=100)
             await nursery.start(server.run)
             async with (

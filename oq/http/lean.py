@@ -49,7 +49,7 @@ class LeanRequest:
         self.whole = False
         """Whether the body has been read to its end."""
         self._receive = receive
-        self._limit = limit
+        self.limit = limit
 
     @property
     def mimetype(self) -> str:
@@ -61,8 +61,8 @@ class LeanRequest:
         PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone.
         """
         length = self.headers.get("content-length")
-        if length and length.isascii() and length.isdigit() and int(length) > self._limit:
-            raise PayloadTooLarge(self._limit)
+        if length and length.isascii() and length.isdigit() and int(length) > self.limit:
+            raise PayloadTooLarge(self.limit)
         with trio.move_on_after(BODY_TIMEOUT):
             return await self._read()
         raise RequestTimeout
@@ -72,8 +72,8 @@ class LeanRequest:
         size = 0
         while (part := await self.part()) is not None:
             size += len(part)
-            if size > self._limit:
-                raise PayloadTooLarge(self._limit)
+            if size > self.limit:
+                raise PayloadTooLarge(self.limit)
             parts.append(part)
         return b"".join(parts)
 

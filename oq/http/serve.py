@@ -15,7 +15,7 @@ import trio
 from oq.backends.base import Backend
 from oq.http.app import create_app
 from oq.http.server import Server
-from oq.http.sockets import bind, url
+from oq.http.sockets import bind_all, url
 from oq.logs import configured
 from oq.queue import open_queue
 from oq.words.config import Config
@@ -46,10 +46,10 @@ def run(
     InvalidConfig, Unavailable when the address is in use, and StoreError.
     """
     with configured(config.logging):
-        sockets = bind(config.server)
+        sockets, priorities = bind_all(config)
         try:
             _allow_files(config.server.max_connections + SPARE_FILES)
-            trio.run(partial(_serve, config, sockets, announce, backends))
+            trio.run(partial(_serve, config, sockets, priorities, announce, backends))
         except Exception as error:
             only = lone(error)
             if not isinstance(only, OqError):  # those are for people; this is for whoever mends it
@@ -63,6 +63,7 @@ def run(
 async def _serve(
     config: Config,
     sockets: Sequence[socket.socket],
+    priorities: dict[int, int],
     announce: Announce | None,
     backends: Sequence[Backend] | None,
 ) -> None:
@@ -70,7 +71,7 @@ async def _serve(
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
-            await _serve_queue(config, sockets, announce, backends, stop)
+            await _serve_queue(config, sockets, priorities, announce, backends, stop)
             nursery.cancel_scope.cancel()
     log.info("stopped")
 
@@ -78,12 +79,14 @@ async def _serve(
 async def _serve_queue(
     config: Config,
     sockets: Sequence[socket.socket],
+    priorities: dict[int, int],
     announce: Announce | None,
     backends: Sequence[Backend] | None,
     stop: trio.Event,
 ) -> None:
     async with open_queue(config, backends=backends) as queue, trio.open_nursery() as nursery:
         app = create_app(queue)
+        app.gateway.listening.update(priorities)
         server = Server(app, sockets, max_connections=config.server.max_connections)
         await nursery.start(server.run)
         where = url(config.server, list(sockets))

@@ -8,7 +8,10 @@ import socket
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
-from oq.words.config import ServerConfig
+from msgspec.structs import replace
+
+from oq.rules.validation import parse_priority
+from oq.words.config import Config, ServerConfig
 from oq.words.errors import InvalidConfig, Unavailable
 
 BACKLOG = 1024
@@ -24,10 +27,30 @@ class AddressInUse(Unavailable):
     """Another program listens on the address already."""
 
 
-def bind(server: ServerConfig) -> list[socket.socket]:
+def bind_all(config: Config) -> tuple[list[socket.socket], dict[int, int]]:
+    """The sockets of `server` and of `gateway.listen`, and the priorities by the ports of the
+    latter. The errors are those of `bind`.
+    """
+    sockets = bind(config.server)
+    priorities: dict[int, int] = {}
+    try:
+        for index, one in enumerate(config.gateway.listen):
+            key = f"gateway.listen[{index}].port"
+            more = bind(replace(config.server, port=one.port), key=key)
+            sockets += more
+            priorities[more[0].getsockname()[1]] = parse_priority(one.priority)
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets, priorities
+
+
+def bind(server: ServerConfig, *, key: str = "server.port") -> list[socket.socket]:
     """Listening sockets for each address of `server.host`; with port 0 they share a free one.
 
-    Raises AddressInUse, or InvalidConfig if the address can never be used here.
+    Raises AddressInUse, or InvalidConfig if the address can never be used here; `key` is the
+    setting that has the port.
     """
     port = server.port
     sockets: list[socket.socket] = []
@@ -47,7 +70,7 @@ def bind(server: ServerConfig) -> list[socket.socket]:
     except OSError as error:
         for one in sockets:
             one.close()
-        raise _say(server, error) from None
+        raise _say(server, error, key) from None
     return sockets
 
 
@@ -102,16 +125,17 @@ def _listen(family: int, address: tuple[str, int]) -> socket.socket:
     return one
 
 
-def _say(server: ServerConfig, error: OSError) -> Exception:
+def _say(server: ServerConfig, error: OSError, key: str) -> Exception:
     where = f"{server.host}:{server.port}"
+    flag = "--port or " if key == "server.port" else ""
     if error.errno == errno.EADDRINUSE:
         return AddressInUse(
             f"{where} is in use by another program (perhaps an oq that runs already);"
-            " stop it, or choose another port with --port or server.port"
+            f" stop it, or choose another port with {flag}{key}"
         )
     if error.errno == errno.EACCES:
         return InvalidConfig(
-            f"server.port: {where} may not be used by this user; choose a port from 1024 up"
+            f"{key}: {where} may not be used by this user; choose a port from 1024 up"
         )
     why = os.strerror(error.errno) if error.errno else str(error)
     return InvalidConfig(

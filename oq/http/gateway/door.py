@@ -23,9 +23,10 @@ class Gateway:
         self._passing = Passing(queue)
         self._own = frozenset(_root(path) for path in own)
 
-    def ports(self, priorities: dict[int, int]) -> None:
-        """Calls that come to these ports have these priorities."""
-        self._serving.priorities.ports = priorities
+    @property
+    def listening(self) -> dict[int, int]:
+        """The ports whose calls have a priority of their own, and which."""
+        return self._serving.priorities.ports
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer the request; False if it is not for this door."""

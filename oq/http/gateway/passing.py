@@ -7,8 +7,8 @@ from werkzeug.exceptions import NotFound, RequestTimeout
 
 from oq.backends.base import Passage
 from oq.http.gateway.outgoing import Outgoing
-from oq.http.gateway.refusing import refuse
-from oq.http.lean import BODY_TIMEOUT, ClientGone, LeanRequest, Receive, Scope, Send, drop
+from oq.http.gateway.refusing import Refusing
+from oq.http.lean import BODY_TIMEOUT, ClientGone, LeanRequest, Receive, Scope, Send
 from oq.queue import Queue
 from oq.words.calls import Dialect
 from oq.words.errors import Forbidden
@@ -48,9 +48,8 @@ class Passing:
             except ClientGone:
                 pass
             except Exception as error:
-                if not request.whole:  # a body that nobody takes would block this answer
-                    nursery.start_soon(drop, receive)
-                await refuse(out, dialect, error, self._limit, f"{scope['method']} {path}")
+                refusing = Refusing(request, out, dialect, f"{scope['method']} {path}")
+                await refusing.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
     def _check(self, method: str, path: str) -> None:

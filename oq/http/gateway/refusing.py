@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import trio
+
 from oq.backends.failures import error_text
 from oq.http import errors
 from oq.http.gateway.outgoing import Outgoing
-from oq.http.lean import RawHeaders
+from oq.http.lean import LeanRequest, RawHeaders, Receive, drop
 from oq.queue import Ended
 from oq.rules.dialects import BUSY, error_body, error_frame
 from oq.rules.pieces import event_data
@@ -23,22 +25,39 @@ _FINAL = (b"x-should-retry", b"false")
 """OpenAI's clients would try again by themselves what oq has tried as often as it is told to."""
 
 
-async def refuse(
-    out: Outgoing, dialect: Dialect, error: Exception, max_body: int, where: str
-) -> None:
-    """Answer with what went wrong in oq."""
-    if out.begun and out.sized:
-        raise error  # nothing can be said any more: the connection ends where the answer broke off
-    status, text, more = errors.explain(error, max_body, where)
-    if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
-        status, text = 503, BUSY
-    if out.begun:
-        await _break_off(out, error_frame(dialect, text))
-        return
-    headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
-    if status == 409 and dialect is Dialect.OPENAI:
-        headers.append(_FINAL)
-    await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
+class Refusing:
+    """Answers one request with what went wrong in oq, `where` being its method and path."""
+
+    def __init__(self, request: LeanRequest, out: Outgoing, dialect: Dialect, where: str) -> None:
+        self._request = request
+        self._out = out
+        self._dialect = dialect
+        self._where = where
+
+    async def refuse(self, error: Exception, receive: Receive) -> None:
+        """Say it, in a form that fits how far the answer has come."""
+        async with trio.open_nursery() as nursery:
+            if not self._request.whole:  # a body that nobody takes would block this answer
+                nursery.start_soon(drop, receive)
+            await self._say(error)
+            nursery.cancel_scope.cancel()
+
+    async def _say(self, error: Exception) -> None:
+        out, dialect = self._out, self._dialect
+        if out.begun and out.sized:
+            raise error  # nothing can be said any more: the connection ends where the answer did
+        status, text, more = errors.explain(error, self._request.limit, self._where)
+        if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
+            status, text = 503, BUSY
+        if out.begun:
+            await _break_off(out, error_frame(dialect, text))
+            return
+        headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+        if status == 409 and dialect is Dialect.OPENAI:
+            headers.append(_FINAL)
+        if not self._request.whole:
+            headers.append((b"connection", b"close"))  # what still comes of it is dropped
+        await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
 
 
 async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHeaders) -> None:

@@ -12,8 +12,8 @@ from oq.http.face import Face
 from oq.http.gateway.asking import Asking, Priorities, read_asking
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.gateway.passing import wait_hung_up
-from oq.http.gateway.refusing import JSON, refuse, tell_end
-from oq.http.lean import ClientGone, LeanRequest, RawHeaders, Receive, Scope, Send, drop
+from oq.http.gateway.refusing import JSON, Refusing, tell_end
+from oq.http.lean import ClientGone, LeanRequest, RawHeaders, Receive, Scope, Send
 from oq.queue import Accepted, Ended, Listener, Presence, Queue
 from oq.rules.dialects import progress_frame
 from oq.words.calls import Call, Dialect
@@ -60,9 +60,8 @@ class Serving:
             except ClientGone:
                 pass
             except Exception as error:
-                if not request.whole:  # a body that nobody takes would block this answer
-                    nursery.start_soon(drop, receive)
-                await refuse(out, call.dialect, error, self._limit, f"POST {call.path}")
+                refusing = Refusing(request, out, call.dialect, f"POST {call.path}")
+                await refusing.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
     async def _answer(self, asking: Asking, out: Outgoing) -> None:
@@ -98,13 +97,17 @@ class Serving:
         def close() -> None:
             scope.deadline = trio.current_time() + FAREWELL
 
-        with self._face.until_close(close), scope:
-            yield
-        if scope.cancelled_caught:
-            presence.served = True
-            raise Unavailable(
-                f"oq is shutting down; task {task_id} is kept, and runs when it is back"
-            )
+        why = "oq is shutting down"
+        try:
+            with self._face.until_close(close), scope:
+                yield
+        except Unavailable as error:
+            why = str(error)
+        else:
+            if not scope.cancelled_caught:
+                return
+        presence.served = True
+        raise Unavailable(f"{why}; task {task_id} is kept, and runs when it is back")
 
     async def _whole(self, reply: _Reply) -> None:
         ended = await reply.listener.ended()
