@@ -2,6 +2,7 @@ import { mount } from "svelte";
 import App from "./App.svelte";
 import "./tokens.css";
 import "./base.css";
+import "./controls.css";
 import { clock } from "./state/clock.svelte";
 import { live } from "./state/live.svelte";
 import { place } from "./state/place.svelte";

@@ -76,6 +76,7 @@ describe("timeline", () => {
     expect(titles(task).at(-1)).toBe("Next attempt");
     expect(waitsFor(task)).toBe("retry");
     expect(waitsFor({ ...task, retry_count: 0 })).toBe("delay");
+    expect(waitsFor({ ...task, queue_position: 1 })).toBeNull();
     expect(waitsFor({ ...TASK })).toBeNull();
   });
 });
@@ -94,7 +95,7 @@ it("tells where the time went", () => {
   );
   const found = Object.fromEntries(list.map((fact) => [fact.name, fact.value]));
   expect(found).toMatchObject({
-    "from submit to start": "2.0 s",
+    waited: "2.0 s",
     "ran for": "3.0 s",
     "in all": "5.0 s",
     "answer tokens": "1,000",

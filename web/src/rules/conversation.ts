@@ -34,7 +34,9 @@ export function asked(task: Pick<Task, "type" | "payload">): Turn[] {
   }
   if ("input" in payload) {
     const inputs = Array.isArray(payload["input"]) ? payload["input"] : [payload["input"]];
-    return [...first, ...inputs.map((one) => turn("user", { text: textOf(one) }))];
+    const label = (index: number) => (inputs.length > 1 ? `text ${index + 1}` : "text");
+    const texts = inputs.map((one, at) => ({ text: textOf(one), label: label(at) }));
+    return [...first, ...texts.map((one) => turn("user", one))];
   }
   return first;
 }

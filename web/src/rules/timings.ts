@@ -17,10 +17,11 @@ export function facts(task: Task, now: number): Fact[] {
 function times(task: Task, now: number): Fact[] {
   const created = moment(task.created_at);
   const started = moment(task.started_at);
+  const first = moment(task.attempts?.[0]?.started_at) ?? started;
   const ended = moment(task.completed_at);
   const found: Fact[] = [];
-  if (created !== null && started !== null) {
-    found.push({ name: "from submit to start", value: span(started - created) });
+  if (created !== null && first !== null) {
+    found.push({ name: "waited", value: span(first - created) });
   } else if (created !== null && task.status === "pending") {
     found.push({ name: "waits for", value: span(now - created) });
   }
