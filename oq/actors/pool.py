@@ -89,7 +89,8 @@ class Pool:
                     elif (run := self._runs.get(message.task_id)) is not None:
                         run.stop(Aborted())
                 if begun:
-                    await put(self._to_writer, Commit([run.start for run in begun]))
+                    starts = Commit([run.start for run in begun], patient=True)
+                    await put(self._to_writer, starts)
                 for run in begun:
                     if self._idle:
                         self._idle -= 1

@@ -31,7 +31,8 @@ RETRY_INTERVAL = 1.0
 """Seconds between two tries at writing while the disk is full."""
 
 TURNS = 3
-"""Turns of the event loop from an answer to the next thing that who got it asks for."""
+"""Turns of the event loop from an answer to the next thing that who got it asks for, and from the
+start of a task to its end, if that takes no time."""
 
 BACKLOG = 256
 """Commits of what has already happened that are kept in memory while the disk is full."""
@@ -86,11 +87,12 @@ class Writer:
         if self._answered:
             # Who was answered often asks for more at once. Given the turns to do so, it shares the
             # next sync with what its last request has started, and does not wait for that one.
-            for _ in range(TURNS):
-                await trio.lowlevel.checkpoint()
+            await _give_way()
         commits, self._backlog = self._backlog, []
         if not commits:
             commits.append(await self._inbox.receive())
+            if commits[0].patient:
+                await _give_way()
         steps = 0
         with suppress(trio.WouldBlock, trio.EndOfChannel):
             while steps < BATCH_STEPS:
@@ -174,6 +176,11 @@ class Writer:
                 commit.receipt.settle(Unavailable(problem))
             else:
                 self._backlog.append(commit)
+
+
+async def _give_way() -> None:
+    for _ in range(TURNS):
+        await trio.lowlevel.checkpoint()
 
 
 class _Look(Generic[T]):

@@ -169,11 +169,13 @@ class Commit(Struct, frozen=True, gc=False):
     """Steps that reach the disk together or not at all.
 
     One with a receipt is answered, with an error if it cannot be written. One without is never
-    dropped: it says what has already happened, and is tried again until it can be written.
+    dropped: it says what has already happened, and is tried again until it can be written. A
+    `patient` one, which nobody waits for, may be held for a moment to share its sync with another.
     """
 
     steps: list[Step]
     receipt: Receipt | None = None
+    patient: bool = False
 
 
 class Committed(Struct, frozen=True):
