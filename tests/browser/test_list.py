@@ -1,0 +1,118 @@
+"""The list: its order, its filters, many tasks at once, and very many tasks."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.children import GENERATE, Ollama, Oq
+from tests.browser.tab import Tab
+
+MANY = 50_000
+
+
+def test_a_priority_is_changed_and_the_order_with_it(tab: Tab, oq: Oq):
+    oq.pause()
+    first, second, third = (oq.submit() for _ in range(3))
+    tab.open("#/tasks?sort=queue")
+    tab.expect_order([first, second, third])
+    tab.row(third).get_by_test_id("priority").select_option("high")
+    tab.expect_order([third, first, second])
+    assert oq.task(third)["queue_position"] == 1
+
+
+def test_failed_tasks_are_retried_all_at_once(tab: Tab, oq: Oq, ollama: Ollama):
+    ollama.script(*[{"status": 400, "error": "not now"}] * 5)
+    ids = [oq.submit() for _ in range(5)]
+    for task_id in ids:
+        assert oq.ended(task_id)["status"] == "failed"
+    tab.open("#/tasks?status=failed")
+    expect(tab.by("total")).to_have_text("5 tasks")
+    tab.by("select-all").check()
+    expect(tab.by("selected")).to_contain_text("All 5")
+    tab.by("bulk-retry").click()
+    tab.by("confirm-yes").click()
+    expect(tab.by("empty")).to_be_visible()
+    for task_id in ids:
+        assert oq.ended(task_id)["status"] == "completed"
+
+
+def test_a_filter_is_in_the_address_and_outlives_a_reload(tab: Tab, oq: Oq, ollama: Ollama):
+    oq.pause()
+    wanted = oq.submit(model="qwen3:4b", metadata={"team": "blue"})
+    oq.submit(metadata={"team": "red"})
+    cancelled = oq.submit(model="qwen3:4b")
+    oq.http.post(f"/api/tasks/{cancelled}/cancel").raise_for_status()
+    tab.open("tasks")
+    expect(tab.by("total")).to_have_text("3 tasks")
+    tab.by("filter-pending").click()
+    expect(tab.by("total")).to_have_text("2 tasks")
+    tab.by("search").fill("BLUE")
+    # Every prompt here asks why the sky is blue; the model tells them apart.
+    tab.by("filter-model").fill("qwen3:4b")
+    tab.expect_order([wanted])
+    expect(tab.page).to_have_url(re.compile(r"#/tasks\?.*status=pending"))
+    tab.page.reload()
+    expect(tab.by("filter-pending")).to_have_attribute("aria-pressed", "true")
+    expect(tab.by("search")).to_have_value("BLUE")
+    tab.expect_order([wanted])
+    tab.by("clear-filter").click()
+    expect(tab.by("total")).to_have_text("3 tasks")
+
+
+def test_what_happens_shows_at_once(tab: Tab, oq: Oq):
+    oq.pause()
+    tab.open("tasks")
+    expect(tab.by("empty")).to_be_visible()
+    task_id = oq.submit()
+    expect(tab.row(task_id).get_by_test_id("status")).to_have_attribute("data-status", "pending")
+    oq.resume()
+    expect(tab.row(task_id).get_by_test_id("status")).to_have_attribute("data-status", "completed")
+
+
+def test_the_keyboard_is_enough(tab: Tab, oq: Oq):
+    oq.pause()
+    older, newer = oq.submit(), oq.submit()
+    tab.open("overview")
+    tab.page.keyboard.press("t")
+    tab.expect_order([newer, older])
+    tab.page.keyboard.press("/")
+    expect(tab.by("search")).to_be_focused()
+    tab.page.keyboard.press("Escape")
+    tab.page.keyboard.press("j")
+    tab.page.keyboard.press("j")
+    tab.page.keyboard.press("Enter")
+    expect(tab.by("task-id")).to_have_text(older)
+    tab.page.keyboard.press("Escape")
+    tab.expect_order([newer, older])
+    tab.page.keyboard.press("?")
+    expect(tab.by("help")).to_be_visible()
+    tab.page.keyboard.press("Escape")
+    expect(tab.by("help")).to_have_count(0)
+
+
+def test_fifty_thousand_tasks_are_scrolled_and_cancelled(tab: Tab, oq: Oq):
+    oq.pause()
+    ids: list[str] = []
+    for start in range(0, MANY, 10_000):
+        tasks = [
+            {**GENERATE, "payload": {"prompt": f"question {start + n}"}} for n in range(10_000)
+        ]
+        ids += oq.submit_many(tasks)
+    tab.open("tasks")
+    expect(tab.by("total")).to_have_text("50,000 tasks")
+    expect(tab.row(ids[-1])).to_contain_text(f"question {MANY - 1}")
+    tab.by("list").evaluate("(list) => list.scrollTop = list.scrollHeight / 2")
+    expect(tab.row(ids[MANY // 2])).to_contain_text(f"question {MANY // 2}")
+    tab.by("list").evaluate("(list) => list.scrollTop = list.scrollHeight")
+    expect(tab.row(ids[0])).to_contain_text("question 0")
+    assert tab.by("row").count() < 200, "only those that are seen are laid out"
+    tab.by("list").evaluate("(list) => list.scrollTop = 0")
+    expect(tab.row(ids[-1])).to_be_visible()
+    tab.by("select-all").check()
+    tab.by("bulk-cancel").click()
+    tab.by("confirm-yes").click()
+    expect(tab.row(ids[-1]).get_by_test_id("status")).to_have_attribute("data-status", "cancelled")
+    expect(tab.by("total")).to_have_text("50,000 tasks")
+    assert oq.status()["cancelled_tasks"] == MANY
