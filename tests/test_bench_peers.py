@@ -9,14 +9,18 @@ import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import h11
 import pytest
+import trio
 
 from bench.peers import install, report, servers, turns
+from bench.peers.plain import PlainServer
 from bench.peers.scripts.marks import Marks
 from bench.peers.scripts.sizing import BULK, PILOT, chunks, settled
 from bench.peers.servers import Running
 from bench.peers.sides import OURS, PEERS, Side, chosen
 from bench.peers.turns import Column, Comparison
+from bench.scenario import NotMeasured
 
 # -- how many jobs
 
@@ -257,8 +261,10 @@ def test_a_ratio_is_of_the_same_round_and_to_the_peers_best_way():
 def test_the_table_has_a_row_a_side_and_dashes_for_what_a_side_has_not():
     head, line, oq, slow = report.table(compared()).splitlines()
     assert head.count("|") == line.count("|") == oq.count("|") == slow.count("|")
-    assert "| slow | fsync | – | – | – | 75 | – | 25 | 33% | 1.50 / 2.25 | 2.50 |" in slow
-    assert oq.endswith("| – |")
+    assert (
+        "| slow | fsync | – | – | – | 75 | – | 25 | 33% | 1.50 / 2.25 | – | 2.50 | – | – |" in slow
+    )
+    assert oq.endswith("| – | – | – | – |")
 
 
 def test_all_rounds_are_written_down(monkeypatch, tmp_path):
@@ -271,3 +277,74 @@ def test_all_rounds_are_written_down(monkeypatch, tmp_path):
     text = (tmp_path / "peers.md").read_text()
     assert "left out: gone: not here" in text
     assert "- slow: v1; w" in text
+
+
+# -- a server by the seed's API alone
+
+
+async def test_what_a_server_of_the_api_has_done_is_what_counts(seed):
+    server = PlainServer(seed.url)
+    assert await server.at_once(20) > 0
+    assert await server.one_by_one(5) > 0
+    assert seed.taken == 25
+
+
+async def test_a_server_whose_tasks_fail_is_not_measured(seed):
+    seed.failing = True
+    with pytest.raises(NotMeasured, match="3 of 3 tasks failed"):
+        await PlainServer(seed.url).one_by_one(3)
+
+
+async def test_a_server_that_is_none_is_not_measured():
+    url = f"http://127.0.0.1:{servers.free_port()}"
+    with pytest.raises(NotMeasured, match=url):
+        await PlainServer(url).one_by_one(1)
+
+
+class Seed:
+    """POST /api/tasks and GET /api/status, as the seed has them, and nothing else. A task is done
+    once its server was asked how it is twice: so somebody has to wait for it.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.taken = self.failed = self.pending = 0
+        self.failing = False
+
+    def post(self) -> dict[str, object]:
+        self.taken += 1
+        self.pending += 1
+        return {"task_id": str(self.taken), "status": "pending"}
+
+    def status(self) -> dict[str, object]:
+        pending, self.pending = self.pending, 0
+        self.failed += pending * self.failing
+        return {
+            "pending_tasks": pending, "running_tasks": 0, "total_tasks": self.taken,
+            "failed_tasks": self.failed, "cancelled_tasks": 0,
+        }  # fmt: skip
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        connection = h11.Connection(h11.SERVER)
+        while True:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                connection.receive_data(await stream.receive_some())
+            elif isinstance(event, h11.Request):
+                answer = self.post() if event.target == b"/api/tasks" else self.status()
+            elif isinstance(event, h11.EndOfMessage):
+                body = json.dumps(answer).encode()
+                head = h11.Response(status_code=200, headers=[("Content-Length", str(len(body)))])
+                for part in (head, h11.Data(data=body), h11.EndOfMessage()):
+                    await stream.send_all(connection.send(part) or b"")
+                connection.start_next_cycle()
+            elif isinstance(event, h11.ConnectionClosed):
+                return
+
+
+@pytest.fixture
+async def seed(nursery):
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    made = Seed(listener.socket.getsockname()[1])
+    await nursery.start(trio.serve_listeners, made.serve, [listener])
+    return made

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ def new_session(
         stdout=out,
         stderr=err,
         start_new_session=True,
-        preexec_fn=partial(_end_with, os.getpid()),
+        preexec_fn=with_parent(),
     )
 
 
@@ -53,6 +53,11 @@ def ended(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def with_parent() -> Callable[[], None]:
+    """A `preexec_fn` for a child that is to end when this process does."""
+    return partial(_end_with, os.getpid())
 
 
 def _end_with(parent: int) -> None:

@@ -28,8 +28,10 @@ from bench.figures import percentile
 from bench.payload import new_task
 from bench.peers.plain import PlainServer
 from bench.peers.scripts.sizing import CONCURRENT, chunks, settled
+from bench.scenario import NotMeasured
 from oq import AsyncClient, Queue
 from oq.backends.simulated import NoopBackend
+from oq.words.errors import lone
 
 LOOK = 0.01
 """Seconds between two looks at how many tasks have ended."""
@@ -208,5 +210,11 @@ async def measure(side: str, seconds: float, probes: int, url: str | None) -> di
 
 if __name__ == "__main__":
     url = sys.argv[4] if len(sys.argv) > 4 else None
-    found = trio.run(measure, sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), url)
-    print(json.dumps(found))
+    failed = False
+    try:
+        found = trio.run(measure, sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), url)
+        print(json.dumps(found))
+    except* NotMeasured as reasons:  # one of each of the connections that were at it
+        print(lone(reasons.exceptions[0]), file=sys.stderr)
+        failed = True
+    sys.exit(failed)

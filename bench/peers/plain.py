@@ -13,10 +13,13 @@ import trio
 
 from bench.payload import body
 from bench.peers.scripts.sizing import CONCURRENT
+from bench.scenario import NotMeasured
 from bench.wire import Answer, address, request
 
 LOOK = 0.02
 """Seconds between two looks at the server's status."""
+PATIENCE = 30.0
+"""Seconds in which at least one task has to end."""
 
 
 class _Status(msgspec.Struct):
@@ -27,6 +30,7 @@ class _Status(msgspec.Struct):
 
     @property
     def at_work(self) -> int:
+        """Tasks that have not ended."""
         return self.pending_tasks + self.running_tasks
 
     @property
@@ -64,18 +68,35 @@ class PlainServer:
             async with trio.open_nursery() as producers:
                 for _ in range(connections):
                     producers.start_soon(produce)
-            while (now := await self._status(watcher)).at_work:  # noqa: ASYNC110 - another process
-                await trio.sleep(LOOK)
+            wrong = await self._idle(watcher) - before.gone_wrong
             took = time.perf_counter() - begun
-        if wrong := now.gone_wrong - before.gone_wrong:
-            raise RuntimeError(f"{self._url}: {wrong} of {count} tasks failed or were cancelled")
+        if wrong:
+            raise NotMeasured(f"{self._url}: {wrong} of {count} tasks failed or were cancelled")
         return count / took
 
+    async def _idle(self, watcher: trio.SocketStream) -> int:
+        """Wait until it has nothing to do; how many tasks of its life have gone wrong."""
+        before, moved = -1, time.monotonic()
+        while (now := await self._status(watcher)).at_work:
+            if now.at_work != before:
+                before, moved = now.at_work, time.monotonic()
+            elif time.monotonic() > moved + PATIENCE:
+                raise NotMeasured(f"{self._url}: no task has ended in {PATIENCE:g} s")
+            await trio.sleep(LOOK)
+        return now.gone_wrong
+
     async def _connect(self) -> trio.SocketStream:
-        return await trio.open_tcp_stream(*address(self._url))
+        try:
+            return await trio.open_tcp_stream(*address(self._url))
+        except OSError as error:
+            raise NotMeasured(f"{self._url}: {error}") from None
 
     async def _status(self, stream: trio.SocketStream) -> _Status:
-        return msgspec.json.decode((await _answer(stream, self._ask)).body, type=_Status)
+        answer = await _answer(stream, self._ask)
+        try:
+            return msgspec.json.decode(answer.body, type=_Status)
+        except msgspec.MsgspecError as error:
+            raise NotMeasured(f"{self._url}/api/status: {error}") from None
 
 
 async def _answer(stream: trio.SocketStream, whole_request: bytes) -> Answer:
@@ -84,8 +105,8 @@ async def _answer(stream: trio.SocketStream, whole_request: bytes) -> Answer:
     while not answer.done:
         data = await stream.receive_some()
         if not data:
-            raise ConnectionError("the server closed the connection in the middle of an answer")
+            raise NotMeasured("the server closed the connection in the middle of an answer")
         answer.feed(data)
     if answer.problem is not None:
-        raise RuntimeError(f"the server answered {answer.problem}")
+        raise NotMeasured(f"the server answered {answer.problem}")
     return answer

@@ -17,13 +17,14 @@ END_TO_END = tuple(f"end_to_end_{way}" for way in WAYS)
 AGAINST = {
     "embedded, bulk": ("oq-embedded", "end_to_end_bulk"),
     "client, bulk": ("oq-client", "end_to_end_bulk"),
-    "client, 64 submits": ("oq-client", "end_to_end_concurrent"),
+    "client, 64 at once": ("oq-client", "end_to_end_concurrent"),
+    "POSTs, 64 at once": ("oq-http", "end_to_end_concurrent"),
 }
 """Which of oq's figures every peer's best is compared with."""
 HEAD = """\
 | | durability in force | enqueue /s: single | 64 at once | bulk \
 | end to end /s: single | 64 at once | bulk | ± | start p50 / p99 ms | oq to its best: {ratios} |
-|-|-|-|-|-|-|-|-|-|-|-|"""
+|-|-|-|-|-|-|-|-|-|-|-|-|-|-|"""
 NOTES = """\
 Single is one call after the other, 64 at once as many calls under way, bulk up to 1000 jobs in a
 call. End to end is from the first call until the last job has run, with producer, server and
@@ -60,7 +61,7 @@ def ratios(columns: Sequence[Column], peer: Column) -> dict[str, float]:
 
 
 def table(found: Comparison) -> str:
-    rows = [HEAD.format(ratios=" · ".join(AGAINST))]
+    rows = [HEAD.format(ratios=" | ".join(AGAINST))]
     rows += [_row(found.columns, column) for column in found.columns]
     return "\n".join(rows)
 
@@ -72,17 +73,14 @@ def _row(columns: Sequence[Column], column: Column) -> str:
     spread = "–" if top is None else f"{top.spread:.0%}"
     start = [summary(column, name) for name in ("start_p50", "start_p99")]
     shown = " / ".join(f"{each.median:.2f}" for each in start if each) or "–"
-    against = "–" if column.side.ours else _ratios(ratios(columns, column))
-    cells = [column.side.title, column.durability, *enqueue, *end_to_end, spread, shown, against]
+    against = {} if column.side.ours else ratios(columns, column)
+    compared = [f"{against[label]:.2f}" if label in against else "–" for label in AGAINST]
+    cells = [column.side.title, column.durability, *enqueue, *end_to_end, spread, shown, *compared]
     return f"| {' | '.join(cells)} |"
 
 
 def _rate(found: Summary | None) -> str:
     return "–" if found is None else f"{found.median:,.0f}"
-
-
-def _ratios(found: dict[str, float]) -> str:
-    return " · ".join(f"{value:.2f}" for value in found.values()) or "–"
 
 
 def left_out(found: Comparison) -> str:

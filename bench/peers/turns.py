@@ -139,7 +139,9 @@ def _output(line: list[str], environ: dict[str, str]) -> str:
 def marks() -> Iterator[str]:
     """A file for the jobs' marks, in memory where there is such a place: not on the disk."""
     memory = Path("/dev/shm")
-    with tempfile.NamedTemporaryFile(dir=memory if memory.is_dir() else None) as file:
+    with tempfile.NamedTemporaryFile(
+        prefix="oq-peers-", dir=memory if memory.is_dir() else None
+    ) as file:
         Marks.create(file.name)
         yield file.name
 

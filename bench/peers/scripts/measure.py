@@ -28,6 +28,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from bench.peers.children import with_parent
 from bench.peers.scripts.marks import Marks
 from bench.peers.scripts.sizing import CONCURRENT, chunks, settled
 
@@ -162,7 +163,9 @@ async def working(commands: list[list[str]]) -> AsyncIterator[list[subprocess.Po
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=with_parent()
+    )
 
 
 async def measure(name: str, seconds: float, probes: int) -> dict[str, Any]:
