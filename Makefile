@@ -18,7 +18,9 @@ PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print
 MODULES := web/node_modules/.package-lock.json
 NODE_IS_NEW := [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)
 NODE := $(shell command -v npm >/dev/null && node -e '$(NODE_IS_NEW)' 2>/dev/null && command -v node)
-NPM := cd web && PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --loglevel=error
+NPM_HERE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --loglevel=error
+NPM := cd web && $(NPM_HERE)
+JS := tests/js/node_modules/.package-lock.json
 BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
 
 .PHONY: help test lint format demo bench bench-growth bench-smoke bench-gate bench-peers serve
@@ -41,7 +43,8 @@ help:
 	@echo "make wheel        a wheel with the dashboard in it, in dist/"
 	@echo "make clean        remove what the others made"
 
-test: $(READY) $(PAGE) browser
+# With the demo's model and the JavaScript clients too, so that nothing is left out.
+test: $(READY) $(DEMO) $(PAGE) $(JS) browser
 	$(RUN) pytest $(ARGS)
 
 lint: $(READY)
@@ -87,7 +90,8 @@ wheel: $(READY) $(PAGE)
 	$(PIP) wheel --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf .venv .venv-peers bench/peers/scripts/node_modules build dist web/node_modules oq/http/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
+	rm -rf build dist oq/http/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -123,6 +127,9 @@ $(MODULES): web/package-lock.json
 
 $(PAGE): $(MODULES) $(PAGE_SOURCES)
 	$(NPM) run build
+
+$(JS): tests/js/package-lock.json | $(MODULES)
+	cd tests/js && $(NPM_HERE) ci --ignore-scripts
 
 # The dashboard's tests in a browser are left out where there is none.
 browser:
