@@ -20,7 +20,7 @@ import trio
 from oq.backends.simulated import Call, Script, Simulator
 from oq.backends.simulated.server import serve_simulator
 from oq.backends.simulated.shelf import Shelf
-from oq.cli.demo.children import child
+from oq.cli.demo.children import Child, child
 
 SOON = 30.0
 """Seconds in which what is waited for must happen: far more than it takes."""
@@ -93,9 +93,7 @@ class Machine:
 
 
 class Way:
-    """A way to the machine. `url` is what a client is told; `oq` whether oq is on it, and
-    `translated` whether it speaks another dialect than its backend may.
-    """
+    """A way to the machine. `url` is what a client is told; `oq` says whether oq is on it."""
 
     def __init__(self, name: str, url: str, machine: Machine) -> None:
         self.name = name
@@ -109,6 +107,14 @@ class Way:
         answer = self.http.get("/api/tasks", params=query)
         assert answer.status_code == 200, answer.text
         return list(answer.json())
+
+    def status(self) -> dict[str, Any]:
+        """How oq's queue is."""
+        return dict(self.http.get("/api/status").json())
+
+    def until_status(self, **wanted: int) -> None:
+        """Return once oq's queue has these counts."""
+        self.machine.until(lambda: wanted.items() <= self.status().items(), str(wanted))
 
     def ended(self, task_id: str) -> dict[str, Any]:
         """A task, once it has ended."""
@@ -129,8 +135,20 @@ def direct(machine: Machine) -> Iterator[Way]:
 def through_oq(
     machine: Machine, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
 ) -> Iterator[Way]:
-    """Through a child process `oq serve`, whose one backend is the machine. `sections` are
-    settings, over what suits tests: nothing is tried again, and a drain takes no time.
+    """Through an `oq serve` whose one backend is the machine; it is stopped as by SIGTERM."""
+    with serving(machine, folder, kind, **sections) as (way, server):
+        yield way
+        server.stop()
+
+
+@contextmanager
+def serving(
+    machine: Machine, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
+) -> Iterator[tuple[Way, Child]]:
+    """The same, but it is killed by SIGKILL. A second one may be opened over what it has left.
+
+    `sections` are settings, over what suits tests: nothing is tried again, and a drain takes no
+    time.
     """
     settings = {
         "backends": [{"name": "machine", "kind": kind, "url": machine.url}],
@@ -147,5 +165,4 @@ def through_oq(
     with child(f"oq server ({kind})", arguments, folder, os.environ) as server:
         way = Way(f"oq-{kind}", server.url, machine)
         with way.http:
-            yield way
-        server.stop()
+            yield way, server
