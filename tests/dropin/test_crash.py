@@ -1,4 +1,4 @@
-"""kill -9 with calls in line and calls that run: nothing is lost, and who comes back is answered."""
+"""kill -9 with calls in line and calls that run: none is lost, and who comes back is answered."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import httpx
 import pytest
 import trio
 
+from oq.backends.simulated import Call
 from oq.backends.simulated.text import answer
-from tests.dropin.ways import SOON, Way, serving
+from tests.dropin.ways import SOON, Way, kill, serving
 
 QUEUED, RUNNING = 100, 4
+SETTINGS = {"queue": {"max_workers": RUNNING}, "retry_config": {"max_retries": 3}}
 
 
 def body(number: int) -> dict[str, Any]:
@@ -60,22 +62,25 @@ async def test_a_kill_loses_no_call_and_runs_none_twice(machine, tmp_path, open_
     await trio.to_thread.run_sync(open_ways, "oq-ollama")  # that there is a gateway
     for _ in range(RUNNING):
         machine.push(fault="hang", at=2)
-    with serving(machine, tmp_path, queue={"max_workers": RUNNING}) as (way, server):
+    with serving(machine, tmp_path, **SETTINGS) as (way, server):
         async with trio.open_nursery() as nursery:
             lost: dict[int, httpx.Response | None] = {}
 
             async def first() -> None:
                 lost.update(await call_all(way, range(QUEUED + RUNNING)))
 
+            def running() -> list[Call]:
+                machine.until(lambda: len(machine.calls) == RUNNING, "the model has all of them")
+                return machine.calls
+
             nursery.start_soon(first)
             await trio.to_thread.run_sync(
                 lambda: way.until_status(running_tasks=RUNNING, pending_tasks=QUEUED)
             )
-            server.kill()
+            begun = await trio.to_thread.run_sync(running)
+            kill(server)
     assert set(lost.values()) == {None}
-    begun = machine.calls
-    assert len(begun) == RUNNING
-    with serving(machine, tmp_path, queue={"max_workers": RUNNING}) as (way, server):
+    with serving(machine, tmp_path, **SETTINGS) as (way, server):
         answers = await call_all(way, range(QUEUED + RUNNING))
         for number, response in answers.items():
             assert said(response) == answer(f"call {number}")
@@ -98,15 +103,15 @@ def test_a_stream_that_the_kill_broke_is_whole_for_who_comes_back(
     machine.push(fault="hang", at=3)
     call = {**body(1), "stream": True}
     with (
-        serving(machine, tmp_path) as (way, server),
+        serving(machine, tmp_path, **SETTINGS) as (way, server),
         way.http.stream("POST", path, json=call, headers=headers(1)) as response,
     ):
         lines = response.iter_lines()
         next(lines)
-        server.kill()
+        kill(server)
         with pytest.raises(httpx.TransportError):
             list(lines)
-    with serving(machine, tmp_path) as (way, _):
+    with serving(machine, tmp_path, **SETTINGS) as (way, _):
         again = way.http.post(path, json=call, headers=headers(1))
         assert again.status_code == 200
         if path == "/api/chat":

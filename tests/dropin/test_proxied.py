@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import ollama
 import pytest
 
 from tests.dropin.callers import ollama_client
-from tests.dropin.ways import Way, direct, through_oq
+from tests.dropin.ways import SOON, Way, direct, through_oq
 
 DATA = b"weights " * 400_000
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -120,21 +122,14 @@ def test_half_a_blob_is_at_the_machine_before_the_rest_is_sent(changeable, machi
         assert stream.recv(65536).startswith(b"HTTP/1.1 201")
 
 
-class sending:
+@contextmanager
+def sending(way: Way, size: int) -> Iterator[socket.socket]:
     """An upload by hand, so that it can stop in the middle."""
-
-    def __init__(self, way: Way, size: int) -> None:
-        self._url = way.http.base_url
-        self._size = size
-
-    def __enter__(self):
-        self._socket = socket.create_connection((self._url.host, self._url.port), timeout=30)
-        head = f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: {self._url.host}:{self._url.port}\r\n"
-        self._socket.sendall(f"{head}Content-Length: {self._size}\r\n\r\n".encode())
-        return self._socket.sendall, lambda: self._socket.recv(65536)
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
+    url = way.http.base_url
+    with socket.create_connection((url.host, url.port or 0), timeout=SOON) as stream:
+        head = f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\n"
+        stream.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
+        yield stream
 
 
 @pytest.mark.parametrize(("method", "path"), ADMIN)

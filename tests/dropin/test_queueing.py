@@ -5,9 +5,10 @@ backpressure, and no more than that.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -42,7 +43,8 @@ def occupied(way: Way) -> Iterator[httpx.Response]:
     way.machine.push(fault="hang", at=1)
     with way.http.stream("POST", "/api/chat", json=CHAT) as response:
         assert response.status_code == 200
-        next(response.iter_lines())
+        lines = response.iter_lines()  # a generator that nobody holds closes the connection
+        next(lines)
         yield response
 
 
@@ -72,10 +74,16 @@ def asked(way: Way) -> list[str]:
     return [body.get("prompt") or body["messages"][-1]["content"] for body in bodies]
 
 
-def impatient(way: Way, body: Any, **headers: str) -> None:
-    """A call whose caller gives up before there is an answer."""
-    with pytest.raises(httpx.ReadTimeout):
-        way.http.post("/api/chat", json=body, headers=headers, timeout=0.2)
+@contextmanager
+def leaving(way: Way, body: Any, **headers: str) -> Iterator[None]:
+    """A caller that has asked, and hangs up when the block ends."""
+    text = json.dumps(body)
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    url = way.http.base_url
+    with socket.create_connection((url.host, url.port or 0), timeout=SOON) as stream:
+        head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n{more}"
+        stream.sendall(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
+        yield
 
 
 # -- order
@@ -91,7 +99,7 @@ def test_an_interactive_call_overtakes_1000_queued_tasks(machine, tmp_path):
             assert len(way.http.post("/api/tasks/batch", json=batch).json()["task_ids"]) == 1000
             way.until_status(running_tasks=1, pending_tasks=1000)
             interactive = Caller(way)
-            way.until_status(running_tasks=1, pending_tasks=1001)
+            way.until_next(PROMPT)
         assert interactive.answer.json()["message"]["content"] == answer(PROMPT)
         assert asked(way)[1] == PROMPT, "the next to start"
         assert interactive.answer.headers["x-oq-queue-position"] == "1"
@@ -100,9 +108,9 @@ def test_an_interactive_call_overtakes_1000_queued_tasks(machine, tmp_path):
 def test_a_caller_may_say_how_urgent_it_is(narrow):
     with occupied(narrow):
         low = Caller(narrow, body=spoken("low"), X_OQ_Priority="low")
-        narrow.until_status(pending_tasks=1)
+        narrow.until_next("low")
         critical = Caller(narrow, "/v1/chat/completions", spoken("critical"), X_OQ_Priority="15")
-        narrow.until_status(pending_tasks=2)
+        narrow.until_next("critical")
         tasks = narrow.tasks(status="pending")
         assert sorted(task["priority"] for task in tasks) == [1, 15]
     assert (low.answer.status_code, critical.answer.status_code) == (200, 200)
@@ -136,13 +144,15 @@ def test_every_answer_says_whose_it_is(through):
 
 
 def test_five_retries_that_time_out_make_one_backend_call(through, machine):
-    machine.push(rate=20)
-    key = {"Idempotency-Key": "five"}
-    for _ in range(4):
-        impatient(through, {**CHAT, "stream": False}, **key)
-    last = through.http.post("/api/chat", json={**CHAT, "stream": False}, headers=key)
+    """Each of them gives up in 0.2 s, unless this machine is so busy that the answer is there."""
+    machine.push(delay=2)
+    key, whole = {"Idempotency-Key": "five"}, {**CHAT, "stream": False}
+    for _ in range(5):
+        with suppress(httpx.ReadTimeout):
+            through.http.post("/api/chat", json=whole, headers=key, timeout=0.2)
+    last = through.http.post("/api/chat", json=whole, headers=key)
     assert last.json()["message"]["content"] == answer(PROMPT)
-    again = through.http.post("/api/chat", json={**CHAT, "stream": False}, headers=key)
+    again = through.http.post("/api/chat", json=whole, headers=key)
     assert (again.content, again.headers["x-oq-task-id"]) == (
         last.content,
         last.headers["x-oq-task-id"],
@@ -172,7 +182,8 @@ def test_one_of_two_callers_may_leave(through, machine):
         lines = first.iter_lines()
         next(lines)
         with through.http.stream("POST", "/api/chat", json=CHAT, headers=key) as second:
-            next(second.iter_lines())
+            again = second.iter_lines()
+            next(again)
         text = "".join(json.loads(line)["message"]["content"] for line in lines)
     assert f"why{text}" == answer(PROMPT)
     assert [call.hung_up_at for call in machine.calls] == [None]
@@ -180,7 +191,8 @@ def test_one_of_two_callers_may_leave(through, machine):
 
 def test_a_detached_call_goes_on_without_its_caller(through, machine):
     machine.push(delay=0.5)
-    impatient(through, CHAT, **{"X-OQ-Detach": "true"})
+    with leaving(through, CHAT, X_OQ_Detach="true"):
+        machine.until(lambda: machine.calls, "the model has it")
     [task] = through.tasks(limit="1")
     ended = through.ended(task["id"])
     assert ended["status"] == "completed"
@@ -190,7 +202,8 @@ def test_a_detached_call_goes_on_without_its_caller(through, machine):
 
 def test_who_leaves_while_the_call_still_waits_takes_it_out_of_the_line(narrow, machine):
     with occupied(narrow):
-        impatient(narrow, CHAT)
+        with leaving(narrow, CHAT):
+            narrow.until_status(pending_tasks=1)
         narrow.until_status(pending_tasks=0, cancelled_tasks=1)
     assert len(machine.calls) == 1
 
@@ -199,24 +212,29 @@ def test_who_leaves_while_the_call_still_waits_takes_it_out_of_the_line(narrow, 
 
 
 def test_who_asks_for_it_sees_its_place_in_line(narrow, asynchronous):
-    def wait_for_first(**headers: str) -> Any:
+    with ExitStack() as busy:
+        busy.enter_context(occupied(narrow))
+        headers = {"X-OQ-Progress": "true"}
         with ollama_client(narrow.url, asynchronous=asynchronous, headers=headers) as client:
             chunks = client.chat("m", MESSAGES, stream=True)
-            try:
-                return next(chunks), leave(), list(chunks)
-            finally:
-                chunks.close()
-
-    busy = occupied(narrow)
-    busy.__enter__()
-
-    def leave() -> None:
-        busy.__exit__(None, None, None)
-
-    first, _, rest = wait_for_first(**{"X-OQ-Progress": "true"})
+            first = next(chunks)
+            busy.close()
+            rest = list(chunks)
     assert (first.message.role, first.message.content, first.done) == ("assistant", "", False)
     assert "".join(chunk.message.content for chunk in rest) == answer(PROMPT)
     assert rest[-1].done
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions"])
+def test_the_place_in_line_is_said_in_whole_chunks(narrow, path):
+    body = {**CHAT, "prompt": PROMPT, "stream": True}
+    with occupied(narrow):
+        caller = Caller(narrow, path, body, X_OQ_Progress="true")
+        narrow.until_next(PROMPT)
+    data = [line.removeprefix("data: ") for line in caller.answer.text.splitlines() if line]
+    first = json.loads(data[0])
+    assert first["queue_position"] == 1
+    assert data[-1] == "[DONE]" or json.loads(data[-1])["done"]
 
 
 def test_who_does_not_ask_gets_the_models_bytes_and_no_others(narrow):
@@ -264,7 +282,7 @@ def test_a_failure_before_the_first_byte_is_tried_again(machine, tmp_path):
         assert way.http.post("/api/chat", json=spoken("x")).status_code == 200
         assert len(machine.calls) == 3
         machine.simulator.calls.clear()
-        machine.push(fault="error", at=2, error="no memory")
+        machine.push(fault="error", at=2, rate=5, error="no memory")
         lines = way.http.post("/api/chat", json=CHAT).text.splitlines()
         assert "no memory" in json.loads(lines[-1])["error"]
         assert len(machine.calls) == 1, "what has been said cannot be said again"

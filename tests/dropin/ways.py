@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -113,8 +114,22 @@ class Way:
         return dict(self.http.get("/api/status").json())
 
     def until_status(self, **wanted: int) -> None:
-        """Return once oq's queue has these counts."""
-        self.machine.until(lambda: wanted.items() <= self.status().items(), str(wanted))
+        """Return once oq's queue has these counts. What is being stored counts already."""
+        self._until(lambda: wanted.items() <= self.status().items(), str(wanted))
+
+    def until_next(self, text: str) -> None:
+        """Return once the newest task, which says this, is the next to start."""
+
+        def first() -> bool:
+            [newest] = self.tasks(limit="1")
+            return newest.get("queue_position") == 1 and text in json.dumps(newest["payload"])
+
+        self._until(first, f"{text!r} is next")
+
+    def _until(self, true: Callable[[], bool], what: str) -> None:
+        late = time.monotonic() + SOON
+        while not true():
+            assert time.monotonic() < late, f"never: {what}; {self.status()}"
 
     def ended(self, task_id: str) -> dict[str, Any]:
         """A task, once it has ended."""
@@ -166,3 +181,9 @@ def serving(
         way = Way(f"oq-{kind}", server.url, machine)
         with way.http:
             yield way, server
+
+
+def kill(server: Child) -> None:
+    """End it as a crash does: SIGKILL."""
+    server._process.kill()
+    server._process.wait()
