@@ -14,6 +14,7 @@ from oq.http import connection, server
 from oq.http.sockets import AddressInUse, bind, url
 from oq.words.config import ServerConfig
 from oq.words.errors import InvalidConfig
+from tests.client_servers import served
 from tests.http_support import GENERATE, live
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -206,3 +207,9 @@ def test_who_connects_is_asked_whether_it_is_there():
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
     finally:
         close(sockets)
+
+
+def test_a_connection_is_kept_however_the_body_came():
+    with served() as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+        for size in [1, 100_000] * 50:
+            assert client.post("/api/tasks", content=b"[" * size).status_code == 400

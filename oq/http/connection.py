@@ -226,8 +226,10 @@ class Connection:
         self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
 
     def _is_refused(self) -> bool:
+        # Only a handshake: the stream of an answer that has just been sent is closed for a moment
+        # too, before Hypercorn makes the connection ready for the next request.
         stream = getattr(self._protocol.protocol, "stream", None)
-        return stream is not None and stream.closed
+        return stream is not None and stream.closed and self._is_websocket()
 
     def _is_websocket(self) -> bool:
         connection = getattr(self._protocol.protocol, "connection", None)
