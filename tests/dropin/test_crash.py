@@ -58,8 +58,7 @@ def said(response: httpx.Response | None) -> str:
     return "".join(line["message"]["content"] for line in lines)
 
 
-async def test_a_kill_loses_no_call_and_runs_none_twice(machine, tmp_path, open_ways):
-    await trio.to_thread.run_sync(open_ways, "oq-ollama")  # that there is a gateway
+async def test_a_kill_loses_no_call_and_runs_none_twice(machine, tmp_path):
     for _ in range(RUNNING):
         machine.push(fault="hang", at=2)
     with serving(machine, tmp_path, **SETTINGS) as (way, server):
@@ -96,10 +95,7 @@ async def test_a_kill_loses_no_call_and_runs_none_twice(machine, tmp_path, open_
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
-def test_a_stream_that_the_kill_broke_is_whole_for_who_comes_back(
-    machine, tmp_path, open_ways, path
-):
-    open_ways("oq-ollama")
+def test_a_stream_that_the_kill_broke_is_whole_for_who_comes_back(machine, tmp_path, path):
     machine.push(fault="hang", at=3)
     call = {**body(1), "stream": True}
     with (
