@@ -23,8 +23,8 @@ NPM := cd web && $(NPM_HERE)
 JS := tests/js/node_modules/.package-lock.json
 BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
 
-.PHONY: help test lint format demo bench bench-growth bench-smoke bench-gate bench-peers serve
-.PHONY: page page-check browser screenshots wheel clean
+.PHONY: help test lint format demo bench bench-growth bench-churn bench-smoke
+.PHONY: bench-gate bench-peers serve page page-check browser screenshots wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make format       let ruff mend what it can"
 	@echo "make bench        measure, beside the budgets (make bench-smoke: a tiny run)"
 	@echo "make bench-growth what 1,000 to 1,000,000 pending tasks cost"
+	@echo "make bench-churn  an hour of work on a mock clock: does anything grow?"
 	@echo "make bench-gate   fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-peers  measure beside other queues, which it installs and starts by itself"
 	@echo "make serve        oq serve (ARGS=--simulate needs no model server)"
@@ -64,6 +65,9 @@ bench: $(READY)
 
 bench-growth: $(READY)
 	$(RUN) bench --only growth $(ARGS)
+
+bench-churn: $(READY)
+	$(RUN) bench.churn $(ARGS)
 
 bench-smoke: $(READY)
 	$(RUN) bench --smoke

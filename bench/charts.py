@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable, Mapping
-from math import ceil, floor, log10
+from collections.abc import Iterable, Mapping, Sequence
+from math import floor, log10
+from typing import Any
 
-import pygal
-from pygal.style import Style
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from bench.figures import BUDGETS, Budget, Summary
 
-STYLE = Style(
-    background="white",
-    plot_background="white",
-    colors=("#2563a8", "#c0562b", "#3f8a4f", "#7a4f9a"),
-    font_family="sans-serif",
-    title_font_size=18,
-)
-SIZE = {"width": 900, "height": 480}
+GOOD, SHORT = "#2563a8", "#c0562b"
 LONGEST = 4
 """Beyond it a bar is cut off, and its number says how far it would go."""
+LOOK: Any = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "oq",  # the same figures make the same file
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+}
 _SIZED = re.compile(r"(?P<what>\w+)_(?P<count>\d+)(?P<unit>[km])")
-_SCRIPT = re.compile("<script.*?</script>", re.DOTALL)
 _UNITS = {"k": 1_000, "m": 1_000_000}
 
 Curves = dict[str, list[tuple[int, float]]]
@@ -49,72 +51,87 @@ def speed(budget: Budget, median: float) -> float | None:
 
 def budget_chart(summaries: Mapping[str, Summary]) -> str:
     """A bar for each figure that has a budget, which is 1."""
-    chart = pygal.HorizontalBar(
-        title=f"Times as good as the budget asks (1 meets it; drawn up to {LONGEST})",
-        style=STYLE,
-        js=(),
-        show_legend=False,
-        print_values=True,
-        range=(0, LONGEST),
-        width=1100,
-        height=720,
-    )
     bars = {
-        budget.what: speed(budget, summaries[name].median)
-        for name, budget in reversed(BUDGETS.items())
-        if name in summaries
+        budget.what: times
+        for name, budget in BUDGETS.items()
+        if name in summaries and (times := speed(budget, summaries[name].median)) is not None
     }
-    shown = {what: value for what, value in bars.items() if value is not None}
-    chart.x_labels = list(shown)
-    chart.add("", [_bar(value) for value in shown.values()])
-    return _drawn(chart)
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(9, 0.6 + 0.32 * len(bars)), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(f"Times as good as the budget asks (drawn up to {LONGEST})")
+        drawn = axes.barh(
+            list(bars),
+            [min(times, LONGEST) for times in bars.values()],
+            color=[GOOD if times >= 1 else SHORT for times in bars.values()],
+        )
+        axes.bar_label(drawn, [_times(times) for times in bars.values()], padding=3)
+        axes.axvline(1, color="black", linewidth=1)
+        axes.set_xlim(0, LONGEST * 1.1)
+        axes.invert_yaxis()
+        return _drawn(figure)
 
 
 def growth_charts(found: Curves) -> dict[str, str]:
     """Curves over the number of pending tasks, by the name of their chart."""
-    charts = {
-        "growth-time": _curve(
-            "With so many tasks pending", "ms", found, ("submit", "pop", "list", "status")
-        ),
-        "growth-start": _curve("Opening the queue", "s", found, ("recovery",)),
-        "growth-memory": _curve("Resident memory", "MB", found, ("rss",)),
+    wanted = {
+        "growth-time": ("With so many pending tasks", "ms", ("submit", "pop", "list", "status")),
+        "growth-start": ("Opening the queue", "s", ("recovery",)),
+        "growth-memory": ("Resident memory", "MB", ("rss",)),
     }
-    return {name: chart for name, chart in charts.items() if chart is not None}
+    return {
+        name: _growth(title, unit, {what: found[what] for what in whats if what in found})
+        for name, (title, unit, whats) in wanted.items()
+        if any(what in found for what in whats)
+    }
 
 
-def _curve(title: str, unit: str, found: Curves, whats: Iterable[str]) -> str | None:
-    drawn = {what: found[what] for what in whats if what in found}
-    if not drawn:
-        return None
-    chart = pygal.XY(
-        title=f"{title} ({unit})",
-        x_title="pending tasks",
-        style=STYLE,
-        js=(),
-        logarithmic=True,
-        range=_decades([value for points in drawn.values() for _, value in points]),
-        **SIZE,
-    )
-    for what, points in drawn.items():
-        chart.add(what, points)
-    chart.x_labels = sorted({size for points in drawn.values() for size, _ in points})
-    chart.x_value_formatter = lambda size: f"{size:,.0f}"
-    return _drawn(chart)
+def churn_chart(lines: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+    """Megabytes over the minutes of an hour of churn."""
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        axes = figure.add_subplot(title="An hour of churn", xlabel="minute", ylabel="MB")
+        for what, points in lines.items():
+            axes.plot(*zip(*points, strict=True), label=what)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+        return _drawn(figure)
 
 
-def _decades(values: list[float]) -> tuple[float, float]:
-    """The powers of ten around the values: what hardly grows should look so."""
-    return 10 ** floor(log10(min(values))), 10 ** ceil(log10(max(values)))
+def _growth(title: str, unit: str, lines: Curves) -> str:
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        axes = figure.add_subplot(title=title, xlabel="pending tasks", ylabel=unit)
+        for what, points in lines.items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=what)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        # Whole powers of ten: what hardly grows should look so.
+        values = [value for points in lines.values() for _, value in points]
+        axes.set_ylim(*_decades(values))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+        axes.set_xticks(sorted({size for points in lines.values() for size, _ in points}))
+        axes.minorticks_off()
+        axes.grid(axis="y", alpha=0.3)
+        axes.legend(frameon=False)
+        return _drawn(figure)
 
 
-def _bar(value: float) -> dict[str, object]:
-    color = STYLE.colors[0] if value >= 1 else STYLE.colors[1]
-    shown = f"{value:.2f}" if value < LONGEST else f"{value:,.0f}"
-    return {"value": min(value, LONGEST), "color": color, "formatter": lambda _: shown}
+def _decades(values: Iterable[float]) -> tuple[float, float]:
+    exponents = [log10(value) for value in values]
+    return 10 ** floor(min(exponents)), 10 ** (floor(max(exponents)) + 1)
 
 
-def _drawn(chart: pygal.Graph) -> str:
-    text = str(chart.render(is_unicode=True))
-    # A picture needs no program; and its id is drawn anew each time, which would make the chart of
-    # the same figures another file.
-    return _SCRIPT.sub("", text).replace(f"chart-{chart.uuid}", "chart") + "\n"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _times(times: float) -> str:
+    return f"{times:.2f}" if times < LONGEST else f"{times:,.0f}"
+
+
+def _drawn(figure: Figure) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"

@@ -11,10 +11,10 @@ PROMPT_BYTES = 400
 PROMPT = "x" * PROMPT_BYTES
 
 
-def submission() -> Submission:
+def submission(model: str = "m", priority: str = "normal") -> Submission:
     """As the embedded queue takes it."""
-    payload = {"messages": [{"role": "user", "content": PROMPT}]}
-    return Submission(type="chat", model="m", payload=msgspec.Raw(msgspec.json.encode(payload)))
+    payload = msgspec.Raw(msgspec.json.encode({"messages": [{"role": "user", "content": PROMPT}]}))
+    return Submission(type="chat", model=model, payload=payload, priority=priority)
 
 
 def new_task() -> NewTask:

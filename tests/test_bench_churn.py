@@ -1,0 +1,64 @@
+"""A short hour of churn: what retention does not keep is gone, from memory and from the disk."""
+
+import pytest
+
+from bench import churn
+from bench.churn import Load, Outcome, Quick, Sample
+from oq.actors.janitor import Janitor
+from oq.store import rocks
+
+LOAD = Load(minutes=8, rate=12, keep=100)
+QUICK = Quick(1, 1, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def _small_buffers(monkeypatch):
+    """So that what an hour does to RocksDB's files happens in minutes."""
+    monkeypatch.setattr(rocks, "WRITE_BUFFER", 256 << 10)
+
+
+def test_neither_memory_nor_disk_grows_and_no_tombstones_lie_in_the_way(tmp_path):
+    outcome = churn.run(LOAD, tmp_path)
+    assert outcome.growing() == []
+    in_a_minute = LOAD.rate * 60
+    assert all(sample.ended <= LOAD.keep + in_a_minute for sample in outcome.samples)
+    assert outcome.after.first_row < outcome.before.first_row * 10 + 1  # milliseconds
+
+
+def test_what_is_never_removed_is_found(tmp_path, monkeypatch):
+    async def nothing(self):
+        return 0
+
+    monkeypatch.setattr(Janitor, "clean", nothing)
+    outcome = churn.run(LOAD, tmp_path)
+    assert any("ended" in line for line in outcome.growing())
+
+
+def outcome_of(values, before=QUICK, after=QUICK):
+    samples = [Sample(minute, 50, value, 1000, 10) for minute, value in enumerate(values, 1)]
+    return Outcome(samples, before, after, 0)
+
+
+@pytest.mark.parametrize(
+    ("disk", "grows"),
+    [
+        ([10, 80, 100, 60, 90, 100, 70, 99], False),  # up and down, as logs do
+        ([10, 80, 100, 60, 90, 100, 119, 99], True),
+        ([1, 2, 3, 4, 5, 6, 7, 8], False),  # a few megabytes are no growth
+    ],
+)
+def test_growth_is_more_than_ever_before(disk, grows):
+    assert bool(outcome_of(disk).growing()) is grows
+
+
+def test_slower_is_twice_as_slow():
+    assert outcome_of([1] * 8, after=QUICK._replace(start=2.0)).slower() == []
+    assert outcome_of([1] * 8, after=QUICK._replace(start=2.1)).slower() == [
+        "start: 1.00 -> 2.10 ms"
+    ]
+
+
+def test_the_verdict_names_what_grew_and_what_became_slower():
+    assert "Nothing grew, nothing became slower." in churn.text(outcome_of([1] * 8))
+    worse = outcome_of([1] * 4 + [99] * 4, after=QUICK._replace(listing=9))
+    assert "disk: 1.0 -> 99.0; listing: 1.00 -> 9.00 ms" in churn.text(worse)
