@@ -38,7 +38,7 @@ def main() -> int:
     found = measure(options.scenarios, setting)
     print(report.text(found, setting))
     print(f"reference loop: {found.summaries()['reference'].median:,.0f} turns/s")
-    if not options.smoke and not options.only and not options.server:
+    if not options.only and not options.server and setting.scale >= 1:
         report.save(found, setting)
     return 0
 
@@ -50,7 +50,12 @@ def _options() -> argparse.Namespace:
         epilog=f"scenarios: {', '.join(SCENARIOS)}. bench/README.md says what they measure.",
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every scenario (5)")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes (1)")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="share of the full sizes (1); below 1 nothing is saved",
+    )
     parser.add_argument("--only", metavar="NAME,...", help="these scenarios; nothing is saved")
     parser.add_argument("--smoke", action="store_true", help="one tiny round; nothing is saved")
     parser.add_argument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import floor, log10
 from typing import Any
@@ -12,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.figures import BUDGETS, Budget, Summary
+from bench.figures import BUDGETS, Budget, Curves, Summary
 
 GOOD, SHORT = "#2563a8", "#c0562b"
 LONGEST = 4
@@ -24,22 +23,6 @@ LOOK: Any = {
     "axes.spines.right": False,
     "font.size": 10,
 }
-_SIZED = re.compile(r"(?P<what>\w+)_(?P<count>\d+)(?P<unit>[km])")
-_UNITS = {"k": 1_000, "m": 1_000_000}
-
-Curves = dict[str, list[tuple[int, float]]]
-"""What was measured, at each size: (pending tasks, figure), the least size first."""
-
-
-def curves(summaries: Mapping[str, Summary]) -> Curves:
-    """The figures that were measured at several sizes, as `submit_1k`, `submit_1m`."""
-    found: Curves = {}
-    for name, summary in summaries.items():
-        sized = _SIZED.fullmatch(name)
-        if sized is not None:
-            size = int(sized["count"]) * _UNITS[sized["unit"]]
-            found.setdefault(sized["what"], []).append((size, summary.median))
-    return {what: sorted(points) for what, points in found.items()}
 
 
 def speed(budget: Budget, median: float) -> float | None:

@@ -31,7 +31,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from bench import charts, report
+from bench import report
 from bench.embedded import Ends, TimedBackend
 from bench.figures import percentile
 from bench.payload import submission
@@ -283,6 +283,8 @@ def text(outcome: Outcome) -> str:
 
 def save(outcome: Outcome) -> None:
     """Write the run down as churn.json, churn.md and churn.svg."""
+    from bench import charts  # which takes a while, for what only draws
+
     report.RESULTS.mkdir(exist_ok=True)
     document = {
         "machine": report.machine(),

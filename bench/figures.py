@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,13 @@ RATIOS = {
 """Figures that are made of two others of the same round: the first over the second."""
 
 
+_SIZED = re.compile(r"(?P<what>\w+)_(?P<count>\d+)(?P<unit>[km])")
+_UNITS = {"k": 1_000, "m": 1_000_000}
+
+Curves = dict[str, list[tuple[int, float]]]
+"""What was measured, at each size: (pending tasks, figure), the least size first."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """One figure over all rounds."""
@@ -94,6 +102,17 @@ def ratios(figures: Mapping[str, float]) -> dict[str, float]:
         for name, (above, below) in RATIOS.items()
         if above in figures and below in figures
     }
+
+
+def curves(summaries: Mapping[str, Summary]) -> Curves:
+    """The figures that were measured at several sizes, as `submit_1k`, `submit_1m`."""
+    found: Curves = {}
+    for name, summary in summaries.items():
+        sized = _SIZED.fullmatch(name)
+        if sized is not None:
+            size = int(sized["count"]) * _UNITS[sized["unit"]]
+            found.setdefault(sized["what"], []).append((size, summary.median))
+    return {what: sorted(points) for what, points in found.items()}
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -11,9 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import charts
-from bench.charts import Curves, curves
-from bench.figures import BUDGETS, Budget, Summary
+from bench.figures import BUDGETS, Budget, Curves, Summary, curves
 from bench.runner import Found
 from bench.scenario import Setting
 
@@ -94,6 +92,8 @@ def text(found: Found, setting: Setting) -> str:
 
 def save(found: Found, setting: Setting, name: str = "latest") -> None:
     """Write the run down as NAME.json and NAME.md, and draw its charts."""
+    from bench import charts  # which takes a while, for what only draws
+
     facts, summaries = machine(), found.summaries()
     drawn = {"budgets": charts.budget_chart(summaries)} | charts.growth_charts(curves(summaries))
     RESULTS.mkdir(exist_ok=True)

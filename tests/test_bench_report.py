@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import charts, report
-from bench.charts import curves, growth_charts, speed
-from bench.figures import BUDGETS, Budget
+from bench.charts import growth_charts, speed
+from bench.figures import BUDGETS, Budget, curves
 from bench.runner import Found
 from bench.scenario import Setting
 
