@@ -52,7 +52,7 @@ def budget_chart(summaries: Mapping[str, Summary]) -> str:
         axes.axvline(1, color="black", linewidth=1)
         axes.set_xlim(0, LONGEST * 1.1)
         axes.invert_yaxis()
-        return _drawn(figure)
+        return picture(figure)
 
 
 def growth_charts(found: Curves) -> dict[str, str]:
@@ -78,7 +78,7 @@ def churn_chart(lines: Mapping[str, Sequence[tuple[int, float]]]) -> str:
             axes.plot(*zip(*points, strict=True), label=what)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
-        return _drawn(figure)
+        return picture(figure)
 
 
 def _growth(title: str, unit: str, lines: Curves) -> str:
@@ -98,7 +98,7 @@ def _growth(title: str, unit: str, lines: Curves) -> str:
         axes.minorticks_off()
         axes.grid(axis="y", alpha=0.3)
         axes.legend(frameon=False)
-        return _drawn(figure)
+        return picture(figure)
 
 
 def _decades(values: Iterable[float]) -> tuple[float, float]:
@@ -114,7 +114,8 @@ def _times(times: float) -> str:
     return f"{times:.2f}" if times < LONGEST else f"{times:,.0f}"
 
 
-def _drawn(figure: Figure) -> str:
+def picture(figure: Figure) -> str:
+    """The figure as SVG."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"

@@ -8,19 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.figures import Summary
+from bench.peers.figures import AGAINST, END_TO_END, WAYS, best, ratios, summary
 from bench.peers.turns import Column, Comparison
 from bench.report import RESULTS, machine
 
-WAYS = ("single", "concurrent", "bulk")
-"""One call after the other, 64 calls at once, up to 1000 jobs in a call."""
-END_TO_END = tuple(f"end_to_end_{way}" for way in WAYS)
-AGAINST = {
-    "embedded, bulk": ("oq-embedded", "end_to_end_bulk"),
-    "client, bulk": ("oq-client", "end_to_end_bulk"),
-    "client, 64 at once": ("oq-client", "end_to_end_concurrent"),
-    "POSTs, 64 at once": ("oq-http", "end_to_end_concurrent"),
-}
-"""Which of oq's figures every peer's best is compared with."""
 HEAD = """\
 | | durability in force | enqueue /s: single | 64 at once | bulk \
 | end to end /s: single | 64 at once | bulk | ± | start p50 / p99 ms | oq to its best: {ratios} |
@@ -31,33 +22,6 @@ call. End to end is from the first call until the last job has run, with produce
 workers on this machine; oq's tasks have also been completed on disk by then. Enqueue is without
 workers. ± is half of the range of the best end to end. Start is from the call to the job's first
 line, idle. Ratios are of the same round, to the peer's best end to end."""
-
-
-def summary(column: Column, figure: str) -> Summary | None:
-    """A figure over the rounds, if the side has it."""
-    values = tuple(each[figure] for each in column.rounds if figure in each)
-    return Summary(figure, values) if values else None
-
-
-def best(column: Column) -> Summary | None:
-    """The side's highest rate end to end, whichever way that is."""
-    found = [each for name in END_TO_END if (each := summary(column, name))]
-    return max(found, key=lambda each: each.median, default=None)
-
-
-def ratios(columns: Sequence[Column], peer: Column) -> dict[str, float]:
-    """oq's figures to the peer's best, each the median of the ratios of a round."""
-    top = best(peer)
-    if top is None:
-        return {}
-    by_name = {column.side.name: column for column in columns}
-    found = {}
-    for label, (name, figure) in AGAINST.items():
-        own = summary(by_name[name], figure) if name in by_name else None
-        if own is not None:
-            pairs = zip(own.rounds, top.rounds, strict=False)
-            found[label] = statistics.median(ours / theirs for ours, theirs in pairs)
-    return found
 
 
 def table(found: Comparison) -> str:
@@ -125,13 +89,22 @@ def facts(found: Comparison) -> dict[str, Any]:
 
 
 def save(found: Comparison, rounds: int, scale: float) -> None:
-    """Write the run down as peers.json and peers.md."""
+    """Write the run down as peers.json, peers.md and peers.svg."""
+    from bench.peers.chart import chart  # only what draws needs matplotlib
+
     RESULTS.mkdir(exist_ok=True)
     whole = document(found, rounds, scale)
     (RESULTS / "peers.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (RESULTS / "peers.svg").write_text(chart(found.columns))
     told = ", ".join(f"{fact} {value}" for fact, value in whole["machine"].items())
-    (RESULTS / "peers.md").write_text(
-        f"# oq beside its peers\n\n{told}; medians of {rounds} rounds in turns.\n\n"
-        f"{table(found)}\n\n{NOTES}\n\n{setup(found)}\n\n{left_out(found)}".rstrip()
-        + "\n"
-    )
+    parts = [
+        "# oq beside its peers",
+        f"{told}; medians of {rounds} rounds in turns.",
+        table(found),
+        "![jobs a second](peers.svg)",
+        NOTES,
+        setup(found),
+        left_out(found),
+    ]
+    text = "\n\n".join(part.strip() for part in parts if part)
+    (RESULTS / "peers.md").write_text(text + "\n")
