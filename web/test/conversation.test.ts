@@ -109,11 +109,15 @@ describe("vectors", () => {
     ]);
     expect(vectors({ data: [{ embedding: [3, 4] }] })).toHaveLength(1);
     expect(vectors({ embedding: [1] })).toHaveLength(1);
+    const packed = Buffer.from(new Float32Array([3, 4]).buffer).toString("base64");
+    expect(vectors({ data: [{ embedding: packed }] })).toEqual([
+      { size: 2, norm: 5, first: [3, 4] },
+    ]);
   });
 
   it("are none of what is not a vector", () => {
     expect(vectors({ embeddings: ["x", [], ["a"]] })).toEqual([]);
-    expect(vectors({ data: [{ embedding: "AAAA" }, null] })).toEqual([]);
+    expect(vectors({ data: [{ embedding: "AAAA" }, { embedding: "é" }, null] })).toEqual([]);
     expect(vectors(undefined)).toEqual([]);
   });
 });

@@ -26,6 +26,8 @@ export interface ListPage {
   next: string | null; // the address of the next page
 }
 
+const PATIENCE = 30_000; // milliseconds for an answer that is only read
+
 const ENTRY = "/api/tasks";
 const json = { "Content-Type": "application/json" };
 
@@ -43,7 +45,10 @@ export const setPriority = (id: string, priority: number): Promise<void> =>
 
 /** Part of a listing; `address` is its path and query. */
 export async function list(address: string, signal?: AbortSignal): Promise<ListPage> {
-  const answer = await send(address, { ...(signal && { signal }) });
+  const patience = AbortSignal.timeout(PATIENCE);
+  const answer = await send(address, {
+    signal: signal ? AbortSignal.any([signal, patience]) : patience,
+  });
   const next = /<([^>]+)>;\s*rel="next"/.exec(answer.headers.get("Link") ?? "")?.[1] ?? null;
   return { rows: (await answer.json()) as Summary[], next };
 }
@@ -126,7 +131,8 @@ export function isMissing(error: unknown): boolean {
 }
 
 async function read<T>(address: string): Promise<T> {
-  return (await (await send(address)).json()) as T;
+  const answer = await send(address, { signal: AbortSignal.timeout(PATIENCE) });
+  return (await answer.json()) as T;
 }
 
 async function act(address: string, method = "POST", body?: string): Promise<void> {

@@ -46,7 +46,10 @@ export class Feed {
 
   /** Give this connection up, because it has turned out to be dead, and make another. */
   drop(): void {
-    this.#socket?.close();
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.close();
+    this.#closed(socket); // the other side may never answer the close
   }
 
   #open(): void {
@@ -56,7 +59,9 @@ export class Feed {
     const socket = new WebSocket(`${scheme}://${location.host}/ws${after}`);
     this.#socket = socket;
     if (this.#failures === 0) this.listener.connection("connecting", null);
-    socket.onmessage = (message) => this.#take(String(message.data));
+    socket.onmessage = (message) => {
+      if (socket === this.#socket) this.#take(String(message.data));
+    };
     socket.onclose = () => this.#closed(socket);
   }
 

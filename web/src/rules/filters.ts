@@ -52,6 +52,11 @@ export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort
   };
 }
 
+/** Whether the text is a span before now, such as "24h". */
+export function isSpan(text: string): boolean {
+  return SPAN.test(text);
+}
+
 /** Whether tasks in these states can stand in line: only those that are pending do. */
 export function queues(status: readonly Status[]): boolean {
   return status.every((one) => one === "pending");
@@ -113,5 +118,5 @@ function spanMinutes(span: RegExpExecArray): number {
 
 function time(value: string | null): string {
   if (value === null || value === "") return "";
-  return SPAN.test(value) || !Number.isNaN(Date.parse(value)) ? value : "";
+  return isSpan(value) || !Number.isNaN(Date.parse(value)) ? value : "";
 }

@@ -6,7 +6,7 @@ import * as api from "../api/client";
 import { Pager, type Part } from "../api/pager";
 import type { QueueEvent, Summary } from "../api/types";
 import { applied, byTask } from "../rules/events";
-import { askFor, type Filter, type Sort } from "../rules/filters";
+import { askFor, isEverything, type Filter, type Sort } from "../rules/filters";
 import { moment } from "../rules/time";
 import { MOST_ROWS, pagesOf, pagesToDrop, type Span } from "../rules/window";
 
@@ -19,6 +19,8 @@ export class Listing {
   exact = $state(true);
   loaded = $state(false);
   error: string | null = $state(null);
+  /** Whether every task is in it. */
+  readonly all: boolean;
   /** Tasks that came since the list was held still. */
   newer = $state(0);
 
@@ -27,6 +29,7 @@ export class Listing {
   #span: Span = { first: 0, end: 0 };
   #loading = new Set<number>();
   #refresh: ReturnType<typeof setTimeout> | undefined;
+  #counted = 0; // by the server: how many there are, or at least how many
   #cost = 0; // milliseconds that the last refresh took
   #held: string | null = null; // the time before which tasks are shown while the list is held still
   readonly #abort = new AbortController();
@@ -37,6 +40,7 @@ export class Listing {
     private readonly filter: Filter,
     private readonly sort: Sort,
   ) {
+    this.all = isEverything(filter);
     this.#query = askFor(filter, Date.now());
     const listed = new URLSearchParams(this.#query);
     if (sort !== "newest") listed.set("sort", sort);
@@ -144,8 +148,8 @@ export class Listing {
       const query = new URLSearchParams(this.#query);
       if (this.sort === "queue") query.set("status", "pending");
       const { count, exact } = await api.count(query);
-      this.total = Math.min(count, MOST_ROWS);
-      this.exact = exact && count <= MOST_ROWS;
+      this.#counted = count;
+      this.exact = exact;
     } catch {
       this.exact = false; // the pages tell how many there are, at least
     }
@@ -161,15 +165,17 @@ export class Listing {
     this.#fitTotal();
   }
 
-  /** What the pages show of the length, where the server's figure is none, or an older one. */
+  /** The length: what the server counted, or what the pages show, where that is more or is surer. */
   #fitTotal(): void {
     let known = 0;
     let ends = false;
     for (const [page, { rows, last }] of this.#pages) {
       const end = page * PAGE + rows.length + (last ? 0 : 1);
-      if (rows.length > 0 && end > known) [known, ends] = [end, last];
+      if ((rows.length > 0 || page === 0) && end >= known) [known, ends] = [end, last];
     }
-    if (known > this.total || (ends && !this.exact)) this.total = Math.min(known, MOST_ROWS);
+    const sure = ends && !this.exact;
+    this.total = Math.min(sure ? known : Math.max(known, this.#counted), MOST_ROWS);
+    this.exact = (this.exact || sure) && this.total < MOST_ROWS;
   }
 
   #replace(changed: Map<number, Summary[]>): void {

@@ -7,8 +7,19 @@ class Place {
   /** The address without its query: what changes when another view is shown. */
   readonly path = $derived(this.route.view === "task" ? this.route.id : this.route.view);
 
+  #steps = 0; // from view to view, since the page was loaded
+
   start(): void {
-    addEventListener("hashchange", () => this.#read());
+    addEventListener("hashchange", () => {
+      this.#steps++;
+      this.#read();
+    });
+  }
+
+  /** To where we came from, if that was a view of this page. */
+  back(otherwise: string): void {
+    if (this.#steps > 0) history.back();
+    else this.go(otherwise);
   }
 
   go(link: string): void {
