@@ -68,7 +68,16 @@ def answer_text(task: Task, *, vectors: bool) -> str:
             return content
         case {"response": str(response)}:
             return response
+        case {"choices": [{"message": {"content": str(content)}}, *_]} if content:
+            return content
+        case {"choices": [{"text": str(text)}, *_]}:
+            return text
         case {"embeddings": [[*_], *_] as rows}:
+            return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
+        case {"embedding": [*row]}:
+            return _numbers(row) if vectors else _vector(row)
+        case {"data": [{"embedding": [*_]}, *_] as items}:
+            rows = [item["embedding"] for item in items]
             return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
         case result:
             import msgspec

@@ -13,6 +13,7 @@ from oq.http import errors
 from oq.http.answers import ErrorAnswer, encode
 from oq.http.face import Face
 from oq.http.gateway.door import Gateway
+from oq.http.gateway.table import GATEWAY
 from oq.http.guard import Guard, preflight, secure
 from oq.http.lean import (
     BODY_TIMEOUT,
@@ -102,7 +103,7 @@ def create_app(queue: Queue) -> App:
     """The HTTP side of `queue`."""
     metrics = Metrics(queue.status)
     queue.observe(metrics.committed)
-    face = Face(queue, metrics, encode(document(ROUTES)))
+    face = Face(queue, metrics, encode(document((*ROUTES, *GATEWAY))))
     app = App(face, Gateway(face, queue, Clock(), own=(route.path for route in ROUTES)))
     app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT

@@ -102,12 +102,24 @@ async def refuse(
     scope: Scope, receive: Receive, send: Send, status: int, headers: RawHeaders, body: bytes
 ) -> None:
     """Answer a request whose body has not been read."""
+    headers = [*headers, *unread(scope)]
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     async with trio.open_nursery() as nursery:
         # A body that nobody takes would block the connection, and with it this answer.
         nursery.start_soon(drop, receive)
         await deliver(send, kind, status, headers, body)
         nursery.cancel_scope.cancel()
+
+
+def unread(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Headers for the answer to a request whose body has not been read: the connection ends with
+    it, for what still comes of that body would be taken for the next request.
+    """
+    has_body = any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
+    return [(b"connection", b"close")] if has_body and scope["http_version"] == "1.1" else []
 
 
 async def drop(receive: Receive) -> None:

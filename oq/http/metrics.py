@@ -80,6 +80,7 @@ class Metrics(Collector):
         self._wait: dict[Labels, Histogram] = defaultdict(Histogram)
         self._run: dict[Labels, Histogram] = defaultdict(Histogram)
         self._spans = Spans()
+        self._answers: dict[Labels, int] = defaultdict(int)
         self._commits = 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -93,6 +94,10 @@ class Metrics(Collector):
         for step in commit.steps:
             if isinstance(step, Change):
                 self._count(step, None if step.event is None else next(events, None))
+
+    def answered(self, api: str, status: int) -> None:
+        """Count an answer to a client of Ollama's or OpenAI's API."""
+        self._answers[api, str(status)] += 1
 
     def _count(self, change: Change, told: Event | None) -> None:
         state = change.state
@@ -147,9 +152,20 @@ class Metrics(Collector):
                 family.add_metric(labels, count)
             yield family
         yield self._token_family()
+        yield self._answer_family()
         yield CounterMetricFamily("oq_commits", "Commits that reached the disk", self._commits)
         yield _histogram("oq_task_wait_seconds", "From being due to being started", self._wait)
         yield _histogram("oq_task_run_seconds", "How long an attempt took", self._run)
+
+    def _answer_family(self) -> Metric:
+        family = CounterMetricFamily(
+            "oq_gateway_answers",
+            "Answers to clients of Ollama and OpenAI, by whose API it is",
+            labels=("api", "status"),
+        )
+        for labels, count in self._answers.items():
+            family.add_metric(labels, count)
+        return family
 
     def _token_family(self) -> Metric:
         family = CounterMetricFamily(

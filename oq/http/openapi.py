@@ -53,6 +53,8 @@ def _types(routes: Iterable[Route]) -> Iterable[Any]:
         yield from (parameter.type for parameter in (*route.query, *route.headers))
         if route.body is not None:
             yield route.body
+        if route.error is not None:
+            yield route.error
         if route.or_gives is not None:
             yield route.or_gives
 
@@ -63,7 +65,7 @@ def _key(kind: Any) -> str:
 
 def _operation(route: Route, schema: dict[str, Json]) -> Json:
     operation: Json = {
-        "operationId": route.handler.__name__,
+        "operationId": route.name or route.handler.__name__,
         "summary": route.summary,
         "description": route.handler.__doc__,
         "responses": _responses(route, schema),
@@ -94,7 +96,7 @@ def _responses(route: Route, schema: dict[str, Json]) -> Json:
             responses[str(status)]["content"] = dict.fromkeys(
                 (route.media, *route.also_gives), shape
             )
-    error = {"application/json": {"schema": schema[_key(ErrorAnswer)]}}
+    error = {"application/json": {"schema": schema[_key(route.error or ErrorAnswer)]}}
     for status in sorted({*route.errors, *_ALWAYS}):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}
     return responses

@@ -61,6 +61,10 @@ class Route:
     websocket: bool = False
     lean: bool = False
     """Whether it is served without Quart; see `oq.http.lean`."""
+    name: str = ""
+    """What it is called, where the handler's own name does not say."""
+    error: Any = None
+    """The type of its errors, where it is another than ErrorAnswer."""
 
 
 _DONE = {200: ("Done, and on disk", OkAnswer)}

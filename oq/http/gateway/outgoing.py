@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from oq.http.connection import Connection
 from oq.http.lean import RawHeaders, Scope, Send
 
@@ -9,12 +11,15 @@ _LENGTH = b"content-length"
 
 
 class Outgoing:
-    """One answer. A piece goes past Hypercorn where the connection is oq's own and speaks
-    HTTP/1.1; see `oq.http.flows`.
+    """One answer; `told` is called with its status when that is sent.
+
+    A piece goes past Hypercorn where the connection is oq's own and speaks HTTP/1.1; see
+    `oq.http.flows`.
     """
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, told: Callable[[int], None]) -> None:
         self._send = send
+        self._told = told
         self._connection: Connection | None = None
         if scope["http_version"] == "1.1":
             self._connection = scope.get("state", {}).get("connection")
@@ -32,6 +37,7 @@ class Outgoing:
         """The head of an answer that is sent in pieces. Without a length it is a stream."""
         headers = list(headers)
         self.begun = True
+        self._told(status)
         self.sized = any(name.lower() == _LENGTH for name, _ in headers)
         if not self.sized:
             headers.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 from werkzeug.exceptions import NotFound, RequestTimeout
 
@@ -9,32 +11,37 @@ from oq.backends.base import Passage
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.gateway.refusing import Refusing
 from oq.http.lean import BODY_TIMEOUT, ClientGone, LeanRequest, Receive, Scope, Send
+from oq.http.metrics import Metrics
 from oq.queue import Queue
 from oq.words.calls import Dialect
 from oq.words.errors import Forbidden
 
 _READS = frozenset({"GET", "HEAD"})
-_ASKS = frozenset({"/api/show"})
-"""Of what is posted, all that changes nothing."""
+_ASKS = frozenset({("POST", "/api/show")})
+"""Of what is not just read, all that changes nothing."""
 _MODELS = "/v1/models"
 _UPLOADS = "/api/blobs/"
+_NDJSON = b"application/x-ndjson"
+MAX_LINE = 1024 * 1024
+"""Bytes of a line that are held until it is whole."""
 _PASSED = frozenset({"accept", "content-type", "content-encoding", "range"})
 
 
 class Passing:
     """Passes requests on to the backends of `queue`."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, metrics: Metrics) -> None:
         self._queue = queue
+        self._metrics = metrics
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its caller leaves before."""
-        out = Outgoing(scope, send)
-        request = LeanRequest(scope, receive, self._limit)
         path: str = scope["path"]
         dialect = Dialect.OLLAMA if path.startswith("/api/") else Dialect.OPENAI
+        out = Outgoing(scope, send, partial(self._metrics.answered, dialect))
+        request = LeanRequest(scope, receive, self._limit)
         async with trio.open_nursery() as nursery:
             try:
                 self._check(scope["method"], path)
@@ -43,12 +50,13 @@ class Passing:
                 else:
                     body = await request.get_data()
                     nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-                await self._queue.calls.pass_on(_passage(scope, body), out)
-                await out.end()
+                relay = Relay(out)
+                await self._queue.calls.pass_on(_passage(scope, body), relay)
+                await relay.end()
             except ClientGone:
                 pass
             except Exception as error:
-                refusing = Refusing(request, out, dialect, f"{scope['method']} {path}")
+                refusing = Refusing(scope, request, out, dialect)
                 await refusing.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
@@ -56,11 +64,38 @@ class Passing:
         if path.startswith("/v1/"):
             if method not in _READS or (path != _MODELS and not path.startswith(_MODELS + "/")):
                 raise NotFound
-        elif method not in _READS and path not in _ASKS and not self._allow_admin:
+        elif method not in _READS and (method, path) not in _ASKS and not self._allow_admin:
             raise Forbidden(
                 f"{method} {path[:100]} changes the models of the backend, which oq does not let"
                 " its clients do; set gateway.allow_admin to true if it should"
             )
+
+
+class Relay:
+    """Passes an answer on as it comes; of lines only whole ones, so that an error can follow."""
+
+    def __init__(self, out: Outgoing) -> None:
+        self._out = out
+        self._lines = False
+        self._held = b""
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._lines = any(value.startswith(_NDJSON) for _, value in headers)
+        await self._out.begin(status, headers)
+
+    async def piece(self, data: bytes) -> None:
+        if self._lines:
+            data = self._held + data
+            whole = data.rfind(b"\n") + 1 or len(data) * (len(data) > MAX_LINE)
+            data, self._held = data[:whole], data[whole:]
+        if data:
+            await self._out.piece(data)
+
+    async def end(self) -> None:
+        """The answer was whole."""
+        if self._held:
+            await self._out.piece(self._held)
+        await self._out.end()
 
 
 class Upload:

@@ -7,7 +7,7 @@ import trio
 from oq.backends.failures import error_text
 from oq.http import errors
 from oq.http.gateway.outgoing import Outgoing
-from oq.http.lean import LeanRequest, RawHeaders, Receive, drop
+from oq.http.lean import LeanRequest, RawHeaders, Receive, Scope, drop, unread
 from oq.queue import Ended
 from oq.rules.dialects import BUSY, error_body, error_frame
 from oq.rules.pieces import event_data
@@ -26,13 +26,13 @@ _FINAL = (b"x-should-retry", b"false")
 
 
 class Refusing:
-    """Answers one request with what went wrong in oq, `where` being its method and path."""
+    """Answers one request with what went wrong in oq."""
 
-    def __init__(self, request: LeanRequest, out: Outgoing, dialect: Dialect, where: str) -> None:
+    def __init__(self, scope: Scope, request: LeanRequest, out: Outgoing, dialect: Dialect) -> None:
+        self._scope = scope
         self._request = request
         self._out = out
         self._dialect = dialect
-        self._where = where
 
     async def refuse(self, error: Exception, receive: Receive) -> None:
         """Say it, in a form that fits how far the answer has come."""
@@ -46,7 +46,8 @@ class Refusing:
         out, dialect = self._out, self._dialect
         if out.begun and out.sized:
             raise error  # nothing can be said any more: the connection ends where the answer did
-        status, text, more = errors.explain(error, self._request.limit, self._where)
+        where = f"{self._scope['method']} {self._scope['path']}"
+        status, text, more = errors.explain(error, self._request.limit, where)
         if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
             status, text = 503, BUSY
         if out.begun:
@@ -56,7 +57,7 @@ class Refusing:
         if status == 409 and dialect is Dialect.OPENAI:
             headers.append(_FINAL)
         if not self._request.whole:
-            headers.append((b"connection", b"close"))  # what still comes of it is dropped
+            headers += unread(self._scope)
         await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
 
 

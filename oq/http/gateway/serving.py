@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -49,7 +50,7 @@ class Serving:
 
     async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
-        out = Outgoing(scope, send)
+        out = Outgoing(scope, send, partial(self._face.metrics.answered, call.dialect))
         request = LeanRequest(scope, receive, self._limit)
         async with trio.open_nursery() as nursery:
             try:
@@ -60,7 +61,7 @@ class Serving:
             except ClientGone:
                 pass
             except Exception as error:
-                refusing = Refusing(request, out, call.dialect, f"POST {call.path}")
+                refusing = Refusing(scope, request, out, call.dialect)
                 await refusing.refuse(error, receive)
             nursery.cancel_scope.cancel()
 

@@ -1,0 +1,106 @@
+"""The calls of Ollama's and OpenAI's clients as the document at /openapi.json lists them.
+
+What is in their bodies is described by those whose APIs they are:
+https://github.com/ollama/ollama/blob/main/docs/api.md, https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from oq.http.flows import EVENT_STREAM
+from oq.http.gateway.passing import Passing
+from oq.http.gateway.serving import Serving
+from oq.http.routes import Parameter, Route
+from oq.http.streams import NDJSON
+from oq.words.calls import CALLS, Call, Dialect
+
+
+class OpenAIErrorAnswer(Struct, frozen=True):
+    """What went wrong, as OpenAI says it: an object with `message`, `type`, `param` and `code`."""
+
+    error: dict[str, Any]
+
+
+_HEADERS = (
+    Parameter("X-OQ-Priority", "0 to 100, or low, normal, high, critical"),
+    Parameter("X-OQ-Timeout", "what the whole attempt may take: a Go duration, or seconds"),
+    Parameter("X-OQ-Detach", "true: it goes on when its caller has gone"),
+    Parameter("X-OQ-Progress", "true: a stream that waits begins with chunks of `queue_position`"),
+    Parameter(
+        "Idempotency-Key",
+        "a second call with the same key and body joins in the first one, or gets its answer",
+    ),
+)
+_PASSED: tuple[tuple[str, str, str], ...] = (
+    ("GET", "/api/tags", "The models of the backend"),
+    ("GET", "/api/ps", "The models that it has in memory"),
+    ("GET", "/api/version", "Its version"),
+    ("POST", "/api/show", "All about one model"),
+    ("GET", "/v1/models", "The models of the backend, as OpenAI lists them"),
+    ("GET", "/v1/models/{model}", "One of them"),
+)
+_ADMIN: tuple[tuple[str, str, str], ...] = (
+    ("POST", "/api/pull", "Fetch a model"),
+    ("POST", "/api/push", "Publish a model"),
+    ("POST", "/api/create", "Make a model"),
+    ("POST", "/api/copy", "Give a model another name"),
+    ("DELETE", "/api/delete", "Delete a model"),
+    ("HEAD", "/api/blobs/{digest}", "Whether a file is there"),
+    ("POST", "/api/blobs/{digest}", "Upload a file"),
+)
+
+
+def _name(method: str, path: str) -> str:
+    """ "post_api_chat": one for each of them."""
+    parts = path.replace("{", "").replace("}", "").strip("/").split("/")
+    return "_".join([method.lower(), *parts])
+
+
+def _error(path: str) -> Any:
+    return OpenAIErrorAnswer if path.startswith("/v1/") else None
+
+
+def _task(call: Call) -> Route:
+    stream = NDJSON if call.dialect is Dialect.OLLAMA else EVENT_STREAM
+    return Route(
+        "POST",
+        call.path,
+        Serving.serve,
+        f"A {call.type} task, as a client of {call.dialect.value.title()} asks for it",
+        {200: ("What the backend answers; X-OQ-Task-ID names the task", dict[str, Any])},
+        errors=(400, 404, 409, 413, 429, 502, 503),
+        headers=_HEADERS,
+        body=dict[str, Any],
+        also_gives=() if call.streams is None else (stream,),
+        name=_name("POST", call.path),
+        error=_error(call.path),
+    )
+
+
+def _passed(method: str, path: str, summary: str, *errors: int) -> Route:
+    return Route(
+        method,
+        path,
+        Passing.serve,
+        summary,
+        {200: ("What the backend answers", None if method == "HEAD" else dict[str, Any])},
+        errors=(404, 502, *errors),
+        body=dict[str, Any] if method == "POST" else None,
+        name=_name(method, path),
+        error=_error(path),
+    )
+
+
+def _all() -> Iterator[Route]:
+    yield from map(_task, CALLS.values())
+    for method, path, summary in _PASSED:
+        yield _passed(method, path, summary)
+    for method, path, summary in _ADMIN:
+        yield _passed(method, path, f"{summary}; only with gateway.allow_admin", 403)
+
+
+GATEWAY = tuple(_all())

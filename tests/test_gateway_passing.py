@@ -1,0 +1,209 @@
+"""What is no task: a backend answers it, streamed both ways, as far as the settings allow."""
+
+from __future__ import annotations
+
+import hashlib
+
+import httpx
+import pytest
+import trio
+
+from oq.backends.simulated import Script
+from tests.gateway_support import CHAT, QUICK, said, site
+
+ADMIN = {"gateway": {"allow_admin": True}}
+DATA = b"the file of a model" * 1000
+BLOB = f"/api/blobs/sha256:{hashlib.sha256(DATA).hexdigest()}"
+CHANGES = [
+    ("POST", "/api/pull", {"model": "new"}),
+    ("POST", "/api/push", {"model": "m"}),
+    ("POST", "/api/create", {"model": "new", "from": "m"}),
+    ("POST", "/api/copy", {"source": "m", "destination": "new"}),
+    ("DELETE", "/api/delete", {"model": "m"}),
+    ("POST", BLOB, {}),
+    ("POST", "/api/whatever-comes-next", {}),
+    ("PUT", "/api/show", {}),
+]
+
+
+@pytest.mark.parametrize("kind", ["ollama", "simulated"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/tags", None),
+        ("GET", "/api/ps", None),
+        ("GET", "/api/version", None),
+        ("HEAD", "/api/version", None),
+        ("POST", "/api/show", {"model": "simulated"}),
+        ("POST", "/api/show", {"model": ""}),
+        ("POST", "/api/show", {"model": "unknown"}),
+        ("GET", "/v1/models", None),
+        ("GET", "/v1/models/simulated", None),
+        ("GET", "/v1/models/unknown", None),
+        ("GET", "/api/nothing?really=1", None),
+        ("GET", "/api/chat", None),
+        ("HEAD", BLOB, None),
+    ],
+)
+async def test_the_answer_is_that_of_the_backend(kind, method, path, body):
+    async with site(kind=kind) as here:
+        direct, through = await here.both(method, path, json=body)
+        assert through.status_code == direct.status_code
+        assert through.content == direct.content
+        assert through.headers.get("Content-Type") == direct.headers.get("Content-Type")
+        assert not here.queue.status().total_tasks
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES)
+async def test_nobody_changes_the_models_unless_the_settings_allow_it(method, path, body):
+    async with site() as here:
+        answer = await here.oq.request(method, path, json=body)
+        assert answer.status_code == 403
+        assert "gateway.allow_admin" in answer.json()["error"]
+        assert not here.bodies(path)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES[:5])
+async def test_they_are_changed_if_they_do(method, path, body):
+    async with site(**ADMIN) as one, site() as other:
+        direct = await other.direct.request(method, path, json=body)
+        through = await one.oq.request(method, path, json=body)
+        assert (through.status_code, through.content) == (direct.status_code, direct.content)
+        assert one.simulator.shelf.names == other.simulator.shelf.names
+
+
+async def test_the_progress_of_a_pull_comes_as_it_is_made():
+    async with site(**ADMIN) as here:
+        here.simulator.push(Script(fault="hang", at=2))
+        lines = []
+        with trio.CancelScope() as scope:
+            async with here.oq.stream("POST", "/api/pull", json={"model": "new"}) as answer:
+                async for part in answer.aiter_bytes():
+                    lines += said(part)
+                    if len(lines) == 2:
+                        scope.cancel()
+        assert lines[0] == {"status": "pulling manifest"}
+        with trio.fail_after(5):  # the backend is told that its caller has gone
+            await here.simulator.asked("/api/pull")[0].hung_up.wait()
+
+
+async def test_a_pull_that_breaks_off_ends_with_an_error():
+    async with site(**ADMIN) as here:
+        here.simulator.push(Script(fault="cut", at=2))
+        answer = await here.oq.post("/api/pull", json={"model": "new"})
+        assert "was lost" in said(answer.content)[-1]["error"]
+
+
+async def test_a_file_is_uploaded_part_by_part():
+    """Also one that is larger than a body may be."""
+    async with site(**ADMIN, queue={"max_payload": 1024}) as here:
+        arrived = trio.Event()
+
+        async def parts():
+            for start in range(0, len(DATA), 1900):
+                yield DATA[start : start + 1900]
+                call = here.simulator.asked(BLOB)
+                while not start and not (call and call[0].received):
+                    await trio.lowlevel.checkpoint()
+                    call = here.simulator.asked(BLOB)
+                arrived.set()
+
+        with trio.fail_after(10):
+            answer = await here.oq.post(BLOB, content=parts())
+        assert answer.status_code == 201
+        assert arrived.is_set()
+        assert (await here.oq.head(BLOB)).status_code == 200
+
+
+async def test_an_answer_of_known_length_that_breaks_off_is_not_passed_off_as_whole():
+    async with site() as here, trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
+
+        async def half(stream: trio.SocketStream) -> None:
+            await stream.receive_some(10_000)
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
+            await stream.aclose()
+
+        await nursery.start(trio.serve_listeners, half, listeners)
+        here.queue._backends["b"]._transport.url = f"http://127.0.0.1:{port}"
+        with pytest.raises(httpx.RemoteProtocolError):
+            await here.oq.get("/api/tags")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_backend_that_does_not_answer():
+    async with site() as here:
+        here.queue._backends["b"]._transport.url = "http://127.0.0.1:1"
+        answer = await here.oq.get("/api/tags")
+        assert answer.status_code == 502
+        assert "127.0.0.1:1" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/responses", "/v1/modelsandmore"])
+async def test_there_is_no_more_of_openais(path):
+    async with site() as here:
+        answer = await here.oq.get(path)
+        assert answer.status_code == 404
+        assert "/openapi.json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/tags/../pull", "/api//tags", "/api/./tags", "/api/%0atags"])
+async def test_a_path_that_could_be_taken_for_another_is_not_passed_on(path):
+    async with site(**ADMIN) as here:
+        stream = await trio.open_tcp_stream("127.0.0.1", here.oq.base_url.port or 0)
+        async with stream:
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            await stream.send_all(head.encode() + b"Content-Length: 2\r\n\r\n{}")
+            answer = b"".join([part async for part in stream])
+        assert answer.startswith(b"HTTP/1.1 404")
+        assert not [call for call in here.simulator.calls if call.method == "POST"]
+
+
+async def test_what_is_oqs_own_stays_its_own():
+    async with site() as here:
+        assert (await here.oq.get("/api/status")).json()["total_tasks"] == 0
+        assert (await here.oq.get("/api/tasks/nonsense")).status_code == 404
+        assert (
+            (await here.oq.get("/api/tasks/a/b/c")).json()["error"].startswith("there is nothing")
+        )
+        assert (await here.oq.get("/")).text == "Ollama is running"
+        assert (await here.oq.head("/")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/api/show"])
+async def test_the_guard_stands_before_it(path):
+    async with site() as here:
+        for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+            answer = await here.oq.post(path, json=CHAT, headers=headers)
+            assert answer.status_code == 403
+        assert not here.bodies(path)
+
+
+async def test_answers_are_counted():
+    async with site(retry_config={**QUICK, "max_retries": 0}) as here:
+        await here.oq.post("/api/chat", json=CHAT)
+        await here.oq.get("/api/tags")
+        await here.oq.get("/v1/files")
+        text = (await here.oq.get("/metrics")).text
+        assert 'oq_gateway_answers_total{api="ollama",status="200"} 2.0' in text
+        assert 'oq_gateway_answers_total{api="openai",status="404"} 1.0' in text
+
+
+async def test_an_openai_server_tells_of_its_models_as_ollama_does():
+    async with site(kind="openai") as here:
+        [model] = (await here.oq.get("/api/tags")).json()["models"]
+        assert model["name"] == model["model"] == "simulated:latest"
+        [running] = (await here.oq.get("/api/ps")).json()["models"]
+        assert running["expires_at"] > "2100"
+        shown = (await here.oq.post("/api/show", json={"model": "simulated"})).json()
+        assert shown["capabilities"] == ["completion"]
+        unknown = await here.oq.post("/api/show", json={"model": "unknown"})
+        assert (unknown.status_code, unknown.json()) == (
+            404,
+            {"error": "model 'unknown' not found"},
+        )
+        assert "version" in (await here.oq.get("/api/version")).json()
+        assert (await here.oq.get("/v1/models")).json()["data"][0]["id"] == "simulated:latest"
+        answer = await here.oq.head(BLOB)
+        assert answer.status_code == 404
