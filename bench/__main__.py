@@ -37,6 +37,8 @@ def main() -> int:
         setting = Setting(SMOKE.rounds, SMOKE.scale, options.server)
     found = measure(options.scenarios, setting)
     print(report.text(found, setting))
+    if not found.figures:
+        return 1
     print(f"reference loop: {found.summaries()['reference'].median:,.0f} turns/s")
     if not options.only and not options.server and setting.scale >= 1:
         report.save(found, setting)

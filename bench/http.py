@@ -24,6 +24,8 @@ from oq.words.errors import OqError
 PARTIES = 64
 LOOK = 0.01
 """Seconds between two looks at how many tasks have ended."""
+PATIENCE = 120
+"""Seconds that the tasks of one round get to complete, once all are submitted."""
 
 
 async def end_to_end(server: str, count: int, parties: int = PARTIES) -> float:
@@ -42,15 +44,32 @@ async def end_to_end(server: str, count: int, parties: int = PARTIES) -> float:
         async with anyio.create_task_group() as producers:
             for _ in range(parties):
                 producers.start_soon(produce)
-        while (await client.status()).completed_tasks < target:  # noqa: ASYNC110 - another process
-            await anyio.sleep(LOOK)
+        with _patiently(server):
+            while (await client.status()).completed_tasks < target:  # noqa: ASYNC110 - far away
+                await anyio.sleep(LOOK)
         return each * parties / (time.perf_counter() - begun)
+
+
+@contextmanager
+def _patiently(server: str) -> Iterator[None]:
+    try:
+        with anyio.fail_after(PATIENCE):
+            yield
+    except TimeoutError:
+        reason = (
+            f"{server}: not all tasks have completed within {PATIENCE} s; does its backend work?"
+        )
+        raise NotMeasured(reason) from None
 
 
 @contextmanager
 def measured(setting: Setting) -> Iterator[str]:
     """The server that is to be measured: the one that was named, or a daemon of our own."""
     if setting.server is not None:
+        try:
+            KeptAlive(setting.server).close()
+        except OSError as error:
+            raise NotMeasured(f"nobody answers at {setting.server} ({error})") from None
         yield setting.server
     else:
         with daemon() as started:
@@ -103,8 +122,9 @@ async def _posted(url: str, count: int) -> float:
         async with trio.open_nursery() as posters:
             for _ in range(PARTIES):
                 posters.start_soon(post)
-        while _completed(watcher, url) < target:  # noqa: ASYNC110 - another process
-            await trio.sleep(LOOK)
+        with _patiently(url):
+            while _completed(watcher, url) < target:  # noqa: ASYNC110 - another process
+                await trio.sleep(LOOK)
         return each * PARTIES / (time.perf_counter() - begun)
 
 

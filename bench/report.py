@@ -84,7 +84,7 @@ def machine() -> dict[str, Any]:
 def text(found: Found, setting: Setting) -> str:
     """All tables, and what is to be known about them."""
     summaries = found.summaries()
-    parts = [table(summaries), curve_table(curves(summaries)), missing(found)]
+    parts = [table(summaries) if summaries else "", curve_table(curves(summaries)), missing(found)]
     if setting.scale < 1:
         parts.append(f"Sizes were {setting.scale:g} of the full ones: no measure of the budgets.\n")
     return "\n".join(f"{part.rstrip()}\n" for part in parts if part)

@@ -74,6 +74,9 @@ class KeptAlive:
         self._socket = socket.create_connection(address(url), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def close(self) -> None:
+        self._socket.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,7 +86,7 @@ class KeptAlive:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._socket.close()
+        self.close()
 
     def ask(self, whole_request: bytes) -> Answer:
         """The answer, whole."""
