@@ -208,3 +208,19 @@ async def test_a_refusal_does_not_wait_for_the_body():
             while b"}" not in answer:
                 answer += await stream.receive_some()
         assert answer.startswith(b"HTTP/1.1 403 ")
+
+
+async def test_a_refusal_with_a_body_to_come_says_that_the_connection_ends():
+    """A client that is not told sends its next request into the void."""
+    async with live() as oq:
+        head = b"POST /api/tasks HTTP/1.1\r\nHost: evil.example\r\n"
+        answer = await oq.talk(head + b"Content-Length: 2\r\n\r\n")
+        assert b"connection: close" in answer.lower()
+        async with await oq.connect() as stream:  # without a body it goes on
+            for _ in range(2):
+                await stream.send_all(head + b"Content-Length: 0\r\n\r\n")
+                answer = b""
+                while b"}" not in answer:
+                    answer += await stream.receive_some()
+                assert answer.startswith(b"HTTP/1.1 403 ")
+                assert b"connection: close" not in answer.lower()
