@@ -107,14 +107,16 @@ async def _posted(url: str, count: int) -> float:
     each, one = count // PARTIES, request(url, "POST", "/api/tasks", body())
 
     async def post() -> None:
-        stream = await trio.open_tcp_stream(*address(url))
-        async with stream:
-            for _ in range(each):
-                await stream.send_all(one)
+        sent = 0
+        while sent < each:
+            async with await trio.open_tcp_stream(*address(url)) as stream:
                 answer = Answer()
-                while not answer.done:
-                    answer.feed(await stream.receive_some())
-                _check(answer)
+                while sent < each and not answer.last:
+                    await stream.send_all(one)
+                    sent, answer = sent + 1, Answer()
+                    while not answer.done:
+                        answer.feed(await stream.receive_some())
+                    _check(answer)
 
     with KeptAlive(url) as watcher:
         target = _completed(watcher, url) + each * PARTIES

@@ -76,7 +76,7 @@ def place(file: str, line: int, name: str) -> str:
     elif "site-packages" in parts:
         short = Path(*parts[parts.index("site-packages") + 1 :])
     else:
-        short = Path(path.name)
+        short = Path(*parts[-2:])
     return f"{short}:{line} {name}"
 
 

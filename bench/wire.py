@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _END_OF_HEAD = b"\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _PIECE = 65536
@@ -40,6 +41,8 @@ class Answer:
         self.status = 0
         self.body = b""
         self.done = False
+        self.last = False
+        """Whether the server closes the connection after it: some do after so many requests."""
         self._length: int | None = None
 
     def feed(self, data: bytes) -> None:
@@ -49,6 +52,7 @@ class Answer:
             if not mark:
                 return
             self.status, self.body = int(head.split(b" ", 2)[1]), rest
+            self.last = _CLOSE.search(head) is not None
             found = _LENGTH.search(head)
             self._length = None if found is None else int(found[1])
         if self._length is None:
@@ -68,11 +72,13 @@ class Answer:
 
 
 class KeptAlive:
-    """One connection, for one request after the other. It blocks."""
+    """One connection, for one request after the other, made again when the server has closed it.
+    It blocks.
+    """
 
     def __init__(self, url: str) -> None:
-        self._socket = socket.create_connection(address(url), timeout=60)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._url = url
+        self._socket = self._connect()
 
     def close(self) -> None:
         self._socket.close()
@@ -105,6 +111,14 @@ class KeptAlive:
     def finish(self, answer: Answer) -> None:
         while not answer.done:
             answer.feed(self._receive())
+        if answer.last:
+            self.close()
+            self._socket = self._connect()
+
+    def _connect(self) -> socket.socket:
+        made = socket.create_connection(address(self._url), timeout=60)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
 
     def _receive(self) -> bytes:
         data = self._socket.recv(_PIECE)

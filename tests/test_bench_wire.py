@@ -1,8 +1,11 @@
 """The client of the benchmark reads answers as they come, in any pieces."""
 
+import socket
+import threading
+
 import pytest
 
-from bench.wire import Answer, address, request
+from bench.wire import Answer, KeptAlive, address, request
 
 HEAD = b"HTTP/1.1 201 \r\nContent-Type: application/json\r\n"
 WITH_LENGTH = HEAD + b'Content-Length: 7\r\n\r\n{"a":1}'
@@ -35,6 +38,28 @@ def test_what_is_no_success_says_why():
     answer = Answer()
     answer.feed(b'HTTP/1.1 404 \r\ncontent-length: 14\r\n\r\n{"error":"no"}')
     assert answer.problem == """404 b'{"error":"no"}'"""
+
+
+def test_a_connection_that_the_server_ends_is_made_again():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connections = []
+
+        def serve():
+            for _ in range(3):
+                connection, _ = listener.accept()
+                connections.append(connection)
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(WITH_LENGTH.replace(b"201 ", b"201 \r\nConnection: close"))
+
+        server = threading.Thread(target=serve)
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with KeptAlive(url) as connection:
+            assert [connection.ask(request(url, "GET", "/")).status for _ in range(2)] == [201, 201]
+            connection.ask(request(url, "GET", "/"))
+        server.join()
+    assert len(connections) == 3
 
 
 def test_a_request_says_how_long_it_is():
