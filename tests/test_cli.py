@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from oq.cli.app import oq
@@ -181,6 +182,24 @@ def test_the_queues_status(call, paused):
     assert json.loads(call("status", "-o", "json")[1])["queues_by_priority"]["4"] >= 1
     table = call("status", "-o", "table")[1]
     assert "oq resume" in table
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "shown"),
+    [
+        ("/api/chat", {"messages": [{"role": "user", "content": "hi"}]}, "hi hi"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}, "hi hi"),
+        ("/v1/completions", {"prompt": "hi"}, "hi hi"),
+        ("/v1/embeddings", {"input": "hi"}, "0."),
+        ("/api/embeddings", {"prompt": "hi"}, "0."),
+    ],
+)
+def test_the_result_of_a_call(call, server, path, body, shown):
+    answer = httpx.post(server + path, json={"model": "m", **body})
+    code, out, _ = call("result", answer.headers["X-OQ-Task-ID"])
+    assert code == 0
+    assert shown in out
+    assert "{" not in out
 
 
 def test_a_result_that_is_not_there(call, paused):

@@ -252,3 +252,27 @@ def test_rows_show_no_secret(write):
     rows = list(load_settings().rows())
     assert ("backends[0].api_key", "***", "config.yaml:2") in rows
     assert "topsecret" not in str(rows)
+
+
+def test_the_gateways_lists_keep_their_lines(write):
+    write(
+        "gateway:\n"
+        "  listen: [{port: 7126, priority: low}]\n"
+        "  priorities:\n"
+        "    - {path: /api/embed, priority: 3}\n"
+    )
+    settings = load_settings()
+    assert settings.config.gateway.listen[0].port == 7126
+    assert settings.config.gateway.priorities[0].priority == 3
+    assert settings.origins["gateway.priorities[0].path"] == "config.yaml:4"
+    shown = {key: value for key, value, _ in settings.rows()}
+    assert shown["gateway.listen[0].priority"] == "low"
+
+
+def test_a_variable_sets_what_is_no_list_of_sections(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environ = {"OQ_GATEWAY_ALLOW_ADMIN": "true", "OQ_GATEWAY_PRIORITY": "critical"}
+    gateway = load_settings(environ=environ).config.gateway
+    assert gateway.allow_admin is True
+    assert gateway.priority == "critical"
+    assert load_settings(environ={"OQ_GATEWAY_PRIORITY": "7"}).config.gateway.priority == "7"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from oq.words.config import BackendConfig, Config, to_config
@@ -139,3 +141,21 @@ def test_more_retries_than_a_task_may_have_are_no_default_either():
 def test_a_number_that_no_float_holds_is_refused_like_the_others():
     with pytest.raises(InvalidConfig, match=r"ollama\.timeout"):
         to_config({"ollama": {"timeout": 10**400}})
+
+
+@pytest.mark.parametrize(
+    ("gateway", "key"),
+    [
+        ({"priority": "urgent"}, "gateway.priority"),
+        ({"priority": 101}, "gateway.priority"),
+        ({"timeout": 0}, "gateway.timeout"),
+        ({"listen": [{"port": 7126, "priority": -1}]}, "gateway.listen[0].priority"),
+        ({"listen": [{"port": 7125, "priority": 1}]}, "gateway.listen[0].port"),
+        ({"listen": [{"port": 1, "priority": 1}] * 2}, "gateway.listen[1].port"),
+        ({"priorities": [{"path": "/api/tags", "priority": 1}]}, "gateway.priorities[0].path"),
+        ({"priorities": [{"path": "/api/chat", "priority": ""}]}, "gateway.priorities[0].priority"),
+    ],
+)
+def test_a_gateway_that_cannot_be(gateway, key):
+    with pytest.raises(InvalidConfig, match=re.escape(key)):
+        to_config({"gateway": gateway})

@@ -6,6 +6,7 @@ Durations are seconds once they are here.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
 
+_WHOLE = re.compile(r"[0-9]{1,9}")
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -24,6 +26,7 @@ _MORE_THAN_0 = (
     "ollama.connect_timeout",
     "ollama.first_token_timeout",
     "ollama.idle_timeout",
+    "gateway.timeout",
     "queue.cleanup_interval",
     "queue.probe_interval",
 )
@@ -150,6 +153,9 @@ class GatewayConfig(Section, frozen=True):
     which a call came, then its path."""
     listen: tuple[ListenConfig, ...] = ()
     priorities: tuple[PathConfig, ...] = ()
+    timeout: Duration = Duration(3600)
+    """The whole attempt of a call without an X-OQ-Timeout. Its caller sees what comes, and can stop
+    it; `ollama.timeout` would cut long answers short that a direct call gives."""
     reconnect_grace: Duration = Duration(30)
     """How long a call with an Idempotency-Key goes on for its caller to come back."""
 
@@ -248,11 +254,9 @@ def _check_gateway(config: Config) -> None:
 
 
 def _check_priority(key: str, value: int | str) -> None:
-    if isinstance(value, str):
-        good = value.upper() in Priority.__members__
-    else:
-        good = MIN_PRIORITY <= value <= MAX_PRIORITY
-    if not good:
+    text = str(value)  # as a variable's is anyway
+    in_range = bool(_WHOLE.fullmatch(text)) and MIN_PRIORITY <= int(text) <= MAX_PRIORITY
+    if not in_range and text.upper() not in Priority.__members__:
         names = ", ".join(each.lower() for each in Priority.__members__)
         raise InvalidConfig(
             f"{key}: {value!r} is none of {names} and no number"

@@ -27,15 +27,18 @@ class Asking(NamedTuple):
     progress: bool
 
 
-class Priorities:
-    """Which priority a call has. `ports` are those of `gateway.listen`, as they were bound."""
+class Defaults:
+    """What a call has that does not say: its timeout, and which priority. `ports` are those of
+    `gateway.listen`, as they were bound.
+    """
 
     def __init__(self, gateway: GatewayConfig) -> None:
+        self.timeout = gateway.timeout
         self.ports: dict[int, int] = {}
         self._paths = {rule.path: parse_priority(rule.priority) for rule in gateway.priorities}
         self._default = parse_priority(gateway.priority)
 
-    def of(self, call: Call, port: int | None, header: str | None) -> int:
+    def priority(self, call: Call, port: int | None, header: str | None) -> int:
         """The header's, else the port's, else the path's. InvalidTask if the header is wrong."""
         if header is not None:
             try:
@@ -48,7 +51,7 @@ class Priorities:
 
 
 def read_asking(
-    call: Call, scope: Scope, headers: LeanHeaders, body: bytes, priorities: Priorities
+    call: Call, scope: Scope, headers: LeanHeaders, body: bytes, defaults: Defaults
 ) -> Asking:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
     model, streams = read_call(call, body)
@@ -58,8 +61,10 @@ def read_asking(
         call=call,
         body=body,
         model=model,
-        priority=priorities.of(call, server[1] if server else None, headers.get("X-OQ-Priority")),
-        timeout=headers.get("X-OQ-Timeout"),
+        priority=defaults.priority(
+            call, server[1] if server else None, headers.get("X-OQ-Priority")
+        ),
+        timeout=headers.get("X-OQ-Timeout") or defaults.timeout,
         detached=_flag(headers, "X-OQ-Detach"),
         client=client[0] if client else None,
         user_agent=None if agent is None else agent[:MAX_AGENT],

@@ -26,7 +26,7 @@ class Gateway:
     @property
     def listening(self) -> dict[int, int]:
         """The ports whose calls have a priority of their own, and which."""
-        return self._serving.priorities.ports
+        return self._serving.defaults.ports
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer the request; False if it is not for this door."""

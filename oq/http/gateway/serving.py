@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from oq.http.face import Face
-from oq.http.gateway.asking import Asking, Priorities, read_asking
+from oq.http.gateway.asking import Asking, Defaults, read_asking
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.gateway.passing import wait_hung_up
 from oq.http.gateway.refusing import JSON, Refusing, tell_end
@@ -46,7 +46,7 @@ class Serving:
         self._clock = clock
         self._limit = queue.config.queue.max_payload
         self._grace = queue.config.gateway.reconnect_grace
-        self.priorities = Priorities(queue.config.gateway)
+        self.defaults = Defaults(queue.config.gateway)
 
     async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
@@ -55,7 +55,7 @@ class Serving:
         async with trio.open_nursery() as nursery:
             try:
                 body = await request.get_data()
-                asking = read_asking(call, scope, request.headers, body, self.priorities)
+                asking = read_asking(call, scope, request.headers, body, self.defaults)
                 nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
                 await self._answer(asking, out)
             except ClientGone:

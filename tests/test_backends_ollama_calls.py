@@ -1,0 +1,114 @@
+"""Ollama's calls on a server that only speaks OpenAI's API."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from oq.backends.base import Request
+from oq.backends.ollama_calls import run_ollama_call
+from oq.words.calls import CALLS
+from oq.words.errors import BackendFailure, BackendRejected
+from oq.words.outcome import Completed
+from oq.words.task import Usage
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EMBEDDED = Completed(b'{"embeddings":[[1e-05,2],[3]]}', Usage(2, 0))
+
+
+async def run(path, body, answer=b'{"done":true}', error=None):
+    """What is passed on, the result, and the tasks that were run."""
+    asked: list[Request] = []
+    said: list[bytes] = []
+
+    async def backend(request, emit):
+        asked.append(request)
+        if error is not None:
+            raise error
+        emit(b'{"response":"x"}')
+        return answer if isinstance(answer, Completed) else Completed(answer)
+
+    call = Request(CALLS[path].type, "m", json.dumps(body).encode(), b"{}", path)
+    done = await run_ollama_call(call, said.append, backend, NOW)
+    return said, done, asked
+
+
+async def test_it_is_run_as_a_task():
+    body = {
+        "model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": False,
+        "options": {"seed": 1}, "think": True,
+    }  # fmt: skip
+    said, done, [task] = await run("/api/chat", body)
+    assert task.call is None
+    assert json.loads(task.payload) == {"messages": body["messages"], "think": True}
+    assert json.loads(task.options) == {"seed": 1}
+    assert said == [b'{"response":"x"}\n']
+    assert done.result == b'{"done":true}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/api/chat", {"messages": []}, "load"),
+        ("/api/chat", {"keep_alive": 0}, "unload"),
+        ("/api/chat", {"messages": None, "keep_alive": "0s"}, "unload"),
+        ("/api/generate", {"prompt": ""}, "load"),
+        ("/api/generate", {"keep_alive": "5m"}, "load"),
+    ],
+)
+async def test_what_only_loads_a_model_is_answered_at_once(path, body, reason):
+    said, done, asked = await run(path, body)
+    assert not asked
+    answer = json.loads(done.result)
+    assert (answer["done"], answer["done_reason"], answer["model"]) == (True, reason, "m")
+    assert ("message" in answer) is (path == "/api/chat")
+    assert said == [done.result + b"\n"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"prompt": "", "images": ["AAAA"]}, {"prompt": "", "suffix": "}"}]
+)
+async def test_a_prompt_may_be_empty_beside_something_else(body):
+    _, _, asked = await run("/api/generate", body)
+    assert len(asked) == 1
+
+
+async def test_the_old_call_for_embeddings():
+    _, done, [task] = await run("/api/embeddings", {"prompt": "a", "keep_alive": 1}, EMBEDDED)
+    assert json.loads(task.payload) == {"input": "a", "keep_alive": 1}
+    assert done.result == b'{"embedding":[1e-05,2]}'
+    assert done.usage == Usage(2, 0)
+
+
+async def test_nothing_to_embed():
+    _, done, _ = await run("/api/embeddings", {}, Completed(b'{"embeddings":[]}'))
+    assert done.result == b'{"embedding":[]}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/api/chat", {"messages": "hi"}), ("/api/generate", {"prompt": 3}),
+     ("/api/embed", {"input": {}})],
+)  # fmt: skip
+async def test_a_bad_request_is_refused_as_ollama_would(path, body):
+    with pytest.raises(BackendRejected) as caught:
+        await run(path, body)
+    assert caught.value.status == 400
+    assert list(json.loads(caught.value.body or b"")) == ["error"]
+
+
+@pytest.mark.parametrize(("status", "end"), [(400, b""), (None, b"\n")])
+async def test_errors_are_said_as_ollama_says_them(status, end):
+    theirs = b'{"error":{"message":"too long","type":"invalid_request_error"}}'
+    error = BackendFailure("the backend ...", status=status, body=theirs)
+    with pytest.raises(BackendFailure) as caught:
+        await run("/api/embed", {"input": "a"}, error=error)
+    assert caught.value.body == b'{"error":"too long"}' + end
+
+
+async def test_a_lost_connection_has_no_words():
+    with pytest.raises(BackendFailure) as caught:
+        await run("/api/embed", {"input": "a"}, error=BackendFailure("lost"))
+    assert caught.value.body is None

@@ -1,0 +1,54 @@
+"""What oq says itself, in the words of the API that was called."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from ollama import ChatResponse, GenerateResponse
+from openai.types import Completion
+from openai.types.chat import ChatCompletionChunk
+
+from oq.rules.dialects import error_body, error_frame, progress_frame
+from oq.words.calls import CALLS, Dialect
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_errors():
+    assert json.loads(error_body(Dialect.OLLAMA, 404, 'no "x"')) == {"error": 'no "x"'}
+    error = json.loads(error_body(Dialect.OPENAI, 404, "no"))["error"]
+    assert error == {"message": "no", "type": "not_found_error", "param": None, "code": None}
+    assert json.loads(error_body(Dialect.OPENAI, 599, ""))["error"]["type"] == "api_error"
+
+
+def test_errors_in_a_stream():
+    assert error_frame(Dialect.OLLAMA, "no") == b'{"error":"no"}\n'
+    event = error_frame(Dialect.OPENAI, "no")
+    assert event.startswith(b"data: {")
+    assert event.endswith(b"}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api/chat", ChatResponse),
+        ("/api/generate", GenerateResponse),
+        ("/v1/chat/completions", ChatCompletionChunk),
+        ("/v1/completions", Completion),
+    ],
+)
+def test_a_place_in_line_is_a_chunk_to_the_official_clients(path, kind):
+    frame = progress_frame(CALLS[path], "m", "id", 3, NOW)
+    said = json.loads(frame.removeprefix(b"data: "))
+    assert said["queue_position"] == 3
+    if path.startswith("/v1"):
+        chunk = kind.construct(**said)  # as the client does, which checks nothing
+        assert frame.endswith(b"}\n\n")
+        assert chunk.choices[0].finish_reason is None
+    else:
+        chunk = kind.model_validate(said)
+        assert frame.endswith(b"}\n")
+        assert chunk.done is False
+    assert chunk.model == "m"
