@@ -17,7 +17,7 @@ import trio
 from bench.peers import figures, install, report, servers, turns
 from bench.peers.plain import PlainServer
 from bench.peers.scripts.marks import Marks
-from bench.peers.scripts.sizing import BULK, PILOT, chunks, settled
+from bench.peers.scripts.sizing import BULK, PILOT, chunks, settled, until_next_look
 from bench.peers.servers import Running
 from bench.peers.sides import OURS, PEERS, Side, chosen
 from bench.peers.turns import Column, Comparison
@@ -59,6 +59,14 @@ async def test_a_fast_one_runs_no_more_than_there_is_room_for():
 
     _, count = await settled(rate_of, 1.0, most=20_000)
     assert count == max(asked) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("left", "done", "took", "pause"),
+    [(100, 100, 0.2, 0.1), (1, 999, 1.0, 0.005), (10_000, 1, 1.0, 0.25), (10, 0, 1.0, 0.005)],
+)
+def test_a_server_is_asked_more_often_towards_the_end(left, done, took, pause):
+    assert until_next_look(left, done, took) == pause
 
 
 def test_chunks_are_all_of_it_in_order():

@@ -27,7 +27,7 @@ def main() -> int:
         print("\ninterrupted; nothing is saved, and nothing runs on", file=sys.stderr)
         return 130
     print(f"{report.table(found)}\n\n{report.setup(found)}\n\n{report.left_out(found)}", end="")
-    if not options.smoke and not options.only and options.server is None:
+    if not options.only and options.server is None and scale >= 1:
         report.save(found, rounds, scale)
     return 0
 
@@ -44,7 +44,12 @@ def _options() -> argparse.Namespace:
         epilog=f"peers: {', '.join(side.name for side in PEERS)}. See bench/README.md.",
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every side (5)")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the full length (1)")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="share of the full length (1); below 1 nothing is saved",
+    )
     parser.add_argument("--only", metavar="NAME,...", help="oq and these peers; nothing is saved")
     parser.add_argument("--smoke", action="store_true", help="one tiny round; nothing is saved")
     parser.add_argument(

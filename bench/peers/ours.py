@@ -27,14 +27,12 @@ from bench.embedded import Ends, TimedBackend, queue
 from bench.figures import percentile
 from bench.payload import new_task
 from bench.peers.plain import PlainServer
-from bench.peers.scripts.sizing import CONCURRENT, chunks, settled
+from bench.peers.scripts.sizing import CONCURRENT, chunks, settled, until_next_look
 from bench.scenario import NotMeasured
 from oq import AsyncClient, Queue
 from oq.backends.simulated import NoopBackend
 from oq.words.errors import lone
 
-LOOK = 0.01
-"""Seconds between two looks at how many tasks have ended."""
 IDLE = 0.004
 """Seconds of rest before a probe, as the peers have."""
 
@@ -149,25 +147,31 @@ async def client(sheet: Sheet, seconds: float, probes: int) -> None:
                 await to_server.pause()
                 await sheet.keep(f"enqueue_{way}", lambda n: taken(enqueue, n), seconds / 2)  # noqa: B023
                 await to_server.resume()
-                await _completed(to_server, (await to_server.status()).total_tasks)
+                status = await to_server.status()
+                await _completed(to_server, status.completed_tasks, status.total_tasks)
                 await sheet.keep(f"end_to_end_{way}", _run_client(enqueue, to_server), seconds)
             await _client_latency(sheet, to_server, probes)
 
 
 def _run_client(enqueue: Enqueue, to_server: AsyncClient) -> Callable[[int], Awaitable[float]]:
     async def rate_of(count: int) -> float:
-        target = (await to_server.status()).completed_tasks + count
+        before = (await to_server.status()).completed_tasks
         begun = time.perf_counter()
         await enqueue(count)
-        await _completed(to_server, target)
+        await _completed(to_server, before, before + count, begun)
         return count / (time.perf_counter() - begun)
 
     return rate_of
 
 
-async def _completed(to_server: AsyncClient, target: int) -> None:
-    while (await to_server.status()).completed_tasks < target:  # noqa: ASYNC110 - another process
-        await trio.sleep(LOOK)
+async def _completed(
+    to_server: AsyncClient, before: int, target: int, begun: float | None = None
+) -> None:
+    """Wait until so many tasks are completed; there were `before` of them at the time `begun`."""
+    begun = time.perf_counter() if begun is None else begun
+    while (now := (await to_server.status()).completed_tasks) < target:
+        took = time.perf_counter() - begun
+        await trio.sleep(until_next_look(target - now, now - before, took))
 
 
 async def _client_latency(sheet: Sheet, to_server: AsyncClient, probes: int) -> None:

@@ -12,12 +12,10 @@ import msgspec
 import trio
 
 from bench.payload import body
-from bench.peers.scripts.sizing import CONCURRENT
+from bench.peers.scripts.sizing import CONCURRENT, until_next_look
 from bench.scenario import NotMeasured
 from bench.wire import Answer, address, request
 
-LOOK = 0.02
-"""Seconds between two looks at the server's status."""
 PATIENCE = 30.0
 """Seconds in which at least one task has to end."""
 
@@ -68,13 +66,13 @@ class PlainServer:
             async with trio.open_nursery() as producers:
                 for _ in range(connections):
                     producers.start_soon(produce)
-            wrong = await self._idle(watcher) - before.gone_wrong
+            wrong = await self._idle(watcher, count, begun) - before.gone_wrong
             took = time.perf_counter() - begun
         if wrong:
             raise NotMeasured(f"{self._url}: {wrong} of {count} tasks failed or were cancelled")
         return count / took
 
-    async def _idle(self, watcher: trio.SocketStream) -> int:
+    async def _idle(self, watcher: trio.SocketStream, count: int, begun: float) -> int:
         """Wait until it has nothing to do; how many tasks of its life have gone wrong."""
         before, moved = -1, time.monotonic()
         while (now := await self._status(watcher)).at_work:
@@ -82,7 +80,8 @@ class PlainServer:
                 before, moved = now.at_work, time.monotonic()
             elif time.monotonic() > moved + PATIENCE:
                 raise NotMeasured(f"{self._url}: no task has ended in {PATIENCE:g} s")
-            await trio.sleep(LOOK)
+            took = time.perf_counter() - begun
+            await trio.sleep(until_next_look(now.at_work, count - now.at_work, took))
         return now.gone_wrong
 
     async def _connect(self) -> trio.SocketStream:

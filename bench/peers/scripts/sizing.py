@@ -32,6 +32,14 @@ def jobs_for(rate: float, seconds: float, *, most: int) -> int:
     return min(max(round(rate * seconds / PILOT), 1) * PILOT, most)
 
 
+def until_next_look(left: int, done: int, took: float) -> float:
+    """Seconds until a server is asked again how far it is, which is work for it too: half of what
+    the rest would take at the rate so far, but at most a quarter of a second and at least 5 ms.
+    """
+    expected = left * took / done if done else 0.0
+    return min(max(expected / 2, 0.005), 0.25)
+
+
 def chunks(start: int, end: int, size: int = BULK) -> list[range]:
     """The indices from `start` to `end` in runs of at most `size`."""
     return [range(at, min(at + size, end)) for at in range(start, end, size)]
