@@ -4,6 +4,7 @@
     python -m bench.profile producers       64 producers, one task a call; or sequential
     python -m bench.profile client          the daemon, while 64 tasks submit through one client
     python -m bench.profile post            the daemon, while one POST follows the other
+    python -m bench.profile streams         the daemon, while 100 tasks stream; for each chunk
 
 It counts the processor time of the one thread that does the work: waiting is not in it, and neither
 is the thread that syncs. A profile makes calls dearer than they are, so it says which functions
@@ -24,8 +25,9 @@ from typing import NamedTuple
 
 import trio
 
-from bench import embedded, http
+from bench import embedded, http, streams
 from bench.daemon import daemon
+from bench.stamper import stamper
 
 ROOT = Path(__file__).parent.parent
 MOST = 25
@@ -39,11 +41,12 @@ DAEMON: dict[str, Callable[[str, int], Awaitable[object]]] = {
     "client": http.end_to_end,
     "post": http.rate,
 }
+STREAMS = "streams"
 
 
 class Entry(NamedTuple):
-    """A function in the profile: its calls for each task, and its own time (microseconds for each
-    task, and the share of all).
+    """A function in the profile: its calls for each task (or chunk), and its own time (microseconds
+    for each, and the share of all).
     """
 
     where: str
@@ -82,7 +85,7 @@ def place(file: str, line: int, name: str) -> str:
 
 def table(found: list[Entry], most: int = MOST) -> str:
     """The first of them, as Markdown."""
-    rows = ["| function | calls a task | own µs a task | share |", "|-|-|-|-|"]
+    rows = ["| function | calls each | own µs each | share |", "|-|-|-|-|"]
     rows += [
         f"| `{entry.where}` | {entry.calls:.2f} | {entry.own:.2f} | {entry.share:.1%} |"
         for entry in found[:most]
@@ -91,15 +94,19 @@ def table(found: list[Entry], most: int = MOST) -> str:
 
 
 def profile(scenario: str, count: int) -> pstats.Stats:
-    """What cProfile saw while so many tasks went through."""
+    """What cProfile saw while so many tasks, or chunks, went through."""
     if scenario in EMBEDDED:
         watcher = cProfile.Profile(time.thread_time)
         watcher.runcall(trio.run, EMBEDDED[scenario], count)
         return pstats.Stats(watcher)
     with tempfile.TemporaryDirectory(prefix="oq-bench-") as folder:
         seen = Path(folder) / "profile"
-        with daemon(profile=seen) as oq:
-            trio.run(DAEMON[scenario], oq.url, count)
+        if scenario == STREAMS:
+            with stamper() as backend, daemon(ollama=backend.url, profile=seen) as oq:
+                trio.run(streams.read_tasks, oq.url, streams.STREAMS, count // streams.STREAMS)
+        else:
+            with daemon(profile=seen) as oq:
+                trio.run(DAEMON[scenario], oq.url, count)
         return pstats.Stats(str(seen))
 
 
@@ -109,9 +116,11 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = [*EMBEDDED, *DAEMON]
+    names = [*EMBEDDED, *DAEMON, STREAMS]
     parser.add_argument("scenario", nargs="?", default="bulk", choices=names)
-    parser.add_argument("--tasks", type=int, default=5_000, help="how many go through (5,000)")
+    parser.add_argument(
+        "--tasks", type=int, default=5_000, help="how many tasks, or chunks (5,000)"
+    )
     parser.add_argument("--top", type=int, default=MOST, help=f"rows of the table ({MOST})")
     options = parser.parse_args()
     found = profile(options.scenario, options.tasks)

@@ -41,14 +41,19 @@ async def many(setting: Setting) -> AsyncIterator[list[Side]]:
             return await _read("direct", backend.url, asked, chunks)
 
         async def of_tasks() -> dict[str, float]:
-            _control(oq.url, "pause")  # so that every stream begins with its reader there
-            asked = [_submit(oq.url, chunks) for _ in range(count)]
-            return await _read("stream", oq.url, asked, chunks, lambda: _control(oq.url, "resume"))
+            return await read_tasks(oq.url, count, chunks)
 
         async def drop_in() -> dict[str, float]:
             return await _read("drop_in", oq.url, [_post(oq.url, chunks, RATE)] * count, chunks)
 
         yield [direct, of_tasks, drop_in] if has_drop_in(oq.url) else [direct, of_tasks]
+
+
+async def read_tasks(url: str, count: int, chunks: int) -> dict[str, float]:
+    """Submit so many tasks, and read their streams while they run."""
+    _control(url, "pause")  # so that every stream begins with its reader there
+    asked = [_submit(url, chunks) for _ in range(count)]
+    return await _read("stream", url, asked, chunks, lambda: _control(url, "resume"))
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ def test_a_profile_of_the_queue_is_a_table(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["profile", "sequential", "--tasks", "50", "--top", "3"])
     assert profile.main() == 0
     rows = capsys.readouterr().out.splitlines()
-    assert rows[0] == "| function | calls a task | own µs a task | share |"
+    assert rows[0] == "| function | calls each | own µs each | share |"
     assert len(rows) == 5
 
 
