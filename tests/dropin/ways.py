@@ -96,7 +96,7 @@ class Machine:
 class Way:
     """A way to the machine. `url` is what a client is told; `oq` says whether oq is on it."""
 
-    def __init__(self, name: str, url: str, machine: Machine) -> None:
+    def __init__(self, name: str, url: str, machine: Any) -> None:
         self.name = name
         self.url = url
         self.machine = machine
@@ -115,7 +115,7 @@ class Way:
 
     def until_status(self, **wanted: int) -> None:
         """Return once oq's queue has these counts. What is being stored counts already."""
-        self._until(lambda: wanted.items() <= self.status().items(), str(wanted))
+        self.until(lambda: wanted.items() <= self.status().items(), str(wanted))
 
     def until_next(self, text: str) -> None:
         """Return once the newest task, which says this, is the next to start."""
@@ -124,9 +124,10 @@ class Way:
             [newest] = self.tasks(limit="1")
             return newest.get("queue_position") == 1 and text in json.dumps(newest["payload"])
 
-        self._until(first, f"{text!r} is next")
+        self.until(first, f"{text!r} is next")
 
-    def _until(self, true: Callable[[], bool], what: str) -> None:
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        """Return once it is true; AssertionError if it never is."""
         late = time.monotonic() + SOON
         while not true():
             assert time.monotonic() < late, f"never: {what}; {self.status()}"
@@ -139,7 +140,7 @@ class Way:
 
 
 @contextmanager
-def direct(machine: Machine) -> Iterator[Way]:
+def direct(machine: Machine | Child) -> Iterator[Way]:
     """No oq on the way."""
     way = Way("direct", machine.url, machine)
     with way.http:
@@ -148,7 +149,7 @@ def direct(machine: Machine) -> Iterator[Way]:
 
 @contextmanager
 def through_oq(
-    machine: Machine, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
+    machine: Machine | Child, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
 ) -> Iterator[Way]:
     """Through an `oq serve` whose one backend is the machine; it is stopped as by SIGTERM."""
     with serving(machine, folder, kind, **sections) as (way, server):
@@ -158,7 +159,7 @@ def through_oq(
 
 @contextmanager
 def serving(
-    machine: Machine, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
+    machine: Machine | Child, folder: Path, kind: str = "ollama", **sections: Mapping[str, Any]
 ) -> Iterator[tuple[Way, Child]]:
     """The same, but it is killed by SIGKILL. A second one may be opened over what it has left.
 

@@ -1,5 +1,6 @@
 """A process that serves one model with llama.cpp: `python -m oq.cli.demo.model_server FILE NAME`.
 
+The model's own chat template can be replaced by that in a third file.
 It prints its URL once it answers, and ends when its standard input does: however its parent dies,
 it does not stay behind.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 SLOTS = 4
@@ -18,18 +20,18 @@ CONTEXT = 2048
 
 def main() -> None:
     """Serve the model until the standard input ends."""
-    path, name = sys.argv[1:]
+    path, name, *template = sys.argv[1:]
     announce = _keep_stdout()
-    threading.Thread(target=_load, args=(path, name, announce), daemon=True).start()
+    threading.Thread(target=_load, args=(announce, path, name, *template), daemon=True).start()
     while sys.stdin.buffer.read(4096):
         pass
     # Not sys.exit: with a stream still open, llama.cpp's server takes 20 s to let go of it.
     os._exit(0)
 
 
-def _load(path: str, name: str, announce: int) -> None:
+def _load(announce: int, path: str, name: str, template: str | None = None) -> None:
     try:
-        server = _serve(path, name)
+        server = _serve(path, name, template)
         os.write(announce, f"{server.listening_address}\n".encode())
         threading.Event().wait()  # the server lives as long as `server` does
     except BaseException as error:
@@ -37,7 +39,7 @@ def _load(path: str, name: str, announce: int) -> None:
         os._exit(1)
 
 
-def _serve(path: str, name: str) -> Any:
+def _serve(path: str, name: str, template: str | None) -> Any:
     # Imported here, so that oq can be imported without it.
     import xllamacpp
 
@@ -50,6 +52,8 @@ def _serve(path: str, name: str) -> Any:
     params.n_ctx = SLOTS * CONTEXT
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    if template is not None:
+        params.chat_template = Path(template).read_text()
     return xllamacpp.Server(params)
 
 
