@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,18 @@ def test_a_pull_that_breaks_off(admin, machine):
         next(lines)
 
 
+def test_a_pull_that_is_cut_never_ends_as_if_it_were_whole(changeable, machine):
+    machine.push(fault="cut", at=3)
+    text = ""
+    try:
+        with changeable.http.stream("POST", "/api/pull", json={"model": "new"}) as response:
+            for part in response.iter_text():
+                text += part
+    except httpx.RemoteProtocolError:
+        return
+    assert json.loads(text.splitlines()[-1])["error"]
+
+
 def test_copy_create_push_delete(admin):
     assert admin.copy("m", "mine").status == "success"
     assert admin.create("new", from_="mine").status == "success"
@@ -140,3 +153,17 @@ def test_a_look_is_passed_on_as_it_is(native_way):
     )
     shown = native_way.http.post("/api/show", json={"model": "x"})
     assert (shown.status_code, shown.json()) == (404, {"error": "model 'x' not found"})
+
+
+def test_another_port_may_have_another_priority(machine, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listen = {"listen": [{"port": port, "priority": "low"}]}
+    with through_oq(machine, tmp_path, gateway=listen) as way:
+        body = {"model": "m", "prompt": "x", "stream": False}
+        slow = httpx.post(f"http://127.0.0.1:{port}/api/generate", json=body)
+        fast = way.http.post("/api/generate", json=body)
+        priorities = [
+            way.ended(answer.headers["x-oq-task-id"])["priority"] for answer in (slow, fast)
+        ]
+        assert priorities == [1, 10]

@@ -73,7 +73,8 @@ async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHe
 
 
 async def _break_off(out: Outgoing, frame: bytes) -> None:
-    await out.piece(frame)
+    # What a backend left half said must not make this unreadable as well.
+    await out.piece(b"\n" + frame if out.mid_line else frame)
     await out.end()
 
 
