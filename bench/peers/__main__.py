@@ -26,7 +26,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; nothing is saved, and nothing runs on", file=sys.stderr)
         return 130
-    print(f"{report.table(found)}\n\n{report.setup(found)}\n\n{report.left_out(found)}", end="")
+    print(f"{report.table(found)}\n\n{report.setup(found)}\n\n{report.told(found)}")
+    print(report.left_out(found), end="")
     if not options.only and options.server is None and scale >= 1:
         report.save(found, rounds, scale)
     return 0

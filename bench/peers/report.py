@@ -82,6 +82,11 @@ def document(found: Comparison, rounds: int, scale: float) -> dict[str, Any]:
     }
 
 
+def told(found: Comparison) -> str:
+    """The machine in a line."""
+    return ", ".join(f"{fact} {value}" for fact, value in facts(found).items())
+
+
 def facts(found: Comparison) -> dict[str, Any]:
     """The machine, and what a sync costs where the files were."""
     sync = {"fdatasync_us": round(statistics.median(found.syncs))} if found.syncs else {}
@@ -96,10 +101,9 @@ def save(found: Comparison, rounds: int, scale: float) -> None:
     whole = document(found, rounds, scale)
     (RESULTS / "peers.json").write_text(json.dumps(whole, indent=1) + "\n")
     (RESULTS / "peers.svg").write_text(chart(found.columns))
-    told = ", ".join(f"{fact} {value}" for fact, value in whole["machine"].items())
     parts = [
         "# oq beside its peers",
-        f"{told}; medians of {rounds} rounds in turns.",
+        f"{told(found)}; medians of {rounds} rounds in turns.",
         table(found),
         "![jobs a second](peers.svg)",
         NOTES,
