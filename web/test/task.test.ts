@@ -189,12 +189,23 @@ it("turns the server's history into curves", () => {
     tokens: 100,
   };
   const none = { wait_p50: null, wait_p95: null, run_p50: 0.5, run_p95: 2 };
-  const series = seriesOf({ interval: 10, points: [{ ...point, ...none }], oldest_waiting: null });
-  expect(series).toEqual({
-    times: [Date.parse(T(0)) / 1000],
-    throughput: [[24], [6], [30]],
-    waits: [[null], [null]],
-    runs: [[0.5], [2]],
-    tokens: [[10]],
+  const later = { ...point, ...none, t: T(10), completed: 1, run_p50: 1 };
+  const points = [{ ...point, ...none }, later];
+  expect(seriesOf({ interval: 10, points, oldest_waiting: null })).toEqual({
+    times: [Date.parse(T(0)) / 1000, Date.parse(T(10)) / 1000],
+    throughput: [
+      [24, null],
+      [6, null],
+      [30, null],
+    ],
+    waits: [
+      [null, null],
+      [null, null],
+    ],
+    runs: [
+      [0.5, 1],
+      [2, 2],
+    ],
+    tokens: [[10, null]],
   });
 });

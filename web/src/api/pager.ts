@@ -3,7 +3,7 @@
 // kept as waypoints, and a part is read from the nearest one above it.
 
 import type { Summary } from "./types";
-import { ApiError, list, listAddress, type ListPage } from "./client";
+import { ApiError, list, listAddress } from "./client";
 
 /** A row number, and the task that stands just above it. */
 interface Waypoint {
@@ -16,13 +16,22 @@ export interface Part {
   last: boolean; // nothing comes behind these rows
 }
 
+interface Place {
+  after: string | null;
+  offset: number;
+  limit: number;
+}
+
 const FAR = 40_000; // rows that are skipped at once, less than the server looks at for one answer
-const STRIDE = 1000; // rows of an answer where it does not skip so far
+const STRIDE = 1000; // rows that are read to get past them, where the server does not skip so many
 const MOST_CALLS = 100;
 const MOST_WAYPOINTS = 4000;
+const START: Waypoint = { row: 0, after: null };
 
 export class Pager {
-  #waypoints: Waypoint[] = [{ row: 0, after: null }];
+  #waypoints: Waypoint[] = [START];
+  #skips = true;
+  #age = 0; // what an answer tells that was asked for before `forget` is forgotten as well
 
   constructor(
     private readonly query: URLSearchParams,
@@ -31,71 +40,73 @@ export class Pager {
 
   /** What is known of rows is no longer true: tasks have come in above them. */
   forget(): void {
-    this.#waypoints = [{ row: 0, after: null }];
+    this.#waypoints = [START];
+    this.#age++;
   }
 
   /** `count` rows from `row` on; fewer at the end. `until` leaves out what came after that time. */
   async read(row: number, count: number, until: string | null = null): Promise<Part> {
-    const from = await this.#approach(row);
-    if (from === null) return { rows: [], last: true };
-    const start = { limit: count, offset: row - from.row, after: from.after };
-    let { rows, next } = await this.#get(start, row === 0 ? until : null);
-    // A page may be short although there is more: the server looks at so many tasks for one.
-    for (let calls = 0; next !== null && rows.length < count && calls < MOST_CALLS; calls++) {
-      const more = await list(withLimit(next, count - rows.length), this.signal);
-      rows = [...rows, ...more.rows];
-      next = more.next;
+    try {
+      return await this.#read(row, count, until);
+    } catch (error) {
+      if (!this.#skips || !(error instanceof ApiError) || error.status !== 400) throw error;
+      // So few tasks pass the filter that the server would look at too many to skip some.
+      this.#skips = false;
+      return this.#read(row, count, until);
     }
-    this.#note(row + rows.length, rows.at(-1)?.id);
-    return { rows, last: next === null };
   }
 
-  /** The last waypoint at or above the row, at most FAR above it; null if there are no such rows. */
-  async #approach(row: number): Promise<Waypoint | null> {
+  async #read(row: number, count: number, until: string | null): Promise<Part> {
+    const age = this.#age;
+    const from = await this.#approach(row, age);
+    if (from === null) return { rows: [], last: true };
+    const place = { after: from.after, offset: row - from.row, limit: count };
+    const part = await this.#collect(place, row === 0 ? until : null);
+    this.#note(row + part.rows.length, part.rows.at(-1)?.id, age);
+    return part;
+  }
+
+  /** A waypoint from which the row can be had; null if there are not so many rows. */
+  async #approach(row: number, age: number): Promise<Waypoint | null> {
     for (let calls = 0; calls < MOST_CALLS; calls++) {
-      const from = this.#waypoints.findLast((one) => one.row <= row) ?? { row: 0, after: null };
-      if (row - from.row <= FAR) return from;
-      if ((await this.#hop(from)) === 0) return null;
+      const from = this.#waypoints.findLast((one) => one.row <= row) ?? START;
+      const ahead = row - from.row;
+      if (ahead === 0 || (this.#skips && ahead <= FAR)) return from;
+      const step = this.#skips ? FAR : Math.min(STRIDE, ahead);
+      const passed = this.#skips ? { offset: step - 1, limit: 1 } : { offset: 0, limit: step };
+      const { rows } = await this.#collect({ after: from.after, ...passed });
+      if (rows.length < passed.limit) return null;
+      this.#note(from.row + step, rows.at(-1)?.id, age);
     }
     return null;
   }
 
-  /** Makes a waypoint further down, and says by how many rows. */
-  async #hop(from: Waypoint): Promise<number> {
-    let ahead = FAR;
-    let found: ListPage;
-    try {
-      found = await this.#get({ limit: 1, offset: FAR - 1, after: from.after });
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 400) throw error;
-      // Few of the tasks that it would look at pass the filter: go on page by page.
-      found = await this.#get({ limit: STRIDE, offset: 0, after: from.after });
-      ahead = found.rows.length;
+  /** A page may be short although there is more: the server looks at only so many tasks for one. */
+  async #collect(place: Place, until: string | null = null): Promise<Part> {
+    let { rows, next } = await list(this.#address(place, until), this.signal);
+    for (let calls = 0; next !== null && rows.length < place.limit && calls < MOST_CALLS; calls++) {
+      const more = await list(withLimit(next, place.limit - rows.length), this.signal);
+      rows = [...rows, ...more.rows];
+      next = more.next;
     }
-    const last = found.rows.at(-1);
-    if (last === undefined) return 0;
-    this.#note(from.row + ahead, last.id);
-    return ahead;
+    return { rows, last: next === null };
   }
 
-  #get(
-    place: { limit: number; offset: number; after: string | null },
-    until: string | null = null,
-  ): Promise<ListPage> {
+  #address({ after, offset, limit }: Place, until: string | null): string {
     const query = new URLSearchParams(this.query);
     query.set("view", "summary");
-    query.set("limit", String(place.limit));
-    if (place.offset > 0) query.set("offset", String(place.offset));
-    if (place.after !== null) query.set("after", place.after);
+    query.set("limit", String(limit));
+    if (offset > 0) query.set("offset", String(offset));
+    if (after !== null) query.set("after", after);
     if (until !== null) query.set("until", until);
-    return list(listAddress(query), this.signal);
+    return listAddress(query);
   }
 
-  #note(row: number, after: string | undefined): void {
-    if (after === undefined) return;
-    const kept = this.#waypoints.filter((one) => one.row !== row).slice(-MOST_WAYPOINTS);
-    this.#waypoints = [...kept, { row, after }].sort((a, b) => a.row - b.row);
-    if (this.#waypoints[0]?.row !== 0) this.#waypoints.unshift({ row: 0, after: null });
+  #note(row: number, after: string | undefined, age: number): void {
+    if (after === undefined || age !== this.#age) return;
+    const others = this.#waypoints.filter((one) => one.row !== row && one.row > 0);
+    const kept = [...others.slice(-MOST_WAYPOINTS), { row, after }];
+    this.#waypoints = [START, ...kept.sort((a, b) => a.row - b.row)];
   }
 }
 

@@ -1,6 +1,6 @@
 // The history that the charts draw, from what the server keeps of it.
 
-import type { Stats } from "../api/types";
+import type { Point, Stats } from "../api/types";
 
 export type Row = (number | null)[];
 
@@ -13,19 +13,20 @@ export interface Series {
 }
 
 export function seriesOf(stats: Stats): Series {
-  const perMinute = 60 / stats.interval;
-  const column = (pick: (index: number) => number | null): Row =>
-    stats.points.map((_, i) => pick(i));
-  const point = (index: number) => stats.points[index];
+  const { points, interval } = stats;
+  const values = (pick: (point: Point) => number | null): Row => points.map(pick);
+  // The last interval is not over: what happened in it is not yet a rate.
+  const rates = (pick: (point: Point) => number, seconds: number): Row =>
+    points.map((one, at) => (at === points.length - 1 ? null : (pick(one) / interval) * seconds));
   return {
-    times: stats.points.map((one) => Date.parse(one.t) / 1000),
+    times: points.map((one) => Date.parse(one.t) / 1000),
     throughput: [
-      column((i) => (point(i)?.completed ?? 0) * perMinute),
-      column((i) => (point(i)?.failed ?? 0) * perMinute),
-      column((i) => (point(i)?.submitted ?? 0) * perMinute),
+      rates((one) => one.completed, 60),
+      rates((one) => one.failed, 60),
+      rates((one) => one.submitted, 60),
     ],
-    waits: [column((i) => point(i)?.wait_p50 ?? null), column((i) => point(i)?.wait_p95 ?? null)],
-    runs: [column((i) => point(i)?.run_p50 ?? null), column((i) => point(i)?.run_p95 ?? null)],
-    tokens: [column((i) => (point(i)?.tokens ?? 0) / stats.interval)],
+    waits: [values((one) => one.wait_p50), values((one) => one.wait_p95)],
+    runs: [values((one) => one.run_p50), values((one) => one.run_p95)],
+    tokens: [rates((one) => one.tokens, 1)],
   };
 }

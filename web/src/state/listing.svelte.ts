@@ -28,6 +28,7 @@ export class Listing {
   #places: Map<string, [page: number, row: number]> | null = null;
   #span: Span = { first: 0, end: 0 };
   #loading = new Set<number>();
+  #anew = new Set<number>(); // to be loaded once more: what is on its way was asked for too early
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #counted = 0; // by the server: how many there are, or at least how many
   #cost = 0; // milliseconds that the last refresh took
@@ -114,7 +115,7 @@ export class Listing {
     const seen = pagesOf(this.#span, PAGE);
     if (this.#held === null && this.sort !== "oldest") this.#pager.forget();
     await Promise.all([
-      ...(seen.length > 0 ? seen : [0]).map((page) => this.#load(page)),
+      ...(seen.length > 0 ? seen : [0]).map((page) => this.#load(page, true)),
       ...(this.#held === null ? [this.#count()] : []),
     ]);
     this.#forgetUnseen();
@@ -129,8 +130,11 @@ export class Listing {
     }, wait);
   }
 
-  async #load(page: number): Promise<void> {
-    if (this.#loading.has(page)) return;
+  async #load(page: number, anew = false): Promise<void> {
+    if (this.#loading.has(page)) {
+      if (anew) this.#anew.add(page);
+      return;
+    }
     this.#loading.add(page);
     try {
       this.#store(page, await this.#pager.read(page * PAGE, PAGE, this.#held));
@@ -141,6 +145,7 @@ export class Listing {
       this.#loading.delete(page);
       this.loaded = true;
     }
+    if (this.#anew.delete(page)) await this.#load(page);
   }
 
   async #count(): Promise<void> {
