@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from oq.http.site import BUILT
 from tests.browser.children import Ollama, Oq, served, simulated_ollama
+from tests.browser.chromium import FLAGS, find_chromium
 from tests.browser.tab import PATIENCE, Tab, tab_at
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",  # which needs rights that a container does not give
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Names of other sites that lead to this machine, as in an attack by DNS rebinding.
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
-    # The browser's own guard of this machine, which not every browser has: ours is to be seen.
-    "--disable-features=LocalNetworkAccessChecks",
-]
+USUAL = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="package")
@@ -33,7 +21,7 @@ def chromium() -> Iterator[Browser]:
     """The browser that the machine has. Left at the end of this package: while it runs, no other
     test of this thread can run asyncio.
     """
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = find_chromium()
     if path is None:
         pytest.skip("there is no Chromium; on Debian: sudo apt-get install chromium")
     expect.set_options(timeout=PATIENCE)
@@ -67,7 +55,14 @@ def oq(_shared: Oq) -> Oq:
 
 
 @pytest.fixture
+def full_oq(_shared: Oq, ollama: Ollama, tmp_path: Path) -> Iterator[Oq]:
+    """A server of its own, for so many tasks that sweeping them away would take a while."""
+    with served(tmp_path, ollama.url) as running:
+        yield running
+
+
+@pytest.fixture
 def tab(oq: Oq, chromium: Browser) -> Iterator[Tab]:
     """A tab on a screen of the usual size."""
-    with tab_at(oq, chromium, viewport={"width": 1280, "height": 800}) as opened:
+    with tab_at(oq, chromium, viewport=USUAL) as opened:
         yield opened

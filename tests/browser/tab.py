@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, 
 
 from tests.browser.children import Oq
 
-PATIENCE = 20_000
+PATIENCE = 60_000
 """Milliseconds that an expectation may take on a loaded machine: no test passes by waiting."""
 
 VIEWS = {"overview": "#/", "tasks": "#/tasks", "submit": "#/submit"}
@@ -55,29 +55,24 @@ class Tab:
         """The task's line in the list."""
         return self.page.locator(f"[data-testid=row][data-id='{task_id}']")
 
-    def order(self) -> list[str]:
-        """The ids in the list, from the top."""
-        ids = self.page.evaluate(
-            """() => [...document.querySelectorAll("[data-testid=row][data-id]")]
-                 .sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map((row) => row.dataset.id)"""
-        )
-        return list(ids)
-
     def expect_order(self, ids: list[str]) -> None:
         """Wait until the list shows just these, in this order."""
-        wanted = ids
         self.page.wait_for_function(
             """(wanted) => {
                  const rows = [...document.querySelectorAll("[data-testid=row][data-id]")];
                  rows.sort((a, b) => a.ariaRowIndex - b.ariaRowIndex);
                  return JSON.stringify(rows.map((row) => row.dataset.id)) === wanted;
                }""",
-            arg=_json(wanted),
+            arg=_json(ids),
         )
 
     def expect_status(self, status: str) -> None:
         """Wait until the view of one task says that it is in this state."""
         expect(self.by("task")).to_have_attribute("data-status", status)
+
+    def expect_toast(self, text: str) -> None:
+        """Wait until it is told so."""
+        expect(self.by("toasts")).to_contain_text(text)
 
     @contextmanager
     def allowing(self, *patterns: str) -> Iterator[None]:

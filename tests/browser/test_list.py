@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.children import GENERATE, Ollama, Oq
-from tests.browser.tab import Tab
+from tests.browser.conftest import USUAL
+from tests.browser.tab import Tab, tab_at
 
 MANY = 50_000
 
@@ -92,27 +93,32 @@ def test_the_keyboard_is_enough(tab: Tab, oq: Oq):
     expect(tab.by("help")).to_have_count(0)
 
 
-def test_fifty_thousand_tasks_are_scrolled_and_cancelled(tab: Tab, oq: Oq):
-    oq.pause()
+def test_fifty_thousand_tasks_are_scrolled_and_cancelled(full_oq: Oq, chromium: Browser):
+    full_oq.pause()
     ids: list[str] = []
     for start in range(0, MANY, 10_000):
-        tasks = [
-            {**GENERATE, "payload": {"prompt": f"question {start + n}"}} for n in range(10_000)
-        ]
-        ids += oq.submit_many(tasks)
-    tab.open("tasks")
-    expect(tab.by("total")).to_have_text("50,000 tasks")
-    expect(tab.row(ids[-1])).to_contain_text(f"question {MANY - 1}")
-    tab.by("list").evaluate("(list) => list.scrollTop = list.scrollHeight / 2")
-    expect(tab.row(ids[MANY // 2])).to_contain_text(f"question {MANY // 2}")
-    tab.by("list").evaluate("(list) => list.scrollTop = list.scrollHeight")
-    expect(tab.row(ids[0])).to_contain_text("question 0")
-    assert tab.by("row").count() < 200, "only those that are seen are laid out"
-    tab.by("list").evaluate("(list) => list.scrollTop = 0")
-    expect(tab.row(ids[-1])).to_be_visible()
-    tab.by("select-all").check()
-    tab.by("bulk-cancel").click()
-    tab.by("confirm-yes").click()
-    expect(tab.row(ids[-1]).get_by_test_id("status")).to_have_attribute("data-status", "cancelled")
-    expect(tab.by("total")).to_have_text("50,000 tasks")
-    assert oq.status()["cancelled_tasks"] == MANY
+        payloads = [{"prompt": f"question {start + n}"} for n in range(10_000)]
+        ids += full_oq.submit_many([{**GENERATE, "payload": payload} for payload in payloads])
+    with tab_at(full_oq, chromium, viewport=USUAL) as tab:
+        tab.open("tasks")
+        expect(tab.by("total")).to_have_text("50,000 tasks")
+        expect(tab.row(ids[-1])).to_contain_text(f"question {MANY - 1}")
+        scroll(tab, 0.5)
+        expect(tab.row(ids[MANY // 2])).to_contain_text(f"question {MANY // 2}")
+        scroll(tab, 1)
+        expect(tab.row(ids[0])).to_contain_text("question 0")
+        assert tab.by("row").count() < 200, "only those that are seen are laid out"
+        scroll(tab, 0)
+        expect(tab.row(ids[-1])).to_be_visible()
+        tab.by("select-all").check()
+        tab.by("bulk-cancel").click()
+        tab.by("confirm-yes").click()
+        status = tab.row(ids[-1]).get_by_test_id("status")
+        expect(status).to_have_attribute("data-status", "cancelled")
+        tab.expect_toast("50,000")
+    assert full_oq.status()["cancelled_tasks"] == MANY
+
+
+def scroll(tab: Tab, share: float) -> None:
+    """Scroll the list so far down."""
+    tab.by("list").evaluate("(list, share) => list.scrollTop = list.scrollHeight * share", share)
