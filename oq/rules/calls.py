@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.rules.surrogates import readable
 from oq.rules.validation import decode
 from oq.words.calls import Call, Dialect
 from oq.words.errors import InvalidTask
@@ -39,7 +40,7 @@ def read_call(call: Call, body: bytes) -> tuple[str, bool]:
     """The model, and whether the answer is to be streamed. InvalidTask if the body is not such a
     call; what else is wrong with it is for the backend to say.
     """
-    asked = decode(_ASKED.decode, body, any_number=True)
+    asked = decode(_ASKED.decode, readable(body), any_number=True)
     if not asked.model:
         raise InvalidTask("", "model is required")
     if call.streams is None:
@@ -53,7 +54,7 @@ def upstream_body(call: Call, body: bytes) -> bytes:
         return body
     body = with_member(body, "stream", b"true")
     if call.dialect is Dialect.OPENAI:
-        given = _OBJECT.decode(body).get("stream_options", Raw(b"null"))
+        given = _OBJECT.decode(readable(body)).get("stream_options", Raw(b"null"))
         options = msgspec.json.decode(given)
         asked = {**(options if isinstance(options, dict) else {}), "include_usage": True}
         body = with_member(body, "stream_options", msgspec.json.encode(asked))
@@ -80,16 +81,17 @@ def as_shown(body: Body) -> Body:
     """
     if body.call is None:
         return body
+    text = readable(body.payload)
     try:
-        decode(_OBJECT.decode, body.payload)
+        decode(_OBJECT.decode, text)
     except InvalidTask:
         return Body(b"{}")
-    return split_body(body.payload)
+    return split_body(text)
 
 
 def split_body(body: bytes) -> Body:
     """The body of a call as payload and options."""
-    fields = _OBJECT.decode(body)
+    fields = _OBJECT.decode(readable(body))
     options = bytes(fields.get("options", b""))
     payload = {key: value for key, value in fields.items() if key not in _APART}
     return Body(msgspec.json.encode(payload), options if options[:1] == b"{" else b"{}")
@@ -111,5 +113,5 @@ def _members(body: bytes) -> Iterator[tuple[str, int, int]]:
         elif depth == 1 and begin < 0 and text == b":":
             begin = token.end()
         elif depth == 1 and begin < 0 and text[:1] == b'"':
-            name = msgspec.json.decode(text, type=str)
+            name = msgspec.json.decode(readable(text), type=str)
         depth -= closes

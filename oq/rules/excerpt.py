@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.rules.surrogates import readable
 from oq.words.task import TaskType
 
 LENGTH = 200
@@ -49,7 +50,7 @@ def excerpt(kind: TaskType, payload: bytes) -> str:
     nothing if there is none.
     """
     try:
-        text = _text(kind, payload)
+        text = _text(kind, readable(payload))
     except msgspec.MsgspecError:
         return ""  # it passed through as it was sent: not every shape is known
     return " ".join(text[:_LOOKED_AT].split())[:LENGTH].rstrip()

@@ -15,7 +15,7 @@ NUMBERS = (
 )  # fmt: skip
 SPELLINGS = (
     r'"\u0041\/\b"', r'"\ud83e\udd99"', '"🦙"', '"größer"', '"日本語"', '"\u2028"', '"\x7f"',
-    r'"\\\""',
+    r'"\\\""', r'"\ud83e"', r'"\udd99\\ud83e"',
 )  # fmt: skip
 SPACE = st.sampled_from(["", "", "", " ", "\n", "\t ", "\r\n  "])
 KNOWN = frozenset(

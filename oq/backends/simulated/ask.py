@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.backends.simulated.script import Script
+from oq.rules.surrogates import readable
 from oq.words.task import TaskType
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ def last_said(messages: list[Message]) -> str:
 def decode(decoder: Callable[[bytes], T], body: bytes) -> T:
     """Decode a body; Refused with 400 if it is not what was expected."""
     try:
-        return decoder(body)
+        return decoder(readable(body))  # as Go reads it
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, str(error)) from None
 
