@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from oq.words.bulk import BulkOutcome, BulkProblem
-from oq.words.errors import Busy, OqError
+from oq.words.errors import Busy
 from oq.words.messages import Command, Verb
 from oq.words.task import ENDED, Status
 
-Send = Callable[[Command], Awaitable[None]]
+Send = Callable[[Sequence[Command]], Awaitable[None]]
 
 AT_ONCE = 256
 """Commands under way at once: about 10 ms of the scheduler's time, and as much of the writer's."""
@@ -35,10 +35,10 @@ CONCERNS: dict[Verb, frozenset[Status]] = {
 async def carry_out(
     send: Send, verb: Verb, ids: Sequence[str], priority: int = 0, *, more: bool = False
 ) -> BulkOutcome:
-    """Ask this of each of these tasks. `send` has one command carried out, and returns when that is
-    on disk.
+    """Ask this of each of these tasks. `send` has commands carried out, and returns when all their
+    receipts are answered.
     """
-    refused: dict[str, OqError] = {}
+    refused: dict[str, Exception] = {}
     for start in range(0, len(ids), AT_ONCE):
         refused |= await _some(send, verb, ids[start : start + AT_ONCE], priority)
     problems = [BulkProblem(one, str(error)) for one, error in refused.items()]
@@ -51,7 +51,7 @@ async def carry_out(
     )
 
 
-async def _some(send: Send, verb: Verb, ids: Sequence[str], priority: int) -> dict[str, OqError]:
+async def _some(send: Send, verb: Verb, ids: Sequence[str], priority: int) -> dict[str, Exception]:
     """Those that were refused, and why. Those for which there was no room get another chance."""
     refused = await _together(send, verb, ids, priority)
     for pause in PAUSES:
@@ -67,16 +67,11 @@ async def _some(send: Send, verb: Verb, ids: Sequence[str], priority: int) -> di
 
 async def _together(
     send: Send, verb: Verb, ids: Sequence[str], priority: int
-) -> dict[str, OqError]:
-    refused: dict[str, OqError] = {}
-
-    async def ask(task_id: str) -> None:
-        try:
-            await send(Command(verb, task_id, priority))
-        except OqError as error:
-            refused[task_id] = error
-
-    async with trio.open_nursery() as nursery:
-        for task_id in ids:
-            nursery.start_soon(ask, task_id)
-    return refused
+) -> dict[str, Exception]:
+    commands = [Command(verb, task_id, priority) for task_id in ids]
+    await send(commands)
+    return {
+        command.task_id: command.receipt.error
+        for command in commands
+        if command.receipt.error is not None
+    }

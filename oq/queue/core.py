@@ -30,7 +30,7 @@ from oq.words.clock import Clock
 from oq.words.config import Config
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb
+from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb, put
 from oq.words.status import BackendStatus, BackendView, Models, QueueStatus
 from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
 
@@ -41,6 +41,8 @@ SHUTDOWN_GRACE = 10.0
 
 VERB_TIMEOUT = 30.0
 """Seconds that a verb waits for its step to reach the disk."""
+
+_LATE = f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
 
 
 class Core:
@@ -228,7 +230,7 @@ class Core:
             ids = list(dict.fromkeys(tasks))
             if len(ids) > most:
                 raise InvalidTask("ids", f"{len(ids)} tasks are over {most} (queue.max_bulk)")
-        return await bulk.carry_out(self._command, verb, ids, level, more=more)
+        return await bulk.carry_out(self._ask_all, verb, ids, level, more=more)
 
     async def pause(self) -> None:
         """Start no more tasks, also after a restart, until `resume`."""
@@ -334,6 +336,19 @@ class Core:
             with trio.fail_after(VERB_TIMEOUT):
                 await self._answers.wait(wish.receipt)
         except trio.TooSlowError:
-            raise Unavailable(
-                f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
-            ) from None
+            raise Unavailable(_LATE) from None
+
+    async def _ask_all(self, commands: Sequence[Command]) -> None:
+        """The same for many at once; each receipt says what became of its command."""
+        self._answers.check()
+        for command in commands:
+            if not is_id(command.task_id):
+                command.receipt.settle(NotFound(command.task_id))
+            elif self._writer.problem is not None:
+                command.receipt.settle(Unavailable(self._writer.problem))
+            else:
+                await put(self._wiring.to_scheduler, command)
+        with trio.move_on_after(VERB_TIMEOUT):
+            await self._answers.wait_all([command.receipt for command in commands])
+        for command in commands:
+            command.receipt.settle(Unavailable(_LATE))  # if it has not been answered

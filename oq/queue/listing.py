@@ -35,7 +35,7 @@ PAGE_ROWS = 50_000
 """Tasks that are looked at for one page, however few of them it shows."""
 
 SLICE_ROWS = 1000
-SLICE_SECONDS = 0.005
+SLICE_SECONDS = 0.001
 """How many tasks are looked at, and for how long, before others get their turn."""
 
 

@@ -117,6 +117,16 @@ class Receipt:
         if self._on_settled is not None:
             self._on_settled()
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is answered."""
+        return self._done.is_set()
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it is not on disk, once it is answered."""
+        return self._error
+
     async def wait(self) -> None:
         """Return once it is on disk; raise what kept it from getting there."""
         await self._done.wait()
