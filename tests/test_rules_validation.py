@@ -341,9 +341,9 @@ def test_a_number_that_no_reader_could_take_is_refused_wherever_it_is(where, num
     documents[where]["n"] = 0
     body = json.dumps({"type": "generate", "model": "m", **documents}).replace(": 0", f": {number}")
     with pytest.raises(InvalidTask, match="range"):
-        decode_submission(body.encode())
+        accept(body.encode())
 
 
 def test_what_only_looks_like_a_huge_number_passes():
     body = {"type": "generate", "model": "m", "payload": {"prompt": "1e400 " + "9" * 400}}
-    decode_submission(json.dumps(body).encode())
+    accept(json.dumps(body).encode())

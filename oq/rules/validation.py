@@ -94,7 +94,8 @@ class Checked(Struct, frozen=True, gc=False):
 
 def decode_submission(body: bytes | Raw) -> Submission:
     """The task in a JSON object; InvalidTask says which field is wrong, and why."""
-    return decode(_SUBMISSION.decode, body)
+    # What of it is kept undecoded, `check` looks at.
+    return decode(_SUBMISSION.decode, body, any_number=True)
 
 
 def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
@@ -107,7 +108,7 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     if ndjson:
         lines = [line for line in body.splitlines() if line.strip()]
     else:
-        lines = decode(_RAW_LIST.decode, body)
+        lines = decode(_RAW_LIST.decode, body, any_number=True)
     if not lines:
         raise InvalidTask("", "the batch has no tasks")
     if len(lines) > limits.max_batch:
