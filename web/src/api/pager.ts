@@ -68,17 +68,18 @@ export class Pager {
 
   /** A waypoint from which the row can be had; null if there are not so many rows. */
   async #approach(row: number, age: number): Promise<Waypoint | null> {
-    for (let calls = 0; calls < MOST_CALLS; calls++) {
-      const from = this.#waypoints.findLast((one) => one.row <= row) ?? START;
-      const ahead = row - from.row;
-      if (ahead === 0 || (this.#skips && ahead <= FAR)) return from;
+    let from = this.#waypoints.findLast((one) => one.row <= row) ?? START;
+    for (let ahead = row - from.row; ahead > 0; ahead = row - from.row) {
+      if (this.#skips && ahead <= FAR) break;
       const step = this.#skips ? FAR : Math.min(STRIDE, ahead);
       const passed = this.#skips ? { offset: step - 1, limit: 1 } : { offset: 0, limit: step };
       const { rows } = await this.#collect({ after: from.after, ...passed });
-      if (rows.length < passed.limit) return null;
-      this.#note(from.row + step, rows.at(-1)?.id, age);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < passed.limit) return null;
+      from = { row: from.row + step, after: last.id };
+      this.#note(from.row, last.id, age);
     }
-    return null;
+    return from;
   }
 
   /** A page may be short although there is more: the server looks at only so many tasks for one. */
