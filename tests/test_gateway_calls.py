@@ -192,3 +192,14 @@ async def test_a_body_that_not_everybody_can_read_does_not_spoil_the_list():
         assert here.bodies("/api/chat") == [body]
         [task] = (await here.oq.get("/api/tasks")).json()
         assert task["payload"] == {}
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+async def test_of_an_attempt_that_failed_unseen_nothing_is_seen(path):
+    """It said two words and broke off before anybody could pass them on."""
+    async with site(kind="simulated") as here:
+        simulator = here.queue._backends["b"].simulator
+        simulator.push(Script(text="no no no", fault="error", at=2), Script(text="yes"))
+        answer = await here.oq.post(path, json={**CHAT, "stream": True})
+        assert words(said(answer.content))[0] == "yes"
+        assert (await here.task(answer))["retry_count"] == 1
