@@ -257,14 +257,22 @@ async def test_a_consumer_that_raises_leaves_nothing_open(backend, simulator):
     await hung_up(simulator.calls[0])
 
 
-async def test_many_run_at_once_and_connections_are_used_again(backend, simulator):
-    simulator.default = Script(delay=0.2)
-    with trio.fail_after(5):
+async def test_many_run_at_once_and_connections_are_used_again(url, simulator):
+    patient = OllamaBackend("o", url, None, 60, 60, 60)
+    simulator.default = Script(fault="hang")
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for _ in range(150):
+                nursery.start_soon(patient.run, chat(), ignore)
+            while simulator.running < 150:  # none of them waits for another's connection
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        simulator.default = Script()
         for _ in range(2):
             async with trio.open_nursery() as nursery:
                 for _ in range(150):
-                    nursery.start_soon(backend.run, chat(), ignore)
-    assert simulator.max_running == 150
+                    nursery.start_soon(patient.run, chat(), ignore)
+    await patient.aclose()
 
 
 async def test_nobody_there_is_down_and_says_what_to_do():

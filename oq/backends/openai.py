@@ -44,7 +44,7 @@ class OpenAIBackend:
         api_key: str | None = None,
         connect_timeout: float = 5,
         first_token_timeout: float = 300,
-        idle_timeout: float = 60,
+        idle_timeout: float = 120,
         *,
         clock: Clock | None = None,
     ) -> None:

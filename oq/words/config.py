@@ -45,7 +45,7 @@ class OllamaConfig(Section, frozen=True):
     """The whole attempt, when the task sets none."""
     connect_timeout: Duration = Duration(5)  # (+)
     first_token_timeout: Duration = Duration(300)  # (+) loading a large model counts into it
-    idle_timeout: Duration = Duration(60)  # (+) between two chunks
+    idle_timeout: Duration = Duration(120)  # (+) between two chunks; Ollama holds tool calls back
 
 
 class BackendConfig(Section, frozen=True):
