@@ -18,7 +18,7 @@ import trio
 import oq
 from oq.backends.simulated import SimulatedBackend
 from oq.blocking.loop import Loop
-from oq.store import Store
+from oq.store.rocks import RocksEngine
 
 SIMULATED = [{"name": "simulated", "kind": "simulated"}]
 LIMIT = 20
@@ -281,11 +281,11 @@ def test_errors_of_opening_come_out_as_themselves(tmp_path):
 def test_what_stops_the_queue_is_told_to_those_who_wait_and_raised_at_the_end(
     tmp_path, monkeypatch
 ):
-    def broken(store: Store) -> None:
+    def broken(engine: RocksEngine, commit: int) -> None:
         raise oq.StoreError("the disk is on fire")
 
     queue = oq.BlockingQueue(storage_path=tmp_path, backends=SIMULATED)
-    monkeypatch.setattr(Store, "sync", broken)
+    monkeypatch.setattr(RocksEngine, "sync", broken)
     with pytest.raises(oq.Unavailable, match="the disk is on fire"):
         queue.submit(prompt())
     with pytest.raises(oq.StoreError, match="the disk is on fire"):
