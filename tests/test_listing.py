@@ -150,14 +150,15 @@ async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
             nursery.cancel_scope.cancel()
 
 
-async def test_a_task_that_goes_while_a_page_is_looked_for_does_no_harm(monkeypatch):
-    monkeypatch.setattr(listing, "SLICE_ROWS", 2)
+@pytest.mark.parametrize("sort", Sort)
+async def test_a_task_that_goes_while_a_page_is_looked_for_does_no_harm(sort, monkeypatch):
+    monkeypatch.setattr(listing, "SLICE_ROWS", 1)
     async with memory_queue() as queue:
         ids = await waiting(queue, *[5] * 20)
         found: list[str] = []
 
         async def look() -> None:
-            found.extend(await walked(queue))
+            found.extend(await walked(queue, sort=sort))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(look)

@@ -98,9 +98,7 @@ class Listing:
         body = self._store.body(state.id)
         return show(state, body and as_shown(body), result, self._position(state))
 
-    async def _page(
-        self, filter: TaskFilter, view: Callable[[TaskState], tuple[T, int]]
-    ) -> Page[T]:
+    async def _page(self, filter: TaskFilter, view: View[T]) -> Page[T]:
         """A page, and where to go on: also when it ended early, perhaps with no task at all."""
         tasks: list[T] = []
         skip, size = filter.offset, 0
@@ -155,37 +153,35 @@ class Listing:
     def _slice(self, filter: TaskFilter, walk: _Walk, take: Callable[[TaskState], bool]) -> bool:
         """Look at some tasks; whether that was all."""
         until = perf_counter() + SLICE_SECONDS
-        for row, state in enumerate(self._rows(filter, walk.after)):
+        for row, state in enumerate(self._rows(filter, walk)):
             if walk.left == 0:
                 return True
             if row == SLICE_ROWS or (row and perf_counter() > until):
                 return False
             if self._admits(filter, state) and not take(state):
                 return True
-            walk.after = state.id
-            walk.left = None if walk.left is None else walk.left - 1
+            walk.pass_by(state)
         walk.exhausted = True
         return True
 
-    def _rows(self, filter: TaskFilter, after: str | None) -> Iterator[TaskState]:
-        """The tasks behind `after`, in the filter's order. Those in its states have an index."""
-        indexed = TaskFilter(statuses=filter.statuses, after=after)
+    def _rows(self, filter: TaskFilter, walk: _Walk) -> Iterator[TaskState]:
+        """The tasks that are still to be seen. Those in the filter's states have an index."""
+        indexed = TaskFilter(statuses=filter.statuses, after=walk.after)
         match filter.sort:
             case Sort.NEWEST:
                 return self._store.newest(indexed)
             case Sort.OLDEST:
                 return self._store.oldest(indexed)
             case Sort.QUEUE:
-                return self._in_line(after)
+                return self._in_line(walk)
 
-    def _in_line(self, after: str | None) -> Iterator[TaskState]:
-        place = None
-        if after is not None:
-            last = self._store.state(after)
+    def _in_line(self, walk: _Walk) -> Iterator[TaskState]:
+        if walk.after is not None and walk.priority is None:
+            last = self._store.state(walk.after)
             if last is None:
-                raise InvalidTask("after", f"task {after} is gone; start again without it")
-            place = (after, last.priority)
-        for task_id in self._board.in_line(place):
+                raise InvalidTask("after", f"task {walk.after} is gone; start again without it")
+            walk.priority = last.priority
+        for task_id in self._board.in_line(walk.place):
             state = self._store.state(task_id)
             if state is not None:
                 yield state
@@ -198,11 +194,26 @@ class Listing:
 
 @dataclass(slots=True)
 class _Walk:
-    """How far a look through the tasks has come: the last one seen, and how many more it may."""
+    """How far a look through the tasks has come: the last one seen, by its id and the priority that
+    it then had, and how many more there may be.
+    """
 
     after: str | None
     left: int | None
+    priority: int | None = None
     exhausted: bool = False
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Its place in line."""
+        if self.after is None or self.priority is None:
+            return None
+        return self.after, self.priority
+
+    def pass_by(self, state: TaskState) -> None:
+        self.after, self.priority = state.id, state.priority
+        if self.left is not None:
+            self.left -= 1
 
 
 def _offset_too_far(offset: int) -> InvalidTask:
