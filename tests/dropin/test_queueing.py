@@ -16,6 +16,7 @@ import ollama
 import openai
 import pytest
 
+from oq.backends.simulated import Script
 from oq.backends.simulated.text import answer
 from tests.dropin.callers import ollama_client, openai_client
 from tests.dropin.ways import SOON, Way, through_oq
@@ -162,6 +163,14 @@ def test_five_retries_that_time_out_make_one_backend_call(through, machine):
     assert other.status_code == 409
 
 
+def test_five_at_once_with_one_key_make_one_backend_call(through, machine):
+    machine.push(delay=0.3)
+    callers = [Caller(through, Idempotency_Key="at once") for _ in range(5)]
+    answers = {caller.answer.content for caller in callers}
+    assert [json.loads(one)["message"]["content"] for one in answers] == [answer(PROMPT)]
+    assert len(machine.calls) == 1
+
+
 def test_a_stream_is_taken_up_again_from_its_beginning(through, machine):
     machine.push(rate=40)
     key = {"Idempotency-Key": "a stream"}
@@ -286,3 +295,16 @@ def test_a_failure_before_the_first_byte_is_tried_again(machine, tmp_path):
         lines = way.http.post("/api/chat", json=CHAT).text.splitlines()
         assert "no memory" in json.loads(lines[-1])["error"]
         assert len(machine.calls) == 1, "what has been said cannot be said again"
+
+
+def test_a_client_does_not_repeat_what_oq_has_repeated(machine, tmp_path):
+    """OpenAI's does so twice by itself, for each status that oq has tried again already."""
+    machine.simulator.default = Script(status=500)
+    retries = {"max_retries": 2, "initial_delay": "10ms", "jitter": False}
+    with (
+        through_oq(machine, tmp_path, retry_config=retries) as way,
+        openai_client(way.url, asynchronous=False, max_retries=2) as client,
+        pytest.raises(openai.InternalServerError),
+    ):
+        client.chat.completions.create(model="m", messages=MESSAGES)
+    assert len(machine.calls) == 3

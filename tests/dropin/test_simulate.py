@@ -1,0 +1,46 @@
+"""`oq serve --simulate`: the official clients have somebody to talk to without any model server."""
+
+from __future__ import annotations
+
+import os
+
+import ollama
+import pytest
+
+from oq.backends.simulated.text import answer, embedding
+from oq.cli.demo.children import child
+from tests.dropin.callers import ollama_client, openai_client
+
+MESSAGES = [{"role": "user", "content": "hi there"}]
+PROGRAM = ["-W", "error", "-m", "oq.cli", "serve", "--simulate", "--port", "0", "--data-dir"]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulate")
+    with child("oq server", [*PROGRAM, str(folder / "data")], folder, os.environ) as server:
+        yield server.url
+        server.stop()
+
+
+def test_ollamas_client(url, asynchronous):
+    with ollama_client(url, asynchronous=asynchronous) as client:
+        assert client.chat("any", MESSAGES).message.content == answer("hi there")
+        assert len(list(client.chat("any", MESSAGES, stream=True))) == 17
+        assert list(client.embed("any", "x").embeddings[0]) == embedding("x")
+        assert "any" in [model.model for model in client.list().models]
+        assert "any" in [model.model for model in client.ps().models]
+        assert "tools" in client.show("any").capabilities
+        with pytest.raises(ollama.ResponseError, match="allow_admin"):
+            client.pull("any")
+
+
+def test_openais_client(url, asynchronous):
+    with openai_client(url, asynchronous=asynchronous) as client:
+        create = client.chat.completions.create
+        whole = create(model="any", messages=MESSAGES)
+        assert whole.choices[0].message.content == answer("hi there")
+        chunks = list(create(model="any", messages=MESSAGES, stream=True))
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        assert said == answer("hi there")
+        assert client.models.retrieve("any").id == "any"
