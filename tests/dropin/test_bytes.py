@@ -66,6 +66,7 @@ def as_told(call: Sent, answer: httpx.Response) -> tuple[object, ...]:
     members may come in another order, since oq puts it together from a stream.
     """
     body: object = answer.content
-    if call.streams is False and answer.status_code == 200:
+    openais = call.path.startswith("/v1/")
+    if openais and call.streams is False and answer.status_code == 200:
         body = json.loads(answer.content)
     return answer.status_code, answer.headers["content-type"], body
