@@ -1,5 +1,6 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { licenses } from "./scripts/licenses";
 
 // A running oq that `npm run dev` shows. The Host header stays as the browser sent it, so that the
 // server's check of Origin against Host holds here too.
@@ -12,7 +13,7 @@ const POLICY = [
 ].join("; ");
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), licenses()],
   build: {
     outDir: "../oq/http/static",
     emptyOutDir: true,

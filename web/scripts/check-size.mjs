@@ -1,4 +1,5 @@
-// Fails the build when what a first visit loads is over its budget: index.html and all assets.
+// Fails the build when what a first visit loads is over its budget: index.html and all assets but
+// the licences, which nobody loads unasked.
 import { readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -6,7 +7,9 @@ import { gzipSync } from "node:zlib";
 const BUDGET = 150_000; // bytes, compressed
 const ROOT = fileURLToPath(new URL("../../oq/http/static/", import.meta.url));
 
-const files = readdirSync(ROOT, { recursive: true, withFileTypes: true }).filter((f) => f.isFile());
+const files = readdirSync(ROOT, { recursive: true, withFileTypes: true }).filter(
+  (file) => file.isFile() && !file.name.endsWith(".txt"),
+);
 let total = 0;
 for (const file of files) total += gzipSync(readFileSync(`${file.parentPath}/${file.name}`)).length;
 console.log(`first load: ${(total / 1000).toFixed(1)} kB of ${BUDGET / 1000} kB, compressed`);
