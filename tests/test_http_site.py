@@ -38,6 +38,10 @@ async def built(build: Path) -> AsyncIterator[Api]:
         yield oq
 
 
+def move(directory: Path, where: Path) -> Path:
+    return directory.rename(where)
+
+
 async def test_a_browser_gets_the_page(build: Path):
     async with built(build) as oq:
         reply = await oq.get("/", Accept=HTML)
@@ -145,6 +149,41 @@ async def test_without_a_build_it_says_how_to_make_one(tmp_path: Path):
         assert len(reply.headers.get_list("Content-Security-Policy")) == 1
         assert (await oq.get("/assets/index.js")).status == 404
         assert (await oq.get("/api/status")).status == 200
+
+
+async def test_a_build_is_taken_as_soon_as_it_is_there(build: Path, tmp_path: Path):
+    away = move(build, tmp_path / "away")
+    async with built(build) as oq:
+        assert b"make page" in (await oq.get("/", Accept=HTML)).body
+        move(away, build)
+        assert (await oq.get("/", Accept=HTML)).body == INDEX
+        assert (await oq.get("/assets/index-B4s1cH4sh.js")).body == SCRIPT
+
+
+async def test_a_new_build_takes_the_place_of_the_old_one(build: Path):
+    async with built(build) as oq:
+        first = await oq.get("/", Accept=HTML)
+        (build / "index.html").unlink()
+        (build / "assets" / "index-B4s1cH4sh.js").unlink()
+        # While it is being made, the old one goes on, also what nobody has asked for yet.
+        assert (await oq.get("/", Accept=HTML)).body == INDEX
+        assert (await oq.get("/assets/index-B4s1cH4sh.js")).body == SCRIPT
+        (build / "assets" / "index-4n0th3r.js").write_bytes(b"new")
+        (build / "index.html").write_bytes(INDEX + b"new")
+        again = await oq.get("/", Accept=HTML, If_None_Match=first.headers["ETag"])
+        assert (again.status, again.body) == (200, INDEX + b"new")
+        assert (await oq.get("/assets/index-4n0th3r.js")).body == b"new"
+        assert (await oq.get("/assets/index-B4s1cH4sh.js")).status == 404
+
+
+async def test_a_page_that_came_before_its_files_finds_them(build: Path):
+    script = build / "assets" / "index-B4s1cH4sh.js"
+    script.unlink()
+    async with built(build) as oq:
+        assert (await oq.get("/", Accept=HTML)).status == 200
+        assert (await oq.get("/assets/index-B4s1cH4sh.js")).status == 404
+        script.write_bytes(SCRIPT)
+        assert (await oq.get("/assets/index-B4s1cH4sh.js")).body == SCRIPT
 
 
 async def test_head_is_answered_without_a_body(build: Path):

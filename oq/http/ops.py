@@ -99,9 +99,8 @@ async def root(face: Face, request: Request) -> Response:
     """The dashboard for browsers, or how to build it; what Ollama says for everybody else."""
     if "text/html" not in request.headers.get("Accept", ""):
         return Response(_RUNNING, headers=_BY_ACCEPT, content_type="text/plain; charset=utf-8")
-    if face.site.built:
-        return await face.site.page(request)
-    return Response(
+    page = await face.site.page(request)
+    return page or Response(
         PAGE,
         headers={"Content-Security-Policy": POLICY, **_BY_ACCEPT},
         content_type="text/html; charset=utf-8",

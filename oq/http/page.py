@@ -24,7 +24,7 @@ PAGE = f"""<!doctype html>
 <title>oq</title><style>{_STYLE}</style>
 <h1>oq {version("oq")} is running</h1>
 <p>This is a durable priority queue in front of LLM servers. Its dashboard has not been built: run
-<code>make page</code> in the source, which needs Node, and start oq again. A wheel has it built in.
+<code>make page</code> in the source, then load this page again. A wheel has it built in.
 Everything else works without:</p>
 <ul>{_ITEMS}</ul>
 <p>Submit a task: <code>oq submit generate --model NAME --prompt TEXT</code></p>

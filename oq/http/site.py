@@ -1,12 +1,15 @@
 """The dashboard as `make page` builds it: a page, and files that have their hash in the name.
 
-They are read and compressed when they are first asked for, in a thread, and then kept: there are a
-few dozen of them. What is not in the list that was made at the start does not exist.
+They are read and compressed in a thread and then kept, all of one build at once: there are a few
+dozen of them, and a page is no use without the files that it names. Who asks for the page, or for a
+file that is not known, makes oq see whether there is another build by now. While one is being made,
+the page that was known goes on.
 """
 
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -53,6 +56,9 @@ _PACKED = frozenset({".ico", ".png", ".woff2"})
 """What does not get smaller."""
 
 
+_Listing = dict[Path, tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     """A file in memory. `zipped` is None where that would not be smaller."""
@@ -64,33 +70,54 @@ class _File:
 
 
 class Site:
-    """The files of a build; of none, when `directory` holds none."""
+    """The files of a build; of none, while `directory` holds none."""
 
     def __init__(self, directory: Path = BUILT) -> None:
-        page, assets = directory / "index.html", directory / "assets"
-        self._page = page if page.is_file() else None
-        self._assets = {path.name: path for path in assets.glob("*") if path.is_file()}
-        self._files: dict[Path, _File] = {}
+        self._directory = directory
+        self._seen: _Listing = {}
+        self._page: _File | None = None
+        self._assets: dict[str, _File] = {}
+        self._looking = trio.Lock()
 
-    @property
-    def built(self) -> bool:
-        return self._page is not None
-
-    async def page(self, request: Request) -> Response:
-        """The page itself. Only to be called when there is one."""
-        assert self._page is not None, "there is no page"
-        return _answer(request, await self._file(self._page), _PAGE)
+    async def page(self, request: Request) -> Response | None:
+        """The page itself; None if there is none."""
+        await self._look()
+        return None if self._page is None else _answer(request, self._page, _PAGE)
 
     async def asset(self, request: Request, name: str) -> Response | None:
         """One of its files; None if it is none."""
-        path = self._assets.get(name)
-        return None if path is None else _answer(request, await self._file(path), _ASSET)
+        if name not in self._assets:
+            await self._look()
+        file = self._assets.get(name)
+        return None if file is None else _answer(request, file, _ASSET)
 
-    async def _file(self, path: Path) -> _File:
-        file = self._files.get(path)
-        if file is None:
-            file = self._files[path] = await trio.to_thread.run_sync(_load, path)
-        return file
+    async def _look(self) -> None:
+        """Take what is there now, unless it is the same as before or not a whole build."""
+        async with self._looking:  # so that however many ask, one thread looks
+            found = await trio.to_thread.run_sync(_read, self._directory, self._seen)
+            if found is not None:
+                self._seen, self._page, self._assets = found
+
+
+def _read(directory: Path, seen: _Listing) -> tuple[_Listing, _File, dict[str, _File]] | None:
+    """The build that is there; None if it is the one that was seen, or is just being written."""
+    page, assets = directory / "index.html", directory / "assets"
+    try:
+        listing = _list([page, *assets.glob("*")])
+        if page not in listing or listing == seen:
+            return None
+        files = {path: _load(path) for path in listing}
+        if _list([page, *assets.glob("*")]) != listing:
+            return None
+    except FileNotFoundError:  # removed since it was listed
+        return None
+    return listing, files.pop(page), {path.name: file for path, file in files.items()}
+
+
+def _list(paths: Iterable[Path]) -> _Listing:
+    """The files among them, each with what changes when it is written."""
+    found = ((path, path.stat()) for path in paths if path.is_file())
+    return {path: (stat.st_mtime_ns, stat.st_size) for path, stat in found}
 
 
 def _load(path: Path) -> _File:
