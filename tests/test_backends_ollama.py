@@ -215,10 +215,11 @@ async def test_an_embed_answer_that_breaks_is_a_failure(backend, simulator, faul
 
 
 @pytest.mark.parametrize(
-    ("at", "key"), [(0, "50ms .*ollama.first_token_timeout"), (2, "50ms .*ollama.idle_timeout")]
+    ("at", "key"), [(0, "1s .*ollama.first_token_timeout"), (2, "50ms .*ollama.idle_timeout")]
 )
 async def test_a_hang_runs_into_the_timeout_that_it_names(url, simulator, at, key):
-    backend = OllamaBackend("o", url, None, 1, 0.05 if at == 0 else 5, 0.05 if at else 5)
+    # The first token's is long enough for the request to get there on a busy machine.
+    backend = OllamaBackend("o", url, None, 1, 1 if at == 0 else 5, 0.05 if at else 5)
     simulator.push(Script(fault="hang", at=at))
     with pytest.raises(BackendFailure, match=key):
         await backend.run(chat(), ignore)
@@ -227,8 +228,8 @@ async def test_a_hang_runs_into_the_timeout_that_it_names(url, simulator, at, ke
 
 
 async def test_the_idle_timeout_starts_anew_with_each_chunk(url, simulator):
-    backend = OllamaBackend("o", url, None, 1, 0.5, 0.3)
-    simulator.push(Script(rate=20, tokens=12))
+    backend = OllamaBackend("o", url, None, 1, 5, 1)
+    simulator.push(Script(rate=10, tokens=12))
     assert (await backend.run(chat(), ignore)).usage == Usage(5, 12)
     await backend.aclose()
 
