@@ -160,6 +160,19 @@ async def test_a_path_that_could_be_taken_for_another_is_not_passed_on(path):
         assert not [call for call in here.simulator.calls if call.method == "POST"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/api/chat"), ("DELETE", "/api/embed"), ("GET", "/v1/chat/completions")],
+)
+async def test_a_call_is_made_by_post_alone(method, path):
+    async with site(**ADMIN) as here:
+        answer = await here.oq.request(method, path)
+        assert answer.status_code == 405
+        assert answer.headers["Allow"] == "POST"
+        assert f"{path} does not take {method}" in answer.text
+        assert not here.simulator.asked(path)
+
+
 async def test_what_is_oqs_own_stays_its_own():
     async with site() as here:
         assert (await here.oq.get("/api/status")).json()["total_tasks"] == 0

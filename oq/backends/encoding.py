@@ -15,8 +15,9 @@ _ZLIB = ("gzip", "x-gzip", "deflate")
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
 
-def decoder(encoding: str) -> Callable[[bytes], bytes]:
-    """What turns the pieces of a body with this Content-Encoding into those of its text.
+def decoder(encoding: str, limit: int = 0) -> Callable[[bytes], bytes]:
+    """What turns the pieces of a body with this Content-Encoding into those of its text; with a
+    `limit`, into so many bytes of it each at most.
 
     BackendFailure for one that oq does not know, and from the decoder when a piece is not that.
     """
@@ -29,7 +30,7 @@ def decoder(encoding: str) -> Callable[[bytes], bytes]:
 
     def decode(data: bytes) -> bytes:
         try:
-            return inflate(data)
+            return inflate(data, limit)
         except zlib.error as error:
             raise BackendFailure(f"the backend sent what is not {name}: {error}") from None
 

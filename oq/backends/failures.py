@@ -33,6 +33,8 @@ def status_error(
         return BackendFailure(
             message, status=status, body=body, retry_after=parse_retry_after(retry_after, now)
         )
+    if status < 400:  # the backend's word to oq: a caller could not make anything of it
+        return BackendRejected(message, status=status)
     return BackendRejected(message, status=status, body=body)
 
 

@@ -41,6 +41,8 @@ _OF_THE_CONNECTION = frozenset(
 )  # fmt: skip
 """Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
 
+_OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
+
 _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
 """What httpx and the codec for host names say of a url that no server can have. Neither is an
 HTTPError."""
@@ -126,6 +128,13 @@ class Transport:
                 for name, value in response.headers.raw
                 if name.lower() not in _OF_THE_CONNECTION
             ]
+            if response.is_error and self._key is not None:
+                body = await self._error_body(response)
+                headers = [item for item in headers if item[0].lower() not in _OF_THE_BODY]
+                headers.append((b"content-length", b"%d" % len(body)))
+                await reply.begin(response.status_code, headers)
+                await reply.piece(body)
+                return
             await reply.begin(response.status_code, headers)
             chunks = response.aiter_raw()
             try:
@@ -268,12 +277,15 @@ class Transport:
     async def _check(self, response: httpx.Response) -> None:
         if response.is_success:
             return
-        body = _plain(response, await _head(response))
-        if self._key is not None:  # some servers repeat a key that they refuse
-            body = body.replace(self._key.encode(), b"***")
+        body = await self._error_body(response)
         retry_after = response.headers.get("retry-after")
         now = self._clock.now()
         raise status_error(response.status_code, body, retry_after=retry_after, now=now)
+
+    async def _error_body(self, response: httpx.Response) -> bytes:
+        """What an answer says that is none; some servers repeat a key that they refuse."""
+        body = _plain(response, await _head(response))
+        return body if self._key is None else body.replace(self._key.encode(), b"***")
 
     def _nobody(self, error: Exception) -> str:
         return f"cannot reach {self.url}: {_words(error)}. {self._hint}"
@@ -321,7 +333,8 @@ async def _head(response: httpx.Response) -> bytes:
 def _plain(response: httpx.Response, body: bytes) -> bytes:
     """The text of an error's body, as far as it can be read."""
     try:
-        return decoder(response.headers.get("content-encoding", ""))(body)
+        # A few bytes can say that they are many.
+        return decoder(response.headers.get("content-encoding", ""), MAX_ERROR_BODY)(body)
     except BackendFailure:
         return body
 

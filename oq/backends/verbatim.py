@@ -106,12 +106,15 @@ class _Lines:
 
 
 class _Events:
-    """OpenAI's server-sent events."""
+    """OpenAI's server-sent events. Or one whole answer: some servers stream nothing, whatever they
+    are asked for, and some say errors so.
+    """
 
     def __init__(self, emit: Emit, *, indexed: bool) -> None:
         self._frames = _Frames(_BLANK)
         self._fold = OpenAIFold(indexed=indexed)
         self._emit = emit
+        self._begun = False
 
     def feed(self, data: bytes) -> bool:
         for event in self._frames.feed(data):
@@ -128,9 +131,12 @@ class _Events:
         data = event_data(event)
         if data:
             self._fold.add(data, event)
+        elif not self._begun and event.lstrip().startswith(b"{"):
+            self._fold.add(event, event)
         elif event.strip() and not event.lstrip().startswith((b":", b"event:", b"id:", b"retry:")):
             quoted = event[:200].decode("utf-8", "replace")
             raise BackendFailure(f"the backend sent something that is no event: {quoted!r}")
+        self._begun = True
         self._emit(event)
 
 

@@ -40,6 +40,19 @@ def error_frame(dialect: Dialect, message: str) -> bytes:
     return body + b"\n" if dialect is Dialect.OLLAMA else b"data: " + body + b"\n\n"
 
 
+def apart(dialect: Dialect, said: bytes) -> bytes:
+    """What must come after the last bytes of a stream, so that a frame which follows stands alone.
+
+    A backend may break off behind any byte: an event without the blank line at its end would take
+    in what follows, or at the end of the stream be lost.
+    """
+    ends, end = {
+        Dialect.OLLAMA: ((b"\n",), b"\n"),
+        Dialect.OPENAI: ((b"\n\n", b"\n\r\n"), b"\n\n"),
+    }[dialect]
+    return b"" if not said or said.endswith(ends) else end
+
+
 def progress_frame(call: Call, model: str, task_id: str, position: int, now: datetime) -> bytes:
     """A whole chunk that says nothing but how many-th in line the task is: valid for clients that
     know no such thing, which is why it is a chunk at all.

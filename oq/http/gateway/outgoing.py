@@ -27,8 +27,8 @@ class Outgoing:
         """Whether the status has been sent: it can be taken back no more."""
         self.sized = False
         """Whether its length has been said: nothing can be put to it."""
-        self.mid_line = False
-        """Whether the last piece broke off within a line."""
+        self.last = b""
+        """How the last piece ended."""
 
     async def whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """All of it."""
@@ -47,7 +47,7 @@ class Outgoing:
 
     async def piece(self, data: bytes) -> None:
         """A part of an answer that has begun."""
-        self.mid_line = not data.endswith(b"\n")
+        self.last = data[-3:]
         if self._connection is not None and not self.sized:
             await self._connection.send_chunk(data)
         else:

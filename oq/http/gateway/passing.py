@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import trio
-from werkzeug.exceptions import NotFound, RequestTimeout
+from werkzeug.exceptions import MethodNotAllowed, NotFound, RequestTimeout
 
 from oq.backends.base import Passage
 from oq.http.gateway.outgoing import Outgoing
@@ -13,7 +13,7 @@ from oq.http.gateway.refusing import Refusing
 from oq.http.lean import BODY_TIMEOUT, ClientGone, LeanRequest, Receive, Scope, Send
 from oq.http.metrics import Metrics
 from oq.queue import Queue
-from oq.words.calls import Dialect
+from oq.words.calls import CALLS, Dialect
 from oq.words.errors import Forbidden
 
 _READS = frozenset({"GET", "HEAD"})
@@ -61,7 +61,10 @@ class Passing:
             nursery.cancel_scope.cancel()
 
     def _check(self, method: str, path: str) -> None:
-        if path.startswith("/v1/"):
+        openais = path.startswith("/v1/")
+        if path in CALLS and (openais or method not in _READS):  # what is posted to it is a task
+            raise MethodNotAllowed(["POST"])
+        if openais:
             if method not in _READS or (path != _MODELS and not path.startswith(_MODELS + "/")):
                 raise NotFound
         elif method not in _READS and (method, path) not in _ASKS and not self._allow_admin:

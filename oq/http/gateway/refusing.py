@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 import trio
 
 from oq.backends.failures import error_text
@@ -9,11 +10,13 @@ from oq.http import errors
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.lean import LeanRequest, RawHeaders, Receive, Scope, drop, unread
 from oq.queue import Ended
-from oq.rules.dialects import BUSY, error_body, error_frame
+from oq.rules.dialects import BUSY, apart, error_body, error_frame
 from oq.rules.pieces import event_data
 from oq.words.calls import Dialect
 from oq.words.errors import QueueFull
 from oq.words.task import Status
+
+log = structlog.get_logger()
 
 JSON = {
     Dialect.OLLAMA: (b"content-type", b"application/json; charset=utf-8"),
@@ -44,14 +47,16 @@ class Refusing:
 
     async def _say(self, error: Exception) -> None:
         out, dialect = self._out, self._dialect
+        where = f"{self._scope['method']} {self._scope['path'][:100]}"
         if out.begun and out.sized:
-            raise error  # nothing can be said any more: the connection ends where the answer did
-        where = f"{self._scope['method']} {self._scope['path']}"
+            # Nothing can be said any more: the connection ends where the answer did.
+            log.warning("an answer that was passed on broke off", request=where, error=str(error))
+            return
         status, text, more = errors.explain(error, self._request.limit, where)
         if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
             status, text = 503, BUSY
         if out.begun:
-            await _break_off(out, error_frame(dialect, text))
+            await _break_off(out, dialect, error_frame(dialect, text))
             return
         headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
         if status == 409 and dialect is Dialect.OPENAI:
@@ -64,7 +69,7 @@ class Refusing:
 async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHeaders) -> None:
     """Answer with why a task that has ended has no result: as its backend put it, if it did."""
     if out.begun:
-        await _break_off(out, _frame(dialect, ended))
+        await _break_off(out, dialect, _frame(dialect, ended))
         return
     status, body = _body(dialect, ended)
     kind = JSON[dialect] if body[:1] in (b"{", b"[") else TEXT
@@ -72,9 +77,9 @@ async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHe
     await out.whole(status, [kind, *headers, *final], body)
 
 
-async def _break_off(out: Outgoing, frame: bytes) -> None:
+async def _break_off(out: Outgoing, dialect: Dialect, frame: bytes) -> None:
     # What a backend left half said must not make this unreadable as well.
-    await out.piece(b"\n" + frame if out.mid_line else frame)
+    await out.piece(apart(dialect, out.last) + frame + apart(dialect, frame))
     await out.end()
 
 

@@ -166,10 +166,13 @@ class _Reply:
     answered: bool = False
 
     async def begin(self, first: bytes) -> None:
-        """The head of a stream. What is no line, but all of it, has the type of a whole answer:
-        Ollama does not stream what only loads a model.
+        """The head of a stream. What is no line and no event, but all of it, has the type of a
+        whole answer: Ollama does not stream what only loads a model.
         """
         dialect = self.asking.new.call.dialect
-        whole = dialect is Dialect.OLLAMA and bool(first) and not first.endswith(b"\n")
+        if dialect is Dialect.OLLAMA:
+            whole = bool(first) and not first.endswith(b"\n")
+        else:
+            whole = first.lstrip().startswith(b"{")
         kind = (JSON if whole else _STREAM)[dialect]
         await self.out.begin(200, [kind, *self.headers])
