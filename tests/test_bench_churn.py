@@ -59,6 +59,8 @@ def test_slower_is_twice_as_slow():
 
 
 def test_the_verdict_names_what_grew_and_what_became_slower():
-    assert "Nothing grew, nothing became slower." in churn.text(outcome_of([1] * 8))
+    assert "Nothing grew, and nothing that the queue does became slower." in churn.text(
+        outcome_of([1] * 8)
+    )
     worse = outcome_of([1] * 4 + [99] * 4, after=QUICK._replace(listing=9))
     assert "disk: 1.0 -> 99.0; listing: 1.00 -> 9.00 ms" in churn.text(worse)
