@@ -110,3 +110,9 @@ def test_it_is_shown_as_other_tasks_are():
     shown = split_body(body)
     assert (shown.payload, shown.options) == (b'{"b":[1 , 2],"a":"x"}', b'{"seed": 1}')
     assert split_body(b'{"model": "m", "options": null}').options == b"{}"
+
+
+def test_what_is_deep_is_passed_over_however_it_is_nested():
+    deep = b'[[{"stream": [{"a": "}"}, "]", [[]]]}, {}], "\\"[", {"b": {"c": [1, {"d": []}]}}]'
+    body = b'{"x": ' + deep + b', "stream": false, "y": {"z": ' + deep + b"}}"
+    assert with_member(body, "stream", b"true") == body.replace(b"false", b"true")

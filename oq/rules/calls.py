@@ -21,7 +21,15 @@ from oq.words.calls import Call, Dialect
 from oq.words.errors import InvalidTask
 from oq.words.task import Body
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}:,]', re.DOTALL)
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_TOKEN = re.compile(_STRING + rb"|[][{}:,]", re.DOTALL)
+_FLAT = rb'(?:[^][{}"]++|' + _STRING + rb")*+"
+_BRACKET = re.compile(
+    rb'(?:[^][{}"]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\})*+([][{}])",
+    re.DOTALL,
+)
+"""The next bracket, and all that stands before it: of a value that is deeper only they matter, and
+the most of it, what opens and closes without another one within, is passed over in one step."""
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _APART = frozenset({"model", "options", "stream"})
 
@@ -100,8 +108,9 @@ def split_body(body: bytes) -> Body:
 def _members(body: bytes) -> Iterator[tuple[str, int, int]]:
     """Each member of a JSON object: its name, and where its value begins and ends."""
     depth, name, begin = 0, "", -1
-    for token in _TOKEN.finditer(body):
-        text = token[0]
+    at = 0
+    while token := (_BRACKET if depth > 1 else _TOKEN).search(body, at):
+        text, at = token[token.lastindex or 0], token.end()
         closes = text in (b"}", b"]")
         if text in (b"{", b"["):
             depth += 1
