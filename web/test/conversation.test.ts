@@ -109,6 +109,8 @@ describe("vectors", () => {
     ]);
     expect(vectors({ data: [{ embedding: [3, 4] }] })).toHaveLength(1);
     expect(vectors({ embedding: [1] })).toHaveLength(1);
+    const long = new Array<number>(1_000_000).fill(1);
+    expect(vectors({ embedding: long })[0]).toMatchObject({ size: 1_000_000, norm: 1000 });
     const packed = Buffer.from(new Float32Array([3, 4]).buffer).toString("base64");
     expect(vectors({ data: [{ embedding: packed }] })).toEqual([
       { size: 2, norm: 5, first: [3, 4] },

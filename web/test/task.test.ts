@@ -151,6 +151,32 @@ describe("draft", () => {
     expect(submissionOf({ ...embed, input: "one" }).body["payload"]).toEqual({ input: "one" });
   });
 
+  it("leaves texts to embed as they were", () => {
+    const inputs = [
+      "one",
+      ["one", "two"],
+      ["a\nb", "c"],
+      ["", "x"],
+      [[1, 2], [3]],
+      ["[1]"],
+      "[] x",
+    ];
+    for (const input of inputs) {
+      const task: Task = { ...TASK, type: "embed", payload: { input } };
+      const { body, problems } = submissionOf(draftOf(task));
+      const texts = Array.isArray(input) ? input : [input];
+      expect(problems).toEqual([]);
+      expect(body["payload"]).toEqual({ input: texts.length === 1 ? texts[0] : texts });
+    }
+  });
+
+  it("keeps a prompt that is no text until another is written", () => {
+    const task: Task = { ...TASK, type: "generate", payload: { prompt: ["a", "b"], n: 2 } };
+    const draft = draftOf(task);
+    expect(submissionOf(draft)).toMatchObject({ problems: [], body: { payload: task.payload } });
+    expect(submissionOf({ ...draft, prompt: "c" }).body["payload"]).toEqual({ prompt: "c", n: 2 });
+  });
+
   it("delays", () => {
     const draft = {
       ...emptyDraft(),

@@ -16,7 +16,7 @@ export interface Draft {
   system: string;
   messages: DraftMessage[];
   prompt: string;
-  input: string; // one text a line
+  input: string; // one text a line, or a JSON array
   priority: string;
   delay: string; // a datetime-local value
   timeout: string;
@@ -59,7 +59,8 @@ export function emptyDraft(type: TaskType = "chat"): Draft {
 
 /** The form filled in as a task was submitted. */
 export function draftOf(task: Task): Draft {
-  const { messages, prompt, input, system, format, ...extra } = task.payload;
+  const { messages, prompt, input, system, format, ...rest } = task.payload;
+  const extra = typeof prompt === "string" || prompt === undefined ? rest : { ...rest, prompt };
   const draft = emptyDraft(task.type);
   return {
     ...draft,
@@ -67,7 +68,7 @@ export function draftOf(task: Task): Draft {
     system: typeof system === "string" ? system : "",
     messages: Array.isArray(messages) ? messages.map(draftMessage) : draft.messages,
     prompt: typeof prompt === "string" ? prompt : "",
-    input: Array.isArray(input) ? input.join("\n") : typeof input === "string" ? input : "",
+    input: input === undefined ? "" : lined(input),
     priority: String(task.priority),
     timeout: task.timeout === undefined ? "" : String(task.timeout),
     maxRetries: String(task.max_retries),
@@ -86,7 +87,7 @@ export function submissionOf(draft: Draft): { body: Document; problems: Problem[
   const body: Document = {
     type: draft.type,
     model: draft.model.trim(),
-    payload: { ...payloadOf(draft, problems), ...draft.extra },
+    payload: { ...draft.extra, ...payloadOf(draft, problems) },
     priority: Number(draft.priority),
   };
   const options = read("options");
@@ -109,15 +110,41 @@ function payloadOf(draft: Draft, problems: Problem[]): Document {
       return { messages, ...system, ...formatOf(draft, problems) };
     }
     case "generate":
-      if (draft.prompt === "") problems.push({ field: "prompt", text: "Write a prompt." });
-      return { prompt: draft.prompt, ...system, ...formatOf(draft, problems) };
+      if (draft.prompt === "" && !("prompt" in draft.extra))
+        problems.push({ field: "prompt", text: "Write a prompt." });
+      return {
+        ...(draft.prompt !== "" && { prompt: draft.prompt }),
+        ...system,
+        ...formatOf(draft, problems),
+      };
     case "embed": {
-      const lines = draft.input.split("\n").filter((line) => line.trim() !== "");
-      if (lines.length === 0)
+      const texts = textsOf(draft.input);
+      if (texts.length === 0)
         problems.push({ field: "input", text: "Write a text, or one a line." });
-      return { input: lines.length === 1 ? lines[0] : lines };
+      return { input: texts.length === 1 ? texts[0] : texts };
     }
   }
+}
+
+/** The texts to embed, one a line; a JSON array can have others too. */
+function textsOf(input: string): unknown[] {
+  if (input.trim().startsWith("[")) {
+    try {
+      const value: unknown = JSON.parse(input);
+      if (Array.isArray(value)) return value;
+    } catch {
+      // A text that begins with a bracket.
+    }
+  }
+  return input.split("\n").filter((line) => line.trim() !== "");
+}
+
+/** The opposite: as lines if they say the same, else as JSON. */
+function lined(input: unknown): string {
+  const texts: unknown[] = Array.isArray(input) ? input : [input];
+  const lines = texts.join("\n");
+  const same = JSON.stringify(textsOf(lines)) === JSON.stringify(texts);
+  return same ? lines : JSON.stringify(texts, null, 2);
 }
 
 function formatOf(draft: Draft, problems: Problem[]): Document {

@@ -16,7 +16,7 @@ export function vectors(result: Document | undefined): Vector[] {
   const list = rows(result);
   return list.filter(isVector).map((row) => ({
     size: row.length,
-    norm: Math.hypot(...row),
+    norm: Math.sqrt(row.reduce((sum, one) => sum + one * one, 0)),
     first: row.slice(0, SHOWN),
   }));
 }
