@@ -62,6 +62,49 @@ def test_a_filter_is_in_the_address_and_outlives_a_reload(tab: Tab, oq: Oq, olla
     expect(tab.by("total")).to_have_text("3 tasks")
 
 
+def test_what_is_typed_stays_while_it_is_looked_for(tab: Tab, oq: Oq):
+    oq.pause()
+    wanted = oq.submit({**GENERATE, "payload": {"prompt": "one two"}})
+    oq.submit()
+    tab.open("tasks")
+    tab.by("search").fill("one ")
+    tab.expect_order([wanted])
+    tab.by("search").press_sequentially("two")
+    expect(tab.page).to_have_url(re.compile(r"q=one\+two$"))
+    expect(tab.by("search")).to_have_value("one two")
+    tab.by("filter-model").fill("llama3.2, ")
+    expect(tab.page).to_have_url(re.compile("model=llama3.2&"))
+    expect(tab.by("filter-model")).to_have_value("llama3.2, ")
+    tab.by("clear-filter").click()
+    expect(tab.by("search")).to_have_value("")
+    expect(tab.by("filter-model")).to_have_value("")
+
+
+def test_all_in_line_are_no_others(tab: Tab, oq: Oq):
+    ended = oq.submit()
+    oq.ended(ended)
+    oq.pause()
+    waiting = oq.submit()
+    tab.open("#/tasks?sort=queue")
+    tab.expect_order([waiting])
+    tab.by("select-all").check()
+    tab.by("bulk-delete").click()
+    tab.by("confirm-yes").click()
+    tab.expect_toast("No task was deleted")
+    assert oq.task(ended)["status"] == "completed"
+
+
+def test_escape_never_leaves_the_page(tab: Tab, oq: Oq):
+    task_id = oq.submit()
+    tab.open_task(task_id)
+    tab.page.keyboard.press("o")
+    expect(tab.by("figure-pending")).to_be_visible()
+    tab.page.go_back()
+    expect(tab.by("task-id")).to_have_text(task_id)
+    tab.page.keyboard.press("Escape")
+    expect(tab.by("total")).to_have_text("1 task")
+
+
 def test_what_happens_shows_at_once(tab: Tab, oq: Oq):
     oq.pause()
     tab.open("tasks")

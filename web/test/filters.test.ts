@@ -48,6 +48,16 @@ describe("the address", () => {
     expect(sortOf("sort=queue&status=pending")).toBe("queue");
     expect(sortOf("sort=queue&status=pending,failed")).toBe("newest");
   });
+
+  it("names priorities by word or number, and shows numbers", () => {
+    const { filter } = readFilter(new URLSearchParams("priority=high,42,critical,nonsense,101"));
+    expect(filter.priority).toEqual(["10", "42", "15"]);
+  });
+
+  it("means only those that wait when they are in the order of the queue", () => {
+    const { filter } = readFilter(new URLSearchParams("sort=queue&q=x"));
+    expect(filterBody(filter, NOW)).toEqual({ status: ["pending"], q: "x" });
+  });
 });
 
 describe("what the server is asked", () => {

@@ -2,6 +2,7 @@
 // Both are the same words, so that a link from one person opens the same view for another.
 
 import { STATUSES, TYPES, type Status, type TaskType } from "../api/types";
+import { PRIORITIES } from "./numbers";
 
 export const SORTS = ["newest", "oldest", "queue"] as const;
 export type Sort = (typeof SORTS)[number];
@@ -9,7 +10,7 @@ export type Sort = (typeof SORTS)[number];
 export interface Filter {
   status: Status[];
   type: TaskType[];
-  priority: string[];
+  priority: string[]; // numbers
   model: string[];
   q: string;
   since: string; // RFC 3339, or a span before now such as "1h"
@@ -37,18 +38,20 @@ export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort
       .flatMap((value) => value.split(","))
       .filter((value) => value !== "");
   const status = STATUSES.filter((one) => several("status").includes(one));
-  const sort = SORTS.find((one) => one === query.get("sort")) ?? "newest";
+  const asked = SORTS.find((one) => one === query.get("sort")) ?? "newest";
+  const sort = asked === "queue" && !queues(status) ? "newest" : asked;
   return {
     filter: {
-      status,
+      // Who acts on all that match means no others than the list shows.
+      status: sort === "queue" ? ["pending"] : status,
       type: TYPES.filter((one) => several("type").includes(one)),
-      priority: several("priority"),
+      priority: several("priority").map(priorityNumber).filter(isPriority),
       model: query.getAll("model").filter((value) => value !== ""),
       q: query.get("q") ?? "",
       since: time(query.get("since")),
       until: time(query.get("until")),
     },
-    sort: sort === "queue" && !queues(status) ? "newest" : sort,
+    sort,
   };
 }
 
@@ -94,7 +97,7 @@ export function filterBody(filter: Filter, now: number): Record<string, unknown>
     if (filter[name].length > 0) body[name] = [...filter[name]];
   }
   if (filter.priority.length > 0) {
-    body["priority"] = filter.priority.map((one) => (/^\d+$/.test(one) ? Number(one) : one));
+    body["priority"] = filter.priority.map(Number);
   }
   for (const name of ["q", "since", "until"]) {
     const value = query.get(name);
@@ -110,6 +113,15 @@ export function isEverything(filter: Filter): boolean {
 /** The list with the value in it, or without it if it was there. */
 export function toggled<T>(list: readonly T[], value: T): T[] {
   return list.includes(value) ? list.filter((one) => one !== value) : [...list, value];
+}
+
+/** The number of a priority that is named, as people write in an address. */
+function priorityNumber(text: string): string {
+  return String(PRIORITIES.find((one) => one.name === text)?.value ?? text);
+}
+
+function isPriority(text: string): boolean {
+  return /^\d+$/.test(text) && Number(text) <= 100;
 }
 
 function spanMinutes(span: RegExpExecArray): number {

@@ -150,9 +150,7 @@ export class Listing {
 
   async #count(): Promise<void> {
     try {
-      const query = new URLSearchParams(this.#query);
-      if (this.sort === "queue") query.set("status", "pending");
-      const { count, exact } = await api.count(query);
+      const { count, exact } = await api.count(this.#query);
       this.#counted = count;
       this.exact = exact;
     } catch {

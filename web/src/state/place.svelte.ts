@@ -7,11 +7,13 @@ class Place {
   /** The address without its query: what changes when another view is shown. */
   readonly path = $derived(this.route.view === "task" ? this.route.id : this.route.view);
 
-  #steps = 0; // from view to view, since the page was loaded
+  #steps = stepsNoted() ?? 0; // from view to view, to where we are; noted with each
 
   start(): void {
+    this.#note();
     addEventListener("hashchange", () => {
-      this.#steps++;
+      this.#steps = stepsNoted() ?? this.#steps + 1;
+      this.#note();
       this.#read();
     });
   }
@@ -28,13 +30,24 @@ class Place {
 
   /** Changes the address without a step in the browser's history, as typing in a filter does. */
   replace(link: string): void {
-    history.replaceState(null, "", link);
+    history.replaceState(history.state, "", link);
     this.#read();
+  }
+
+  #note(): void {
+    history.replaceState({ steps: this.#steps }, "");
   }
 
   #read(): void {
     this.route = readRoute(location.hash);
   }
+}
+
+/** What the browser's history has of the present entry; null if it is new. */
+function stepsNoted(): number | null {
+  const state: unknown = history.state;
+  const known = typeof state === "object" && state !== null && "steps" in state;
+  return known && typeof state.steps === "number" ? state.steps : null;
 }
 
 export const place = new Place();
