@@ -6,10 +6,13 @@ import contextlib
 
 import httpx
 import pytest
+import structlog
 import trio
 
 from oq.backends.simulated import Script, Simulator
+from oq.queue.attendance import Attendance
 from oq.store import MemoryEngine
+from oq.words.errors import Conflict
 from oq.words.events import EventType
 from tests.gateway_support import CHAT, GENERATE, QUICK, Site, said, site
 
@@ -356,3 +359,14 @@ async def test_an_interactive_call_overtakes_what_has_a_lower_priority():
         models = [call.model for call in here.simulator.calls]
         assert models.index("mine") <= 2
         await here.queue.pause()
+
+
+async def test_nothing_is_said_to_be_cancelled_that_has_ended():
+    async def cancel(task_id: str) -> None:
+        raise Conflict(f"task {task_id} is completed already")
+
+    with structlog.testing.capture_logs() as lines:
+        async with trio.open_nursery() as hands:
+            with Attendance(hands, cancel).attend("t", detach=False, grace=0):
+                pass
+    assert not lines

@@ -82,6 +82,6 @@ class Attendance:
         del self._calls[task_id]
         if self._closing:
             return
-        log.info("caller has gone; its task is cancelled", task_id=task_id)
         with suppress(Conflict, NotFound, Unavailable):  # it has ended meanwhile, or so has oq
             await self._cancel(task_id)
+            log.info("caller has gone; its task is cancelled", task_id=task_id)
