@@ -60,10 +60,13 @@ describe("timeline", () => {
       ...TASK,
       status: "running",
       retry_count: 30,
-      attempts: [{ started_at: T(1) }],
+      attempts: Array.from({ length: 20 }, () => ({ started_at: T(1) })),
     };
-    expect(titles(task)).toEqual(["Submitted", "Attempt 31"]);
-    expect(timeline(task)[1]?.tone).toBe("running");
+    expect(titles(task)[1]).toBe("Attempt 12");
+    expect(titles(task).at(-1)).toBe("Attempt 31");
+    expect(timeline(task).at(-1)?.tone).toBe("running");
+    const waits: Task = { ...task, status: "pending", run_at: T(60) };
+    expect(titles(waits).at(-2)).toBe("Attempt 30");
   });
 
   it("announces a retry", () => {
@@ -73,7 +76,8 @@ describe("timeline", () => {
       run_at: T(30),
       attempts: [{ started_at: T(1), ended_at: T(2), error: "busy" }],
     };
-    expect(titles(task).at(-1)).toBe("Next attempt");
+    expect(titles(task)).toEqual(["Submitted", "Attempt 1", "Next attempt"]);
+    expect(titles({ ...task, status: "cancelled" })[1]).toBe("Attempt 1");
     expect(waitsFor(task)).toBe("retry");
     expect(waitsFor({ ...task, retry_count: 0 })).toBe("delay");
     expect(waitsFor({ ...task, queue_position: 1 })).toBeNull();

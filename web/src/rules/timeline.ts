@@ -14,19 +14,28 @@ export interface Step {
   lasts: number | null; // milliseconds; null if it is a moment, or goes on
 }
 
+const KEPT = 20; // attempts that a record has at most: the latest
+
 /** The steps in order. */
 export function timeline(task: Task): Step[] {
   const steps = [step(moment(task.created_at), "Submitted", { lasts: untilFirst(task) })];
   const attempts = task.attempts ?? [];
-  const left = task.retry_count + 1 - attempts.length; // the record keeps only the latest
+  const left = leftOut(task, attempts.length);
   attempts.forEach((attempt, index) => {
-    steps.push(attemptStep(attempt, index + 1 + Math.max(0, left), task));
+    steps.push(attemptStep(attempt, index + 1 + left, task));
     const pause = pauseAfter(attempts, index);
     if (pause !== null) steps.push(pause);
   });
   const last = ending(task);
   if (last !== null) steps.push(last);
   return steps;
+}
+
+/** How many attempts came before those that the record has. */
+function leftOut(task: Task, shown: number): number {
+  if (shown < KEPT) return 0;
+  const made = task.retry_count + (task.status === "pending" ? 0 : 1);
+  return Math.max(0, made - shown);
 }
 
 function attemptStep(attempt: Attempt, number: number, task: Task): Step {
