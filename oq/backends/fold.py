@@ -7,11 +7,12 @@ byte: https://github.com/ollama/ollama/blob/main/docs/api.md
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.backends.base import Emit
 from oq.backends.failures import error_text
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
@@ -109,6 +110,40 @@ class Fold:
         kept = {key: merged[key] for key in self._last}
         kept |= {k: v for k, v in merged.items() if k in _TEXTS or k in _LISTS or k == "message"}
         return Completed(msgspec.json.encode(kept), _usage(self._last_line))
+
+
+class Splitter(Protocol):
+    """Puts the bytes from a socket together to lines, with their ends or without."""
+
+    def feed(self, data: bytes) -> list[bytes]: ...
+    def rest(self) -> bytes: ...
+
+
+class FoldedLines:
+    """Ollama's NDJSON as it comes in: each line is folded, and then passed on."""
+
+    def __init__(self, lines: Splitter, kind: TaskType, emit: Emit) -> None:
+        self._lines = lines
+        self._fold = Fold(kind)
+        self._emit = emit
+
+    def feed(self, data: bytes) -> bool:
+        """Take what has come; true once the answer is whole."""
+        for line in self._lines.feed(data):
+            self._take(line)
+        return self._fold.done
+
+    def completed(self) -> Completed:
+        """The whole answer. BackendFailure if it is none."""
+        # A last line without its newline is whole if it reads as one, and half a line if not.
+        self._take(self._lines.rest())
+        return self._fold.completed()
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip() or self._fold.done:
+            return
+        self._fold.add(line)
+        self._emit(line)
 
 
 def embedded(body: bytes) -> Completed:

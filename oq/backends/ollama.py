@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from oq.backends.address import base_url
 from oq.backends.base import Emit, Passage, Reply, Request
-from oq.backends.fold import Fold, embedded
+from oq.backends.fold import FoldedLines, embedded
 from oq.backends.lines import Lines
 from oq.backends.models import ollama_models
 from oq.backends.transport import Timeouts, Transport
@@ -64,7 +64,7 @@ class OllamaBackend:
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))
-        answer = _Answer(request.type, emit)
+        answer = FoldedLines(Lines(), request.type, emit)
         await self._transport.stream(path, body, answer.feed)
         return answer.completed()
 
@@ -84,31 +84,6 @@ class OllamaBackend:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
-
-
-class _Answer:
-    """NDJSON as it comes in: each line is folded, and then passed on."""
-
-    def __init__(self, kind: TaskType, emit: Emit) -> None:
-        self._lines = Lines()
-        self._fold = Fold(kind)
-        self._emit = emit
-
-    def feed(self, data: bytes) -> bool:
-        for line in self._lines.feed(data):
-            self._take(line)
-        return self._fold.done
-
-    def completed(self) -> Completed:
-        # A last line without its newline is whole if it reads as one, and half a line if not.
-        self._take(self._lines.rest())
-        return self._fold.completed()
-
-    def _take(self, line: bytes) -> None:
-        if not line.strip() or self._fold.done:
-            return
-        self._fold.add(line)
-        self._emit(line)
 
 
 def ollama_body(request: Request) -> bytes:

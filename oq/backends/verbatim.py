@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from oq.backends.base import Emit, Request
-from oq.backends.fold import Fold, decode_answer
+from oq.backends.fold import FoldedLines, decode_answer
 from oq.backends.lines import MAX_LINE
 from oq.backends.openai_fold import OpenAIFold, openai_usage
 from oq.backends.transport import Transport
@@ -66,7 +66,7 @@ def streamed(call: Call, emit: Emit, *, indexed: bool) -> Answer:
     """The streamed answer to a call."""
     if call.dialect is Dialect.OPENAI:
         return _Events(emit, indexed=indexed)
-    return _Lines(call, emit)
+    return FoldedLines(_Frames((b"\n",)), call.type, emit)
 
 
 def embedding(call: Call, body: bytes) -> Completed:
@@ -78,31 +78,6 @@ def embedding(call: Call, body: bytes) -> Completed:
         return Completed(body, openai_usage(body))
     count = decode_answer(_COUNTS.decode, body).prompt_eval_count
     return Completed(body, None if count is None else Usage(count, 0))
-
-
-class _Lines:
-    """Ollama's NDJSON."""
-
-    def __init__(self, call: Call, emit: Emit) -> None:
-        self._frames = _Frames((b"\n",))
-        self._fold = Fold(call.type)
-        self._emit = emit
-
-    def feed(self, data: bytes) -> bool:
-        for line in self._frames.feed(data):
-            self._take(line)
-        return self._fold.done
-
-    def completed(self) -> Completed:
-        # A last line without its newline is whole if it reads as one, and half a line if not.
-        self._take(self._frames.rest())
-        return self._fold.completed()
-
-    def _take(self, line: bytes) -> None:
-        if not line.strip() or self._fold.done:
-            return
-        self._fold.add(line)
-        self._emit(line)
 
 
 class _Events:
