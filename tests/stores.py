@@ -44,8 +44,14 @@ def everything(engine: Engine, family: str) -> dict[bytes, bytes]:
 
 
 def assert_consistent(store: Store, engine: Engine) -> None:
-    """Every index and every count says exactly what the tasks' own records say."""
-    states = {key: store.state(keys.unpack(key)) for key in everything(engine, "state")}
+    """Every index and every count says exactly what the tasks' own records say, and what the store
+    remembers is what it would read.
+    """
+    written = Store(engine)
+    ids = {key: keys.unpack(key) for key in everything(engine, "state")}
+    states = {key: written.state(task_id) for key, task_id in ids.items()}
+    assert states == {key: store.state(task_id) for key, task_id in ids.items()}
+    assert all(written.body(task_id) == store.body(task_id) for task_id in ids.values())
     for status in Status:
         assert store.count(status) == sum(state.status is status for state in states.values())
     assert set(everything(engine, "status")) == {

@@ -199,7 +199,8 @@ async def test_a_task_whose_body_the_disk_has_damaged_fails_alone(autojump_clock
     async with memory_queue(engine) as queue:
         await queue.pause()
         bad, good = await queue.submit_many([generate("bad"), generate("good")])
-        engine.damaged = pack(bad)
+    engine.damaged = pack(bad)
+    async with memory_queue(engine) as queue:
         await queue.resume()
         await ended(queue, good)
         engine.damaged = b""

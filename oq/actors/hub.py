@@ -19,7 +19,7 @@ from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Committed, SetPaused, take
-from oq.words.task import Status
+from oq.words.task import Status, TaskState
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events of one task."""
@@ -176,16 +176,19 @@ class Hub:
             self._ring.extend(committed.events)
             for subscription in self._subscriptions:
                 subscription.offer(committed.events)
-        for step in committed.steps:
-            if isinstance(step, SetPaused):
-                continue
-            task_id = step.state.id
-            if step.state.status is not Status.RUNNING:
-                self._told.pop(task_id, None)
-            for watch in self._watches.get(task_id, ()):
-                watch.notice()
+        if self._watches or self._told:
+            for step in committed.steps:
+                if not isinstance(step, SetPaused):
+                    self._notice(step.state)
         for observer in self._observers:
             observer(committed)
+
+    def _notice(self, state: TaskState) -> None:
+        """This task has taken a step."""
+        if state.status is not Status.RUNNING:
+            self._told.pop(state.id, None)
+        for watch in self._watches.get(state.id, ()):
+            watch.notice()
 
     def _replay(self, subscription: Subscription, after: int) -> None:
         """Give a subscription what it missed, and say how much of that is not kept any more."""

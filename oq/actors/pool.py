@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -20,7 +21,7 @@ from oq.rules.retry import RetryPolicy
 from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
-from oq.words.messages import Abort, Commit, Freed, Job, put, take
+from oq.words.messages import Abort, Commit, Dispatch, Freed, Job, put, take
 from oq.words.outcome import Aborted, Failed, Interrupted, Refusal
 from oq.words.task import Body
 
@@ -38,7 +39,7 @@ class Pool:
         policy: RetryPolicy,
         timeout: float,
         streams: Streams,
-        inbox: trio.MemoryReceiveChannel[Job | Abort],
+        inbox: trio.MemoryReceiveChannel[Dispatch | Abort],
         to_writer: trio.MemorySendChannel[Commit],
         to_scheduler: trio.MemorySendChannel[Freed],
         draw: Callable[[], float] = random.random,
@@ -84,8 +85,8 @@ class Pool:
                 now = self._clock.now()
                 begun: list[Run] = []
                 for message in messages:
-                    if isinstance(message, Job):
-                        begun.append(self._begin(message, now))
+                    if isinstance(message, Dispatch):
+                        begun += [self._begin(job, now) for job in message.jobs]
                     elif (run := self._runs.get(message.task_id)) is not None:
                         run.stop(Aborted())
                 if begun:
@@ -118,16 +119,15 @@ class Pool:
         """Make one attempt after the other, all in one cancel scope for as long as none of them is
         broken off.
         """
-        with runs:
+        with runs, suppress(trio.EndOfChannel):
             while True:
                 with trio.CancelScope() as scope:
-                    async for run in runs:
-                        await self._attempt(run, scope)
-                        if run.reason is not None:
-                            break
+                    run = await runs.receive()
+                    await self._attempt(run, scope)
+                    while run.reason is None:
                         await self._finish(run)
-                    else:
-                        return
+                        run = await runs.receive()
+                        await self._attempt(run, scope)
                 # Out of the scope: it is cancelled, and so would be what records the end.
                 await self._finish(run)
 

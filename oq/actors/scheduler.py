@@ -22,15 +22,14 @@ from oq.words.messages import (
     Abort,
     BackendDown,
     BackendUp,
-    Change,
     Command,
     Commit,
     Committed,
     Delay,
+    Dispatch,
     Drain,
     Due,
     Freed,
-    Job,
     Pause,
     Removal,
     SetPaused,
@@ -55,7 +54,7 @@ class Scheduler:
         clock: Clock,
         inbox: trio.MemoryReceiveChannel[Message],
         to_writer: trio.MemorySendChannel[Commit],
-        to_pool: trio.MemorySendChannel[Job | Abort],
+        to_pool: trio.MemorySendChannel[Dispatch | Abort],
         to_timer: trio.MemorySendChannel[list[Delay]],
         to_monitor: trio.MemorySendChannel[str],
     ) -> None:
@@ -124,8 +123,9 @@ class Scheduler:
             self._drains.clear()
 
     def _dispatch(self) -> None:
-        while (job := self._board.next()) is not None:
-            self._to_pool.send_nowait(job)
+        jobs = [*iter(self._board.next, None)]
+        if jobs:
+            self._to_pool.send_nowait(Dispatch(jobs))
 
     def _mark_down(self, backend: str, reason: str) -> None:
         if self._board.mark_down(backend, reason):
@@ -140,17 +140,14 @@ class Scheduler:
             self._pauses.popleft().receipt.settle()
             return
         state = step.state
-        if isinstance(step, Change):
-            if state.status is Status.RUNNING:
-                return
-            if state.status is Status.PENDING:
-                self._board.place(state.id, place_of(state))
-                if state.run_at is not None:
-                    self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
-            else:
-                self._board.end(state.id)
-        else:
+        if isinstance(step, Removal) or state.status.ended:
             self._board.end(state.id)
+        elif state.status is Status.PENDING:
+            self._board.place(state.id, place_of(state))
+            if state.run_at is not None:
+                self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
+        else:
+            return
         answered = self._answers.pop(state.id, None)
         if answered is not None:
             answered.receipt.settle()

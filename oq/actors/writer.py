@@ -7,7 +7,7 @@ syncs does not grow with the load, and no submit waits for more than two of them
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ from oq.rules.lifecycle import tell
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import StoreError, StoreFull, Unavailable
-from oq.words.messages import Commit, Committed, SetPaused, Step, put
+from oq.words.messages import Commit, Committed, put
 
 log = structlog.get_logger("oq.writer")
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Writer:
         self._inbox = inbox
         self._readers = readers
         self._backlog: list[Commit] = []  # without a receipt, and refused by a full disk
-        self._in_flight: frozenset[str] = frozenset()  # written, not yet synced
+        self._in_flight: Collection[str] = ()  # written, not yet synced
         self._looks: list[_Look[object]] = []
         self._thread = SyncThread(store.sync)
         self._answered = False  # whether somebody was by the last batch
@@ -117,7 +117,7 @@ class Writer:
             except StoreFull as error:
                 self.problem = str(error)
             else:
-                await self._make_durable([])
+                await self._make_durable(())
                 log.info("store writes again")
                 self.problem = None
 
@@ -139,7 +139,7 @@ class Writer:
         events = tell(steps, self._store.event_seq, self._clock.now())
         if steps:
             try:
-                self._store.write(steps, self._store.event_seq + len(events))
+                written = self._store.write(steps, self._store.event_seq + len(events))
             except StoreFull as error:
                 log.warning("store cannot write", reason=str(error))
                 self._refuse(commits, str(error))
@@ -148,20 +148,19 @@ class Writer:
                 receipt.written()
             # Before the next batch is written: recovery relies on it that at most the last batch
             # was not synced (see `oq.store.wal`), though starts could well wait for company.
-            await self._make_durable(steps)
+            await self._make_durable(written)
         self._answered = bool(receipts)
         committed = Committed(steps, events, receipts)
         for reader in self._readers:
             await put(reader, committed)
 
-    async def _make_durable(self, steps: list[Step]) -> None:
+    async def _make_durable(self, tasks: Collection[str]) -> None:
+        """Return when the batch that was written last is on disk; it changes these tasks."""
         if self._store.sync_blocks:
-            self._in_flight = frozenset(
-                step.state.id for step in steps if not isinstance(step, SetPaused)
-            )
+            self._in_flight = tasks
             # A failed sync is final, its outcome unknown: the error ends the process, unanswered.
             await self._thread.do()
-            self._in_flight = frozenset()
+            self._in_flight = ()
             looks, self._looks = self._looks, []
             for look in looks:
                 look.take()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 import trio
@@ -26,7 +27,7 @@ from oq.words.task import Status, Submission
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Accepted(Struct, frozen=True):
+class Accepted(Struct, frozen=True, gc=False):
     """A submitted task. `created` is False when its idempotency key had been used for it before."""
 
     task_id: str
@@ -42,7 +43,7 @@ class _Claim(Struct, frozen=True):
     receipt: Receipt | None = None
 
 
-class _Asked(Struct, frozen=True):
+class _Asked(Struct, frozen=True, gc=False):
     """A task that somebody wants in, its fingerprint if it has a key, and what that stands for."""
 
     task: Checked
@@ -186,11 +187,12 @@ class Admission:
         """The answers, and the receipts that they wait for; the new tasks are put to `changes`."""
         answers: list[Accepted] = []
         receipts: set[Receipt] = set()
+        now = self._clock.now()
         for asked in tasks:
             # A key may also have been used by a task further up in the same batch.
             claim = asked.known or self._claims.get(asked.task.idempotency_key or "")
             if claim is None:
-                change = self._submitted(asked, receipt)
+                change = self._submitted(asked, now, receipt)
                 changes.append(change)
                 receipts.add(receipt)
                 answers.append(Accepted(change.state.id, Status.PENDING))
@@ -202,9 +204,8 @@ class Admission:
             answers.append(Accepted(claim.task_id, status, created=False))
         return answers, receipts
 
-    def _submitted(self, asked: _Asked, receipt: Receipt) -> Change:
+    def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
-        now = self._clock.now()
         key, mark = asked.task.idempotency_key, asked.mark
         change = lifecycle.submitted(asked.task, self._ids.next(now), now, mark)
         self._in_flight += 1

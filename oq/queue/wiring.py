@@ -35,7 +35,7 @@ from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config
 from oq.words.events import Event
-from oq.words.messages import Abort, Commit, Committed, Delay, Job
+from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch
 from oq.words.task import Status
 
 log = structlog.get_logger("oq")
@@ -78,7 +78,7 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     to_scheduler, scheduler_inbox = trio.open_memory_channel[Message](MAILBOX)
     to_hub, hub_inbox = trio.open_memory_channel[Committed](MAILBOX)
     # For each slot: the abort of the run before, the next job, and its abort.
-    to_pool, pool_inbox = trio.open_memory_channel[Job | Abort](3 * settings.max_workers)
+    to_pool, pool_inbox = trio.open_memory_channel[Dispatch | Abort](3 * settings.max_workers)
     to_timer, timer_inbox = trio.open_memory_channel[list[Delay]](MAILBOX)
     to_monitor, monitor_inbox = trio.open_memory_channel[str](len(backends))
 

@@ -147,8 +147,10 @@ class Board:
         """Take the next task into a slot; None when there is no task, no slot, or no backend."""
         if self.paused or self.draining or not self._ready or len(self._running) >= self.slots:
             return None
-        backend = next((slots for slots in self._backends.values() if slots.open), None)
-        if backend is None:
+        for backend in self._backends.values():
+            if backend.open:
+                break
+        else:
             return None
         task_id = self._ready.pop()
         backend.running += 1

@@ -29,11 +29,13 @@ from oq.words.task import (
 
 T = TypeVar("T")
 
-_DIGITS, _EXPONENT, _LONG = (
-    re.compile(form) for form in (rb"[0-9][0-9][0-9]", rb"[eE]\+?[0-9]{3}", rb"[0-9]{300}")
-)
-"""What a number must contain to be out of a double's range: one of the latter two. Most texts do
-not even contain the first, which is eight times as fast to see."""
+_DIGITS = b"0123456789"
+_EXPONENT, _LONG = (re.compile(form) for form in (rb"[eE]\+?[0-9]{3}", rb"[0-9]{300}"))
+"""What a number must contain to be out of a double's range: one of the latter two. To count the
+digits shows for many texts that they cannot, and is ten times as fast."""
+
+_FEW_DIGITS = 3
+"""With less than these no number is that large."""
 
 MAX_MODEL_LENGTH = 256
 MAX_KEY_LENGTH = 255
@@ -160,7 +162,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         model=model,
         priority=parse_priority(submission.priority),
         max_retries=max_retries,
-        run_at=_run_at(submission.run_at),
+        run_at=None if submission.run_at is None else _run_at(submission.run_at),
         timeout=_timeout(submission.timeout),
         metadata=_metadata(submission.metadata, limits),
         body=Body(payload=payload, options=options),
@@ -245,10 +247,8 @@ def _model(name: str) -> str:
     return name
 
 
-def _run_at(value: datetime | None) -> datetime | None:
+def _run_at(value: datetime) -> datetime:
     """In UTC, as it is stored: near year 9999 another zone's time has no such form."""
-    if value is None:
-        return None
     if value.tzinfo is None:
         raise InvalidTask("run_at", "the time has no zone; write 2026-01-31T12:00:00Z")
     try:
@@ -315,7 +315,7 @@ def decode(
 
 def _is_far(body: bytes | Raw) -> bool:
     """Whether there may be a number in it that is out of a double's range."""
-    if not _DIGITS.search(body):
+    if len(body) - len(bytes(body).translate(None, _DIGITS)) < _FEW_DIGITS:
         return False
     return bool(_EXPONENT.search(body) or _LONG.search(body))
 

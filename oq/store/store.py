@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,6 +15,7 @@ from oq.rules.filters import TaskFilter
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
 from oq.store.engine import Engine, Put
+from oq.store.recent import Recent
 from oq.store.refusals import behind_mark, index_disagrees
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, Removal, SetPaused, Step
@@ -59,6 +60,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._recent = Recent()
         self._meta = self._read_meta()
 
     @property
@@ -91,21 +93,21 @@ class Store:
 
     # -- writing
 
-    def write(self, steps: Iterable[Step], event_seq: int) -> None:
-        """Write the steps as one batch. StoreFull: nothing of it was written."""
+    def write(self, steps: Iterable[Step], event_seq: int) -> Collection[str]:
+        """Write the steps as one batch; the tasks that it changes. StoreFull: nothing of it was
+        written.
+        """
         batch: list[Put] = []
         counts = dict(self._meta.counts)
-        last_id, paused = self._meta.last_id, self._meta.paused
-        for step in _merged(steps):
-            match step:
-                case Change():
-                    self._put_change(batch, step, counts)
-                    if step.before is None and step.state.id > last_id:
-                        last_id = step.state.id
-                case Removal(state):
-                    _put_removal(batch, state, counts)
-                case SetPaused():
-                    paused = step.paused
+        last_id = self._meta.last_id
+        merged, paused = _merged(steps, self._meta.paused)
+        for step in merged.values():
+            if isinstance(step, Removal):
+                _put_removal(batch, step.state, counts)
+                continue
+            self._put_change(batch, step, counts)
+            if step.before is None and step.state.id > last_id:
+                last_id = step.state.id
         meta = Meta(
             commit=self._meta.commit + 1,
             event_seq=event_seq,
@@ -116,6 +118,9 @@ class Store:
         batch.append(("meta", keys.META_KEY, _encode(meta)))
         self._engine.write(batch)
         self._meta = meta
+        for step in merged.values():
+            self._recent.note(step)
+        return merged.keys()
 
     def sync(self) -> None:
         """Return when everything written before this call is on disk."""
@@ -163,9 +168,12 @@ class Store:
     # -- reading
 
     def state(self, task_id: str) -> TaskState | None:
-        return self._state(keys.pack(task_id))
+        return self._recent.state(task_id) or self._state(keys.pack(task_id))
 
     def body(self, task_id: str) -> Body | None:
+        recent = self._recent.body(task_id)
+        if recent is not None:
+            return recent
         value = self._engine.get("body", keys.pack(task_id))
         return None if value is None else _decode_body(value)
 
@@ -278,19 +286,27 @@ def _put_removal(batch: list[Put], state: TaskState, counts: dict[Status, int]) 
         batch.append(("keys", state.idempotency_key.encode(), None))
 
 
-def _merged(steps: Iterable[Step]) -> list[Step]:
-    """The steps with those of one task made one: what lies between is never seen on disk."""
-    merged: dict[str, Step] = {}
+def _merged(steps: Iterable[Step], paused: bool) -> tuple[dict[str, Change | Removal], bool]:
+    """The steps by task, those of one task made one: what lies between is never seen on disk. And
+    whether dispatch is paused after them.
+    """
+    merged: dict[str, Change | Removal] = {}
     for step in steps:
-        task_id = step.state.id if not isinstance(step, SetPaused) else ""
-        earlier = merged.pop(task_id, None)
-        assert not (earlier and isinstance(step, Removal)), f"task {task_id} changes as it goes"
-        if isinstance(earlier, Change) and isinstance(step, Change):
-            step = Change(
-                step.state, earlier.before, step.event, step.data,
-                step.body or earlier.body, step.result or earlier.result,
-                step.stream or earlier.stream,
-                step.fingerprint or earlier.fingerprint,
-            )  # fmt: skip
-        merged[task_id] = step
-    return list(merged.values())
+        if isinstance(step, SetPaused):
+            paused = step.paused
+            continue
+        task_id = step.state.id
+        earlier = merged.get(task_id)
+        merged[task_id] = step if earlier is None else _joined(earlier, step)
+    return merged, paused
+
+
+def _joined(earlier: Change | Removal, later: Change | Removal) -> Change:
+    assert isinstance(earlier, Change), f"task {later.state.id} changes when it has gone"
+    assert isinstance(later, Change), f"task {later.state.id} changes as it goes"
+    return Change(
+        later.state, earlier.before, later.event, later.data,
+        later.body or earlier.body, later.result or earlier.result,
+        later.stream or earlier.stream,
+        later.fingerprint or earlier.fingerprint,
+    )  # fmt: skip

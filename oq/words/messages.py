@@ -1,7 +1,7 @@
 """What the actors say to each other.
 
 A task's way: `Commit` to the writer; once it is on disk, `Committed` to the scheduler and the hub;
-`Job` to the worker pool; the attempt's end as another `Commit`, and `Freed` to the scheduler.
+`Dispatch` to the worker pool; the attempt's end as another `Commit`, and `Freed` to the scheduler.
 """
 
 from __future__ import annotations
@@ -232,6 +232,12 @@ class Job(Struct, frozen=True, gc=False):
 
     task_id: str
     backend: str
+
+
+class Dispatch(Struct, frozen=True):
+    """What is to start now, in this order."""
+
+    jobs: list[Job]
 
 
 class Abort(Struct, frozen=True, gc=False):

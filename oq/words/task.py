@@ -49,12 +49,13 @@ class Status(StrEnum):
     # Enum's own, in Python, would be called forty times in the life of a task.
     __hash__ = str.__hash__
 
-    @property
-    def ended(self) -> bool:
-        return self not in _LIVE
+    ended: bool
+    """Whether nothing more happens to the task by itself."""
+
+    def __init__(self, value: str) -> None:
+        self.ended = value not in ("pending", "running")
 
 
-_LIVE = frozenset({Status.PENDING, Status.RUNNING})
 ENDED = tuple(status for status in Status if status.ended)
 
 
