@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oq.rules import lifecycle
-from oq.store.recent import LONGEST_BODY, Recent
+from oq.store.recent import Recent
 from oq.words.messages import Removal
 
 from .builders import at, finish, new, start, task_id
@@ -38,16 +38,33 @@ def test_one_that_has_ended_is_not(ends):
     assert recent.body(task_id(1)) is None
 
 
-def test_those_that_were_written_first_are_dropped_first():
-    recent = Recent(most=2)
+@pytest.mark.parametrize("limit", [{"most": 2}, {"most_bytes": 200}])
+def test_those_that_were_written_first_are_dropped_first(limit):
+    recent = Recent(**limit)
     for number in (1, 2, 3):
-        recent.note(new(number))
+        recent.note(new(number, prompt="x" * 80))
     assert [recent.state(task_id(number)) is None for number in (1, 2, 3)] == [True, False, False]
     assert [recent.body(task_id(number)) is None for number in (1, 2, 3)] == [True, False, False]
 
 
-def test_a_long_body_is_left_on_the_disk():
-    recent = Recent()
-    recent.note(new(1, prompt="x" * LONGEST_BODY))
-    assert recent.state(task_id(1)) is not None
+def test_a_body_that_is_too_long_for_all_is_left_on_the_disk():
+    recent = Recent(most_bytes=200)
+    recent.note(new(1, prompt="x" * 200))
     assert recent.body(task_id(1)) is None
+    recent.note(new(2))
+    assert recent.body(task_id(2)) is not None
+
+
+def test_an_ended_task_makes_room():
+    recent = Recent(most_bytes=200)
+    for number in range(1, 10):
+        submitted = new(number, prompt="x" * 150)
+        recent.note(submitted)
+        assert recent.body(task_id(number)) is not None
+        recent.note(lifecycle.cancelled(submitted.state, at(1)))
+
+
+def test_the_step_of_a_task_that_was_not_remembered_is_not():
+    recent = Recent()
+    recent.note(start(new().state))
+    assert recent.state(task_id(1)) is None

@@ -148,10 +148,15 @@ class Scheduler:
                 self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
         else:
             return
-        answered = self._answers.pop(state.id, None)
+        if self._answers or self._deferred:
+            self._answer(state.id)
+
+    def _answer(self, task_id: str) -> None:
+        """What was asked of this task is on disk; what was asked of it meanwhile can be done."""
+        answered = self._answers.pop(task_id, None)
         if answered is not None:
             answered.receipt.settle()
-        self._resume(state.id)
+        self._resume(task_id)
 
     def _resume(self, task_id: str) -> None:
         """If the task has come to rest, carry out what was asked of it meanwhile."""

@@ -60,6 +60,8 @@ class _Embed(Struct):
     input: str | list[str]
 
 
+_TYPES: dict[str, TaskType] = {kind.value: kind for kind in TaskType}
+_PRIORITIES = {priority.name.lower(): int(priority) for priority in Priority}
 _PAYLOADS: dict[TaskType, msgspec.json.Decoder[Any]] = {
     TaskType.CHAT: msgspec.json.Decoder(_Chat),
     TaskType.GENERATE: msgspec.json.Decoder(_Generate),
@@ -139,12 +141,9 @@ def check_batch(submissions: Sequence[Submission], limits: Limits) -> list[Check
 
 def check(submission: Submission, limits: Limits) -> Checked:
     """The submission in its final types; InvalidTask says which field is wrong, and why."""
-    try:
-        kind = TaskType(submission.type)
-    except ValueError:
-        raise InvalidTask(
-            "type", f"{submission.type[:64]!r} is none of chat, generate, embed"
-        ) from None
+    kind = _TYPES.get(submission.type)
+    if kind is None:
+        raise InvalidTask("type", f"{submission.type[:64]!r} is none of chat, generate, embed")
     model = _model(submission.model)
     max_retries = limits.max_retries if submission.max_retries is None else submission.max_retries
     if not 0 <= max_retries <= MAX_RETRIES:
@@ -165,7 +164,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         run_at=None if submission.run_at is None else _run_at(submission.run_at),
         timeout=_timeout(submission.timeout),
         metadata=_metadata(submission.metadata, limits),
-        body=Body(payload=payload, options=options),
+        body=Body(payload, options),
         idempotency_key=None if key is None else check_idempotency_key(key),
     )
 
@@ -196,9 +195,9 @@ def check_call(
 def parse_priority(value: object) -> int:
     """A priority from its number (0 to 100) or its name; InvalidTask otherwise."""
     if isinstance(value, str):
-        named = Priority.__members__.get(value.upper())
+        named = _PRIORITIES.get(value.lower())
         if named is not None:
-            return int(named)
+            return named
         if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
             value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):

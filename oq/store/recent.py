@@ -1,5 +1,5 @@
-"""The records of live tasks that were written last, so that a task which runs soon after it was
-submitted is not read back and decoded again.
+"""The records of the tasks that were submitted last and still live, so that a task which runs soon
+after is not read back and decoded again.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from collections import OrderedDict
 from oq.words.messages import Change, Removal
 from oq.words.task import Body, TaskState
 
-MOST_TASKS = 4096
-LONGEST_BODY = 16 * 1024
-"""Bytes of a payload with its options; with MOST_TASKS this bounds what is held."""
+MOST_TASKS = 32_768
+MOST_BYTES = 32 << 20
+"""Of payloads and options, all together."""
 
 
 class Recent:
-    """What `Store` would decode of these tasks. Those that were written first are dropped first."""
+    """What `Store` would read of these tasks. Those that were submitted first are dropped first."""
 
-    def __init__(self, most: int = MOST_TASKS) -> None:
+    def __init__(self, most: int = MOST_TASKS, most_bytes: int = MOST_BYTES) -> None:
         self._most = most
+        self._most_bytes = most_bytes
         self._states: OrderedDict[str, TaskState] = OrderedDict()
-        self._bodies: OrderedDict[str, Body] = OrderedDict()
+        self._bodies: dict[str, Body] = {}  # of the same tasks
+        self._bytes = 0
 
     def state(self, task_id: str) -> TaskState | None:
         return self._states.get(task_id)
@@ -31,15 +33,23 @@ class Recent:
     def note(self, step: Change | Removal) -> None:
         """This step has been written."""
         state = step.state
-        if isinstance(step, Removal) or state.status.ended:  # it is seldom read from here on
-            self._states.pop(state.id, None)
-            self._bodies.pop(state.id, None)
-            return
-        body = step.body
-        self._states[state.id] = state
-        if len(self._states) > self._most:
-            self._states.popitem(last=False)
-        if body is not None and len(body.payload) + len(body.options) <= LONGEST_BODY:
-            self._bodies[state.id] = body
-            if len(self._bodies) > self._most:
-                self._bodies.popitem(last=False)
+        task_id = state.id
+        if isinstance(step, Change) and step.body is not None:
+            self._states[task_id] = state
+            self._bodies[task_id] = step.body
+            self._bytes += _size(step.body)
+            self._make_room()
+        if state.status.ended or isinstance(step, Removal):
+            if self._states.pop(task_id, None) is not None:
+                self._bytes -= _size(self._bodies.pop(task_id))
+        elif task_id in self._states:
+            self._states[task_id] = state
+
+    def _make_room(self) -> None:
+        while len(self._states) > self._most or self._bytes > self._most_bytes:
+            task_id, _ = self._states.popitem(last=False)
+            self._bytes -= _size(self._bodies.pop(task_id))
+
+
+def _size(body: Body) -> int:
+    return len(body.payload) + len(body.options)
