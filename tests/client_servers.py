@@ -16,7 +16,9 @@ from typing import Any
 import trio
 
 from oq.backends.simulated import SimulatedBackend
+from oq.http.answers import PlainAnswer
 from oq.http.app import create_app
+from oq.http.lane import Lane, Taken
 from oq.http.server import Server
 from oq.http.sockets import bind, url
 from oq.queue import open_queue
@@ -71,7 +73,8 @@ class Served:
         ):
             app = create_app(queue)
             sockets = bind(config.server)
-            http = Server(self._counting(app), sockets, max_connections=1000)
+            lane = _CountingLane(app.lane, self)
+            http = Server(self._counting(app), lane, sockets, max_connections=1000)
             await nursery.start(http.run)
             self.url = url(config.server, sockets)
             self._port = sockets[0].getsockname()[1]
@@ -85,19 +88,37 @@ class Served:
 
     def _counting(self, app: Any) -> Any:
         async def counted(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                path = scope["path"]
-                if path.startswith("/api/tasks/0"):
-                    path = "/api/tasks/ID" + path[len("/api/tasks/") + 36 :]
-                self.requests[f"{scope['method']} {path}"] += 1
-            self._open += 1
-            self.most_open = max(self.most_open, self._open)
-            try:
+            with self.counted(scope):
                 await app(scope, receive, send)
-            finally:
-                self._open -= 1
 
         return counted
+
+    @contextmanager
+    def counted(self, scope: Any) -> Iterator[None]:
+        """Count a request, which is under way in the block."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.startswith("/api/tasks/0"):
+                path = "/api/tasks/ID" + path[len("/api/tasks/") + 36 :]
+            self.requests[f"{scope['method']} {path}"] += 1
+        self._open += 1
+        self.most_open = max(self.most_open, self._open)
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+
+class _CountingLane(Lane):
+    """A server's lane, whose requests are counted as well."""
+
+    def __init__(self, lane: Lane, served: Served) -> None:
+        self.__dict__ |= lane.__dict__
+        self._served = served
+
+    async def answer(self, taken: Taken, body: bytes) -> PlainAnswer:
+        with self._served.counted(taken.scope):
+            return await super().answer(taken, body)
 
 
 @contextmanager

@@ -73,7 +73,7 @@ async def site(
             app = create_app(queue)
             sockets, priorities = bind_all(config)
             app.gateway.listening.update(priorities)
-            server = Server(app, sockets, max_connections=100)
+            server = Server(app, app.lane, sockets, max_connections=100)
             await nursery.start(server.run)
             async with (
                 httpx.AsyncClient(base_url=url(config.server, sockets), timeout=10) as to_oq,

@@ -5,37 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from quart import request, websocket
-from quart.utils import encode_headers
+from quart import Request, request, websocket
 from quart_trio import QuartTrio
 
 from oq.http import errors
-from oq.http.answers import ErrorAnswer, encode
+from oq.http.answers import ErrorAnswer, PlainRequest, encode, read_body, to_response
 from oq.http.face import Face
 from oq.http.gateway.door import Gateway
 from oq.http.gateway.table import GATEWAY
 from oq.http.guard import Guard, preflight, secure
-from oq.http.lean import (
-    BODY_TIMEOUT,
-    ClientGone,
-    LeanRequest,
-    RawHeaders,
-    Receive,
-    Scope,
-    Send,
-    deliver,
-    refuse,
-)
+from oq.http.lane import Lane
+from oq.http.lean import BODY_TIMEOUT, RawHeaders, Receive, Scope, Send, refuse
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
-from oq.http.routes import ROUTES, Handler, Route
+from oq.http.routes import ROUTES, Route
 from oq.queue import Queue
 from oq.words.clock import Clock
 
 
 class App(QuartTrio):
-    """Quart with the guard in front. `face` is what its handlers share."""
+    """Quart with the guard in front. `face` is what its handlers share; `lane` leads past it."""
 
     def __init__(self, face: Face, gateway: Gateway) -> None:
         super().__init__(__name__, static_folder=None)
@@ -43,7 +33,8 @@ class App(QuartTrio):
         self.gateway = gateway
         self.limit = face.queue.config.queue.max_payload
         self.guard = Guard(face.queue.config.server)
-        self.lean = {(route.method, route.path): route.handler for route in ROUTES if route.lean}
+        fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.lane}
+        self.lane = Lane(fast, face, self.guard, self.limit)
 
     async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,33 +55,8 @@ class App(QuartTrio):
             await refuse(scope, receive, secured, 400, *error)
         elif (headers := preflight(scope, origin)) is not None:
             await refuse(scope, receive, secured, 204, headers, b"")
-        elif (handler := self._lean_handler(scope)) is not None:
-            await self._serve_lean(handler, scope, receive, secured)
         elif not await self.gateway.serve(scope, receive, secured):
             await super().asgi_app(scope, receive, secured)
-
-    def _lean_handler(self, scope: Scope) -> Handler | None:
-        if scope["type"] != "http" or scope["query_string"]:
-            return None  # Quart's way, which says what is wrong with the query
-        return self.lean.get((scope["method"], scope["path"]))
-
-    async def _serve_lean(
-        self, handler: Handler, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        request = LeanRequest(scope, receive, self.limit)
-        try:
-            response = await handler(self.face, request)
-        except ClientGone:
-            return
-        except Exception as error:
-            where = f"{scope['method']} {scope['path']}"
-            response = errors.respond(error, self.limit, where)
-        headers = encode_headers(response.headers)
-        body = await response.get_data(as_text=False)
-        if request.whole:
-            await deliver(send, "http", response.status_code, headers, body)
-        else:
-            await refuse(scope, receive, send, response.status_code, headers, body)
 
 
 def _error(text: str) -> tuple[RawHeaders, bytes]:
@@ -131,9 +97,16 @@ def _view(face: Face, route: Route, known: tuple[str, ...] | None) -> Callable[.
         current = request._get_current_object()  # type: ignore[attr-defined]
         if known is not None and current.query_string:
             Query(current.args).only(known)
+        if route.lane:
+            body = await read_body(current)
+            return to_response(await handler(face, PlainRequest(_headers(current), body)))
         return await handler(face, current, **parts)
 
     return view
+
+
+def _headers(given: Request) -> dict[bytes, bytes]:
+    return {name.lower(): value for name, value in given.scope["headers"]}
 
 
 def _socket_view(face: Face, route: Route, known: tuple[str, ...] | None) -> Callable[..., Any]:

@@ -12,12 +12,16 @@ It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what i
   who has nothing to say, may say so much in all.
 - A handshake that it refuses leaves the connection open, with nothing to end it. Here it is ended.
 - It starts and stops a task around each request to time the idle connection; a deadline does.
+
+Between two requests of HTTP/1.1 the connection looks whether the next one is for the fast lane
+(`oq.http.lane`). Such a request it answers by itself, and Hypercorn never sees its bytes.
 """
 
 from __future__ import annotations
 
 import os
 from math import inf
+from typing import Any
 
 import h11
 import structlog
@@ -30,7 +34,11 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
+from werkzeug.exceptions import BadRequest, RequestTimeout
 from wsproto.connection import ConnectionState as SocketState
+
+from oq.http.lane import Lane, Taken, to_bytes
+from oq.http.lean import BODY_TIMEOUT
 
 log = structlog.get_logger()
 
@@ -52,11 +60,13 @@ class Connection:
     def __init__(
         self,
         app: AppWrapper,
+        lane: Lane,
         config: HyperConfig,
         context: WorkerContext,
         stream: trio.SocketStream,
     ) -> None:
         self._app = app
+        self._lane = lane
         self._config = config
         self._context = context
         self._stream = stream
@@ -145,19 +155,87 @@ class Connection:
     async def _feed(self) -> None:
         data = b"-"
         while data:
-            try:
-                data = bytes(await self._stream.receive_some(MAX_RECEIVE))
-            except _GONE:
-                return
+            data = await self._receive(MAX_RECEIVE)
             if self._is_websocket():
                 self._heard += len(data)
                 if self._heard > MAX_HEARD:
                     log.info("websocket peer sent too much; its connection is closed")
                     return
-            await self._protocol.handle(RawData(data))
-            if self._is_refused():
-                self._ending = True
+            rest = await self._overtake(data)
+            if rest or not data:
+                await self._protocol.handle(RawData(rest))
+                self._ending = self._ending or self._is_refused()
+            if self._ending:
                 return
+
+    async def _overtake(self, data: bytes) -> bytes:
+        """Answer the plain requests that `data` begins with; what is left of it is Hypercorn's."""
+        while self._is_between_requests() and (taken := self._lane.take(data)) is not None:
+            if self._reading.cancel_called:  # too late by a moment; it would cancel the handler
+                self._ending = True
+            else:
+                await self._serve_plain(taken, data)
+            data = b"" if self._ending else data[taken.head.end :]
+            if data:
+                await trio.lowlevel.checkpoint()  # there may be hundreds in one piece
+        return data
+
+    async def _serve_plain(self, taken: Taken, data: bytes) -> None:
+        """Answer the request that `data` begins with."""
+        self._work()
+        begun, head = trio.current_time(), taken.head
+        try:
+            body = await self._whole_body(data[head.start : head.end], head.end - head.start)
+        except (BadRequest, RequestTimeout) as error:
+            answer, last = self._lane.refuse(taken, error), True
+        else:
+            answer, last = await self._lane.answer(taken, body), self._is_last()
+        more = self._config.response_headers("h11")
+        if last:
+            more.append((b"connection", b"close"))
+        sent = await self._send_bytes(to_bytes(answer, taken.origin, more))
+        told: Any = {"status": answer.status}
+        await self._config.log.access(taken.scope, told, trio.current_time() - begun)
+        if last or not sent or self._context.terminated.is_set():
+            self._ending = True
+        else:
+            self._rest()
+
+    async def _whole_body(self, body: bytes, length: int) -> bytes:
+        """The body of which this much is there. RequestTimeout; BadRequest when the client goes."""
+        missing = length - len(body)
+        if not missing:
+            return body
+        parts = [body]
+        with trio.move_on_after(BODY_TIMEOUT):
+            while missing:
+                # Not a byte more: that would be the next request's.
+                part = await self._receive(min(missing, MAX_RECEIVE))
+                if not part:
+                    raise BadRequest("the connection ended before the body did")
+                parts.append(part)
+                missing -= len(part)
+            return b"".join(parts)
+        raise RequestTimeout
+
+    def _is_last(self) -> bool:
+        """Count a request of the lane; whether Hypercorn would end the connection after it, too."""
+        protocol = self._protocol.protocol
+        protocol.keep_alive_requests += 1
+        return (
+            self._context.terminated.is_set()
+            or protocol.keep_alive_requests >= self._config.keep_alive_max_requests
+        )
+
+    def _is_between_requests(self) -> bool:
+        """Whether HTTP/1.1 is spoken, and Hypercorn has neither a request nor a part of one."""
+        coding = getattr(self._protocol.protocol, "connection", None)
+        return (
+            isinstance(coding, h11.Connection)
+            and coding.our_state is h11.IDLE
+            and coding.their_state is h11.IDLE
+            and not coding.trailing_data[0]
+        )
 
     async def _linger(self) -> None:
         """Let the client read the last answer: closing with unread data would throw it away."""
@@ -178,8 +256,7 @@ class Connection:
             if event.idle:
                 self._rest()
             else:
-                self._idle = False
-                self._reading.deadline = inf
+                self._work()
         elif isinstance(event, Closed):
             self._ending = True
             self._reading.cancel()
@@ -220,6 +297,17 @@ class Connection:
             log.info("client stopped reading; its connection is closed")
             self.abort()
         return not scope.cancelled_caught
+
+    async def _receive(self, most: int) -> bytes:
+        """What the client says next; empty when it has gone, or says no more."""
+        try:
+            return bytes(await self._stream.receive_some(most))
+        except _GONE:
+            return b""
+
+    def _work(self) -> None:
+        self._idle = False
+        self._reading.deadline = inf
 
     def _rest(self) -> None:
         self._idle = True

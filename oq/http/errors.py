@@ -12,6 +12,7 @@ from quart_trio.wrappers import TrioResponse as Response
 from werkzeug import exceptions as refused
 
 from oq.http.answers import ErrorAnswer, answer
+from oq.http.lean import unread
 from oq.words.errors import (
     BackendError,
     Conflict,
@@ -41,6 +42,8 @@ STATUS: dict[type[OqError], int] = {
     BackendError: 502,  # of what is passed on; a task has its own way to fail
 }
 RETRY_UNAVAILABLE = 5  # seconds: about what a restart takes
+_UNREAD = (408, 413)
+"""Those who get these have not sent all of their body."""
 
 
 class Explained(NamedTuple):
@@ -55,9 +58,13 @@ def install(app: Quart, max_body: int) -> None:
     """Let `app` answer each error as this module says. `max_body` is the limit of a body."""
 
     async def handler(error: Exception) -> Response:
-        if has_request_context():
-            return respond(error, max_body, f"{request.method} {request.path}")
-        return respond(error, max_body, f"GET {websocket.path}")
+        if not has_request_context():
+            return respond(error, max_body, f"GET {websocket.path}")
+        response = respond(error, max_body, f"{request.method} {request.path}")
+        if response.status_code in _UNREAD:
+            for name, value in unread(request.scope):
+                response.headers[name.decode()] = value.decode()
+        return response
 
     app.register_error_handler(Exception, handler)
 

@@ -1,8 +1,7 @@
-"""The calls that must be fast, without Quart between Hypercorn and their handlers.
+"""ASGI requests without Quart: those of the gateway, and those that are refused at the door.
 
 Quart makes a request object, two contexts and two tasks, and asks its signals and hooks at every
-step. For a handler that only reads the body and a header, that is a third of the time that an
-HTTP call takes. The handlers and the errors are the same; what is not used is left out.
+step. Who only reads the body and some headers does without.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class LeanHeaders:
 
 
 class LeanRequest:
-    """An HTTP request, as far as the handlers of lean routes look at it."""
+    """An HTTP request, as far as the gateway looks at it."""
 
     def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
         self.headers = LeanHeaders(scope["headers"])
@@ -51,11 +50,7 @@ class LeanRequest:
         self._receive = receive
         self.limit = limit
 
-    @property
-    def mimetype(self) -> str:
-        return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
-
-    async def get_data(self, **_how: bool) -> bytes:
+    async def get_data(self) -> bytes:
         """The whole body.
 
         PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone.

@@ -59,8 +59,8 @@ class Route:
     strict: bool = True
     """Whether a parameter that it does not have is refused."""
     websocket: bool = False
-    lean: bool = False
-    """Whether it is served without Quart; see `oq.http.lean`."""
+    lane: bool = False
+    """Whether plain requests take the fast lane; its handler is then a `PlainHandler`."""
     name: str = ""
     """What it is called, where the handler's own name does not say."""
     error: Any = None
@@ -108,7 +108,7 @@ TASKS = (
         errors=(400, 409, 413, 429, 503),
         headers=(_KEY,),
         body=Submission,
-        lean=True,
+        lane=True,
     ),
     Route(
         "POST",
@@ -119,7 +119,7 @@ TASKS = (
         errors=(400, 413, 429, 503),
         body=list[Submission],
         also_takes={tasks.NDJSON: "one task a line"},
-        lean=True,
+        lane=True,
     ),
     Route(
         "GET",

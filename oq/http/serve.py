@@ -87,7 +87,7 @@ async def _serve_queue(
     async with open_queue(config, backends=backends) as queue, trio.open_nursery() as nursery:
         app = create_app(queue)
         app.gateway.listening.update(priorities)
-        server = Server(app, sockets, max_connections=config.server.max_connections)
+        server = Server(app, app.lane, sockets, max_connections=config.server.max_connections)
         await nursery.start(server.run)
         where = url(config.server, list(sockets))
         log.info("ready", url=where, pending=queue.status().pending_tasks)

@@ -14,6 +14,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from oq.http.answers import ErrorAnswer, encode
 from oq.http.connection import LINGER, Connection
+from oq.http.lane import Lane
 
 log = structlog.get_logger()
 
@@ -31,10 +32,13 @@ MAX_REFUSED = 64
 
 
 class Server:
-    """Serves an ASGI application on sockets that listen already."""
+    """Serves an ASGI application, and its fast lane, on sockets that listen already."""
 
-    def __init__(self, app: Any, sockets: Sequence[socket.socket], *, max_connections: int) -> None:
+    def __init__(
+        self, app: Any, lane: Lane, sockets: Sequence[socket.socket], *, max_connections: int
+    ) -> None:
         self._app = ASGIWrapper(app)
+        self._lane = lane
         self._listeners = [
             trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets
         ]
@@ -83,7 +87,7 @@ class Server:
         if len(self._connections) >= self._limit:
             await self._refuse_some(stream)
             return
-        connection = Connection(self._app, self._config, self._context, stream)
+        connection = Connection(self._app, self._lane, self._config, self._context, stream)
         self._connections.add(connection)
         try:
             await connection.serve()

@@ -12,10 +12,12 @@ from quart_trio.wrappers import TrioResponse as Response
 from oq.http.answers import (
     OK,
     BatchAnswer,
-    Incoming,
+    PlainAnswer,
+    PlainRequest,
     PriorityChange,
     SubmitAnswer,
     answer,
+    plain_answer,
     read_body,
 )
 from oq.http.face import Face
@@ -35,22 +37,22 @@ class View(StrEnum):
     SUMMARY = "summary"
 
 
-async def submit(face: Face, request: Incoming) -> Response:
+async def submit(face: Face, request: PlainRequest) -> PlainAnswer:
     """Store one task; the answer is sent once it is on disk."""
-    task = decode_submission(await read_body(request))
-    accepted = await face.queue.accept(task, idempotency_key=request.headers.get("Idempotency-Key"))
-    return answer(
+    task = decode_submission(request.body)
+    accepted = await face.queue.accept(task, idempotency_key=request.header(b"idempotency-key"))
+    return plain_answer(
         SubmitAnswer(accepted.task_id, accepted.status),
         201 if accepted.created else 200,
         {"Location": f"/api/tasks/{accepted.task_id}"},
     )
 
 
-async def submit_batch(face: Face, request: Incoming) -> Response:
+async def submit_batch(face: Face, request: PlainRequest) -> PlainAnswer:
     """Store many tasks, all or none, from a JSON array or from lines of JSON."""
-    body = await read_body(request)
-    tasks = decode_batch(body, ndjson=request.mimetype == NDJSON, limits=face.queue.limits)
-    return answer(BatchAnswer(await face.queue.accept_many(tasks)), 201)
+    ndjson = request.mimetype == NDJSON
+    tasks = decode_batch(request.body, ndjson=ndjson, limits=face.queue.limits)
+    return plain_answer(BatchAnswer(await face.queue.accept_many(tasks)), 201)
 
 
 async def listing(face: Face, request: Request) -> Response:
