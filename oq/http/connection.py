@@ -170,11 +170,11 @@ class Connection:
 
     async def _overtake(self, data: bytes) -> bytes:
         """Answer the plain requests that `data` begins with; what is left of it is Hypercorn's."""
-        while self._is_between_requests() and (taken := self._lane.take(data)) is not None:
+        while data and self._is_between_requests() and (taken := self._lane.take(data)) is not None:
             if self._reading.cancel_called:  # too late by a moment; it would cancel the handler
                 self._ending = True
-            else:
-                await self._serve_plain(taken, data)
+                return b""
+            await self._serve_plain(taken, data)
             data = b"" if self._ending else data[taken.head.end :]
             if data:
                 await trio.lowlevel.checkpoint()  # there may be hundreds in one piece
