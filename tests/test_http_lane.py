@@ -240,13 +240,14 @@ async def test_requests_in_one_piece_are_answered_in_their_order(ordinary: list[
 async def test_none_overtakes_a_request_that_waits(together: bool):
     async with live(paused=True) as oq, line(oq) as one:
         task_id = (await one.ask(plain())).task_id
-        asked = f"GET /api/tasks/{task_id}?wait=200ms HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        asked = f"GET /api/tasks/{task_id}?wait=5m HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         await one.stream.send_all(asked + plain() if together else asked)
         await wait_all_tasks_blocked(0.02)
         if not together:
             await one.stream.send_all(plain())
             await wait_all_tasks_blocked(0.02)
         assert oq.queue.status().pending_tasks == 1
+        oq.app.face.close()
         assert (await one.answer()).status == 200
         assert (await one.answer()).status == 201
         assert (await one.ask(plain())).status == 201
@@ -360,6 +361,24 @@ async def test_an_idle_connection_is_closed_and_one_under_way_is_not(
         slow.go.set()
         assert (await one.answer()).status == 201
         assert await one.ended()
+
+
+async def test_a_request_that_comes_as_the_idle_time_ends_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Its handler would be cancelled halfway."""
+    receive = connection.Connection._receive
+
+    async def at_the_end(self: connection.Connection, most: int) -> bytes:
+        data = await receive(self, most)
+        self._reading.cancel()
+        return data
+
+    monkeypatch.setattr(connection.Connection, "_receive", at_the_end)
+    async with live() as oq, line(oq) as one:
+        await one.stream.send_all(plain())
+        assert await one.ended()
+        assert oq.queue.status().total_tasks == 0
 
 
 async def test_a_client_that_takes_no_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch):
