@@ -145,7 +145,8 @@ def committed(model: str, **fields: object) -> Committed:
         Status.RUNNING: EventType.TASK_STARTED,
         Status.COMPLETED: EventType.TASK_COMPLETED,
     }[state.status]
-    return Committed([Change(state, before, event)], [], [])
+    told = Event(1, state.id, event, state.status, NOW)
+    return Committed([Change(state, before, event)], [told], [])
 
 
 def test_made_up_models_share_a_label():

@@ -24,10 +24,9 @@ from prometheus_client.registry import Collector
 
 from oq.http.spans import Spans
 from oq.rules.history import History
-from oq.words.events import Event, EventType
+from oq.words.events import EventType
 from oq.words.messages import Change, Committed
 from oq.words.status import QueueStatus
-from oq.words.task import TaskState
 
 MAX_MODELS = 50
 """Models that get a label of their own; the others share `other`, so that a client that makes up
@@ -67,6 +66,19 @@ class Histogram:
             yield bound, so_far
 
 
+class Tally:
+    """What one commit adds; all of it was told at the same time."""
+
+    __slots__ = ("at", "counts", "ran", "tokens", "waited")
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self.counts: defaultdict[tuple[str, Labels], int] = defaultdict(int)
+        self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.waited: list[float] = []
+        self.ran: list[float] = []
+
+
 class Metrics(Collector):
     """Counts what is committed; a collector of its own registry."""
 
@@ -90,49 +102,50 @@ class Metrics(Collector):
     def committed(self, commit: Committed) -> None:
         """Count a commit; to be called after each."""
         self._commits += 1
-        events = iter(commit.events)
+        if not commit.events:
+            return
+        tally = Tally(commit.events[0].timestamp)  # all of them are told at once
         for step in commit.steps:
-            if isinstance(step, Change):
-                self._count(step, None if step.event is None else next(events, None))
+            if isinstance(step, Change) and step.event is not None:
+                self._count(step, step.event, tally)
+        self._keep(tally)
 
     def answered(self, api: str, status: int) -> None:
         """Count an answer to a client of Ollama's or OpenAI's API."""
         self._answers[api, str(status)] += 1
 
-    def _count(self, change: Change, told: Event | None) -> None:
+    def _count(self, change: Change, event: EventType, tally: Tally) -> None:
         state = change.state
-        at = None if told is None else told.timestamp
-        labels = (state.type.value, self._label(state.model))
+        labels = (state.type, self._label(state.model))
         if change.before is None:
-            self._add("submitted", labels, at)
-        if change.event is EventType.TASK_STARTED:
+            tally.counts["submitted", labels] += 1
+        if event is EventType.TASK_STARTED:
             waited = self._spans.waited(state)
             self._wait[labels].add(waited)
-            if at is not None:
-                self.history.waited(at, waited)
+            tally.waited.append(waited)
             return
-        if change.event in _COUNTED and not _is_put_back(change):
-            self._add(_COUNTED[change.event][0], labels, at)
+        if event in _COUNTED and not _is_put_back(change):
+            tally.counts[_COUNTED[event][0], labels] += 1
         ran = self._spans.ran(change)
-        if ran is not None and change.event is not EventType.TASK_CANCELLED:
+        if ran is not None and event is not EventType.TASK_CANCELLED:
             self._run[labels].add(ran)
-            if at is not None:
-                self.history.ran(at, ran)
-        self._spans.wait(change, at)
-        if change.event is EventType.TASK_COMPLETED:
-            self._count_tokens(state, labels[1], at)
+            tally.ran.append(ran)
+        self._spans.wait(change, tally.at)
+        if event is EventType.TASK_COMPLETED and state.usage is not None:
+            tally.tokens[labels[1], "prompt"] += state.usage.prompt_tokens
+            tally.tokens[labels[1], "completion"] += state.usage.completion_tokens
 
-    def _add(self, name: str, labels: Labels, at: datetime | None) -> None:
-        self._counts[name][labels] += 1
-        if at is not None:
-            self.history.count(at, name)
-
-    def _count_tokens(self, state: TaskState, model: str, at: datetime | None) -> None:
-        if state.usage is not None:
-            self._tokens[model, "prompt"] += state.usage.prompt_tokens
-            self._tokens[model, "completion"] += state.usage.completion_tokens
-            if at is not None:
-                self.history.count(at, "tokens", state.usage.completion_tokens)
+    def _keep(self, tally: Tally) -> None:
+        history, at = self.history, tally.at
+        for (name, labels), number in tally.counts.items():
+            self._counts[name][labels] += number
+            history.count(at, name, number)
+        for (model, kind), number in tally.tokens.items():
+            self._tokens[model, kind] += number
+            if kind == "completion":
+                history.count(at, "tokens", number)
+        history.waited(at, tally.waited)
+        history.ran(at, tally.ran)
 
     def _label(self, model: str) -> str:
         if model in self._models:

@@ -42,14 +42,14 @@ class Spans:
             return None
         return (last.ended_at - last.started_at).total_seconds()
 
-    def wait(self, change: Change, at: datetime | None) -> None:
+    def wait(self, change: Change, at: datetime) -> None:
         """Note from when on a pending task waits; `at` is when this step was told."""
         state = change.state
         if state.status is not Status.PENDING:
             self._due.pop(state.id, None)
         elif state.run_at is not None:
             self._due[state.id] = state.run_at
-        elif at is not None and change.event is EventType.TASK_RETRYING:
+        elif change.event is EventType.TASK_RETRYING:
             self._due[state.id] = at
 
 

@@ -7,6 +7,7 @@ bucket holds a few hundred numbers however many tasks there were.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import exp2, floor, log2
@@ -58,9 +59,9 @@ class Durations:
         self._counts: Counter[int] = Counter()
         self._total = 0
 
-    def add(self, step: int) -> None:
-        self._counts[step] += 1
-        self._total += 1
+    def add(self, steps: Sequence[int]) -> None:
+        self._counts.update(steps)
+        self._total += len(steps)
 
     def quantile(self, share: float) -> float | None:
         """Seconds that this share of them did not exceed; the middle of the step it falls into."""
@@ -133,17 +134,17 @@ class History:
         for bucket in self._at(at):
             bucket.counts[what] += number
 
-    def waited(self, at: datetime, seconds: float) -> None:
-        """A task was started that had waited so long."""
-        step = step_of(seconds)
+    def waited(self, at: datetime, seconds: Sequence[float]) -> None:
+        """Tasks were started that had waited so long."""
+        steps = [step_of(each) for each in seconds]
         for bucket in self._at(at):
-            bucket.waits.add(step)
+            bucket.waits.add(steps)
 
-    def ran(self, at: datetime, seconds: float) -> None:
-        """An attempt ended that took so long."""
-        step = step_of(seconds)
+    def ran(self, at: datetime, seconds: Sequence[float]) -> None:
+        """Attempts ended that took so long."""
+        steps = [step_of(each) for each in seconds]
         for bucket in self._at(at):
-            bucket.runs.add(step)
+            bucket.runs.add(steps)
 
     def points(self, window: str, now: datetime) -> list[Point]:
         """Every interval of this window up to now, the oldest first."""
