@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import socket
@@ -89,6 +90,7 @@ async def _serve_queue(
         app.gateway.listening.update(priorities)
         server = Server(app, app.lane, sockets, max_connections=config.server.max_connections)
         await nursery.start(server.run)
+        gc.freeze()  # what is here by now stays: the collector need not look at it ever again
         where = url(config.server, list(sockets))
         log.info("ready", url=where, pending=queue.status().pending_tasks)
         if announce is not None:
