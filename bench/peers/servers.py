@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.peers.children import ended, new_session
+from bench.children import ended, new_session
 
 PATIENCE = 20.0
 """Seconds that a server gets to come up, and to answer."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.children import ended, new_session
 from bench.peers import install
-from bench.peers.children import ended, new_session
 from bench.peers.scripts.marks import Marks
 from bench.peers.servers import Running
 from bench.peers.sides import Side

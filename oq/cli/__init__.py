@@ -2,6 +2,7 @@
 
 app       the commands, loaded when they are called     exits     errors as a line and a code
 options   what several commands share                   terminal  words on the way out
+lifeline  children that do not outlive it
 one module a group of commands; what they print is beside them in show_*
 """
 

@@ -28,9 +28,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from bench.peers.children import with_parent
 from bench.peers.scripts.marks import Marks
 from bench.peers.scripts.sizing import CONCURRENT, chunks, settled
+from oq.cli.lifeline import with_parent
 
 PATIENCE = 60.0
 """Seconds that a worker gets to come up, and a run of jobs to end."""

@@ -4,8 +4,6 @@ outlive this process, however it ends.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import re
 import signal
 import subprocess
@@ -13,13 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
+from oq.cli.lifeline import with_parent
 from oq.words.errors import OqError
 
 _URL = re.compile(r"http://\S+:\d+")
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _PATIENCE = 60
 """Seconds that a child gets to start, and to end."""
 
@@ -91,20 +88,10 @@ def child(
             env=dict(environ),
             # Ctrl-C is for this process, which then stops the others in order.
             start_new_session=True,
-            preexec_fn=partial(_die_with, os.getpid()),
+            preexec_fn=with_parent(),
         )
     try:
         yield Child(name, process, log)
     finally:
         process.kill()
         process.communicate()
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel for SIGTERM when the parent is gone, be it by SIGKILL."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    # It may have gone before that was asked.
-    if os.getppid() != parent:
-        os._exit(1)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import IO
 
+from oq.cli.lifeline import with_parent
+
 PATIENCE = 10.0
 """Seconds between asking a process to end and making it."""
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def new_session(
     command: list[str],
     *,
-    cwd: Path,
     out: int | IO[bytes],
-    err: IO[bytes],
+    err: IO[bytes] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -35,7 +34,7 @@ def new_session(
         cwd=cwd,
         env=env,
         user=user,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=out,
         stderr=err,
         start_new_session=True,
@@ -53,17 +52,3 @@ def ended(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-def with_parent() -> Callable[[], None]:
-    """A `preexec_fn` for a child that is to end when this process does."""
-    return partial(_end_with, os.getpid())
-
-
-def _end_with(parent: int) -> None:
-    """Ask the kernel for SIGTERM when the parent is gone, be it by SIGKILL."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was gone before that
-            os._exit(1)
