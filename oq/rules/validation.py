@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -68,6 +69,7 @@ _PAYLOADS: dict[TaskType, msgspec.json.Decoder[Any]] = {
     TaskType.EMBED: msgspec.json.Decoder(_Embed),
 }
 _SUBMISSION = msgspec.json.Decoder(Submission)
+_SUBMISSIONS = msgspec.json.Decoder(list[Submission])
 _RAW_LIST = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
@@ -108,17 +110,22 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     InvalidBatch names every bad item, also those that only `check` would find; when all of them
     decode, they may still fail that.
     """
+    if not ndjson:
+        with suppress(InvalidTask):
+            submissions = decode(_SUBMISSIONS.decode, body, any_number=True)
+            _check_count(len(submissions), limits)
+            return submissions
+    return _decode_each(body, ndjson=ndjson, limits=limits)
+
+
+def _decode_each(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
+    """One by one, to tell which of them are wrong."""
     lines: list[bytes] | list[Raw]
     if ndjson:
         lines = [line for line in body.splitlines() if line.strip()]
     else:
         lines = decode(_RAW_LIST.decode, body, any_number=True)
-    if not lines:
-        raise InvalidTask("", "the batch has no tasks")
-    if len(lines) > limits.max_batch:
-        raise InvalidTask(
-            "", f"{len(lines)} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
-        )
+    _check_count(len(lines), limits)
     tasks: dict[int, Submission] = {}
     problems: dict[int, str] = {}
     for index, line in enumerate(lines):
@@ -129,6 +136,15 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     if problems:
         raise InvalidBatch(problems | _problems(tasks, limits))
     return list(tasks.values())
+
+
+def _check_count(count: int, limits: Limits) -> None:
+    if not count:
+        raise InvalidTask("", "the batch has no tasks")
+    if count > limits.max_batch:
+        raise InvalidTask(
+            "", f"{count} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
+        )
 
 
 def check_batch(submissions: Sequence[Submission], limits: Limits) -> list[Checked]:
