@@ -20,7 +20,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from rocksdict import DBCompressionType, DBRecoveryMode, Options, Rdict, WriteBatch
+from rocksdict import (
+    BlockBasedOptions,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    WriteBatch,
+)
 
 from oq.rules.keys import FAMILIES
 from oq.store.directory import DATABASE, MARK_FILE, make_directory
@@ -34,6 +41,11 @@ T = TypeVar("T")
 
 WRITE_BUFFER = 32 << 20
 """Bytes of a family's memtable before it is flushed to a table file."""
+
+FILTER_BITS = 10
+"""Bits of a table's filter for each key: one key in a hundred is looked for in vain."""
+FILTER_SHARE = 0.02
+"""Of a memtable, for its filter."""
 
 KEPT_INFO_LOGS = 3
 
@@ -125,8 +137,9 @@ class RocksEngine:
             self._holder.leave()
 
     def _open(self, *, salvage: bool) -> Rdict:
-        options = _options(PAST_DAMAGE if salvage else self._look())
-        families = dict.fromkeys(FAMILIES, options)
+        mode = PAST_DAMAGE if salvage else self._look()
+        options = _options(mode)
+        families = dict.fromkeys(FAMILIES, options) | {"keys": _sparse(_options(mode))}
         try:
             return Rdict(str(self._path / DATABASE), options, column_families=families)
         except Exception as error:
@@ -159,6 +172,18 @@ def repair(path: Path) -> None:
         Rdict.repair(str(path / DATABASE), _options(PAST_DAMAGE))
     except Exception as error:
         raise translate(error, path) from error
+
+
+def _sparse(options: Options) -> Options:
+    """For a family that is mostly asked for keys that it has not, as each new idempotency key is:
+    without filters every table would be searched (measured with three: 5 us, 0.5 us with them).
+    """
+    tables = BlockBasedOptions()
+    tables.set_bloom_filter(FILTER_BITS, False)
+    options.set_block_based_table_factory(tables)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(FILTER_SHARE)
+    return options
 
 
 def _options(mode: DBRecoveryMode) -> Options:
