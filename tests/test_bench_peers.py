@@ -1,26 +1,25 @@
-"""Comparing with peers, where it needs none of them: sizes, sides, marks, ratios, the table."""
+"""Comparing with peers, where it needs none of them: sizes, sides, marks, turns, servers."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import select
-import subprocess
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import h11
 import pytest
 import trio
 
-from bench.peers import figures, install, report, servers, turns
+from bench.peers import install, servers, turns
 from bench.peers.plain import PlainServer
 from bench.peers.scripts.marks import Marks
 from bench.peers.scripts.sizing import BULK, PILOT, chunks, settled, until_next_look
 from bench.peers.servers import Running
 from bench.peers.sides import OURS, PEERS, Side, chosen
-from bench.peers.turns import Column, Comparison
 from bench.scenario import NotMeasured
 
 # -- how many jobs
@@ -109,14 +108,16 @@ def test_another_server_is_measured_as_oqs_own():
     assert line == [sys.executable, "-m", "bench.peers.ours", "http", "0.5", "7", "http://box:1"]
 
 
-def test_every_peer_has_its_script_and_its_package_is_asked_for():
-    wanted = install.REQUIREMENTS.read_text()
+def test_every_peer_has_its_script_and_its_package_is_in_the_file_of_its_environment():
     for side in PEERS:
-        if side.command[0] == "python":
-            assert (turns.install.SCRIPTS / f"peer_{side.command[-1]}.py").exists()
+        if side.command[0] != "python":
+            continue
+        assert (install.SCRIPTS / f"peer_{side.command[-1]}.py").exists()
         family = side.name.partition("-")[0]
-        package = {"beanstalkd": "greenstalk", "bullmq": None}.get(family, family)
-        assert package is None or f"\n{package}" in wanted
+        package = {"beanstalkd": "greenstalk"}.get(family, family)
+        assert re.search(
+            rf"^{package}\b", (install.REQUIREMENTS / side.environment).read_text(), re.M
+        )
 
 
 # -- taking turns
@@ -214,80 +215,6 @@ def test_a_field_of_a_servers_answer():
     assert servers.field_of('---\nversion: "1.12"\n', "version") == '"1.12"'
     with pytest.raises(LookupError, match="no field 'x'"):
         servers.field_of("a: 1", "x")
-
-
-# -- installing
-
-
-def test_services_stay_off_only_while_it_installs(monkeypatch, tmp_path):
-    policy = tmp_path / "policy-rc.d"
-    monkeypatch.setattr(install, "POLICY", policy)
-    with install.services_stay_off():
-        assert subprocess.run([str(policy)], check=False).returncode == 101
-    assert not policy.exists()
-
-
-def test_a_machines_own_policy_is_left_alone(monkeypatch, tmp_path):
-    policy = tmp_path / "policy-rc.d"
-    policy.write_text("its own")
-    monkeypatch.setattr(install, "POLICY", policy)
-    with install.services_stay_off():
-        assert policy.read_text() == "its own"
-    assert policy.read_text() == "its own"
-
-
-def test_who_is_not_root_is_told_what_is_missing(monkeypatch):
-    monkeypatch.setattr(install, "there", lambda program: False)
-    monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
-    problems = install.install({"redis-server", "postgres"})
-    assert set(problems) == {"redis-server", "postgres"}
-    assert "apt-get install redis-server postgresql" in problems["postgres"]
-
-
-# -- the report
-
-
-def column(name: str, *rounds: dict[str, float]) -> Column:
-    made = Column(Side(name, name, (), lambda place: nullcontext(), ("oq",)), "v1", "w", "fsync")
-    made.rounds.extend(rounds)
-    return made
-
-
-def compared() -> Comparison:
-    oq = column("oq-client", {"end_to_end_bulk": 100.0}, {"end_to_end_bulk": 300.0})
-    peer = column(
-        "slow",
-        {"end_to_end_single": 50.0, "end_to_end_bulk": 25.0, "start_p50": 1.5, "start_p99": 2.25},
-        {"end_to_end_single": 100.0, "end_to_end_bulk": 25.0, "start_p50": 1.5, "start_p99": 2.25},
-    )
-    return Comparison([oq, peer], {"gone": "not here"}, [80.0, 90.0], "/var/tmp")
-
-
-def test_a_ratio_is_of_the_same_round_and_to_the_peers_best_way():
-    oq, peer = compared().columns
-    assert figures.ratios([oq, peer], peer) == {"client, bulk": 2.5}  # of 2 and 3
-
-
-def test_the_table_has_a_row_a_side_and_dashes_for_what_a_side_has_not():
-    head, line, oq, slow = report.table(compared()).splitlines()
-    assert head.count("|") == line.count("|") == oq.count("|") == slow.count("|")
-    assert (
-        "| slow | fsync | – | – | – | 75 | – | 25 | 33% | 1.50 / 2.25 | – | 2.50 | – | – |" in slow
-    )
-    assert oq.endswith("| – | – | – | – |")
-
-
-def test_all_rounds_are_written_down(monkeypatch, tmp_path):
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
-    report.save(compared(), rounds=2, scale=1.0)
-    told = json.loads((tmp_path / "peers.json").read_text())
-    assert told["sides"]["slow"]["figures"]["end_to_end_single"]["rounds"] == [50.0, 100.0]
-    assert told["sides"]["slow"]["oq_to_its_best"] == {"client, bulk": 2.5}
-    assert told["machine"]["fdatasync_us"] == 85
-    assert "oq-client" in (tmp_path / "peers.svg").read_text()
-    text = (tmp_path / "peers.md").read_text()
-    assert "left out: gone: not here" in text
-    assert "- slow: v1; w" in text
 
 
 # -- a server by the seed's API alone

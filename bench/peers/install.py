@@ -1,7 +1,8 @@
 """Getting the peers: servers from Debian, packages from PyPI and npm, each into its own place.
 
-What is there already is used. What cannot be had is told with the reason, and whoever needs it does
-not take part.
+Programs that are there already are used; packages are installed anew when the file that names their
+versions has changed. What cannot be had is told with the reason, and whoever needs it does not take
+part.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from bench.peers.servers import postgres_binaries
-from bench.peers.sides import NODE, PYTHON, SCRIPTS
+from bench.peers.sides import ENVIRONMENTS, NODE, SCRIPTS
 from bench.runner import say
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = ROOT / ".venv-peers"
-REQUIREMENTS = Path(__file__).parent / "requirements.txt"
+PLACE = ROOT / ".venv-peers"
+REQUIREMENTS = Path(__file__).parent
 PACKAGES = {
     "redis-server": ("redis-server",),
     "beanstalkd": ("beanstalkd",),
@@ -36,16 +38,21 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 def install(wanted: set[str]) -> dict[str, str]:
     """Get what is wanted; what is missing all the same, and why."""
     problems = _install_debian([need for need in PACKAGES if need in wanted and not there(need)])
-    if PYTHON in wanted:
-        problems |= _attempt(PYTHON, _install_python)
+    for file in ENVIRONMENTS:
+        if file in wanted:
+            problems |= _attempt(file, partial(_install_python, file))
     if NODE in wanted and "node" not in problems:
         problems |= _attempt(NODE, _install_node)
     return problems
 
 
-def python() -> str:
-    """The Python that has the peers' packages."""
-    return str(ENVIRONMENT / "bin" / "python")
+def python(file: str) -> str:
+    """The Python that has the packages of a requirements file."""
+    return str(_environment(file) / "bin" / "python")
+
+
+def _environment(file: str) -> Path:
+    return PLACE / Path(file).stem
 
 
 def there(program: str) -> bool:
@@ -85,29 +92,41 @@ def services_stay_off() -> Iterator[None]:
         POLICY.unlink()
 
 
-def _install_python() -> str | None:
-    """The environment carries the requirements' checksum, and is made again when they change."""
-    sum_ = hashlib.sha256(REQUIREMENTS.read_bytes() + str(ENVIRONMENT).encode()).hexdigest()
-    marker = ENVIRONMENT / f".ready-{sum_[:16]}"
+def _install_python(file: str) -> str | None:
+    """An environment of what the requirements file says."""
+    environment, requirements = _environment(file), REQUIREMENTS / file
+    marker = _marker(environment, requirements.read_bytes(), sys.version.encode())
     if marker.exists():
         return None
-    say(f"installing {PYTHON} into {ENVIRONMENT.name}")
-    problem = _failure([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)])
-    pip = [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    problem = problem or _failure([*pip, "-r", str(REQUIREMENTS)])
+    say(f"installing {file} into {environment.relative_to(ROOT)}")
+    problem = _failure([sys.executable, "-m", "venv", "--clear", str(environment)])
+    pip = [python(file), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    problem = problem or _failure([*pip, "--no-input", "-r", str(requirements)])
     if problem is None:
         marker.touch()
     return problem
 
 
 def _install_node() -> str | None:
-    if (SCRIPTS / "node_modules" / "bullmq" / "package.json").exists():
+    """The packages, beside the script that needs them."""
+    modules = SCRIPTS / "node_modules"
+    marker = _marker(modules, (SCRIPTS / NODE).read_bytes())
+    if marker.exists():
         return None
     if shutil.which("npm") is None:
         return "there is Node but no npm: apt-get install npm"
-    say(f"installing {NODE}")
+    say(f"installing {NODE} into {modules.relative_to(ROOT)}")
     npm = ["npm", "install", "--prefix", str(SCRIPTS), "--no-package-lock", "--ignore-scripts"]
-    return _failure([*npm, "--no-audit", "--no-fund", "--loglevel", "error"])
+    problem = _failure([*npm, "--no-audit", "--no-fund", "--loglevel", "error"])
+    if problem is None:
+        marker.touch()
+    return problem
+
+
+def _marker(directory: Path, *made_of: bytes) -> Path:
+    """The file in it that says that it was wholly made, of just this, and there."""
+    sum_ = hashlib.sha256(b"\0".join([*made_of, str(directory).encode()]))
+    return directory / f".ready-{sum_.hexdigest()[:16]}"
 
 
 def _attempt(need: str, step: Callable[[], str | None]) -> dict[str, str]:
@@ -116,12 +135,13 @@ def _attempt(need: str, step: Callable[[], str | None]) -> dict[str, str]:
 
 
 def _failure(command: list[str], environ: dict[str, str] | None = None) -> str | None:
-    """Run it to its end; its last words if it failed."""
+    """Run it to its end; what it says is wrong if it failed."""
     ended = subprocess.run(
         command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if ended.returncode == 0:
         return None
     words = (ended.stderr or ended.stdout).strip().splitlines()
-    last = words[-1] if words else f"exit code {ended.returncode}"
-    return f"{' '.join(Path(part).name for part in command[:2])} failed: {last}"
+    wrong = [line for line in words if "error" in line.lower() or line.startswith("E: ")]
+    told = "; ".join(wrong[:2] or words[-1:]) or f"exit code {ended.returncode}"
+    return f"{' '.join(Path(part).name for part in command[:2])} failed: {told}"

@@ -11,8 +11,13 @@ from bench.peers import servers
 from bench.peers.servers import Starter
 
 SCRIPTS = Path(__file__).parent / "scripts"
-PYTHON = "Python packages"
-NODE = "Node packages"
+PYTHON = "requirements.txt"
+TASKIQ = "requirements-taskiq.txt"
+NODE = "package.json"
+"""What a side may need beside programs: the packages in such a file. Those of Python have an
+environment of their own each.
+"""
+ENVIRONMENTS = (PYTHON, TASKIQ)
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Side:
     """As `--only` takes it."""
     title: str
     needs: tuple[str, ...]
-    """Programs, and the two sets of packages."""
+    """Programs, and sets of packages by their file."""
     starter: Starter | None
     """Its server; None when it starts what it needs by itself."""
     command: tuple[str, ...]
@@ -34,15 +39,22 @@ class Side:
     def ours(self) -> bool:
         return self.name.startswith("oq-")
 
+    @property
+    def environment(self) -> str:
+        """Whose Python runs it, if that is not oq's."""
+        return next((need for need in self.needs if need in ENVIRONMENTS), PYTHON)
+
     def line(self, python: str, node: str, seconds: float, probes: int) -> list[str]:
-        """The command line, with the peers' own Python and the machine's Node."""
+        """The command line, with its environment's Python and the machine's Node."""
         programs = {"oq": sys.executable, "python": python, "node": node}
         first, *rest = self.command
         return [programs[first], *rest, f"{seconds:g}", str(probes), *self.behind]
 
 
-def _python(name: str, title: str, module: str, need: str, starter: Starter) -> Side:
-    needs = (PYTHON, need) if need else (PYTHON,)
+def _python(
+    name: str, title: str, module: str, need: str, starter: Starter, packages: str = PYTHON
+) -> Side:
+    needs = (packages, need) if need else (packages,)
     command = ("python", "-m", "bench.peers.scripts.measure", module)
     return Side(name, title, needs, starter, command)
 
@@ -80,7 +92,7 @@ PEERS = (
     _python("huey-each", "huey, Redis, fsync each", "huey", "redis-server", _EACH),
     _python("huey-sqlite", "huey, SQLite, fsync each", "huey", "", servers.sqlite),
     _python("dramatiq", "dramatiq", "dramatiq", "redis-server", _EVERY_SECOND),
-    _python("taskiq", "taskiq", "taskiq", "redis-server", _EVERY_SECOND),
+    _python("taskiq", "taskiq", "taskiq", "redis-server", _EVERY_SECOND, TASKIQ),
     _python("saq", "saq", "saq", "redis-server", _EVERY_SECOND),
     _python("rq", "rq", "rq", "redis-server", _EVERY_SECOND),
     _python("celery", "celery", "celery", "redis-server", _EVERY_SECOND),

@@ -102,7 +102,9 @@ def compare(sides: Sequence[Side], rounds: int, scale: float, probes: int = PROB
 
 def run(side: Side, seconds: float, probes: int) -> tuple[dict[str, Any], Running | None]:
     """One side, once: its server, its workers and its producer, and their end."""
-    line = side.line(install.python(), shutil.which("node") or "node", seconds, probes)
+    line = side.line(
+        install.python(side.environment), shutil.which("node") or "node", seconds, probes
+    )
     with tempfile.TemporaryDirectory(prefix="oq-peers-", dir=home()) as folder, marks() as shared:
         place = Path(folder)
         files = place / "server"
