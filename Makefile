@@ -24,25 +24,26 @@ JS := tests/js/node_modules/.package-lock.json
 BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
 
 .PHONY: help test lint format demo bench bench-growth bench-churn bench-smoke
-.PHONY: bench-gate bench-peers serve page page-check browser screenshots wheel clean
+.PHONY: bench-gate bench-profile bench-peers serve page page-check browser screenshots wheel clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo         run oq with a real model and watch three tasks go through"
-	@echo "make test         run the tests (ARGS='-k name' to choose)"
-	@echo "make lint         ruff and mypy"
-	@echo "make format       let ruff mend what it can"
-	@echo "make bench        measure, beside the budgets (make bench-smoke: a tiny run)"
-	@echo "make bench-growth what 1,000 to 1,000,000 pending tasks cost"
-	@echo "make bench-churn  an hour of work on a mock clock: does anything grow?"
-	@echo "make bench-gate   fail if oq has become slower than bench/baseline.json"
-	@echo "make bench-peers  measure beside other queues, which it installs and starts by itself"
-	@echo "make serve        oq serve (ARGS=--simulate needs no model server)"
-	@echo "make page         build the dashboard, which oq serve then shows"
-	@echo "make page-check   its types, its style and its own tests"
-	@echo "make screenshots  take docs/screenshots anew"
-	@echo "make wheel        a wheel with the dashboard in it, in dist/"
-	@echo "make clean        remove what the others made"
+	@echo "make demo          run oq with a real model and watch three tasks go through"
+	@echo "make test          run the tests (ARGS='-k name' to choose)"
+	@echo "make lint          ruff and mypy"
+	@echo "make format        let ruff mend what it can"
+	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
+	@echo "make bench-growth  what 1,000 to 1,000,000 pending tasks cost"
+	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
+	@echo "make bench-gate    fail if oq has become slower than bench/baseline.json"
+	@echo "make bench-profile where the time goes (ARGS=post: of lone POSTs)"
+	@echo "make bench-peers   measure beside other queues, which it installs and starts by itself"
+	@echo "make serve         oq serve (ARGS=--simulate needs no model server)"
+	@echo "make page          build the dashboard, which oq serve then shows"
+	@echo "make page-check    its types, its style and its own tests"
+	@echo "make screenshots   take docs/screenshots anew"
+	@echo "make wheel         a wheel with the dashboard in it, in dist/"
+	@echo "make clean         remove what the others made"
 
 # With the demo's model and the JavaScript clients too, so that nothing is left out.
 test: $(READY) $(DEMO) $(PAGE) $(JS) browser
@@ -74,6 +75,9 @@ bench-smoke: $(READY)
 
 bench-gate: $(READY)
 	$(RUN) bench.gate $(ARGS)
+
+bench-profile: $(READY)
+	$(RUN) bench.profile $(ARGS)
 
 bench-peers: $(READY)
 	$(RUN) bench.peers $(ARGS)

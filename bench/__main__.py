@@ -6,14 +6,16 @@ import argparse
 import sys
 
 from bench import embedded, feed, growth, http, report, startup, streams
+from bench.children import interruptible
 from bench.runner import chosen, measure
 from bench.scenario import Scenario, Setting
+from bench.wire import spoken
 
 SCENARIOS: dict[str, Scenario] = {
     "bulk": embedded.alone(embedded.bulk, 40_000),
     "producers": embedded.alone(embedded.producers, 20_000),
     "sequential": embedded.alone(embedded.sequential, 3_000),
-    "idle": embedded.alone(embedded.idle_start, 2_000),
+    "idle": embedded.idle,
     "slot": embedded.alone(embedded.slot_freed, 5_000),
     "client": http.through_client,
     "connections": http.connections,
@@ -35,13 +37,19 @@ def main() -> int:
     setting = Setting(options.rounds, options.scale, options.server)
     if options.smoke:
         setting = Setting(SMOKE.rounds, SMOKE.scale, options.server)
+    before = report.phase()
     found = measure(options.scenarios, setting)
     print(report.text(found, setting))
     if not found.figures:
         return 1
     print(f"reference loop: {found.summaries()['reference'].median:,.0f} turns/s")
-    if not options.only and not options.server and setting.scale >= 1:
-        report.save(found, setting)
+    if options.server is not None:
+        return 0
+    if found.missing:
+        print("oq failed, so nothing is saved", file=sys.stderr)
+        return 1
+    if not options.only and setting.scale >= 1:
+        report.save(found, setting, before)
     return 0
 
 
@@ -70,6 +78,8 @@ def _options() -> argparse.Namespace:
     if options.server and not set(only) <= set(OVER_HTTP):
         parser.error(f"--server goes with {', '.join(OVER_HTTP)} only")
     try:
+        if options.server is not None:
+            spoken(options.server)
         options.scenarios = chosen(SCENARIOS, only)
     except ValueError as error:
         parser.error(str(error))
@@ -77,4 +87,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from oq.cli.lifeline import with_parent
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 10.0
 """Seconds between asking a process to end and making it."""
 
@@ -29,17 +32,40 @@ def new_session(
     """Start it in a session of its own: a Ctrl-C at the terminal is for this process, which then
     ends it. When this process is killed, the kernel asks it to end.
     """
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=env,
-        user=user,
-        stdin=stdin,
-        stdout=out,
-        stderr=err,
-        start_new_session=True,
-        preexec_fn=with_parent(),
-    )
+    # Between its fork and its session the child would answer a Ctrl-C with our handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            user=user,
+            stdin=stdin,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            preexec_fn=partial(_begin, with_parent()),
+        )
+    except BaseException:
+        _unblock()
+        raise
+    try:
+        _unblock()
+    except BaseException:  # the Ctrl-C that waited
+        ended(process)
+        raise
+    return process
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+
+
+def _begin(with_parent: Callable[[], None]) -> None:
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_DFL)
+    _unblock()
+    with_parent()
 
 
 def ended(child: subprocess.Popen[bytes]) -> None:
@@ -52,3 +78,66 @@ def ended(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+class Helper:
+    """A program of ours that answers each line with one, which is JSON."""
+
+    def __init__(self, module: str, process: subprocess.Popen[bytes]) -> None:
+        self._module = module
+        self._process = process
+
+    def ask(self, order: str = "") -> bytes:
+        assert self._process.stdin is not None
+        self._process.stdin.write(order.encode() + b"\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> bytes:
+        """Its next line."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._ended()
+        return line
+
+    def end(self) -> None:
+        """Return once it has ended, as its standard input does."""
+        self._process.communicate()
+        if self._process.returncode:
+            raise self._ended()
+
+    def _ended(self) -> RuntimeError:
+        return RuntimeError(f"{self._module} ended with {self._process.wait()}")
+
+
+@contextmanager
+def helper(module: str, *arguments: str) -> Iterator[Helper]:
+    """`python -m MODULE ARGUMENTS`, which is gone when the block is left."""
+    command = [sys.executable, "-m", module, *arguments]
+    with new_session(command, out=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        try:
+            started = Helper(module, process)
+            yield started
+            started.end()
+        finally:
+            ended(process)
+
+
+def interruptible(main: Callable[[], int]) -> int:
+    """Run it. Ctrl-C and SIGTERM end it in order, with exit code 130 and one line."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return main()
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+    print("\ninterrupted; nothing is saved, and nothing runs on", file=sys.stderr)
+    return 130
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether it is one, or comes of one: trio wraps what leaves a nursery."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_interrupt(each) for each in error.exceptions)
+    return isinstance(error, KeyboardInterrupt)

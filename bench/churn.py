@@ -1,7 +1,7 @@
 """An hour of work on a mock clock: does anything grow that retention does not keep?
 
-    python -m bench.churn              500,000 tasks in an hour, which takes some minutes
-    python -m bench.churn --minutes 6
+    make bench-churn                        500,000 tasks in an hour, which takes some minutes
+    make bench-churn ARGS="--minutes 6"
 
 Tasks come every second and most of them complete; some fail and are retried, some fail for good,
 some are cancelled while they run, some get another priority. Each minute it looks at the memory and
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import statistics
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from bench import report
+from bench.children import interruptible
 from bench.embedded import Ends, TimedBackend
 from bench.figures import percentile
 from bench.payload import submission
@@ -53,6 +56,8 @@ GROWTH = 1.1
 """How much larger than ever in the second quarter something may be in the second half."""
 SLOWER = 2.0
 """How much slower at the end than at the start something may be: these are single short moments."""
+LEAK = 60.0
+"""Bytes of memory that each task may leave behind, by the slope over the last three quarters."""
 SOME_MB = 8.0
 """Below this a difference is the allocator's, or a log file's, and says nothing."""
 SETTLED = 64.0
@@ -66,6 +71,11 @@ class Load:
     minutes: int = 60
     rate: int = 140
     keep: int = 1000
+
+    @property
+    def tasks(self) -> int:
+        """How many are submitted in all."""
+        return self.minutes * 60 * self.rate
 
 
 class Sample(NamedTuple):
@@ -96,10 +106,26 @@ class Outcome:
     after: Quick
     tasks: int
 
+    def leak(self) -> float:
+        """Bytes of memory for each task, by the slope of the last three quarters: the median of
+        those of all pairs of minutes (Theil and Sen), for RocksDB's buffers go up and down.
+        """
+        minutes = self.samples[len(self.samples) // 4 :]
+        slope = statistics.median(
+            (later.memory - earlier.memory) / (later.minute - earlier.minute)
+            for earlier, later in combinations(minutes, 2)
+        )
+        return slope * 2**20 / (self.tasks / len(self.samples))
+
     def growing(self) -> list[str]:
-        """What has grown in the second half, beyond what it was in the quarter before."""
+        """What has grown in the second half, beyond what it was in the quarter before; and memory
+        that grows with every task.
+        """
         half, quarter = len(self.samples) // 2, len(self.samples) // 4
         found = []
+        leak = self.leak()
+        if leak > LEAK and leak * self.tasks * 3 / 4 > SOME_MB * 2**20:
+            found.append(f"memory: {leak:,.0f} bytes a task, where {LEAK:.0f} may be")
         for what in ("memory", "disk", "objects", "ended"):
             earlier = max(getattr(sample, what) for sample in self.samples[quarter:half])
             later = max(getattr(sample, what) for sample in self.samples[half:])
@@ -163,9 +189,8 @@ async def _run(load: Load, directory: Path) -> Outcome:
             for _ in range(60):
                 await _second(queue, load.rate)
             samples.append(_sample(minute, queue, directory))
-        tasks = queue.status().event_seq
         await trio.sleep(SETTLED)
-    return Outcome(samples, before, await _quickness(load, directory), tasks)
+    return Outcome(samples, before, await _quickness(load, directory), load.tasks)
 
 
 @asynccontextmanager
@@ -263,8 +288,8 @@ def _first_row(directory: Path) -> float:
     return min(taken)
 
 
-_FINE = """Nothing grew, and nothing that the queue does became slower. To open it takes longer than
-when it was empty: there is a log to read."""
+_FINE = """Nothing grew beyond its limit, and nothing that the queue does became slower. To open it
+takes longer than when it was empty: there is a log to read."""
 
 
 def text(outcome: Outcome) -> str:
@@ -280,6 +305,7 @@ def text(outcome: Outcome) -> str:
     for what, name in zip(Quick._fields, (*names, "open the queue"), strict=True):
         before, after = getattr(outcome.before, what), getattr(outcome.after, what)
         rows.append(f"| {name} | {before:.3f} | {after:.3f} |")
+    rows += ["", f"Memory: {outcome.leak():,.0f} bytes a task, of {LEAK:.0f} that may be."]
     verdict = [*outcome.growing(), *outcome.slower()]
     rows += ["", _FINE if not verdict else "; ".join(verdict)]
     return "\n".join(rows) + "\n"
@@ -290,14 +316,16 @@ def save(outcome: Outcome) -> None:
     from bench import charts  # which takes a while, for what only draws
 
     report.RESULTS.mkdir(exist_ok=True)
+    facts = report.machine()
     document = {
-        "machine": report.machine(),
+        "machine": facts,
+        "tasks": outcome.tasks,
         "samples": [sample._asdict() for sample in outcome.samples],
         "before": outcome.before._asdict(),
         "after": outcome.after._asdict(),
     }
     (report.RESULTS / "churn.json").write_text(json.dumps(document, indent=1) + "\n")
-    told = ", ".join(f"{fact} {value}" for fact, value in report.machine().items())
+    told = ", ".join(f"{fact} {value}" for fact, value in facts.items())
     (report.RESULTS / "churn.md").write_text(
         f"# The last hour of churn\n\n{told}\n\n{text(outcome)}\n![churn](churn.svg)\n"
     )
@@ -329,4 +357,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

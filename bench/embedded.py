@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
+from bench.disk import Disk
 from bench.figures import percentile
 from bench.payload import submission
 from bench.scenario import Setting, Side
@@ -25,6 +26,9 @@ from oq.words.outcome import Completed
 WORKERS = 64
 BULK = 1000
 """Tasks in one submit_many."""
+PRODUCERS = 64
+REST = 0.05
+"""Seconds without work after which a queue is idle, and the machine's processors sleep."""
 
 
 class Ends:
@@ -86,7 +90,7 @@ async def bulk(count: int) -> dict[str, float]:
         return {"bulk": count / (time.perf_counter() - begun)}
 
 
-async def producers(count: int, parties: int = 64) -> dict[str, float]:
+async def producers(count: int, parties: int = PRODUCERS) -> dict[str, float]:
     """Tasks a second when each of `parties` producers submits one at a time."""
     async with queue(NoopBackend()) as (opened, ends):
 
@@ -112,17 +116,51 @@ async def sequential(count: int) -> dict[str, float]:
         return {"sequential": count / (time.perf_counter() - begun)}
 
 
-async def idle_start(count: int) -> dict[str, float]:
-    """Milliseconds from the call of submit to the call of the backend, in an idle queue."""
+@asynccontextmanager
+async def idle(setting: Setting) -> AsyncIterator[list[Side]]:
+    """Submit to the backend's call: one task right after the other, and each after a rest."""
+    yield [
+        lambda: one_after_the_other(setting.sized(2_000, least=20)),
+        lambda: rested(setting.sized(200)),
+    ]
+
+
+async def one_after_the_other(count: int) -> dict[str, float]:
+    """Milliseconds from the call of submit to the call of the backend, in a queue that is empty,
+    but whose last task has only just ended.
+    """
     backend = TimedBackend()
-    delays = []
     async with queue(backend) as (opened, ends):
-        for number in range(1, count + 1):
-            begun = time.perf_counter()
-            await opened.accept(submission())
-            await ends.wait(number)
-            delays.append((backend.called[-1] - begun) * 1e3)
-    return {"start_p50": percentile(delays, 0.5), "start_p99": percentile(delays, 0.99)}
+        delays = [await _start(opened, ends, backend, number) for number in range(count)]
+    return _p50_p99("soon", delays)
+
+
+async def rested(count: int, rest: float = REST) -> dict[str, float]:
+    """The same in a queue that has had nothing to do for `rest` seconds; and what the disk's own
+    write and fdatasync take after such a rest, which the machine's part in it begins with.
+    """
+    backend = TimedBackend()
+    delays, syncs = [], []
+    async with queue(backend) as (opened, ends):
+        with Disk() as disk:
+            for number in range(count):
+                await trio.sleep(rest)
+                delays.append(await _start(opened, ends, backend, number))
+                await trio.sleep(rest)
+                syncs.append(disk.sync())
+    return _p50_p99("start", delays) | _p50_p99("disk", syncs)
+
+
+async def _start(opened: Queue, ends: Ends, backend: TimedBackend, earlier: int) -> float:
+    """One task, after so many; return when it has ended."""
+    begun = time.perf_counter()
+    await opened.accept(submission())
+    await ends.wait(earlier + 1)
+    return (backend.called[-1] - begun) * 1e3
+
+
+def _p50_p99(name: str, values: list[float]) -> dict[str, float]:
+    return {f"{name}_p50": percentile(values, 0.5), f"{name}_p99": percentile(values, 0.99)}
 
 
 async def slot_freed(count: int) -> dict[str, float]:
@@ -137,7 +175,7 @@ async def slot_freed(count: int) -> dict[str, float]:
         (called - answered) * 1e3
         for called, answered in zip(backend.called[1:], backend.answered, strict=False)
     ]
-    return {"next_p50": percentile(gaps, 0.5), "next_p99": percentile(gaps, 0.99)}
+    return _p50_p99("next", gaps)
 
 
 def alone(

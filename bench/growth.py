@@ -7,18 +7,15 @@ measured in turns. Then a daemon is started on the largest, again and again.
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
+from bench.children import Helper, helper
 from bench.daemon import daemon
 from bench.pending import resident_of
 from bench.runner import say
@@ -38,48 +35,20 @@ _decode = msgspec.json.Decoder(dict[str, float]).decode
 class Filled:
     """A process with an open queue of `size` pending tasks. `start` is what it said at first."""
 
-    def __init__(self, directory: Path, size: int) -> None:
-        self.directory = directory
+    def __init__(self, process: Helper, size: int) -> None:
         self.size = size
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.pending", str(directory), str(size)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self.start = self._answer()
+        self._process = process
+        self.start = _decode(process.answer())
 
     def ask(self, order: str) -> dict[str, float]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(order.encode() + b"\n")
-        self._process.stdin.flush()
-        return self._answer()
+        return _decode(self._process.ask(order))
 
-    def close(self) -> None:
-        self._process.communicate()
-        if self._process.returncode:
-            raise RuntimeError(f"bench.pending ended with {self._process.returncode}")
 
-    def _answer(self) -> dict[str, float]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"bench.pending ended with {self._process.wait()}")
-        return _decode(line)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._process.kill()
-            self._process.communicate()
+@contextmanager
+def filled(directory: Path, size: int) -> Iterator[Filled]:
+    """The queue in this directory, filled up to `size`, and closed in the end."""
+    with helper("bench.pending", str(directory), str(size)) as process:
+        yield Filled(process, size)
 
 
 def named(size: int) -> str:
@@ -98,14 +67,12 @@ async def growth(setting: Setting) -> AsyncIterator[list[Side]]:
     sizes = sizes_of(setting)
     with tempfile.TemporaryDirectory(prefix="oq-bench-") as folder:
         places = {size: Path(folder) / named(size) for size in sizes}
-        filled: dict[str, float] = {}
-        for size, place in places.items():
-            say(f"growth: submitting {size:,} tasks")
-            with Filled(place, size) as opened:
-                filled["fill"] = opened.start["filled"] / opened.start["fill_seconds"]
+        once = _fill(places)
 
         async def compare() -> dict[str, float]:
-            return filled | _compare(places)
+            figures = _compare(places) | once
+            once.clear()
+            return figures
 
         async def start() -> dict[str, float]:
             return _start(places[sizes[-1]])
@@ -113,11 +80,23 @@ async def growth(setting: Setting) -> AsyncIterator[list[Side]]:
         yield [compare, start]
 
 
+def _fill(places: dict[int, Path]) -> dict[str, float]:
+    """Fill each directory; how fast that was with the largest, which takes too long to do it again
+    in every round.
+    """
+    rate = 0.0
+    for size, place in places.items():
+        say(f"growth: submitting {size:,} tasks")
+        with filled(place, size) as opened:
+            rate = opened.start["filled"] / opened.start["fill_seconds"]
+    return {"fill": rate}
+
+
 def _compare(places: dict[int, Path]) -> dict[str, float]:
     """Each size opened and asked in turns; the figures end in `_1k`, `_1m`."""
     found: dict[str, list[float]] = {}
     with ExitStack() as stack:
-        opened = [stack.enter_context(Filled(place, size)) for size, place in places.items()]
+        opened = [stack.enter_context(filled(place, size)) for size, place in places.items()]
         for one in opened:
             found[f"recovery_{named(one.size)}"] = [one.start["recovery"]]
             found[f"rss_{named(one.size)}"] = [one.start["rss"]]

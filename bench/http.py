@@ -28,6 +28,15 @@ PATIENCE = 120
 """Seconds that the tasks of one round get to complete, once all are submitted."""
 
 
+class Glance(msgspec.Struct):
+    """What is needed of GET /api/status."""
+
+    completed_tasks: int
+
+
+_decode = msgspec.json.Decoder(Glance).decode
+
+
 async def end_to_end(server: str, count: int, parties: int = PARTIES) -> float:
     """Tasks a second, from the first submit to the last completion, through one `oq.AsyncClient`
     that `parties` tasks share, each of which submits one task at a time.
@@ -132,12 +141,13 @@ async def _posted(url: str, count: int) -> float:
 
 def _completed(watcher: KeptAlive, url: str) -> int:
     answer = watcher.ask(request(url, "GET", "/api/status"))
-    return int(msgspec.json.decode(answer.body)["completed_tasks"])
+    _check(answer, "GET /api/status")
+    return _decode(answer.body).completed_tasks
 
 
-def _check(answer: Answer) -> None:
+def _check(answer: Answer, call: str = "POST /api/tasks") -> None:
     if answer.problem is not None:
-        raise NotMeasured(f"POST /api/tasks: {answer.problem}")
+        raise NotMeasured(f"{call}: {answer.problem}")
 
 
 @asynccontextmanager
@@ -164,5 +174,9 @@ async def rate(url: str, count: int) -> float:
     with KeptAlive(url) as connection:
         begun = time.perf_counter()
         for _ in range(count):
-            _check(connection.ask(one))
-        return count / (time.perf_counter() - begun)
+            answer = connection.ask(one)
+            _check(answer)
+        seconds = time.perf_counter() - begun
+    if b'"task_id"' not in answer.body:
+        raise NotMeasured(f"POST /api/tasks: that is no task: {answer.body[:80]!r}")
+    return count / seconds

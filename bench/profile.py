@@ -1,10 +1,10 @@
 """Where the time goes: cProfile over a scenario, its functions by the time spent in them.
 
-    python -m bench.profile                 the embedded queue, tasks submitted in bulk
-    python -m bench.profile producers       64 producers, one task a call; or sequential
-    python -m bench.profile client          the daemon, while 64 tasks submit through one client
-    python -m bench.profile post            the daemon, while one POST follows the other
-    python -m bench.profile streams         the daemon, while 100 tasks stream; for each chunk
+    make bench-profile                    the embedded queue, tasks submitted in bulk
+    make bench-profile ARGS=producers     64 producers, one task a call; or sequential
+    make bench-profile ARGS=client        the daemon, while 64 tasks submit through one client
+    make bench-profile ARGS=post          the daemon, while one POST follows the other
+    make bench-profile ARGS=streams       the daemon, while 100 tasks stream; for each chunk
 
 It counts the processor time of the one thread that does the work: waiting is not in it, and neither
 is the thread that syncs. A profile makes calls dearer than they are, so it says which functions
@@ -26,6 +26,7 @@ from typing import NamedTuple
 import trio
 
 from bench import embedded, http, streams
+from bench.children import interruptible
 from bench.daemon import daemon
 from bench.stamper import stamper
 
@@ -42,6 +43,13 @@ DAEMON: dict[str, Callable[[str, int], Awaitable[object]]] = {
     "post": http.rate,
 }
 STREAMS = "streams"
+LEAST = {
+    "bulk": embedded.BULK,
+    "producers": embedded.PRODUCERS,
+    "client": http.PARTIES,
+    STREAMS: streams.STREAMS,
+}
+"""Tasks, or chunks, that it takes at least: each party has its share."""
 
 
 class Entry(NamedTuple):
@@ -123,10 +131,15 @@ def main() -> int:
     )
     parser.add_argument("--top", type=int, default=MOST, help=f"rows of the table ({MOST})")
     options = parser.parse_args()
+    least = LEAST.get(options.scenario, 1)
+    if options.tasks < least:
+        parser.error(f"--tasks: {options.scenario} takes {least} at least")
+    if options.top < 1:
+        parser.error("--top must be more than 0")
     found = profile(options.scenario, options.tasks)
     print(table(entries(found, options.tasks), options.top))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from bench.figures import Summary, ratios
 from bench.scenario import NotMeasured, Scenario, Setting
 from oq.words.errors import lone
+
+STRANGE = OSError | trio.BrokenResourceError | msgspec.MsgspecError
+"""What the answers of a server that is none of ours may lead to."""
 
 
 @dataclass
@@ -37,27 +41,35 @@ def measure(scenarios: Mapping[str, Scenario], setting: Setting) -> Found:
     for name, scenario in scenarios.items():
         begun = time.perf_counter()
         try:
-            trio.run(_measure, name, scenario, setting, found)
+            rounds = trio.run(_measure, name, scenario, setting)
         except Exception as error:
             reason = lone(error)
-            if not isinstance(reason, NotMeasured):
+            if isinstance(reason, NotMeasured):
+                found.missing[name] = str(reason)
+            elif setting.server is not None and isinstance(reason, STRANGE):
+                found.missing[name] = f"{setting.server} does not speak oq's API: {reason}"
+            else:
                 raise
-            found.missing[name] = str(reason)
+        else:
+            for figures in rounds:
+                found.add(figures)
         found.seconds[name] = round(time.perf_counter() - begun, 1)
     say("")
     return found
 
 
-async def _measure(name: str, scenario: Scenario, setting: Setting, found: Found) -> None:
+async def _measure(name: str, scenario: Scenario, setting: Setting) -> list[dict[str, float]]:
+    """The figures of each round; those of all of them or, if one fails, of none."""
+    rounds = []
     say(f"{name}: setting up")
     async with scenario(setting) as sides:
         for turn in range(setting.rounds):
             say(f"{name}: round {turn + 1}/{setting.rounds}")
-            found.add({"reference": reference()})
-            figures: dict[str, float] = {}
+            figures = {"reference": reference()}
             for side in sides:
                 figures |= await side()
-            found.add(figures | ratios(figures))
+            rounds.append(figures | ratios(figures))
+    return rounds
 
 
 def say(text: str) -> None:
@@ -83,7 +95,7 @@ def reference(turns: int = 200_000) -> float:
 
 def chosen(scenarios: Mapping[str, Scenario], only: Iterable[str]) -> dict[str, Scenario]:
     """Those that were asked for, in their own order. ValueError names what there is not."""
-    wanted = set(only)
+    wanted = {name.strip() for name in only} - {""}
     if unknown := sorted(wanted - set(scenarios)):
         raise ValueError(f"no scenario {', '.join(unknown)}; there are {', '.join(scenarios)}")
     return {name: each for name, each in scenarios.items() if not wanted or name in wanted}

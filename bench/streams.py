@@ -46,7 +46,7 @@ async def many(setting: Setting) -> AsyncIterator[list[Side]]:
         async def drop_in() -> dict[str, float]:
             return await _read("drop_in", oq.url, [_post(oq.url, chunks, RATE)] * count, chunks)
 
-        yield [direct, of_tasks, drop_in] if has_drop_in(oq.url) else [direct, of_tasks]
+        yield [direct, of_tasks, drop_in]
 
 
 async def read_tasks(url: str, count: int, chunks: int) -> dict[str, float]:
@@ -63,8 +63,6 @@ async def first_token(setting: Setting) -> AsyncIterator[list[Side]]:
     """
     calls = setting.sized(200)
     with stamper() as backend, daemon(ollama=backend.url) as oq:
-        if not has_drop_in(oq.url):
-            raise NotMeasured("this oq has no POST /api/chat")
 
         async def both() -> dict[str, float]:
             taken: dict[str, list[float]] = {backend.url: [], oq.url: []}
@@ -78,17 +76,13 @@ async def first_token(setting: Setting) -> AsyncIterator[list[Side]]:
         yield [both]
 
 
-def has_drop_in(url: str) -> bool:
-    """Whether the server answers Ollama's calls."""
-    with KeptAlive(url) as connection:
-        return connection.ask(_post(url, 1, 0)).problem is None
-
-
 def _first_byte(url: str, connection: KeptAlive) -> float:
     begun = time.perf_counter()
     answer = connection.begin(_post(url, 1, 0))
     taken = (time.perf_counter() - begun) * 1e3
     connection.finish(answer)
+    if answer.problem is not None:
+        raise NotMeasured(f"POST {url}/api/chat: {answer.problem}")
     return taken
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import base64
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 import msgspec
 import trio
 
+from bench.children import Helper, helper
 from bench.wire import address
 
 EVENT, LAGGED = b'"type":"task_submitted"', b'"type":"lagged"'
@@ -39,42 +39,20 @@ _decode = msgspec.json.Decoder(Seen).decode
 class Watchers:
     """Subscribers that are connected."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Helper) -> None:
         self._process = process
+        process.answer()
 
     def seen(self) -> Seen:
         """What has come so far."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def wait_connected(self) -> None:
-        self._answer()
-
-    def _answer(self) -> Seen:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"bench.watchers ended with {self._process.wait()}")
-        return _decode(line)
+        return _decode(self._process.ask())
 
 
 @contextmanager
 def watchers(url: str, count: int) -> Iterator[Watchers]:
     """So many subscribers of `url` to the event task_submitted, connected."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.watchers", url, str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        started = Watchers(process)
-        started.wait_connected()
-        yield started
-    finally:
-        process.kill()
-        process.communicate()
+    with helper("bench.watchers", url, str(count)) as process:
+        yield Watchers(process)
 
 
 def handshake(url: str) -> bytes:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _END_OF_HEAD = b"\r\n\r\n"
@@ -22,6 +23,15 @@ def address(url: str) -> tuple[str, int]:
     """Where a server with this url listens."""
     parts = urlsplit(url)
     return parts.hostname or "127.0.0.1", parts.port or 80
+
+
+def spoken(url: str) -> str:
+    """The url, if it is one that is spoken here; ValueError says why it is not."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(f"{url}: only http://HOST:PORT is spoken here")
+    _ = parts.port  # ValueError, if that is no number
+    return url
 
 
 def request(url: str, method: str, path: str, body: bytes = b"") -> bytes:
@@ -51,7 +61,10 @@ class Answer:
             head, mark, rest = self.body.partition(_END_OF_HEAD)
             if not mark:
                 return
-            self.status, self.body = int(head.split(b" ", 2)[1]), rest
+            found = _STATUS.match(head)
+            if found is None:
+                raise ConnectionError(f"that is no answer of HTTP/1.1: {head[:80]!r}")
+            self.status, self.body = int(found[1]), rest
             self.last = _CLOSE.search(head) is not None
             found = _LENGTH.search(head)
             self._length = None if found is None else int(found[1])

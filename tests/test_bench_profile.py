@@ -3,6 +3,8 @@
 import pstats
 import sysconfig
 
+import pytest
+
 from bench import profile
 from bench.profile import ROOT, Entry, entries, place
 
@@ -25,6 +27,25 @@ def test_places_start_where_people_look():
     assert place(f"{packages}/trio/_core/_run.py", 7, "run") == "trio/_core/_run.py:7 run"
     assert place("/usr/lib/python3.11/json/decoder.py", 7, "decode") == "json/decoder.py:7 decode"
     assert place("~", 0, "<built-in method len>") == "built-in method len"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["post", "--tasks", "0"], "post takes 1 at least"),
+        (["bulk", "--tasks", "999"], "bulk takes 1000 at least"),
+        (["streams", "--tasks", "50"], "streams takes 100 at least"),
+        (["post", "--top", "0"], "--top must be more than 0"),
+    ],
+)
+def test_what_is_too_little_to_look_at_is_an_error_of_one_line(
+    monkeypatch, capsys, arguments, problem
+):
+    monkeypatch.setattr("sys.argv", ["profile", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        profile.main()
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
 
 
 def test_a_profile_of_the_queue_is_a_table(monkeypatch, capsys):

@@ -89,10 +89,12 @@ def test_a_chart_is_a_picture_and_no_program(found):
 def test_a_run_is_written_down_whole(found, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     found.missing["token"] = "this oq has no POST /api/chat"
-    report.save(found, Setting(rounds=1))
+    report.save(found, Setting(rounds=1), {"load": 1.0, "fdatasync_ms": 0.1})
     document = json.loads((tmp_path / "results" / "latest.json").read_text())
     assert document["figures"]["bulk"] == {"median": 10_000, "rounds": [10_000]}
-    assert {"date", "python", "cores", "oq"} <= set(document["machine"])
+    assert {"date", "python", "cores", "cpu", "commit", "oq"} <= set(document["machine"])
+    assert document["machine"]["load"].startswith("1.0 to ")
+    assert document["machine"]["fdatasync_ms"].startswith("0.1 to ")
     written = (tmp_path / "results" / "latest.md").read_text()
     assert "| 10,000 |" in written
     assert "not measured: token: this oq has no POST /api/chat" in written
@@ -102,5 +104,14 @@ def test_a_run_is_written_down_whole(found, tmp_path, monkeypatch):
 
 
 def test_a_small_run_says_that_it_is_no_measure(found):
-    assert "no measure of the budgets" in report.text(found, Setting(scale=0.1))
-    assert "no measure" not in report.text(found, Setting())
+    small, whole = report.text(found, Setting(scale=0.1)), report.text(found, Setting())
+    assert "no measure of the budgets" in small
+    assert "no measure" not in whole
+    assert "| yes |" in whole
+    assert "| yes |" not in small
+
+
+def test_another_server_is_not_judged_by_the_budgets_of_oq(found):
+    shown = report.text(found, Setting(server="http://box:1"))
+    assert "| yes |" not in shown
+    assert "Measured was http://box:1" in shown

@@ -2,9 +2,10 @@
 
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
-from bench import figures, report
+from bench import embedded, figures, growth, report
 from bench.figures import Budget, Summary, percentile, ratios
 from bench.runner import chosen, measure
 from bench.scenario import NotMeasured, Setting
@@ -64,6 +65,45 @@ def test_what_cannot_be_measured_is_said_and_the_others_go_on():
     assert report.missing(found) == "not measured: no: there is no such call\n"
 
 
+def test_of_a_scenario_that_fails_no_round_counts():
+    rounds = iter([1.0, 2.0])
+
+    async def fails_later():
+        for figure in rounds:
+            return {"x": figure}
+        raise NotMeasured("it broke off")
+
+    found = measure({"no": scenario_of(fails_later)}, Setting(rounds=5))
+    assert found.missing == {"no": "it broke off"}
+    assert found.figures == {}
+
+
+@pytest.mark.parametrize("error", [ConnectionError("gone"), msgspec.DecodeError("no JSON")])
+def test_another_server_that_does_not_speak_the_api_is_said_to_be_so(error):
+    async def fails():
+        raise error
+
+    found = measure({"no": scenario_of(fails)}, Setting(rounds=1, server="http://box"))
+    assert found.missing == {"no": f"http://box does not speak oq's API: {error}"}
+    with pytest.raises(type(error)):
+        measure({"no": scenario_of(fails)}, Setting(rounds=1))
+
+
+async def test_how_fast_the_queue_is_filled_is_measured_once(monkeypatch):
+    monkeypatch.setattr(growth, "_fill", lambda places: {"fill": 7.0})
+    monkeypatch.setattr(growth, "_compare", lambda places: {"submit_1k": 1.0})
+    async with growth.growth(Setting()) as (compare, _):
+        rounds = [await compare() for _ in range(3)]
+    assert rounds == [{"submit_1k": 1.0, "fill": 7.0}, {"submit_1k": 1.0}, {"submit_1k": 1.0}]
+
+
+async def test_an_idle_queue_is_measured_beside_the_disk_and_one_that_is_not_idle():
+    async with embedded.idle(Setting(scale=0.01)) as sides:
+        found = {name for side in sides for name in await side()}
+    assert found == {f"{what}_{p}" for what in ("soon", "start", "disk") for p in ("p50", "p99")}
+    assert all(figures.BUDGETS[f"{what}_p50"].at_most == 0.6 for what in ("soon", "start"))
+
+
 def test_what_is_a_fault_of_the_benchmark_is_not_hidden():
     async def fails():
         raise ZeroDivisionError
@@ -74,6 +114,7 @@ def test_what_is_a_fault_of_the_benchmark_is_not_hidden():
 
 def test_only_some_scenarios_may_be_chosen():
     both = {"a": scenario_of(), "b": scenario_of()}
+    assert list(chosen(both, [" b", ""])) == ["b"]
     assert list(chosen(both, [])) == ["a", "b"]
     assert list(chosen(both, ["b"])) == ["b"]
     with pytest.raises(ValueError, match="no scenario c; there are a, b"):
@@ -110,9 +151,17 @@ def test_a_row_says_whether_the_budget_is_met(monkeypatch):
     }
     monkeypatch.setattr(report, "BUDGETS", budgets)
     values = {"rate": 25_000.0, "time": 2.5, "free": 7.0}
-    rows = report.table({name: Summary(name, (value,)) for name, value in values.items()})
+    summaries = {name: Summary(name, (value,) * 2) for name, value in values.items()}
+    rows = report.table(summaries)
     assert rows.splitlines()[2:] == [
         "| a rate | tasks/s | 25,000 | 0% | >= 20,000 | yes | 30,000 |",
         "| a time | ms | 2.500 | 0% | <= 2 | **no** | – |",
         "| no budget | tasks/s | 7.000 | 0% | – | – | – |",
     ]
+
+
+def test_where_nothing_is_judged_no_row_says_whether_a_budget_is_met():
+    (row,) = report.table({"bulk": Summary("bulk", (1.0,))}, judged=False).splitlines()[2:]
+    assert row == (
+        "| embedded: submit to completed, bulk | tasks/s | 1.000 | once | >= 20,000 |  | 30,000 |"
+    )

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from bench.wire import Answer, KeptAlive, address, request
+from bench.wire import Answer, KeptAlive, address, request, spoken
 
 HEAD = b"HTTP/1.1 201 \r\nContent-Type: application/json\r\n"
 WITH_LENGTH = HEAD + b'Content-Length: 7\r\n\r\n{"a":1}'
@@ -38,6 +38,23 @@ def test_what_is_no_success_says_why():
     answer = Answer()
     answer.feed(b'HTTP/1.1 404 \r\ncontent-length: 14\r\n\r\n{"error":"no"}')
     assert answer.problem == """404 b'{"error":"no"}'"""
+
+
+def test_what_is_no_http_is_told():
+    with pytest.raises(ConnectionError, match=r"no answer of HTTP/1.1: b'SSH-2.0"):
+        Answer().feed(b"SSH-2.0-OpenSSH\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:7999", "https://box:1", "box", "http://", "http://box:port", "ftp://box"]
+)
+def test_a_url_that_is_not_spoken_is_refused(url):
+    with pytest.raises(ValueError):
+        spoken(url)
+
+
+def test_a_url_that_is_spoken_stays_as_it_is():
+    assert spoken("http://box:7125/") == "http://box:7125/"
 
 
 def test_a_connection_that_the_server_ends_is_made_again():
