@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import select
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +16,11 @@ import h11
 import pytest
 import trio
 
-from bench.peers import install, servers, turns
+from bench.peers import __main__ as peers
+from bench.peers import install, report, servers, turns
 from bench.peers.plain import PlainServer
 from bench.peers.scripts.marks import Marks
+from bench.peers.scripts.measure import Measurement
 from bench.peers.scripts.sizing import BULK, PILOT, chunks, settled, until_next_look
 from bench.peers.servers import Running
 from bench.peers.sides import OURS, PEERS, Side, chosen
@@ -86,6 +90,27 @@ def test_a_mark_tells_that_a_job_ran_and_when(tmp_path):
     assert producer.time(3) <= producer.time(5) <= producer.time(4) == producer.last(3, 6)
 
 
+class Blocking:
+    """A peer whose call blocks until a second one is under way, as no lone caller can."""
+
+    def __init__(self) -> None:
+        self._both = threading.Barrier(2, timeout=60)
+        self.taken: list[int] = []
+
+    def enqueue(self, index: int) -> None:
+        self._both.wait()
+        self.taken.append(index)
+
+
+def test_calls_that_block_are_made_at_once_in_threads(tmp_path):
+    Marks.create(str(tmp_path / "marks"))
+    peer = Blocking()
+    measurement = Measurement(peer, Marks(str(tmp_path / "marks")), 1.0)
+    assert measurement.ways() == ["single", "concurrent"]
+    asyncio.run(measurement._enqueue_concurrent(range(10)))
+    assert sorted(peer.taken) == list(range(10))
+
+
 # -- who takes part
 
 
@@ -148,6 +173,27 @@ def test_a_side_that_fails_leaves_and_the_others_go_on():
     (column,) = found.columns
     assert column.rounds == [{"end_to_end_single": turns.SECONDS}] * 2
     assert len(found.syncs) == 2
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("name", ["oq-client", "server"])
+def test_without_oq_or_the_users_server_there_is_nothing_to_compare(name):
+    sides = [stand_in(name, "import sys; sys.exit('out of order')"), stand_in("good", REPORTS)]
+    with pytest.raises(turns.Failed, match=f"{name.title()}: out of order"):
+        turns.compare(sides, rounds=2, scale=1.0, probes=1)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_run_in_which_oq_fails_ends_as_one_that_failed(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(peers, "chosen", lambda only, server: [stand_in("oq-http", "1 / 0")])
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("sys.argv", ["bench.peers"])
+    assert peers.main() == 1
+    said = capsys.readouterr()
+    assert "ZeroDivisionError" in said.err
+    assert "nothing is saved" in said.err
+    assert not said.out
+    assert not report.RESULTS.exists()
 
 
 @pytest.mark.usefixtures("alone")

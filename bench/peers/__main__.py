@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from bench.peers import report
 from bench.peers.sides import PEERS, chosen
-from bench.peers.turns import PROBES, compare
+from bench.peers.turns import PROBES, Failed, compare
 
 SMOKE_SCALE, SMOKE_PROBES = 0.1, 20
 
@@ -26,9 +26,12 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; nothing is saved, and nothing runs on", file=sys.stderr)
         return 130
-    print(f"{report.table(found)}\n\n{report.setup(found)}\n\n{report.told(found)}")
-    print(report.left_out(found), end="")
-    if not options.only and options.server is None and scale >= 1:
+    except Failed as failure:
+        print(f"\n{failure}\nnothing is compared, and nothing is saved", file=sys.stderr)
+        return 1
+    whole = scale >= 1
+    print("\n\n".join(report.parts(found, judged=whole)))
+    if not options.only and options.server is None and whole:
         report.save(found, rounds, scale)
     return 0
 

@@ -1,4 +1,4 @@
-"""The comparison as a table and as JSON: medians of all rounds, ratios of each."""
+"""The comparison as a table, a verdict, and JSON: medians of all rounds, ratios of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.figures import Summary
-from bench.peers.figures import AGAINST, END_TO_END, WAYS, best, ratios, summary
+from bench.peers import figures
+from bench.peers.figures import AGAINST, END_TO_END, WAYS, Standing, best, ratios, summary
 from bench.peers.turns import Column, Comparison
 from bench.report import RESULTS, machine
 
@@ -16,12 +17,17 @@ HEAD = """\
 | | durability in force | enqueue /s: single | 64 at once | bulk \
 | end to end /s: single | 64 at once | bulk | ± | start p50 / p99 ms | oq to its best: {ratios} |
 |-|-|-|-|-|-|-|-|-|-|-|-|-|-|"""
+VERDICT = """\
+| what | median | ± | by round | bound | met | goal |
+|-|-|-|-|-|-|-|"""
+HOW = dict(zip(END_TO_END, ("single", "64 at once", "bulk"), strict=True))
 NOTES = """\
-Single is one call after the other, 64 at once as many calls under way, bulk up to 1000 jobs in a
-call. End to end is from the first call until the last job has run, with producer, server and
-workers on this machine; oq's tasks have also been completed on disk by then. Enqueue is without
-workers. ± is half of the range of the best end to end. Start is from the call to the job's first
-line, idle. Ratios are of the same round, to the peer's best end to end."""
+Single is one call after the other, 64 at once as many calls under way (16 threads where a call
+blocks), bulk up to 1000 jobs in a call. End to end is from the first call until the last job has
+run, with producer, server and workers on this machine; oq's tasks have also been completed on disk
+by then. Enqueue is without workers. ± is half of the range: of the best end to end, or of a ratio.
+Start is from the call to the job's first line, idle. Ratios are of the same round, to the peer's
+best end to end; oq is ahead of those to whom the median of its ratio is above 1."""
 
 
 def table(found: Comparison) -> str:
@@ -45,6 +51,46 @@ def _row(columns: Sequence[Column], column: Column) -> str:
 
 def _rate(found: Summary | None) -> str:
     return "–" if found is None else f"{found.median:,.0f}"
+
+
+def verdict(found: Comparison, *, judged: bool = True) -> str:
+    """oq's budgets beside peers; those of a run that is too short are not judged."""
+    ratios = figures.owed(found.columns)
+    rows = [VERDICT]
+    for name, budget in figures.BUDGETS.items():
+        shown = _owed(ratios[name]) if name in ratios else ["not measured", "–", "–"]
+        met = "–"
+        if judged and name in ratios:
+            met = "yes" if budget.met(ratios[name].median) else "**no**"
+        goal = "–" if budget.goal is None else f"{budget.goal:,g}"
+        rows.append(f"| {' | '.join([budget.what, *shown, budget.bound, met, goal])} |")
+    return "\n".join(rows)
+
+
+def _owed(found: Summary) -> list[str]:
+    rounds = ", ".join(f"{each:.2f}" for each in found.rounds)
+    return [f"{found.median:.2f}", f"{found.spread:.0%}", rounds]
+
+
+def standings(found: Comparison) -> str:
+    """Whom oq is ahead of, a line for each of its two ways to be used and each group of peers."""
+    return "\n".join(_told(each) for each in figures.standings(found.columns))
+
+
+def _told(standing: Standing) -> str:
+    count, behind = len(standing.ratios), standing.behind
+    shown = behind or dict(list(standing.ratios.items())[:1])
+    named = ", ".join(f"{title} ({r.median:.2f} ± {r.spread:.0%})" for title, r in shown.items())
+    return (
+        f"- {standing.oq} ({HOW[standing.way]}): ahead of {count - len(behind)} of {count} peers"
+        f" {standing.among}; {'not of' if behind else 'the closest is'} {named}"
+    )
+
+
+def parts(found: Comparison, *, judged: bool = True) -> list[str]:
+    """What is printed of a run."""
+    shown = [table(found), verdict(found, judged=judged), standings(found) if judged else ""]
+    return [part for part in [*shown, setup(found), told(found), left_out(found).rstrip()] if part]
 
 
 def left_out(found: Comparison) -> str:
@@ -77,9 +123,30 @@ def document(found: Comparison, rounds: int, scale: float) -> dict[str, Any]:
         "rounds": rounds,
         "scale": scale,
         "seconds": found.seconds,
+        "budgets": _budgets(found),
+        "standings": [_standing(each) for each in figures.standings(found.columns)],
         "sides": sides,
         "left_out": found.left_out,
     }
+
+
+def _budgets(found: Comparison) -> dict[str, Any]:
+    ratios = figures.owed(found.columns)
+    return {
+        name: {
+            "what": budget.what,
+            "median": ratios[name].median if name in ratios else None,
+            "rounds": list(ratios[name].rounds) if name in ratios else [],
+            "at_least": budget.at_least,
+            "met": budget.met(ratios[name].median) if name in ratios else None,
+        }
+        for name, budget in figures.BUDGETS.items()
+    }
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    ratios = {title: each.median for title, each in standing.ratios.items()}
+    return {"oq": standing.oq, "way": standing.way, "among": standing.among, "ratios": ratios}
 
 
 def told(found: Comparison) -> str:
@@ -101,14 +168,18 @@ def save(found: Comparison, rounds: int, scale: float) -> None:
     whole = document(found, rounds, scale)
     (RESULTS / "peers.json").write_text(json.dumps(whole, indent=1) + "\n")
     (RESULTS / "peers.svg").write_text(chart(found.columns))
-    parts = [
+    sections = [
         "# oq beside its peers",
         f"{told(found)}; medians of {rounds} rounds in turns.",
+        "## Its budget, and whom it is ahead of",
+        verdict(found),
+        standings(found),
+        "## Each side",
         table(found),
         "![jobs a second](peers.svg)",
         NOTES,
         setup(found),
         left_out(found),
     ]
-    text = "\n\n".join(part.strip() for part in parts if part)
+    text = "\n\n".join(part.strip() for part in sections if part)
     (RESULTS / "peers.md").write_text(text + "\n")

@@ -18,6 +18,8 @@ NODE = "package.json"
 environment of their own each.
 """
 ENVIRONMENTS = (PYTHON, TASKIQ)
+SERVER = "server"
+"""The name of a side that is a server of the user's."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Side:
     @property
     def ours(self) -> bool:
         return self.name.startswith("oq-")
+
+    @property
+    def peer(self) -> bool:
+        """Whether it may be missing: oq, and a server that was named, may not."""
+        return not self.ours and self.name != SERVER
 
     @property
     def environment(self) -> str:
@@ -109,7 +116,7 @@ def chosen(only: Sequence[str], server: str | None) -> list[Side]:
     if unknown:
         names = ", ".join(side.name for side in PEERS)
         raise ValueError(f"no peer {', '.join(unknown)}; there are {names}")
-    foreign = [] if server is None else [_oq("server", f"the server at {server}", server)]
+    foreign = [] if server is None else [_oq(SERVER, f"the server at {server}", server)]
     return [*OURS, *foreign, *peers]
 
 

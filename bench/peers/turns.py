@@ -72,7 +72,9 @@ class Comparison:
 
 
 def compare(sides: Sequence[Side], rounds: int, scale: float, probes: int = PROBES) -> Comparison:
-    """Measure them all. One that fails takes no further part; its reason is kept."""
+    """Measure them all. A peer that fails takes no further part; its reason is kept. Failed when it
+    is oq that fails, or the user's server: then there is nothing to compare.
+    """
     begun = time.monotonic()
     found = Comparison(place=str(home()), filesystem=filesystem(home()))
     if found.filesystem in IN_MEMORY:
@@ -91,6 +93,8 @@ def compare(sides: Sequence[Side], rounds: int, scale: float, probes: int = PROB
             try:
                 measured, server = run(column.side, SECONDS * scale, probes)
             except Failed as failure:
+                if not column.side.peer:
+                    raise Failed(f"{column.side.title}: {failure}") from failure
                 found.columns.remove(column)
                 found.left_out[column.side.name] = str(failure)
             else:

@@ -10,8 +10,8 @@ The module `peer_NAME` has
     bulk(indices)                   many by one call, where it has that
     setup(), close()                where it needs them
 
-each of which may be async. A peer whose `enqueue` is async is also measured with several calls
-under way at once. Rates are of whole jobs; the clock stops when the last job was run.
+each of which may be async. Several calls of `enqueue` are under way at once as tasks if it is
+async, else in threads. Rates are of whole jobs; the clock stops when the last job was run.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.peers.scripts.marks import Marks
-from bench.peers.scripts.sizing import CONCURRENT, chunks, settled
+from bench.peers.scripts.sizing import CONCURRENT, THREADS, chunks, settled
 from oq.cli.lifeline import with_parent
 
 PATIENCE = 60.0
@@ -51,16 +52,12 @@ class Measurement:
         self._seconds = seconds
         self._next = 0
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._threads = ThreadPoolExecutor(THREADS)
         self.figures: dict[str, float] = {}
         self.counts: dict[str, int] = {}
 
     def ways(self) -> list[str]:
-        ways = ["single"]
-        if inspect.iscoroutinefunction(self._peer.enqueue):
-            ways.append("concurrent")
-        if hasattr(self._peer, "bulk"):
-            ways.append("bulk")
-        return ways
+        return ["single", "concurrent", *(["bulk"] if hasattr(self._peer, "bulk") else [])]
 
     async def enqueue_only(self) -> None:
         """Jobs a second that are taken while nobody runs them."""
@@ -123,7 +120,15 @@ class Measurement:
             for index in left:
                 await self._peer.enqueue(index)
 
-        await asyncio.gather(*(produce() for _ in range(CONCURRENT)))
+        def produce_in_thread() -> None:
+            for index in left:
+                self._peer.enqueue(index)
+
+        if inspect.iscoroutinefunction(self._peer.enqueue):
+            await asyncio.gather(*(produce() for _ in range(CONCURRENT)))
+        else:
+            run = asyncio.get_running_loop().run_in_executor
+            await asyncio.gather(*(run(self._threads, produce_in_thread) for _ in range(THREADS)))
 
     async def _enqueue_bulk(self, indices: range) -> None:
         for part in chunks(indices.start, indices.stop):

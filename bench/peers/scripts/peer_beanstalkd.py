@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import cache
+import threading
 from importlib.metadata import version
 from typing import Any
 
@@ -15,12 +15,15 @@ from bench.peers.scripts.marks import note
 
 VERSION = f"greenstalk {version('greenstalk')}"
 WORKERS = "1 process"
+_own = threading.local()
 
 
-@cache
 def client() -> Any:
-    host, _, port = address().rpartition(":")
-    return greenstalk.Client((host, int(port)))
+    """A connection a thread: it takes one call at a time."""
+    if not hasattr(_own, "client"):
+        host, _, port = address().rpartition(":")
+        _own.client = greenstalk.Client((host, int(port)))
+    return _own.client
 
 
 def workers() -> list[list[str]]:
