@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -28,6 +30,7 @@ from bench.figures import percentile
 from bench.payload import new_task
 from bench.peers.plain import PlainServer
 from bench.peers.scripts.sizing import CONCURRENT, chunks, settled, until_next_look
+from bench.peers.synced import durability
 from bench.scenario import NotMeasured
 from oq import AsyncClient, Queue
 from oq.backends.simulated import NoopBackend
@@ -46,6 +49,7 @@ class Sheet:
 
     figures: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    durability: str = "not known"
 
     async def keep(
         self, name: str, rate_of: Callable[[int], Awaitable[float]], seconds: float
@@ -111,6 +115,10 @@ async def embedded(sheet: Sheet, seconds: float, probes: int) -> None:
             run = _run_embedded(ways(opened)[way], ends)
             await sheet.keep(f"end_to_end_{way}", run, seconds)
     await _embedded_latency(sheet, probes)
+    async with queue(NoopBackend()) as (opened, _):
+        await opened.pause()
+        data = Path(opened.config.queue.storage_path)
+        sheet.durability = await durability(data, lambda: opened.submit(new_task()))
 
 
 def _run_embedded(enqueue: Enqueue, ends: Ends) -> Callable[[int], Awaitable[float]]:
@@ -141,8 +149,8 @@ async def _embedded_latency(sheet: Sheet, probes: int) -> None:
 
 
 async def client(sheet: Sheet, seconds: float, probes: int) -> None:
-    with daemon() as server:
-        async with AsyncClient(server.url) as to_server:
+    with on_disk() as (url, data):
+        async with AsyncClient(url) as to_server:
             for way, enqueue in ways(to_server).items():
                 await to_server.pause()
                 await sheet.keep(f"enqueue_{way}", lambda n: taken(enqueue, n), seconds / 2)  # noqa: B023
@@ -151,6 +159,17 @@ async def client(sheet: Sheet, seconds: float, probes: int) -> None:
                 await _completed(to_server, status.completed_tasks, status.total_tasks)
                 await sheet.keep(f"end_to_end_{way}", _run_client(enqueue, to_server), seconds)
             await _client_latency(sheet, to_server, probes)
+            await to_server.pause()
+            sheet.durability = await durability(data, lambda: to_server.submit(new_task()))
+
+
+@contextmanager
+def on_disk() -> Iterator[tuple[str, Path]]:
+    """A daemon, and the directory that it has its data in."""
+    with tempfile.TemporaryDirectory(prefix="oq-bench-") as folder:
+        data = Path(folder) / "data"
+        with daemon(data) as started:
+            yield started.url, data
 
 
 def _run_client(enqueue: Enqueue, to_server: AsyncClient) -> Callable[[int], Awaitable[float]]:
@@ -187,11 +206,19 @@ async def _client_latency(sheet: Sheet, to_server: AsyncClient, probes: int) -> 
     sheet.keep_delays(delays)
 
 
-async def http(sheet: Sheet, seconds: float, url: str | None) -> None:
-    with daemon() if url is None else nullcontext() as started:
-        server = PlainServer(started.url if started is not None else url or "")
-        await sheet.keep("end_to_end_single", server.one_by_one, seconds)
-        await sheet.keep("end_to_end_concurrent", server.at_once, seconds)
+async def http(sheet: Sheet, seconds: float) -> None:
+    with on_disk() as (url, data):
+        await elsewhere(sheet, seconds, url)
+        async with AsyncClient(url) as to_server, PlainServer(url).connection() as post:
+            await to_server.pause()
+            sheet.durability = await durability(data, post)
+
+
+async def elsewhere(sheet: Sheet, seconds: float, url: str) -> None:
+    """A server of which nothing is known but where it is."""
+    server = PlainServer(url)
+    await sheet.keep("end_to_end_single", server.one_by_one, seconds)
+    await sheet.keep("end_to_end_concurrent", server.at_once, seconds)
 
 
 async def measure(side: str, seconds: float, probes: int, url: str | None) -> dict[str, Any]:
@@ -200,13 +227,15 @@ async def measure(side: str, seconds: float, probes: int, url: str | None) -> di
         await embedded(sheet, seconds, probes)
     elif side == "client":
         await client(sheet, seconds, probes)
+    elif url is None:
+        await http(sheet, seconds)
     else:
-        await http(sheet, seconds, url)
+        await elsewhere(sheet, seconds, url)
     own = f"oq {version('oq')}"
     return {
         "version": own if url is None else f"the server at {url}",
         "workers": f"{WORKERS} slots" if url is None else "its own",
-        "durability": "fsync before each acknowledgement" if url is None else "not known",
+        "durability": sheet.durability,
         "figures": sheet.figures,
         "counts": sheet.counts,
     }

@@ -6,7 +6,8 @@ No batches, no client library: so other implementations of the API are measured 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import trio
@@ -52,13 +53,19 @@ class PlainServer:
         """Tasks a second, to their end, over many connections."""
         return await self._rate(count, connections=CONCURRENT)
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        """A connection, as the call that POSTs a task over it."""
+        async with await self._connect() as stream:
+            yield lambda: _answer(stream, self._post)
+
     async def _rate(self, count: int, connections: int) -> float:
         left: Iterator[int] = iter(range(count))
 
         async def produce() -> None:
-            async with await self._connect() as stream:
+            async with self.connection() as post:
                 for _ in left:
-                    await _answer(stream, self._post)
+                    await post()
 
         async with await self._connect() as watcher:
             before = await self._status(watcher)
