@@ -64,7 +64,7 @@ def test_a_sleep_in_commits_of_many_is_caught(baseline, monkeypatch):
 
     async def slow(self, commits):
         if sum(len(one.steps) for one in commits) > 2:
-            await trio.sleep(0.02)
+            await trio.sleep(0.1)
         await commit(self, commits)
 
     monkeypatch.setattr(Writer, "_commit", slow)
@@ -107,7 +107,7 @@ def test_needless_work_for_each_task_is_caught(baseline, monkeypatch):
     run = NoopBackend.run
 
     async def slow(self, *parts):
-        sum(range(40_000))
+        sum(range(100_000))
         return await run(self, *parts)
 
     monkeypatch.setattr(NoopBackend, "run", slow)
