@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -226,6 +227,30 @@ def test_what_a_side_started_is_gone_after_it(tmp_path):
     with pytest.raises(turns.Failed, match="gave up"):
         turns.run(stand_in("one", program), 1.0, 1)
     assert ends(int(left.read_text()))
+
+
+WAITS = """
+import trio
+from bench.peers import ours
+
+async def wait():
+    with ours.on_disk() as (url, data):
+        print(data, flush=True)
+        await trio.sleep_forever()
+
+ours.end_in_order()
+trio.run(wait)
+"""
+
+
+def test_oqs_side_leaves_no_files_when_it_is_told_to_end():
+    command = [sys.executable, "-c", WAITS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as side:
+        assert side.stdout is not None
+        data = Path(os.fsdecode(side.stdout.readline().rstrip()))
+        assert data.is_dir()
+        side.terminate()
+    assert not data.parent.exists()
 
 
 def ends(pid: int) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 import tempfile
 import time
@@ -241,7 +242,13 @@ async def measure(side: str, seconds: float, probes: int, url: str | None) -> di
     }
 
 
+def end_in_order() -> None:
+    """SIGTERM ends this program as Ctrl-C does: its daemon is gone before its directory is."""
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+
+
 if __name__ == "__main__":
+    end_in_order()
     url = sys.argv[4] if len(sys.argv) > 4 else None
     failed = False
     try:

@@ -5,5 +5,5 @@
     peer_*     a peer: its job, its workers' command lines, its ways to enqueue
     bullmq     the same for BullMQ, in its own language
 
-Nothing here imports oq, which the peers' environment does not have.
+Of oq nothing is imported but its lifeline: the peers' environments have none of what oq needs.
 """
