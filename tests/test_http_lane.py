@@ -264,6 +264,18 @@ async def test_a_request_in_pieces(at: int, ordinary: list[str]):
         assert len(ordinary) == (0 if in_lane else 2)
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [b"P", b"\r", b"\r\n", HEALTH[:-2], HEALTH[:-2] + b"X: ", HEALTH[:-1], head(PATH)[:-2]],
+)
+async def test_none_overtakes_a_head_that_is_half_there(begun: bytes):
+    async with live() as oq, line(oq) as one:
+        await one.stream.send_all(begun)
+        await wait_all_tasks_blocked(0.02)
+        assert (await one.ask(plain())).status != 201
+        assert oq.queue.status().total_tasks == 0
+
+
 async def test_a_big_body():
     big = json.dumps({**GENERATE, "payload": {"prompt": "x" * 3_000_000}}).encode()
     async with live(paused=True) as oq, line(oq) as one:

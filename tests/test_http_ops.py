@@ -185,6 +185,22 @@ def test_running_is_counted_by_attempt_and_tokens_by_kind():
     assert metrics._tokens == {("m", "prompt"): 7, ("m", "completion"): 11}
 
 
+def test_the_steps_of_one_commit_are_added_up():
+    metrics = Metrics(lambda: pytest.fail("asked"))
+    attempts = (Attempt(NOW, NOW + timedelta(seconds=3)),)
+    done = committed("m", status=Status.COMPLETED, attempts=attempts, usage=Usage(7, 11))
+    for _ in range(2):
+        begun = committed("m", status=Status.RUNNING, started_at=NOW)
+        steps, events = [*begun.steps, *done.steps] * 2, [*begun.events, *done.events] * 2
+        metrics.committed(Committed(steps, events, []))
+    assert metrics._counts["completed"] == {("chat", "m"): 4}
+    assert metrics._tokens == {("m", "prompt"): 28, ("m", "completion"): 44}
+    point = metrics.history.points("15m", NOW)[-1]
+    assert (point.completed, point.tokens) == (4, 44)
+    assert point.run_p50 == pytest.approx(3, rel=0.05)
+    assert point.wait_p50 is not None
+
+
 class Life:
     """One task's steps, each committed by itself and seen by the metrics."""
 

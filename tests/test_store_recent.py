@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from msgspec import Raw
 
 from oq.rules import lifecycle
 from oq.store.recent import Recent
 from oq.words.messages import Removal
+from oq.words.outcome import Failed, Interrupted
 
 from .builders import at, finish, new, start, task_id
 
@@ -38,30 +42,52 @@ def test_one_that_has_ended_is_not(ends):
     assert recent.body(task_id(1)) is None
 
 
-@pytest.mark.parametrize("limit", [{"most": 2}, {"most_bytes": 200}])
-def test_those_that_were_written_first_are_dropped_first(limit):
+@pytest.mark.parametrize("limit", [{"most": 2}, {"most_bytes": 250}])
+def test_while_it_is_full_no_more_are_taken_in(limit):
     recent = Recent(**limit)
-    for number in (1, 2, 3):
-        recent.note(new(number, prompt="x" * 80))
-    assert [recent.state(task_id(number)) is None for number in (1, 2, 3)] == [True, False, False]
-    assert [recent.body(task_id(number)) is None for number in (1, 2, 3)] == [True, False, False]
+    changes = [new(number, prompt="x" * 80) for number in (1, 2, 3)]
+    for change in changes:
+        recent.note(change)
+    assert [recent.state(task_id(number)) is None for number in (1, 2, 3)] == [False, False, True]
+    assert [recent.body(task_id(number)) is None for number in (1, 2, 3)] == [False, False, True]
+    recent.note(lifecycle.cancelled(changes[0].state, at(1)))
+    recent.note(new(4, prompt="x" * 80))
+    assert recent.state(task_id(4)) == new(4, prompt="x" * 80).state
 
 
-def test_a_body_that_is_too_long_for_all_is_left_on_the_disk():
+def test_metadata_counts():
     recent = Recent(most_bytes=200)
-    recent.note(new(1, prompt="x" * 200))
-    assert recent.body(task_id(1)) is None
-    recent.note(new(2))
-    assert recent.body(task_id(2)) is not None
+    recent.note(new(1, metadata=Raw(json.dumps({"note": "x" * 200}).encode())))
+    assert recent.state(task_id(1)) is None
 
 
-def test_an_ended_task_makes_room():
+def test_what_ends_or_goes_makes_room():
     recent = Recent(most_bytes=200)
     for number in range(1, 10):
         submitted = new(number, prompt="x" * 150)
         recent.note(submitted)
         assert recent.body(task_id(number)) is not None
-        recent.note(lifecycle.cancelled(submitted.state, at(1)))
+        begun = start(submitted.state)
+        recent.note(begun)
+        last = lifecycle.cancelled if number % 2 else lifecycle.died
+        recent.note(last(begun.state, at(1)))
+
+
+@pytest.mark.parametrize("outcome", [Failed("busy", retryable=True), Interrupted("drained")])
+def test_a_task_that_is_tried_again_is_left_on_the_disk(outcome):
+    recent = Recent()
+    submitted = new()
+    begun = start(submitted.state)
+    for change in (submitted, begun, again := finish(begun.state, outcome), start(again.state)):
+        recent.note(change)
+    assert recent.state(task_id(1)) is None
+    assert recent.body(task_id(1)) is None
+
+
+def test_a_task_that_waits_for_its_time_is_left_on_the_disk():
+    recent = Recent()
+    recent.note(new(1, run_at=at(3600)))
+    assert recent.state(task_id(1)) is None
 
 
 def test_the_step_of_a_task_that_was_not_remembered_is_not():

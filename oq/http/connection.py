@@ -125,6 +125,8 @@ class Connection:
 
     async def _run(self) -> None:
         socket = self._stream.socket
+        client = parse_socket_addr(socket.family, socket.getpeername())
+        server = parse_socket_addr(socket.family, socket.getsockname())
         async with TaskGroup() as group:
             self._protocol = ProtocolWrapper(
                 self._app,
@@ -133,8 +135,8 @@ class Connection:
                 group,
                 ConnectionState({"connection": self}),
                 False,
-                parse_socket_addr(socket.family, socket.getpeername()),
-                parse_socket_addr(socket.family, socket.getsockname()),
+                client,
+                server,
                 self._send,
             )
             await self._protocol.initiate()

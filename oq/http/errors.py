@@ -43,7 +43,7 @@ STATUS: dict[type[OqError], int] = {
 }
 RETRY_UNAVAILABLE = 5  # seconds: about what a restart takes
 _UNREAD = (408, 413)
-"""Those who get these have not sent all of their body."""
+"""Those who get these may not have sent all of their body."""
 
 
 class Explained(NamedTuple):

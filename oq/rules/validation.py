@@ -35,7 +35,7 @@ _EXPONENT, _LONG = (re.compile(form) for form in (rb"[eE]\+?[0-9]{3}", rb"[0-9]{
 """What a number must contain to be out of a double's range: one of the latter two. To count the
 digits shows for many texts that they cannot, and is ten times as fast."""
 
-_FEW_DIGITS = 3
+_FEW_DIGITS = 4
 """With less than these no number is that large."""
 
 MAX_MODEL_LENGTH = 256
@@ -110,22 +110,20 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     InvalidBatch names every bad item, also those that only `check` would find; when all of them
     decode, they may still fail that.
     """
-    if not ndjson:
-        with suppress(InvalidTask):
-            submissions = decode(_SUBMISSIONS.decode, body, any_number=True)
-            _check_count(len(submissions), limits)
-            return submissions
-    return _decode_each(body, ndjson=ndjson, limits=limits)
-
-
-def _decode_each(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
-    """One by one, to tell which of them are wrong."""
     lines: list[bytes] | list[Raw]
     if ndjson:
         lines = [line for line in body.splitlines() if line.strip()]
     else:
         lines = decode(_RAW_LIST.decode, body, any_number=True)
-    _check_count(len(lines), limits)
+    if not lines:
+        raise InvalidTask("", "the batch has no tasks")
+    if len(lines) > limits.max_batch:
+        raise InvalidTask(
+            "", f"{len(lines)} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
+        )
+    if not ndjson:
+        with suppress(InvalidTask):  # all in one go, or one by one to tell which are wrong
+            return decode(_SUBMISSIONS.decode, body, any_number=True)
     tasks: dict[int, Submission] = {}
     problems: dict[int, str] = {}
     for index, line in enumerate(lines):
@@ -136,15 +134,6 @@ def _decode_each(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     if problems:
         raise InvalidBatch(problems | _problems(tasks, limits))
     return list(tasks.values())
-
-
-def _check_count(count: int, limits: Limits) -> None:
-    if not count:
-        raise InvalidTask("", "the batch has no tasks")
-    if count > limits.max_batch:
-        raise InvalidTask(
-            "", f"{count} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
-        )
 
 
 def check_batch(submissions: Sequence[Submission], limits: Limits) -> list[Checked]:

@@ -1,26 +1,26 @@
-"""The records of the tasks that were submitted last and still live, so that a task which runs soon
-after is not read back and decoded again.
+"""The records of tasks that were submitted lately, until their first attempt has ended: so a task
+whose turn comes soon is not read back and decoded again.
 """
 
 from __future__ import annotations
-
-from collections import OrderedDict
 
 from oq.words.messages import Change, Removal
 from oq.words.task import Body, TaskState
 
 MOST_TASKS = 32_768
 MOST_BYTES = 32 << 20
-"""Of payloads and options, all together."""
+"""Of payloads, options and metadata, all together."""
 
 
 class Recent:
-    """What `Store` would read of these tasks. Those that were submitted first are dropped first."""
+    """What `Store` would read of these tasks. While it is full no more are taken in, for those that
+    came first run first.
+    """
 
     def __init__(self, most: int = MOST_TASKS, most_bytes: int = MOST_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._states: OrderedDict[str, TaskState] = OrderedDict()
+        self._states: dict[str, TaskState] = {}
         self._bodies: dict[str, Body] = {}  # of the same tasks
         self._bytes = 0
 
@@ -33,23 +33,34 @@ class Recent:
     def note(self, step: Change | Removal) -> None:
         """This step has been written."""
         state = step.state
-        task_id = state.id
         if isinstance(step, Change) and step.body is not None:
-            self._states[task_id] = state
-            self._bodies[task_id] = step.body
-            self._bytes += _size(step.body)
-            self._make_room()
-        if state.status.ended or isinstance(step, Removal):
-            if self._states.pop(task_id, None) is not None:
-                self._bytes -= _size(self._bodies.pop(task_id))
-        elif task_id in self._states:
-            self._states[task_id] = state
+            if _runs_soon(state):
+                self._take_in(state, step.body)
+        elif state.id in self._states:
+            if _runs_soon(state) and not isinstance(step, Removal):
+                self._states[state.id] = state
+            else:
+                self._bytes -= _size(self._states.pop(state.id), self._bodies.pop(state.id))
 
-    def _make_room(self) -> None:
-        while len(self._states) > self._most or self._bytes > self._most_bytes:
-            task_id, _ = self._states.popitem(last=False)
-            self._bytes -= _size(self._bodies.pop(task_id))
+    def _take_in(self, state: TaskState, body: Body) -> None:
+        size = _size(state, body)
+        if len(self._states) < self._most and self._bytes + size <= self._most_bytes:
+            self._states[state.id] = state
+            self._bodies[state.id] = body
+            self._bytes += size
 
 
-def _size(body: Body) -> int:
-    return len(body.payload) + len(body.options)
+def _runs_soon(state: TaskState) -> bool:
+    """Not of one that has ended, that waits for its time, or that is tried again: its record has
+    grown by what went wrong.
+    """
+    attempts = state.attempts
+    return (
+        not state.status.ended
+        and state.run_at is None
+        and (not attempts or (len(attempts) == 1 and attempts[0].ended_at is None))
+    )
+
+
+def _size(state: TaskState, body: Body) -> int:
+    return len(body.payload) + len(body.options) + len(state.metadata or b"")
