@@ -298,6 +298,12 @@ async def test_what_a_server_of_the_api_has_done_is_what_counts(seed):
     assert seed.taken == 25
 
 
+async def test_a_server_that_ends_connections_is_connected_to_again(seed):
+    seed.most_requests = 2
+    assert await PlainServer(seed.url).one_by_one(5) > 0
+    assert seed.taken == 5
+
+
 async def test_a_server_whose_tasks_fail_is_not_measured(seed):
     seed.failing = True
     with pytest.raises(NotMeasured, match="3 of 3 tasks failed"):
@@ -319,6 +325,8 @@ class Seed:
         self.url = f"http://127.0.0.1:{port}"
         self.taken = self.failed = self.pending = 0
         self.failing = False
+        self.most_requests = 1_000_000
+        """On one connection."""
 
     def post(self) -> dict[str, object]:
         self.taken += 1
@@ -335,6 +343,7 @@ class Seed:
 
     async def serve(self, stream: trio.SocketStream) -> None:
         connection = h11.Connection(h11.SERVER)
+        taken = 0
         while True:
             event = connection.next_event()
             if event is h11.NEED_DATA:
@@ -343,9 +352,15 @@ class Seed:
                 answer = self.post() if event.target == b"/api/tasks" else self.status()
             elif isinstance(event, h11.EndOfMessage):
                 body = json.dumps(answer).encode()
-                head = h11.Response(status_code=200, headers=[("Content-Length", str(len(body)))])
+                taken += 1
+                last = [("Connection", "close")] * (taken == self.most_requests)
+                length = ("Content-Length", str(len(body)))
+                head = h11.Response(status_code=200, headers=[length, *last])
                 for part in (head, h11.Data(data=body), h11.EndOfMessage()):
                     await stream.send_all(connection.send(part) or b"")
+                if last:
+                    await stream.aclose()
+                    return
                 connection.start_next_cycle()
             elif isinstance(event, h11.ConnectionClosed):
                 return

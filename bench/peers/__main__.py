@@ -11,6 +11,7 @@ from typing import NoReturn
 from bench.peers import report
 from bench.peers.sides import PEERS, chosen
 from bench.peers.turns import PROBES, Failed, compare
+from bench.wire import spoken
 
 SMOKE_SCALE, SMOKE_PROBES = 0.1, 20
 
@@ -62,9 +63,9 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds < 1 or options.scale <= 0:
         parser.error("--rounds and --scale must be more than 0")
-    if options.server is not None and not options.server.startswith("http://"):
-        parser.error(f"--server {options.server}: only http:// is spoken here")
     try:
+        if options.server is not None:
+            spoken(options.server)
         options.sides = chosen(options.only.split(",") if options.only else (), options.server)
     except ValueError as error:
         parser.error(str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 import msgspec
 import trio
@@ -56,8 +57,8 @@ class PlainServer:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Callable[[], Awaitable[object]]]:
         """A connection, as the call that POSTs a task over it."""
-        async with await self._connect() as stream:
-            yield lambda: _answer(stream, self._post)
+        async with _Connection(self._url) as connection:
+            yield lambda: connection.ask(self._post)
 
     async def _rate(self, count: int, connections: int) -> float:
         left: Iterator[int] = iter(range(count))
@@ -67,7 +68,7 @@ class PlainServer:
                 for _ in left:
                     await post()
 
-        async with await self._connect() as watcher:
+        async with _Connection(self._url) as watcher:
             before = await self._status(watcher)
             begun = time.perf_counter()
             async with trio.open_nursery() as producers:
@@ -79,7 +80,7 @@ class PlainServer:
             raise NotMeasured(f"{self._url}: {wrong} of {count} tasks failed or were cancelled")
         return count / took
 
-    async def _idle(self, watcher: trio.SocketStream, count: int, begun: float) -> int:
+    async def _idle(self, watcher: _Connection, count: int, begun: float) -> int:
         """Wait until it has nothing to do; how many tasks of its life have gone wrong."""
         before, moved = -1, time.monotonic()
         while (now := await self._status(watcher)).at_work:
@@ -91,28 +92,53 @@ class PlainServer:
             await trio.sleep(until_next_look(now.at_work, count - now.at_work, took))
         return now.gone_wrong
 
-    async def _connect(self) -> trio.SocketStream:
-        try:
-            return await trio.open_tcp_stream(*address(self._url))
-        except OSError as error:
-            raise NotMeasured(f"{self._url}: {error}") from None
-
-    async def _status(self, stream: trio.SocketStream) -> _Status:
-        answer = await _answer(stream, self._ask)
+    async def _status(self, watcher: _Connection) -> _Status:
+        answer = await watcher.ask(self._ask)
         try:
             return msgspec.json.decode(answer.body, type=_Status)
         except msgspec.MsgspecError as error:
             raise NotMeasured(f"{self._url}/api/status: {error}") from None
 
 
-async def _answer(stream: trio.SocketStream, whole_request: bytes) -> Answer:
-    await stream.send_all(whole_request)
-    answer = Answer()
-    while not answer.done:
-        data = await stream.receive_some()
-        if not data:
-            raise NotMeasured("the server closed the connection in the middle of an answer")
-        answer.feed(data)
-    if answer.problem is not None:
-        raise NotMeasured(f"the server answered {answer.problem}")
-    return answer
+class _Connection:
+    """For one request after the other. It is made by the first, and again by the one after which
+    the server has closed it: Hypercorn does so after a thousand.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stream: trio.SocketStream | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self._close()
+
+    async def ask(self, whole_request: bytes) -> Answer:
+        """The answer, which is a success; NotMeasured says what it was else."""
+        if self._stream is None:
+            self._stream = await self._connect()
+        await self._stream.send_all(whole_request)
+        answer = Answer()
+        while not answer.done:
+            data = await self._stream.receive_some()
+            if not data:
+                raise NotMeasured("the server closed the connection in the middle of an answer")
+            answer.feed(data)
+        if answer.problem is not None:
+            raise NotMeasured(f"the server answered {answer.problem}")
+        if answer.last:
+            await self._close()
+        return answer
+
+    async def _connect(self) -> trio.SocketStream:
+        try:
+            return await trio.open_tcp_stream(*address(self._url))
+        except OSError as error:
+            raise NotMeasured(f"{self._url}: {error}") from None
+
+    async def _close(self) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
+            self._stream = None
