@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from oq.actors.subscription import Subscription
+from oq.actors.waker import Waker
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
@@ -74,6 +75,7 @@ class Hub:
         self._mailbox = mailbox
         self._max_subscribers = max_subscribers
         self._subscriptions: set[Subscription] = set()
+        self._waker = Waker()
         self._watches: dict[str, set[Watch]] = {}
         self._observers: list[Observer] = []
         self._encoded: dict[int, bytes] = {}
@@ -88,9 +90,12 @@ class Hub:
     async def run(self) -> None:
         """Publish until cancelled, and then what is left; after that every subscription ends."""
         try:
-            while batch := await take(self._inbox):
-                for committed in batch:
-                    self._publish(committed)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._waker.run)
+                while batch := await take(self._inbox):
+                    for committed in batch:
+                        self._publish(committed)
+                nursery.cancel_scope.cancel()
         finally:
             with suppress(trio.WouldBlock, trio.EndOfChannel):
                 while True:
@@ -147,7 +152,7 @@ class Hub:
             raise Unavailable(
                 f"{self._max_subscribers} subscribers listen already (events.max_subscribers)"
             )
-        subscription = Subscription(self._seq, types, task_id, self._mailbox)
+        subscription = Subscription(self._seq, types, task_id, self._mailbox, self._waker)
         if after is not None and after < self._seq:
             self._replay(subscription, after)
         if self._closed:

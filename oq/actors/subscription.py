@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 import trio
 
+from oq.actors.waker import Waker
 from oq.words.events import Event, EventType, Lagged
 
 DURABLE = frozenset(EventType) - {EventType.TASK_PROGRESS}
@@ -26,6 +27,7 @@ class Subscription:
         types: Collection[EventType] | None,
         task_id: str | None,
         capacity: int,
+        waker: Waker,
     ) -> None:
         self.seq = seq
         """The number of the last event before this subscription."""
@@ -36,6 +38,8 @@ class Subscription:
         self._capacity = capacity
         self._due: deque[Event] = deque()
         self._missed = 0
+        self._waker = waker
+        self._called = False  # whether the waker is to wake the reader
         self._news = trio.Event()
         self._ended = False
 
@@ -66,16 +70,22 @@ class Subscription:
             self._due.clear()
         else:
             self._due.extend(wanted)
-        self._news.set()
+        if not self._called:
+            self._called = True
+            self._waker.call(self._wake)
 
     def miss(self, count: int) -> None:
         """Tell the reader that so many events are not to be had."""
         self._missed += count
-        self._news.set()
+        self._wake()
 
     def end(self) -> None:
         """Let the reader take what is due, and then end."""
         self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._called = False
         self._news.set()
 
     def _wants(self, event: Event) -> bool:

@@ -52,8 +52,9 @@ async def websocket(face: Face, socket: Websocket) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
             async for batch in feed:
-                for parts in _portions(batch, face.queue.encode_event):
-                    await face.turnstile.wait()
+                for number, parts in enumerate(_portions(batch, face.queue.encode_event)):
+                    if number:
+                        await trio.lowlevel.checkpoint()
                     await send(_frame(parts))
             nursery.cancel_scope.cancel()
     await socket.close(GOING_AWAY, "the server is shutting down")
@@ -155,7 +156,8 @@ class _Pieces:
         parts = next(self._left, None)
         if parts is None:
             return await self._next_batch()
-        return await self._portion(parts)
+        await trio.lowlevel.checkpoint()
+        return b"".join(parts)
 
     async def _next_batch(self) -> bytes:
         batch: Batch | None = None
@@ -164,12 +166,7 @@ class _Pieces:
         if batch is None:
             return flows.SSE_COMMENT
         self._left = _portions(batch, self._event)
-        return await self._portion(next(self._left, []))
-
-    async def _portion(self, parts: list[bytes]) -> bytes:
-        if parts:
-            await self._face.turnstile.wait()
-        return b"".join(parts)
+        return b"".join(next(self._left, []))
 
     def _hello(self) -> bytes:
         # Whoever resumes has not seen what is before `feed.seq` yet: no id to come back with.

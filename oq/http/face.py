@@ -10,7 +10,6 @@ import trio
 
 from oq.http.metrics import Metrics
 from oq.http.site import Site
-from oq.http.turnstile import Turnstile
 from oq.queue import Core, Subscription
 from oq.words.errors import Unavailable
 from oq.words.events import EventType
@@ -29,8 +28,6 @@ class Face:
     """What `/openapi.json` answers."""
     site: Site = field(default_factory=Site)
     """The dashboard, if it has been built."""
-    turnstile: Turnstile = field(default_factory=Turnstile)
-    """What every subscriber passes before it is sent something."""
     _closing: bool = False
     _at_close: set[Callable[[], None]] = field(default_factory=set)
     _feeds: set[Subscription] = field(default_factory=set)
