@@ -46,17 +46,17 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "bulk_cpu": Cost("loop_cpu", 1.4),
-    "bulk_wall": Cost("loop_wall", 1.4),
+    "bulk_cpu": Cost("loop_cpu", 1.5),
+    "bulk_wall": Cost("loop_wall", 1.5),
     "bulk_syncs": Cost(None, 3.0),  # a handful, and one more or less is the threads' luck
-    "producers_cpu": Cost("loop_cpu", 1.4),
-    "producers_wall": Cost("loop_wall", 1.4),
+    "producers_cpu": Cost("loop_cpu", 1.5),
+    "producers_wall": Cost("loop_wall", 1.5),
     "producers_syncs": Cost(None, 1.6),  # likewise, but rarely
-    "lone_cpu": Cost("hop_cpu", 1.35),
-    "lone_wall": Cost("hop_wall", 1.35),
+    "lone_cpu": Cost("hop_cpu", 1.5),
+    "lone_wall": Cost("hop_wall", 1.5),
     "lone_syncs": Cost(None, 1.02),
-    "post_cpu": Cost("hop_cpu", 1.35),
-    "post_wall": Cost("hop_wall", 1.35),
+    "post_cpu": Cost("hop_cpu", 1.5),
+    "post_wall": Cost("hop_wall", 1.5),
     "post_syncs": Cost(None, 1.1),
     "commit_syncs": Cost(None, 1.01),
 }

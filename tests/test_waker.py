@@ -19,7 +19,7 @@ async def test_all_are_woken_in_order_and_others_run_in_between():
             await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(waker.run)
+        nursery.start_soon(waker.keep_waking)
         for number in range(20):
             waker.call(lambda number=number: woken.append(number))
         await ask()
@@ -32,7 +32,7 @@ async def test_all_are_woken_in_order_and_others_run_in_between():
 async def test_it_is_there_for_those_who_come_later():
     waker, woken = Waker(), []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(waker.run)
+        nursery.start_soon(waker.keep_waking)
         for number in range(3):
             waker.call(lambda number=number: woken.append(number))
             await wait_all_tasks_blocked()

@@ -91,7 +91,7 @@ class Hub:
         """Publish until cancelled, and then what is left; after that every subscription ends."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._waker.run)
+                nursery.start_soon(self._waker.keep_waking)
                 while batch := await take(self._inbox):
                     for committed in batch:
                         self._publish(committed)

@@ -27,7 +27,7 @@ class Waker:
         self._due.append(wake)
         self._some.set()
 
-    async def run(self) -> None:
+    async def keep_waking(self) -> None:
         """Wake until cancelled."""
         while True:
             await self._some.wait()
