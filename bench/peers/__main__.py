@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
+from bench.children import interruptible
 from bench.peers import report
 from bench.peers.sides import PEERS, chosen
 from bench.peers.turns import PROBES, Failed, compare
@@ -18,15 +16,11 @@ SMOKE_SCALE, SMOKE_PROBES = 0.1, 20
 
 def main() -> int:
     options = _options()
-    signal.signal(signal.SIGTERM, _terminated)
     rounds, scale, probes = options.rounds, options.scale, PROBES
     if options.smoke:
         rounds, scale, probes = 1, SMOKE_SCALE, SMOKE_PROBES
     try:
         found = compare(options.sides, rounds, scale, probes)
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing is saved, and nothing runs on", file=sys.stderr)
-        return 130
     except Failed as failure:
         print(f"\n{failure}\nnothing is compared, and nothing is saved", file=sys.stderr)
         return 1
@@ -35,11 +29,6 @@ def main() -> int:
     if not options.only and options.server is None and whole:
         report.save(found, rounds, scale)
     return 0
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends it as Ctrl-C does: servers are stopped on the way out."""
-    raise KeyboardInterrupt
 
 
 def _options() -> argparse.Namespace:
@@ -73,4 +62,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import disk
 from bench.children import ended, new_session
 from bench.peers import install
 from bench.peers.scripts.marks import Marks
@@ -87,7 +88,7 @@ def compare(sides: Sequence[Side], rounds: int, scale: float, probes: int = PROB
         else:
             found.columns.append(Column(side))
     for turn in range(rounds):
-        found.syncs.append(sync_cost())
+        found.syncs.append(disk.p50(place=home()) * 1e3)
         for column in list(found.columns):
             say(f"round {turn + 1}/{rounds}: {column.side.title}")
             try:
@@ -167,15 +168,3 @@ def filesystem(path: Path) -> str:
         kinds[point] = kind
     around = [str(path.resolve()), *map(str, path.resolve().parents)]
     return next((kinds[point] for point in around if point in kinds), "unknown")
-
-
-def sync_cost(times: int = 100) -> float:
-    """Microseconds of a write of 500 bytes and its fdatasync, there, at the median."""
-    took = []
-    with tempfile.NamedTemporaryFile(dir=home()) as file:
-        for _ in range(times):
-            begun = time.perf_counter()
-            os.write(file.fileno(), b"x" * 500)
-            os.fdatasync(file.fileno())
-            took.append(time.perf_counter() - begun)
-    return sorted(took)[times // 2] * 1e6
