@@ -1,5 +1,5 @@
-"""The regression gate stops a build that is slower. That it passes one that is as it was its own run
-in CI shows, against a baseline that was measured for longer than a test may take.
+"""The regression gate stops a build that is slower. That it passes one that is as it was, its own
+run in CI shows, against a baseline that was measured for longer than a test may take.
 """
 
 import threading
