@@ -63,7 +63,7 @@ def test_a_sleep_in_commits_of_many_is_caught(baseline, monkeypatch):
 
     async def slow(self, commits):
         if sum(len(one.steps) for one in commits) > 2:
-            await trio.sleep(0.1)
+            await trio.sleep(0.1)  # the slowness to be found
         await commit(self, commits)
 
     monkeypatch.setattr(Writer, "_commit", slow)
@@ -95,7 +95,7 @@ def test_a_lone_post_that_waits_in_trio_is_caught(baseline, monkeypatch):
     accept = Queue.accept
 
     async def slow(self, *parts, **more):
-        await trio.sleep(0.01)
+        await trio.sleep(0.01)  # the slowness to be found
         return await accept(self, *parts, **more)
 
     monkeypatch.setattr(Queue, "accept", slow)
