@@ -124,9 +124,19 @@ def helper(module: str, *arguments: str) -> Iterator[Helper]:
             ended(process)
 
 
+def end_in_order() -> None:
+    """Let SIGTERM end this program as Ctrl-C does: by KeyboardInterrupt, in trio's way inside trio.
+
+    A shell starts what a script puts in the background with SIGINT ignored. Python then installs no
+    handler for it, and neither would trio; so the handler is asked for here.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 def interruptible(main: Callable[[], int]) -> int:
     """Run it. Ctrl-C and SIGTERM end it in order, with exit code 130 and one line."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    end_in_order()
     try:
         return main()
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis runs, and stores over each engine.
+"""What all tests share: how Hypothesis runs, stores over each engine, and that Ctrl-C is heard.
 
 `make test` runs the same examples each time, so a red run is the change's fault and nobody's luck.
 `pytest --hypothesis-profile=explore` draws fresh ones, and more of them.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,11 @@ from hypothesis import settings
 from oq.store import Store
 
 from .stores import assert_consistent, memory_shelf, rocks_shelf
+
+# A shell starts what a script puts in the background (`nohup make test &`) with SIGINT ignored, and
+# every process that a test starts would inherit that and be deaf to the SIGINT that it is sent.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("fixed", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)

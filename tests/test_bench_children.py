@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from bench.children import helper, interruptible
+from bench.children import INTERRUPTS, helper, interruptible
 
 ECHO = """
 import os, sys
@@ -66,12 +66,46 @@ async def in_a_nursery():
 
 @pytest.mark.parametrize("main", [interrupted, lambda: trio.run(in_a_nursery)])
 def test_an_interrupt_is_one_line(main, capsys, monkeypatch):
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in INTERRUPTS}
     try:
         assert interruptible(main) == 130
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     assert capsys.readouterr().err == "\ninterrupted; nothing is saved, and nothing runs on\n"
+
+
+def in_the_background_of_a_script(script):
+    """Run it as a shell runs `python -c SCRIPT &` in a script: with SIGINT ignored."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        capture_output=True,
+        timeout=60,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "main", ["signal.raise_signal(signal.SIGTERM)", "trio.run(tests.in_a_nursery)"]
+)
+def test_sigterm_ends_a_run_that_was_started_with_sigint_ignored(main):
+    done = in_the_background_of_a_script(
+        "import signal, sys, trio; from tests import test_bench_children as tests\n"
+        f"sys.exit(tests.interruptible(lambda: {main}))"
+    )
+    assert done.stderr == "\ninterrupted; nothing is saved, and nothing runs on\n"
+    assert done.returncode == 130
+
+
+def test_what_a_test_starts_hears_sigint_though_the_suite_was_started_with_it_ignored():
+    done = in_the_background_of_a_script(
+        "import signal, subprocess, sys, tests.conftest\n"
+        "child = 'import signal; print(signal.getsignal(signal.SIGINT).__name__)'\n"
+        "subprocess.run([sys.executable, '-c', child], check=True)"
+    )
+    assert (done.stdout, done.stderr) == ("default_int_handler\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -231,6 +231,7 @@ def test_what_a_side_started_is_gone_after_it(tmp_path):
 
 WAITS = """
 import trio
+from bench.children import end_in_order
 from bench.peers import ours
 
 async def wait():
@@ -238,7 +239,7 @@ async def wait():
         print(data, flush=True)
         await trio.sleep_forever()
 
-ours.end_in_order()
+end_in_order()
 trio.run(wait)
 """
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from typing import Any
 
 import trio
 
+from bench.children import end_in_order
 from bench.daemon import WORKERS, daemon
 from bench.embedded import Ends, TimedBackend, queue
 from bench.figures import percentile
@@ -240,11 +240,6 @@ async def measure(side: str, seconds: float, probes: int, url: str | None) -> di
         "figures": sheet.figures,
         "counts": sheet.counts,
     }
-
-
-def end_in_order() -> None:
-    """SIGTERM ends this program as Ctrl-C does: its daemon is gone before its directory is."""
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
 if __name__ == "__main__":
