@@ -299,7 +299,8 @@ def _receive(receive: Callable[[Task], object], task: Task) -> None:
     except Exception:
         kind, error, trace = sys.exc_info()
         this = threading.current_thread()
-        threading.excepthook(threading.ExceptHookArgs((kind, error, trace, this)))
+        with suppress(OSError, ValueError):  # there may be nowhere to write it
+            threading.excepthook(threading.ExceptHookArgs((kind, error, trace, this)))
 
 
 async def _next_batch(events: Subscription) -> builtins.list[Event | Lagged]:

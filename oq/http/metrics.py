@@ -23,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from oq.http.spans import Spans
+from oq.logs import lost_lines
 from oq.rules.history import History
 from oq.words.events import EventType
 from oq.words.messages import Change, Committed
@@ -167,6 +168,9 @@ class Metrics(Collector):
         yield self._token_family()
         yield self._answer_family()
         yield CounterMetricFamily("oq_commits", "Commits that reached the disk", self._commits)
+        yield CounterMetricFamily(
+            "oq_log_lines_lost", "Log lines that could not be written", lost_lines()
+        )
         yield _histogram("oq_task_wait_seconds", "From being due to being started", self._wait)
         yield _histogram("oq_task_run_seconds", "How long an attempt took", self._run)
 

@@ -1,9 +1,4 @@
-"""The log: one line an event, for people or as JSON, to the standard error or to a file.
-
-Whoever has something to say does so by ``log = structlog.get_logger()`` and
-``log.info("task failed", task_id=...)``. Prompts, payloads and results are never logged;
-tracebacks show no local variables, because these would be prompts.
-"""
+"""How the log is configured: in oq's own processes, and as a guest in those of others."""
 
 from __future__ import annotations
 
@@ -13,13 +8,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from oq.logs.sink import SINK
 from oq.words.config import LoggingConfig
-from oq.words.errors import InvalidConfig
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -27,26 +22,6 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-
-
-class _Sink:
-    """Where lines go. It stands between the loggers, which are cached once they have been used,
-    and the stream, which is another in each `configured` block.
-    """
-
-    def __init__(self) -> None:
-        self.stream: TextIO | None = None
-
-    def msg(self, line: str) -> None:
-        stream = self.stream or sys.stderr
-        # One write a line, so that lines of several processes in one file do not mix.
-        stream.write(line + "\n")
-        stream.flush()
-
-    debug = info = warning = error = critical = msg
-
-
-_SINK = _Sink()
 
 
 @contextmanager
@@ -115,33 +90,40 @@ def configured_as_guest(config: LoggingConfig) -> Iterator[None]:
 
 @contextmanager
 def _to_sink(config: LoggingConfig, *, cached: bool) -> Iterator[None]:
-    stream = _open(config.file)
-    _SINK.stream = stream
+    SINK.open(config.file)
     structlog.configure(
-        processors=_processors(config, colours=stream is None and sys.stderr.isatty()),
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
-        logger_factory=lambda *_: _SINK,
+        processors=_processors(config, colours=config.file is None and _on_a_terminal()),
+        wrapper_class=_logger(_LEVELS[config.level]),
+        logger_factory=lambda *_: SINK,
         cache_logger_on_first_use=cached,
     )
     try:
         yield
     finally:
         structlog.reset_defaults()
-        _SINK.stream = None
-        if stream is not None:
-            stream.close()
+        SINK.close()
 
 
-def _open(path: str | None) -> TextIO | None:
-    if path is None:
-        return None
+def _logger(level: int) -> type[Any]:
+    """structlog's own, but that a line that cannot be put together is lost and not raised."""
+    base: Any = structlog.make_filtering_bound_logger(level)
+
+    class Logger(base):  # type: ignore[misc]
+        def _proxy_to_logger(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(*args, **kwargs)
+            except Exception as error:  # a value whose repr raises, for one
+                SINK.lose(error)
+
+    return Logger
+
+
+def _on_a_terminal() -> bool:
+    """Whether a person reads the standard error, if there is one."""
     try:
-        return open(path, "a", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise InvalidConfig(
-            f"logging.file: {path!r} cannot be opened ({error.strerror}); name a file that may be"
-            " written, or leave it out to log to the standard error"
-        ) from None
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # it is closed
+        return False
 
 
 def _processors(config: LoggingConfig, *, colours: bool) -> list[Processor]:
@@ -184,4 +166,9 @@ class _Forward(logging.Handler):
         log = structlog.get_logger()
         say: Callable[..., Any] = log.error if record.levelno >= logging.ERROR else log.warning
         details = {} if record.exc_info is None else {"exc_info": record.exc_info}
-        say(record.getMessage(), logger=record.name, **details)
+        try:
+            message = record.getMessage()
+        except Exception as error:  # the library's arguments do not fit its words
+            SINK.lose(error)
+        else:
+            say(message, logger=record.name, **details)
