@@ -24,7 +24,7 @@ JS := tests/js/node_modules/.package-lock.json
 BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
 
 .PHONY: help test lint format demo bench bench-growth bench-churn bench-smoke
-.PHONY: bench-gate bench-profile bench-peers serve page page-check browser screenshots wheel clean
+.PHONY: bench-gate bench-profile bench-peers soak serve page page-check browser screenshots wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
 	@echo "make bench-growth  what 1,000 to 1,000,000 pending tasks cost"
 	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
+	@echo "make soak          an hour of work on a real server: does anything grow? (ARGS='--minutes 15')"
 	@echo "make bench-gate    fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-profile where the time goes (ARGS=post: of lone POSTs)"
 	@echo "make bench-peers   measure beside other queues, which it installs and starts by itself"
@@ -69,6 +70,9 @@ bench-growth: $(READY)
 
 bench-churn: $(READY)
 	$(RUN) bench.churn $(ARGS)
+
+soak: $(READY)
+	$(RUN) bench.soak $(ARGS)
 
 bench-smoke: $(READY)
 	$(RUN) bench --smoke

@@ -81,6 +81,19 @@ def churn_chart(lines: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         return picture(figure)
 
 
+def soak_chart(lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """One picture below the other, each with its own scale, over the same minutes."""
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(9, 1.5 * len(lines)), layout="constrained")
+        rows = figure.subplots(len(lines), sharex=True, squeeze=False)
+        for axes, (what, points) in zip(rows[:, 0], lines.items(), strict=True):
+            axes.plot(*zip(*points, strict=True), color=GOOD, linewidth=1)
+            axes.set_title(what, loc="left", fontsize=10)
+            axes.set_ylim(bottom=0)
+        rows[-1, 0].set_xlabel("minute")
+        return picture(figure)
+
+
 def _growth(title: str, unit: str, lines: Curves) -> str:
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(9, 4.5), layout="constrained")

@@ -2,7 +2,8 @@
 
 `stamper` starts one; `python -m bench.stamper` is the program that it starts. It answers a chat
 with chunks at a steady rate, and anything else with its version. The request's `options` say how
-many chunks, and how many a second: `{"num_predict": 250, "rate": 50}`.
+many chunks, and how many a second: `{"num_predict": 250, "rate": 50}`; or which error it answers
+instead: `{"status": 500}`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class _Options(msgspec.Struct):
     num_predict: int = 16
     rate: float = 0
     """Chunks a second; 0: all at once."""
+    status: int = 200
 
 
 class _Chat(msgspec.Struct):
@@ -117,6 +119,13 @@ async def _answer(
         )
         return
     options = _decode(body).options
+    if options.status != 200:
+        await send(
+            h11.Response(status_code=options.status, headers=[*_JSON, ("content-length", "17")]),
+            h11.Data(data=b'{"error":"asked"}'),
+            h11.EndOfMessage(),
+        )
+        return
     await send(h11.Response(status_code=200, headers=_LINES))
     begun = trio.current_time()
     for number in range(options.num_predict):
