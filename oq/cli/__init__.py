@@ -2,23 +2,28 @@
 
 app       the commands, loaded when they are called     exits     errors as a line and a code
 options   what several commands share                   terminal  words on the way out
-lifeline  children that do not outlive it
+lifeline  children that do not outlive it               streams   output that may be closed or full
 one module a group of commands; what they print is beside them in show_*
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 VERSION = "0.1.0"
 
 
 def main() -> None:
     """Run the command in `sys.argv` and exit."""
+    from oq.cli.streams import secure_streams
+
+    secure_streams()
     # Scripts ask for the version often, and need nothing else for it to be imported.
     if sys.argv[1:] in (["--version"], ["version"]):
-        print(f"oq {VERSION}")
-        return
+        with suppress(OSError):  # it is told below, as any other command's
+            print(f"oq {VERSION}", flush=True)
+            return
     from oq.cli.app import oq
     from oq.cli.exits import run
 

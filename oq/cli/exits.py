@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TextIO
 
 import click
 
+from oq.cli.streams import discard_output
 from oq.cli.terminal import complain
 from oq.words.errors import InvalidConfig, InvalidTask, OqError, PayloadTooLarge, ServerNotReached
 
@@ -27,24 +26,34 @@ class Exit(IntEnum):
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
     """Run the command; its exit code. No error that a user can meet shows a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        _accept_all_characters(stream)
+    code = _outcome(command, arguments)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        discard_output()
+        return code or _told_or_silent(error)
+    return code
+
+
+def _outcome(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         # Not command.main(): it answers Ctrl-C and a closed pipe in its own way.
         with command.make_context("oq", list(arguments)) as context:
             command.invoke(context)
-        sys.stdout.flush()
     except click.exceptions.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        return _broken_pipe()
     except BaseExceptionGroup as group:
         return _grouped(group)
     except (click.ClickException, OqError, OSError) as error:
-        return told(error)
+        return _told_or_silent(error)
     return Exit.DONE
+
+
+def _told_or_silent(error: Exception) -> int:
+    """Whoever read our output has left, as `head` does: nothing to say, and nobody to say it to."""
+    return Exit.BROKEN_PIPE if isinstance(error, BrokenPipeError) else told(error)
 
 
 def told(error: Exception) -> Exit:
@@ -93,20 +102,4 @@ def _grouped(group: BaseExceptionGroup[BaseException]) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     assert isinstance(error, Exception)
-    return _broken_pipe() if isinstance(error, BrokenPipeError) else told(error)
-
-
-def _accept_all_characters(stream: TextIO) -> None:
-    """A locale that cannot show a character must not end the command."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
-
-
-def _broken_pipe() -> Exit:
-    """Whoever read our output has left, as `head` does: nothing to say, and nobody to say it to."""
-    # Python flushes at exit and would complain; the null device takes what is left.
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
-    return Exit.BROKEN_PIPE
+    return _told_or_silent(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -61,7 +62,8 @@ async def _serve(host: str, port: int, simulator: Simulator) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(serve_simulator, host, port, simulator)
-            print(f"simulated Ollama at {url}; every answer is made up", flush=True)
+            with suppress(OSError):  # whoever started us may not have stayed to read it
+                print(f"simulated Ollama at {url}; every answer is made up", flush=True)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 return

@@ -85,6 +85,7 @@ def _each(
 ) -> None:
     """Do it to each of them. One that cannot be done is told, and does not keep the others back."""
     worst = Exit.DONE
+    unsaid: OSError | None = None
     with connect(server, config_path) as client:
         for task_id in ids:
             try:
@@ -94,5 +95,10 @@ def _each(
             except OqError as error:
                 worst = max(worst, told(error))
             else:
-                print(f"{clean(task_id)} {done}")
+                try:
+                    print(f"{clean(task_id)} {done}")
+                except OSError as error:  # what cannot be told is no reason to stop doing it
+                    unsaid = error
+    if unsaid is not None:
+        raise unsaid
     click.get_current_context().exit(worst)
