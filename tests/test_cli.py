@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -130,6 +131,52 @@ def test_texts_come_from_the_standard_input(server):
         [*OQ, *arguments], input="from öutside\n", capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("from öutside from")
+
+
+@pytest.fixture
+def time_zone(monkeypatch):
+    """Choose the zone of this process, as POSIX writes it: JST-9 is nine hours ahead."""
+
+    def choose(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield choose
+    monkeypatch.delenv("TZ", raising=False)
+    time.tzset()
+
+
+@pytest.mark.parametrize("zone", ["JST-9", "UTC0", "PST8"])
+def test_a_time_at_the_end_of_all_years_can_be_shown(call, time_zone, zone):
+    time_zone(zone)
+    due = "9999-12-31T23:59:59Z"
+    code, out, _ = call(*"submit generate -m m --prompt x --run-at".split(), due)
+    assert code == 0
+    task_id = out.strip()
+    for command in (["list"], ["status", task_id], ["status"]):
+        for form in ("plain", "table", "json"):
+            code, out, err = call(*command, "-o", form)
+            assert (code, err) == (0, ""), (command, form)
+    assert "9999-12-31" in call("status", task_id, "-o", "plain")[1]
+    assert "in 79" in call("list", "-o", "table")[1].replace("\n", " ")
+    assert call("cancel", task_id)[0] == 0
+
+
+BOMS = {"utf-8-sig": "", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-32": "UTF-32"}
+
+
+@pytest.mark.parametrize("encoding", BOMS)
+def test_the_mark_of_an_encoding_is_no_part_of_a_prompt(encoding, server):
+    done = subprocess.run(
+        [*OQ, *"submit generate -m m --server".split(), server, *"--prompt - --wait".split()],
+        input="abc def\r\n".encode(encoding),
+        capture_output=True,
+    )
+    if BOMS[encoding]:
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert BOMS[encoding] in done.stderr.decode()
+    else:
+        assert done.stdout.startswith(b"abc def abc"), done
 
 
 def test_list_and_its_filters(call, paused):

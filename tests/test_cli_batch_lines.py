@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from codecs import BOM_UTF8
 
 import click
 import pytest
@@ -100,6 +101,18 @@ def test_a_bad_line_says_what_is_wrong(line, reason):
     assert isinstance(found[1], BadLine)
     assert found[1].number == 2
     assert reason in found[1].reason
+
+
+def test_a_file_may_begin_with_the_mark_of_utf_8():
+    (only,) = read(io.BytesIO(BOM_UTF8 + file(PLAIN).read()), Terms("run"))
+    assert isinstance(only, Line)
+    assert only.custom_id == "a"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_another_encoding_is_named(encoding):
+    with pytest.raises(ValueError, match=encoding[:6].upper()):
+        list(read(io.BytesIO(file(PLAIN).read().decode().encode(encoding)), Terms("run")))
 
 
 def test_the_survey_finds_ids_that_are_used_twice():

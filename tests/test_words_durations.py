@@ -127,3 +127,18 @@ def test_people_read_a_short_form(seconds, text):
 @given(st.floats(0, YEAR))
 def test_the_short_form_is_a_duration_again_and_close(seconds):
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.02, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0ms"),
+        (172_799, "48h"),
+        (172_800, "2d"),
+        (180_000, "2d2h"),
+        (-180_000, "2d2h"),
+        (800 * 86400, "2y"),
+    ],
+)
+def test_an_age_is_told_in_the_units_of_people(seconds, text):
+    assert format_age(seconds) == text

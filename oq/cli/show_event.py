@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from oq.cli.tables import COLOURS, console, roomy
-from oq.cli.terminal import clean
+from oq.cli.terminal import clean, local
 from oq.words.events import Event, EventType
 
 _WHAT = {
@@ -31,7 +31,7 @@ def print_event(event: Event) -> None:
 
 def line(event: Event) -> Text:
     """The line."""
-    moment = event.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    moment = local(event.timestamp).strftime("%H:%M:%S.%f")[:-3]
     colour = "yellow" if event.type is EventType.TASK_RETRYING else COLOURS[event.status]
     return Text.assemble(
         (f"{moment}  ", "dim"),

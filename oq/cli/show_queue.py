@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oq.cli.options import Output
 from oq.cli.terminal import clean, print_json, print_rows
-from oq.words.durations import format_duration
+from oq.words.durations import format_age
 from oq.words.status import BackendStatus, QueueStatus
 from oq.words.task import Priority, Status
 
@@ -56,7 +56,7 @@ def _tables(status: QueueStatus) -> None:
 
 def _facts(status: QueueStatus) -> list[tuple[str, str]]:
     workers = f"{status.workers_active} busy, {status.workers_idle} idle"
-    told = [("workers", workers), ("up for", format_duration(status.uptime))]
+    told = [("workers", workers), ("up for", format_age(status.uptime))]
     if status.queues_by_priority:
         waiting = ", ".join(f"{count} {name_of(number)}" for number, count in lines_of(status))
         told.insert(0, ("waiting", waiting))

@@ -9,7 +9,7 @@ import click
 
 from oq.cli.exits import Exit
 from oq.cli.options import Output
-from oq.cli.terminal import clean_text, complain, is_terminal, print_json, print_rows
+from oq.cli.terminal import clean_text, complain, is_terminal, local, print_json, print_rows
 from oq.words.durations import format_duration
 from oq.words.task import Priority, Status, Task
 
@@ -174,4 +174,4 @@ def _took(task: Task) -> str | None:
 
 def _time(moment: datetime | None) -> str | None:
     """Local time, to the second, with its zone."""
-    return moment.astimezone().isoformat(" ", "seconds") if moment else None
+    return local(moment).isoformat(" ", "seconds") if moment else None

@@ -11,6 +11,7 @@ import click
 from oq.cli.options import Output, connect
 from oq.cli.terminal import clean, print_json
 from oq.cli.terms import parse_json, task_terms
+from oq.cli.texts import NotUtf8, decoded
 from oq.cli.verbs import priority_value
 
 if TYPE_CHECKING:
@@ -148,9 +149,10 @@ class _Stdin:
             raise click.UsageError("only one text can come from the standard input (`-`)")
         self._read = True
         try:
-            return sys.stdin.buffer.read().decode().rstrip("\n")
-        except UnicodeDecodeError:
-            raise click.UsageError("the standard input is not UTF-8 text") from None
+            return decoded(sys.stdin.buffer.read()).rstrip("\r\n")
+        except (NotUtf8, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise click.UsageError(f"the standard input cannot be read: {why}") from None
 
 
 def _messages(given: str, stdin: _Stdin) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oq.cli.terminal import clean
-from oq.words.durations import format_duration
+from oq.words.durations import format_age
 from oq.words.task import Status
 
 COLOURS = {
@@ -63,5 +63,5 @@ def ago(then: datetime, now: datetime) -> str:
     seconds = (now - then).total_seconds()
     if abs(seconds) < 1:
         return "now"
-    rough = format_duration(float(round(abs(seconds))))
+    rough = format_age(seconds)
     return f"{rough} ago" if seconds > 0 else f"in {rough}"

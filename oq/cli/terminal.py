@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -24,6 +25,14 @@ def clean(text: object) -> str:
 def clean_text(text: str) -> str:
     """`text` of many lines: as `clean`, but line breaks and tabs stay."""
     return _CONTROL_IN_TEXT.sub(_escaped, text.replace("\r\n", "\n"))
+
+
+def local(moment: datetime) -> datetime:
+    """The same time where the user is; one at the end of all years stays in its own zone."""
+    try:
+        return moment.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return moment
 
 
 def is_terminal() -> bool:

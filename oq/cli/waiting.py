@@ -13,7 +13,7 @@ import click
 
 from oq.cli.exits import Exit
 from oq.cli.terminal import clean, complain
-from oq.words.durations import format_duration
+from oq.words.durations import format_age
 from oq.words.errors import Unavailable
 from oq.words.task import Status, Task
 
@@ -95,4 +95,4 @@ def where(task: Task) -> str:
 
 
 def _rough(start: datetime, end: datetime) -> str:
-    return format_duration(float(max(1, round((end - start).total_seconds()))))
+    return format_age(max(1.0, (end - start).total_seconds()))

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from oq.cli.options import Output, connect, output_option, server_options
-from oq.cli.terminal import clean, complain, json_line
+from oq.cli.terminal import clean, complain, json_line, local
 from oq.words.events import Event, EventType, Lagged
 
 
@@ -58,7 +58,7 @@ def _as_cells(event: Event | Lagged) -> None:
         complain(_lag(event))
         return
     data = "" if event.data is None else msgspec.json.encode(event.data).decode()
-    time = event.timestamp.astimezone().isoformat(timespec="milliseconds")
+    time = local(event.timestamp).isoformat(timespec="milliseconds")
     cells = (event.seq, time, event.type, event.task_id, event.status, data)
     print("\t".join(clean(cell) for cell in cells))
 

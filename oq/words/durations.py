@@ -45,3 +45,15 @@ def format_duration(seconds: float) -> str:
         return f"{minutes}m{rest}s" if rest else f"{minutes}m"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+
+
+def format_age(seconds: float) -> str:
+    """How long ago or in how long, roughly: as `format_duration`, and beyond two days ``"3d4h"``,
+    beyond two years ``"7973y"``. For people only: days are no unit of Go's.
+    """
+    days, rest = divmod(round(abs(seconds)), 86400)
+    if days < 2:
+        return format_duration(float(round(abs(seconds))))
+    if days >= 730:
+        return f"{days // 365}y"
+    return f"{days}d{rest // 3600}h" if rest >= 3600 else f"{days}d"

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from oq.cli.batch.openai_request import openai_task
+from oq.cli.texts import without_mark
 from oq.rules.validation import Limits, check, decode_submission
 from oq.words.errors import InvalidTask
 from oq.words.new import NewTask
@@ -87,8 +88,10 @@ def survey(file: BinaryIO, terms: Terms) -> Survey:
 
 
 def read(file: Iterable[bytes], terms: Terms) -> Iterator[Line | BadLine]:
-    """The lines, one after the other; blank ones are passed over."""
+    """The lines, one after the other; blank ones are passed over. NotUtf8 for another encoding."""
     for number, text in enumerate(file, 1):
+        if number == 1:
+            text = without_mark(text)
         if text.strip():
             yield _line(number, text, terms)
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from oq.cli.tables import console
 from oq.cli.terminal import clean, complain
-from oq.words.durations import format_duration
+from oq.words.durations import format_age
 
 _EVERY = 10.0
 """Seconds between two plain lines."""
@@ -105,7 +105,7 @@ class Lines:
 
     def _line(self, seconds: float) -> str:
         rate = (self._done - self._before) / seconds
-        left = format_duration((self._total - self._done) / rate)
+        left = format_age((self._total - self._done) / rate)
         failed = f", {self._failed} failed" if self._failed else ""
         return f"{self._done} of {self._total}{failed}, {rate:.1f}/s, {left} left"
 

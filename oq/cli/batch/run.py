@@ -24,6 +24,7 @@ from oq.cli.batch.runner import Bounds, Runner
 from oq.cli.exits import Exit
 from oq.cli.options import server_address
 from oq.cli.terminal import complain
+from oq.cli.texts import NotUtf8
 from oq.cli.verbs import priority_value
 from oq.client.aio import AsyncClient
 
@@ -57,7 +58,7 @@ def run_batch(wish: Wish) -> None:
     _check_paths(wish)
     with _opened(wish.file) as file:
         terms = _terms(wish)
-        found = batch_lines.survey(file, terms)
+        found = _survey(file, terms, wish.file)
         _tell(found, wish)
         file.seek(0)
         with _results(wish) as results:
@@ -155,6 +156,13 @@ def _terms(wish: Wish) -> Terms:
     paths = [path if path == "-" else str(Path(path).resolve()) for path in (wish.file, wish.out)]
     priority = None if wish.priority is None else priority_value(wish.priority)
     return Terms("\n".join([*paths, wish.name]), wish.model, priority)
+
+
+def _survey(file: BinaryIO, terms: Terms, name: str) -> Survey:
+    try:
+        return batch_lines.survey(file, terms)
+    except NotUtf8 as error:
+        raise click.UsageError(f"{name}: {error}") from None
 
 
 def _tell(found: Survey, wish: Wish) -> None:

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from oq.cli.show_queue import lines_of, name_of
 from oq.cli.tables import COLOURS
-from oq.cli.terminal import clean
+from oq.cli.terminal import clean, local
 from oq.cli.top.board import Board, Seen
-from oq.words.durations import format_duration
+from oq.words.durations import format_age, format_duration
 from oq.words.status import BackendStatus
 from oq.words.task import Status
 
@@ -47,7 +47,7 @@ def _fit(rows: list[Text], width: int, height: int) -> Text:
 def _head(board: Board, width: int, now: datetime, seconds: float) -> list[Text]:
     status = board.status
     state, colour = _state(board)
-    clock = now.astimezone().strftime("%H:%M:%S")
+    clock = local(now).strftime("%H:%M:%S")
     first = Text.assemble((" oq ", "bold"), f" {clean(board.server)}  ", (state, colour))
     first.truncate(width - len(clock) - 2, overflow="ellipsis", pad=True)
     first.append(f" {clock}", style="dim")
@@ -72,7 +72,7 @@ def _state(board: Board) -> tuple[str, str]:
         return "shutting down", "bold yellow"
     if board.status.paused:
         return "paused; `oq resume` goes on", "bold yellow"
-    return f"up for {format_duration(float(round(board.status.uptime)))}", "green"
+    return f"up for {format_age(board.status.uptime)}", "green"
 
 
 def _waiting(board: Board, width: int) -> list[Text]:
