@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -21,6 +22,9 @@ from .stores import assert_consistent, memory_shelf, rocks_shelf
 # every process that a test starts would inherit that and be deaf to the SIGINT that it is sent.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Servers that tests start as processes of their own have the pace of a model otherwise.
+os.environ["OQ_SIMULATED_DELAY"] = os.environ["OQ_SIMULATED_TOKENS_PER_SECOND"] = "0"
 
 settings.register_profile("fixed", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)

@@ -23,6 +23,7 @@ from anyio import to_thread
 
 import oq
 from oq.words.config import to_config
+from tests.builders import AT_ONCE
 from tests.client_servers import served
 
 Check = Callable[[Any], Awaitable[None]]
@@ -146,4 +147,5 @@ def everywhere(**settings: Any) -> Callable[[Check], Callable[[str], None]]:
 
 
 def _config(settings: dict[str, Any]) -> oq.Config:
-    return to_config({"queue": settings, "backends": [{"name": "sim", "kind": "simulated"}]})
+    backends = [{"name": "sim", "kind": "simulated"}]
+    return to_config({"queue": settings, "backends": backends, "simulated": AT_ONCE})

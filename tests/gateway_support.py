@@ -21,6 +21,7 @@ from oq.http.sockets import bind_all, url
 from oq.queue import Queue, open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import BackendKind, to_config
+from tests.builders import AT_ONCE
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "one two three"}]}
 GENERATE: dict[str, Any] = {"model": "m", "prompt": "one two three"}
@@ -67,7 +68,8 @@ async def site(
     sections = {"retry_config": QUICK, "server": {"port": 0}, **sections}
     async with trio.open_nursery() as nursery:
         backend = await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
-        config = to_config({"backends": [{"name": "b", "kind": kind, "url": backend}], **sections})
+        backends = [{"name": "b", "kind": kind, "url": backend}]
+        config = to_config({"backends": backends, "simulated": AT_ONCE, **sections})
         store = Store(engine or MemoryEngine())
         async with open_queue(config, store=store) as queue:
             app = create_app(queue)

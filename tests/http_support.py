@@ -19,6 +19,8 @@ from oq.store import MemoryEngine, Store
 from oq.words.config import Config, to_config
 from oq.words.events import EventType
 
+from .builders import AT_ONCE
+
 GENERATE = {"type": "generate", "model": "m", "payload": {"prompt": "hello"}}
 HANG = {**GENERATE, "options": {"simulate": {"fault": "hang"}}}
 UNKNOWN = "01990000-0000-7000-8000-000000000000"
@@ -27,9 +29,8 @@ UNKNOWN = "01990000-0000-7000-8000-000000000000"
 def settings(**sections: dict[str, Any]) -> Config:
     """Defaults, on any free port, over a backend that answers at once."""
     server = {"port": 0, **sections.pop("server", {})}
-    return to_config(
-        {"server": server, "backends": [{"name": "sim", "kind": "simulated"}], **sections}
-    )
+    backends = [{"name": "sim", "kind": "simulated"}]
+    return to_config({"server": server, "backends": backends, "simulated": AT_ONCE, **sections})
 
 
 class Api:

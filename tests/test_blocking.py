@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -20,14 +21,18 @@ from oq.backends.simulated import SimulatedBackend
 from oq.blocking.loop import Loop
 from oq.store.rocks import RocksEngine
 
-SIMULATED = [{"name": "simulated", "kind": "simulated"}]
+SIMULATED: Any = {
+    "backends": [{"name": "simulated", "kind": "simulated"}],
+    "simulated_delay": 0,
+    "simulated_tokens_per_second": 0,
+}
 LIMIT = 20
 """Seconds after which a test has failed that waits for another thread."""
 
 
 @contextmanager
 def opened(directory: Path, **options):
-    with oq.BlockingQueue(storage_path=directory, backends=SIMULATED, **options) as queue:
+    with oq.BlockingQueue(storage_path=directory, **SIMULATED, **options) as queue:
         yield queue
 
 
@@ -176,7 +181,7 @@ def test_what_does_not_end_in_time_is_put_back_in_line(tmp_path):
 def test_what_was_submitted_a_moment_ago_does_not_hold_up_the_end(tmp_path):
     """Dispatched, but not yet begun."""
     for number in range(5):
-        queue = oq.BlockingQueue(storage_path=tmp_path / str(number), backends=SIMULATED)
+        queue = oq.BlockingQueue(storage_path=tmp_path / str(number), **SIMULATED)
         queue.submit(hang())
         closing = threading.Thread(target=queue.close, kwargs={"timeout": 0})
         closing.start()
@@ -253,7 +258,7 @@ def test_who_waits_is_told_that_the_queue_closes(tmp_path):
 
 
 def test_after_the_end_every_verb_says_so(tmp_path):
-    queue = oq.BlockingQueue(storage_path=tmp_path, backends=SIMULATED)
+    queue = oq.BlockingQueue(storage_path=tmp_path, **SIMULATED)
     task_id = queue.submit(prompt())
     queue.close()
     queue.close()
@@ -284,7 +289,7 @@ def test_what_stops_the_queue_is_told_to_those_who_wait_and_raised_at_the_end(
     def broken(engine: RocksEngine, commit: int) -> None:
         raise oq.StoreError("the disk is on fire")
 
-    queue = oq.BlockingQueue(storage_path=tmp_path, backends=SIMULATED)
+    queue = oq.BlockingQueue(storage_path=tmp_path, **SIMULATED)
     monkeypatch.setattr(RocksEngine, "sync", broken)
     with pytest.raises(oq.Unavailable, match="the disk is on fire"):
         queue.submit(prompt())
@@ -317,7 +322,7 @@ def test_ctrl_c_leaves_a_wait_at_once_and_closes_properly(tmp_path):
 
 def test_ctrl_c_cuts_a_drain_short(tmp_path):
     main = threading.main_thread().ident
-    queue = oq.BlockingQueue(storage_path=tmp_path, backends=SIMULATED, drain_timeout=LIMIT + 10)
+    queue = oq.BlockingQueue(storage_path=tmp_path, **SIMULATED, drain_timeout=LIMIT + 10)
     task_id = submit_running(queue, hang())
     draining = threading.Event()
 

@@ -18,6 +18,7 @@ import pytest
 
 import oq
 from oq.client.watcher import CHECKS, POLLS
+from tests.builders import AT_ONCE
 from tests.client_servers import Served, served
 from tests.http_support import UNKNOWN
 
@@ -71,6 +72,7 @@ class Process:
             },
             "logging": {"level": "error"},
             "backends": [{"name": "sim", "kind": "simulated"}],
+            "simulated": AT_ONCE,
         }
         self.url = ""
 

@@ -19,6 +19,7 @@ import trio
 from oq.http.serve import MANY_FILES, _allow_files, run
 from oq.words.config import to_config
 from oq.words.errors import InvalidConfig, StoreError, Unavailable
+from tests.builders import AT_ONCE
 from tests.http_support import GENERATE, HANG
 
 SERVE = """
@@ -62,6 +63,7 @@ def settings(path: Path, **sections: dict[str, Any]) -> dict[str, Any]:
         "server": {"port": 0},
         "queue": queue,
         "backends": [{"name": "sim", "kind": "simulated"}],
+        "simulated": AT_ONCE,
         "logging": {"level": "debug", "file": str(path / "oq.log"), "format": "json"},
         **sections,
     }

@@ -20,7 +20,7 @@ from typing import assert_never
 from oq.backends.address import base_url, check_api_key
 from oq.backends.base import Backend, Emit, Request
 from oq.words.clock import Clock
-from oq.words.config import BackendConfig, Config, OllamaConfig
+from oq.words.config import BackendConfig, Config, OllamaConfig, SimulatedConfig
 from oq.words.errors import InvalidConfig
 
 __all__ = ["Backend", "Emit", "Request", "check_backends", "make_backend", "open_backends"]
@@ -31,7 +31,10 @@ def open_backends(config: Config, clock: Clock | None = None) -> list[Backend]:
 
     InvalidConfig names the backend whose url or key cannot be one.
     """
-    return [make_backend(backend, config.ollama, clock) for backend in config.backend_list()]
+    return [
+        make_backend(backend, config.ollama, clock, config.simulated)
+        for backend in config.backend_list()
+    ]
 
 
 def check_backends(config: Config) -> None:
@@ -49,11 +52,16 @@ def check_backends(config: Config) -> None:
 
 
 def make_backend(
-    backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None = None
+    backend: BackendConfig,
+    timeouts: OllamaConfig,
+    clock: Clock | None = None,
+    pace: SimulatedConfig | None = None,
 ) -> Backend:
-    """One backend, with the timeouts that `ollama` sets for all of them."""
+    """One backend, with the timeouts that `ollama` sets for all of them, and the pace that
+    `simulated` sets for those that are.
+    """
     try:
-        return _make(backend, timeouts, clock)
+        return _make(backend, timeouts, clock, pace or SimulatedConfig())
     except InvalidConfig as error:
         raise InvalidConfig(f"backend {backend.name!r}: {error}") from None
 
@@ -66,7 +74,9 @@ def _named(key: str) -> Iterator[None]:
         raise InvalidConfig(f"{key}: {error}") from None
 
 
-def _make(backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None) -> Backend:
+def _make(
+    backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None, pace: SimulatedConfig
+) -> Backend:
     seconds = (timeouts.connect_timeout, timeouts.first_token_timeout, timeouts.idle_timeout)
     match backend.kind:
         case "ollama":
@@ -78,8 +88,9 @@ def _make(backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None) -
 
             return OpenAIBackend(backend.name, backend.url, backend.api_key, *seconds, clock=clock)
         case "simulated":
-            from oq.backends.simulated import SimulatedBackend
+            from oq.backends.simulated import Script, SimulatedBackend, Simulator
 
-            return SimulatedBackend(backend.name)
+            script = Script(delay=pace.delay, rate=pace.tokens_per_second)
+            return SimulatedBackend(backend.name, Simulator(script, clock=clock))
         case _:
             assert_never(backend.kind)

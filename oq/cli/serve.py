@@ -12,7 +12,7 @@ import msgspec
 
 from oq.cli.options import check_usable
 from oq.settings import load_settings
-from oq.words.config import BackendConfig
+from oq.words.config import BackendConfig, Config
 
 _SIMULATED = BackendConfig(name="simulated", kind="simulated")
 
@@ -28,7 +28,12 @@ _SIMULATED = BackendConfig(name="simulated", kind="simulated")
     help="The Ollama that runs the models [localhost:11434]; instead of the file's backends.",
 )
 @click.option("--max-workers", type=click.IntRange(min=1), help="Tasks that run at once [4].")
-@click.option("--simulate", is_flag=True, help="Make up the answers: no model is needed.")
+@click.option(
+    "--simulate",
+    is_flag=True,
+    help="Make up the answers: no model is needed. Its tasks are kept in a directory of their own"
+    " [./data-simulated].",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["console", "json"]))
 def serve_(
@@ -59,11 +64,22 @@ def serve_(
     if ollama_host:
         config = msgspec.structs.replace(config, backends=())
     if simulate:
-        config = msgspec.structs.replace(config, backends=(_SIMULATED,))
+        config = _simulated(config, data_dir)
     check_usable(settings, config)
     from oq.http.serve import run
 
     run(config, announce=partial(_announce, simulate))
+
+
+def _simulated(config: Config, data_dir: str | None) -> Config:
+    """The same with a backend that makes its answers up and, unless the command line names one, a
+    directory of its own beside that of the real tasks.
+    """
+    queue = config.queue
+    if data_dir is None:
+        beside = f"{queue.storage_path.rstrip('/')}-simulated"
+        queue = msgspec.structs.replace(queue, storage_path=beside)
+    return msgspec.structs.replace(config, queue=queue, backends=(_SIMULATED,))
 
 
 def _announce(simulated: bool, url: str) -> None:

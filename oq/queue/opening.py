@@ -62,6 +62,8 @@ async def _running(
     queue: Queue | None = None
     try:
         ends = open_backends(config, clock) if backends is None else list(backends)
+        # One that is simulated is enough: a real task could be sent to it.
+        store.enter(simulated=any(end.kind == "simulated" for end in ends))
         try:
             async with trio.open_nursery() as actors:
                 wiring = wire(config, store, {end.name: end for end in ends}, clock)

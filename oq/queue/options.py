@@ -1,8 +1,8 @@
 """Settings by keyword, for those who open a queue in a program of their own.
 
 Every key of the sections `queue`, `scheduler` and `retry_config` goes by its own name
-(``max_workers=8``, ``initial_delay="2s"``); those of `ollama`, `logging` and `events` have a prefix
-(``ollama_host=``, ``log_level=``, ``events_ring=``).
+(``max_workers=8``, ``initial_delay="2s"``); those of `ollama`, `logging`, `events` and `simulated`
+have a prefix (``ollama_host=``, ``log_level=``, ``events_ring=``, ``simulated_delay=``).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _PREFIXES = {
     "retry_config": "",
     "logging": "log_",
     "events": "events_",
+    "simulated": "simulated_",
 }
 
 
@@ -70,6 +71,9 @@ class Options(TypedDict, total=False):
     events_ring: int
     events_mailbox: int
     events_max_subscribers: int
+
+    simulated_delay: Time
+    simulated_tokens_per_second: float
 
 
 def option_names() -> dict[str, tuple[str, str]]:

@@ -48,7 +48,8 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
 
 class Meta(Struct, kw_only=True):
     """The store's own record. `counts` is how many tasks are in each state, `last_id` the greatest
-    id that any task ever had.
+    id that any task ever had. `simulated` says that the tasks' answers are made up; a store from
+    before that was noted holds real ones.
     """
 
     format: int = FORMAT
@@ -56,6 +57,7 @@ class Meta(Struct, kw_only=True):
     event_seq: int = 0
     last_id: str = NIL
     paused: bool = False
+    simulated: bool = False
     counts: dict[Status, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Status, 0))
 
 

@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "server": "OQ_SERVER_",
     "events": "OQ_EVENTS_",
     "gateway": "OQ_GATEWAY_",
+    "simulated": "OQ_SIMULATED_",
 }
 """What the variables of each section begin with: ``queue.max_workers`` is QUEUE_MAX_WORKERS."""
 

@@ -33,6 +33,19 @@ def index_disagrees(found: int, counted: int) -> StoreCorrupt:
     )
 
 
+def other_world(*, simulated: bool) -> StoreError:
+    """The store's tasks are for real models and the backends are simulated, or the reverse."""
+    holds, backends, why = (
+        ("tasks for real models", "simulated", "their answers would be made up")
+        if simulated
+        else ("tasks of a simulation", "real", "their answers so far are made up")
+    )
+    return StoreError(
+        f"the data directory holds {holds}, and a backend here is {backends}: {why};"
+        " choose another directory with --data-dir or queue.storage_path"
+    )
+
+
 def translate(error: Exception, path: Path) -> StoreError:
     """RocksDB's error, or the system's, as one of oq's."""
     if isinstance(error, StoreError):

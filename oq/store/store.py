@@ -9,14 +9,16 @@ from itertools import islice
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oq.rules import keys
 from oq.rules.filters import TaskFilter
+from oq.rules.ids import NIL
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
 from oq.store.engine import Engine, Put
 from oq.store.recent import Recent
-from oq.store.refusals import behind_mark, index_disagrees
+from oq.store.refusals import behind_mark, index_disagrees, other_world
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, Removal, SetPaused, Step
 from oq.words.outcome import Refusal
@@ -85,6 +87,16 @@ class Store:
     def paused(self) -> bool:
         return self._meta.paused
 
+    def enter(self, *, simulated: bool) -> None:
+        """Say whether the tasks are to run on simulated backends. StoreError when those that this
+        store ever had are of the other kind: nobody is to take an answer that was made up for a
+        real one. It is on disk with the first task.
+        """
+        if self._meta.last_id == NIL:
+            self._meta = replace(self._meta, simulated=simulated)
+        elif self._meta.simulated is not simulated:
+            raise other_world(simulated=simulated)
+
     def count(self, status: Status) -> int:
         return self._meta.counts[status]
 
@@ -113,6 +125,7 @@ class Store:
             event_seq=event_seq,
             last_id=last_id,
             paused=paused,
+            simulated=self._meta.simulated,
             counts=counts,
         )
         batch.append(("meta", keys.META_KEY, _encode(meta)))

@@ -60,6 +60,18 @@ class BackendConfig(Section, frozen=True):
     """Tasks that it may run at once; at most `queue.max_workers` run in all."""
 
 
+class SimulatedConfig(Section, frozen=True):
+    """`simulated` (+): the pace of backends of kind simulated, which make their answers up. By
+    default that of a small model, so that there is something to see. A task's own
+    ``options.simulate`` comes first.
+    """
+
+    delay: Duration = Duration(0.3)
+    """Before the first token."""
+    tokens_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] = 20.0
+    """0: all at once."""
+
+
 class QueueConfig(Section, frozen=True):
     """`queue`: the work, where it is kept, and how much of it there may be."""
 
@@ -171,6 +183,7 @@ class Config(Section, frozen=True):
     server: ServerConfig = field(default_factory=ServerConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    simulated: SimulatedConfig = field(default_factory=SimulatedConfig)
     backends: tuple[BackendConfig, ...] = ()
 
     def backend_list(self) -> tuple[BackendConfig, ...]:
