@@ -150,7 +150,7 @@ def time_zone(monkeypatch):
 def test_a_time_at_the_end_of_all_years_can_be_shown(call, time_zone, zone):
     time_zone(zone)
     due = "9999-12-31T23:59:59Z"
-    code, out, _ = call(*"submit generate -m m --prompt x --run-at".split(), due)
+    code, out, _ = call("submit", "generate", "-m", "m", "--prompt", "x", "--run-at", due)
     assert code == 0
     task_id = out.strip()
     for command in (["list"], ["status", task_id], ["status"]):
@@ -168,7 +168,7 @@ BOMS = {"utf-8-sig": "", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-32": "U
 @pytest.mark.parametrize("encoding", BOMS)
 def test_the_mark_of_an_encoding_is_no_part_of_a_prompt(encoding, server):
     done = subprocess.run(
-        [*OQ, *"submit generate -m m --server".split(), server, *"--prompt - --wait".split()],
+        [*OQ, "submit", "generate", "-m", "m", "--prompt", "-", "--wait", "--server", server],
         input="abc def\r\n".encode(encoding),
         capture_output=True,
     )

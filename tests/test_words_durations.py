@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.words.durations import Duration, format_duration, parse_duration
+from oq.words.durations import Duration, format_age, format_duration, parse_duration
 
 YEAR = 365 * 86400
 

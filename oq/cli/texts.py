@@ -1,5 +1,6 @@
-"""Texts from files and from the standard input. They are UTF-8, with or without a mark that says so;
-Windows writes others too, which are named.
+"""Texts from files and from the standard input.
+
+They are UTF-8, with or without a mark that says so. Windows writes others too, which are named.
 """
 
 from __future__ import annotations
