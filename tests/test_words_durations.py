@@ -133,7 +133,7 @@ def test_the_short_form_is_a_duration_again_and_close(seconds):
     ("seconds", "text"),
     [
         (0.4, "0ms"),
-        (172_799, "48h"),
+        (172_799, "47h59m"),
         (172_800, "2d"),
         (180_000, "2d2h"),
         (-180_000, "2d2h"),
