@@ -160,6 +160,12 @@ def test_rocksdb_is_known_to_the_engine_and_to_who_looks_through_its_log_and_nob
     assert {name for name, path in MODULES.items() if "rocksdict" in set(imports(path))} == ROCKS
 
 
+def test_the_insides_of_hypercorn_and_h11_are_known_to_one_file():
+    inside = ("hypercorn.protocol", "h11._", "wsproto")
+    knows = {n for n, path in MODULES.items() if any(m.startswith(inside) for m in imports(path))}
+    assert knows == {"oq.http.http1"}
+
+
 PURE_MODULES = {
     "__future__",
     "bisect",

@@ -118,17 +118,6 @@ async def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch: py
         assert len(whole.json()["payload"]["prompt"]) == 12_000_000
 
 
-async def test_http_2_is_spoken_to_those_who_know():
-    async with (
-        live() as oq,
-        httpx.AsyncClient(http1=False, http2=True, base_url=oq.url) as client,
-    ):
-        reply = await client.post("/api/tasks", json=GENERATE)
-        assert (reply.http_version, reply.status_code) == ("HTTP/2", 201)
-        refused = await client.get("/api/tasks", headers={"Host": "evil.example"})
-        assert refused.status_code == 403
-
-
 async def test_requests_are_logged_for_those_who_debug():
     async with live() as oq, httpx.AsyncClient(base_url=oq.url) as client:
         with structlog.testing.capture_logs() as lines:

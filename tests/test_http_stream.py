@@ -306,11 +306,3 @@ async def test_one_that_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch
                 while received := await deaf.receive_some(1 << 20):
                     got += len(received)
         assert got < size
-
-
-async def test_http_2_has_frames_of_its_own():
-    async with live() as oq, httpx.AsyncClient(http1=False, http2=True) as client:
-        task_id = await submit(oq, talk(text="a b c", rate=100))
-        reply = await client.get(f"{oq.url}/api/tasks/{task_id}/stream")
-        assert reply.http_version == "HTTP/2"
-        assert text(lines(reply.content)) == "a b c"

@@ -1,4 +1,4 @@
-"""One client's connection: Hypercorn's protocols over a stream whose every wait is bounded.
+"""One client's connection: `oq.http.http1` over a stream whose every wait is bounded.
 
 It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what is bounded here:
 
@@ -10,7 +10,8 @@ It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what i
   said why. Here what still comes is read and dropped for a moment first.
 - A WebSocket message that is too long is refused, but goes on being buffered. Here a subscriber,
   who has nothing to say, may say so much in all.
-- A handshake that it refuses leaves the connection open, with nothing to end it. Here it is ended.
+- A handshake that it refuses, or a message that is too long, leaves the connection open, with
+  nothing to end it. Here it is ended.
 - It starts and stops a task around each request to time the idle connection; a deadline does.
 
 Between two requests of HTTP/1.1 the connection looks whether the next one is for the fast lane
@@ -23,20 +24,17 @@ import os
 from math import inf
 from typing import Any
 
-import h11
 import structlog
 import trio
 from hypercorn.config import Config as HyperConfig
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h11 import H11WSConnection
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 from werkzeug.exceptions import BadRequest, RequestTimeout
-from wsproto.connection import ConnectionState as SocketState
 
+from oq.http.http1 import Http1
 from oq.http.lane import Lane, Taken, to_bytes
 from oq.http.lean import BODY_TIMEOUT
 
@@ -100,8 +98,7 @@ class Connection:
 
         Only for a connection that has become a WebSocket. One that is closing takes no more.
         """
-        stream = getattr(self._protocol.protocol, "stream", None)
-        if stream is None or stream.connection.state is not SocketState.OPEN:
+        if not self._protocol.is_open_websocket:
             await trio.lowlevel.checkpoint()
         elif not await self._send_bytes(_text_head(len(text)) + text):
             await self._protocol.handle(Closed())
@@ -112,8 +109,7 @@ class Connection:
         Only for an answer without a length that has begun, over HTTP/1.1; its end is left to h11,
         which the pieces do not concern. One whose client has gone takes no more.
         """
-        coding = getattr(self._protocol.protocol, "connection", None)
-        if not isinstance(coding, h11.Connection) or coding.our_state is not h11.SEND_BODY:
+        if not self._protocol.is_sending_body:
             await trio.lowlevel.checkpoint()
         elif not await self._send_bytes(b"%x\r\n%b\r\n" % (len(data), data)):
             await self._protocol.handle(Closed())
@@ -128,7 +124,7 @@ class Connection:
         client = parse_socket_addr(socket.family, socket.getpeername())
         server = parse_socket_addr(socket.family, socket.getsockname())
         async with TaskGroup() as group:
-            self._protocol = ProtocolWrapper(
+            self._protocol = Http1(
                 self._app,
                 self._config,
                 self._context,
@@ -149,7 +145,7 @@ class Connection:
         self._rest()
         with self._reading:
             await self._feed()
-        if self._ending and not self._is_websocket():  # its peer sends nothing, and waits for us
+        if self._ending and not self._protocol.is_websocket:  # that peer says nothing, and waits
             await self._linger()
         with trio.move_on_after(LINGER):
             await self._protocol.handle(Closed())
@@ -158,7 +154,7 @@ class Connection:
         data = b"-"
         while data:
             data = await self._receive(MAX_RECEIVE)
-            if self._is_websocket():
+            if self._protocol.is_websocket:
                 self._heard += len(data)
                 if self._heard > MAX_HEARD:
                     log.info("websocket peer sent too much; its connection is closed")
@@ -166,13 +162,15 @@ class Connection:
             rest = await self._overtake(data)
             if rest or not data:
                 await self._protocol.handle(RawData(rest))
-                self._ending = self._ending or self._is_refused()
+                self._ending = self._ending or self._protocol.is_refused_websocket
+                if self._protocol.is_closing_websocket:  # it was told why; it need not answer
+                    self._reading.deadline = trio.current_time() + LINGER
             if self._ending:
                 return
 
     async def _overtake(self, data: bytes) -> bytes:
         """Answer the plain requests that `data` begins with; what is left of it is Hypercorn's."""
-        while data and self._is_between_requests() and (taken := self._lane.take(data)) is not None:
+        while data and (taken := self._take(data)) is not None:
             if self._reading.cancel_called:  # too late by a moment; it would cancel the handler
                 self._ending = True
                 return b""
@@ -181,6 +179,10 @@ class Connection:
             if data:
                 await trio.lowlevel.checkpoint()  # there may be hundreds in one piece
         return data
+
+    def _take(self, data: bytes) -> Taken | None:
+        """The request for the lane that `data` begins with, if it is one's turn."""
+        return self._lane.take(data) if self._protocol.is_between_requests else None
 
     async def _serve_plain(self, taken: Taken, data: bytes) -> None:
         """Answer the request that `data` begins with."""
@@ -191,7 +193,7 @@ class Connection:
         except (BadRequest, RequestTimeout) as error:
             answer, last = self._lane.refuse(taken, error), True
         else:
-            answer, last = await self._lane.answer(taken, body), self._is_last()
+            answer, last = await self._lane.answer(taken, body), self._protocol.count_request()
         more = self._config.response_headers("h11")
         if last:
             more.append((b"connection", b"close"))
@@ -219,25 +221,6 @@ class Connection:
                 missing -= len(part)
             return b"".join(parts)
         raise RequestTimeout
-
-    def _is_last(self) -> bool:
-        """Count a request of the lane; whether Hypercorn would end the connection after it, too."""
-        protocol = self._protocol.protocol
-        protocol.keep_alive_requests += 1
-        return (
-            self._context.terminated.is_set()
-            or protocol.keep_alive_requests >= self._config.keep_alive_max_requests
-        )
-
-    def _is_between_requests(self) -> bool:
-        """Whether HTTP/1.1 is spoken, and Hypercorn has neither a request nor a part of one."""
-        coding = getattr(self._protocol.protocol, "connection", None)
-        return (
-            isinstance(coding, h11.Connection)
-            and coding.our_state is h11.IDLE
-            and coding.their_state is h11.IDLE
-            and not coding.trailing_data[0]
-        )
 
     async def _linger(self) -> None:
         """Let the client read the last answer: closing with unread data would throw it away."""
@@ -322,16 +305,6 @@ class Connection:
     def _rest(self) -> None:
         self._idle = True
         self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
-
-    def _is_refused(self) -> bool:
-        # Only a handshake: the stream of an answer that has just been sent is closed for a moment
-        # too, before Hypercorn makes the connection ready for the next request.
-        stream = getattr(self._protocol.protocol, "stream", None)
-        return stream is not None and stream.closed and self._is_websocket()
-
-    def _is_websocket(self) -> bool:
-        connection = getattr(self._protocol.protocol, "connection", None)
-        return isinstance(connection, H11WSConnection)
 
 
 def _text_head(length: int) -> bytes:

@@ -161,7 +161,6 @@ def _hypercorn_config() -> HyperConfig:
     config.include_server_header = False
     config.keep_alive_timeout = KEEP_ALIVE
     config.h11_max_incomplete_size = MAX_HEAD
-    config.h2_max_header_list_size = MAX_HEAD
     config.websocket_max_message_size = MAX_MESSAGE
     config.websocket_ping_interval = PING_INTERVAL
     return config

@@ -1,0 +1,191 @@
+"""HTTP/1.1 and WebSocket, and nothing else: Hypercorn's protocol over a strict reader of heads.
+
+This is the one file that knows the insides of Hypercorn and h11; `tests/test_http_http1.py` says
+which of them have moved when a new version comes. What is different here, and why:
+
+- Hypercorn changes to HTTP/2 for whoever asks (`Upgrade: h2c`, or HTTP/2's preface). A proxy that
+  passes such an `Upgrade` on has no say in what follows on that connection. Here the wish for h2c
+  is not heard, as RFC 9110, 7.8 allows, and the preface is no request.
+- Hypercorn accepts compressed WebSocket frames: a few bytes that become many. Here the extension
+  is never offered, so a compressed frame is an error of the protocol.
+- h11 takes line ends without a carriage return, folded header lines, and two ways to say how long
+  a body is. A proxy in front may read another request out of those bytes (RFC 9112, 11.2). Here
+  they are refused.
+- h11 bounds what has come of a head only while the head is incomplete. Here every head is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from wsproto.connection import ConnectionState as SocketState
+
+from oq.http.answers import JSON, ErrorAnswer, encode
+from oq.http.guard import SECURE
+
+_LOOSE = re.compile(rb"(?<!\r)\n|\n[ \t]")
+"""A line end without its carriage return, or a line that goes on in the next one."""
+_VERSIONS = frozenset({b"1.0", b"1.1"})
+_EXTENSIONS = b"sec-websocket-extensions"
+
+
+class Http1(H11Protocol):
+    """One connection's protocol, for `oq.http.connection`."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.connection = StrictReader(self.config.h11_max_incomplete_size)
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the connection has become a WebSocket, or is about to."""
+        return isinstance(self.connection, H11WSConnection)
+
+    @property
+    def is_open_websocket(self) -> bool:
+        """Whether a WebSocket takes frames."""
+        frames = getattr(self.stream, "connection", None)
+        return frames is not None and frames.state is SocketState.OPEN
+
+    @property
+    def is_refused_websocket(self) -> bool:
+        """Whether a handshake has been refused.
+
+        Only a handshake: the stream of an answer that has just been sent is closed for a moment
+        too, before Hypercorn makes the connection ready for the next request.
+        """
+        return self.is_websocket and self.stream is not None and self.stream.closed
+
+    @property
+    def is_closing_websocket(self) -> bool:
+        """Whether this side has said why it closes, and the peer has not answered yet."""
+        frames = getattr(self.stream, "connection", None)
+        return frames is not None and frames.state is SocketState.LOCAL_CLOSING
+
+    @property
+    def is_sending_body(self) -> bool:
+        """Whether the head of an answer has been sent, and its end has not."""
+        return not self.is_websocket and self.connection.our_state is h11.SEND_BODY
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether neither a request nor a part of one is here."""
+        reader = self.connection
+        return (
+            not self.is_websocket
+            and reader.our_state is h11.IDLE
+            and reader.their_state is h11.IDLE
+            and not reader.trailing_data[0]
+        )
+
+    def count_request(self) -> bool:
+        """Count a request that was answered past this; whether the connection ends after it."""
+        self.keep_alive_requests += 1
+        return bool(
+            self.context.terminated.is_set()
+            or self.keep_alive_requests >= self.config.keep_alive_max_requests
+        )
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Hypercorn changes to HTTP/2 here."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Begin a request; one for a WebSocket without the extensions that it offers."""
+        kept = [item for item in request.headers if item[0] != _EXTENSIONS]
+        if len(kept) != len(request.headers):
+            request = h11.Request(
+                method=request.method,
+                target=request.target,
+                headers=kept,
+                http_version=request.http_version,
+            )
+        await super()._create_stream(request)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Say why what came is no request; Hypercorn says nothing but the status."""
+        reader = self.connection
+        assert isinstance(reader, StrictReader)  # a WebSocket's has no errors
+        body = encode(ErrorAnswer(f"this is no request of HTTP/1.1: {reader.problem}"))
+        headers = [
+            (b"content-type", JSON.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *SECURE,
+            *self.config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
+        if not reader.is_head:
+            await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+class StrictReader(h11.Connection):
+    """h11's side of a server that refuses what two ends might read differently. `max_head` is in
+    bytes. `problem` says what was wrong, once `next_event` has raised RemoteProtocolError.
+    """
+
+    def __init__(self, max_head: int) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size=max_head)
+        self._receive_buffer = _Lines(max_head)
+        self.problem = ""
+        self.is_head = False
+        """Whether the request asks for the head of an answer alone."""
+
+    def next_event(self) -> Any:
+        try:
+            event = super().next_event()
+            if isinstance(event, h11.Request):
+                self.is_head = event.method == b"HEAD"
+                _check(event)
+        except h11.RemoteProtocolError as error:
+            self.problem = str(error)[:200]
+            raise
+        return event
+
+
+class _Lines(ReceiveBuffer):
+    """What has come in, whose heads (and trailers) have strict line ends and are not too long."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self._checked = 0
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        if self._data[:2] != b"\r\n":  # there the trailers of a body end, with no line before
+            self._check()
+        lines = super().maybe_extract_lines()
+        if lines is not None:
+            self._checked = 0
+        return lines
+
+    def _check(self) -> None:
+        """Look at what is new, up to the end of the head."""
+        # One byte again, and three: they may belong to what has come now.
+        end = self._data.find(b"\r\n\r\n", max(0, self._checked - 3))
+        stop = len(self._data) if end < 0 else end + 2
+        if stop > self._most:
+            raise h11.RemoteProtocolError(
+                f"the head is over {self._most} bytes", error_status_hint=431
+            )
+        if _LOOSE.search(self._data, max(0, self._checked - 1), stop):
+            raise h11.RemoteProtocolError("a line of the head is folded, or has no CR LF")
+        self._checked = stop
+
+
+def _check(request: h11.Request) -> None:
+    """RemoteProtocolError if it is not HTTP/1, or says twice how long its body is."""
+    if request.http_version not in _VERSIONS:
+        version = request.http_version.decode()
+        raise h11.RemoteProtocolError(f"its version is {version}", error_status_hint=505)
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" not in names:
+        return
+    if b"content-length" in names:
+        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding are given")
+    if request.http_version == b"1.0":
+        raise h11.RemoteProtocolError("Transfer-Encoding is not for HTTP/1.0")
