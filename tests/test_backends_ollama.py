@@ -26,6 +26,8 @@ from oq.words.task import TaskType, Usage
 
 CHAT = b'{"messages":[{"role":"user","content":"why is the sky blue"}]}'
 
+KEY = "sk-secret-0123456789"
+
 
 def chat(payload=CHAT, options=b"{}", model="m"):
     return Request(TaskType.CHAT, model, payload, options)
@@ -47,7 +49,7 @@ async def url(nursery, simulator):
 
 @pytest.fixture
 async def backend(url):
-    backend = OllamaBackend("o", url, "sk-secret", 1, 2, 2)
+    backend = OllamaBackend("o", url, KEY, 1, 2, 2)
     yield backend
     await backend.aclose()
 
@@ -78,7 +80,7 @@ async def test_chat_streams_every_line_and_folds_them(backend, simulator):
     [call] = simulator.calls
     assert (call.method, call.path, call.hung_up_at) == ("POST", "/api/chat", None)
     assert call.body == b'{"model":"m",' + CHAT[1:-1] + b',"stream":true}'
-    assert ("authorization", "Bearer sk-secret") in call.headers
+    assert ("authorization", f"Bearer {KEY}") in call.headers
 
 
 async def test_generate_and_embed(backend, simulator):
@@ -173,7 +175,7 @@ async def test_retry_after_may_be_a_date(backend, simulator):
 
 
 async def test_a_long_error_is_cut_and_never_shows_the_key(backend, simulator):
-    simulator.push(Script(status=401, error="wrong key sk-secret: " + "x" * 100_000))
+    simulator.push(Script(status=401, error=f"wrong key {KEY}: " + "x" * 100_000))
     with pytest.raises(BackendRejected) as caught:
         await backend.run(chat(), ignore)
     assert "wrong key ***: xxx" in str(caught.value)

@@ -16,6 +16,7 @@ from oq.backends.simulated.text import answer, embedding
 from oq.words.errors import BackendDown, BackendFailure, BackendRejected
 from oq.words.task import TaskType, Usage
 
+KEY = "sk-secret-0123456789"
 CHAT = b'{"messages":[{"role":"user","content":"why is the sky blue"}]}'
 
 
@@ -39,7 +40,7 @@ async def url(nursery, simulator):
 
 @pytest.fixture
 async def backend(url):
-    backend = OpenAIBackend("a", url, "sk-secret", 1, 2, 2)
+    backend = OpenAIBackend("a", url, KEY, 1, 2, 2)
     yield backend
     await backend.aclose()
 
@@ -63,7 +64,7 @@ async def test_chat_comes_in_ollamas_form(backend, simulator):
     assert completed.usage == Usage(5, 16)
     [call] = simulator.calls
     assert call.path == "/v1/chat/completions"
-    assert ("authorization", "Bearer sk-secret") in call.headers
+    assert ("authorization", f"Bearer {KEY}") in call.headers
 
 
 async def test_generate_and_embed(backend):
@@ -108,7 +109,7 @@ async def test_an_unknown_model_is_final(backend):
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 async def test_a_status_worth_a_retry(backend, simulator, status):
-    simulator.push(Script(status=status, error="busy sk-secret", retry_after="3"))
+    simulator.push(Script(status=status, error=f"busy {KEY}", retry_after="3"))
     with pytest.raises(BackendFailure, match=r"busy \*\*\*") as caught:
         await backend.run(chat(), ignore)
     assert (caught.value.status, caught.value.retry_after) == (status, 3)

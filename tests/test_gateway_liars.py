@@ -14,7 +14,7 @@ import trio
 
 from tests.gateway_support import CHAT, QUICK, said, site
 
-KEY = "sk-very-secret"
+KEY = "sk-very-secret-0123456789"
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}'
 LINE = b'{"model":"m","message":{"role":"assistant","content":"a"},"done":false}'
 ERROR = b'{"error":{"message":"kaput"}}'
@@ -22,7 +22,7 @@ PATHS = ["/api/chat", "/v1/chat/completions"]
 
 
 @asynccontextmanager
-async def lying(answer: bytes):
+async def lying(answer: bytes, **sections):
     """oq before a backend that says just this to everything, and hangs up. It must be below 500:
     with more the backend counts as down, and calls wait.
     """
@@ -42,7 +42,7 @@ async def lying(answer: bytes):
         port = listeners[0].socket.getsockname()[1]
         backend = {"name": "b", "kind": "ollama", "url": f"127.0.0.1:{port}", "api_key": KEY}
         retries = {**QUICK, "max_retries": 0}
-        async with site(retry_config=retries, backends=[backend]) as here:
+        async with site(retry_config=retries, backends=[backend], **sections) as here:
             yield here
         nursery.cancel_scope.cancel()
 

@@ -5,8 +5,9 @@
     openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
     simulated    a faithful fake Ollama: in process, or as a server
     transport    HTTP, its timeouts and its errors      address    urls as people write them
-    encoding     bodies that come compressed
+    encoding     bodies that come compressed            secrets    a backend's key is not shown
     fold, lines  chunks put together to one answer      failures   what a status code means
+    allowance    the memory that one answer may take
 
 httpx is imported when the first backend that needs it is made.
 """
@@ -57,8 +58,8 @@ def make_backend(
     clock: Clock | None = None,
     pace: SimulatedConfig | None = None,
 ) -> Backend:
-    """One backend, with the timeouts that `ollama` sets for all of them, and the pace that
-    `simulated` sets for those that are.
+    """One backend, with the timeouts and bounds that `ollama` sets for all of them, and the pace
+    that `simulated` sets for those that are.
     """
     try:
         return _make(backend, timeouts, clock, pace or SimulatedConfig())
@@ -82,11 +83,17 @@ def _make(
         case "ollama":
             from oq.backends.ollama import OllamaBackend
 
-            return OllamaBackend(backend.name, backend.url, backend.api_key, *seconds, clock=clock)
+            return OllamaBackend(
+                backend.name, backend.url, backend.api_key, *seconds,
+                max_answer=timeouts.max_answer, clock=clock,
+            )  # fmt: skip
         case "openai":
             from oq.backends.openai import OpenAIBackend
 
-            return OpenAIBackend(backend.name, backend.url, backend.api_key, *seconds, clock=clock)
+            return OpenAIBackend(
+                backend.name, backend.url, backend.api_key, *seconds,
+                max_answer=timeouts.max_answer, clock=clock,
+            )  # fmt: skip
         case "simulated":
             from oq.backends.simulated import Script, SimulatedBackend, Simulator
 

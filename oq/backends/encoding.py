@@ -6,32 +6,48 @@ httpx would decode them too, but leaves its generators in their middle when it c
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from oq.words.errors import BackendFailure
+
+PIECE = 64 * 1024
+"""Bytes of text in one piece at most. A few bytes can say that they are many."""
 
 _PLAIN = ("", "identity")
 _ZLIB = ("gzip", "x-gzip", "deflate")
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
+Decode = Callable[[bytes], Iterator[bytes]]
 
-def decoder(encoding: str, limit: int = 0) -> Callable[[bytes], bytes]:
-    """What turns the pieces of a body with this Content-Encoding into those of its text; with a
-    `limit`, into so many bytes of it each at most.
 
-    BackendFailure for one that oq does not know, and from the decoder when a piece is not that.
+def decoder(encoding: str) -> Decode:
+    """What turns the bytes of a body with this Content-Encoding into pieces of its text, one after
+    the other: who has had enough takes no more of them.
+
+    BackendFailure for one that oq does not know, and from the decoder when the bytes are not that.
     """
     name = encoding.strip().lower()
     if name in _PLAIN:
-        return bytes
+        return _plain
     if name not in _ZLIB:
         raise BackendFailure(f"the backend sent an answer in an encoding unasked for: {name[:80]}")
-    inflate = zlib.decompressobj(_EITHER_HEADER).decompress
+    inflate = zlib.decompressobj(_EITHER_HEADER)
 
-    def decode(data: bytes) -> bytes:
-        try:
-            return inflate(data, limit)
-        except zlib.error as error:
-            raise BackendFailure(f"the backend sent what is not {name}: {error}") from None
+    def decode(data: bytes) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = inflate.decompress(data, PIECE)
+            except zlib.error as error:
+                raise BackendFailure(f"the backend sent what is not {name}: {error}") from None
+            data = inflate.unconsumed_tail
+            if piece:
+                yield piece
+            if not data and len(piece) < PIECE:
+                return
 
     return decode
+
+
+def _plain(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), PIECE):
+        yield data[start : start + PIECE]

@@ -12,16 +12,14 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.backends.allowance import MAX_ANSWER, Allowance
 from oq.backends.base import Emit
-from oq.backends.failures import error_text
+from oq.backends.failures import error_text, first_byte, quoted, states_error
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
 
 T = TypeVar("T")
-
-MAX_ANSWER = 256 * 1024 * 1024
-"""Bytes of JSON that are folded into one answer. A runaway model must not take the memory."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _TEXT = msgspec.json.Decoder(str | None)
@@ -36,7 +34,7 @@ class _Counts(Struct):
 
 
 class _Embedded(_Counts, kw_only=True):
-    embeddings: list[Raw]
+    embeddings: Raw
 
 
 _COUNTS = msgspec.json.Decoder(_Counts)
@@ -72,8 +70,7 @@ class Fold:
 
     def __init__(self, kind: TaskType, limit: int = MAX_ANSWER) -> None:
         self._kind = kind
-        self._limit = limit
-        self._size = 0
+        self._allowance = Allowance(limit)
         self._answer = _Parts()
         self._message = _Parts()
         self._last: dict[str, Raw] = {}
@@ -82,16 +79,14 @@ class Fold:
         """Whether the chunk with ``done: true`` has come."""
 
     def add(self, line: bytes) -> None:
-        """Fold one chunk. BackendFailure if it is not one, if it is the error that Ollama sends
-        in mid-stream, or if the answer grows over the limit.
+        """Fold one chunk. BackendFailure if it is not one, if it is an error, or if the answer
+        takes more memory than it may.
         """
+        self._allowance.take(line)
         fields = decode_answer(_OBJECT.decode, line)
-        if bytes(fields.get("error", b"null")) != b"null":
+        if states_error(fields):
             text = f"the backend broke off with an error: {error_text(line)}"
             raise BackendFailure(text, body=line)
-        self._size += len(line)
-        if self._size > self._limit:
-            raise BackendFailure(f"the answer is over {self._limit} bytes")
         message = fields.get("message")
         if message is not None:
             self._message.add(decode_answer(_OBJECT.decode, message))
@@ -122,9 +117,11 @@ class Splitter(Protocol):
 class FoldedLines:
     """Ollama's NDJSON as it comes in: each line is folded, and then passed on."""
 
-    def __init__(self, lines: Splitter, kind: TaskType, emit: Emit) -> None:
+    def __init__(
+        self, lines: Splitter, kind: TaskType, emit: Emit, limit: int = MAX_ANSWER
+    ) -> None:
         self._lines = lines
-        self._fold = Fold(kind)
+        self._fold = Fold(kind, limit)
         self._emit = emit
 
     def feed(self, data: bytes) -> bool:
@@ -148,8 +145,10 @@ class FoldedLines:
 
 def embedded(body: bytes) -> Completed:
     """The answer to an embed call; BackendFailure if it is not one."""
-    counts = decode_answer(_EMBEDDED.decode, body)
-    return Completed(body, _to_usage(counts))
+    answer = decode_answer(_EMBEDDED.decode, body)
+    if first_byte(answer.embeddings) != b"[":
+        raise BackendFailure(f"the backend sent something that is no embedding: {quoted(body)}")
+    return Completed(body, _to_usage(answer))
 
 
 def _usage(line: bytes) -> Usage | None:
@@ -168,7 +167,6 @@ def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
         str(text, "utf-8")  # Raw parts pass through unread, and what is stored must be readable
         return decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        quoted = bytes(text)[:200].decode("utf-8", "replace")
         raise BackendFailure(
-            f"the backend sent something that is no answer: {quoted!r} ({error})"
+            f"the backend sent something that is no answer: {quoted(text)} ({error})"
         ) from None

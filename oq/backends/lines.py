@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from enum import Enum
+
 from oq.words.errors import BackendFailure
 
 MAX_LINE = 64 * 1024 * 1024
@@ -31,9 +34,52 @@ class Lines:
         if rest:
             self._parts.append(rest)
         if self._size > self._limit or any(len(line) > self._limit for line in lines):
-            raise BackendFailure(f"the backend sent a line of more than {self._limit} bytes")
+            raise _too_long(self._limit)
         return [line[:-1] if line.endswith(b"\r") else line for line in lines]
 
     def rest(self) -> bytes:
         """What has come after the last line end."""
         return b"".join(self._parts)
+
+
+class End(Enum):
+    """What ends a frame, as servers write it. Blank lines after a line are no part of it; those
+    after an event are.
+    """
+
+    LINE = re.compile(rb"(\n)[\r\n]*+")
+    EVENT = re.compile(rb"(\n\r?\n[\r\n]*+)")
+
+
+class Frames:
+    """Splits a stream into frames with their ends, wherever the network cut it. Each byte is looked
+    at once, however long a frame is and in however many pieces it comes.
+    """
+
+    def __init__(self, end: End, limit: int = MAX_LINE) -> None:
+        self._end = end.value
+        self._limit = limit
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that `data` completes; BackendFailure if one is longer than the limit."""
+        searched = max(0, len(self._held) - 2)  # an end may have been cut in two
+        self._held += data
+        frames = []
+        begin = 0
+        with memoryview(self._held) as held:
+            for end in self._end.finditer(held, searched):
+                frames.append(bytes(held[begin : end.end(1)]))
+                begin = end.end()
+        del self._held[:begin]
+        if len(self._held) > self._limit or any(len(frame) > self._limit for frame in frames):
+            raise _too_long(self._limit)
+        return frames
+
+    def rest(self) -> bytes:
+        """What has come after the last end."""
+        return bytes(self._held)
+
+
+def _too_long(limit: int) -> BackendFailure:
+    return BackendFailure(f"the backend sent a line of more than {limit} bytes")

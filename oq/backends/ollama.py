@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from oq.backends.address import base_url
+from oq.backends.allowance import MAX_ANSWER
 from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import FoldedLines, embedded
 from oq.backends.lines import Lines
@@ -45,6 +46,7 @@ class OllamaBackend:
         first_token_timeout: float = 300,
         idle_timeout: float = 120,
         *,
+        max_answer: int = MAX_ANSWER,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
@@ -55,31 +57,39 @@ class OllamaBackend:
             timeouts=Timeouts(connect_timeout, first_token_timeout, idle_timeout),
             hint="Is Ollama running? Start it with `ollama serve`",
             clock=clock or Clock(),
+            max_answer=max_answer,
         )
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        with self._transport.secret.kept_from_errors():
+            return await self._run(request, emit)
+
+    async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None:
             return await run_call(self._transport, request.call, request, emit, indexed=True)
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))
-        answer = FoldedLines(Lines(), request.type, emit)
+        answer = FoldedLines(Lines(), request.type, emit, self._transport.max_answer)
         await self._transport.stream(path, body, answer.feed)
         return answer.completed()
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
         """See `oq.backends.base.Backend.pass_on`."""
-        await self._transport.pass_on(passage, passage.target, reply)
+        with self._transport.secret.kept_from_errors():
+            await self._transport.pass_on(passage, passage.target, reply)
 
     async def probe(self) -> None:
         """Return if Ollama answers; BackendDown if it does not."""
-        await self._transport.probe("/api/version")
+        with self._transport.secret.kept_from_errors():
+            await self._transport.probe("/api/version")
 
     async def models(self) -> Models:
         """What is on its disk, and what is in its memory."""
-        installed = ollama_models(await self._transport.get("/api/tags"))
-        return Models(installed, ollama_models(await self._transport.get("/api/ps")))
+        with self._transport.secret.kept_from_errors():
+            installed = ollama_models(await self._transport.get("/api/tags"))
+            return Models(installed, ollama_models(await self._transport.get("/api/ps")))
 
     async def aclose(self) -> None:
         """Close the connections."""

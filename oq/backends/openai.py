@@ -8,6 +8,7 @@ from __future__ import annotations
 import trio
 
 from oq.backends.address import base_url
+from oq.backends.allowance import MAX_ANSWER
 from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.models import openai_models
@@ -46,6 +47,7 @@ class OpenAIBackend:
         first_token_timeout: float = 300,
         idle_timeout: float = 120,
         *,
+        max_answer: int = MAX_ANSWER,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
@@ -59,15 +61,20 @@ class OpenAIBackend:
             timeouts=Timeouts(connect_timeout, first_token_timeout, idle_timeout),
             hint=f"Is the server running, and is the url of backend {name!r} right?",
             clock=self._clock,
+            max_answer=max_answer,
         )
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        with self._transport.secret.kept_from_errors():
+            return await self._run(request, emit)
+
+    async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None and CALLS[request.call].dialect is Dialect.OPENAI:
             path = request.call.removeprefix("/v1")
             return await run_call(self._transport, path, request, emit, indexed=False)
         if request.call is not None:
-            return await run_ollama_call(request, emit, self.run, self._clock.now())
+            return await run_ollama_call(request, emit, self._run, self._clock.now())
         path, body = openai_call(request)
         started = trio.current_time()
         if request.type is TaskType.EMBED:
@@ -75,7 +82,9 @@ class OpenAIBackend:
             seconds = trio.current_time() - started
             return embedded(ollama_embeddings(answer, request.model, seconds))
         now = self._clock.now()
-        stream = _Answer(request.type, Translator(request.type, request.model, now, started), emit)
+        limit = self._transport.max_answer
+        translator = Translator(request.type, request.model, now, started, limit)
+        stream = _Answer(Fold(request.type, limit), translator, emit)
         await self._transport.stream(path, body, stream.feed)
         return stream.completed()
 
@@ -83,21 +92,24 @@ class OpenAIBackend:
         """See `oq.backends.base.Backend.pass_on`. What Ollama says of its models is made of what
         this server says of its own.
         """
-        if passage.path.startswith("/v1/"):
-            await self._transport.pass_on(passage, passage.target.removeprefix("/v1"), reply)
-        else:
-            await answer_page(passage, self._models, self._clock.now(), reply)
+        with self._transport.secret.kept_from_errors():
+            if passage.path.startswith("/v1/"):
+                await self._transport.pass_on(passage, passage.target.removeprefix("/v1"), reply)
+            else:
+                await answer_page(passage, self._models, self._clock.now(), reply)
 
     async def _models(self) -> bytes:
         return await self._transport.get("/models")
 
     async def probe(self) -> None:
         """Return if the server answers; BackendDown if it does not."""
-        await self._transport.probe("/models")
+        with self._transport.secret.kept_from_errors():
+            await self._transport.probe("/models")
 
     async def models(self) -> Models:
         """What it serves; the API has no word for what is in memory."""
-        return Models(openai_models(await self._transport.get("/models")))
+        with self._transport.secret.kept_from_errors():
+            return Models(openai_models(await self._transport.get("/models")))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -107,10 +119,10 @@ class OpenAIBackend:
 class _Answer:
     """SSE as it comes in: each event is translated, folded, and passed on."""
 
-    def __init__(self, kind: TaskType, translator: Translator, emit: Emit) -> None:
+    def __init__(self, fold: Fold, translator: Translator, emit: Emit) -> None:
         self._events = Events()
         self._translator = translator
-        self._fold = Fold(kind)
+        self._fold = fold
         self._emit = emit
 
     def feed(self, data: bytes) -> bool:

@@ -8,13 +8,16 @@ https://platform.openai.com/docs/api-reference/chat/streaming
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from oq.backends.failures import error_text
-from oq.backends.fold import MAX_ANSWER, decode_answer
+from oq.backends.allowance import MAX_ANSWER, Allowance
+from oq.backends.failures import error_text, states_error
+from oq.backends.fold import decode_answer
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -50,33 +53,39 @@ class OpenAIFold:
     def __init__(self, *, indexed: bool, limit: int = MAX_ANSWER) -> None:
         self._answer: Json = {}
         self._indexed = indexed
-        self._limit = limit
-        self._size = 0
+        self._allowance = Allowance(limit)
         self.done = False
         """Whether [DONE] has come."""
 
     def add(self, data: bytes, event: bytes) -> None:
         """Fold one event, `data` being its data. BackendFailure if it is an error, or nothing that
-        such a server sends, or if the answer grows over the limit.
+        such a server sends, or if the answer takes more memory than it may.
         """
+        self._allowance.take(event)
         if data == b"[DONE]":
             self.done = True
             return
         said = decode_answer(_OBJECT.decode, data)
-        if said.get("error") is not None:
+        if states_error(said):
             text = f"the backend broke off with an error: {error_text(data)}"
             raise BackendFailure(text, body=event)
-        self._size += len(data)
-        if self._size > self._limit:
-            raise BackendFailure(f"the answer is over {self._limit} bytes")
         choices = said.pop("choices", None)
-        self._answer.setdefault("choices", [])  # its place among the others
+        self._answer.setdefault("choices", _Items())  # its place among the others
         _put(self._answer, said)
-        for choice in choices if isinstance(choices, list) else ():
-            self._choose(choice)
+        with _bounded_depth():
+            for choice in choices if isinstance(choices, list) else ():
+                self._choose(choice)
+
+    def pass_by(self, event: bytes) -> None:
+        """An event that says nothing: it is kept all the same."""
+        self._allowance.take(event)
 
     def completed(self) -> Completed:
         """The whole answer. BackendFailure if the stream ended before it was whole."""
+        with _bounded_depth():
+            return self._completed()
+
+    def _completed(self) -> Completed:
         choices = self._answer.get("choices", [])
         if not self.done and not any(choice.get("finish_reason") for choice in choices):
             raise BackendFailure("the stream ended before done")
@@ -117,6 +126,30 @@ class _Text(list[str]):
     """A text that is still growing."""
 
 
+class _Items(list[Any]):
+    """A list that is still growing. `places` has its objects by their index; the first one without
+    is at 0.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[object, Json] = {}
+
+    def append(self, item: Any) -> None:
+        super().append(item)
+        if isinstance(item, dict):
+            self.places.setdefault(item.get("index", 0), item)
+
+
+@contextmanager
+def _bounded_depth() -> Iterator[None]:
+    """What is nested deeper than Python goes is a BackendFailure."""
+    try:
+        yield
+    except RecursionError:
+        raise BackendFailure("the backend sent something that is nested too deeply") from None
+
+
 def _put(into: Json, said: Json) -> None:
     """The last word that is one holds."""
     for key, value in said.items():
@@ -138,14 +171,14 @@ def _grow(into: Json, said: Json) -> None:
                     before = into[key] = {}
                 _grow(before, value)
             case list():
-                if not isinstance(before, list) or isinstance(before, _Text):
-                    before = into[key] = []
+                if not isinstance(before, _Items):
+                    before = into[key] = _Items()
                 _extend(before, value)
             case _:
                 _put(into, {key: value})
 
 
-def _extend(into: list[Any], said: list[Any]) -> None:
+def _extend(into: _Items, said: list[Any]) -> None:
     for item in said:
         if isinstance(item, dict) and "index" in item:
             _grow(_item(into, item), item)
@@ -153,12 +186,13 @@ def _extend(into: list[Any], said: list[Any]) -> None:
             into.append(item)
 
 
-def _item(items: list[Any], said: Json) -> Json:
+def _item(items: _Items, said: Json) -> Json:
     """The item that this one goes on with: that of its index, which may be a new one."""
     index = said.get("index", 0)
-    for item in items:
-        if isinstance(item, dict) and item.get("index", 0) == index:
-            return item
+    if isinstance(index, (dict, list)):
+        raise BackendFailure("the backend sent an index that is no number")
+    if index in items.places:
+        return items.places[index]
     if len(items) >= MAX_INDEX:
         raise BackendFailure(f"the answer has a list of more than {MAX_INDEX} items")
     new: Json = {"index": index} if "index" in said else {}

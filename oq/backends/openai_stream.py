@@ -6,6 +6,7 @@ model has finished. Durations are llama.cpp's `timings` where they are sent, els
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from oq.backends.failures import error_text
+from oq.backends.allowance import MAX_ANSWER, Allowance
+from oq.backends.failures import error_text, quoted, states_error
 from oq.backends.fold import decode_answer
 from oq.words.errors import BackendFailure
 from oq.words.task import TaskType
@@ -61,14 +63,21 @@ class _Timings(Struct):
     predicted_ms: float | None = None
 
 
-_NO_ERROR = msgspec.Raw(b"null")
+_NULL = msgspec.Raw(b"null")
 
 
 class _Event(Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     timings: _Timings | None = None
-    error: msgspec.Raw = _NO_ERROR
+    error: msgspec.Raw = _NULL
+    object: msgspec.Raw = _NULL
+    message: msgspec.Raw = _NULL
+    detail: msgspec.Raw = _NULL
+
+    def states_error(self) -> bool:
+        said = {key: getattr(self, key) for key in ("error", "object", "message", "detail")}
+        return states_error({**said, "choices": self.choices} if self.choices else said)
 
 
 class _Embedding(Struct):
@@ -90,14 +99,22 @@ class _Calling:
     """A tool call that is being put together."""
 
     id: str = ""
-    name: str = ""
-    arguments: str = ""
+    name: list[str] = dataclasses.field(default_factory=list)
+    arguments: list[str] = dataclasses.field(default_factory=list)
 
 
 class Translator:
     """One streamed answer. `started` and every `now` are seconds of one monotonic clock."""
 
-    def __init__(self, kind: TaskType, model: str, created_at: datetime, started: float) -> None:
+    def __init__(
+        self,
+        kind: TaskType,
+        model: str,
+        created_at: datetime,
+        started: float,
+        limit: int = MAX_ANSWER,
+    ) -> None:
+        self._allowance = Allowance(limit)
         self._chat = kind is TaskType.CHAT
         self._head = {"model": model, "created_at": created_at}
         self._started = started
@@ -112,8 +129,9 @@ class Translator:
 
         BackendFailure if it is an error, or nothing that such a server sends.
         """
+        self._allowance.take(data)
         event = decode_answer(_EVENT.decode, data)
-        if bytes(event.error) != b"null":
+        if event.states_error():
             text = f"the backend broke off with an error: {error_text(data)}"
             raise BackendFailure(text, body=data)
         self._usage = event.usage or self._usage
@@ -134,7 +152,7 @@ class Translator:
             raise BackendFailure("the stream ended before done")
         chunks = []
         if self._calls:
-            calls = [_finished(call) for _, call in sorted(self._calls.items())]
+            calls = [self._finished(call) for _, call in sorted(self._calls.items())]
             chunks.append(self._chunk({"tool_calls": calls}))
         # Ollama says "stop" when the model stops to call a tool.
         reason = "stop" if self._reason in (None, "tool_calls") else self._reason
@@ -173,11 +191,23 @@ class Translator:
         if len(self._calls) > MAX_TOOL_CALLS:
             raise BackendFailure(f"the answer has more than {MAX_TOOL_CALLS} tool calls")
         calling.id = call.id or calling.id
-        calling.name += call.function.name or ""
+        calling.name.append(call.function.name or "")
         arguments = call.function.arguments
         if isinstance(arguments, dict):  # some servers send the object itself
             arguments = msgspec.json.encode(arguments).decode()
-        calling.arguments += arguments or ""
+        calling.arguments.append(arguments or "")
+
+    def _finished(self, call: _Calling) -> dict[str, object]:
+        name, text = "".join(call.name), "".join(call.arguments).encode()
+        self._allowance.take(text)  # as a text it was one value, now it is decoded
+        try:
+            arguments = msgspec.json.decode(text or b"{}", type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            raise BackendFailure(
+                f"the model called {name!r} with arguments that are no JSON object: {quoted(text)}"
+            ) from None
+        function = {"name": name, "arguments": arguments}
+        return {"id": call.id, "function": function} if call.id else {"function": function}
 
     def _counts(self, now: float) -> dict[str, object]:
         first = now if self._first is None else self._first
@@ -211,18 +241,6 @@ def ollama_embeddings(body: bytes, model: str, seconds: float) -> bytes:
     if answer.usage is not None:
         fields["prompt_eval_count"] = answer.usage.prompt_tokens or 0
     return msgspec.json.encode(fields)
-
-
-def _finished(call: _Calling) -> dict[str, object]:
-    try:
-        arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
-        raise BackendFailure(
-            f"the model called {call.name!r} with arguments that are no JSON object:"
-            f" {call.arguments[:200]!r}"
-        ) from None
-    function = {"name": call.name, "arguments": arguments}
-    return {"id": call.id, "function": function} if call.id else {"function": function}
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -6,11 +6,11 @@ reader skip what it does not know; here that would hide a broken stream, so it i
 
 from __future__ import annotations
 
-from oq.backends.failures import error_text
+from oq.backends.failures import error_text, quoted
 from oq.backends.lines import Lines
 from oq.words.errors import BackendFailure
 
-_OTHER_FIELDS = frozenset({b"event", b"id", b"retry"})
+_OTHER_FIELDS = frozenset({b"id", b"retry"})
 
 
 class Events:
@@ -19,6 +19,7 @@ class Events:
     def __init__(self) -> None:
         self._lines = Lines()
         self._data: list[bytes] = []
+        self._is_error = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that `chunk` completes; BackendFailure if it is no such stream."""
@@ -27,14 +28,20 @@ class Events:
             if line:
                 self._take(line)
             elif self._data:
-                events.append(b"\n".join(self._data))
-                self._data.clear()
+                events.append(self._whole())
         return events
 
     def close(self) -> None:
         """The stream has ended. BackendFailure if that was in the middle of an event."""
         if self._lines.rest() or self._data:
             raise BackendFailure("the stream ended in the middle of an event")
+
+    def _whole(self) -> bytes:
+        data = b"\n".join(self._data)
+        self._data.clear()
+        if self._is_error:
+            raise BackendFailure(f"the backend broke off with an error: {error_text(data)}")
+        return data
 
     def _take(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
@@ -43,6 +50,7 @@ class Events:
             self._data.append(value)
         elif field == b"error":  # older llama.cpp
             raise BackendFailure(f"the backend broke off with an error: {error_text(value)}")
+        elif field == b"event":
+            self._is_error = value.strip() == b"error"
         elif field and field not in _OTHER_FIELDS:
-            quoted = line[:200].decode("utf-8", "replace")
-            raise BackendFailure(f"the backend sent something that is no event: {quoted!r}")
+            raise BackendFailure(f"the backend sent something that is no event: {quoted(line)}")

@@ -16,10 +16,11 @@ import httpx
 import trio
 
 from oq.backends.address import check_api_key
+from oq.backends.allowance import MAX_ANSWER, over
 from oq.backends.base import Passage, Reply
 from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
-from oq.backends.fold import MAX_ANSWER
+from oq.backends.secrets import ScrubbedStream, Secret
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure
@@ -65,10 +66,19 @@ class Transport:
     """The connections to one server. `hint` is said to whom finds nobody there."""
 
     def __init__(
-        self, url: str, *, api_key: str | None, timeouts: Timeouts, hint: str, clock: Clock
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        timeouts: Timeouts,
+        hint: str,
+        clock: Clock,
+        max_answer: int = MAX_ANSWER,
     ) -> None:
         self.url = url
+        self.max_answer = max_answer
         self._key = check_api_key(api_key)
+        self.secret = Secret(self._key)
         self._timeouts = timeouts
         self._hint = hint
         self._clock = clock
@@ -99,19 +109,14 @@ class Transport:
         return await self._whole("GET", path, b"")
 
     async def _whole(self, method: str, path: str, body: bytes) -> bytes:
-        parts: list[bytes] = []
-        size = 0
+        answer = bytearray()
 
         def feed(data: bytes) -> bool:
-            nonlocal size
-            size += len(data)
-            if size > MAX_ANSWER:
-                raise BackendFailure(f"the answer is over {MAX_ANSWER} bytes")
-            parts.append(data)
+            answer.extend(data)
             return False
 
         await self.stream(path, body, feed, method=method)
-        return b"".join(parts)
+        return bytes(answer)
 
     async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:
         """Send the request to `path` as it came, and let `reply` take the answer as it comes.
@@ -123,27 +128,19 @@ class Transport:
         uploads = not isinstance(passage.body, bytes)
 
         async def use(response: httpx.Response) -> None:
-            headers = [
+            headers = self.secret.scrub_headers(
                 (name, value)
                 for name, value in response.headers.raw
                 if name.lower() not in _OF_THE_CONNECTION
-            ]
-            if response.is_error and self._key is not None:
+            )
+            if response.is_error and self.secret.longest:
                 body = await self._error_body(response)
                 headers = [item for item in headers if item[0].lower() not in _OF_THE_BODY]
                 headers.append((b"content-length", b"%d" % len(body)))
                 await reply.begin(response.status_code, headers)
                 await reply.piece(body)
                 return
-            await reply.begin(response.status_code, headers)
-            chunks = response.aiter_raw()
-            try:
-                async for data in chunks:
-                    scope.deadline = trio.current_time() + patience
-                    await reply.piece(data)
-            except Exception:
-                await _unwind(chunks)
-                raise
+            await self._relay(response, headers, reply, scope, patience)
 
         # The client that uploads has its own limit, and when it leaves this is cancelled.
         scope = trio.CancelScope(deadline=inf if uploads else trio.current_time() + patience)
@@ -151,6 +148,35 @@ class Transport:
             await self._send(passage.method, path, passage.body, use, passage.headers)
         if scope.cancelled_caught:
             raise BackendFailure(f"{self.url} said nothing for {format_duration(patience)}")
+
+    async def _relay(
+        self,
+        response: httpx.Response,
+        headers: list[tuple[bytes, bytes]],
+        reply: Reply,
+        scope: trio.CancelScope,
+        patience: float,
+    ) -> None:
+        """Pass the answer on as it comes. None of it is what a model generates, so a key is taken
+        out of all of it; for that it must be plain.
+        """
+        decode = decoder("")
+        if self.secret.longest and "content-encoding" in response.headers:
+            decode = decoder(response.headers["content-encoding"])
+            headers = [item for item in headers if item[0].lower() not in _OF_THE_BODY]
+        sized = any(name.lower() == b"content-length" for name, _ in headers)
+        clean = ScrubbedStream(self.secret, keep_length=sized)
+        await reply.begin(response.status_code, headers)
+        chunks = response.aiter_raw()
+        try:
+            async for data in chunks:
+                scope.deadline = trio.current_time() + patience
+                for piece in decode(data):
+                    await reply.piece(clean.feed(piece))
+        except Exception:
+            await _unwind(chunks)
+            raise
+        await reply.piece(clean.rest())
 
     async def probe(self, path: str) -> None:
         """GET, and return if there is any answer below 500; BackendDown otherwise."""
@@ -267,7 +293,11 @@ class Transport:
                 if progress.whole:
                     continue
                 progress.begun = True
-                progress.whole = feed(decode(data))
+                for piece in decode(data):
+                    # A few bytes may be many pieces, and work for long: others get their turn.
+                    await trio.lowlevel.checkpoint()
+                    progress.take(piece, self.max_answer)
+                    progress.whole = progress.whole or feed(piece)
                 seconds = GRACE if progress.whole else self._timeouts.idle
                 scope.deadline = trio.current_time() + seconds
         except Exception:
@@ -284,8 +314,9 @@ class Transport:
 
     async def _error_body(self, response: httpx.Response) -> bytes:
         """What an answer says that is none; some servers repeat a key that they refuse."""
-        body = _plain(response, await _head(response))
-        return body if self._key is None else body.replace(self._key.encode(), b"***")
+        most = MAX_ERROR_BODY + self.secret.longest  # a key is not cut in two
+        body = _plain(response, await _head(response, most), most)
+        return self.secret.scrub(body)[:MAX_ERROR_BODY]
 
     def _nobody(self, error: Exception) -> str:
         return f"cannot reach {self.url}: {_words(error)}. {self._hint}"
@@ -300,10 +331,16 @@ class Transport:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far an answer has come."""
+    """How far an answer has come. `size` are the bytes of its text."""
 
+    size: int = 0
     begun: bool = False
     whole: bool = False
+
+    def take(self, piece: bytes, limit: int) -> None:
+        self.size += len(piece)
+        if self.size > limit:
+            raise over(limit)
 
 
 @dataclass(slots=True)
@@ -319,24 +356,28 @@ class _Sent:
             self.fresh = True
 
 
-async def _head(response: httpx.Response) -> bytes:
-    """The first MAX_ERROR_BODY bytes of a body, as they were sent."""
+async def _head(response: httpx.Response, most: int = MAX_ERROR_BODY) -> bytes:
+    """The first `most` bytes of a body, as they were sent."""
     head = b""
     chunks = response.aiter_raw()
     async for data in chunks:
         head += data
-        if len(head) >= MAX_ERROR_BODY:
+        if len(head) >= most:
             await _unwind(chunks)
-    return head[:MAX_ERROR_BODY]
+    return head[:most]
 
 
-def _plain(response: httpx.Response, body: bytes) -> bytes:
-    """The text of an error's body, as far as it can be read."""
+def _plain(response: httpx.Response, body: bytes, most: int) -> bytes:
+    """The first `most` bytes of the text of an error's body, as far as it can be read."""
+    text = b""
     try:
-        # A few bytes can say that they are many.
-        return decoder(response.headers.get("content-encoding", ""), MAX_ERROR_BODY)(body)
+        for piece in decoder(response.headers.get("content-encoding", ""))(body):
+            text += piece
+            if len(text) >= most:
+                break
     except BackendFailure:
         return body
+    return text[:most]
 
 
 async def _unwind(chunks: AsyncIterator[bytes]) -> None:

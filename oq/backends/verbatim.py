@@ -6,13 +6,17 @@ callers that did not want a stream; then it is passed on as it came, with its li
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
 
+from oq.backends.allowance import MAX_ANSWER
 from oq.backends.base import Emit, Request
+from oq.backends.failures import error_text, quoted
 from oq.backends.fold import FoldedLines, decode_answer
-from oq.backends.lines import MAX_LINE
+from oq.backends.lines import End, Frames
 from oq.backends.openai_fold import OpenAIFold, openai_usage
 from oq.backends.transport import Transport
 from oq.rules.calls import upstream_body
@@ -22,16 +26,20 @@ from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
-_BLANK = (b"\n\n", b"\n\r\n")
-"""The line that ends an event, as servers write it."""
+_CALLED_ERROR = re.compile(rb"^event:[ \t]*error[ \t\r]*$", re.MULTILINE)
+_COMMENT = (b":", b"event:", b"id:", b"retry:")
 
 
-class _OllamaCounts(msgspec.Struct):
+class _Embedded(Struct):
+    """What an answer with embeddings has, in each of the three forms there are."""
+
+    embedding: Raw | UnsetType = UNSET
+    embeddings: Raw | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
     prompt_eval_count: int | None = None
 
 
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_COUNTS = msgspec.json.Decoder(_OllamaCounts)
+_EMBEDDED = msgspec.json.Decoder(_Embedded)
 
 
 class Answer(Protocol):
@@ -57,26 +65,26 @@ async def run_call(
     call = CALLS[request.call]
     if call.streams is None:
         return embedding(call, await transport.fetch(path, request.payload))
-    answer = streamed(call, emit, indexed=indexed)
+    answer = streamed(call, emit, indexed=indexed, limit=transport.max_answer)
     await transport.stream(path, upstream_body(call, request.payload), answer.feed)
     return answer.completed()
 
 
-def streamed(call: Call, emit: Emit, *, indexed: bool) -> Answer:
-    """The streamed answer to a call."""
+def streamed(call: Call, emit: Emit, *, indexed: bool, limit: int = MAX_ANSWER) -> Answer:
+    """The streamed answer to a call. `limit`: the bytes of memory that it may take."""
     if call.dialect is Dialect.OPENAI:
-        return _Events(emit, indexed=indexed)
-    return FoldedLines(_Frames((b"\n",)), call.type, emit)
+        return _Events(emit, indexed=indexed, limit=limit)
+    return FoldedLines(Frames(End.LINE), call.type, emit, limit)
 
 
 def embedding(call: Call, body: bytes) -> Completed:
     """The answer to a call for embeddings; BackendFailure if it is none."""
-    fields = decode_answer(_OBJECT.decode, body)
-    if not fields.keys() & {"embedding", "embeddings", "data"}:
-        raise BackendFailure(f"the backend sent something that is no embedding: {body[:200]!r}")
+    answer = decode_answer(_EMBEDDED.decode, body)
+    if answer.embedding is UNSET and answer.embeddings is UNSET and answer.data is UNSET:
+        raise BackendFailure(f"the backend sent something that is no embedding: {quoted(body)}")
     if call.dialect is Dialect.OPENAI:
         return Completed(body, openai_usage(body))
-    count = decode_answer(_COUNTS.decode, body).prompt_eval_count
+    count = answer.prompt_eval_count
     return Completed(body, None if count is None else Usage(count, 0))
 
 
@@ -85,9 +93,9 @@ class _Events:
     are asked for, and some say errors so.
     """
 
-    def __init__(self, emit: Emit, *, indexed: bool) -> None:
-        self._frames = _Frames(_BLANK)
-        self._fold = OpenAIFold(indexed=indexed)
+    def __init__(self, emit: Emit, *, indexed: bool, limit: int) -> None:
+        self._frames = Frames(End.EVENT)
+        self._fold = OpenAIFold(indexed=indexed, limit=limit)
         self._emit = emit
         self._begun = False
 
@@ -104,46 +112,16 @@ class _Events:
         if not event or self._fold.done:
             return
         data = event_data(event)
+        if data and _CALLED_ERROR.search(event):
+            text = f"the backend broke off with an error: {error_text(data)}"
+            raise BackendFailure(text, body=event)
         if data:
             self._fold.add(data, event)
         elif not self._begun and event.lstrip().startswith(b"{"):
             self._fold.add(event, event)
-        elif event.strip() and not event.lstrip().startswith((b":", b"event:", b"id:", b"retry:")):
-            quoted = event[:200].decode("utf-8", "replace")
-            raise BackendFailure(f"the backend sent something that is no event: {quoted!r}")
+        elif event.strip() and not event.lstrip().startswith(_COMMENT):
+            raise BackendFailure(f"the backend sent something that is no event: {quoted(event)}")
+        else:
+            self._fold.pass_by(event)
         self._begun = True
         self._emit(event)
-
-
-class _Frames:
-    """Splits a stream behind each of the `ends`, wherever the network cut it, and loses nothing."""
-
-    def __init__(self, ends: tuple[bytes, ...], limit: int = MAX_LINE) -> None:
-        self._ends = ends
-        self._limit = limit
-        self._held = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The frames that `data` completes; BackendFailure if one is longer than the limit."""
-        searched = max(0, len(self._held) - 3)  # an end may have been cut in two
-        self._held += data
-        frames = []
-        begin = 0
-        while (end := self._end(max(begin, searched))) > 0:
-            frames.append(bytes(self._held[begin:end]))
-            begin = end
-        del self._held[:begin]
-        if len(self._held) > self._limit:
-            raise BackendFailure(f"the backend sent a line of more than {self._limit} bytes")
-        return frames
-
-    def rest(self) -> bytes:
-        """What has come after the last end."""
-        return bytes(self._held)
-
-    def _end(self, start: int) -> int:
-        """Where the first frame that ends after `start` ends; 0 if none does."""
-        ends = [
-            found + len(end) for end in self._ends if (found := self._held.find(end, start)) >= 0
-        ]
-        return min(ends, default=0)

@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     ollama_connect_timeout: Time
     ollama_first_token_timeout: Time
     ollama_idle_timeout: Time
+    ollama_max_answer: int
 
     max_workers: int
     storage_path: str | os.PathLike[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from oq.words.stream import Chunk, Piece
 
+_DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -102,9 +104,7 @@ def piece_of_frame(frame: bytes) -> Piece:
 
 def event_data(event: bytes) -> bytes:
     """The data of a server-sent event, without its frame."""
-    lines = (line.rstrip(b"\r") for line in event.split(b"\n"))
-    data = (line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
-    return b"\n".join(data)
+    return b"\n".join([line.rstrip(b"\r") for line in _DATA.findall(event)])
 
 
 def attempt_id(started_at: datetime) -> int:

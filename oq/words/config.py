@@ -38,7 +38,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class OllamaConfig(Section, frozen=True):
-    """`ollama`: the one backend when `backends` names none, and the timeouts of all of them."""
+    """`ollama`: the one backend when `backends` names none, and what bounds all of them."""
 
     host: str = "http://localhost:11434"
     timeout: Duration = Duration(300)
@@ -46,6 +46,8 @@ class OllamaConfig(Section, frozen=True):
     connect_timeout: Duration = Duration(5)  # (+)
     first_token_timeout: Duration = Duration(300)  # (+) loading a large model counts into it
     idle_timeout: Duration = Duration(120)  # (+) between two chunks; Ollama holds tool calls back
+    max_answer: Annotated[int, Meta(ge=1024, le=1 << 34)] = 256 * 1024 * 1024
+    """(+) Bytes of memory that one answer may take while it comes; one that takes more fails."""
 
 
 class BackendConfig(Section, frozen=True):
