@@ -11,7 +11,7 @@ descriptors, threads, and how quick it is.
 
 The first quarter is for warming up. Over the rest a figure *grows* if its slope is above zero
 beyond chance (`bench.trend`) and adds up to more than the figure may gain. The exit code is 1 if
-one grows, if the server did not keep up, or if anything went wrong for a user.
+one grows, if the rate was too high for the machine, or if anything went wrong for a user.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FIGURES = {
     "threads": Figure("threads", "", 0.1, 2),
     "health": Figure("GET /healthz", "ms", 0.5, 2),
     "dispatch": Figure("submit to start, first in line", "ms", 0.5, 4),
-    "waiting": Figure("tasks that wait for a slot", "", 0.5, 200),
+    "waiting": Figure("tasks that wait for a slot", "", 1, 2000),
 }
 
 _decode = msgspec.json.Decoder(Sample).decode
@@ -121,8 +121,11 @@ class Soak:
     def failings(self) -> list[str]:
         """Why the run is no good; empty if it is."""
         found = self.growing() if self.judged else []
-        if self.left_out:
-            found.append(f"did not keep up: the work of {self.left_out} s was left out")
+        if self.left_out > self.seconds / 2:
+            found.append(
+                f"the work of {self.left_out} of {self.seconds} s was left out, as the server had "
+                "enough to do: try a lower --rate"
+            )
         found += [f"{count} times: {problem}" for problem, count in self.problems.items()]
         return found
 
@@ -194,7 +197,8 @@ def text(soak: Soak) -> str:
     """The verdict first, then what was measured, as Markdown."""
     head = (
         f"{soak.tasks:,} tasks in {soak.seconds / 60:.0f} minutes, "
-        f"{soak.tasks / max(1, soak.seconds):,.0f} a second."
+        f"{soak.tasks / max(1, soak.seconds):,.0f} a second; in {soak.left_out} of "
+        f"{soak.seconds} s the server had enough to do, and nothing was submitted."
     )
     verdict = _verdict(soak)
     if len(soak.samples) < 2:

@@ -18,8 +18,10 @@ from oq.words.errors import OqError, lone
 
 STEPS = 10
 """Portions in which the tasks of a second come."""
-BEHIND = 20
-"""Seconds' work that may be unfinished at once. A second that finds as much is left out."""
+BEHIND = 10
+"""Seconds' work that may be unfinished, or wait for a slot. A second that finds as much is left
+out: neighbours may take the machine for a while, and the queue need not grow for that.
+"""
 
 Habit = Callable[[], Awaitable[None]]
 
@@ -35,7 +37,7 @@ def plain() -> NewTask:
 
 
 class Users:
-    """They submit `rate` tasks a second, whether or not the server keeps up."""
+    """They submit `rate` tasks a second, as long as the server keeps up."""
 
     def __init__(self, url: str, rate: int) -> None:
         self.submitted = 0
@@ -43,7 +45,7 @@ class Users:
         """What went wrong, and how often. A healthy server gives no reason to write here."""
         self.seconds = 0
         self.left_out = 0
-        self._url, self._rate, self._unfinished = url, rate, 0
+        self._url, self._rate, self._unfinished, self._waiting = url, rate, 0, 0
 
     async def live(self, seconds: float) -> None:
         """Do what users do for so long, then return once all of it is done."""
@@ -56,8 +58,9 @@ class Users:
             for number in range(math.ceil(seconds)):
                 await trio.sleep_until(begun + number)
                 self.seconds += 1
-                if self._unfinished >= BEHIND:
+                if self._unfinished >= BEHIND or self._waiting >= BEHIND * self._rate:
                     self.left_out += 1
+                    nursery.start_soon(self._guarded, self._look_at_the_line)
                 else:
                     nursery.start_soon(self._second, number)
 
@@ -80,6 +83,7 @@ class Users:
             self._follow_one: 1,
             self._call: 1,
             self._leave_a_call: 1,
+            self._look_at_the_line: 1,
             self._look_around: 2,
             self._subscribe: 5,
         }
@@ -150,6 +154,10 @@ class Users:
             answer = Answer()
             while not answer.begun:
                 answer.feed(await stream.receive_some())
+
+    async def _look_at_the_line(self) -> None:
+        status = await self._queue.status()
+        self._waiting = status.pending_tasks - status.delayed_tasks
 
     async def _look_around(self) -> None:
         for path in ("/api/tasks?limit=50", "/api/tasks?status=failed&limit=20", "/metrics"):

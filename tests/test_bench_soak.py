@@ -64,11 +64,12 @@ def test_a_single_wild_value_is_no_growth():
 
 
 def test_what_went_wrong_and_what_was_left_out_fail_a_run_of_any_length():
-    short = Soak(seconds=60, left_out=3, problems={"one: Unavailable: gone": 2})
+    short = Soak(seconds=60, left_out=31, problems={"one: Unavailable: gone": 2})
     assert short.failings() == [
-        "did not keep up: the work of 3 s was left out",
+        "the work of 31 of 60 s was left out, as the server had enough to do: try a lower --rate",
         "2 times: one: Unavailable: gone",
     ]
+    assert Soak(seconds=60, left_out=30).failings() == []
 
 
 def test_memory_is_told_in_bytes_a_task():
@@ -95,7 +96,7 @@ def test_a_run_is_written_down_with_its_chart(tmp_path, monkeypatch):
     soak.save(hour(), {"date": "today"})
     page = (tmp_path / "soak.md").read_text()
     assert "date today" in page
-    assert "720,000 tasks in 60 minutes, 200 a second." in page
+    assert "720,000 tasks in 60 minutes, 200 a second; in 0 of 3600 s" in page
     assert "open descriptors" in (tmp_path / "soak.svg").read_text()
     assert (tmp_path / "soak.json").read_text().count('"minute"') == MINUTES
 
