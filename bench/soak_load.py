@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -11,17 +12,23 @@ import httpx
 import msgspec
 import trio
 
-from bench.payload import PROMPT, new_task
+from bench.payload import PROMPT
 from bench.wire import Answer, address, request
 from oq import AsyncClient, NewTask, chat
 from oq.words.errors import OqError, lone
 
 STEPS = 10
 """Portions in which the tasks of a second come."""
-BEHIND = 10
-"""Seconds' work that may be unfinished, or wait for a slot. A second that finds as much is left
-out: neighbours may take the machine for a while, and the queue need not grow for that.
+BEHIND = 2
+"""Seconds' work that may be unfinished, or wait for a slot. A second that finds more is left out:
+neighbours may take the machine for a while, and the queue need not grow for that.
 """
+LONG_PROMPT = PROMPT * 10
+"""4 KB, as people's prompts are: RocksDB's buffers fill in minutes, and all is soon as it stays."""
+LATER = timedelta(minutes=1)
+
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+"""A task's id: the same problem with two tasks is one problem."""
 
 Habit = Callable[[], Awaitable[None]]
 
@@ -33,7 +40,7 @@ def told(chunks: int, rate: float = 0, status: int = 200) -> dict[str, float]:
 
 def plain() -> NewTask:
     """A short chat that completes."""
-    return msgspec.structs.replace(new_task(), options=told(2))
+    return chat("m", LONG_PROMPT, options=told(2))
 
 
 class Users:
@@ -58,7 +65,7 @@ class Users:
             for number in range(math.ceil(seconds)):
                 await trio.sleep_until(begun + number)
                 self.seconds += 1
-                if self._unfinished >= BEHIND or self._waiting >= BEHIND * self._rate:
+                if self._unfinished > BEHIND + 3 or self._waiting > BEHIND * self._rate:
                     self.left_out += 1
                     nursery.start_soon(self._guarded, self._look_at_the_line)
                 else:
@@ -100,8 +107,8 @@ class Users:
         try:
             await habit()
         except* (OqError, httpx.HTTPError, OSError, trio.BrokenResourceError) as errors:
-            reason = lone(errors)
-            self.problems[f"{habit.__name__.strip('_')}: {type(reason).__name__}: {reason}"] += 1
+            reason = ID.sub("ID", f"{type(lone(errors)).__name__}: {lone(errors)}")
+            self.problems[f"{habit.__name__.strip('_')}: {reason}"] += 1
 
     async def _submit(self, task: NewTask, key: str | None = None) -> str:
         self.submitted += 1
@@ -121,7 +128,7 @@ class Users:
         await self._queue.cancel(task_id)
 
     async def _delay_one_and_change_its_priority(self) -> None:
-        later = datetime.now(UTC) + timedelta(seconds=5)
+        later = datetime.now(UTC) + LATER
         task_id = await self._submit(chat("m", PROMPT, options=told(2), run_at=later))
         await self._queue.set_priority(task_id, "low")
 

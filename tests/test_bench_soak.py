@@ -53,6 +53,19 @@ def test_a_start_that_settles_is_no_growth():
     assert flat.growing() == []
 
 
+def test_what_comes_while_the_buffers_fill_is_no_growth():
+    slow = hour()
+    slow.warm = 30
+    slow.samples = [
+        (minute, one if minute > 30 else Sample(**(vars_of(one) | {"memory": minute * 3.0})))
+        for minute, one in slow.samples
+    ]
+    assert slow.growing() == []
+    slow.warm = 31
+    assert not slow.judged
+    assert "Growth is not judged" in soak.text(slow)
+
+
 def vars_of(sample):
     return {name: getattr(sample, name) for name in sample.__struct_fields__}
 
@@ -109,4 +122,4 @@ def test_users_of_a_real_server_meet_no_problem_and_all_is_measured():
     assert sample.memory > 10
     assert sample.descriptors > 5
     assert sample.dispatch > 0
-    assert "Growth is judged from 15 minutes on." in soak.text(short)
+    assert "Growth is not judged: that takes 15 minutes" in soak.text(short)
