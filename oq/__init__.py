@@ -1,17 +1,33 @@
-"""A durable priority queue in front of LLM servers.
+"""A durable priority queue in front of LLM servers: Ollama and OpenAI-compatible ones.
 
-The house, from the ground up; imports only go down:
+With a server that runs (`oq serve`):
 
-    words      what everything speaks: tasks, events, errors, settings, messages
-    rules      what is decided, as pure functions: order, lifecycle, retry, retention
-    store      RocksDB        backends   the servers that run models        settings   files
-    actors     writer, scheduler, retry timer, worker pool, event hub
-    queue      open_queue(): the nursery, the wiring, the verbs
-    http, blocking, client, cli   the faces
+    queue = oq.Client()                              # or oq.AsyncClient, for asyncio and trio
+    task_id = queue.submit(oq.chat("llama3.2", "hello", priority="high"))
+    answer = queue.result(task_id)["message"]["content"]
 
-The names below are the library. Each is loaded when it is first used, so that a client does not
-wait for the queue, nor the command line for either.
+Without one, in a program of its own:
+
+    with oq.BlockingQueue(max_workers=2) as queue: ...
+    async with oq.open_queue(max_workers=2) as queue: ...            # under trio
+
+`chat`, `generate` and `embed` make tasks; help(oq.chat) says what each may say of itself. A queue
+and both clients have the same verbs: submit, submit_many, run_batch, get, result, stream, list,
+list_summaries, count, status, stats, backends, cancel, set_priority, retry, delete, bulk, pause,
+resume, subscribe. What goes wrong is an OqError. `task.to_dict()` is what json.dumps takes.
 """
+
+# The house, from the ground up; imports only go down:
+#
+#     words      what everything speaks: tasks, events, errors, settings, messages
+#     rules      what is decided, as pure functions: order, lifecycle, retry, retention
+#     store      RocksDB        backends   the servers that run models        settings   files
+#     actors     writer, scheduler, retry timer, worker pool, event hub
+#     queue      open_queue(): the nursery, the wiring, the verbs
+#     http, blocking, client, cli   the faces
+#
+# Each public name is loaded when it is first used: a client does not wait for the queue, nor
+# the command line for either.
 
 from __future__ import annotations
 

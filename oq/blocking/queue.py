@@ -28,9 +28,10 @@ from oq.blocking.flow import Flow
 from oq.blocking.forgotten import close_at_exit, closed
 from oq.blocking.loop import Loop
 from oq.queue import Queue, Subscription, open_queue
-from oq.queue.options import Options
+from oq.queue.options import Options, check_config
 from oq.rules.filters import DEFAULT_LIMIT
 from oq.words.config import BackendConfig, Config
+from oq.words.durations import Time
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
@@ -65,6 +66,7 @@ class BlockingQueue:
         backends: Sequence[Backend | BackendConfig | Mapping[str, Any]] | None = None,
         **options: Unpack[Options],
     ) -> None:
+        check_config(config)
         self._unread: dict[Subscription, builtins.list[Event | Lagged]] = {}
         self._limiter = trio.CapacityLimiter(CALLBACK_THREADS)
         opening = partial(open_queue, config, backends=backends, **options)
@@ -83,8 +85,8 @@ class BlockingQueue:
     ) -> None:
         self.close(timeout=None if kind is None else 0)
 
-    def close(self, *, timeout: float | None = None) -> None:
-        """Let running tasks end for `timeout` seconds (`drain_timeout` unless it is given), put
+    def close(self, *, timeout: Time | None = None) -> None:
+        """Let running tasks end for `timeout` (`drain_timeout` unless it is given), put
         those that have not back in line, and close the store.
 
         Ctrl-C cuts the wait short. Closing twice is no error. Raises what stopped the queue, if
@@ -136,18 +138,18 @@ class BlockingQueue:
         """
         return self._call(self._queue.submit_many, tasks)
 
-    def get(self, task_id: str, *, wait: float = 0.0) -> Task:
-        """The task as it stands or, with `wait`, once it has ended or `wait` seconds are over.
+    def get(self, task_id: str, *, wait: Time | None = None) -> Task:
+        """The task as it stands or, with `wait`, once it has ended or that time is over.
 
         Raises NotFound.
         """
         return self._call(self._queue.get, task_id, wait=wait)
 
-    def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
+    def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
 
         Raises TaskFailed or TaskCancelled if it did not complete, NotFound, and TimeoutError after
-        `timeout` seconds (the task goes on), Unavailable when the queue closes first.
+        `timeout` (the task goes on), Unavailable when the queue closes first.
         """
         return self._call(self._queue.result, task_id, timeout=timeout)
 
@@ -267,7 +269,7 @@ class BlockingQueue:
         with suppress(Unavailable):  # the queue has closed, and with it what would be left
             self._loop.call_sync(leave, None, None, None)
 
-    def _drain(self, timeout: float | None) -> None:
+    def _drain(self, timeout: Time | None) -> None:
         with suppress(Unavailable):  # it has stopped already
             self._loop.call(self._queue.drain, timeout)
 

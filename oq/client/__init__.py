@@ -12,7 +12,7 @@ failures    the server's errors as oq's own        address      where the server
 How they do it:
 mailer      sends what is submitted                watcher      waits for tasks to end
 aio_follow, sync_follow    read what goes on       handover     ended tasks to those who asked
-background  task groups whose errors are bare
+background  task groups whose errors are bare    lifetime      how long an async client lives
 """
 
 from oq.client.client import Client

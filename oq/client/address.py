@@ -19,6 +19,8 @@ def server_url(server: str) -> str:
     InvalidConfig if it is no address, or carries a password, which error messages would show.
     Without a scheme it is http, and then without a port 7125.
     """
+    if not isinstance(server, str):
+        raise no_address(repr(server))
     text = server.strip()
     bare = "://" not in text
     try:

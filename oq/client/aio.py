@@ -18,11 +18,13 @@ from oq.client.address import DEFAULT_SERVER, no_address, server_url
 from oq.client.aio_follow import AsyncFollowing
 from oq.client.background import background, together
 from oq.client.calls import Call
-from oq.client.follow import EndFollower, EventFollower, StreamFollower
+from oq.client.follow import EndFollower, EventFollower, Follower, StreamFollower
 from oq.client.handover import OnDone, Sends, hand_over
+from oq.client.lifetime import Alone, Closing
 from oq.client.mailer import Mailer
 from oq.client.tries import PATIENCE, Tries, read
 from oq.client.watcher import Watcher
+from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
@@ -39,26 +41,30 @@ CONNECTIONS = 16
 class AsyncClient:
     """A connection to the oq server at `server` (``"localhost:7125"``, ``"http://box/oq"``).
 
-    ``async with oq.AsyncClient() as queue: ...``, under asyncio and under trio. `timeout` is what
-    the server gets, in seconds, for each answer; waiting for a task comes on top. Every method
-    raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
-    `stream`, `subscribe`) bear with that for `patience` seconds, so that they survive a restart.
+    ``async with oq.AsyncClient() as queue: ...``, under asyncio and under trio. Or without a block,
+    as in the cells of a notebook: ``queue = oq.AsyncClient()``, and at the end ``await
+    queue.aclose()``.
 
-    Any number of tasks may use it at once, until the block is left: then whatever still waits here
-    is told that the client was closed, and nothing goes on behind.
+    `timeout` is what the server gets for each answer; waiting for a task comes on top. Every method
+    raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
+    `stream`, `subscribe`) bear with that for `patience`, so that they survive a restart. Both are
+    seconds, ``"5m"`` or a timedelta, as is every time to wait here.
+
+    Any number of tasks of one event loop may use it at once, until it is closed: then whatever
+    still waits here is told so, and nothing goes on behind.
     """
 
     def __init__(
         self,
         server: str = DEFAULT_SERVER,
         *,
-        timeout: float = 30,
-        patience: float = PATIENCE,
+        timeout: Time = 30,
+        patience: Time = PATIENCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
-        self._timeout = timeout
-        self._patience = patience
+        self._timeout = seconds_of("timeout", timeout)
+        self._patience = seconds_of("patience", patience)
         try:
             self._http = httpx.AsyncClient(
                 base_url=self.server,
@@ -73,11 +79,16 @@ class AsyncClient:
             raise no_address(server) from None
         self._open = AsyncExitStack()
         self._group: TaskGroup | None = None
-        self._closed = False
+        self._alone: Alone | None = None
+        self._closing = Closing()
 
     async def __aenter__(self) -> Self:
-        if self._group is not None:
-            raise RuntimeError("an AsyncClient can be opened once")
+        self._closing.check()
+        if self._group is not None or self._alone is not None:
+            raise RuntimeError("this AsyncClient is open already; a block of its own needs its own")
+        return await self._enter()
+
+    async def _enter(self) -> Self:
         await self._open.enter_async_context(self._http)
         self._group = await self._open.enter_async_context(background())
         self._turns = anyio.Semaphore(CONNECTIONS)
@@ -91,8 +102,19 @@ class AsyncClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        self._closed = True
+        self._closing.close()
         return await self._open.__aexit__(kind, error, trace)
+
+    async def aclose(self) -> None:
+        """Close it, also within its block. Whatever still waits is told that the client was closed;
+        from then on every method raises Unavailable. Closing twice is no error.
+
+        Raises what a callback has raised, if the client was not opened by a block.
+        """
+        self._closing.close()
+        if self._alone is not None:
+            await self._alone.aclose()
+        await self._http.aclose()
 
     async def submit(
         self,
@@ -113,7 +135,7 @@ class AsyncClient:
         `on_done` raises ends the client's block. Raises InvalidTask, Conflict (the key was used for
         another task), PayloadTooLarge, QueueFull, Unavailable.
         """
-        group = self._opened()
+        group = await self._opened()
         task_id = await self._mailer.submit(calls.draft(task), idempotency_key)
         if on_done is not None or results_to is not None:
             group.start_soon(self._hand_over, task_id, on_done, results_to)
@@ -121,10 +143,9 @@ class AsyncClient:
 
     async def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
-        self._opened()
-        if not tasks:
-            return []
-        return await self._run(calls.submit_many(calls.drafts(tasks)))
+        await self._opened()
+        drafts = calls.drafts(tasks)
+        return await self._run(calls.submit_many(drafts)) if drafts else []
 
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
@@ -143,26 +164,27 @@ class AsyncClient:
                 waits.start_soon(wait_for, task_id)
         return [ended[task_id] for task_id in ids]
 
-    async def get(self, task_id: str, *, wait: float | None = None) -> Task:
-        """The task as it is now or, with `wait`, once it has ended or `wait` seconds are over.
+    async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
+        """The task as it is now or, with `wait`, once it has ended or that time is over.
 
         Raises NotFound.
         """
-        self._opened()
-        if wait is not None and wait > 0:
-            with anyio.move_on_after(wait):
+        await self._opened()
+        seconds = 0.0 if wait is None else seconds_of("wait", wait)
+        if seconds > 0:
+            with anyio.move_on_after(seconds):
                 return await self._watcher.ended(task_id)
         return await self._run(calls.get(task_id))
 
-    async def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
+    async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
 
         Any number may be waited for at once: they share a few connections. TaskFailed or
-        TaskCancelled if it did not complete; NotFound; TimeoutError after `timeout` seconds, and
-        the task goes on; Unavailable when the server is away for longer than the client's patience.
+        TaskCancelled if it did not complete; NotFound; TimeoutError after `timeout`, and the
+        task goes on; Unavailable when the server is away for longer than the client's patience.
         """
-        task = await self.get(task_id, wait=float("inf") if timeout is None else timeout)
-        return calls.outcome(task, timeout)
+        wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
+        return calls.outcome(await self.get(task_id, wait=wait), wait)
 
     @asynccontextmanager
     async def stream(
@@ -176,8 +198,9 @@ class AsyncClient:
 
         Iterating raises NotFound, Unavailable after the client's patience.
         """
+        await self._opened()
         follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
-        async with AsyncFollowing(follower, self._http, self.server, self._timeout) as chunks:
+        async with self._follow(follower) as chunks:
             yield chunks
 
     @asynccontextmanager
@@ -195,8 +218,9 @@ class AsyncClient:
         Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
         iterating Unavailable after the client's patience.
         """
+        await self._opened()
         follower = EventFollower(self.server, self._patience, types, task_id, after)
-        async with AsyncFollowing(follower, self._http, self.server, self._timeout) as events:
+        async with self._follow(follower) as events:
             await events.greeting(follower)
             yield events
 
@@ -251,17 +275,30 @@ class AsyncClient:
         """Start tasks again."""
         await self._run(calls.resume())
 
-    def _opened(self) -> TaskGroup:
+    async def _opened(self) -> TaskGroup:
+        """Where its tasks run. Used without a block, it lives on a task of its own from here on."""
+        if self._alone is not None:
+            await self._alone.opened()
+        self._closing.check()
         if self._group is None:
-            raise RuntimeError("open it first: async with oq.AsyncClient(...) as queue")
-        if self._closed:
-            raise Unavailable("the client was closed")
+            self._alone = Alone(self._live)
+            await self._alone.opened()
+        assert self._group is not None
         return self._group
+
+    @asynccontextmanager
+    async def _live(self) -> AsyncIterator[None]:
+        async with self._open:
+            await self._enter()
+            try:
+                yield
+            finally:
+                self._closing.close()
 
     async def _run(self, call: Call[T], patience: float = 0.0, *, held: bool = False) -> T:
         tries = Tries(call, self.server, patience)
         while True:
-            self._opened()
+            await self._opened()
             try:
                 if held:  # the server keeps it: not a turn that others wait for
                     response = await self._send(call)
@@ -276,16 +313,20 @@ class AsyncClient:
             await anyio.sleep(pause)
 
     async def _send(self, call: Call[Any]) -> httpx.Response:
-        return await self._http.send(call.request(self._http, self._timeout))
+        request = call.request(self._http, self._timeout)
+        return await self._closing.run(lambda: self._http.send(request))
 
     async def _run_patiently(self, call: Call[T], *, held: bool = False) -> T:
         return await self._run(call, self._patience, held=held)
 
     def _follow_ends(self) -> AsyncFollowing[Any]:
         follower = EndFollower(self.server, self._patience)
-        return AsyncFollowing(follower, self._http, self.server, self._timeout)
+        return self._follow(follower)
 
     async def _hand_over(
         self, task_id: str, on_done: OnDone | None, results_to: Sends | None
     ) -> None:
         await hand_over(await self._watcher.ended(task_id), on_done, results_to)
+
+    def _follow(self, follower: Follower[T]) -> AsyncFollowing[T]:
+        return AsyncFollowing(follower, self._http, self.server, self._timeout, self._closing)

@@ -15,6 +15,7 @@ import httpx
 
 from oq.client.failures import unreached
 from oq.client.follow import EventFollower, Follower, Trouble
+from oq.client.lifetime import Closing
 from oq.client.tries import read
 from oq.words.errors import Unavailable
 
@@ -27,8 +28,14 @@ class AsyncFollowing(Generic[T]):
     """
 
     def __init__(
-        self, follower: Follower[T], http: httpx.AsyncClient, server: str, timeout: float
+        self,
+        follower: Follower[T],
+        http: httpx.AsyncClient,
+        server: str,
+        timeout: float,
+        closing: Closing,
     ) -> None:
+        self._closing = closing
         self._follower = follower
         self._http = http
         self._server = server
@@ -63,9 +70,8 @@ class AsyncFollowing(Generic[T]):
     async def greeting(self, follower: EventFollower) -> None:
         """Connect, and return once no event can be missed. Raises what is wrong at once."""
         try:
-            await self._connect()
             while not follower.greeted:
-                data = await anext(self._body, b"")
+                data = await self._closing.run(self._next)
                 if not data:
                     raise Unavailable(f"{self._server} is shutting down; try again when it is back")
                 self._due.extend(self._follower.feed(data))
@@ -74,10 +80,9 @@ class AsyncFollowing(Generic[T]):
 
     async def _receive(self) -> None:
         trouble: Trouble = None
+        self._closing.check()
         try:
-            if self._response is None:
-                await self._connect()
-            data = await anext(self._body, b"")
+            data = await self._closing.run(self._next)
         except (httpx.HTTPError, Unavailable) as error:
             data, trouble = b"", error
         if data:
@@ -85,6 +90,12 @@ class AsyncFollowing(Generic[T]):
             return
         await self._hang_up()
         await anyio.sleep(self._follower.lost(trouble, time.monotonic()))
+
+    async def _next(self) -> bytes:
+        """The next bytes, over a connection that is made if there is none; none at its end."""
+        if self._response is None:
+            await self._connect()
+        return await anext(self._body, b"")
 
     async def _connect(self) -> None:
         call = self._follower.call()

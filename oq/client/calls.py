@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import msgspec
 
+from oq.words.arguments import check_new, check_several, task_id_of
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
 from oq.words.status import QueueStatus
@@ -74,12 +75,14 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def draft(task: NewTask) -> bytes:
-    """The task as it is sent; InvalidTask when it cannot be written as JSON."""
+    """The task as it is sent; InvalidTask when it is none, or cannot be written as JSON."""
+    check_new(task)
     return _encode(task)
 
 
 def drafts(tasks: Sequence[NewTask]) -> list[tuple[bytes, str]]:
     """Each task as it is sent, and a key of its own; InvalidBatch names those that cannot be."""
+    check_several(tasks)
     made, problems = [], {}
     for index, task in enumerate(tasks):
         try:
@@ -95,7 +98,7 @@ def new_key(key: str | None) -> str:
     """The idempotency key of a submit: the one that was given, or one that nobody else has."""
     if key is None:
         return str(uuid.uuid4())
-    if not (key.isascii() and key.isprintable()):
+    if not (isinstance(key, str) and key.isascii() and key.isprintable()):
         raise InvalidTask("Idempotency-Key", "it must be printable ASCII characters")
     return key
 
@@ -222,7 +225,7 @@ def resume() -> Call[None]:
     return Call(method="POST", path="api/queue/resume", safe=True, read=_nothing)
 
 
-def outcome(task: Task, timeout: float | None) -> dict[str, Any]:
+def outcome(task: Task, timeout: float) -> dict[str, Any]:
     """The result of a task that was waited for; TaskFailed, TaskCancelled or TimeoutError."""
     match task.status:
         case Status.COMPLETED:
@@ -237,6 +240,7 @@ def outcome(task: Task, timeout: float | None) -> dict[str, Any]:
 def _on_task(
     method: str, task_id: str, verb: str = "", *, read: Callable[[httpx.Response], T], **rest: Any
 ) -> Call[T]:
+    task_id = task_id_of(task_id)
     # Quoted whole: an id is a user's text, and "../status" must not become another call.
     path = f"api/tasks/{quote(task_id, safe='')}"
     if not task_id or set(task_id) <= {"."}:

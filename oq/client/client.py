@@ -16,7 +16,8 @@ from oq.client.address import DEFAULT_SERVER, no_address, server_url
 from oq.client.calls import Call
 from oq.client.follow import EventFollower, StreamFollower
 from oq.client.sync_follow import Following
-from oq.client.tries import BREATH, HELD, PATIENCE, Tries, read
+from oq.client.tries import BREATH, CLOSED, HELD, PATIENCE, Tries, read
+from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
@@ -30,23 +31,25 @@ T = TypeVar("T")
 class Client:
     """A connection to the oq server at `server` (``"localhost:7125"``, ``"http://box/oq"``).
 
-    `timeout` is what the server gets, in seconds, for each answer; waiting for a task comes on
-    top. Every method raises ServerNotReached when nobody answers there; those that wait (`result`,
-    `run_batch`, `stream`, `subscribe`) bear with that for `patience` seconds, so that they survive
-    a restart. It may be used by several threads at once. Close it, or use it in a `with` block.
+    `timeout` is what the server gets for each answer; waiting for a task comes on top. Every method
+    raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
+    `stream`, `subscribe`) bear with that for `patience`, so that they survive a restart. Both are
+    seconds, ``"5m"`` or a timedelta, as is every time to wait here. It may be used by several
+    threads at once. Close it, or use it in a `with` block.
     """
 
     def __init__(
         self,
         server: str = DEFAULT_SERVER,
         *,
-        timeout: float = 30,
-        patience: float = PATIENCE,
+        timeout: Time = 30,
+        patience: Time = PATIENCE,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
-        self._timeout = timeout
-        self._patience = patience
+        self._timeout = seconds_of("timeout", timeout)
+        self._patience = seconds_of("patience", patience)
+        self._closed = False
         try:
             self._http = httpx.Client(
                 base_url=self.server,
@@ -71,7 +74,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close its connections. From then on every method raises Unavailable."""
+        self._closed = True
         self._http.close()
 
     def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> str:
@@ -84,9 +88,8 @@ class Client:
 
     def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
-        if not tasks:
-            return []
-        return self._run(calls.submit_many(calls.drafts(tasks)))
+        drafts = calls.drafts(tasks)
+        return self._run(calls.submit_many(drafts)) if drafts else []
 
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
@@ -96,14 +99,14 @@ class Client:
         """
         return [self.get(task_id, wait=float("inf")) for task_id in self.submit_many(tasks)]
 
-    def get(self, task_id: str, *, wait: float | None = None) -> Task:
-        """The task as it is now, or, with `wait`, once it has ended or `wait` seconds are over.
+    def get(self, task_id: str, *, wait: Time | None = None) -> Task:
+        """The task as it is now, or, with `wait`, once it has ended or that time is over.
 
         Raises NotFound.
         """
         if wait is None:
             return self._run(calls.get(task_id))
-        deadline = time.monotonic() + wait
+        deadline = time.monotonic() + seconds_of("wait", wait)
         while True:
             left = max(0.0, deadline - time.monotonic())
             task = self._run(calls.get(task_id, min(left, HELD)), min(left, self._patience))
@@ -111,15 +114,15 @@ class Client:
                 return task
             time.sleep(BREATH)
 
-    def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
+    def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
 
-        TaskFailed or TaskCancelled if it did not complete; NotFound; TimeoutError after `timeout`
-        seconds, and the task goes on; Unavailable when the server is away for longer than the
+        TaskFailed or TaskCancelled if it did not complete; NotFound; TimeoutError after
+        `timeout`, and the task goes on; Unavailable when the server is away for longer than the
         client's patience, or at the end of `timeout`.
         """
-        task = self.get(task_id, wait=float("inf") if timeout is None else timeout)
-        return calls.outcome(task, timeout)
+        wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
+        return calls.outcome(self.get(task_id, wait=wait), wait)
 
     @contextmanager
     def stream(
@@ -133,6 +136,7 @@ class Client:
 
         Iterating raises NotFound, Unavailable after the client's patience.
         """
+        self._check_open()
         follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
         with Following(follower, self._http, self.server, self._timeout) as chunks:
             yield chunks
@@ -152,6 +156,7 @@ class Client:
         Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
         iterating Unavailable after the client's patience.
         """
+        self._check_open()
         follower = EventFollower(self.server, self._patience, types, task_id, after)
         with Following(follower, self._http, self.server, self._timeout) as events:
             events.greeting(follower)
@@ -208,9 +213,14 @@ class Client:
         """Start tasks again."""
         self._run(calls.resume())
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable(CLOSED)
+
     def _run(self, call: Call[T], patience: float = 0.0) -> T:
         tries = Tries(call, self.server, patience)
         while True:
+            self._check_open()
             try:
                 response = self._http.send(call.request(self._http, self._timeout))
                 return read(call, response, self.server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 
 import httpx
 import msgspec
@@ -111,9 +112,18 @@ def reason(error: BaseException) -> str:
         error, inner = inner, inner.__cause__ or inner.__context__
         if isinstance(inner, BaseExceptionGroup):  # one for each address that was tried
             inner = inner.exceptions[-1]
+    if isinstance(error, ssl.SSLError):  # its errno is OpenSSL's own
+        return _no_tls(error)
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
+
+
+def _no_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    said = (error.reason or str(error)).lower().replace("_", " ")
+    return f"it does not speak TLS ({said}); write http:// instead of https://"
 
 
 def _first_number(text: str) -> int:

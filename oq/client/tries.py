@@ -21,6 +21,8 @@ HELD = 60.0
 BREATH = 0.05
 """Seconds between two of them: a server that holds none must not be asked in a tight loop."""
 
+CLOSED = "this client is closed; make a new one"
+
 _PAUSES = (0.05, 0.25)
 """Seconds before a safe call whose connection was lost is sent again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0

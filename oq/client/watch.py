@@ -22,6 +22,7 @@ from oq.client.background import leaf
 from oq.client.failures import reason, refusal
 from oq.client.follow import FrameFollower
 from oq.client.tries import PATIENCE
+from oq.words.durations import Time, seconds_of
 from oq.words.errors import OqError, ServerNotReached, Unavailable
 from oq.words.events import Event, Lagged
 
@@ -40,17 +41,19 @@ async def watch(
     *,
     task_id: str | None = None,
     after: int | None = None,
-    patience: float = PATIENCE,
+    patience: Time = PATIENCE,
 ) -> AsyncIterator[AsyncIterator[Event | Lagged]]:
     """``async with oq.watch("localhost:7125") as events: async for event in events: ...``
 
     Under trio. Every event from when the block is entered, or from after the one with seq `after`;
     without `types` all but progress. A connection that is lost is made again, and goes on where it
     was; Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
-    iterating Unavailable when the server is away for `patience` seconds.
+    iterating Unavailable when the server is away for `patience`.
     """
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError("oq.watch needs trio; under asyncio use oq.AsyncClient.subscribe")
     server = server_url(url)
-    follower = FrameFollower(server, patience, types, task_id, after)
+    follower = FrameFollower(server, seconds_of("patience", patience), types, task_id, after)
     send, receive = trio.open_memory_channel[Event | Lagged](0)
     watching = _Watching(follower, server, send, receive)
     problem: Exception | None = None

@@ -25,9 +25,11 @@ from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
 from oq.rules.pieces import StreamLog
 from oq.store import Store
+from oq.words.arguments import task_id_of
 from oq.words.bulk import BulkOutcome
 from oq.words.clock import Clock
 from oq.words.config import Config
+from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb, put
@@ -99,7 +101,7 @@ class Core:
 
         Raises NotFound.
         """
-        if not is_id(task_id):
+        if not is_id(task_id_of(task_id)):
             raise NotFound(task_id)
         if wait <= 0:
             return await self._read(task_id, lambda: self._show(task_id))
@@ -227,7 +229,7 @@ class Core:
             wanted = tasks if tasks.statuses else replace(tasks, statuses=bulk.CONCERNS[verb])
             ids, more = await self._listing.ids(wanted, most)
         else:
-            ids = list(dict.fromkeys(tasks))
+            ids = list(dict.fromkeys(map(task_id_of, tasks)))
             if len(ids) > most:
                 raise InvalidTask("ids", f"{len(ids)} tasks are over {most} (queue.max_bulk)")
         return await bulk.carry_out(self._ask_all, verb, ids, level, more=more)
@@ -240,12 +242,13 @@ class Core:
         """Start tasks again."""
         await self._ask(Pause(False))
 
-    async def drain(self, timeout: float | None = None) -> None:
-        """Take no more tasks and start none; let those that run end for `timeout` seconds
+    async def drain(self, timeout: Time | None = None) -> None:
+        """Take no more tasks and start none; let those that run end for `timeout`
         (`queue.drain_timeout` if it is None), then put them back in line. Return when nothing runs
         and all is on disk. A second drain may be in more of a hurry than the first.
         """
-        patience = self.config.queue.drain_timeout if timeout is None else timeout
+        default = self.config.queue.drain_timeout
+        patience = default if timeout is None else seconds_of("timeout", timeout)
         self._admission.closed = True
         drain = Drain()
         await self._wiring.to_scheduler.send(drain)
@@ -298,7 +301,7 @@ class Core:
         return self._listing.shown(state)
 
     def _output(self, task_id: str) -> tuple[TaskState, StreamLog | None]:
-        state = self._store.state(task_id) if is_id(task_id) else None
+        state = self._store.state(task_id) if is_id(task_id_of(task_id)) else None
         if state is None:
             raise NotFound(task_id)
         return state, self._store.stream(task_id) if state.status.ended else None
@@ -322,7 +325,7 @@ class Core:
         return await self._writer.read(task_id, look)
 
     async def _command(self, command: Command) -> None:
-        if not is_id(command.task_id):
+        if not is_id(task_id_of(command.task_id)):
             raise NotFound(command.task_id)
         await self._ask(command)
 

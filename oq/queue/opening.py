@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Unpack
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, NoReturn, Unpack
 
 import trio
 
@@ -12,7 +13,7 @@ from oq.backends import open_backends
 from oq.backends.base import Backend
 from oq.logs import configured_as_guest
 from oq.queue.core import SHUTDOWN_GRACE
-from oq.queue.options import Options, guest_logging, to_config_with
+from oq.queue.options import Options, check_config, guest_logging, to_config_with
 from oq.queue.queue import Queue
 from oq.queue.wiring import wire
 from oq.store import Store, open_store
@@ -21,16 +22,18 @@ from oq.words.config import BackendConfig, Config
 from oq.words.errors import InvalidConfig, lone
 
 
-@asynccontextmanager
-async def open_queue(
+def open_queue(
     config: Config | None = None,
     *,
     backends: Sequence[Backend | BackendConfig | Mapping[str, Any]] | None = None,
     store: Store | None = None,
     clock: Clock | None = None,
     **options: Unpack[Options],
-) -> AsyncIterator[Queue]:
-    """A running queue, for as long as the block lasts.
+) -> Opening:
+    """``async with oq.open_queue(max_workers=2) as queue: ...``, under trio.
+
+    A running queue, for as long as the block lasts. Programs without trio use `oq.BlockingQueue`,
+    or `oq.Client` and `oq.AsyncClient` with a server (`oq serve`).
 
     `options` are settings by keyword, over those of `config`: ``ollama_host=``, ``max_workers=``,
     ``storage_path=``, ``max_retries=`` and all the others of `oq.queue.options.Options`. `backends`
@@ -46,10 +49,60 @@ async def open_queue(
 
     Raises InvalidConfig; StoreLocked, StoreCorrupt or StoreError when the store cannot be opened.
     """
-    made, described = _sort(backends or ())
+    return Opening(_open(config, backends or (), store, clock or Clock(), options))
+
+
+class Opening(AbstractAsyncContextManager[Queue]):
+    """What `open_queue` gives: a queue that opens when the block is entered."""
+
+    def __init__(self, queue: AbstractAsyncContextManager[Queue]) -> None:
+        self._queue = queue
+
+    async def __aenter__(self) -> Queue:
+        if not trio.lowlevel.in_trio_run():
+            raise RuntimeError(f"oq.open_queue needs trio: trio.run(main) runs it; {_WITHOUT_TRIO}")
+        return await self._queue.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._queue.__aexit__(kind, error, trace)
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError(f"write `async with oq.open_queue(...)`, under trio; {_WITHOUT_TRIO}")
+
+    def __exit__(self, *problem: object) -> None:  # without it Python would not call __enter__
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"the queue is not open, so it has no {name!r};"
+            " write `async with oq.open_queue(...) as queue`"
+        )
+
+
+_WITHOUT_TRIO = (
+    "oq.BlockingQueue is a queue for any other program, and oq.AsyncClient (asyncio) and oq.Client"
+    " talk to a server that runs (`oq serve`)"
+)
+
+
+@asynccontextmanager
+async def _open(
+    config: Config | None,
+    backends: Sequence[Backend | BackendConfig | Mapping[str, Any]],
+    store: Store | None,
+    clock: Clock,
+    options: Options,
+) -> AsyncIterator[Queue]:
+    check_config(config)
+    made, described = _sort(backends)
     config = to_config_with(config or Config(), options, described)
     with configured_as_guest(guest_logging(config, options)):
-        async with _running(config, made or None, store, clock or Clock()) as queue:
+        async with _running(config, made or None, store, clock) as queue:
             yield queue
 
 

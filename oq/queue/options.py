@@ -16,10 +16,8 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from oq.words.config import BackendConfig, Config, LoggingConfig, to_config
+from oq.words.durations import Time
 from oq.words.errors import InvalidConfig
-
-Time = str | float | timedelta
-"""A Go duration (``"5m"``), seconds, or a timedelta."""
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -75,6 +73,21 @@ class Options(TypedDict, total=False):
 
     simulated_delay: Time
     simulated_tokens_per_second: float
+
+
+def check_config(given: object) -> None:
+    """InvalidConfig for what is no `Config`, with what was meant by it."""
+    if given is None or isinstance(given, Config):
+        return
+    if isinstance(given, str) and "://" in given:
+        meant = f"a queue that runs elsewhere is oq.Client({given[:64]!r}) or oq.AsyncClient"
+    elif isinstance(given, (str, os.PathLike)):
+        meant = f"a data directory is storage_path={os.fspath(given)[:64]!r}"
+    elif isinstance(given, Mapping):
+        meant = "settings are keywords, as in max_workers=2"
+    else:
+        meant = "oq.Config() makes one"
+    raise InvalidConfig(f"{str(given)[:64]!r} is not an oq.Config; {meant}")
 
 
 def option_names() -> dict[str, tuple[str, str]]:

@@ -25,6 +25,8 @@ from oq.queue.calls import Calls
 from oq.queue.core import Core
 from oq.rules.filters import DEFAULT_LIMIT, Page, task_filter
 from oq.rules.validation import Limits, check, decode_submission
+from oq.words.arguments import check_new, check_several
+from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
 from oq.words.events import EventType
 from oq.words.new import NewTask
@@ -83,24 +85,26 @@ class Queue(Core):
         """
         return await self.accept_many(_submissions(tasks, self.limits))
 
-    async def get(self, task_id: str, *, wait: float = 0.0) -> Task:
-        """The task as it stands or, with `wait`, once it has ended or `wait` seconds are over.
+    async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
+        """The task as it stands or, with `wait`, once it has ended or that time is over.
 
         Raises NotFound.
         """
-        if wait > 0:
+        seconds = 0.0 if wait is None else seconds_of("wait", wait)
+        if seconds > 0:
             with self._while_open():
-                return _task(await self.view(task_id, wait))
+                return _task(await self.view(task_id, seconds))
         return _task(await self.view(task_id))
 
-    async def result(self, task_id: str, *, timeout: float | None = None) -> dict[str, Any]:
+    async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
 
         Raises TaskFailed or TaskCancelled if it did not complete, NotFound, and TimeoutError after
-        `timeout` seconds (the task goes on), Unavailable when the queue closes first.
+        `timeout` (the task goes on), Unavailable when the queue closes first.
         """
-        task = await self.get(task_id, wait=float("inf") if timeout is None else timeout)
-        return outcome(task, None if self._closing else timeout)
+        wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
+        task = await self.get(task_id, wait=wait)
+        return outcome(task, None if self._closing else wait)
 
     async def run_batch(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
@@ -228,6 +232,7 @@ def _event_types(types: str | Collection[str] | None) -> set[EventType] | None:
 def _submission(task: NewTask | Submission) -> Submission:
     if isinstance(task, Submission):
         return task
+    check_new(task)
     try:
         body = msgspec.json.encode(task)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -239,6 +244,7 @@ def _submissions(
     tasks: Sequence[NewTask | Submission], limits: Limits
 ) -> builtins.list[Submission]:
     """The tasks in the form that is checked; InvalidBatch names all that are wrong."""
+    check_several(tasks)
     made: dict[int, Submission] = {}
     problems: dict[int, str] = {}
     for index, task in enumerate(tasks):

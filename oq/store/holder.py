@@ -53,11 +53,17 @@ class Holder:
 
     def describe(self) -> str:
         """Why the directory cannot be opened, for people."""
+        if self.is_this_process():
+            return (
+                f"the data directory {str(self._directory)!r} is in use by process {os.getpid()},"
+                " which is this one: use the queue that has it open, or give this one another"
+                " storage_path"
+            )
         try:
             who = f"process {int(self._file.read_text())}"
         except (OSError, ValueError):
             who = "another process"
         return (
             f"the data directory {str(self._directory)!r} is in use by {who};"
-            " stop that one, or choose another with --data-dir"
+            " stop that one, or choose another directory (storage_path; --data-dir of oq serve)"
         )

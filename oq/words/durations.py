@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import timedelta
+
+from oq.words.errors import InvalidTask
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
@@ -14,12 +17,18 @@ _WHOLE = re.compile(rf"[+-]?({_PART.pattern})+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
+Time = float | str | timedelta
+"""A length of time as callers may give it: seconds, a Go duration (``"5m"``) or a timedelta."""
+
+
 class Duration(float):
     """Seconds. A float in every way; the type marks the settings that accept Go's notation."""
 
 
 def parse_duration(value: object) -> Duration:
-    """Seconds from a Go duration or a number of seconds; ValueError says what is wrong."""
+    """Seconds from a Go duration, a number of seconds or a timedelta; ValueError says why not."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -32,6 +41,20 @@ def parse_duration(value: object) -> Duration:
     if not 0 <= seconds <= 10 * 365 * 86400:
         raise ValueError(f"{value!r} is not between 0 and ten years")
     return Duration(seconds)
+
+
+def seconds_of(name: str, value: Time) -> float:
+    """The seconds of an argument that says how long to wait: infinity is for ever, and less than
+    nothing is nothing. InvalidTask names the argument when it is no length of time.
+    """
+    if isinstance(value, timedelta):
+        return max(0.0, value.total_seconds())
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value):
+        return max(0.0, float(value))
+    try:
+        return float(parse_duration(value))
+    except ValueError as error:
+        raise InvalidTask(name, str(error)) from None
 
 
 def format_duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from oq.words.task import Status
+from oq.words.task import Readable, Status
 
 
 class EventType(StrEnum):
@@ -26,7 +26,7 @@ class EventType(StrEnum):
     __hash__ = str.__hash__  # see Status
 
 
-class Event(Struct, frozen=True, omit_defaults=True, gc=False):
+class Event(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of one task.
 
     `seq` grows by one with each event and goes on growing over restarts; progress events, which
@@ -42,7 +42,7 @@ class Event(Struct, frozen=True, omit_defaults=True, gc=False):
     data: dict[str, Any] | None = None
 
 
-class Lagged(Struct, frozen=True, tag_field="type", tag="lagged"):
+class Lagged(Readable, Struct, frozen=True, tag_field="type", tag="lagged"):
     """A reader fell behind and `missed` this many events; it goes on from now."""
 
     missed: int

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
+from oq.words.durations import Time
 from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
 
@@ -17,8 +20,8 @@ class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task as it is submitted; `chat`, `generate` and `embed` make one.
 
     `priority` is 0 to 100 or low, normal, high, critical (higher runs first; normal if unset).
-    `timeout` is seconds or a Go duration (``"5m"``), `run_at` a time with zone before which it
-    does not run. `options` goes to the model, `metadata` stays with the task.
+    `timeout` is seconds, a Go duration (``"5m"``) or a timedelta, `run_at` a time with zone before
+    which it does not run. `options` goes to the model, `metadata` stays with the task.
     """
 
     type: TaskType
@@ -28,7 +31,7 @@ class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int | str | None = None
     max_retries: int | None = None
     run_at: datetime | str | None = None
-    timeout: float | str | None = None
+    timeout: Time | None = None
     metadata: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -36,36 +39,75 @@ class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
         for field in ("payload", "options", "metadata"):
             if not _is_finite(getattr(self, field)):
                 raise InvalidTask(field, "JSON has no infinite number, and none that is not one")
+        if isinstance(self.timeout, timedelta):  # JSON would have it as P1DT2H
+            force_setattr(self, "timeout", self.timeout.total_seconds())
 
 
-class Terms(TypedDict, total=False):
-    """The fields of a `NewTask` that every kind of task has."""
-
-    options: Mapping[str, Any] | None
-    priority: int | str | None
-    max_retries: int | None
-    run_at: datetime | str | None
-    timeout: float | str | None
-    metadata: Mapping[str, Any] | None
+Make = TypeVar("Make", bound=Callable[..., NewTask])
 
 
+def _explained(make: Make) -> Make:
+    """Have a keyword that `make` does not take be answered with where it belongs."""
+    taken = make.__kwdefaults__ or {}
+    positional = make.__code__.co_varnames[: make.__code__.co_argcount]
+
+    @wraps(make)
+    def made(*args: Any, **given: Any) -> NewTask:
+        for name in given:
+            if name not in taken and name not in positional:
+                raise TypeError(f"oq.{make.__name__}() takes no {name!r}; {_where(name, taken)}")
+        return make(*args, **given)
+
+    return made  # type: ignore[return-value]
+
+
+def _where(name: str, taken: Collection[str]) -> str:
+    """Where the value of a keyword that is not taken may belong."""
+    for other in taken:
+        if other[0] == name[0] and len(set(other) ^ set(name)) <= 2:  # a letter is wrong, or two
+            return f"did you mean {other!r}?"
+    if name in _EXTRA:
+        return f"Ollama's own fields go into extra, as in extra={{{name!r}: ...}}"
+    return f"what is for the model goes into options, as in options={{{name!r}: ...}}"
+
+
+_EXTRA = {
+    "dimensions", "format", "images", "keep_alive", "logprobs", "raw", "suffix", "template",
+    "think", "tools", "top_logprobs",
+}  # fmt: skip
+"""Fields of Ollama's requests beside `options`: https://docs.ollama.com/api"""
+
+
+@_explained
 def chat(
     model: str,
-    messages: str | Sequence[Mapping[str, Any]],
+    messages: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,
     system: str | None = None,
     extra: Mapping[str, Any] | None = None,
-    **terms: Unpack[Terms],
+    options: Mapping[str, Any] | None = None,
+    priority: int | str | None = None,
+    timeout: Time | None = None,
+    max_retries: int | None = None,
+    run_at: datetime | str | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> NewTask:
-    """A conversation to go on with: its messages, or just what the user says.
+    """A conversation to go on with: its messages, one message, or just what the user says.
 
-    `extra` holds more of Ollama's fields: tools, format, think, ...
+    `system` is what the model is told first. `extra` holds more of Ollama's fields: tools, format,
+    think, ... `options` are the model's: ``{"temperature": 0}``. `priority` is 0 to 100 or low,
+    normal, high, critical; higher runs first. `timeout` is how long one attempt may take: seconds,
+    ``"5m"`` or a timedelta. `max_retries` is how often a failed attempt is tried again. It does not
+    run before `run_at`, a time with its zone. `metadata` stays with the task, for you.
     """
-    said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-    payload = _payload(extra, messages=said, system=system)
-    return NewTask(type=TaskType.CHAT, model=model, payload=payload, **terms)
+    payload = _payload(extra, messages=_messages(messages), system=system)
+    return NewTask(
+        type=TaskType.CHAT, model=model, payload=payload, options=options, priority=priority,
+        timeout=timeout, max_retries=max_retries, run_at=run_at, metadata=metadata,
+    )  # fmt: skip
 
 
+@_explained
 def generate(
     model: str,
     prompt: str,
@@ -73,29 +115,64 @@ def generate(
     system: str | None = None,
     template: str | None = None,
     extra: Mapping[str, Any] | None = None,
-    **terms: Unpack[Terms],
+    options: Mapping[str, Any] | None = None,
+    priority: int | str | None = None,
+    timeout: Time | None = None,
+    max_retries: int | None = None,
+    run_at: datetime | str | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> NewTask:
-    """A text to complete. `template` is used instead of the model's own, in Ollama's notation;
-    `extra` holds more of Ollama's fields: images, suffix, raw, format, think, ...
+    """A text to complete.
+
+    `template` is used instead of the model's own, in Ollama's notation. `extra` holds more of
+    Ollama's fields: images, suffix, raw, format, think, ... The others are those of `chat`.
     """
     payload = _payload(extra, prompt=prompt, system=system, template=template)
-    return NewTask(type=TaskType.GENERATE, model=model, payload=payload, **terms)
+    return NewTask(
+        type=TaskType.GENERATE, model=model, payload=payload, options=options, priority=priority,
+        timeout=timeout, max_retries=max_retries, run_at=run_at, metadata=metadata,
+    )  # fmt: skip
 
 
+@_explained
 def embed(
     model: str,
     input: str | Sequence[str],
     *,
     truncate: bool | None = None,
     extra: Mapping[str, Any] | None = None,
-    **terms: Unpack[Terms],
+    options: Mapping[str, Any] | None = None,
+    priority: int | str | None = None,
+    timeout: Time | None = None,
+    max_retries: int | None = None,
+    run_at: datetime | str | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> NewTask:
-    """One text or several to turn into vectors. `truncate` says whether a text that is too long is
-    cut (it is, unless this is False) or refused; `extra` holds more: dimensions, keep_alive, ...
+    """One text or several to turn into vectors.
+
+    `truncate` says whether a text that is too long is cut (it is, unless this is False) or refused;
+    `extra` holds more: dimensions, keep_alive, ... The others are those of `chat`.
     """
     texts = input if isinstance(input, str) else list(input)
     payload = _payload(extra, input=texts, truncate=truncate)
-    return NewTask(type=TaskType.EMBED, model=model, payload=payload, **terms)
+    return NewTask(
+        type=TaskType.EMBED, model=model, payload=payload, options=options, priority=priority,
+        timeout=timeout, max_retries=max_retries, run_at=run_at, metadata=metadata,
+    )  # fmt: skip
+
+
+def _messages(given: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Any]:
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    if isinstance(given, Mapping):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise InvalidTask(
+            "payload.messages",
+            f"{str(given)[:64]!r} is neither a text nor messages, as"
+            ' [{"role": "user", "content": "hello"}]',
+        )
+    return list(given)
 
 
 def _payload(extra: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:

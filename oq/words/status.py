@@ -6,8 +6,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from oq.words.task import Readable
 
-class BackendStatus(Struct, frozen=True, omit_defaults=True):
+
+class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
     """One backend as the queue sees it. `error` says why it is down, `running` counts tasks."""
 
     name: str
@@ -19,7 +21,7 @@ class BackendStatus(Struct, frozen=True, omit_defaults=True):
     error: str | None = None
 
 
-class Model(Struct, frozen=True, omit_defaults=True):
+class Model(Readable, Struct, frozen=True, omit_defaults=True):
     """A model that a backend has, or has loaded. `size` is in bytes, on its disk or in memory;
     `parameters` and `quantization` are in its own words. What it does not say is left out.
     """
@@ -32,14 +34,14 @@ class Model(Struct, frozen=True, omit_defaults=True):
     """When it leaves the memory, if nobody asks for it."""
 
 
-class Models(Struct, frozen=True):
+class Models(Readable, Struct, frozen=True):
     """The models that a backend has, and those of them that it holds in memory, if it says so."""
 
     models: tuple[Model, ...] = ()
     loaded: tuple[Model, ...] = ()
 
 
-class BackendView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One backend with its models. `error` says why it is down, or why it does not list them."""
 
     name: str
@@ -53,7 +55,7 @@ class BackendView(Struct, frozen=True, omit_defaults=True, kw_only=True):
     loaded: tuple[Model, ...]
 
 
-class QueueStatus(Struct, frozen=True, kw_only=True):
+class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
     """What `GET /api/status` answers. The first nine fields are the seed's.
 
     `pending_tasks` counts every task in state pending: those that are ready, those that wait for

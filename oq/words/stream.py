@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from oq.words.task import Status
+from oq.words.task import Readable, Status
 
 
-class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Chunk(Readable, Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One piece of a task's output.
 
     `offset` counts the backend's chunks up to and including this one: ask for the stream from

@@ -11,11 +11,25 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 MIN_PRIORITY, MAX_PRIORITY = 0, 100
 MAX_RETRIES = 1000
 """The most retries that one task may ask for."""
+
+
+class Readable:
+    """What users read: `to_dict` makes of it what `json.dumps` takes."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same in the form of the HTTP API: dicts, lists, texts and numbers. Times are texts,
+        and what is not set is left out.
+        """
+        made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return made
 
 
 class TaskType(StrEnum):
@@ -59,14 +73,14 @@ class Status(StrEnum):
 ENDED = tuple(status for status in Status if status.ended)
 
 
-class Usage(Struct, frozen=True, gc=False):
+class Usage(Readable, Struct, frozen=True, gc=False):
     """Tokens, as the backend counted them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-class Attempt(Struct, frozen=True, omit_defaults=True, gc=False):
+class Attempt(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
     """One try at running a task. `error` is absent when it succeeded."""
 
     started_at: datetime
@@ -133,7 +147,7 @@ class Submission(Struct, kw_only=True, omit_defaults=True):
     idempotency_key: str | None = None
 
 
-class _Shown(Struct, kw_only=True, omit_defaults=True):
+class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
     """The fields that every reading of a task shows; what has a default is left out when unset."""
 
     id: str
@@ -156,7 +170,7 @@ class _Shown(Struct, kw_only=True, omit_defaults=True):
 
 class Task(_Shown, kw_only=True, omit_defaults=True):
     """A task as a user reads it. `payload`, `options`, `metadata` and `result` are JSON objects;
-    `result` is the backend's own final answer.
+    `result` is the backend's own final answer. `to_dict` makes a dict of it.
     """
 
     payload: dict[str, Any]

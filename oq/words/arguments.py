@@ -1,0 +1,53 @@
+"""What callers hand over, looked at before anything is done with it.
+
+A wrong object is named at once, and not by whatever breaks on it later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+
+from oq.words.errors import InvalidTask
+from oq.words.task import Task
+
+_SHOWN = 64
+
+
+def task_id_of(given: object) -> str:
+    """The id of a task; InvalidTask for what cannot be one."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Task):
+        raise InvalidTask("task_id", "this is a whole task; give its id, task.id")
+    _check_awaited("task_id", given)
+    raise InvalidTask("task_id", f"{_shown(given)} is not a task's id; submit returns one, as text")
+
+
+def check_new(given: object) -> None:
+    """InvalidTask for what cannot become a task, whatever is in it."""
+    _check_awaited("task", given)
+    if given is None or isinstance(given, (str, bytes, int, float, list, tuple)):
+        raise InvalidTask(
+            "task", f"{_shown(given)} is no task; oq.chat, oq.generate and oq.embed make one"
+        )
+
+
+def check_several(given: object) -> None:
+    """InvalidTask for what is not several tasks, such as a single one."""
+    _check_awaited("tasks", given)
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise InvalidTask(
+            "tasks", f"{_shown(given)} is no list of tasks; `submit` takes a single one"
+        )
+
+
+def _check_awaited(name: str, given: object) -> None:
+    if isinstance(given, Coroutine):
+        given.close()  # Python would warn of it too, in other words and at another time
+    if isinstance(given, Awaitable):
+        raise InvalidTask(name, "this call was not awaited; write `await` before it")
+
+
+def _shown(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
