@@ -3,6 +3,7 @@
 app       the commands, loaded when they are called     exits     errors as a line and a code
 options   what several commands share                   terminal  words on the way out
 lifeline  children that do not outlive it               streams   output that may be closed or full
+signals   from the first moment on
 one module a group of commands; what they print is beside them in show_*
 """
 
@@ -11,11 +12,22 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from oq.cli.signals import interrupted, take_signals
+
 VERSION = "0.1.0"
 
 
 def main() -> None:
     """Run the command in `sys.argv` and exit."""
+    try:
+        take_signals()
+        code = _run()
+    except KeyboardInterrupt:  # while it was being loaded
+        code = interrupted()
+    sys.exit(code)
+
+
+def _run() -> int:
     from oq.cli.streams import secure_streams
 
     secure_streams()
@@ -23,8 +35,8 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["version"]):
         with suppress(OSError):  # it is told below, as any other command's
             print(f"oq {VERSION}", flush=True)
-            return
+            return 0
     from oq.cli.app import oq
     from oq.cli.exits import run
 
-    sys.exit(run(oq, sys.argv[1:]))
+    return run(oq, sys.argv[1:])

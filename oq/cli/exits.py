@@ -8,19 +8,19 @@ from enum import IntEnum
 
 import click
 
+from oq.cli.signals import interrupted
 from oq.cli.streams import discard_output
 from oq.cli.terminal import complain
 from oq.words.errors import InvalidConfig, InvalidTask, OqError, PayloadTooLarge, ServerNotReached
 
 
 class Exit(IntEnum):
-    """What the exit code of `oq` means."""
+    """What the exit code of `oq` means; a command that a signal ends has 128 and its number."""
 
     DONE = 0
     FAILED = 1
     USAGE = 2
     NO_SERVER = 3
-    INTERRUPTED = 130
     BROKEN_PIPE = 141
 
 
@@ -43,7 +43,7 @@ def _outcome(command: click.Command, arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return Exit.INTERRUPTED
+        return interrupted()
     except BaseExceptionGroup as group:
         return _grouped(group)
     except (click.ClickException, OqError, OSError) as error:
@@ -94,7 +94,7 @@ def exit_code(error: OqError) -> Exit:
 def _grouped(group: BaseExceptionGroup[BaseException]) -> int:
     """The exit code for what came out of nurseries; Ctrl-C comes before whatever it led to."""
     if group.subgroup(KeyboardInterrupt):
-        return Exit.INTERRUPTED
+        return interrupted()
     _, others = group.split((click.ClickException, OqError, OSError))
     if others is not None:
         raise group

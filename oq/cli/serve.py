@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
 from oq.cli.options import check_usable
+from oq.cli.streams import discard_output
 from oq.settings import load_settings
 from oq.words.config import BackendConfig, Config
 
@@ -46,7 +47,7 @@ def serve_(
     """Run the server until SIGTERM or Ctrl-C.
 
     Then running tasks get queue.drain_timeout to end, and what has not ended runs again at the
-    next start. A second signal stops at once.
+    next start. A second signal stops within seconds. SIGHUP opens the log file anew.
     """
     if simulate and ollama_host:
         raise click.UsageError("--simulate and --ollama-host exclude each other")
@@ -68,7 +69,7 @@ def serve_(
     check_usable(settings, config)
     from oq.http.serve import run
 
-    run(config, announce=partial(_announce, simulate))
+    run(config, announce=partial(_announce, simulate, settings.source))
 
 
 def _simulated(config: Config, data_dir: str | None) -> Config:
@@ -82,7 +83,12 @@ def _simulated(config: Config, data_dir: str | None) -> Config:
     return msgspec.structs.replace(config, queue=queue, backends=(_SIMULATED,))
 
 
-def _announce(simulated: bool, url: str) -> None:
+def _announce(simulated: bool, settings: Path | None, url: str) -> None:
+    """Where it listens, in the first line; programs that start it wait for that."""
     label = "; SIMULATED: no model runs, every answer is made up" if simulated else ""
-    with suppress(OSError):  # whoever started us may not have stayed to read it
-        print(f"oq listens at {url}{label}", flush=True)
+    try:
+        print(f"oq listens at {url}{label}")
+        # Always: a directory may have a config.yaml that nobody thinks of.
+        print(f"settings file: {'none' if settings is None else settings.absolute()}", flush=True)
+    except OSError:  # whoever started us may not have stayed to read it
+        discard_output()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from oq.cli.exits import Exit
+from oq.cli.signals import interrupted
 from oq.cli.terminal import clean, complain
 from oq.words.durations import format_age
 from oq.words.errors import Unavailable
@@ -63,7 +63,7 @@ def goes_on(task_id: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         complain(f"the task goes on; `oq result {task_id}` prints its answer")
-        click.get_current_context().exit(Exit.INTERRUPTED)
+        click.get_current_context().exit(interrupted())
 
 
 @contextmanager

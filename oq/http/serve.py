@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import resource
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -17,6 +16,7 @@ from oq.backends.base import Backend
 from oq.http.app import create_app
 from oq.http.server import Server
 from oq.http.sockets import bind_all, url
+from oq.http.stopping import SIGNALS, Hangup, Stop, limit
 from oq.logs import configured
 from oq.queue import open_queue
 from oq.words.config import Config
@@ -43,8 +43,9 @@ def run(
 
     `announce` is called with the server's URL when it takes requests. `backends` that are made
     already stand in for those that the settings describe. The first signal drains: new
-    tasks are refused, running ones get `queue.drain_timeout`; a second one ends it at once. Raises
-    InvalidConfig, Unavailable when the address is in use, and StoreError.
+    tasks are refused, running ones get `queue.drain_timeout`; a second one ends it within seconds.
+    What other signals do is in `oq.http.stopping`. Raises InvalidConfig, Unavailable when the
+    address is in use, and StoreError.
     """
     with configured(config.logging):
         sockets, priorities = bind_all(config)
@@ -68,10 +69,11 @@ async def _serve(
     announce: Announce | None,
     backends: Sequence[Backend] | None,
 ) -> None:
-    stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    hangup = Hangup(config.logging.file)
+    with trio.open_signal_receiver(*SIGNALS) as signals, limit() as end:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
+            stop = Stop(hangup, nursery.cancel_scope, end)
+            nursery.start_soon(stop.watch, signals)
             await _serve_queue(config, sockets, priorities, announce, backends, stop)
             nursery.cancel_scope.cancel()
     log.info("stopped")
@@ -83,7 +85,7 @@ async def _serve_queue(
     priorities: dict[int, int],
     announce: Announce | None,
     backends: Sequence[Backend] | None,
-    stop: trio.Event,
+    stop: Stop,
 ) -> None:
     async with open_queue(config, backends=backends) as queue, trio.open_nursery() as nursery:
         app = create_app(queue)
@@ -95,22 +97,11 @@ async def _serve_queue(
         log.info("ready", url=where, pending=queue.status().pending_tasks)
         if announce is not None:
             announce(where)
-        await stop.wait()
+        await stop.asked.wait()
         log.info("draining", running=queue.status().running_tasks)
-        await queue.drain()
+        await stop.drain(queue)
         app.face.close()
         server.stop()
-
-
-async def _watch(
-    signals: AsyncIterator[int], stop: trio.Event, everything: trio.CancelScope
-) -> None:
-    """The first signal asks for a drain, the second for an end at once."""
-    async for number in signals:
-        log.info("signal", name=signal.Signals(number).name)
-        if stop.is_set():
-            everything.cancel()
-        stop.set()
 
 
 def _allow_files(count: int) -> None:

@@ -19,7 +19,7 @@ from oq.queue.answers import Answers
 from oq.queue.catalogue import Catalogue, view
 from oq.queue.listing import Listing
 from oq.queue.reader import StreamReader
-from oq.queue.wiring import Wiring
+from oq.queue.wiring import SHUT_DOWN, Wiring
 from oq.rules import validation
 from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
@@ -255,7 +255,7 @@ class Core:
         with trio.move_on_after(patience) as limit:
             await drain.receipt.wait()
         if limit.cancelled_caught:
-            self._wiring.pool.interrupt("oq was shut down while this attempt ran")
+            self._wiring.pool.interrupt(SHUT_DOWN.reason)
             with trio.move_on_after(SHUTDOWN_GRACE):
                 await drain.receipt.wait()
         with trio.move_on_after(SHUTDOWN_GRACE), suppress(Unavailable):  # the disk may be full

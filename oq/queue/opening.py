@@ -15,7 +15,7 @@ from oq.logs import configured_as_guest
 from oq.queue.core import SHUTDOWN_GRACE
 from oq.queue.options import Options, check_config, guest_logging, to_config_with
 from oq.queue.queue import Queue
-from oq.queue.wiring import wire
+from oq.queue.wiring import put_back, wire
 from oq.store import Store, open_store
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config
@@ -44,8 +44,9 @@ def open_queue(
     the standard error and the rest nowhere.
 
     Leaving the block lets the running tasks end for `drain_timeout`, puts back in line those that
-    have not, and closes the store. When the block is cancelled or an actor crashes, nothing is
-    waited for, but the store is closed properly all the same.
+    have not, and closes the store. When the block is left by an exception or cancelled, nothing is
+    waited for; what runs is put back in line all the same. When an actor crashes, the store is
+    closed properly, and what ran has spent a life: it may be the cause.
 
     Raises InvalidConfig; StoreLocked, StoreCorrupt or StoreError when the store cannot be opened.
     """
@@ -135,6 +136,8 @@ async def _running(
         finally:
             if queue is not None:
                 queue.end(failure)
+                if not wiring.crashed:  # then what runs may be the cause
+                    put_back(store, clock)
         with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
             for end in ends:
                 await end.aclose()

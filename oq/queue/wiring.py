@@ -12,7 +12,7 @@ admission let it send. Everybody else waits when a mailbox is full, up to the HT
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -34,14 +34,19 @@ from oq.rules.retry import RetryPolicy
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config
+from oq.words.errors import StoreError
 from oq.words.events import Event
 from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch
+from oq.words.outcome import Interrupted
 from oq.words.task import Status
 
 log = structlog.get_logger("oq")
 
 MAILBOX = 1024
 """Messages that wait for the writer, the scheduler or the hub before their senders wait."""
+
+
+SHUT_DOWN = Interrupted("oq was shut down while this attempt ran")
 
 
 class Actor(Protocol):
@@ -60,11 +65,21 @@ class Wiring:
     to_writer: trio.MemorySendChannel[Commit]
     to_scheduler: trio.MemorySendChannel[Message]
     actors: tuple[Actor, ...]
+    crashed: list[str] = field(default_factory=list)
+    """The actors that have ended by an error."""
 
     def start(self, nursery: trio.Nursery) -> None:
         """Run the actors; one that crashes cancels the nursery."""
         for actor in self.actors:
-            nursery.start_soon(actor.run, name=f"oq.{type(actor).__name__.lower()}")
+            name = f"oq.{type(actor).__name__.lower()}"
+            nursery.start_soon(self._run, actor, name, name=name)
+
+    async def _run(self, actor: Actor, name: str) -> None:
+        try:
+            await actor.run()
+        except Exception:
+            self.crashed.append(name)
+            raise
 
 
 def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Clock) -> Wiring:
@@ -118,6 +133,20 @@ def recover(store: Store, clock: Clock) -> list[Event]:
         poisoned = sum(change.state.status is Status.FAILED for change in died)
         log.warning("recovered tasks that ran when oq stopped", tasks=len(died), poisoned=poisoned)
     return events
+
+
+def put_back(store: Store, clock: Clock) -> None:
+    """Put back in line what still runs when a queue is closed in haste. To be called when its
+    actors have ended; it is the store's last change, which closing the store syncs.
+    """
+    broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in store.running()]
+    if broken_off:
+        events = lifecycle.tell(broken_off, store.event_seq, clock.now())
+        try:
+            store.sync()  # never are two batches on their way to the disk (see `oq.store.wal`)
+            store.write(broken_off, store.event_seq + len(events))
+        except StoreError as error:  # they stand as running, and have spent a life
+            log.error("tasks not put back", tasks=len(broken_off), reason=str(error))  # noqa: TRY400
 
 
 def _load(board: Board, store: Store, clock: Clock) -> list[Delay]:

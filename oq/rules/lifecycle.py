@@ -91,14 +91,20 @@ def finished(
                 delay = policy.delay(retry, draw, retry_after)
                 return _retry_later(state, now, error, retry, now + timedelta(seconds=delay))
             return _refused(_failed(state, now, error), outcome.refusal)
-        case Interrupted(reason, ran):
-            attempts = _end_attempt(state, now, reason) if ran else state.attempts[:-1]
-            return _step(
-                state, Status.PENDING, EventType.TASK_RETRYING, {"reason": reason},
-                started_at=None, attempts=attempts,
-            )  # fmt: skip
+        case Interrupted():
+            return interrupted(state, outcome, now)
         case Aborted():
             return cancelled(state, now)
+
+
+def interrupted(state: TaskState, outcome: Interrupted, now: datetime) -> Change:
+    """The attempt was broken off by something that is not the task's fault: it spends nothing."""
+    _must_run(state)
+    attempts = _end_attempt(state, now, outcome.reason) if outcome.ran else state.attempts[:-1]
+    return _step(
+        state, Status.PENDING, EventType.TASK_RETRYING, {"reason": outcome.reason},
+        started_at=None, attempts=attempts,
+    )  # fmt: skip
 
 
 def died(state: TaskState, now: datetime) -> Change:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import msgspec
 
@@ -48,13 +45,13 @@ _TASKS = (
 
 
 def run_demo(*, keep: bool = False) -> None:
-    """Run the demonstration; with `keep` the server then stays up until Ctrl-C.
+    """Run the demonstration; with `keep` the server then stays up until Ctrl-C or SIGTERM.
 
     NoModel if the model is not installed, ChildFailed if a process does not do what it should,
     TaskFailed if a task does not complete.
     """
     path = find_model()
-    with _terminated(), tempfile.TemporaryDirectory(prefix="oq-demo-") as name:
+    with tempfile.TemporaryDirectory(prefix="oq-demo-") as name:
         folder = Path(name)
         with _model(path, folder) as model:
             demonstrate(model.url, folder, keep=keep)
@@ -162,20 +159,6 @@ def _keep(server: Child) -> None:
         server.wait()
     except KeyboardInterrupt:
         print()
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """Let SIGTERM end it as an exception does: the processes are stopped, the files removed."""
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _line(task: NewTask) -> Line:
