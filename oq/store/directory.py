@@ -7,22 +7,33 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from oq.store import mark
+from oq.store.privacy import check_is_ours, close_to_others
+from oq.store.refusals import unfinished
 from oq.words.errors import StoreError
 
 DATABASE = "rocks"
 MARK_FILE = "high-water"
+SCRATCH = "salvage-under-way"
 
 
 def make_directory(path: Path) -> None:
-    """Make the data directory if need be. StoreError when it cannot be written to."""
+    """Make the data directory if need be, and close it to other users. StoreError when it cannot
+    be written to, or is not oq's to close; StoreCorrupt when a salvage of it has not ended.
+    """
+    database = path / DATABASE
     try:
         made = [parent for parent in (path, *path.parents) if not parent.exists()]
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "permission denied")
-        database = path / DATABASE
+        if (path / SCRATCH).exists() and not database.exists():
+            raise unfinished(path)
+        check_is_ours(path)
+        close_to_others(path)
         if not database.exists():
-            database.mkdir()
+            database.mkdir(mode=0o700)
+            close_to_others(path)
             # RocksDB syncs the names in its own directory, and nobody the way to that.
             for new in (database, *made):
                 _sync_directory(new.parent)
@@ -39,7 +50,7 @@ def read_mark(path: Path) -> int:
     knows; 0 when there is none.
     """
     try:
-        return int.from_bytes((path / MARK_FILE).read_bytes()[:8], "big")
+        return mark.decode((path / MARK_FILE).read_bytes())
     except FileNotFoundError:
         return 0
 

@@ -1,7 +1,9 @@
 """RocksDB's log files, byte by byte: the write-ahead log, and the manifest, which is like it.
 
 A file is a row of blocks of 32 KiB, a block a row of records, each with a header of 7 bytes:
-checksum (4), length (2), type (1). https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format
+checksum (4), length (2), type (1). An entry (in the write-ahead log: a batch) is one record, or a
+first one, some in the middle and a last one.
+https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format
 
 RocksDB reads types 5 to 8 and 11 as records of a recycled log, which oq never writes; with the
 number of another log in them it reads the same one again and again, and opening never returns
@@ -11,47 +13,135 @@ number of another log in them it reads the same one again and again, and opening
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from oq.store.checksum import checksum, flipped_bit
 
 BLOCK = 32768
 HEADER = 7
-USED = frozenset({1, 2, 3, 4})  # whole, first, middle, last: the parts of a batch
+WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+USED = frozenset({WHOLE, FIRST, MIDDLE, LAST})
 ENDLESS = frozenset({5, 6, 7, 8, 11})
-SKIPPED = 0x7F
-"""A type that RocksDB does not know: with a good checksum it passes over just that record."""
 
 _header = struct.Struct("<IHB")
 
 
-def find_endless(database: Path) -> Iterator[tuple[Path, int]]:
-    """Each place (a file, an offset) at which RocksDB could read for ever."""
-    for file in (*database.glob("*.log"), *database.glob("MANIFEST-*")):
-        for start, block in _blocks(file):
-            for offset in _endless_in(block):
-                yield file, start + offset
-
-
-def defuse(database: Path) -> None:
-    """Make records out of these that are only damaged."""
-    for file, offset in list(find_endless(database)):
-        _overwrite(file, offset, bytes([SKIPPED]))
-
-
-def mend(log: Path) -> int:
-    """Let RocksDB pass over what is damaged in a log, and no more than that: by itself it passes
-    over the rest of the block too. How many places that were.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands at an offset of a file. `content` is None when it cannot be read; `raw` is then
+    all that is there, headers and all.
     """
-    places = 0
-    for start, block in _blocks(log):
-        for at, end in _damage_in(block):
-            if end - at >= HEADER:
-                _overwrite(log, start + at, _passed_over(block[at:end]))
-                places += 1
-    return places
+
+    start: int
+    content: bytes | None
+    raw: bytes = b""
+    repaired: bool = False
+    """Whether one bit of it was flipped, and has been flipped back."""
 
 
-def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
+@dataclass(frozen=True, slots=True)
+class _Record:
+    start: int
+    kind: int  # 0: damage
+    content: bytes
+    repaired: bool = False
+
+
+def numbered(files: Iterable[Path]) -> list[Path]:
+    """Log files in the order in which they were written."""
+    return sorted(files, key=lambda file: int(file.stem))
+
+
+def headers(block: bytes) -> Iterator[tuple[int, int, int]]:
+    """The records of a block, as far as their lengths lead: offset, length, type. No checksum is
+    looked at.
+    """
+    at, last = 0, len(block) - HEADER
+    while at <= last:
+        _, length, kind = _header.unpack_from(block, at)
+        yield at, length, kind
+        if kind == length == 0:  # RocksDB skips the rest of the block too
+            return
+        at += HEADER + length
+
+
+def entries(file: Path) -> Iterator[Entry]:
+    """All that is in the file, in order, every checksum checked. One flipped bit in a record is
+    flipped back; what is damaged worse costs the entry that it is in.
+    """
+    parts: list[_Record] = []
+    for record in _records(file):
+        if record.kind in (WHOLE, FIRST, 0) and parts:
+            yield _unreadable(parts)
+            parts = []
+        if record.kind == WHOLE:
+            yield Entry(record.start, record.content, repaired=record.repaired)
+        elif record.kind == 0 or (record.kind in (MIDDLE, LAST) and not parts):
+            yield _unreadable([record])
+        else:
+            parts.append(record)
+        if record.kind == LAST and parts:
+            content = b"".join(part.content for part in parts)
+            yield Entry(parts[0].start, content, repaired=any(part.repaired for part in parts))
+            parts = []
+    if parts:
+        yield _unreadable(parts)
+
+
+def write(file: Path, contents: Iterable[bytes]) -> None:
+    """A log file of these entries."""
+    with file.open("wb") as target:
+        for content in contents:
+            for record in _framed(content, target.tell()):
+                target.write(record)
+
+
+def _framed(content: bytes, position: int) -> Iterator[bytes]:
+    """An entry as records, from that position of the file on."""
+    begun = False
+    while True:
+        room = BLOCK - position % BLOCK
+        if room < HEADER:
+            yield bytes(room)
+            position += room
+            continue
+        part, content = content[: room - HEADER], content[room - HEADER :]
+        kind = (MIDDLE if begun else FIRST) if content else (LAST if begun else WHOLE)
+        yield _header.pack(checksum(bytes([kind]) + part), len(part), kind) + part
+        if not content:
+            return
+        begun = True
+        position += HEADER + len(part)
+
+
+def _unreadable(parts: list[_Record]) -> Entry:
+    return Entry(parts[0].start, None, b"".join(part.content for part in parts))
+
+
+def _records(file: Path) -> Iterator[_Record]:
+    for start, block in blocks(file):
+        at, last = 0, len(block) - HEADER
+        while at <= last:
+            if block[at:] == bytes(len(block) - at):
+                break  # zeroes to the end of the block are what was laid out and never written
+            end = _end_of_record(block, at)
+            if end is not None:
+                yield _Record(start + at, block[at + 6], block[at + HEADER : end])
+            elif (mended := _with_one_bit_less(block, at)) is not None:
+                record, end = mended
+                yield _Record(start + at, record[0], record[1:], repaired=True)
+            else:
+                end = _next_good(block, at + 1)
+                yield _Record(start + at, 0, block[at:end])
+            at = end
+        if at < len(block) < BLOCK and any(block[at:]):
+            yield _Record(start + at, 0, block[at:])  # less than a header, at the end of the file
+
+
+def blocks(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The blocks of the file, each with its offset."""
     with file.open("rb") as content:
         start = 0
         while block := content.read(BLOCK):
@@ -59,63 +149,38 @@ def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
             start += len(block)
 
 
-def _overwrite(file: Path, offset: int, content: bytes) -> None:
-    with file.open("r+b") as target:
-        target.seek(offset)
-        target.write(content)
-
-
-def _endless_in(block: bytes) -> Iterator[int]:
-    """Where in the block such a type stands, as far as the lengths of the records lead to one."""
-    at, last = 0, len(block) - HEADER
-    while at <= last:
-        _, length, kind = _header.unpack_from(block, at)
-        if kind in ENDLESS:
-            yield at + 6
-        if kind == length == 0:  # RocksDB skips the rest of the block too
-            return
-        at += HEADER + length
-
-
-def _damage_in(block: bytes) -> Iterator[tuple[int, int]]:
-    """What lies between good records: from where, to where."""
-    at, last = 0, len(block) - HEADER
-    while at <= last:
-        end = _end_of_record(block, at)
-        if end is None:
-            end = next((o for o in range(at + 1, last + 1) if _end_of_record(block, o)), len(block))
-            yield at, end
-        at = end
-
-
 def _end_of_record(block: bytes, at: int) -> int | None:
     """Where the record that begins here ends; None if no good one does."""
-    checksum, length, kind = _header.unpack_from(block, at)
+    stored, length, kind = _header.unpack_from(block, at)
     end: int = at + HEADER + length
-    if kind not in USED or end > len(block) or _checksum(block[at + 6 : end]) != checksum:
+    if kind not in USED or end > len(block) or checksum(block[at + 6 : end]) != stored:
         return None
     return end
 
 
-def _passed_over(damage: bytes) -> bytes:
-    """A header that makes of these bytes a record that is passed over."""
-    body = bytes([SKIPPED]) + damage[HEADER:]
-    return _header.pack(_checksum(body), len(damage) - HEADER, SKIPPED)
+def _next_good(block: bytes, at: int) -> int:
+    """Where the next good record begins; the end of the block if none does."""
+    places = range(at, len(block) - HEADER + 1)
+    return next((place for place in places if _end_of_record(block, place)), len(block))
 
 
-def _checksum(content: bytes) -> int:
-    """CRC-32C, masked as RocksDB stores it."""
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _entry(byte: int) -> int:
-    for _ in range(8):
-        byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
-    return byte
-
-
-_TABLE = [_entry(byte) for byte in range(256)]
+def _with_one_bit_less(block: bytes, at: int) -> tuple[bytes, int] | None:
+    """The record here, its type and its content, as it was before one bit was flipped in it or in
+    its header, and where it ends; None when that is not what has happened.
+    """
+    stored, length, _ = _header.unpack_from(block, at)
+    end = at + HEADER + length
+    if end <= len(block):
+        record = bytearray(block[at + 6 : end])
+        flipped_in_checksum = (checksum(record) ^ stored).bit_count() == 1
+        bit = None if flipped_in_checksum else flipped_bit(record, stored)
+        if bit is not None:
+            record[bit[0]] ^= bit[1]
+        if record[0] in USED and (flipped_in_checksum or bit is not None):
+            return bytes(record), end
+    for bit_of_length in range(16):
+        end = at + HEADER + (length ^ 1 << bit_of_length)
+        if end <= len(block) and block[at + 6] in USED:
+            if checksum(block[at + 6 : end]) == stored:
+                return block[at + 6 : end], end
+    return None

@@ -17,6 +17,13 @@ def damaged(path: Path, how: str) -> StoreCorrupt:
     )
 
 
+def unfinished(path: Path) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"an `oq salvage` of {path} was broken off before it had ended; run `oq salvage {path}`"
+        " again, and it goes on"
+    )
+
+
 def behind_mark(found: int, acknowledged: int) -> StoreCorrupt:
     """The store opens, but ends before what is known to have been acknowledged."""
     return StoreCorrupt(

@@ -4,8 +4,8 @@ What was measured, and what follows:
 - a synchronous write holds the GIL during its fsync, ``flush_wal(True)`` does not: so batches are
   written unsynced, and `sync`, which a thread may run, makes them durable;
 - the recovery mode tolerates only a tail that is cut short; point-in-time recovery would drop whole
-  acknowledged batches after one flipped bit, silently: it is for tails that are torn in another
-  way, when nothing that was acknowledged can have been in them (`wal`);
+  acknowledged batches after one flipped bit, silently. A tail that is torn in another way is cut
+  off beforehand (`wal`);
 - a WAL that is lost whole leaves a consistent but older store: a high-water mark beside it, written
   after each sync, shows that (`mark`);
 - dict-style iterators end silently on a corrupt block: iterate with RdictIter and ask `status()`;
@@ -21,20 +21,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     DBCompressionType,
     DBRecoveryMode,
     Options,
     Rdict,
+    RdictIter,
     WriteBatch,
 )
 
 from oq.rules.keys import FAMILIES
+from oq.store import mark
 from oq.store.directory import DATABASE, MARK_FILE, make_directory
 from oq.store.engine import Put
 from oq.store.holder import Holder
+from oq.store.privacy import close_to_others
 from oq.store.refusals import translate
-from oq.store.wal import PAST_DAMAGE, STRICT, look
+from oq.store.wal import STRICT, look
 from oq.words.errors import StoreError, StoreLocked
 
 T = TypeVar("T")
@@ -50,27 +54,14 @@ FILTER_SHARE = 0.02
 KEPT_INFO_LOGS = 3
 
 
-class RocksEngine:
-    """An open data directory. One process at a time: StoreLocked names the one that has it."""
+class _Rows:
+    """Reading what is in a database, and closing it."""
 
-    sync_blocks = True
-
-    def __init__(self, path: str | Path, *, salvage: bool = False) -> None:
-        self._path = Path(path)
-        make_directory(self._path)
-        self._holder = Holder(self._path)
-        self._db = self._open(salvage=salvage)
-        try:
-            self._families = {name: self._db.get_column_family(name) for name in FAMILIES}
-            self._handles = {name: self._db.get_column_family_handle(name) for name in FAMILIES}
-            self._mark = self._translated(
-                lambda: os.open(self._path / MARK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-            )
-        except BaseException:
-            self._db.close()
-            raise
-        self._failed: StoreError | None = None
-        self._holder.announce()
+    def __init__(self, path: Path, db: Rdict) -> None:
+        self._path = path
+        self._db = db
+        self._families = {name: db.get_column_family(name) for name in FAMILIES}
+        self._handles = {name: db.get_column_family_handle(name) for name in FAMILIES}
 
     def get(self, family: str, key: bytes) -> bytes | None:
         try:
@@ -78,16 +69,6 @@ class RocksEngine:
         except Exception as error:
             raise translate(error, self._path) from error
         return value
-
-    def write(self, batch: list[Put]) -> None:
-        group = WriteBatch(raw_mode=True)
-        handles = self._handles
-        for family, key, value in batch:
-            if value is None:
-                group.delete(key, handles[family])
-            else:
-                group.put(key, value, handles[family])
-        self._translated(lambda: self._db.write(group))
 
     def scan(
         self, family: str, low: bytes, high: bytes, *, reverse: bool = False
@@ -106,7 +87,55 @@ class RocksEngine:
                 return
             yield key, rows.value()
             advance()
-        self._translated(rows.status)
+        problem = _problem(rows)
+        if problem is not None:
+            # The error's traceback keeps what is here alive, and an iterator keeps RocksDB open.
+            del rows, advance
+            raise translate(problem, self._path) from problem
+
+    def write(self, batch: list[Put]) -> None:
+        group = WriteBatch(raw_mode=True)
+        handles = self._handles
+        for family, key, value in batch:
+            if value is None:
+                group.delete(key, handles[family])
+            else:
+                group.put(key, value, handles[family])
+        self._translated(lambda: self._db.write(group))
+
+    def close(self) -> None:
+        self._families.clear()
+        self._handles.clear()
+        self._translated(self._db.close)
+
+    def _translated(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as error:
+            raise translate(error, self._path) from error
+
+
+class RocksEngine(_Rows):
+    """An open data directory. One process at a time: StoreLocked names the one that has it."""
+
+    sync_blocks = True
+
+    def __init__(self, path: str | Path) -> None:
+        directory = Path(path)
+        make_directory(directory)
+        self._holder = Holder(directory)
+        db = self._open(directory)
+        try:
+            super().__init__(directory, db)
+            close_to_others(directory)
+            self._mark = self._translated(
+                lambda: os.open(directory / MARK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+            )
+        except BaseException:
+            db.close()
+            raise
+        self._failed: StoreError | None = None
+        self._holder.announce()
 
     def sync(self, commit: int) -> None:
         if self._failed is not None:
@@ -120,58 +149,73 @@ class RocksEngine:
         # Not synced: the mark may be older than the store after a power cut, never newer. So it
         # does no harm either if there is no space for it.
         with suppress(OSError):
-            os.pwrite(self._mark, commit.to_bytes(8, "big"), 0)
+            os.pwrite(self._mark, mark.encode(commit), 0)
 
     def mark(self) -> int:
         """The highest commit number that was ever synced, as far as the mark beside the store
         knows; 0 when there is none."""
-        return int.from_bytes(os.pread(self._mark, 8, 0), "big")
+        return mark.decode(os.pread(self._mark, mark.SIZE, 0))
 
     def close(self) -> None:
-        self._families.clear()
-        self._handles.clear()
         try:
-            self._translated(self._db.close)
+            super().close()
         finally:
             os.close(self._mark)
             self._holder.leave()
 
-    def _open(self, *, salvage: bool) -> Rdict:
-        mode = PAST_DAMAGE if salvage else self._look()
-        options = _options(mode)
-        families = dict.fromkeys(FAMILIES, options) | {"keys": _sparse(_options(mode))}
+    def _open(self, path: Path) -> Rdict:
+        self._look(path)
+        options = _options(STRICT)
+        families = dict.fromkeys(FAMILIES, options) | {"keys": _sparse(_options(STRICT))}
         try:
-            return Rdict(str(self._path / DATABASE), options, column_families=families)
+            return Rdict(str(path / DATABASE), options, column_families=families)
         except Exception as error:
             text = str(error)
             if "lock" in text.lower() and "LOCK" in text:
                 raise StoreLocked(self._holder.describe()) from None
-            raise translate(error, self._path) from None
+            raise translate(error, path) from None
 
-    def _look(self) -> DBRecoveryMode:
+    def _look(self, path: Path) -> None:
         if self._holder.is_this_process():
-            return STRICT  # RocksDB refuses that, and says so
+            return  # RocksDB refuses that, and says so
         try:
             with self._holder.others_kept_out():
-                return look(self._path, _options)
+                look(path, _options)
         except OSError as error:
-            raise translate(error, self._path) from None
-
-    def _translated(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except Exception as error:
-            raise translate(error, self._path) from error
+            raise translate(error, path) from None
 
 
-def repair(path: Path) -> None:
-    """Have RocksDB make a manifest that it can open out of the table files and logs. What it cannot
-    read it moves aside.
+class DamagedRows(_Rows):
+    """A damaged database, to be read, without a look beforehand. Without `rebuild` nothing in it is
+    changed; with it RocksDB first makes a new manifest out of the table files, without those that
+    it cannot read, and then it can be written to as well.
     """
+
+    def __init__(self, path: Path, *, rebuild: bool = False) -> None:
+        database, options = str(path / DATABASE), _options(STRICT)
+        options.set_disable_auto_compactions(True)
+        families = dict.fromkeys(FAMILIES, options)
+        access = AccessType.read_write() if rebuild else AccessType.read_only()
+        try:
+            if rebuild:
+                Rdict.repair(database, _options(STRICT))
+            db = Rdict(database, options, column_families=families, access_type=access)
+        except Exception as error:
+            raise translate(error, path) from error
+        super().__init__(path, db)
+
+    def close(self) -> None:
+        with suppress(StoreError):  # it is damaged, and nobody opens it again
+            super().close()
+
+
+def _problem(rows: RdictIter) -> Exception | None:
+    """Why an iterator has come to its end before the last row, if it has."""
     try:
-        Rdict.repair(str(path / DATABASE), _options(PAST_DAMAGE))
+        rows.status()
     except Exception as error:
-        raise translate(error, path) from error
+        return error.with_traceback(None)  # which would keep `rows` alive
+    return None
 
 
 def _sparse(options: Options) -> Options:

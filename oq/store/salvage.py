@@ -1,27 +1,34 @@
 """Save what can be read of a store that does not open any more.
 
 The tasks that can be read are written to a new database, whose indexes and counts so come from the
-tasks themselves; a copy of the damaged one stays beside it. What was acknowledged behind the damage
-may be lost, and a task whose end is lost runs again: the report says how much that can be.
+tasks themselves. All is done in a directory beside the damaged database, which is only read; at the
+end a few renames put the new one in its place and the damaged one aside, as it was. A salvage that
+is broken off before these begins anew when it is run again, and one that is broken off among them
+goes on.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from oq.rules import keys
 from oq.rules.keys import Meta
-from oq.store.directory import DATABASE, MARK_FILE
+from oq.store import report as reports
+from oq.store.damaged import open_damaged
+from oq.store.directory import DATABASE, MARK_FILE, SCRATCH, read_mark
 from oq.store.holder import Holder
-from oq.store.logfile import defuse, mend
-from oq.store.rocks import RocksEngine, repair
+from oq.store.privacy import belongs_as, close_to_others
+from oq.store.report import SalvageReport
+from oq.store.rocks import RocksEngine
 from oq.store.store import Store
 from oq.store.traces import Traces
 from oq.words.clock import Clock
@@ -29,108 +36,140 @@ from oq.words.errors import StoreError, StoreLocked
 from oq.words.messages import Change
 from oq.words.task import Status
 
-NEW = "salvaged"
-DAMAGED = "damaged"
+NEW = "new"
+BEFORE = "before"
+REPORT = "report.json"
+"""In the scratch directory; when it is there, all else is ready."""
 BATCH_BYTES = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class SalvageReport:
-    """What came of it. Commits are numbered; each carries one step of a task's life, or many."""
-
-    kept: dict[Status, int]
-    dropped: int
-    """Tasks of which there are traces, but not enough to keep them."""
-    found: int
-    """The last commit that could be read."""
-    acknowledged: int
-    """The last commit that is known to have been acknowledged; 0 when that is not known."""
-    copy: str
-    """Where the directory is as it was before."""
-
-
 def salvage(path: str, clock: Clock | None = None) -> SalvageReport:
-    """Make a store that opens out of the one in this data directory, of which a copy is kept.
+    """Make a store that opens out of the one in this data directory, which is kept beside it.
 
-    Raises StoreLocked when it is in use, StoreError when there is none, no room for a copy, or
+    Raises StoreLocked when it is in use, StoreError when there is none, no room for a new one, or
     nothing in it that can be read.
     """
     directory = Path(path).resolve()
-    if (directory / DAMAGED).is_dir() and not (directory / DATABASE).exists():
-        (directory / DAMAGED).rename(directory / DATABASE)  # a salvage was killed as it ended
-    if not (directory / DATABASE).is_dir():
-        raise StoreError(f"there is no store in {path!r}")
     try:
-        with Holder(directory).others_kept_out():
-            copy = _copy_aside(directory, clock or Clock())
-        return _rebuild(directory, copy)
+        with _alone(directory):
+            if not _is_begun(directory):
+                _prepare(directory, clock or Clock())
+            return _exchange(directory)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise StoreError(f"cannot salvage {path!r}: {why}") from None
+        raise StoreError(f"cannot salvage {path!r}, so nothing was done: {why}") from None
 
 
-def _copy_aside(directory: Path, clock: Clock) -> Path:
-    """Copy the directory to a new one beside it, named by the time."""
-    named = f"{directory}.before-salvage-{clock.now():%Y%m%dT%H%M%SZ}"
-    names = (Path(named if number == 1 else f"{named}-{number}") for number in count(1))
-    copy = next(name for name in names if not name.exists())
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep out other salvages, and whoever would open the store."""
+    if not ((directory / DATABASE).is_dir() or (directory / SCRATCH / REPORT).exists()):
+        raise StoreError(f"there is no store in {str(directory)!r}")
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        shutil.copytree(directory, copy)
-    except OSError as error:  # shutil.Error is one too
-        shutil.rmtree(copy, ignore_errors=True)
-        raise StoreError(
-            f"cannot keep a copy as {str(copy)!r}, so nothing was done: {error}"
-        ) from None
-    os.sync()
-    return copy
-
-
-def _rebuild(directory: Path, copy: Path) -> SalvageReport:
-    for leftover in (NEW, DAMAGED):
-        shutil.rmtree(directory / leftover, ignore_errors=True)
-    damaged = _open_damaged(directory, copy)
-    try:
-        acknowledged = damaged.mark()
-        traces = Traces(damaged)
-        _write_anew(traces, RocksEngine(directory / NEW), acknowledged)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (directory / DATABASE).is_dir():
+            with Holder(directory).others_kept_out():
+                yield
+        else:
+            yield
+    except BlockingIOError:
+        raise StoreLocked(f"another salvage of {str(directory)!r} is under way") from None
     finally:
-        damaged.close()
-    _exchange(directory)
-    return SalvageReport(traces.kept, traces.dropped, traces.meta.commit, acknowledged, str(copy))
+        os.close(handle)
 
 
-def _open_damaged(directory: Path, copy: Path) -> RocksEngine:
-    database = directory / DATABASE
-    defuse(database)
-    for log in database.glob("*.log"):
-        mend(log)
-    _point_to_manifest(database)
+def _is_begun(directory: Path) -> bool:
+    """Whether a salvage was broken off in its exchange. Before it the store may have been opened
+    again, and have new tasks.
+    """
+    ready = (directory / SCRATCH / REPORT).exists()
+    untouched = (directory / SCRATCH / NEW / DATABASE).exists() and (directory / DATABASE).exists()
+    return ready and not untouched
+
+
+def _prepare(directory: Path, clock: Clock) -> None:
+    """Make all that is to be exchanged, and the report."""
+    scratch = directory / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
-        return RocksEngine(directory, salvage=True)
-    except StoreLocked:
+        scratch.mkdir(mode=0o700)
+        close_to_others(directory)
+        report = _rebuild(directory, clock)
+        (scratch / BEFORE).mkdir()
+        with suppress(FileNotFoundError):
+            shutil.copy2(directory / MARK_FILE, scratch / BEFORE)
+        belongs_as(scratch, directory)
+        os.sync()
+        unready = scratch / f"{REPORT}.unready"
+        unready.write_bytes(reports.encode(report))
+        belongs_as(unready, directory)
+        unready.rename(scratch / REPORT)
+        os.sync()
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
         raise
-    except StoreError:
-        repair(directory)
+
+
+def _rebuild(directory: Path, clock: Clock) -> SalvageReport:
+    scratch = directory / SCRATCH
+    damaged = open_damaged(directory / DATABASE, scratch / "damaged")
+    acknowledged = read_mark(directory)
+    logged = damaged.logged
     try:
-        return RocksEngine(directory, salvage=True)
-    except StoreError as error:
-        raise StoreError(
-            f"nothing in {str(directory)!r} can be read any more; what it was is in {str(copy)!r}"
-        ) from error
+        traces = Traces(damaged.rows, logged, clock.now())
+        found = traces.meta.commit if traces.meta else 0
+        if found < acknowledged:
+            logged.include_tail()
+        _write_anew(traces, RocksEngine(scratch / NEW), max(found, acknowledged))
+    finally:
+        damaged.rows.close()
+    time = f"{clock.now():%Y%m%dT%H%M%SZ}"
+    missing = logged.gaps(damaged.base, acknowledged)
+    return SalvageReport(
+        kept=traces.kept,
+        lost=traces.lost,
+        changed=traces.changed,
+        untraced=_untraced(traces),
+        may_run_again=_may_run_again(traces, bool(missing), acknowledged > found),
+        missing_commits=missing,
+        found=found,
+        acknowledged=acknowledged,
+        damage=[*damaged.damage, *logged.damage, *sorted(traces.unreadable)],
+        repaired=[*damaged.repaired, *logged.repaired],
+        copy=str(_free(directory, f"before-salvage-{time}")),
+        file=str(_free(directory, f"salvage-{time}", ".json")),
+    )
 
 
-def _point_to_manifest(database: Path) -> None:
-    """Without the file CURRENT, take the latest manifest."""
-    manifests = sorted(database.glob("MANIFEST-*"), key=lambda file: int(file.name[9:]))
-    if manifests and not (database / "CURRENT").exists():
-        (database / "CURRENT").write_text(f"{manifests[-1].name}\n")
+def _untraced(traces: Traces) -> int:
+    if traces.meta is None:
+        return 0
+    counted = sum(traces.meta.counts.values())
+    return max(0, counted - sum(traces.kept.values()) - len(traces.lost))
 
 
-def _write_anew(traces: Traces, engine: RocksEngine, acknowledged: int) -> None:
+def _may_run_again(traces: Traces, gaps: bool, cut: bool) -> int:
+    """How many of the tasks that will run may have ended in the commits that are missing."""
+    waiting = traces.kept[Status.PENDING] + traces.kept[Status.RUNNING]
+    if cut or (gaps and traces.meta is None):
+        return waiting
+    if not gaps or traces.meta is None:
+        return 0
+    counts = traces.meta.counts
+    return max(0, waiting - counts[Status.PENDING] - counts[Status.RUNNING])
+
+
+def _free(directory: Path, name: str, suffix: str = "") -> Path:
+    """A path in the directory that nothing has yet."""
+    names = (f"{name}{'' if number == 1 else f'-{number}'}{suffix}" for number in count(1))
+    return next(directory / name for name in names if not (directory / name).exists())
+
+
+def _write_anew(traces: Traces, engine: RocksEngine, last: int) -> None:
+    """The numbers of commits go on after `last`, so that no mark is ahead of them."""
     try:
-        # The numbers go on after the last one given, so that no mark is ahead of them.
-        last = max(traces.meta.commit, acknowledged)
-        meta = msgspec.structs.replace(traces.meta, commit=last, counts=Meta().counts)
+        meta = replace(traces.meta or Meta(), commit=last, counts=Meta().counts)
         engine.write([("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
         store = Store(engine)
         for batch in _batches(traces.tasks()):
@@ -146,19 +185,31 @@ def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
     size = 0
     for change in changes:
         batch.append(change)
-        size += 1000 + len(change.result or b"") + (len(change.body.payload) if change.body else 0)
+        size += 1000 + len(change.result or b"") + len(change.stream or b"")
+        size += len(change.body.payload) if change.body else 0
         if size > BATCH_BYTES:
             yield batch
             batch, size = [], 0
     yield batch
 
 
-def _exchange(directory: Path) -> None:
-    """Put the new database into the place of the old one."""
-    new = directory / NEW
-    (directory / DATABASE).rename(directory / DAMAGED)
-    (new / DATABASE).rename(directory / DATABASE)
-    (new / MARK_FILE).rename(directory / MARK_FILE)
+def _exchange(directory: Path) -> SalvageReport:
+    """Put the new database into the place of the old one. Each step is done once, however often
+    this is begun.
+    """
+    scratch = directory / SCRATCH
+    new, before = scratch / NEW, scratch / BEFORE
+    report = reports.decode((scratch / REPORT).read_bytes())
+    copy, file = directory / Path(report.copy).name, directory / Path(report.file).name
+    if (new / DATABASE).exists():
+        if (directory / DATABASE).exists():
+            (directory / DATABASE).rename(before / DATABASE)
+        if (new / MARK_FILE).exists():
+            (new / MARK_FILE).rename(directory / MARK_FILE)
+        (new / DATABASE).rename(directory / DATABASE)
+    if before.exists():
+        before.rename(copy)
     os.sync()
-    shutil.rmtree(directory / DAMAGED)
-    shutil.rmtree(new)
+    (scratch / REPORT).rename(file)
+    shutil.rmtree(scratch)
+    return report

@@ -1,76 +1,189 @@
-"""What can be read of a damaged store: record by record, past those that cannot."""
+"""What can be read of a damaged store: record by record, past those that cannot.
+
+A task's records were written in one batch and lie in different files, so each can be lost without
+the others. What one of them says of a task's end counts, also where another says less: a task that
+has ended does not run again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from oq.rules import keys
 from oq.rules.keys import Meta
 from oq.rules.pieces import StreamLog
-from oq.store.engine import Engine
+from oq.store.batches import ID_BYTES, UNDECODABLE
+from oq.store.logged import Logged
+from oq.store.report import Finding
 from oq.store.store import Claim
 from oq.words.errors import StoreError
 from oq.words.messages import Change
-from oq.words.task import Body, Status, TaskState
+from oq.words.outcome import Refusal
+from oq.words.task import ENDED, Body, Status, TaskState
 
 T = TypeVar("T")
 
 PAST_ANY_KEY = b"\xff" * 300
-ID_BYTES = 16
+HELD = (
+    "held back by `oq salvage`: it may have ended in what the damage took, and would then have run"
+    " again; retry it if it is to run"
+)
 
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
 _decode_claim = msgspec.msgpack.Decoder(Claim).decode
 _decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _decode_meta = msgspec.msgpack.Decoder(Meta).decode
+_decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ENDED_LETTERS = {keys.status_prefix(status): status for status in ENDED}
+
+
+class Rows(Protocol):
+    """A database that can be read; either raises StoreError where it cannot."""
+
+    def get(self, family: str, key: bytes) -> bytes | None: ...
+
+    def scan(
+        self, family: str, low: bytes, high: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]: ...
 
 
 class Traces:
-    """`meta` is the store's own record, or an empty one; `kept` and `dropped` count the tasks that
-    `tasks` has given, and those that it could not.
+    """`meta` is the store's own record, None if that cannot be read. The rest is what `tasks` has
+    found so far.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.meta = self._read("meta", keys.META_KEY, _decode_meta) or Meta()
+    def __init__(self, rows: Rows, logged: Logged, now: datetime) -> None:
+        self._rows = rows
+        self._logged = logged
+        self._now = now
         self.kept = dict.fromkeys(Status, 0)
-        self.dropped = 0
+        self.lost: list[Finding] = []
+        self.changed: list[Finding] = []
+        self.unreadable: set[str] = set()
+        """What the database said where it could not be read."""
+        self.meta = self._read("meta", keys.META_KEY, _decode_meta)
 
     def tasks(self) -> Iterator[Change]:
         """Each task that can be kept, the oldest first, as the change that writes it."""
         for key in sorted(self._keys()):
             change = self._task(key)
-            if change is None:
-                self.dropped += 1
-            else:
+            if change is not None:
                 self.kept[change.state.status] += 1
                 yield change
 
     def _task(self, key: bytes) -> Change | None:
         state = self._read("state", key, _decode_state)
         if state is None or keys.pack(state.id) != key:
-            return None
+            return self._lose(key, "its record cannot be read")
         if state.status.ended and state.completed_at is None:
-            return None
+            return self._lose(key, "its record is damaged", state.status)
+        state = self._as_far_as_it_got(key, state)
         body = self._read("body", key, _decode_body)
-        if body is None and not state.status.ended:
-            return None  # it could never run
-        result = None
+        if body is None and state.status is not Status.COMPLETED:
+            return self._lose(key, "what it asked for cannot be read", state.status)
+        result: bytes | None = None
         if state.status is Status.COMPLETED:
             result = self._read("result", key, bytes)
+            if result is None and body is None:
+                return self._lose(key, "only that it was completed is left", state.status)
             if result is None:
-                state = _without_result(state)
-        mark = self._fingerprint(state)
-        if mark is None:
-            state = msgspec.structs.replace(state, idempotency_key=None)
-        stream = self._read("stream", key, _whole_stream)
+                state = self._change(state, _without_result(state), "its result cannot be read")
+            elif body is None:
+                self._change(state, state, "what it asked for cannot be read; its result is there")
+        elif state.status is Status.FAILED:
+            result = self._read("result", key, _whole_refusal)
+        claim = self._fingerprint(state)
+        if claim is None and state.idempotency_key is not None:
+            state = self._change(
+                state, replace(state, idempotency_key=None), "its idempotency key cannot be read"
+            )
+        stream = self._read("stream", key, _whole_stream) if state.status.ended else None
         return Change(
             state, None, None, body=body or Body(b"{}"), result=result, stream=stream,
-            fingerprint=mark,
+            fingerprint=claim,
         )  # fmt: skip
+
+    def _as_far_as_it_got(self, key: bytes, state: TaskState) -> TaskState:
+        """The task as its indexes and the log say that it stands, if they say more."""
+        if state.status.ended:
+            return state
+        ended = self._ended_in_index(key)
+        letters = self._logged.named.get(key)
+        if ended is not None:
+            return self._change(state, self._ended(key, state, ended), "the end is newer than it")
+        if letters is not None and (not letters or letters[-1:] in _ENDED_LETTERS):
+            return self._change(state, self._held(state), "its last steps cannot be read")
+        if state.status is Status.RUNNING and self._some_ended and key not in self._logged.settled:
+            return self._change(state, self._held(state), "fewer tasks were running in the end")
+        return state
+
+    def _ended_in_index(self, key: bytes) -> Status | None:
+        found = (
+            status
+            for letter, status in _ENDED_LETTERS.items()
+            if self._read("status", letter + key, bytes) is not None
+        )
+        return next(found, None)
+
+    def _ended(self, key: bytes, state: TaskState, status: Status) -> TaskState:
+        error = "the reason is lost: the store was damaged, and salvaged"
+        return replace(
+            state,
+            status=status,
+            run_at=None,
+            completed_at=self._ends.get(key, self._now),
+            error=error if status is Status.FAILED else None,
+        )
+
+    def _held(self, state: TaskState) -> TaskState:
+        return replace(state, status=Status.FAILED, completed_at=self._now, run_at=None, error=HELD)
+
+    @cached_property
+    def _ends(self) -> dict[bytes, datetime]:
+        """When the ended tasks ended, by the index of that."""
+        return {
+            key[8:]: _EPOCH + timedelta(microseconds=int.from_bytes(key[:8], "big"))
+            for key in self._scan("ended")
+            if len(key) == ID_BYTES + 8
+        }
+
+    @cached_property
+    def _some_ended(self) -> bool:
+        """Whether more tasks are found running than were."""
+        if self.meta is None:
+            return False
+        running = keys.status_prefix(Status.RUNNING)
+        found = sum(key[:1] == running for key in self._scan("status"))
+        return found > self.meta.counts[Status.RUNNING]
+
+    def _lose(self, key: bytes, why: str, status: Status | None = None) -> Change | None:
+        task_id = keys.unpack(key)
+        while self.changed and self.changed[-1].task_id == task_id:
+            self.changed.pop()
+        status = status or self._listed_as(key)
+        self.lost.append(Finding(task_id, why, status))
+        return None
+
+    def _listed_as(self, key: bytes) -> Status | None:
+        found = (
+            status
+            for status in Status
+            if self._read("status", keys.status_key(status, key), bytes) is not None
+        )
+        return next(found, None)
+
+    def _change(self, before: TaskState, after: TaskState, why: str) -> TaskState:
+        became = "" if after.status is before.status else f"; it is kept as {after.status}"
+        self.changed.append(Finding(before.id, why + became, before.status))
+        return after
 
     def _fingerprint(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""
@@ -81,32 +194,42 @@ class Traces:
 
     def _keys(self) -> set[bytes]:
         """The key of every task of which there is a trace."""
-        found = {key for family in ("state", "body") for key in self._scan(family)}
+        found = {key for family in ("state", "body", "result") for key in self._scan(family)}
         found.update(key[1:] for key in self._scan("status"))
+        found.update(self._logged.named)
         return {key for key in found if len(key) == ID_BYTES}
 
     def _scan(self, family: str) -> Iterator[bytes]:
         """The keys of a family, from either end as far as they can be read."""
         for reverse in (False, True):
             try:
-                for key, _ in self._engine.scan(family, b"", PAST_ANY_KEY, reverse=reverse):
+                for key, _ in self._rows.scan(family, b"", PAST_ANY_KEY, reverse=reverse):
                     yield key
-            except StoreError:
+            except StoreError as error:
+                self.unreadable.add(str(error))
                 continue
             return
 
     def _read(self, family: str, key: bytes, decode: Callable[[bytes], T]) -> T | None:
         try:
-            value = self._engine.get(family, key)
+            value = self._rows.get(family, key)
             return None if value is None else decode(value)
-        except (StoreError, msgspec.MsgspecError):
-            return None
+        except StoreError as error:
+            self.unreadable.add(str(error))
+        except UNDECODABLE:
+            self.unreadable.add(f"a record of the family {family}")
+        return None
 
 
 def _without_result(state: TaskState) -> TaskState:
     """A completed task whose result is lost has failed, after all; its user may try it again."""
     error = "its result was lost: the store was damaged, and salvaged"
-    return msgspec.structs.replace(state, status=Status.FAILED, error=error)
+    return replace(state, status=Status.FAILED, error=error)
+
+
+def _whole_refusal(value: bytes) -> bytes:
+    _decode_refusal(value)
+    return value
 
 
 def _whole_stream(value: bytes) -> bytes:

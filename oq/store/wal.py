@@ -4,17 +4,18 @@ RocksDB then takes over what is in the log and deletes that, deletes table files
 manifest does not tell, and makes an empty database where the file CURRENT is missing. So one that
 oq refuses is read first, without a byte being changed, and is still all there for `oq salvage`.
 
-A torn tail is not damage. A power cut may leave more than a last record that is short: the file has
-its new length, but a sector of it holds zeroes, or what was there before. RocksDB takes the one for
-a torn tail, and calls the other corruption. But the writer syncs each batch before it writes the
-next, so at most the last one was not synced. What cannot be read, with nothing behind it that can,
-and behind all that is known to have been acknowledged, has therefore taken nothing that was
-promised.
+A torn tail is not damage. A power cut leaves the end of the log as it likes: short, with zeroes in
+it, or with what was there before on the disk, among it batches of the same log. RocksDB tolerates
+the first only. But the writer syncs each batch before it writes the next, so at most the last one
+was not synced. Where the log stops making sense, with no later batch behind that place, and with
+all before it that is known to have been acknowledged, nothing behind it was ever promised: it is
+cut off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,53 +23,126 @@ import structlog
 from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
 
 from oq.rules.keys import FAMILIES, META_KEY, Meta
+from oq.store.batches import commit_of
 from oq.store.directory import DATABASE, read_mark
-from oq.store.logfile import find_endless
+from oq.store.logfile import ENDLESS, HEADER, LAST, WHOLE, blocks, entries, headers, numbered
 from oq.store.refusals import behind_mark, damaged, translate
 
 log = structlog.get_logger("oq.store")
 OptionsFor = Callable[[DBRecoveryMode], Options]
+Place = tuple[Path, int]
+"""A file and an offset in it."""
 
 STRICT = DBRecoveryMode.tolerate_corrupted_tail_records()
 UP_TO_DAMAGE = DBRecoveryMode.point_in_time()
-PAST_DAMAGE = DBRecoveryMode.skip_any_corrupted_record()
 
 
-def look(path: Path, options_for: OptionsFor) -> DBRecoveryMode:
-    """How the database in this data directory is to be opened. StoreCorrupt when it is not."""
+def look(path: Path, options_for: OptionsFor) -> None:
+    """Return when the database in this data directory may be opened, with what a power cut left
+    behind its end cut off. StoreCorrupt when it may not.
+    """
     database, mark = path / DATABASE, read_mark(path)
     if not (database / "CURRENT").exists():
         if any(file.suffix in (".sst", ".log") for file in database.glob("*.*")):
             raise damaged(path, "the file CURRENT is missing")
-        return STRICT
-    for file, offset in find_endless(database):
-        raise damaged(path, f"byte {offset} of {file.name} is wrong")
+        return
+    for file in database.glob("MANIFEST-*"):
+        for offset in _endless_in(file):
+            raise damaged(path, f"byte {offset} of {file.name} is wrong")
+    wrong = _first_irregularity(database)
+    if wrong is not None and not _cut_tail(database, options_for, mark):
+        raise damaged(path, f"byte {wrong[1]} of {wrong[0].name} is wrong")
+    _check_end(path, options_for, mark)
+
+
+def _check_end(path: Path, options_for: OptionsFor, mark: int) -> None:
+    """StoreCorrupt when it cannot be read, or ends before what was acknowledged."""
+    database = path / DATABASE
     try:
-        commit = _last_commit(database, options_for(STRICT))
+        commit = last_commit(database, options_for(STRICT))
     except Exception as error:
         text = str(error)
-        if "Corruption" in text and _only_torn(database, options_for, mark):
-            log.warning("dropped a batch that was torn before it was synced", reason=text)
-            return UP_TO_DAMAGE
+        if "Corruption" in text and _cut_tail(database, options_for, mark):
+            return _check_end(path, options_for, mark)
         if "olumn famil" in text and mark == 0:
-            return STRICT  # the process ended while it made the database
+            return None  # the process ended while it made the database
         raise translate(error, path) from None
     if commit < mark:
         raise behind_mark(commit, mark)
-    return STRICT
+    return None
 
 
-def _only_torn(database: Path, options_for: OptionsFor, mark: int) -> bool:
-    """Whether the batches before the damage are all that there are, and were acknowledged."""
-    try:
-        before = _last_commit(database, options_for(UP_TO_DAMAGE))
-        in_all = _last_commit(database, options_for(PAST_DAMAGE))
-    except Exception:  # damage of another kind: what RocksDB said of that first is what matters
+def _cut_tail(database: Path, options_for: OptionsFor, mark: int) -> bool:
+    """Cut off what is torn behind the end of the log; False when it is damage that is there."""
+    place = _end_of_log(database, options_for, mark)
+    if place is None:
         return False
-    return before == in_all and before >= mark
+    torn, offset = place
+    logs = numbered(database.glob("*.log"))
+    for file in logs[logs.index(torn) :]:
+        keep = offset if file == torn else 0
+        log.warning(
+            "cut off what a power cut left behind the last batch of the log; it was never promised",
+            file=file.name, offset=keep, bytes=file.stat().st_size - keep,
+        )  # fmt: skip
+        os.truncate(file, keep)
+    return True
 
 
-def _last_commit(database: Path, options: Options) -> int:
+def _end_of_log(database: Path, options_for: OptionsFor, mark: int) -> Place | None:
+    """Where the log ends and what is torn begins; None when something that was promised is missing
+    there, or nothing is torn.
+    """
+    place, last = None, None
+    for file in numbered(database.glob("*.log")):
+        for entry in entries(file):
+            commit = None if entry.content is None else commit_of(entry.content)
+            later = commit is not None and (last is None or commit > last)
+            if place is not None:
+                if later:
+                    return None
+            elif entry.content is None or entry.repaired or not (later or commit is None):
+                place = file, entry.start
+                if later:
+                    return None  # one bit is wrong in a good batch: that is no torn one
+            else:
+                last = commit if commit is not None else last
+    if place is None:
+        return None
+    try:
+        end = last if last is not None else last_commit(database, options_for(UP_TO_DAMAGE))
+    except Exception:  # damage of another kind: what RocksDB said of that first is what matters
+        return None
+    return place if end >= mark else None
+
+
+def _first_irregularity(database: Path) -> Place | None:
+    """Where a log cannot go on as it does there, though RocksDB may take it for good, or read it
+    for ever.
+    """
+    last = 0
+    for file in numbered(database.glob("*.log")):
+        for start, block in blocks(file):
+            for at, length, kind in headers(block):
+                if kind in ENDLESS:
+                    return file, start + at + HEADER - 1
+                if kind in (WHOLE, LAST):
+                    commit = commit_of(block[at + HEADER : at + HEADER + length])
+                    if commit is not None and commit <= last:
+                        return file, start + at
+                    last = commit or last
+    return None
+
+
+def _endless_in(file: Path) -> Iterator[int]:
+    """The offset of each type of record on which RocksDB would loop."""
+    for start, block in blocks(file):
+        for at, _, kind in headers(block):
+            if kind in ENDLESS:
+                yield start + at + HEADER - 1
+
+
+def last_commit(database: Path, options: Options) -> int:
     """The number of the last batch that can be read in that way."""
     readonly = AccessType.read_only()
     families = dict.fromkeys(FAMILIES, options)

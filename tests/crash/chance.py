@@ -1,4 +1,4 @@
-"""Chance that can be repeated: a failing test shows its seed, and OQ_SEED=... plays it again."""
+"""Chance that can be repeated: the same at each run, unless OQ_SEED says otherwise."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import random
 import sys
 
+SEED = 7125
+
 
 def seeded() -> random.Random:
-    """A source of chance, new at every call unless OQ_SEED is set."""
-    seed = int(os.environ.get("OQ_SEED") or random.SystemRandom().getrandbits(32))
+    """A source of chance; a failing test shows with which seed it began."""
+    seed = int(os.environ.get("OQ_SEED") or SEED)
     sys.stdout.write(f"OQ_SEED={seed}\n")
     return random.Random(seed)

@@ -1,0 +1,132 @@
+"""A damaged database: copied, mended as far as that is certain, and opened to be read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from oq.rules.keys import META_KEY, Meta
+from oq.store.batches import UNDECODABLE, family_of, operations
+from oq.store.directory import DATABASE
+from oq.store.engine import Put
+from oq.store.logfile import entries, numbered, write
+from oq.store.logged import Logged
+from oq.store.rocks import DamagedRows
+from oq.words.errors import StoreError
+
+
+@dataclass
+class Damaged:
+    """`logged` is what its logs say, `base` the last commit in its tables (None: that cannot be
+    read).
+    """
+
+    rows: DamagedRows
+    logged: Logged
+    base: int | None
+    damage: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+
+
+def open_damaged(database: Path, scratch: Path) -> Damaged:
+    """Read a database in the directory `scratch`, which is made; the database itself stays as it
+    is. StoreError when nothing can be read.
+    """
+    mended = scratch / DATABASE
+    mended.mkdir(parents=True)
+    for table in database.glob("*.sst"):
+        _link(table, mended / table.name)
+    damage, repaired = _copy_manifest(database, mended)
+    logs = [Path(shutil.copy(log, scratch)) for log in numbered(database.glob("*.log"))]
+    logged = Logged()
+    logged.rewrite(logs)
+    try:
+        rows, base = _read_as_it_is(scratch, logs)
+    except StoreError as error:
+        damage.append(str(error))
+        rows, base = _rebuild(scratch, logs)
+        damage += [f"{table.name}: it cannot be read" for table in _left_out(mended)]
+    return Damaged(rows, logged, base, damage, repaired)
+
+
+def _link(file: Path, to: Path) -> None:
+    """A table file is never changed, so it need not be copied where that can be avoided."""
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy(file, to)
+
+
+def _copy_manifest(database: Path, to: Path) -> tuple[list[str], list[str]]:
+    """Copy the file that lists the others, without what cannot be read of it: what is damaged, and
+    what was repaired.
+    """
+    source = _manifest(database)
+    if source is None:
+        return ["the manifest is missing"], []
+    found = list(entries(source))
+    write(to / source.name, [entry.content for entry in found if entry.content is not None])
+    (to / "CURRENT").write_text(f"{source.name}\n")
+    damage = [f"{source.name}, from byte {e.start}" for e in found if e.content is None]
+    return damage, [f"{source.name}, from byte {e.start}: one bit" for e in found if e.repaired]
+
+
+def _manifest(database: Path) -> Path | None:
+    """The one that CURRENT names, else the latest."""
+    with suppress(OSError, ValueError):
+        named = database / (database / "CURRENT").read_text().strip()
+        if named.name.startswith("MANIFEST-") and named.is_file():
+            return named
+    found = [file for file in database.glob("MANIFEST-*") if file.name[9:].isdigit()]
+    return max(found, key=lambda file: int(file.name[9:]), default=None)
+
+
+def _read_as_it_is(scratch: Path, logs: Iterable[Path]) -> tuple[DamagedRows, int | None]:
+    """Without its logs first, for the number of the last commit in its tables."""
+    tables = DamagedRows(scratch)
+    base = _commit(tables)
+    tables.close()
+    for log in logs:
+        os.link(log, scratch / DATABASE / log.name)
+    return DamagedRows(scratch), base
+
+
+def _rebuild(scratch: Path, logs: list[Path]) -> tuple[DamagedRows, int | None]:
+    """Have RocksDB make a new manifest of the tables that it can read, and write to them what is
+    in the logs: it would leave out the families that are in no table yet.
+    """
+    for log in logs:
+        (scratch / DATABASE / log.name).unlink(missing_ok=True)
+    rows = DamagedRows(scratch, rebuild=True)
+    base = _commit(rows)
+    families: dict[int, str] = {}
+    for batch in (entry.content for log in logs for entry in entries(log)):
+        rows.write(_puts(batch or b"", families))
+    return rows, base
+
+
+def _puts(batch: bytes, families: dict[int, str]) -> list[Put]:
+    """The batch, with the families by name as far as these are known by their looks."""
+    found = list(operations(batch))
+    for number, key, value in found:
+        if value is not None and number not in families:
+            families[number] = family_of(key, value)
+    return [(families[number], key, value) for number, key, value in found if number in families]
+
+
+def _left_out(database: Path) -> list[Path]:
+    return sorted((database / "lost").glob("*.sst"))
+
+
+def _commit(rows: DamagedRows) -> int | None:
+    try:
+        value = rows.get("meta", META_KEY)
+        return 0 if value is None else msgspec.msgpack.decode(value, type=Meta).commit
+    except (StoreError, *UNDECODABLE):
+        return None
