@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -21,8 +23,9 @@ CHANGES = [
     ("POST", "/api/copy", {"source": "m", "destination": "new"}),
     ("DELETE", "/api/delete", {"model": "m"}),
     ("POST", BLOB, {}),
-    ("POST", "/api/whatever-comes-next", {}),
-    ("PUT", "/api/show", {}),
+    ("POST", "/api/me", None),
+    ("POST", "/api/signout", None),
+    ("DELETE", "/api/user/keys/abc", None),
 ]
 
 
@@ -40,7 +43,6 @@ CHANGES = [
         ("GET", "/v1/models", None),
         ("GET", "/v1/models/simulated", None),
         ("GET", "/v1/models/unknown", None),
-        ("GET", "/api/nothing?really=1", None),
         ("GET", "/api/chat", None),
         ("HEAD", BLOB, None),
     ],
@@ -146,6 +148,233 @@ async def test_there_is_no_more_of_openais(path):
         answer = await here.oq.get(path)
         assert answer.status_code == 404
         assert "/openapi.json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "WHATEVER"])
+@pytest.mark.parametrize(
+    "path", ["/api/whatever-comes-next", "/api/nothing?really=1", "/api/tags/x"]
+)
+async def test_what_is_on_no_list_is_not_passed_on(method, path):
+    async with site(**ADMIN) as here:
+        answer = await here.oq.request(method, path)
+        assert answer.status_code == 404
+        assert path.partition("?")[0] in answer.json()["error"]
+        assert [call.method for call in here.simulator.calls if call.path == path] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "takes"),
+    [("POST", "/api/tags", "GET, HEAD"), ("PUT", "/api/show", "POST"), ("GET", "/api/me", "POST")],
+)
+async def test_what_is_known_takes_its_own_methods_alone(method, path, takes):
+    async with site(**ADMIN) as here:
+        answer = await here.oq.request(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, takes)
+
+
+async def test_what_a_request_would_do_is_said():
+    async with site() as here:
+        for path, does in (("/api/pull", "the models"), ("/api/me", "account at ollama.com")):
+            assert does in (await here.oq.post(path)).json()["error"]
+
+
+# -- no other server
+
+TARGETS = [
+    "%2fapi%2fx@{canary}/internal?q=1",
+    "%2fapi%2ftags@{canary}/",
+    "%2Fapi/tags@{canary}",
+    "api/tags",
+    "@{canary}/api/tags",
+    ":x@{canary}/api/tags",
+    "/@{canary}/api/tags",
+    "//{canary}/api/tags",
+    "///{canary}/api/tags",
+    "/\\{canary}/api/tags",
+    "http://{canary}/api/tags",
+    "http://localhost@{canary}/api/tags",
+    "http:{canary}/api/tags",
+    "https://{canary}/v1/models",
+    "ftp://{canary}/api/tags",
+    "{canary}",
+    "*",
+    "?/api/tags",
+    "#/api/tags",
+    "/api/tags@{canary}",
+    "/api/tags#@{canary}/",
+    "/api%2ftags",
+    "/api/%2f%2f{canary}/tags",
+    "/api/blobs/@{canary}/x",
+    "/api/blobs/..%2f..%2fx",
+    "/api/blobs/%252e%252e",
+    "/v1/models/..",
+    "/v1/models/../../x@{canary}",
+    "/v1/models/%2e%2e/x",
+    "/v1/models/a%3fb",
+    "/v1/models/a%23b",
+    "/v1/models/a%5cb",
+    "/v1/models/a%00b",
+    "/v1%2fmodels",
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+async def test_no_target_leads_to_another_server_or_another_path(method):
+    async with site(**ADMIN) as here, canary(b"HTTP/1.1 200 OK\r\n\r\n") as other:
+        for target in TARGETS:
+            for version in ("1.1", "1.0"):
+                line = f"{method} {target.format(canary=other.where)} HTTP/{version}\r\n"
+                head = line + "Host: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+                async with await trio.open_tcp_stream("127.0.0.1", here.oq.base_url.port) as stream:
+                    await stream.send_all(head.encode())
+                    with trio.fail_after(10):
+                        answer = b"".join([part async for part in stream])
+                status = int(answer.split(b" ", 2)[1])
+                assert status in (400, 404), (line, answer)
+        assert other.heads == []
+        assert {call.path for call in here.simulator.calls} <= {"/api/version"}  # it looks there
+
+
+async def test_an_openai_server_is_asked_under_its_own_address_too():
+    async with site(kind="openai", **ADMIN) as here, canary(b"HTTP/1.1 200 OK\r\n\r\n") as other:
+        for target in (
+            f"/v1@{other.where}/models",
+            f"/v1/models@{other.where}",
+            "/v1/models/a/../../x",
+        ):
+            async with await trio.open_tcp_stream("127.0.0.1", here.oq.base_url.port) as stream:
+                rest = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                await stream.send_all(b"GET " + target.encode() + rest)
+                with trio.fail_after(10):
+                    answer = b"".join([part async for part in stream])
+            assert answer.startswith(b"HTTP/1.1 404")
+        assert other.heads == []
+        answer = await here.oq.get("/v1/models/org%2Fmodel")
+        assert [call.path for call in here.simulator.calls][-1].startswith("/v1/models/org")
+
+
+def test_a_url_is_made_of_parts():
+    from oq.backends.target import within
+
+    for url in ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"):
+        for path in ("/x", "//evil.example/x", "/x@evil.example", "/a?b=http://evil.example"):
+            joined = within(url, path)
+            assert (joined.host, joined.port, joined.userinfo) == ("127.0.0.1", 11434, b"")
+            assert joined.raw_path == (httpx.URL(url).raw_path.rstrip(b"/") + path.encode())
+        for path in ("@evil.example/x", "x", "", "http://evil.example/", ":1@evil.example", "?x"):
+            with pytest.raises(httpx.InvalidURL):
+                within(url, path)
+
+
+# -- headers
+
+
+class Canary:
+    """A server that answers everybody the same, and keeps the heads of what it was asked."""
+
+    def __init__(self, port: int) -> None:
+        self.where = f"127.0.0.1:{port}"
+        self.heads: list[bytes] = []
+
+
+@asynccontextmanager
+async def canary(answer: bytes) -> AsyncIterator[Canary]:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    found = Canary(listeners[0].socket.getsockname()[1])
+
+    async def serve(stream: trio.SocketStream) -> None:
+        found.heads.append(bytes(await stream.receive_some(10_000)))
+        await stream.send_all(answer)
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, serve, listeners)
+        yield found
+        nursery.cancel_scope.cancel()
+
+
+PAGE = b"<script>fetch('/api/queue/pause', {method: 'POST'})</script>"
+HOSTILE = {
+    "Content-Type": "text/html",
+    "Content-Security-Policy": "default-src *; script-src 'unsafe-inline' *",
+    "X-Content-Type-Options": "sniff",
+    "Set-Cookie": "a=b; Path=/",
+    "Set-Cookie2": "a=b",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Credentials": "true",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Cross-Origin-Opener-Policy": "unsafe-none",
+    "Referrer-Policy": "unsafe-url",
+    "Refresh": "0; url=http://evil.example/",
+    "Clear-Site-Data": '"*"',
+    "Service-Worker-Allowed": "/",
+    "SourceMap": "http://evil.example/",
+    "Strict-Transport-Security": "max-age=1",
+    "WWW-Authenticate": "Basic realm=x",
+    "Cache-Control": "public, max-age=9",
+    "Link": "<http://evil.example>; rel=preload",
+    "Location": "http://evil.example/",
+    "Alt-Svc": 'h2="evil.example:443"',
+    "X-Frame-Options": "ALLOWALL",
+}
+
+
+@pytest.mark.parametrize("spelled", [str, str.lower, str.upper])
+@pytest.mark.parametrize("status", [200, 307, 404])
+async def test_the_headers_of_a_backend_do_not_become_oqs(spelled, status):
+    lines = "".join(f"{spelled(name)}: {value}\r\n" for name, value in HOSTILE.items())
+    said = f"HTTP/1.1 {status} Yes\r\nContent-Length: {len(PAGE)}\r\n{lines}\r\n".encode() + PAGE
+    async with site() as here, canary(said) as backend:
+        here.queue._backends["b"]._transport.url = f"http://{backend.where}"
+        answer = await here.oq.get("/api/tags", follow_redirects=False)
+        assert (answer.status_code, answer.content) == (status, PAGE)
+        own = (await here.oq.get("/healthz")).headers
+        for name in HOSTILE.keys() - {"Content-Type"}:
+            assert answer.headers.get_list(name) == own.get_list(name), name
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        [policy] = answer.headers.get_list("Content-Security-Policy")
+        assert "sandbox" in policy
+        assert "script-src" not in policy
+
+
+async def test_what_a_caller_needs_of_a_backends_headers_is_passed_on():
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "Retry-After": "7",
+        "X-RateLimit-Remaining-Tokens": "3",
+        "X-Request-ID": "r1",
+        "Location": "/api/tags",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    said = f"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\n{lines}\r\n{{}}".encode()
+    async with site() as here, canary(said) as backend:
+        here.queue._backends["b"]._transport.url = f"http://{backend.where}"
+        answer = await here.oq.get("/api/tags")
+        assert {name: answer.headers[name] for name in headers} == headers
+
+
+async def test_a_callers_secrets_do_not_go_to_a_backend():
+    sent = {
+        "Authorization": "Bearer caller",
+        "Cookie": "session=caller",
+        "Proxy-Authorization": "Basic caller",
+        "X-Api-Key": "caller",
+        "X-Forwarded-For": "10.0.0.1",
+        "Forwarded": "for=10.0.0.1",
+        "X-OQ-Priority": "high",
+        "traceparent": "00-1-2-01",
+        "X-Request-ID": "r1",
+        "Accept": "text/x-asked",
+    }
+    async with site() as here, canary(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as backend:
+        here.queue._backends["b"]._transport.url = f"http://{backend.where}"
+        await here.oq.post("/api/show", json={}, headers=sent)
+        [head] = backend.heads
+        assert b"caller" not in head
+        assert b"10.0.0.1" not in head
+        assert b"x-oq-" not in head.lower()
+        for said in (b"traceparent: 00-1-2-01", b"x-request-id: r1", b"accept: text/x-asked"):
+            assert said in head.lower()
 
 
 @pytest.mark.parametrize("path", ["/api/tags/../pull", "/api//tags", "/api/./tags", "/api/%0atags"])

@@ -172,7 +172,7 @@ async def test_every_answer_keeps_browsers_in_bounds(path: str):
             assert reply.headers["Cache-Control"] == "no-store"
             assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
             assert reply.headers.get_list("Content-Security-Policy") == [
-                "default-src 'none'; frame-ancestors 'none'"
+                "default-src 'none'; frame-ancestors 'none'; sandbox"
             ]
 
 

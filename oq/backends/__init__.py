@@ -5,6 +5,7 @@
     openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
     simulated    a faithful fake Ollama: in process, or as a server
     transport    HTTP, its timeouts and its errors      address    urls as people write them
+    target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown
     fold, lines  chunks put together to one answer      failures   what a status code means
     allowance    the memory that one answer may take

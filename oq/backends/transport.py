@@ -21,6 +21,7 @@ from oq.backends.base import Passage, Reply
 from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
 from oq.backends.secrets import ScrubbedStream, Secret
+from oq.backends.target import within
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure
@@ -220,10 +221,11 @@ class Transport:
         Then it is sent again. Never so on a new connection: what kills the server must be seen. A
         body that comes in parts can be sent once only, so it gets a new connection.
         """
+        where = within(self.url, path)
         if not isinstance(body, bytes):
             async with (
                 self._make_client() as client,
-                client.stream(method, self.url + path, content=body, headers=headers) as response,
+                client.stream(method, where, content=body, headers=headers) as response,
             ):
                 await use(response)
             return
@@ -232,7 +234,7 @@ class Transport:
             try:
                 async with self._opened().stream(
                     method,
-                    self.url + path,
+                    where,
                     content=body,
                     headers=headers,
                     extensions={"trace": sent.note},

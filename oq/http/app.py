@@ -15,7 +15,7 @@ from oq.http.gateway.door import Gateway
 from oq.http.gateway.table import GATEWAY
 from oq.http.guard import Guard, preflight, secure
 from oq.http.lane import Lane
-from oq.http.lean import BODY_TIMEOUT, RawHeaders, Receive, Scope, Send, refuse
+from oq.http.lean import BODY_TIMEOUT, RawHeaders, Receive, Scope, Send, refuse, target_of
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
@@ -47,16 +47,25 @@ class App(QuartTrio):
                 message["headers"] = secure(message["headers"], origin)
             await send(message)
 
-        path = scope["path"]
         if refusal is not None:
             await refuse(scope, receive, secured, 403, *_error(refusal))
-        elif not path.startswith(("/", "http://", "https://")):
-            error = _error(f"{path[:100]!r} is not a path")
-            await refuse(scope, receive, secured, 400, *error)
+        elif (problem := _check_target(target_of(scope))) is not None:
+            await refuse(scope, receive, secured, problem[0], *_error(problem[1]))
         elif (headers := preflight(scope, origin)) is not None:
             await refuse(scope, receive, secured, 204, headers, b"")
         elif not await self.gateway.serve(scope, receive, secured):
             await super().asgi_app(scope, receive, secured)
+
+
+def _check_target(target: str) -> tuple[int, str] | None:
+    """What is wrong with a request's target, and the status that says so. It is a path, which
+    begins with one slash: whatever else it may be for others, nothing here asks another server.
+    """
+    if not target.startswith("/"):
+        return 400, f"{target[:100]!r} is not a path: it must begin with a slash"
+    if target.startswith("//"):
+        return 404, f"there is nothing at {target[:100]!r}; /openapi.json lists what there is"
+    return None
 
 
 def _error(text: str) -> tuple[RawHeaders, bytes]:

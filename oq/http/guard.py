@@ -26,9 +26,12 @@ SECURE: Headers = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
 ]
-"""On every answer. Those below are for answers that do not bring their own."""
+"""On every answer. Those below are for answers that do not bring their own, as the page does: what
+comes from a backend cannot (`oq.rules.headers`). `sandbox` takes its origin from whatever a browser
+makes a page of.
+"""
 _UNLESS_SET: Headers = [
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"cache-control", b"no-store"),
 ]
 _TAKEN = b"Content-Type, Idempotency-Key, Last-Event-ID, X-OQ-Priority, X-OQ-Timeout, X-OQ-Detach"
@@ -115,7 +118,7 @@ def secure(headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> Head
     `origin` is an allowed page of another site: its scripts may read the answer.
     """
     result = [*headers, *SECURE]
-    names = {name for name, _ in result}
+    names = {name.lower() for name, _ in result}
     result += [item for item in _UNLESS_SET if item[0] not in names]
     if origin is not None:
         result += [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import trio
 from werkzeug.exceptions import RequestTimeout
@@ -85,6 +86,12 @@ class LeanRequest:
             if part := message.get("body", b""):
                 return bytes(part)
         return None
+
+
+def target_of(scope: Scope) -> str:
+    """The path as it was sent, without its query. ASGI may leave it out; then it is made again."""
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.decode("ascii", "replace")
 
 
 async def deliver(send: Send, kind: str, status: int, headers: RawHeaders, body: bytes) -> None:

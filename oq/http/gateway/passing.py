@@ -5,26 +5,31 @@ from __future__ import annotations
 from functools import partial
 
 import trio
-from werkzeug.exceptions import MethodNotAllowed, NotFound, RequestTimeout
+from werkzeug.exceptions import RequestTimeout
 
 from oq.backends.base import Passage
+from oq.http.gateway.known import Known, find
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.gateway.refusing import Refusing
-from oq.http.lean import BODY_TIMEOUT, ClientGone, LeanRequest, Receive, Scope, Send
+from oq.http.lean import (
+    BODY_TIMEOUT,
+    ClientGone,
+    LeanRequest,
+    Receive,
+    Scope,
+    Send,
+    target_of,
+)
 from oq.http.metrics import Metrics
 from oq.queue import Queue
-from oq.words.calls import CALLS, Dialect
+from oq.rules.headers import down, up
+from oq.words.calls import Dialect
 from oq.words.errors import Forbidden
 
-_READS = frozenset({"GET", "HEAD"})
-_ASKS = frozenset({("POST", "/api/show")})
-"""Of what is not just read, all that changes nothing."""
-_MODELS = "/v1/models"
-_UPLOADS = "/api/blobs/"
+_UPLOAD = "/api/blobs/{digest}"
 _NDJSON = b"application/x-ndjson"
 MAX_LINE = 1024 * 1024
 """Bytes of a line that are held until it is whole."""
-_PASSED = frozenset({"accept", "content-type", "content-encoding", "range"})
 
 
 class Passing:
@@ -38,14 +43,15 @@ class Passing:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its caller leaves before."""
-        path: str = scope["path"]
+        method, path, raw = scope["method"], scope["path"], target_of(scope)
         dialect = Dialect.OLLAMA if path.startswith("/api/") else Dialect.OPENAI
         out = Outgoing(scope, send, partial(self._metrics.answered, dialect))
         request = LeanRequest(scope, receive, self._limit)
         async with trio.open_nursery() as nursery:
             try:
-                self._check(scope["method"], path)
-                if scope["method"] == "POST" and path.startswith(_UPLOADS):
+                known = find(method, path, raw)
+                self._check(known, path)
+                if known.path == _UPLOAD and method == "POST":
                     body: bytes | Upload = Upload(request)
                 else:
                     body = await request.get_data()
@@ -60,17 +66,11 @@ class Passing:
                 await refusing.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
-    def _check(self, method: str, path: str) -> None:
-        openais = path.startswith("/v1/")
-        if path in CALLS and (openais or method not in _READS):  # what is posted to it is a task
-            raise MethodNotAllowed(["POST"])
-        if openais:
-            if method not in _READS or (path != _MODELS and not path.startswith(_MODELS + "/")):
-                raise NotFound
-        elif method not in _READS and (method, path) not in _ASKS and not self._allow_admin:
+    def _check(self, known: Known, path: str) -> None:
+        if known.does is not None and not self._allow_admin:
             raise Forbidden(
-                f"{method} {path[:100]} changes the models of the backend, which oq does not let"
-                " its clients do; set gateway.allow_admin to true if it should"
+                f"{known.method} {path[:100]} {known.does}, which oq does not let its clients do;"
+                " set gateway.allow_admin to true if it should"
             )
 
 
@@ -84,7 +84,7 @@ class Relay:
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._lines = any(value.startswith(_NDJSON) for _, value in headers)
-        await self._out.begin(status, headers)
+        await self._out.begin(status, down(headers))
 
     async def piece(self, data: bytes) -> None:
         if self._lines:
@@ -127,13 +127,12 @@ async def wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
 
 
 def _passage(scope: Scope, body: bytes | Upload) -> Passage:
-    target = scope.get("raw_path") or scope["path"].encode()
+    target = target_of(scope)
     if scope["query_string"]:
-        target += b"?" + scope["query_string"]
-    known = _PASSED if isinstance(body, bytes) else _PASSED | {"content-length"}
+        target += "?" + scope["query_string"].decode("ascii")
+    sized = () if isinstance(body, bytes) else (b"content-length",)
     headers = [
         (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in scope["headers"]
-        if name.decode("latin-1").lower() in known
+        for name, value in up(scope["headers"], *sized)
     ]
-    return Passage(scope["method"], target.decode("latin-1"), headers, body)
+    return Passage(scope["method"], target, headers, body)

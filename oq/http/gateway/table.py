@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from oq.http.flows import EVENT_STREAM
+from oq.http.gateway.known import KNOWN
 from oq.http.gateway.passing import Passing
 from oq.http.gateway.serving import Serving
 from oq.http.routes import Parameter, Route
@@ -34,23 +35,6 @@ _HEADERS = (
         "Idempotency-Key",
         "a second call with the same key and body joins in the first one, or gets its answer",
     ),
-)
-_PASSED: tuple[tuple[str, str, str], ...] = (
-    ("GET", "/api/tags", "The models of the backend"),
-    ("GET", "/api/ps", "The models that it has in memory"),
-    ("GET", "/api/version", "Its version"),
-    ("POST", "/api/show", "All about one model"),
-    ("GET", "/v1/models", "The models of the backend, as OpenAI lists them"),
-    ("GET", "/v1/models/{model}", "One of them"),
-)
-_ADMIN: tuple[tuple[str, str, str], ...] = (
-    ("POST", "/api/pull", "Fetch a model"),
-    ("POST", "/api/push", "Publish a model"),
-    ("POST", "/api/create", "Make a model"),
-    ("POST", "/api/copy", "Give a model another name"),
-    ("DELETE", "/api/delete", "Delete a model"),
-    ("HEAD", "/api/blobs/{digest}", "Whether a file is there"),
-    ("POST", "/api/blobs/{digest}", "Upload a file"),
 )
 
 
@@ -97,10 +81,12 @@ def _passed(method: str, path: str, summary: str, *errors: int) -> Route:
 
 def _all() -> Iterator[Route]:
     yield from map(_task, CALLS.values())
-    for method, path, summary in _PASSED:
-        yield _passed(method, path, summary)
-    for method, path, summary in _ADMIN:
-        yield _passed(method, path, f"{summary}; only with gateway.allow_admin", 403)
+    for known in KNOWN:
+        if known.does is None:
+            yield _passed(known.method, known.path, known.summary)
+        else:
+            summary = f"{known.summary}; only with gateway.allow_admin"
+            yield _passed(known.method, known.path, summary, 403)
 
 
 GATEWAY = tuple(_all())

@@ -1,0 +1,47 @@
+"""Which headers of HTTP pass between a caller and a backend, and which stay on their own side.
+
+Both ways have a list: what is not on it stays. A backend's `Set-Cookie`, its policies and its
+permissions for other sites would become oq's own, since they would come from oq's address; a
+caller's credentials are for oq, not for the backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Headers = list[tuple[bytes, bytes]]
+
+UP = frozenset({
+    b"accept", b"baggage", b"content-encoding", b"content-type", b"range", b"traceparent",
+    b"tracestate", b"x-request-id",
+})  # fmt: skip
+"""What a backend gets of its caller's headers, beside its own `api_key`."""
+
+DOWN = frozenset({
+    b"accept-ranges", b"allow", b"content-encoding", b"content-length", b"content-range",
+    b"content-type", b"etag", b"last-modified", b"location", b"openai-model",
+    b"openai-processing-ms", b"openai-version", b"request-id", b"retry-after",
+    b"retry-after-ms", b"x-request-id", b"x-should-retry",
+})  # fmt: skip
+"""What a caller gets of the backend's headers."""
+
+_DOWN_FAMILIES = (b"ratelimit-", b"x-ratelimit-", b"anthropic-ratelimit-")
+
+
+def up(headers: Iterable[tuple[bytes, bytes]], *more: bytes) -> Headers:
+    """Those that go to a backend; `more` are names that go as well."""
+    return [item for item in headers if item[0].lower() in UP or item[0].lower() in more]
+
+
+def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Those that go to a caller, with their names in lower case."""
+    lower = [(name.lower(), value) for name, value in headers]
+    return [item for item in lower if _goes_down(*item)]
+
+
+def _goes_down(name: bytes, value: bytes) -> bool:
+    if (
+        name == b"location"
+    ):  # to another path, as Ollama sends it; another server is not its to name
+        return value.startswith(b"/") and not value.startswith((b"//", b"/\\"))
+    return name in DOWN or name.startswith(_DOWN_FAMILIES)
