@@ -174,7 +174,7 @@ class Transport:
                 scope.deadline = trio.current_time() + patience
                 for piece in decode(data):
                     await reply.piece(clean.feed(piece))
-        except Exception:
+        except (Exception, trio.Cancelled):
             await _unwind(chunks)
             raise
         await reply.piece(clean.rest())
@@ -302,7 +302,7 @@ class Transport:
                     progress.whole = progress.whole or feed(piece)
                 seconds = GRACE if progress.whole else self._timeouts.idle
                 scope.deadline = trio.current_time() + seconds
-        except Exception:
+        except (Exception, trio.Cancelled):
             await _unwind(chunks)
             raise
 
