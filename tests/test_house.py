@@ -185,6 +185,7 @@ PURE_MODULES = {
     "typing",
     "uuid",
     "uuid_utils",
+    "weakref",
 }
 """What words and rules may be made of. `uuid_utils` draws random numbers, which is all it does."""
 

@@ -306,3 +306,34 @@ async def test_one_that_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch
                 while received := await deaf.receive_some(1 << 20):
                     got += len(received)
         assert got < size
+
+
+@pytest.mark.parametrize("said", [f"{'x' * 99} " * 3000 + "end", "x" * 300_000])
+@pytest.mark.parametrize("way", ["live", "afterwards", "events", "call"])
+async def test_no_reader_is_given_more_than_a_bounded_piece_at_once(
+    way: str, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Of an answer of 300 kB, in many chunks or in one."""
+    sizes: list[int] = []
+    send_chunk = connection.Connection.send_chunk
+
+    async def noted(self: connection.Connection, data: bytes) -> None:
+        sizes.append(len(data))
+        await send_chunk(self, data)
+
+    monkeypatch.setattr(connection.Connection, "send_chunk", noted)
+    async with live() as oq, httpx.AsyncClient(timeout=20) as client:
+        script = {"simulate": {"text": said}}
+        if way == "call":
+            ask = {"model": "m", "prompt": "hello", "options": script}
+            reply = await client.post(f"{oq.url}/api/generate", json=ask)
+        else:
+            task_id = await submit(oq, {**GENERATE, "options": script})
+            if way != "live":
+                await oq.queue.view(task_id, 20)
+            accept = {"Accept": SSE if way == "events" else NDJSON}
+            reply = await client.get(f"{oq.url}/api/tasks/{task_id}/stream", headers=accept)
+    found = [line[line.index("{") :] for line in reply.text.split("\n") if "{" in line]
+    name = "response" if way == "call" else "data"
+    assert "".join(json.loads(line)[name] for line in found) == said
+    assert max(sizes) <= 2 * 64 * 1024

@@ -7,7 +7,8 @@ import pytest
 
 from oq.rules import lifecycle
 from oq.rules.keys import FAMILIES, META_KEY, Meta, Place
-from oq.rules.pieces import StreamLog
+from oq.rules.pieces import PORTION, StreamLog
+from oq.rules.slices import OpenLog
 from oq.store import Claim
 from oq.words.errors import StoreCorrupt, StoreFull
 from oq.words.messages import Change, Removal, SetPaused
@@ -33,7 +34,7 @@ LOG = StreamLog(7, [Piece("Pa"), Piece("ris"), Piece("", "hm")])
 
 
 def with_stream(change: Change) -> Change:
-    return msgspec.structs.replace(change, stream=msgspec.msgpack.encode(LOG))
+    return msgspec.structs.replace(change, stream=(msgspec.msgpack.encode(LOG),))
 
 
 # -- a life
@@ -75,6 +76,37 @@ def test_what_an_attempt_generated_is_kept_with_its_end(store):
     put(store, with_stream(finish(running, Failed("busy", retryable=True))))
     assert store.stream(task_id(1)) == LOG
     assert store.stream(task_id(2)) is None
+
+
+def long_stream(number: int) -> Change:
+    """The end of an attempt that has generated several slices."""
+    log = OpenLog(7, verbatim=False)
+    for _ in range(10):
+        log.add(b'{"response": "%b"}' % (b"x" * (PORTION // 3)))
+    running = start(new(number).state)
+    change = finish(running.state, Failed("no", retryable=False))
+    return msgspec.structs.replace(change, stream=log.records())
+
+
+def test_a_long_stream_is_kept_in_slices_and_read_from_any_offset(store, shelf):
+    put(store, new(1))
+    put(store, start(new(1).state))
+    put(store, long_stream(1))
+    assert len(everything(shelf.engine, "stream")) == 1 + 5
+    for offset in range(10):
+        found = store.stream(task_id(1), offset)
+        assert found.first <= offset < found.end
+        assert len(found) < 5
+    assert not store.stream(task_id(1), 2**53).more
+
+
+@pytest.mark.parametrize("step", [Removal, lifecycle.requeued])
+def test_nothing_of_a_long_stream_stays_behind(store, shelf, step):
+    put(store, new(1))
+    put(store, start(new(1).state))
+    ended = put(store, long_stream(1))
+    store.write([step(ended)], 0)
+    assert everything(shelf.engine, "stream") == {}
 
 
 def test_a_retry_waits_with_its_time(store):

@@ -208,8 +208,8 @@ class Pool:
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
         ended = change.state.status.ended
         output = self._streams.end(state.id, void=not ended)
-        if output is not None and ended:
-            change = msgspec.structs.replace(change, stream=msgspec.msgpack.encode(output))
+        if output:
+            change = msgspec.structs.replace(change, stream=output)
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
         # The start of the next task, which waits for the disk, shares its sync.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import trio
 
-from oq.rules.pieces import StreamLog, piece_of
+from oq.rules.slices import OpenLog
 
 
 class Stream:
@@ -22,11 +22,10 @@ class Stream:
     """
 
     def __init__(self, attempt: int, *, verbatim: bool) -> None:
-        self.log = StreamLog(attempt, [], [])
+        self.log = OpenLog(attempt, verbatim=verbatim)
         self.ended = False
         self.told = False
         self.void = False
-        self._verbatim = verbatim
         self._news: trio.Event | None = None  # of those who wait; most streams have no reader
 
     async def wait_news(self, offset: int) -> None:
@@ -37,10 +36,7 @@ class Stream:
             await self._news.wait()
 
     def add(self, chunk: bytes) -> None:
-        if self._verbatim:
-            self.log.frames.append(chunk)
-        else:
-            self.log.pieces.append(piece_of(chunk))
+        self.log.add(chunk)
         self._wake()
 
     def end(self, *, void: bool) -> None:
@@ -74,13 +70,13 @@ class Streams:
         """Whether somebody was told of this attempt what cannot be taken back."""
         return self._streams[task_id].told
 
-    def end(self, task_id: str, *, void: bool) -> StreamLog | None:
-        """The attempt is over; all that it generated, to be stored, if that is anything. `void`:
+    def end(self, task_id: str, *, void: bool) -> tuple[bytes, ...]:
+        """The attempt is over; all that it generated, as it is stored, unless that is `void`:
         another will be made.
         """
         stream = self._streams.pop(task_id)
         stream.end(void=void)
-        return stream.log if len(stream.log) else None
+        return () if void else stream.log.records()
 
     def get(self, task_id: str) -> Stream | None:
         """The stream of a task that runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -18,6 +19,19 @@ from oq.words.task import RawTask
 CLOSING = "the server is shutting down; try again when it is back"
 
 
+class Line:
+    """A chunk of a stream as it is sent, for all who read it at the same time."""
+
+    __slots__ = ("__weakref__", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+SharedLines = WeakValueDictionary[tuple[str, bool, int, int], Line]
+"""By task, whether it is an event, attempt, and offset."""
+
+
 @dataclass
 class Face:
     """The queue, and what only its HTTP side knows. One event loop owns it."""
@@ -28,6 +42,8 @@ class Face:
     """What `/openapi.json` answers."""
     site: Site = field(default_factory=Site)
     """The dashboard, if it has been built."""
+    long_lines: SharedLines = field(default_factory=WeakValueDictionary)
+    """Of the streams that are read, those that are longer than a piece of an answer."""
     _closing: bool = False
     _at_close: set[Callable[[], None]] = field(default_factory=set)
     _feeds: set[Subscription] = field(default_factory=set)

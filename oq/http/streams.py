@@ -1,12 +1,13 @@
 """What a task generates, as it is generated: a chunk a line, or as server-sent events.
 
-A reader that stops reading holds nothing but its connection, which has its own limit (see
-`oq.http.connection`): what came meanwhile it finds joined together. One that comes back goes on
-from its offset.
+A reader holds one piece of about 64 KiB, and takes the next when that has left; one that stops
+reading is cut off by its connection (see `oq.http.connection`). What came meanwhile it finds joined
+together. One that comes back goes on from its offset.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -18,10 +19,11 @@ from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http import flows
-from oq.http.face import Face
+from oq.http.face import Face, Line, SharedLines
 from oq.http.flows import EVENT_STREAM, flow, sse
 from oq.http.query import Query, whole
 from oq.queue import StreamReader
+from oq.rules.pieces import PORTION
 from oq.words.errors import InvalidTask, NotFound
 from oq.words.stream import Chunk
 
@@ -47,7 +49,7 @@ async def stream(face: Face, request: Request, task_id: str) -> Response:
     """
     face.check_open()
     place = _place(request)
-    await face.queue.view(task_id)  # NotFound, while it can still be said
+    await face.queue.check_known(task_id)  # while it can still be said
     events = request.accept_mimetypes.best_match((NDJSON, EVENT_STREAM)) == EVENT_STREAM
     feed = _open(face, task_id, place, events=events)
     return flow(request, feed, EVENT_STREAM if events else NDJSON)
@@ -79,39 +81,86 @@ def _count(name: str, value: str) -> int:
 @contextmanager
 def _open(face: Face, task_id: str, place: Place, *, events: bool) -> Iterator[_Pieces]:
     with face.queue.read_stream(task_id, offset=place.offset, attempt=place.attempt) as reader:
-        pieces = _Pieces(reader, events=events)
+        pieces = _Pieces(reader, face.long_lines, task_id, events=events)
         with face.until_close(pieces.end):
             yield pieces
 
 
 class _Pieces:
-    """A stream as the body of an answer: all chunks that are due in one piece."""
+    """A stream as the body of an answer, in pieces of about a portion.
 
-    def __init__(self, reader: StreamReader, *, events: bool) -> None:
+    A line that is longer than that is one long chunk; all who read it cut their pieces from the
+    same bytes.
+    """
+
+    def __init__(
+        self, reader: StreamReader, shared: SharedLines, task_id: str, *, events: bool
+    ) -> None:
         self._reader = reader
-        self._encode = _as_events if events else _ENCODER.encode_lines
+        self._shared = shared
+        self._name = task_id, events
+        self._encode = _as_event if events else _ENCODER.encode_lines
         # A line that is no chunk would be one too many for those who read lines.
         self._patience = flows.SSE_KEEPALIVE if events else inf
         self._waiting = trio.CancelScope()
-        self._ending = False
+        self._ending = inf  # when, in trio's time
+        self._due: deque[Chunk] = deque()
+        self._line: Line | None = None  # a long one, of which a part was sent
+        self._sent = 0  # bytes of it
 
     async def next(self) -> bytes:
+        if trio.current_time() > self._ending:
+            self._due.clear()
+        if self._line is not None or self._due:
+            await trio.lowlevel.checkpoint()
+            return self._piece()
         with trio.CancelScope() as self._waiting:
-            patience = FAREWELL if self._ending else self._patience
-            self._waiting.deadline = trio.current_time() + patience
+            patience = trio.current_time() + self._patience
+            self._waiting.deadline = min(patience, self._ending)
             try:
-                return self._encode(await self._reader.receive())
+                self._due.extend(await self._reader.receive())
             except NotFound:  # deleted meanwhile: whoever asks again is told
                 return b""
-        return b"" if self._ending else flows.SSE_COMMENT
+            return self._piece()
+        return flows.SSE_COMMENT if self._ending == inf else b""
 
     def end(self) -> None:
         """The server closes: send what is due, and then end."""
-        self._ending = True
-        self._waiting.deadline = trio.current_time() + FAREWELL
+        self._ending = self._waiting.deadline = trio.current_time() + FAREWELL
+
+    def _piece(self) -> bytes:
+        """The next lines that are due, or a part of a long one; nothing at the end."""
+        lines: list[bytes] = []
+        room = PORTION
+        while room > 0 and self._line is None and self._due:
+            line = self._line_of(self._due.popleft())
+            if len(line.data) > PORTION:
+                self._line, self._sent = line, 0
+            else:
+                lines.append(line.data)
+                room -= len(line.data)
+        if lines or self._line is None:
+            return b"".join(lines)
+        begin, self._sent = self._sent, self._sent + PORTION
+        part = self._line.data[begin : self._sent]
+        if self._sent >= len(self._line.data):
+            self._line = None
+        return part
+
+    def _line_of(self, chunk: Chunk) -> Line:
+        extras = chunk.thinking, chunk.tool_calls, chunk.logprobs
+        if len(chunk.data) <= PORTION and extras == (None, None, None):
+            return Line(self._encode([chunk]))
+        name = *self._name, chunk.attempt, chunk.offset
+        line = self._shared.get(name)
+        if line is None:
+            line = Line(self._encode([chunk]))
+            if len(line.data) > PORTION:
+                self._shared[name] = line
+        return line
 
 
-def _as_events(chunks: list[Chunk]) -> bytes:
+def _as_event(chunks: list[Chunk]) -> bytes:
     return b"".join(
         sse(_ENCODER.encode(chunk), b"%d.%d" % (chunk.attempt, chunk.offset)) for chunk in chunks
     )

@@ -13,14 +13,12 @@ from msgspec import Struct
 from oq.backends.base import Backend, Passage, Reply
 from oq.queue.admission import Accepted, Admission
 from oq.queue.attendance import Attendance, Presence
-from oq.queue.listener import Ended, Listener, Read
+from oq.queue.listener import Listener
+from oq.queue.reader import Read
 from oq.queue.wiring import Wiring
 from oq.rules import validation
-from oq.rules.pieces import StreamLog
 from oq.store import Store
 from oq.words.calls import Call
-from oq.words.errors import NotFound
-from oq.words.task import Status
 
 
 class NewCall(Struct, frozen=True, kw_only=True):
@@ -104,12 +102,8 @@ class Calls:
     @contextmanager
     def listen(self, task_id: str) -> Iterator[Listener]:
         """Follow what the backend says, byte for byte, to its end."""
-
-        async def look() -> Ended | None:
-            return await self._read(task_id, lambda: self._ended(task_id))
-
         with self._hub.watch(task_id) as watch:
-            yield Listener(task_id, look, self._streams, watch)
+            yield Listener(self._read, self._store, self._streams, watch, task_id)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
         """Let a backend answer a request that is no task: an Ollama that is up if there is one,
@@ -128,18 +122,3 @@ class Calls:
     def position(self, task_id: str) -> int:
         """How many-th in line the task is; 0 when it does not wait."""
         return self._board.position(task_id) or 0
-
-    def _ended(self, task_id: str) -> Ended | None:
-        """How the task ended; None while it has not. NotFound."""
-        state = self._store.state(task_id)
-        if state is None:
-            raise NotFound(task_id)
-        if not state.status.ended:
-            return None
-        completed = state.status is Status.COMPLETED
-        return Ended(
-            state,
-            self._store.stream(task_id) or StreamLog(0, []),
-            self._store.result(task_id) if completed else None,
-            None if completed else self._store.refusal(task_id),
-        )

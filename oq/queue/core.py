@@ -23,7 +23,6 @@ from oq.queue.wiring import SHUT_DOWN, Wiring
 from oq.rules import validation
 from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
-from oq.rules.pieces import StreamLog
 from oq.store import Store
 from oq.words.arguments import task_id_of
 from oq.words.bulk import BulkOutcome
@@ -112,6 +111,12 @@ class Core:
                     task = await self._read(task_id, lambda: self._show(task_id))
         return task
 
+    async def check_known(self, task_id: str) -> None:
+        """Return if there is such a task; NotFound."""
+        if not is_id(task_id_of(task_id)):
+            raise NotFound(task_id)
+        await self._read(task_id, lambda: self._state(task_id))
+
     async def page(self, filter: TaskFilter) -> Page[RawTask]:
         """Tasks that the filter admits, in its order."""
         return await self._listing.page(filter)
@@ -182,14 +187,14 @@ class Core:
         """What the task generates: from `offset` on, then live, to its end.
 
         `attempt` is the one that the offset is of (see `oq.words.stream.Chunk`): when another runs
-        by now, the reader is told to start anew. The reader raises NotFound.
+        by now, the reader is told to start anew. Raises NotFound, as the reader does.
         """
-
-        async def look() -> tuple[TaskState, StreamLog | None]:
-            return await self._read(task_id, lambda: self._output(task_id))
-
+        if not is_id(task_id_of(task_id)):
+            raise NotFound(task_id)
         with self._hub.watch(task_id) as watch:
-            yield StreamReader(look, self._wiring.streams, watch, task_id, offset, attempt)
+            yield StreamReader(
+                self._read, self._store, self._wiring.streams, watch, task_id, offset, attempt
+            )
 
     # -- changing
 
@@ -295,16 +300,13 @@ class Core:
     # -- how
 
     def _show(self, task_id: str) -> RawTask:
+        return self._listing.shown(self._state(task_id))
+
+    def _state(self, task_id: str) -> TaskState:
         state = self._store.state(task_id)
         if state is None:
             raise NotFound(task_id)
-        return self._listing.shown(state)
-
-    def _output(self, task_id: str) -> tuple[TaskState, StreamLog | None]:
-        state = self._store.state(task_id) if is_id(task_id_of(task_id)) else None
-        if state is None:
-            raise NotFound(task_id)
-        return state, self._store.stream(task_id) if state.status.ended else None
+        return state
 
     def _backend_status(self) -> tuple[BackendStatus, ...]:
         return tuple(

@@ -4,35 +4,26 @@ once a byte of an attempt has been passed on, that attempt is the last.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
-
 import trio
 from msgspec import Struct
 
 from oq.actors.hub import Watch
 from oq.actors.streams import Stream, Streams
-from oq.rules.pieces import StreamLog
-from oq.words.errors import Unavailable
+from oq.queue.reader import Read
+from oq.rules.pieces import PORTION, StreamLog, portion_of
+from oq.store import Store
+from oq.words.errors import NotFound, Unavailable
 from oq.words.outcome import Refusal
-from oq.words.task import TaskState
-
-T = TypeVar("T")
+from oq.words.task import Status, TaskState
 
 _BROKEN_OFF = "oq was shut down in the middle of this answer"
-
-
-class Read(Protocol):
-    """Looks at the store when it shows nothing that a power cut could take back."""
-
-    async def __call__(self, task_id: str, look: Callable[[], T], /) -> T: ...
+_ANEW = "the task was tried again in the middle of this answer"
 
 
 class Ended(Struct, frozen=True):
-    """A task that has ended, with all that its backend said."""
+    """How a task has ended: its result, or what its backend said instead."""
 
     state: TaskState
-    log: StreamLog
     result: bytes | None
     refusal: Refusal | None
 
@@ -41,59 +32,100 @@ class Listener:
     """One caller's way through the answer."""
 
     def __init__(
-        self,
-        task_id: str,
-        look: Callable[[], Awaitable[Ended | None]],
-        streams: Streams,
-        watch: Watch,
+        self, read: Read, store: Store, streams: Streams, watch: Watch, task_id: str
     ) -> None:
-        self._task_id = task_id
-        self._look = look
+        self.line = True
+        """Whether the chunk that the last bytes are of ends as a line does."""
+        self._read = read
+        self._store = store
         self._streams = streams
         self._watch = watch
+        self._task_id = task_id
         self._stream: Stream | None = None
-        self._offset = 0
+        self._slice: StreamLog | None = None  # that of a long chunk, which its readers share
+        self._attempt: int | None = None  # of which bytes were given
+        self._offset = 0  # in chunks
+        self._cut = 0  # bytes that were given of the chunk there, if it is a long one
 
-    async def receive(self) -> list[bytes] | Ended:
-        """The bytes that are due, at least a chunk, to be passed on; at last how the task ended.
+    async def receive(self) -> bytes | Ended:
+        """The bytes that are due, at most a portion, to be passed on; at last how the task ended.
 
         Unavailable when the queue closes before that, NotFound.
         """
         await trio.lowlevel.checkpoint()
         while True:
             if self._stream is not None:
-                frames = await self._live(self._stream)
-                if frames:
-                    return frames
+                said = await self._live(self._stream)
+                if said:
+                    return said
                 self._stream = None
-            ended = await self._look()
-            if ended is not None:
-                return ended.log.frames[self._skip(ended.log) :] or ended
+            rest = await self._read(self._task_id, self._rest)
+            if rest is not None:
+                return rest
             self._stream = self._streams.get(self._task_id)
             if self._stream is None and not await self._watch.changed():
                 raise Unavailable(_BROKEN_OFF)
 
     async def ended(self) -> Ended:
         """How the task ends, for a caller that gets the answer whole. Unavailable, NotFound."""
-        while (ended := await self._look()) is None:
+        while (ended := await self._read(self._task_id, self._end)) is None:
             if not await self._watch.changed():
                 raise Unavailable(_BROKEN_OFF)
         return ended
 
-    async def _live(self, stream: Stream) -> list[bytes]:
+    async def _live(self, stream: Stream) -> bytes:
         """What a running attempt has said since; nothing when it is over."""
         await stream.wait_news(self._offset)
         if stream.void:
-            if self._offset:
+            if self._attempt is not None:
                 raise Unavailable(_BROKEN_OFF)
-            return []
-        frames = stream.log.frames[self._offset :]
-        if frames:
-            stream.told = True
-            self._offset += len(frames)
-        return frames
+            return b""
+        said = self._portion(stream.log.slice(self._offset))
+        stream.told = stream.told or bool(said)
+        return said
 
-    def _skip(self, log: StreamLog) -> int:
-        """How much of a stored log has been passed on; after this call, all of it."""
-        before, self._offset = self._offset, max(self._offset, len(log.frames))
-        return before
+    def _rest(self) -> bytes | Ended | None:
+        """What is left to say of a task that has ended; None while it has not."""
+        state = self._state()
+        if not state.status.ended:
+            return None
+        log = self._slice or self._store.stream(self._task_id, self._offset)
+        return (log and self._portion(log)) or self._how(state)
+
+    def _end(self) -> Ended | None:
+        state = self._state()
+        return self._how(state) if state.status.ended else None
+
+    def _portion(self, log: StreamLog) -> bytes:
+        """The next bytes of the log; nothing at its end."""
+        frames = portion_of(log.frames, max(self._offset - log.first, 0), len)
+        if not frames:
+            return b""
+        if self._attempt not in (None, log.attempt):
+            raise Unavailable(_ANEW)
+        self._attempt = log.attempt
+        self.line = frames[-1].endswith(b"\n")
+        said = b"".join(frames) if len(frames[0]) <= PORTION else self._part(frames[0])
+        if self._cut:
+            self._slice = log
+            return said
+        self._slice = None
+        self._offset += len(frames)
+        return said
+
+    def _part(self, frame: bytes) -> bytes:
+        """The next part of a long chunk."""
+        begin = self._cut
+        self._cut = begin + PORTION if begin + PORTION < len(frame) else 0
+        return frame[begin : begin + PORTION]
+
+    def _state(self) -> TaskState:
+        state = self._store.state(self._task_id)
+        if state is None:
+            raise NotFound(self._task_id)
+        return state
+
+    def _how(self, state: TaskState) -> Ended:
+        if state.status is Status.COMPLETED:
+            return Ended(state, self._store.result(self._task_id), None)
+        return Ended(state, None, self._store.refusal(self._task_id))

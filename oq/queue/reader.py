@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import trio
 
 from oq.actors.hub import Watch
 from oq.actors.streams import Stream, Streams
-from oq.rules.pieces import StreamLog, attempt_id, logged_chunks
+from oq.rules.pieces import StreamLog, attempt_id, portion
+from oq.store import Store
+from oq.words.errors import NotFound
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
 
+T = TypeVar("T")
 
-class Look(Protocol):
-    """Reads where the task stands, and what is stored of its output once it has ended."""
 
-    async def __call__(self) -> tuple[TaskState, StreamLog | None]: ...
+class Read(Protocol):
+    """Looks at the store when it shows nothing that a power cut could take back."""
+
+    async def __call__(self, task_id: str, look: Callable[[], T], /) -> T: ...
 
 
 class StreamReader:
     """Iterate over it for the chunks, one by one; it ends after the one with `done`.
 
     It ends without one only when the queue closes: open the stream again from `offset` and
-    `attempt` where it goes on. `receive` gives all chunks that are due at once.
+    `attempt` where it goes on. `receive` gives the chunks that are due, a portion of them at once.
     """
 
     def __init__(
         self,
-        look: Look,
+        read: Read,
+        store: Store,
         streams: Streams,
         watch: Watch,
         task_id: str,
@@ -37,11 +43,13 @@ class StreamReader:
     ) -> None:
         self.offset = offset
         self.attempt = attempt
-        self._look = look
+        self._read = read
+        self._store = store
         self._streams = streams
         self._watch = watch
         self._task_id = task_id
         self._stream: Stream | None = None
+        self._slice: StreamLog | None = None  # held while more of it is to be given
         self._done = False
         self._due: list[Chunk] = []
 
@@ -56,7 +64,7 @@ class StreamReader:
         return self._due.pop()
 
     async def receive(self) -> list[Chunk]:
-        """The chunks that are due, at least one; none at the end."""
+        """The chunks that are due, at least one and about a portion; none at the end."""
         await trio.lowlevel.checkpoint()
         while not self._done:
             if self._stream is not None:
@@ -64,9 +72,9 @@ class StreamReader:
                 if due:
                     return due
                 self._stream = None
-            state, log = await self._look()
-            if state.status.ended:
-                return self._rest(state, log)
+            due = await self._read(self._task_id, self._rest)
+            if due:
+                return due
             self._stream = self._streams.get(self._task_id)
             if self._stream is None and not await self._watch.changed():
                 break
@@ -78,32 +86,50 @@ class StreamReader:
         if restart:
             return restart
         await stream.wait_news(self.offset)
-        due = list(logged_chunks(stream.log, self.offset))
-        if due:
-            self.offset = due[-1].offset
+        return self._portion(stream.log.slice(self.offset))
+
+    def _rest(self) -> list[Chunk]:
+        """What is left to say of a task that has ended; nothing while it has not."""
+        state = self._store.state(self._task_id)
+        if state is None:
+            raise NotFound(self._task_id)
+        if not state.status.ended:
+            return []
+        last = attempt_id(state.attempts[-1].started_at) if state.attempts else 0
+        due = self._turn_to(last)
+        log = self._stored(last)
+        if log is not None:
+            due += self._portion(log)
+        if log is None or (self.offset >= log.end and not log.more):
+            self._done = True
+            due.append(self._end(state))
         return due
 
-    def _rest(self, state: TaskState, log: StreamLog | None) -> list[Chunk]:
-        """All that is left to say of a task that has ended."""
-        last = attempt_id(state.attempts[-1].started_at) if state.attempts else 0
-        if log is None or log.attempt != last:
-            log = StreamLog(last, [])  # the last attempt has generated nothing
-        due = self._turn_to(last)
-        due += logged_chunks(log, self.offset)
-        offset = due[-1].offset if due else self.offset
-        self._done = True
-        due.append(
-            Chunk(
-                data="",
-                offset=offset,
-                done=True,
-                attempt=self.attempt or 0,
-                status=state.status,
-                error=state.error,
-            )
-        )
-        self.offset = offset
+    def _stored(self, attempt: int) -> StreamLog | None:
+        """The slice that comes next; None if this attempt has generated nothing."""
+        held = self._slice
+        if held is not None and held.attempt == attempt and held.first <= self.offset < held.end:
+            return held
+        log = self._store.stream(self._task_id, self.offset)
+        return log if log is not None and log.attempt == attempt else None
+
+    def _portion(self, log: StreamLog) -> list[Chunk]:
+        due = portion(log, self.offset)
+        if due:
+            self.offset = due[-1].offset
+        # The only chunk of a slice may be a long one, of which readers share the decoded form.
+        self._slice = log if self.offset < log.end or len(log) == 1 else None
         return due
+
+    def _end(self, state: TaskState) -> Chunk:
+        return Chunk(
+            data="",
+            offset=self.offset,
+            done=True,
+            attempt=self.attempt or 0,
+            status=state.status,
+            error=state.error,
+        )
 
     def _turn_to(self, attempt: int) -> list[Chunk]:
         """Go on with this attempt: a reader that has seen another one is told to start anew."""

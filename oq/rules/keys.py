@@ -5,7 +5,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     state    id -> TaskState         small, rewritten at each step
     body     id -> Body              payload and options, written once
     result   id -> JSON              the backend's answer; of a failed task its Refusal
-    stream   id -> StreamLog         what its last attempt generated, piece by piece
+    stream   id, n -> StreamLog      what its last attempt generated: the head, slice by slice
     status   status, id -> Place     changed in the same batch as the state
     ended    completed_at, id -> ""  which ended task is the oldest
     keys     idempotency key -> id, fingerprint
@@ -63,6 +63,11 @@ class Meta(Struct, kw_only=True):
 
 def pack(task_id: str) -> bytes:
     return bytes.fromhex(task_id.replace("-", ""))
+
+
+def slice_key(key: bytes, number: int) -> bytes:
+    """The record of a slice of a task's stream; the head has the task's own key."""
+    return key + number.to_bytes(4, "big")
 
 
 def unpack(key: bytes) -> str:

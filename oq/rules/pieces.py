@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from oq.words.stream import Chunk, Piece
+
+T = TypeVar("T")
+
+PORTION = 64 * 1024
+"""What a reader of a stream is given at once: about so many characters of text, or bytes of frames,
+and more only if a single chunk has more. Readers may be many and slow, and each holds its portion
+until it has left.
+"""
+PIECE_WEIGHT = 8
+"""What a piece counts in a portion beside its text: thousands of tiny ones are work too."""
+OBJECT_WEIGHT = 4096
+"""What tool calls or log probabilities count: nobody measures them before they are encoded."""
 
 _DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,18 +44,30 @@ class _OllamaChunk(Struct):
     logprobs: list[Any] | None = None
 
 
-class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True):
-    """All that one attempt generated, as it is stored: pieces or, of a task that is a call, the
+class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakref=True):
+    """What one attempt generated, or a slice of that: pieces or, of a task that is a call, the
     backend's own bytes, chunk by chunk.
+
+    `first` is how many chunks came before this slice, `more` whether another slice follows. A long
+    log is stored as several records (see `oq.rules.slices`): its head has no chunks itself, but
+    `starts`, the `first` of each slice.
     """
 
     attempt: int
     pieces: list[Piece]
     frames: list[bytes] = []
+    first: int = 0
+    more: bool = False
+    starts: list[int] = []
 
     def __len__(self) -> int:
-        """How many chunks there are."""
+        """How many chunks there are in it."""
         return len(self.pieces) + len(self.frames)
+
+    @property
+    def end(self) -> int:
+        """The offset behind its last chunk."""
+        return self.first + len(self)
 
 
 class _Delta(Struct, frozen=True):
@@ -112,8 +136,10 @@ def attempt_id(started_at: datetime) -> int:
     return (started_at - _EPOCH) // _MICROSECOND
 
 
-def chunks(pieces: Sequence[Piece], offset: int, attempt: int) -> Iterator[Chunk]:
-    """The pieces from `offset` on, with text that stands together joined into one chunk."""
+def chunks(pieces: Sequence[Piece], offset: int, attempt: int, first: int = 0) -> Iterator[Chunk]:
+    """The pieces from `offset` on, with text that stands together joined into one chunk. `first` is
+    how many came before these.
+    """
     position = offset
     while position < len(pieces):
         piece = pieces[position]
@@ -126,7 +152,7 @@ def chunks(pieces: Sequence[Piece], offset: int, attempt: int) -> Iterator[Chunk
             text += "".join(more.text for more in pieces[begin:position])
         yield Chunk(
             data=text,
-            offset=position,
+            offset=first + position,
             done=False,
             attempt=attempt,
             thinking=piece.thinking,
@@ -135,12 +161,33 @@ def chunks(pieces: Sequence[Piece], offset: int, attempt: int) -> Iterator[Chunk
         )
 
 
-def logged_chunks(log: StreamLog, offset: int) -> Iterator[Chunk]:
-    """What a reader gets of a log, from `offset` on."""
-    if not log.frames:
-        return chunks(log.pieces, offset, log.attempt)
-    pieces = [piece_of_frame(frame) for frame in log.frames[offset:]]
-    return (
-        msgspec.structs.replace(chunk, offset=chunk.offset + offset)
-        for chunk in chunks(pieces, 0, log.attempt)
-    )
+def portion(log: StreamLog, offset: int) -> list[Chunk]:
+    """What a reader gets next of a log, from `offset` on: none at its end."""
+    start = max(offset - log.first, 0)
+    if log.frames:
+        pieces = [piece_of_frame(frame) for frame in portion_of(log.frames, start, len)]
+    else:
+        pieces = portion_of(log.pieces, start, weight)
+    return list(chunks(pieces, 0, log.attempt, log.first + start))
+
+
+def portion_of(items: Sequence[T], start: int, weigh: Callable[[T], int]) -> list[T]:
+    """The items from `start` on that fit into a portion; the first one of them whatever it weighs,
+    and one that weighs more than a portion alone.
+    """
+    total, end = 0, start
+    while end < len(items):
+        total += weigh(items[end])
+        if end > start and total > PORTION:
+            break
+        end += 1
+    return list(items[start:end])
+
+
+def weight(piece: Piece) -> int:
+    """What a piece counts in a portion."""
+    if piece.is_text:
+        return PIECE_WEIGHT + len(piece.text)
+    objects = piece.tool_calls is not None or piece.logprobs is not None
+    said = len(piece.text) + len(piece.thinking or "")
+    return PIECE_WEIGHT + said + OBJECT_WEIGHT * objects

@@ -28,11 +28,13 @@ UnicodeDecodeError.
 """
 
 ID_BYTES = 16
+SLICE_KEY_BYTES = ID_BYTES + 4
 LETTERS = b"prcfx"
+_decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _DECODERS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
     ("state", msgspec.msgpack.Decoder(TaskState).decode),
     ("body", msgspec.msgpack.Decoder(Body).decode),
-    ("stream", msgspec.msgpack.Decoder(StreamLog).decode),
+    ("stream", _decode_stream),
 )
 _ID = rb"(.{6}[\x70-\x7f].[\x80-\xbf].{7})"
 _STATE_PUT = re.compile(rb"\x05.\x10" + _ID, re.DOTALL)
@@ -115,6 +117,8 @@ def family_of(key: bytes, value: bytes) -> str:
         return "status"
     if len(key) == ID_BYTES + 8 and not value:
         return "ended"
+    if len(key) == SLICE_KEY_BYTES and _is_stream(value):
+        return "stream"
     if len(key) != ID_BYTES:
         return "keys"
     for family, decode in _DECODERS:
@@ -122,3 +126,10 @@ def family_of(key: bytes, value: bytes) -> str:
             decode(value)
             return family
     return "result"
+
+
+def _is_stream(value: bytes) -> bool:
+    with suppress(*UNDECODABLE):
+        _decode_stream(value)
+        return True
+    return False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from weakref import WeakValueDictionary
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from oq.rules import keys
@@ -16,6 +18,7 @@ from oq.rules.filters import TaskFilter
 from oq.rules.ids import NIL
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
+from oq.rules.slices import slice_number
 from oq.store.engine import Engine, Put
 from oq.store.recent import Recent
 from oq.store.refusals import behind_mark, index_disagrees, other_world
@@ -45,6 +48,20 @@ class Claim(Struct, frozen=True, array_like=True):
 _decode_claim = msgspec.msgpack.Decoder(Claim).decode
 
 
+class _Head(Struct, frozen=True, array_like=True):
+    """Of the first record of a stream only what says whether there are more."""
+
+    attempt: int
+    pieces: Raw
+    frames: Raw = Raw(b"")
+    first: int = 0
+    more: bool = False
+    starts: list[int] = []
+
+
+_decode_head = msgspec.msgpack.Decoder(_Head).decode
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A pending task, as recovery finds it."""
@@ -63,6 +80,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._recent = Recent()
+        # A slice may be of many megabytes, if one chunk is: those who read it share it.
+        self._slices: WeakValueDictionary[tuple[str, int, int], StreamLog] = WeakValueDictionary()
         self._meta = self._read_meta()
 
     @property
@@ -115,7 +134,7 @@ class Store:
         merged, paused = _merged(steps, self._meta.paused)
         for step in merged.values():
             if isinstance(step, Removal):
-                _put_removal(batch, step.state, counts)
+                self._put_removal(batch, step.state, counts)
                 continue
             self._put_change(batch, step, counts)
             if step.before is None and step.state.id > last_id:
@@ -155,7 +174,8 @@ class Store:
             counts[before] -= 1
             if before.ended:
                 self._forget_end(batch, key)
-                batch.extend((family, key, None) for family in ("result", "stream"))
+                batch.append(("result", key, None))
+                self._remove_stream(batch, key)
         if before is not state.status:
             counts[state.status] += 1
         place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
@@ -166,8 +186,9 @@ class Store:
             batch.append(("body", key, _encode(change.body)))
         if change.result is not None:
             batch.append(("result", key, change.result))
-        if change.stream is not None:
-            batch.append(("stream", key, change.stream))
+        if change.stream:
+            names = (key, *(keys.slice_key(key, n) for n in range(len(change.stream) - 1)))
+            batch.extend(("stream", *pair) for pair in zip(names, change.stream, strict=True))
         if change.fingerprint is not None and state.idempotency_key is not None:
             claim = Claim(state.id, change.fingerprint)
             batch.append(("keys", state.idempotency_key.encode(), _encode(claim)))
@@ -177,6 +198,26 @@ class Store:
         ended = self._state(key)
         assert ended is not None, f"task {key.hex()} is queued again but not stored"
         batch.append(("ended", keys.ended_key(ended, key), None))
+
+    def _put_removal(self, batch: list[Put], state: TaskState, counts: dict[Status, int]) -> None:
+        key = keys.pack(state.id)
+        counts[state.status] -= 1
+        batch.extend((family, key, None) for family in ("state", "body", "result"))
+        self._remove_stream(batch, key)
+        batch.append(("status", keys.status_key(state.status, key), None))
+        batch.append(("ended", keys.ended_key(state, key), None))
+        if state.idempotency_key is not None:
+            batch.append(("keys", state.idempotency_key.encode(), None))
+
+    def _remove_stream(self, batch: list[Put], key: bytes) -> None:
+        """Take away all records of a task's stream, if it has one."""
+        head = self._engine.get("stream", key)
+        if head is None:
+            return
+        batch.append(("stream", key, None))
+        with suppress(msgspec.MsgspecError):  # damaged: its slices, if there are any, stay behind
+            slices = len(_decode_head(head).starts)
+            batch.extend(("stream", keys.slice_key(key, n), None) for n in range(slices))
 
     # -- reading
 
@@ -198,10 +239,25 @@ class Store:
         value = self._engine.get("result", keys.pack(task_id))
         return None if value is None else _decode_refusal(value)
 
-    def stream(self, task_id: str) -> StreamLog | None:
-        """What the last attempt that ended the task had generated."""
-        value = self._engine.get("stream", keys.pack(task_id))
-        return None if value is None else _decode_stream(value)
+    def stream(self, task_id: str, offset: int = 0) -> StreamLog | None:
+        """Of what the last attempt had generated that ended the task, the slice in which this
+        offset lies, or the last one.
+        """
+        key = keys.pack(task_id)
+        value = self._engine.get("stream", key)
+        if value is None:
+            return None
+        head = _decode_head(value)
+        number = slice_number(head.starts, offset)
+        name = task_id, head.attempt, number
+        log = self._slices.get(name)
+        if log is None:
+            if head.starts:
+                value = self._engine.get("stream", keys.slice_key(key, number))
+            if value is None:
+                raise StoreCorrupt(f"a part of what task {task_id} generated is gone")
+            log = self._slices[name] = _decode_stream(value)
+        return log
 
     def claim(self, key: str) -> Claim | None:
         """What this idempotency key was used for, if it was."""
@@ -287,16 +343,6 @@ class Store:
 
 def _key(task_id: str | None, otherwise: bytes) -> bytes:
     return keys.pack(task_id) if task_id else otherwise
-
-
-def _put_removal(batch: list[Put], state: TaskState, counts: dict[Status, int]) -> None:
-    key = keys.pack(state.id)
-    counts[state.status] -= 1
-    batch.extend((family, key, None) for family in ("state", "body", "result", "stream"))
-    batch.append(("status", keys.status_key(state.status, key), None))
-    batch.append(("ended", keys.ended_key(state, key), None))
-    if state.idempotency_key is not None:
-        batch.append(("keys", state.idempotency_key.encode(), None))
 
 
 def _merged(steps: Iterable[Step], paused: bool) -> tuple[dict[str, Change | Removal], bool]:

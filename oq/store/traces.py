@@ -105,7 +105,7 @@ class Traces:
             state = self._change(
                 state, replace(state, idempotency_key=None), "its idempotency key cannot be read"
             )
-        stream = self._read("stream", key, _whole_stream) if state.status.ended else None
+        stream = self._stream(key) if state.status.ended else None
         return Change(
             state, None, None, body=body or Body(b"{}"), result=result, stream=stream,
             fingerprint=claim,
@@ -184,6 +184,13 @@ class Traces:
         became = "" if after.status is before.status else f"; it is kept as {after.status}"
         self.changed.append(Finding(before.id, why + became, before.status))
         return after
+
+    def _stream(self, key: bytes) -> tuple[bytes, ...]:
+        """The records of what it generated; none if any of them cannot be read."""
+        head = self._read("stream", key, _decode_stream)
+        names = [] if head is None else [keys.slice_key(key, n) for n in range(len(head.starts))]
+        records = [self._read("stream", name, _whole_stream) for name in (key, *names)]
+        return tuple(record for record in records if record) if all(records) else ()
 
     def _fingerprint(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""

@@ -27,7 +27,7 @@ class Change(Struct, frozen=True, gc=False):
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
     goes with it. `body` comes with a new task, `result` with a completed one (with a failed one it
     is the backend's `Refusal`, encoded), and `stream` with an ended one that has generated
-    something (a `StreamLog`, encoded).
+    something (the records of its log, see `oq.rules.slices`).
     """
 
     state: TaskState
@@ -36,7 +36,7 @@ class Change(Struct, frozen=True, gc=False):
     data: dict[str, object] | None = None
     body: Body | None = None
     result: bytes | None = None
-    stream: bytes | None = None
+    stream: tuple[bytes, ...] | None = None
     fingerprint: bytes | None = None
     """What the idempotency key of a new task was used for."""
 

@@ -121,18 +121,17 @@ class Serving:
     async def _stream(self, reply: _Reply) -> None:
         dialect = reply.asking.new.call.dialect
         while not isinstance(said := await self._said(reply), Ended):
-            frames = b"".join(said)
             if not reply.out.begun:
-                await reply.begin(frames)
-            await reply.out.piece(frames)
+                await reply.begin(said, whole=not reply.listener.line)
+            await reply.out.piece(said)
         if said.state.status is not Status.COMPLETED:
             await tell_end(reply.out, dialect, said, reply.headers)
             return
         if not reply.out.begun:
-            await reply.begin(b"")
+            await reply.begin(b"", whole=False)
         await reply.out.end()
 
-    async def _said(self, reply: _Reply) -> list[bytes] | Ended:
+    async def _said(self, reply: _Reply) -> bytes | Ended:
         """What comes next; meanwhile a caller that wants it is told its place in line."""
         told: tuple[int, float] | None = None
         while reply.asking.progress and not reply.answered:
@@ -150,7 +149,7 @@ class Serving:
         new = reply.asking.new
         frame = progress_frame(new.call, new.model, reply.task_id, place, self._clock.now())
         if not reply.out.begun:
-            await reply.begin(frame)
+            await reply.begin(frame, whole=False)
         await reply.out.piece(frame)
 
 
@@ -165,14 +164,12 @@ class _Reply:
     listener: Listener
     answered: bool = False
 
-    async def begin(self, first: bytes) -> None:
-        """The head of a stream. What is no line and no event, but all of it, has the type of a
-        whole answer: Ollama does not stream what only loads a model.
+    async def begin(self, first: bytes, *, whole: bool) -> None:
+        """The head of a stream. What is no line and no event, but all of it (`whole`), has the type
+        of a whole answer: Ollama does not stream what only loads a model.
         """
         dialect = self.asking.new.call.dialect
-        if dialect is Dialect.OLLAMA:
-            whole = bool(first) and not first.endswith(b"\n")
-        else:
+        if dialect is Dialect.OPENAI:
             whole = first.lstrip().startswith(b"{")
         kind = (JSON if whole else _STREAM)[dialect]
         await self.out.begin(200, [kind, *self.headers])

@@ -1,0 +1,98 @@
+"""Slices: whoever reads a log, portion by portion, while it grows or afterwards, gets all of it."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oq.rules.pieces import OBJECT_WEIGHT, PORTION, StreamLog, portion
+from oq.rules.slices import OpenLog, slice_number
+
+LONG = PORTION // 3
+"""Three chunks of this length do not fit into a portion."""
+TEXTS = st.lists(
+    st.sampled_from([1, 10, LONG, PORTION - 100, PORTION + 1, 3 * PORTION]), max_size=9
+)
+
+
+def chunk(number: int, length: int) -> bytes:
+    text = str(number) + "x" * (length - len(str(number)))
+    return json.dumps({"response": text}).encode() + b"\n"
+
+
+def opened(lengths: list[int], *, verbatim: bool) -> OpenLog:
+    log = OpenLog(7, verbatim=verbatim)
+    for number, length in enumerate(lengths):
+        log.add(chunk(number, length))
+    return log
+
+
+def stored(log: OpenLog, offset: int) -> StreamLog:
+    """The slice as the store finds it."""
+    head, *slices = (msgspec.msgpack.decode(one, type=StreamLog) for one in log.records())
+    return slices[slice_number(head.starts, offset)] if slices else head
+
+
+def read(slice_at, offset: int) -> tuple[str, list[int]]:
+    """All from `offset` on, and how long each portion was."""
+    text, sizes = "", []
+    while due := portion(slice_at(offset), offset):
+        text += "".join(one.data for one in due)
+        sizes.append(sum(len(one.data) for one in due))
+        offset = due[-1].offset
+    return text, sizes
+
+
+@pytest.mark.parametrize("verbatim", [False, True])
+@given(lengths=TEXTS, offset=st.integers(0, 9))
+def test_portions_are_all_of_the_log_and_none_is_longer_than_it_must_be(verbatim, lengths, offset):
+    log = opened(lengths, verbatim=verbatim)
+    whole = "".join(
+        json.loads(chunk(*one))["response"] for one in list(enumerate(lengths))[offset:]
+    )
+    ways = [log.slice] if not lengths else [log.slice, lambda at: stored(log, at)]
+    for slice_at in ways:
+        text, sizes = read(slice_at, offset)
+        assert text == whole
+        assert all(size <= PORTION or size in lengths for size in sizes)
+
+
+def test_one_record_holds_a_short_log_as_it_always_did():
+    log = opened([1, 2], verbatim=False)
+    (record,) = log.records()
+    attempt, pieces, frames, *_ = msgspec.msgpack.decode(record)
+    assert (attempt, len(pieces), frames) == (7, 2, [])
+    assert OpenLog(7, verbatim=False).records() == ()
+
+
+def test_only_the_last_slice_says_that_no_more_follows():
+    log = opened([LONG] * 10, verbatim=False)
+    head, *slices = (msgspec.msgpack.decode(one, type=StreamLog) for one in log.records())
+    assert (len(head), head.starts) == (0, [one.first for one in slices])
+    assert len(slices) > 2
+    assert [one.more for one in slices] == [True] * (len(slices) - 1) + [False]
+    assert [one.first for one in slices] + [10] == [0] + [one.end for one in slices]
+
+
+def test_a_log_that_was_stored_whole_is_given_in_portions_too():
+    record = msgspec.msgpack.encode([7, [["x" * LONG]] * 9])
+    whole = msgspec.msgpack.decode(record, type=StreamLog)
+    text, sizes = read(lambda _: whole, 0)
+    assert (len(text), max(sizes) <= PORTION) == (9 * LONG, True)
+
+
+def test_what_has_no_length_counts_too():
+    log = OpenLog(7, verbatim=False)
+    for _ in range(100):
+        log.add(b'{"message": {"content": "", "tool_calls": [{"function": {"name": "f"}}]}}')
+    assert len(portion(log.slice(0), 0)) <= PORTION // OBJECT_WEIGHT
+
+
+def test_readers_of_a_long_chunk_share_what_was_decoded():
+    log = opened([3 * PORTION, 1], verbatim=False)
+    first = log.slice(0)
+    assert log.slice(0) is first
