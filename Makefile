@@ -23,13 +23,19 @@ NPM := cd web && $(NPM_HERE)
 JS := tests/js/node_modules/.package-lock.json
 BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
 
-.PHONY: help test lint format demo bench bench-growth bench-churn bench-smoke
+# How many processes run the tests; 0: this one. They have nothing in common but the processors.
+JOBS ?= $(shell nproc)
+
+.PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
 .PHONY: bench-gate bench-profile bench-peers soak serve page page-check browser screenshots wheel clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          run oq with a real model and watch three tasks go through"
-	@echo "make test          run the tests (ARGS='-k name' to choose)"
+	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
+	@echo "make test-shuffled the same in another order each time"
+	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
+	@echo "make test-pythons  oq on each Python that is here"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        let ruff mend what it can"
 	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
@@ -47,8 +53,27 @@ help:
 	@echo "make clean         remove what the others made"
 
 # With the demo's model and the JavaScript clients too, so that nothing is left out.
-test: $(READY) $(DEMO) $(PAGE) $(JS) browser
-	$(RUN) pytest $(ARGS)
+TESTED := $(READY) $(DEMO) $(PAGE) $(JS) browser
+test: $(TESTED)
+	$(RUN) pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+# In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
+test-shuffled: $(TESTED)
+	$(RUN) pytest -n $(JOBS) --dist loadgroup -p randomly $(ARGS)
+
+# One task through each face of oq, with each dependency as low as pyproject.toml declares it.
+test-lowest: $(READY)
+	$(RUN) uv venv --quiet --clear --python .venv/bin/python .venv-lowest
+	$(RUN) uv pip install --quiet --python .venv-lowest --resolution lowest-direct .
+	.venv-lowest/bin/python -m tests.every_face
+
+# The same with the newest, on each Python that is here.
+PYTHONS ?= $(foreach it,3.11 3.12 3.13 3.14,$(shell python$(it) -c 'import sys; print(sys.executable)' 2>/dev/null))
+test-pythons: $(READY)
+	@for python in $(PYTHONS); do \
+		$(RUN) uv venv --quiet --clear --python $$python .venv-python && \
+		$(RUN) uv pip install --quiet --python .venv-python . && \
+		.venv-python/bin/python -m tests.every_face || exit 1; done
 
 lint: $(READY)
 	$(RUN) ruff check .
@@ -102,7 +127,7 @@ wheel: $(READY) $(PAGE)
 	$(PIP) wheel --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf .venv .venv-peers bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
+	rm -rf .venv .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
 	rm -rf build dist oq/http/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

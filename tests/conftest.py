@@ -31,6 +31,15 @@ settings.register_profile("explore", deadline=None, max_examples=1000, print_blo
 settings.load_profile("fixed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the tests run in several processes, those of a file run in one, which share servers and
+    what they have measured; and all that need the browser in one, which has it only once.
+    """
+    for item in items:
+        group = "browser" if "/browser/" in item.nodeid else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(params=["memory", "rocks"])
 def shelf(request, tmp_path):
     made = memory_shelf() if request.param == "memory" else rocks_shelf(tmp_path / "data")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oq.rules import ids
 from oq.rules.ids import NIL, IdSource, is_id
 
 from .builders import NOW, at
@@ -78,3 +79,10 @@ def test_what_is_made_is_an_id():
 )
 def test_what_is_no_id_is_refused_without_a_fuss(text):
     assert not is_id(text)
+
+
+def test_any_version_of_uuid_utils_will_do(monkeypatch):
+    """What uuid7 takes differs between them: `timestamp` and `nanos`, or `nanoseconds`."""
+    made = UUID("ffffffff-ffff-7abc-8def-0123456789ab")
+    monkeypatch.setattr(ids, "uuid7", lambda: made)
+    assert IdSource().next(NOW)[13:] == "-7abc-8def-0123456789ab"

@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 
 _BELOW_TIME = 80
 """The bits of an id below its milliseconds."""
+_BELOW = (1 << _BELOW_TIME) - 1
 
 NIL = "00000000-0000-0000-0000-000000000000"
 
@@ -22,11 +23,12 @@ class IdSource:
         self._last = UUID(last).int
 
     def next(self, now: datetime) -> str:
-        nanoseconds = int(now.timestamp() * 1e9)
-        if nanoseconds // 1_000_000 <= self._last >> _BELOW_TIME:
+        milliseconds = int(now.timestamp() * 1e3)
+        if milliseconds <= self._last >> _BELOW_TIME:
             self._last += 1  # its low bits are random: there is room for 2**62 of these
         else:
-            self._last = uuid7(nanoseconds=nanoseconds).int
+            # The time is put in here: how uuid7 is told one depends on the version of uuid-utils.
+            self._last = milliseconds << _BELOW_TIME | uuid7().int & _BELOW
         digits = f"{self._last:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -290,27 +290,30 @@ def mortal(folder: Path) -> Iterator[tuple[Way, Child]]:
         yield way, model
 
 
-def test_ollama_a_model_that_dies_in_mid_stream(tmp_path, asynchronous):
-    with (
-        mortal(tmp_path) as (way, model),
-        ollama_client(way.url, asynchronous=asynchronous) as client,
-    ):
-        story = client.chat(NAME, STORY, options=ENDLESS, stream=True)
-        next(story)
-        kill(model)
-        with pytest.raises(ollama.ResponseError, match="lost"):
-            list(story)
+def ollama_story(client: Any) -> Any:
+    return client.chat(NAME, STORY, options=ENDLESS, stream=True)
 
 
-def test_openai_a_model_that_dies_in_mid_stream(tmp_path, asynchronous):
-    with (
-        mortal(tmp_path) as (way, model),
-        openai_client(way.url, asynchronous=asynchronous) as client,
-    ):
-        story = client.chat.completions.create(
-            model=NAME, messages=STORY, temperature=1.5, max_tokens=1500, stream=True
-        )
-        next(iter(story))
+def openai_story(client: Any) -> Any:
+    return client.chat.completions.create(
+        model=NAME, messages=STORY, temperature=1.5, max_tokens=1500, stream=True
+    )
+
+
+def test_a_model_that_dies_in_mid_stream(tmp_path):
+    """Each client is told in the way that it knows: one model dies under all four of them."""
+    with mortal(tmp_path) as (way, model), ExitStack() as stack:
+        stories = []
+        for open_client, story, error in (
+            (ollama_client, ollama_story, ollama.ResponseError),
+            (openai_client, openai_story, openai.APIError),
+        ):
+            for asynchronous in (False, True):
+                client = stack.enter_context(open_client(way.url, asynchronous=asynchronous))
+                stories.append((iter(story(client)), error))
+        for story, _ in stories:
+            next(story)
         kill(model)
-        with pytest.raises(openai.APIError, match="lost"):
-            list(story)
+        for story, error in stories:
+            with pytest.raises(error, match="lost"):
+                list(story)

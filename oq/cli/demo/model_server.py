@@ -16,6 +16,10 @@ from typing import Any
 SLOTS = 4
 CONTEXT = 2048
 """Tokens of one slot: prompt and answer together."""
+THREADS = max(1, (os.cpu_count() or 1) - 1)
+"""One processor is left to oq and to who asks. llama.cpp's threads spin while they wait for each
+other: with one for each processor, any other program that runs makes it many times slower.
+"""
 
 
 def main() -> None:
@@ -50,6 +54,7 @@ def _serve(path: str, name: str, template: str | None) -> Any:
     params.port = 0
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = THREADS
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     if template is not None:
