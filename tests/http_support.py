@@ -157,7 +157,13 @@ async def live(
             await queue.pause()
         app = create_app(queue)
         sockets = bind(config.server)
-        server = Server(app, app.lane, sockets, max_connections=config.server.max_connections)
+        server = Server(
+            app,
+            app.lane,
+            sockets,
+            max_connections=config.server.max_connections,
+            max_client_connections=config.server.max_client_connections,
+        )
         await nursery.start(server.run)
         yield Live(app, server, url(config.server, sockets), nursery)
         app.face.close()

@@ -14,8 +14,21 @@ from oq.http.face import Face
 from oq.http.gateway.door import Gateway
 from oq.http.gateway.table import GATEWAY
 from oq.http.guard import Guard, preflight, secure
+from oq.http.inflight import Inflight
 from oq.http.lane import Lane
-from oq.http.lean import BODY_TIMEOUT, RawHeaders, Receive, Scope, Send, refuse, target_of
+from oq.http.lean import (
+    BODY_TIMEOUT,
+    ClientGone,
+    LeanRequest,
+    RawHeaders,
+    Receive,
+    Scope,
+    Send,
+    again,
+    has_body,
+    refuse,
+    target_of,
+)
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
@@ -54,7 +67,31 @@ class App(QuartTrio):
         elif (headers := preflight(scope, origin)) is not None:
             await refuse(scope, receive, secured, 204, headers, b"")
         elif not await self.gateway.serve(scope, receive, secured):
-            await super().asgi_app(scope, receive, secured)
+            await self._serve_own(scope, receive, secured)
+
+    async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Quart answer, once the body is whole: it would take what comes whatever it may be."""
+        if scope["type"] != "http" or not has_body(scope):
+            await super().asgi_app(scope, receive, send)
+            return
+        with self.face.inflight.hold() as held:
+            try:
+                body = await LeanRequest(scope, receive, self.limit, held).get_data()
+            except ClientGone:
+                pass
+            except Exception as error:
+                await self._refuse_body(error, scope, receive, send)
+            else:
+                await super().asgi_app(scope, again(body, receive), send)
+
+    async def _refuse_body(
+        self, error: Exception, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        where = f"{scope['method']} {scope['path']}"
+        status, text, more = errors.explain(error, self.limit, where)
+        headers, body = _error(text)
+        extra = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+        await refuse(scope, receive, send, status, [*headers, *extra], body)
 
 
 def _check_target(target: str) -> tuple[int, str] | None:
@@ -78,7 +115,10 @@ def create_app(queue: Queue) -> App:
     """The HTTP side of `queue`."""
     metrics = Metrics(queue.status)
     queue.observe(metrics.committed)
-    face = Face(queue, metrics, encode(document((*ROUTES, *GATEWAY))))
+    server, limit = queue.config.server, queue.config.queue.max_payload
+    # A body alone may always be as long as a body may be.
+    inflight = Inflight(max(server.max_inflight_bytes, limit))
+    face = Face(queue, metrics, encode(document((*ROUTES, *GATEWAY))), inflight)
     app = App(face, Gateway(face, queue, Clock(), own=(route.path for route in ROUTES)))
     app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT

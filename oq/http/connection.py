@@ -35,8 +35,10 @@ from hypercorn.utils import parse_socket_addr
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
 from oq.http.http1 import Http1
+from oq.http.inflight import Held
 from oq.http.lane import Lane, Taken, to_bytes
 from oq.http.lean import BODY_TIMEOUT
+from oq.words.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -188,12 +190,15 @@ class Connection:
         """Answer the request that `data` begins with."""
         self._work()
         begun, head = trio.current_time(), taken.head
-        try:
-            body = await self._whole_body(data[head.start : head.end], head.end - head.start)
-        except (BadRequest, RequestTimeout) as error:
-            answer, last = self._lane.refuse(taken, error), True
-        else:
-            answer, last = await self._lane.answer(taken, body), self._protocol.count_request()
+        with self._lane.inflight.hold() as held:
+            try:
+                start = data[head.start : head.end]
+                body = await self._whole_body(start, head.end - head.start, held)
+            except (BadRequest, RequestTimeout, Unavailable) as error:
+                answer, last = self._lane.refuse(taken, error), True
+            else:
+                answer, last = await self._lane.answer(taken, body), self._protocol.count_request()
+                del body
         more = self._config.response_headers("h11")
         if last:
             more.append((b"connection", b"close"))
@@ -205,8 +210,11 @@ class Connection:
         else:
             self._rest()
 
-    async def _whole_body(self, body: bytes, length: int) -> bytes:
-        """The body of which this much is there. RequestTimeout; BadRequest when the client goes."""
+    async def _whole_body(self, body: bytes, length: int, held: Held) -> bytes:
+        """The body of which this much is there. RequestTimeout; BadRequest when the client goes;
+        Unavailable when all bodies together have too many bytes.
+        """
+        held.add(len(body))
         missing = length - len(body)
         if not missing:
             return body
@@ -217,6 +225,7 @@ class Connection:
                 part = await self._receive(min(missing, MAX_RECEIVE))
                 if not part:
                     raise BadRequest("the connection ended before the body did")
+                held.add(len(part))
                 parts.append(part)
                 missing -= len(part)
             return b"".join(parts)

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.site import Site
 from oq.queue import Core, Subscription
@@ -40,6 +41,8 @@ class Face:
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""
+    inflight: Inflight
+    """The bodies that are held."""
     site: Site = field(default_factory=Site)
     """The dashboard, if it has been built."""
     long_lines: SharedLines = field(default_factory=WeakValueDictionary)

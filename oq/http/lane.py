@@ -45,6 +45,7 @@ class Lane:
         self._face = face
         self._guard = guard
         self._limit = limit
+        self.inflight = face.inflight
 
     def take(self, data: bytes) -> Taken | None:
         """The request that `data` begins with; None if that is not for the lane."""

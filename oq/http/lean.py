@@ -13,6 +13,7 @@ from urllib.parse import quote
 import trio
 from werkzeug.exceptions import RequestTimeout
 
+from oq.http.inflight import Held
 from oq.words.errors import PayloadTooLarge
 
 Scope = Any
@@ -44,8 +45,9 @@ class LeanHeaders:
 class LeanRequest:
     """An HTTP request, as far as the gateway looks at it."""
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, limit: int, held: Held) -> None:
         self.headers = LeanHeaders(scope["headers"])
+        self.held = held
         self.whole = False
         """Whether the body has been read to its end."""
         self._receive = receive
@@ -54,7 +56,8 @@ class LeanRequest:
     async def get_data(self) -> bytes:
         """The whole body.
 
-        PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone.
+        PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone;
+        Unavailable when all bodies together have too many bytes.
         """
         length = self.headers.get("content-length")
         if length and length.isascii() and length.isdigit() and int(length) > self.limit:
@@ -70,6 +73,7 @@ class LeanRequest:
             size += len(part)
             if size > self.limit:
                 raise PayloadTooLarge(self.limit)
+            self.held.add(len(part))
             parts.append(part)
         return b"".join(parts)
 
@@ -92,6 +96,16 @@ def target_of(scope: Scope) -> str:
     """The path as it was sent, without its query. ASGI may leave it out; then it is made again."""
     raw: bytes | None = scope.get("raw_path")
     return quote(scope["path"]) if raw is None else raw.decode("ascii", "replace")
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """What gives the body that has been read, and after it what `receive` does."""
+    first: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Any:
+        return first.pop() if first else await receive()
+
+    return receive_again
 
 
 async def deliver(send: Send, kind: str, status: int, headers: RawHeaders, body: bytes) -> None:
@@ -117,11 +131,16 @@ def unread(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Headers for the answer to a request whose body has not been read: the connection ends with
     it, for what still comes of that body would be taken for the next request.
     """
-    has_body = any(
+    closes = has_body(scope) and scope["http_version"] == "1.1"
+    return [(b"connection", b"close")] if closes else []
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a body follows the head of the request."""
+    return any(
         name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
         for name, value in scope["headers"]
     )
-    return [(b"connection", b"close")] if has_body and scope["http_version"] == "1.1" else []
 
 
 async def drop(receive: Receive) -> None:

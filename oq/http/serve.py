@@ -90,7 +90,13 @@ async def _serve_queue(
     async with open_queue(config, backends=backends) as queue, trio.open_nursery() as nursery:
         app = create_app(queue)
         app.gateway.listening.update(priorities)
-        server = Server(app, app.lane, sockets, max_connections=config.server.max_connections)
+        server = Server(
+            app,
+            app.lane,
+            sockets,
+            max_connections=config.server.max_connections,
+            max_client_connections=config.server.max_client_connections,
+        )
         await nursery.start(server.run)
         gc.freeze()  # what is here by now stays: the collector need not look at it ever again
         where = url(config.server, list(sockets))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 import structlog
@@ -24,6 +26,8 @@ KEEP_ALIVE = 30.0
 """Seconds that a connection may be idle, or take to send the head of a request."""
 MAX_HEAD = 32 * 1024
 """Bytes of a request's first line and headers."""
+MAX_WAITING = 2
+"""Parts of a body, of up to 64 kB, that wait until the application takes them."""
 MAX_MESSAGE = 64 * 1024
 """Bytes of a WebSocket message that comes in; what it says is ignored."""
 PING_INTERVAL = 20.0
@@ -35,7 +39,13 @@ class Server:
     """Serves an ASGI application, and its fast lane, on sockets that listen already."""
 
     def __init__(
-        self, app: Any, lane: Lane, sockets: Sequence[socket.socket], *, max_connections: int
+        self,
+        app: Any,
+        lane: Lane,
+        sockets: Sequence[socket.socket],
+        *,
+        max_connections: int,
+        max_client_connections: int | None = None,
     ) -> None:
         self._app = ASGIWrapper(app)
         self._lane = lane
@@ -43,13 +53,14 @@ class Server:
             trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets
         ]
         self._limit = max_connections
+        self._client_limit = max_client_connections or max_connections - max_connections // 4
+        self._clients: Counter[str] = Counter()
         self._config = _hypercorn_config()
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
         self._all_gone = trio.Event()
         self._refused = 0
         self._accepting = trio.CancelScope()
-        self._too_many = _too_many(max_connections)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`, or until cancelled; either way no connection is left open."""
@@ -84,33 +95,44 @@ class Server:
                 await self._all_gone.wait()
 
     async def _handle(self, stream: trio.SocketStream) -> None:
+        client = _client(stream)
         if len(self._connections) >= self._limit:
-            await self._refuse_some(stream)
-            return
+            await self._refuse_some(stream, f"{self._limit} connections are open already", "")
+        elif self._clients[client] >= self._client_limit:
+            text = f"{self._client_limit} connections from {client} are open already"
+            await self._refuse_some(stream, text, "client_")
+        else:
+            await self._serve(stream, client)
+
+    async def _serve(self, stream: trio.SocketStream, client: str) -> None:
         connection = Connection(self._app, self._lane, self._config, self._context, stream)
         self._connections.add(connection)
+        self._clients[client] += 1
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]
             self._all_gone.set()
 
-    async def _refuse_some(self, stream: trio.SocketStream) -> None:
+    async def _refuse_some(self, stream: trio.SocketStream, why: str, which: str) -> None:
         """Each of those holds a file for a while; there must not be any number of them."""
         if self._refused >= MAX_REFUSED:
             await trio.aclose_forcefully(stream)
             return
         self._refused += 1
         try:
-            await self._refuse(stream)
+            await self._refuse(stream, _too_many(why, f"server.max_{which}connections"))
         finally:
             self._refused -= 1
 
-    async def _refuse(self, stream: trio.SocketStream) -> None:
+    async def _refuse(self, stream: trio.SocketStream, answer: bytes) -> None:
         """Say that there are too many; a client that were not accepted would wait in the dark."""
         with trio.move_on_after(LINGER):
             try:
-                await stream.send_all(self._too_many)
+                await stream.send_all(answer)
                 await stream.send_eof()
                 while await stream.receive_some(64 * 1024):
                     pass
@@ -162,13 +184,27 @@ def _hypercorn_config() -> HyperConfig:
     config.keep_alive_timeout = KEEP_ALIVE
     config.h11_max_incomplete_size = MAX_HEAD
     config.websocket_max_message_size = MAX_MESSAGE
+    config.max_app_queue_size = MAX_WAITING
     config.websocket_ping_interval = PING_INTERVAL
     return config
 
 
-def _too_many(limit: int) -> bytes:
-    text = f"{limit} connections are open already (server.max_connections); try again later"
-    body = encode(ErrorAnswer(text))
+def _client(stream: trio.SocketStream) -> str:
+    """Whose connection it is: an address, of IPv6 the network of 64 bits that one host may have."""
+    try:
+        text = str(stream.socket.getpeername()[0])
+        address = ip_address(text.partition("%")[0])
+    except (OSError, ValueError):
+        return "nobody"  # it has gone already
+    if not isinstance(address, IPv6Address) or address.is_loopback:
+        return text
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, 64), strict=False))
+
+
+def _too_many(why: str, key: str) -> bytes:
+    body = encode(ErrorAnswer(f"{why} ({key}); try again later"))
     return (
         b"HTTP/1.1 503 Service Unavailable\r\n"
         b"content-type: application/json\r\ncontent-length: %d\r\n"

@@ -129,6 +129,11 @@ class ServerConfig(Section, frozen=True):
     allowed_origins: tuple[str, ...] = ()
     """Origins besides its own whose pages may call it."""
     max_connections: Count = 1000
+    max_client_connections: Count | None = None
+    """Of those, from one address; by default three quarters, so that one program, or one machine
+    with all its programs, leaves room for others."""
+    max_inflight_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 * 1024 * 1024
+    """Bytes of all bodies that are held at once, while they come in and until they are stored."""
     max_wait: Duration = Duration(300)
     """The longest that `?wait=` holds a request."""
 

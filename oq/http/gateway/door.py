@@ -20,7 +20,7 @@ class Gateway:
 
     def __init__(self, face: Face, queue: Queue, clock: Clock, own: Iterable[str]) -> None:
         self._serving = Serving(face, queue, clock)
-        self._passing = Passing(queue, face.metrics)
+        self._passing = Passing(face, queue)
         self._own = frozenset(_root(path) for path in own)
 
     @property

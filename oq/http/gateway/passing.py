@@ -8,6 +8,7 @@ import trio
 from werkzeug.exceptions import RequestTimeout
 
 from oq.backends.base import Passage
+from oq.http.face import Face
 from oq.http.gateway.known import Known, find
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.gateway.refusing import Refusing
@@ -20,7 +21,6 @@ from oq.http.lean import (
     Send,
     target_of,
 )
-from oq.http.metrics import Metrics
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.words.calls import Dialect
@@ -35,36 +35,48 @@ MAX_LINE = 1024 * 1024
 class Passing:
     """Passes requests on to the backends of `queue`."""
 
-    def __init__(self, queue: Queue, metrics: Metrics) -> None:
+    def __init__(self, face: Face, queue: Queue) -> None:
         self._queue = queue
-        self._metrics = metrics
+        self._metrics = face.metrics
+        self._inflight = face.inflight
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its caller leaves before."""
-        method, path, raw = scope["method"], scope["path"], target_of(scope)
-        dialect = Dialect.OLLAMA if path.startswith("/api/") else Dialect.OPENAI
+        dialect = Dialect.OLLAMA if scope["path"].startswith("/api/") else Dialect.OPENAI
         out = Outgoing(scope, send, partial(self._metrics.answered, dialect))
-        request = LeanRequest(scope, receive, self._limit)
-        async with trio.open_nursery() as nursery:
-            try:
-                known = find(method, path, raw)
-                self._check(known, path)
-                if known.path == _UPLOAD and method == "POST":
-                    body: bytes | Upload = Upload(request)
-                else:
-                    body = await request.get_data()
-                    nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-                relay = Relay(out)
-                await self._queue.calls.pass_on(_passage(scope, body), relay)
-                await relay.end()
-            except ClientGone:
-                pass
-            except Exception as error:
-                refusing = Refusing(scope, request, out, dialect)
-                await refusing.refuse(error, receive)
-            nursery.cancel_scope.cancel()
+        with self._inflight.hold() as held:
+            request = LeanRequest(scope, receive, self._limit, held)
+            async with trio.open_nursery() as nursery:
+                try:
+                    await self._pass(scope, receive, request, out, nursery)
+                except ClientGone:
+                    pass
+                except Exception as error:
+                    refusing = Refusing(scope, request, out, dialect)
+                    await refusing.refuse(error, receive)
+                nursery.cancel_scope.cancel()
+
+    async def _pass(
+        self,
+        scope: Scope,
+        receive: Receive,
+        request: LeanRequest,
+        out: Outgoing,
+        nursery: trio.Nursery,
+    ) -> None:
+        method, path = scope["method"], scope["path"]
+        known = find(method, path, target_of(scope))
+        self._check(known, path)
+        if known.path == _UPLOAD and method == "POST":
+            body: bytes | Upload = Upload(request)
+        else:
+            body = await request.get_data()
+            nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
+        relay = Relay(out)
+        await self._queue.calls.pass_on(_passage(scope, body), relay)
+        await relay.end()
 
     def _check(self, known: Known, path: str) -> None:
         if known.does is not None and not self._allow_admin:

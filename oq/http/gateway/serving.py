@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import trio
+from msgspec.structs import replace
 
 from oq.http.face import Face
 from oq.http.gateway.asking import Asking, Defaults, read_asking
@@ -51,13 +52,18 @@ class Serving:
     async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
         out = Outgoing(scope, send, partial(self._face.metrics.answered, call.dialect))
-        request = LeanRequest(scope, receive, self._limit)
+        with self._face.inflight.hold() as held:
+            request = LeanRequest(scope, receive, self._limit, held)
+            await self._serve(call, request, scope, receive, out)
+
+    async def _serve(
+        self, call: Call, request: LeanRequest, scope: Scope, receive: Receive, out: Outgoing
+    ) -> None:
         async with trio.open_nursery() as nursery:
             try:
-                body = await request.get_data()
-                asking = read_asking(call, scope, request.headers, body, self.defaults)
+                asking, accepted = await self._take_in(call, scope, request)
                 nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-                await self._answer(asking, out)
+                await self._answer(asking, accepted, out)
             except ClientGone:
                 pass
             except Exception as error:
@@ -65,8 +71,17 @@ class Serving:
                 await refusing.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
-    async def _answer(self, asking: Asking, out: Outgoing) -> None:
+    async def _take_in(
+        self, call: Call, scope: Scope, request: LeanRequest
+    ) -> tuple[Asking, Accepted]:
+        """Read the call and store it. Its body is on disk then, and held here no longer."""
+        body = await request.get_data()
+        asking = read_asking(call, scope, request.headers, body, self.defaults)
         accepted = await self._accept(asking)
+        request.held.free()
+        return asking._replace(new=replace(asking.new, body=b"")), accepted
+
+    async def _answer(self, asking: Asking, accepted: Accepted, out: Outgoing) -> None:
         task_id = accepted.task_id
         grace = 0.0 if asking.key is None else self._grace
         with self._queue.calls.attend(task_id, detach=asking.new.detached, grace=grace) as presence:
