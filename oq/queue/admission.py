@@ -98,7 +98,8 @@ class Admission:
     async def accept_checked(self, checked: Checked) -> Accepted:
         """One task that has been checked already."""
         mark = _mark(checked)
-        return (await self._take([_Asked(checked, mark, self._known(checked, mark))]))[0]
+        (accepted,) = await self._take([_Asked(checked, mark, self._known(checked, mark))])
+        return accepted if accepted.created else await self._as_it_stands(accepted)
 
     async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
         """Several, in one commit; see `Core.accept_many`."""
@@ -178,6 +179,16 @@ class Admission:
             await self._answers.wait(each)
         return answers
 
+    async def _as_it_stands(self, accepted: Accepted) -> Accepted:
+        """The answer for a task that was there already: with its state, when that is on disk."""
+        task_id = accepted.task_id
+        state = await self._writer.read(task_id, lambda: self._store.state(task_id))
+        if state is None:
+            raise Unavailable(
+                f"task {task_id}, which had this key, has just been deleted; try again"
+            )
+        return replace(accepted, status=state.status)
+
     def _sort(
         self,
         tasks: Sequence[_Asked],
@@ -199,9 +210,7 @@ class Admission:
                 continue
             if claim.receipt is not None:
                 receipts.add(claim.receipt)
-            state = self._store.state(claim.task_id)
-            status = Status.PENDING if state is None else state.status
-            answers.append(Accepted(claim.task_id, status, created=False))
+            answers.append(Accepted(claim.task_id, Status.PENDING, created=False))
         return answers, receipts
 
     def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:

@@ -131,7 +131,7 @@ class Core:
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
-        counts = {status: self._store.count(status) for status in Status}
+        counts = {status: self._store.count_on_disk(status) for status in Status}
         board = self._board
         return QueueStatus(
             pending_tasks=counts[Status.PENDING],

@@ -66,7 +66,7 @@ class Listing:
         at more than PAGE_ROWS of them.
         """
         if filter.by_status_only:
-            return Count(sum(map(self._store.count, filter.statuses or Status)), exact=True)
+            return Count(sum(map(self._store.count_on_disk, filter.statuses or Status)), exact=True)
         found = 0
 
         def take(state: TaskState) -> bool:

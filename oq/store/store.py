@@ -83,6 +83,7 @@ class Store:
         # A slice may be of many megabytes, if one chunk is: those who read it share it.
         self._slices: WeakValueDictionary[tuple[str, int, int], StreamLog] = WeakValueDictionary()
         self._meta = self._read_meta()
+        self._on_disk = self._meta  # as of the last sync
 
     @property
     def sync_blocks(self) -> bool:
@@ -117,7 +118,12 @@ class Store:
             raise other_world(simulated=simulated)
 
     def count(self, status: Status) -> int:
+        """How many tasks are in this state, by what is written."""
         return self._meta.counts[status]
+
+    def count_on_disk(self, status: Status) -> int:
+        """The same by what no power cut can take back: for all that is told."""
+        return self._on_disk.counts[status]
 
     def count_ended(self) -> int:
         return sum(self._meta.counts[status] for status in ENDED)
@@ -156,7 +162,9 @@ class Store:
 
     def sync(self) -> None:
         """Return when everything written before this call is on disk."""
-        self._engine.sync(self._meta.commit)
+        meta = self._meta
+        self._engine.sync(meta.commit)
+        self._on_disk = meta
 
     def close(self) -> None:
         """Sync what is written and let go of the data directory."""
