@@ -1,7 +1,8 @@
 """A Flask application with a queue inside: each request is a thread, and they share the queue.
 
 Django is served likewise, and so are threads of your own. With several worker processes run
-`oq serve` and use `oq.Client` instead: one process can have a data directory open.
+`oq serve` and use `oq.Client` instead: one process can have a data directory open. So `flask
+--debug`, whose reloader imports this file in two processes, needs `--no-reload`, or the client.
 """
 
 import os

@@ -7,6 +7,7 @@ interpreter, which waits for all threads but daemons, gives it the time that it 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -20,7 +21,7 @@ def close_at_exit(close: Callable[[], None]) -> None:
     global _watcher
     with _lock:
         _closers.add(close)
-        if _watcher is None or not _watcher.is_alive():  # a fork leaves it behind
+        if _watcher is None:
             _watcher = threading.Thread(target=_watch, name="oq at exit", daemon=False)
             _watcher.start()
 
@@ -35,3 +36,13 @@ def _watch() -> None:
     threading.main_thread().join()
     while _closers:
         _closers.pop()()
+
+
+def _in_child() -> None:
+    """What is open is the parent's to close; the lock may be held by a thread that is not here."""
+    global _lock, _watcher
+    _lock, _watcher = threading.Lock(), None
+    _closers.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)

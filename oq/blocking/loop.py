@@ -58,7 +58,8 @@ class Loop(Generic[R]):
         if os.getpid() != self._process:
             raise Unavailable(
                 "this queue was opened before the process forked, and runs in its parent; open one"
-                " after the fork, or use oq.Client to share one between processes"
+                " after the fork, and none before it, or use oq.Client to share one between"
+                " processes"
             )
         call = _Call(function, args)
         try:  # one, without a gap in which a Ctrl-C would leave the call behind

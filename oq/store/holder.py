@@ -32,9 +32,13 @@ class Holder:
             self._file.write_text(f"{os.getpid()}\n")
 
     def leave(self) -> None:
-        _held.discard(self._directory.resolve())
+        self.forget()
         with suppress(OSError):
             self._file.unlink()
+
+    def forget(self) -> None:
+        """This process does not have it, though the one may that it was forked from."""
+        _held.discard(self._directory.resolve())
 
     def is_this_process(self) -> bool:
         return self._directory.resolve() in _held
@@ -59,11 +63,15 @@ class Holder:
                 " which is this one: use the queue that has it open, or give this one another"
                 " storage_path"
             )
-        try:
-            who = f"process {int(self._file.read_text())}"
-        except (OSError, ValueError):
-            who = "another process"
-        return (
-            f"the data directory {str(self._directory)!r} is in use by {who};"
-            " stop that one, or choose another directory (storage_path; --data-dir of oq serve)"
-        )
+        who = "another process"
+        advice = "stop that one, or choose another directory (storage_path; --data-dir of oq serve)"
+        with suppress(OSError, ValueError):
+            holder = int(self._file.read_text())
+            who = f"process {holder}"
+            if holder == os.getppid() != 1:
+                who += ", the parent of this one"
+                advice = (
+                    "open the queue in the process that serves requests only, not in the one that"
+                    " reloads or forks it, or use oq.Client to share one between processes"
+                )
+        return f"the data directory {str(self._directory)!r} is in use by {who}; {advice}"

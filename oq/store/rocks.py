@@ -32,7 +32,7 @@ from rocksdict import (
 )
 
 from oq.rules.keys import FAMILIES
-from oq.store import mark
+from oq.store import forks, mark
 from oq.store.directory import DATABASE, MARK_FILE, make_directory
 from oq.store.engine import Put
 from oq.store.holder import Holder
@@ -121,6 +121,8 @@ class RocksEngine(_Rows):
     sync_blocks = True
 
     def __init__(self, path: str | Path) -> None:
+        forks.about_to_open()
+        self._forked = False
         directory = Path(path)
         make_directory(directory)
         self._holder = Holder(directory)
@@ -136,8 +138,11 @@ class RocksEngine(_Rows):
             raise
         self._failed: StoreError | None = None
         self._holder.announce()
+        forks.watch(self)
 
     def sync(self, commit: int) -> None:
+        if self._forked:
+            return  # a child has written nothing
         if self._failed is not None:
             raise self._failed  # the kernel may have dropped what it could not write: a second
             # sync would succeed, and mean nothing
@@ -157,11 +162,24 @@ class RocksEngine(_Rows):
         return mark.decode(os.pread(self._mark, mark.SIZE, 0))
 
     def close(self) -> None:
+        if self._forked:
+            return
+        forks.unwatch(self)
         try:
             super().close()
         finally:
             os.close(self._mark)
             self._holder.leave()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: have nothing more to do with the database, which the parent has open.
+        From here on only `sync` and `close` work, and do nothing.
+        """
+        self._forked = True
+        forks.never_free(self._db, *self._families.values(), *self._handles.values())
+        self._db = self._families = self._handles = forks.GONE
+        os.close(self._mark)
+        self._holder.forget()
 
     def _open(self, path: Path) -> Rdict:
         self._look(path)
