@@ -224,6 +224,20 @@ def test_a_full_queue_is_waited_for(place):
     assert len(place.out()) == 20
 
 
+def test_a_paused_queue_is_said_while_nothing_ends(place):
+    place.serve("--simulate")
+    place.write(generate("a"))
+    with Client(place.server) as client:
+        client.pause()
+        running = place.start(
+            *["batch", "run", "in.jsonl", "-o", "out.jsonl"], stderr=subprocess.PIPE, text=True
+        )
+        assert "waiting: the queue is paused" in running.stderr.readline()
+        client.resume()
+    assert running.wait(60) == 0
+    running.stderr.close()
+
+
 def test_no_server_is_exit_3_at_once(place):
     place.write(generate("a"))
     done = place.batch()

@@ -8,13 +8,16 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import termios
 import time
 
 import pytest
 
-from oq.client import Client
+from oq.cli.waiting import why_nothing_starts
+from oq.client import Client, generate
+from oq.words.status import BackendStatus, QueueStatus
 
 from .test_cli import OQ, serving
 
@@ -185,6 +188,7 @@ def test_waiting_on_a_terminal_survives_a_restart(tmp_path, terminal):
         client.pause()
         shown = terminal(*submit("--wait", "--server", url, tokens=2))
         shown.until("in line")
+        shown.until("waits: the queue is paused")
     shown.until("the server is away")
     with serving(tmp_path, "--port", url.rpartition(":")[2]), Client(url) as client:
         client.resume()
@@ -317,3 +321,85 @@ def test_top_needs_a_terminal_and_a_server(call, terminal):
     shown = terminal("top", "--server", "127.0.0.1:1")
     assert shown.end() == 3
     assert "\x1b[?1049h" not in shown.written
+
+
+# -- why nothing happens
+
+
+def test_waiting_says_that_the_queue_is_paused(call, environ):
+    assert call("pause").returncode == 0
+    try:
+        waiting = subprocess.Popen(
+            [*OQ, "submit", "generate", "-m", "m", "--prompt", "abc", "--wait"],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert "is in the queue" in waiting.stderr.readline()
+        assert "the queue is paused: `oq resume` starts tasks again" in waiting.stderr.readline()
+    finally:
+        assert call("resume").returncode == 0
+    out, err = waiting.communicate(timeout=60)
+    assert (waiting.returncode, err) == (0, "")
+    assert out.startswith("abc")
+
+
+@pytest.mark.parametrize("command", [["stream"], ["result", "--wait"]])
+def test_a_server_that_is_away_is_told_at_once(command, environ):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        waiting = subprocess.Popen(
+            [*OQ, *command, "01900000-0000-7000-8000-000000000000"],
+            env=environ | {"OQ_SERVER": address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        told = waiting.stderr.readline()
+        waiting.kill()
+        waiting.communicate()
+    assert f"no oq server at http://{address}: connection refused" in told
+    assert told.endswith("waiting for it up to 1m\n")
+
+
+def test_watch_says_that_the_server_has_left(tmp_path, environ):
+    with serving(tmp_path) as url:
+        watching = subprocess.Popen(
+            [*OQ, "watch", "--server", url],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with Client(url) as client:
+            while watching.poll() is None and not select.select([watching.stdout], [], [], 0.2)[0]:
+                client.submit(generate("m", "abc"))
+    told = watching.stderr.readline()
+    watching.kill()
+    watching.communicate()
+    assert "waiting for it up to 1m" in told
+
+
+def backend(**given: object) -> BackendStatus:
+    return BackendStatus(name="a", kind="ollama", url="http://x", running=0, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, None),
+        ({"paused": True}, "the queue is paused"),
+        ({"draining": True}, "shutting down"),
+        ({"problem": "the disk is full"}, "the disk is full"),
+        ({"backends": (backend(up=False, error="refused"), backend(up=True))}, None),
+        ({"backends": (backend(up=False, error="refused"),)}, "a at http://x: refused"),
+    ],
+)
+def test_why_no_task_is_started(given, why):
+    counts = dict.fromkeys(QueueStatus.__struct_fields__, 0)
+    base = {**counts, "queues_by_priority": {}, "paused": False, "draining": False}
+    status = QueueStatus(**{**base, "uptime": 1.0, "problem": None, "backends": ()} | given)
+    said = why_nothing_starts(status)
+    assert said == why or (why and why in said)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from oq.cli.terminal import is_terminal
-from oq.words.errors import InvalidConfig
+from oq.cli.terminal import complain, is_terminal
+from oq.words.durations import format_age
+from oq.words.errors import InvalidConfig, OqError
 
 if TYPE_CHECKING:
     from oq.client import Client
@@ -62,7 +63,11 @@ def connect(server: str | None, config_path: str | None) -> Client:
     # Imported here, so that the help of a command does not wait for httpx.
     from oq.client import Client
 
-    return Client(server_address(server, config_path))
+    return Client(server_address(server, config_path), on_away=_say_away)
+
+
+def _say_away(why: OqError, seconds: float) -> None:
+    complain(f"{why}; waiting for it up to {format_age(seconds)}")
 
 
 def check_usable(settings: Settings, config: Config) -> None:

@@ -12,7 +12,7 @@ from oq.cli.options import Output, connect, output_option, server_options
 from oq.cli.show_task import print_outcome
 from oq.cli.terminal import clean_text, complain, has_colours, is_terminal, json_line
 from oq.cli.terms import thinking_option
-from oq.cli.waiting import goes_on, spinner
+from oq.cli.waiting import explained, goes_on
 from oq.words.stream import Chunk
 from oq.words.task import Status
 
@@ -47,7 +47,7 @@ def follow(client: Client, task_id: str, output: Output, *, thinking: bool | Non
     printer = _Printer(output, is_terminal() if thinking is None else thinking)
     with goes_on(task_id):
         with client.stream(task_id) as chunks:
-            with spinner(f"{task_id} is in the queue"):
+            with explained(client, task_id):
                 first = next(chunks, None)
             if first is not None:
                 printer.print(first)

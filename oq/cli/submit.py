@@ -128,7 +128,7 @@ def _submit(
             from oq.cli.show_task import print_outcome
             from oq.cli.waiting import end_of
 
-            print_outcome(end_of(client, task_id), output)
+            print_outcome(end_of(client, task_id, new=True), output)
         elif output is Output.JSON:
             print_json({"task_id": task_id})
         else:

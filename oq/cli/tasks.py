@@ -7,6 +7,7 @@ import click
 from oq.cli.options import Output, connect, output_option, server_options
 from oq.cli.show_task import print_outcome, print_task, print_tasks
 from oq.cli.verbs import priority_value
+from oq.cli.waiting import end_of
 from oq.words.task import Status, TaskType
 
 
@@ -75,5 +76,5 @@ def result_(
 ) -> None:
     """Print what the model answered; --output json gives the task whole."""
     with connect(server, config_path) as client:
-        task = client.get(task_id, wait=float("inf") if wait else None)
+        task = end_of(client, task_id) if wait else client.get(task_id)
     print_outcome(task, output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,18 +14,15 @@ import click
 from oq.cli.signals import interrupted
 from oq.cli.terminal import clean, complain
 from oq.words.durations import format_age
-from oq.words.errors import Unavailable
+from oq.words.errors import OqError, Unavailable
+from oq.words.status import QueueStatus
 from oq.words.task import Status, Task
 
 if TYPE_CHECKING:
     from oq.client import Client
 
 _LOOK = 1.0
-"""Seconds after which somebody who looks at a terminal is told where the task stands."""
-
-
-_PATIENCE = 60.0
-"""Seconds that a server may be away, so that waiting survives a restart."""
+"""Seconds after which whoever waits is told where the task stands."""
 
 
 class Says(Protocol):
@@ -34,26 +31,78 @@ class Says(Protocol):
     def __call__(self, text: str) -> None: ...
 
 
-def end_of(client: Client, task_id: str) -> Task:
-    """The task once it has ended. Ctrl-C ends the command, and the task goes on."""
+def end_of(client: Client, task_id: str, *, new: bool = False) -> Task:
+    """The task once it has ended. Ctrl-C ends the command, and the task goes on. Nobody knows the
+    id of a `new` one yet, so it is said.
+    """
     with goes_on(task_id):
-        if not sys.stderr.isatty():
+        if new and not sys.stderr.isatty():
             click.echo(f"{clean(task_id)} is in the queue ...", err=True)
+        with explained(client, task_id):
             return client.get(task_id, wait=float("inf"))
-        with spinner(f"{task_id} is in the queue") as say:
-            answered = time.monotonic()
-            while True:
+
+
+@contextmanager
+def explained(client: Client, task_id: str) -> Iterator[None]:
+    """While the block waits for the task, say where it stands, beside a spinner on a terminal, and
+    everywhere why no task is started, if that is so.
+    """
+    over = threading.Event()
+    with spinner(f"{task_id} is in the queue") as say:
+        look = _Look(client.server, task_id, say)
+        # A thread: the block waits inside the client. It may be in the middle of a call at the end.
+        threading.Thread(target=look.run, args=(over,), daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+
+class _Look:
+    """Looks now and then at a task that is waited for, over a connection of its own."""
+
+    def __init__(self, server: str, task_id: str, say: Says) -> None:
+        self._server = server
+        self._task_id = task_id
+        self._say = say
+        self._why: str | None = None
+
+    def run(self, over: threading.Event) -> None:
+        """Say what is seen until it is over."""
+        from oq.client import Client
+
+        with Client(self._server, timeout=5) as client:
+            while not over.wait(_LOOK):
                 try:
-                    task = client.get(task_id, wait=_LOOK)
-                except Unavailable:  # that lasted as long as a look: this is no tight loop
-                    if time.monotonic() - answered > _PATIENCE:
-                        raise
-                    say(f"{task_id} is safe; the server is away")
-                    continue
-                if task.status.ended:
-                    return task
-                answered = time.monotonic()
-                say(f"{task_id} {where(task)}")
+                    task, status = client.get(self._task_id), client.status()
+                except Unavailable:
+                    self._say(f"{self._task_id} is safe; the server is away")
+                except OqError:  # whoever waits meets it as well, and raises it
+                    return
+                else:
+                    if not over.is_set():
+                        self._tell(task, status)
+
+    def _tell(self, task: Task, status: QueueStatus) -> None:
+        self._say(f"{self._task_id} {where(task)}")
+        why = why_nothing_starts(status) if task.status is Status.PENDING else None
+        if why is not None and why != self._why:
+            complain(f"{self._task_id} waits: {why}")
+        self._why = why
+
+
+def why_nothing_starts(status: QueueStatus) -> str | None:
+    """Why no task is started just now, if that is so."""
+    if status.paused:
+        return "the queue is paused: `oq resume` starts tasks again"
+    if status.draining:
+        return "the server is shutting down: it starts again what has not ended"
+    if status.problem:
+        return status.problem
+    if status.backends and not any(backend.up for backend in status.backends):
+        down = ", ".join(f"{one.name} at {one.url}: {one.error}" for one in status.backends[:3])
+        return f"no backend is up ({down})"
+    return None
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from oq.client.follow import EndFollower, EventFollower, Follower, StreamFollowe
 from oq.client.handover import OnDone, Sends, hand_over
 from oq.client.lifetime import Alone, Closing
 from oq.client.mailer import Mailer
-from oq.client.tries import PATIENCE, Tries, read
+from oq.client.tries import PATIENCE, OnAway, Tries, read
 from oq.client.watcher import Watcher
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
@@ -48,7 +48,8 @@ class AsyncClient:
     `timeout` is what the server gets for each answer; waiting for a task comes on top. Every method
     raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
     `stream`, `subscribe`) bear with that for `patience`, so that they survive a restart. Both are
-    seconds, ``"5m"`` or a timedelta, as is every time to wait here.
+    seconds, ``"5m"`` or a timedelta, as is every time to wait here. `on_away` is called with why
+    and for how many seconds when such a wait finds the server away.
 
     Any number of tasks of one event loop may use it at once, until it is closed: then whatever
     still waits here is told so, and nothing goes on behind.
@@ -60,11 +61,13 @@ class AsyncClient:
         *,
         timeout: Time = 30,
         patience: Time = PATIENCE,
+        on_away: OnAway | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
         self._timeout = seconds_of("timeout", timeout)
         self._patience = seconds_of("patience", patience)
+        self._on_away = on_away
         try:
             self._http = httpx.AsyncClient(
                 base_url=self.server,
@@ -296,7 +299,7 @@ class AsyncClient:
                 self._closing.close()
 
     async def _run(self, call: Call[T], patience: float = 0.0, *, held: bool = False) -> T:
-        tries = Tries(call, self.server, patience)
+        tries = Tries(call, self.server, patience, self._on_away)
         while True:
             await self._opened()
             try:
@@ -329,4 +332,5 @@ class AsyncClient:
         await hand_over(await self._watcher.ended(task_id), on_done, results_to)
 
     def _follow(self, follower: Follower[T]) -> AsyncFollowing[T]:
+        follower.tell(self._on_away)
         return AsyncFollowing(follower, self._http, self.server, self._timeout, self._closing)

@@ -14,9 +14,9 @@ import httpx
 from oq.client import calls
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
 from oq.client.calls import Call
-from oq.client.follow import EventFollower, StreamFollower
+from oq.client.follow import EventFollower, Follower, StreamFollower
 from oq.client.sync_follow import Following
-from oq.client.tries import BREATH, CLOSED, HELD, PATIENCE, Tries, read
+from oq.client.tries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Tries, read
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
@@ -34,7 +34,8 @@ class Client:
     `timeout` is what the server gets for each answer; waiting for a task comes on top. Every method
     raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
     `stream`, `subscribe`) bear with that for `patience`, so that they survive a restart. Both are
-    seconds, ``"5m"`` or a timedelta, as is every time to wait here. It may be used by several
+    seconds, ``"5m"`` or a timedelta, as is every time to wait here. `on_away` is called with why
+    and for how many seconds when such a wait finds the server away. It may be used by several
     threads at once. Close it, or use it in a `with` block.
     """
 
@@ -44,11 +45,13 @@ class Client:
         *,
         timeout: Time = 30,
         patience: Time = PATIENCE,
+        on_away: OnAway | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
         self._timeout = seconds_of("timeout", timeout)
         self._patience = seconds_of("patience", patience)
+        self._on_away = on_away
         self._closed = False
         try:
             self._http = httpx.Client(
@@ -138,7 +141,7 @@ class Client:
         """
         self._check_open()
         follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
-        with Following(follower, self._http, self.server, self._timeout) as chunks:
+        with self._follow(follower) as chunks:
             yield chunks
 
     @contextmanager
@@ -158,7 +161,7 @@ class Client:
         """
         self._check_open()
         follower = EventFollower(self.server, self._patience, types, task_id, after)
-        with Following(follower, self._http, self.server, self._timeout) as events:
+        with self._follow(follower) as events:
             events.greeting(follower)
             yield events
 
@@ -218,7 +221,7 @@ class Client:
             raise Unavailable(CLOSED)
 
     def _run(self, call: Call[T], patience: float = 0.0) -> T:
-        tries = Tries(call, self.server, patience)
+        tries = Tries(call, self.server, patience, self._on_away)
         while True:
             self._check_open()
             try:
@@ -229,3 +232,7 @@ class Client:
             except UnicodeError:  # a host's name that the domain name system cannot hold
                 raise no_address(self.server) from None
             time.sleep(pause)
+
+    def _follow(self, follower: Follower[T]) -> Following[T]:
+        follower.tell(self._on_away)
+        return Following(follower, self._http, self.server, self._timeout)

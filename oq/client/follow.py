@@ -16,8 +16,8 @@ import msgspec
 from oq.client.calls import Call, feed_events, stream_task
 from oq.client.failures import garbled, unreached
 from oq.client.lines import Lines, ServerSent
-from oq.client.tries import Patience
-from oq.words.errors import Unavailable
+from oq.client.tries import OnAway, Patience
+from oq.words.errors import OqError, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.status import QueueStatus
 from oq.words.stream import Chunk
@@ -61,12 +61,20 @@ class Follower(Generic[T]):
         """
         if isinstance(trouble, httpx.ReadTimeout):
             self._patience.met()  # it was connected all the time, and nothing happened
-        pause = self._patience.pause(now)
-        if pause is not None:
-            return pause
+        why = self._why(trouble)
+        pause = self._patience.pause(now, why)
+        if pause is None:
+            raise why from None
+        return pause
+
+    def tell(self, on_away: OnAway | None) -> None:
+        """Have it called when the server is found to be away."""
+        self._patience.on_away = on_away
+
+    def _why(self, trouble: Trouble) -> OqError:
         if isinstance(trouble, httpx.HTTPError):
-            raise unreached(trouble, self._server) from None
-        raise trouble or Unavailable(f"{self._server} ends what it should send before its end")
+            return unreached(trouble, self._server)
+        return trouble or Unavailable(f"{self._server} ends what it should send before its end")
 
     def _met(self) -> None:
         self._patience.met()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import httpx
@@ -10,7 +11,7 @@ import msgspec
 
 from oq.client.calls import Call
 from oq.client.failures import garbled, refusal, unreached
-from oq.words.errors import Unavailable
+from oq.words.errors import OqError, ServerNotReached, Unavailable
 
 T = TypeVar("T")
 
@@ -28,28 +29,44 @@ _PAUSES = (0.05, 0.25)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
+OnAway = Callable[[OqError, float], object]
+"""Called once when a server is found to be away: why, and for how many seconds it is waited for."""
+
+
 class Patience:
     """Bears with a server that is away for `seconds`, asking for it less and less often."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, on_away: OnAway | None = None) -> None:
+        self.on_away = on_away
         self._seconds = seconds
         self._since: float | None = None
         self._pause = _FIRST_PAUSE
+        self._told = False
 
     def met(self) -> None:
         """It answers: whatever was is forgotten."""
         self._since = None
         self._pause = _FIRST_PAUSE
+        self._told = False
 
-    def pause(self, now: float) -> float | None:
+    def pause(self, now: float, why: OqError | None = None) -> float | None:
         """It does not answer, at this time: seconds to wait before the next try; None: give up."""
+        first = self._since is None
         if self._since is None:
             self._since = now
         if now - self._since >= self._seconds:
             return None
+        # A connection that was cut may be made again at once; that is nothing to tell.
+        if why is not None and (not first or isinstance(why, ServerNotReached)):
+            self._tell(why)
         pause = self._pause * random.uniform(0.5, 1)  # noqa: S311 - so that not all come at once
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return pause
+
+    def _tell(self, why: OqError) -> None:
+        if self.on_away is not None and not self._told:
+            self._told = True
+            self.on_away(why, self._seconds)
 
 
 class Tries:
@@ -59,20 +76,26 @@ class Tries:
     seconds, also when nobody answers or the server says that it cannot just now.
     """
 
-    def __init__(self, call: Call[Any], server: str, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        call: Call[Any],
+        server: str,
+        patience: float = 0.0,
+        on_away: OnAway | None = None,
+    ) -> None:
         self._call = call
         self._server = server
-        self._patience = Patience(patience) if patience > 0 and call.safe else None
+        self._patience = Patience(patience, on_away) if patience > 0 and call.safe else None
         self._pauses = iter(_PAUSES if call.safe else ())
 
     def pause(self, error: httpx.HTTPError | Unavailable, now: float) -> float:
         """Seconds after which to send it again; raises what went wrong when that is enough."""
+        said = unreached(error, self._server) if isinstance(error, httpx.HTTPError) else error
         if self._patience is not None:
-            pause = self._patience.pause(now)
+            pause = self._patience.pause(now, said)
         else:
             pause = next(self._pauses, None) if _lost(error) else None
         if pause is None:
-            said = unreached(error, self._server) if isinstance(error, httpx.HTTPError) else error
             raise said from None
         return pause
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -26,12 +26,16 @@ from oq.cli.options import server_address
 from oq.cli.terminal import complain
 from oq.cli.texts import NotUtf8
 from oq.cli.verbs import priority_value
+from oq.cli.waiting import why_nothing_starts
 from oq.client.aio import AsyncClient
+from oq.words.errors import OqError
 
 _SHOWN = 20
 """Bad lines that are told one by one."""
 _SOON = 2.0
 """Seconds after which somebody who looks on is told that the server is away."""
+_STILL = 5.0
+"""Seconds without a result after which the server is asked why."""
 _SMALLEST, _LARGEST = 32, 500
 """Bounds of the window that is chosen by the server's workers."""
 
@@ -111,7 +115,20 @@ class _Batch:
             with log:
                 bounds = Bounds(window=window, patience=wish.patience)
                 runner = Runner(client, self._write, log, bounds, retry_failed=wish.retry_failed)
-                await runner.run(remaining)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._explain, client, log)
+                    await runner.run(remaining)
+                    nursery.cancel_scope.cancel()
+
+    async def _explain(self, client: AsyncClient, log: Bar | Lines) -> None:
+        """While nothing ends, say why no task is started, if that is so."""
+        while True:
+            done = self._done
+            await trio.sleep(_STILL)
+            with suppress(OqError):  # whoever submits or waits says so
+                why = why_nothing_starts(await client.status()) if done == self._done else None
+                if why is not None:
+                    log.waiting(why)
 
     def _write(self, result: Result) -> None:
         self._results.write(result)
