@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def test_without_the_files_that_list_the_others_nothing_is_lost(data, harm):
 
 
 def test_a_damaged_table_costs_the_block_that_is_damaged(data):
-    flip(largest_table(data), 10)
+    spoil(largest_table(data), 10, 2)
     report = salvage(str(data))
     assert kept(report) + report.dropped == TASKS
     assert 0 < report.dropped < IN_TABLES
@@ -302,9 +301,7 @@ def killed_at(step: int, monkeypatch) -> None:
 
         return do
 
-    for name in ("rename", "unlink"):
-        monkeypatch.setattr(Path, name, die_or(getattr(Path, name)))
-    monkeypatch.setattr(os, "sync", die_or(os.sync))
+    monkeypatch.setattr(Path, "rename", die_or(Path.rename))
     monkeypatch.setattr(shutil, "rmtree", die_or(shutil.rmtree))
 
 
@@ -332,7 +329,7 @@ def test_one_that_was_killed_at_any_moment_can_be_run_again(healthy, tmp_path, m
         shutil.rmtree(data)
         if ended:
             break
-    assert step > 8
+    assert step > 6
 
 
 def test_a_store_that_was_used_after_a_salvage_was_killed_is_salvaged_anew(data, monkeypatch):

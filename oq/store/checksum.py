@@ -9,16 +9,16 @@ for internet applications", 2002), and two flipped bits never look like one.
 from __future__ import annotations
 
 _MASK = 0xA282EAD8
-_ALL = 0xFFFFFFFF
+ALL = 0xFFFFFFFF
 
 
 def checksum(content: bytes | bytearray) -> int:
     """The masked CRC-32C of these bytes."""
-    crc = _ALL
+    crc = ALL
     for byte in content:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= _ALL
-    return (((crc >> 15) | (crc << 17)) + _MASK) & _ALL
+    crc ^= ALL
+    return (((crc >> 15) | (crc << 17)) + _MASK) & ALL
 
 
 def flipped_bit(content: bytes | bytearray, stored: int) -> tuple[int, int] | None:
@@ -30,13 +30,13 @@ def flipped_bit(content: bytes | bytearray, stored: int) -> tuple[int, int] | No
         if difference in _BITS:
             return index, _BITS[difference]
         entry = _BY_HIGH_BYTE[difference >> 24]
-        difference = ((difference ^ _TABLE[entry]) << 8 | entry) & _ALL
+        difference = ((difference ^ _TABLE[entry]) << 8 | entry) & ALL
     return None
 
 
 def _unmasked(masked: int) -> int:
-    crc = (masked - _MASK) & _ALL
-    return ((crc >> 17) | (crc << 15)) & _ALL
+    crc = (masked - _MASK) & ALL
+    return ((crc >> 17) | (crc << 15)) & ALL
 
 
 def _entry(byte: int) -> int:

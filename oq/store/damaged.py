@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from oq.rules.keys import META_KEY, Meta
+from oq.rules.keys import FAMILIES, META_KEY, Meta
+from oq.store import tables
 from oq.store.batches import UNDECODABLE, family_of, operations
 from oq.store.directory import DATABASE
 from oq.store.engine import Put
@@ -19,6 +20,9 @@ from oq.store.logfile import entries, numbered, write
 from oq.store.logged import Logged
 from oq.store.rocks import DamagedRows
 from oq.words.errors import StoreError
+
+PAST_ANY_KEY = b"\xff" * 300
+MOST_REPAIRS = 100
 
 
 @dataclass
@@ -43,9 +47,13 @@ def open_damaged(database: Path, scratch: Path) -> Damaged:
     for table in database.glob("*.sst"):
         _link(table, mended / table.name)
     damage, repaired = _copy_manifest(database, mended)
+    if damage:  # of the tables of which it does not tell any more RocksDB would know nothing
+        for file in (*mended.glob("MANIFEST-*"), *mended.glob("CURRENT")):
+            file.unlink()
     logs = [Path(shutil.copy(log, scratch)) for log in numbered(database.glob("*.log"))]
     logged = Logged()
     logged.rewrite(logs)
+    repaired += _mend_tables(scratch)
     try:
         rows, base = _read_as_it_is(scratch, logs)
     except StoreError as error:
@@ -53,6 +61,34 @@ def open_damaged(database: Path, scratch: Path) -> Damaged:
         rows, base = _rebuild(scratch, logs)
         damage += [f"{table.name}: it cannot be read" for table in _left_out(mended)]
     return Damaged(rows, logged, base, damage, repaired)
+
+
+def _mend_tables(scratch: Path) -> list[str]:
+    """Flip back the bits that are flipped in tables, one at a time, and say where they were."""
+    repaired: list[str] = []
+    while (problems := _problems_of_tables(scratch)) and len(repaired) < MOST_REPAIRS:
+        places = [tables.mend(scratch / DATABASE, problem) for problem in problems]
+        if not any(places):
+            break
+        repaired += [place for place in places if place is not None]
+    return repaired
+
+
+def _problems_of_tables(scratch: Path) -> list[str]:
+    """What RocksDB says of tables that it cannot read, the first of each family."""
+    try:
+        rows = DamagedRows(scratch)
+    except StoreError as error:
+        return [str(error)]
+    problems = []
+    for family in FAMILIES:
+        try:
+            for _ in rows.scan(family, b"", PAST_ANY_KEY):
+                pass
+        except StoreError as error:
+            problems.append(str(error))
+    rows.close()
+    return problems
 
 
 def _link(file: Path, to: Path) -> None:

@@ -119,8 +119,10 @@ class Traces:
         letters = self._logged.named.get(key)
         if ended is not None:
             return self._change(state, self._ended(key, state, ended), "the end is newer than it")
-        if letters is not None and (not letters or letters[-1:] in _ENDED_LETTERS):
-            return self._change(state, self._held(state), "its last steps cannot be read")
+        if letters is not None:
+            may_have_ended = not letters or letters[-1:] in _ENDED_LETTERS
+            after = self._held(state) if may_have_ended else state
+            return self._change(state, after, "its last steps cannot be read")
         if state.status is Status.RUNNING and self._some_ended and key not in self._logged.settled:
             return self._change(state, self._held(state), "fewer tasks were running in the end")
         return state
@@ -157,12 +159,12 @@ class Traces:
 
     @cached_property
     def _some_ended(self) -> bool:
-        """Whether more tasks are found running than were."""
+        """Whether more tasks are found running than were, those aside that the log names."""
         if self.meta is None:
             return False
         running = keys.status_prefix(Status.RUNNING)
-        found = sum(key[:1] == running for key in self._scan("status"))
-        return found > self.meta.counts[Status.RUNNING]
+        found = {key[1:] for key in self._scan("status") if key[:1] == running}
+        return len(found - self._logged.named.keys()) > self.meta.counts[Status.RUNNING]
 
     def _lose(self, key: bytes, why: str, status: Status | None = None) -> Change | None:
         task_id = keys.unpack(key)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -123,6 +124,19 @@ def flip_one(data: Path, kind: str, chance: random.Random) -> str:
     return f"bit {bit} of byte {at} of {file.name}"
 
 
+def spoil_one(data: Path, kind: str, chance: random.Random) -> str:
+    """Change some bytes of one file of that kind, beyond repair; which."""
+    file = chance.choice(files(data, kind))
+    length = chance.choice([2, 2, 20, 512])
+    at = chance.randrange(max(1, file.stat().st_size - length))
+    with file.open("r+b") as content:
+        content.seek(at)
+        found = content.read(length)
+        content.seek(at)
+        content.write(bytes(byte ^ chance.choice([3, 5, 0x81, 0xFF]) for byte in found))
+    return f"{length} bytes from {at} of {file.name}"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a flip has done. `untold` are promises that were broken without a word."""
@@ -143,7 +157,7 @@ def judge(data: Path, truth: Truth) -> Verdict:
     return Verdict(list(_untold(truth, found, report)), report)
 
 
-def _untold(truth: Truth, found: Truth, report: SalvageReport | None):
+def _untold(truth: Truth, found: Truth, report: SalvageReport | None) -> Iterator[str]:
     told = {f.task_id for f in (*report.lost, *report.changed)} if report else set()
     missing = [task_id for task_id in truth if task_id not in found and task_id not in told]
     if len(missing) > (report.untraced if report else 0):
@@ -158,7 +172,12 @@ def _untold(truth: Truth, found: Truth, report: SalvageReport | None):
     for task_id, known in found.items():
         if task_id not in truth:
             continue  # it had been removed: it comes back, and that is no loss
-        if task_id not in told and task_id not in again and known != truth[task_id]:
+        before = truth[task_id]
+        if report is not None and not report.whole:
+            before = replace(before, stream=known.stream)  # nothing says that there was one
+            if report.missing_commits and not before.state.status.ended:
+                before = replace(before, state=known.state)  # its steps are told by their numbers
+        if task_id not in told and task_id not in again and known != before:
             yield f"changed untold: {truth[task_id]} is {known}"
         if not known.state.status.ended and known.body != truth[task_id].body:
             yield f"runs with another body: {task_id}"
