@@ -210,7 +210,8 @@ def _config(load: Load) -> Config:
         {
             "queue": {
                 "max_workers": 16,
-                "max_completed_tasks": load.keep,
+                "max_completed_tasks": load.keep // 2,
+                "max_unread_tasks": load.keep // 2,
                 "cleanup_interval": "60s",
                 "drain_timeout": "0s",
             },

@@ -162,6 +162,7 @@ def _server(folder: Path, data: Path, backend: str) -> Iterator[Child]:
             "storage_path": str(data),
             "max_workers": WORKERS,
             "max_completed_tasks": KEEP,
+            "max_unread_tasks": KEEP,
             "cleanup_interval": "10s",
         },
         "server": {"port": 0},

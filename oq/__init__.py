@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from oq.words.errors import OqError as OqError
     from oq.words.errors import PayloadTooLarge as PayloadTooLarge
     from oq.words.errors import QueueFull as QueueFull
+    from oq.words.errors import Removed as Removed
     from oq.words.errors import ServerNotReached as ServerNotReached
     from oq.words.errors import StoreCorrupt as StoreCorrupt
     from oq.words.errors import StoreError as StoreError
@@ -81,7 +82,7 @@ _HOMES = {
     "oq.words.config": ("Config",),
     "oq.words.errors": (
         "BackendError", "Conflict", "InvalidBatch", "InvalidConfig", "InvalidTask", "NotFound",
-        "OqError", "PayloadTooLarge", "QueueFull", "ServerNotReached", "StoreCorrupt",
+        "OqError", "PayloadTooLarge", "QueueFull", "Removed", "ServerNotReached", "StoreCorrupt",
         "StoreError", "StoreLocked", "TaskCancelled", "TaskFailed", "Unavailable",
     ),
     "oq.words.events": ("Event", "EventType", "Lagged"),

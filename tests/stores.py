@@ -57,9 +57,15 @@ def assert_consistent(store: Store, engine: Engine) -> None:
     assert set(everything(engine, "status")) == {
         keys.status_key(state.status, key) for key, state in states.items()
     }
-    assert set(everything(engine, "ended")) == {
+    ended = everything(engine, "ended")
+    assert set(ended) == {
         keys.ended_key(state, key) for key, state in states.items() if state.status.ended
     }
+    assert store.unread == sum(mark == keys.UNREAD for mark in ended.values())
+    assert all(states[key[8:]].awaited for key, mark in ended.items() if mark == keys.UNREAD)
+    gone = {key[1:] for key in everything(engine, "meta") if key != keys.META_KEY}
+    assert store.gone == len(gone)
+    assert not gone & states.keys()
     assert set(everything(engine, "body")) == set(states)
     assert set(everything(engine, "result")) == {
         key for key, state in states.items() if state.status is Status.COMPLETED

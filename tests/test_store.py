@@ -66,7 +66,7 @@ def test_a_started_task_waits_no_more(store):
 def test_a_completed_task_has_its_result_byte_for_byte(store):
     put(store, finish(put(store, start(put(store, new(1)))), DONE, at(5)))
     assert store.result(task_id(1)) == DONE.result
-    assert [state.id for _, state in store.oldest_ended(9)] == [task_id(1)]
+    assert [task.task_id for task in store.oldest_ended(9)] == [task_id(1)]
     assert (counts(store), store.count_ended()) == ({"completed": 1}, 1)
 
 
@@ -126,7 +126,7 @@ def test_a_task_that_is_queued_again_is_not_among_the_ended(store):
     assert list(store.oldest_ended(9)) == []
     assert counts(store) == {"pending": 1}
     put(store, lifecycle.cancelled(store.state(task_id(1)), at(2)))
-    assert [state.completed_at for _, state in store.oldest_ended(9)] == [at(2)]
+    assert [task.ended_at for task in store.oldest_ended(9)] == [at(2)]
 
 
 def test_a_removed_task_leaves_nothing_behind(store, shelf):

@@ -112,7 +112,7 @@ def test_tasks_that_have_moved_on_are_listed_where_they_are(full):
 
 
 def ended(store, limit: int = 99, after: bytes = b"") -> list[int]:
-    return [int(state.id[-12:], 16) for _, state in store.oldest_ended(limit, after)]
+    return [int(task.task_id[-12:], 16) for task in store.oldest_ended(limit, after)]
 
 
 def test_the_ended_are_found_in_the_order_of_their_ends(full):
@@ -130,12 +130,12 @@ def test_those_that_ended_at_once_are_in_the_order_of_submission(store):
 def test_each_ended_task_comes_with_the_place_to_go_on_from(full):
     seen, place = [], b""
     while found := list(full.oldest_ended(2, place)):
-        seen += [int(state.id[-12:], 16) for _, state in found]
-        place = found[-1][0]
+        seen += [int(task.task_id[-12:], 16) for task in found]
+        place = found[-1].place + b"\0"
     assert seen == ended(full)
 
 
 def test_removed_tasks_are_not_among_the_ended(full):
-    full.write([Removal(state) for _, state in full.oldest_ended(4)], 0)
+    full.write([Removal(full.state(task.task_id)) for task in full.oldest_ended(4)], 0)
     assert ended(full) == [4, 3]
     assert full.count_ended() == 2

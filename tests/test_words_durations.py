@@ -35,6 +35,8 @@ YEAR = 365 * 86400
         (30, 30),
         (0.25, 0.25),
         ("87600h", 10 * YEAR),
+        ("7d", 7 * 86400),
+        ("1d12h", 36 * 3600),
     ],
 )
 def test_what_go_writes_is_understood_and_a_bare_number_is_seconds(text, seconds):
@@ -56,7 +58,7 @@ def test_what_go_writes_is_understood_and_a_bare_number_is_seconds(text, seconds
         "5m ",
         "5m\n",
         "5M",
-        "5d",
+        "5w",
         "5min",
         "1,5s",
         "1e3",
@@ -118,6 +120,9 @@ def test_whatever_is_written_it_is_a_duration_in_bounds_or_a_value_error(text):
         (90, "1m30s"),
         (3599.7, "1h"),
         (7500, "2h5m"),
+        (36 * 3600, "36h"),
+        (7 * 86400, "7d"),
+        (7.5 * 86400, "7d12h"),
     ],
 )
 def test_people_read_a_short_form(seconds, text):

@@ -19,7 +19,7 @@ from oq.actors.waker import Waker
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import Committed, SetPaused, take
+from oq.words.messages import Change, Committed, Removal, take
 from oq.words.task import Status, TaskState
 
 PROGRESS_INTERVAL = 0.1
@@ -183,7 +183,7 @@ class Hub:
                 subscription.offer(committed.events)
         if self._watches or self._told:
             for step in committed.steps:
-                if not isinstance(step, SetPaused):
+                if isinstance(step, Change | Removal):
                     self._notice(step.state)
         for observer in self._observers:
             observer(committed)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
 import structlog
 import trio
 
-from oq.rules.retention import surplus
+from oq.actors.reads import Reads
+from oq.rules.retention import PatientClock, Retention, Sweep, surplus
 from oq.store import Store
+from oq.words.clock import Clock
 from oq.words.errors import OqError
-from oq.words.messages import Command, Verb
+from oq.words.messages import Command, Commit, IdsForgotten, Receipt, ResultsRead, Verb
 
 log = structlog.get_logger("oq.janitor")
 
 AT_ONCE = 100
 """Tasks removed in one go: few enough that nobody waits long behind them."""
+LOOK_AT_ONCE = 1000
+"""Entries of the index that are read in one go."""
 
 
 class Janitor:
-    """Wakes every `interval` seconds, and keeps the latest `keep` ended tasks (0: all of them).
+    """Wakes every `interval` seconds.
 
     It asks the scheduler for each removal as a user would, so it cannot take away a task that its
     user is just about to queue again.
@@ -26,48 +33,114 @@ class Janitor:
     def __init__(
         self,
         store: Store,
-        keep: int,
+        clock: Clock,
+        keep: Retention,
         interval: float,
+        reads: Reads,
         to_scheduler: trio.MemorySendChannel[Command],
+        to_writer: trio.MemorySendChannel[Commit],
     ) -> None:
         self._store = store
+        self._clock = clock
+        self._patient = PatientClock()
         self._keep = keep
         self._interval = interval
+        self._reads = reads
         self._to_scheduler = to_scheduler
-        self._after = b""  # what lies before was removed: not read again, it is only tombstones
+        self._to_writer = to_writer
+        self._start = b""  # what lies before was removed: not read again, it is only tombstones
 
     async def run(self) -> None:
         """Clean up until cancelled."""
-        with self._to_scheduler:
+        with self._to_scheduler, self._to_writer:
             while True:
                 removed = await self.clean()
                 if removed:
-                    log.info("removed ended tasks", removed=removed, kept=self._keep)
+                    log.info("removed ended tasks", removed=removed, kept=self._store.count_ended())
                 await trio.sleep(self._interval)
 
     async def clean(self) -> int:
-        """Remove what is too much now; how many that were."""
-        removed = 0
-        while count := min(AT_ONCE, surplus(self._store.count_ended(), self._keep)):
-            oldest = list(self._store.oldest_ended(count, self._after))
-            if oldest:
-                self._after = oldest[-1][0]
-                removed += await self._remove([state.id for _, state in oldest])
-            elif self._after:
-                self._after = b""  # the clock was set back: what ended since lies before
-            else:
-                break
+        """Remove what is too much, or too old, now; how many that were."""
+        if read := self._reads.take():
+            await self._commit(ResultsRead(read))
+        now = self._patient.look(self._clock.now(), trio.current_time())
+        removed, too_many = await self._sweep(now, thorough=False)
+        if too_many:
+            self._start = b""  # the clock was set back: what ended since may lie before
+            removed += (await self._sweep(now, thorough=True))[0]
+        await self._forget(now)
         return removed
 
-    async def _remove(self, task_ids: list[str]) -> int:
-        commands = [Command(Verb.DELETE, task_id) for task_id in task_ids]
-        for command in commands:
-            await self._to_scheduler.send(command)
+    async def _sweep(self, now: datetime | None, *, thorough: bool) -> tuple[int, bool]:
+        """Look once through the ended tasks, as far as need be; how many were removed, and whether
+        there are still too many.
+        """
+        store = self._store
+        sweep = Sweep(self._keep, store.count_ended(), store.unread, now, thorough=thorough)
+        place, removed, kept_some = self._start, 0, False
+        while ended := list(store.oldest_ended(LOOK_AT_ONCE, place)):
+            going: list[str] = []
+            for task in ended:
+                if sweep.is_over(task):
+                    break
+                place = task.place + b"\0"
+                if sweep.takes(task):
+                    going.append(task.task_id)
+                else:
+                    kept_some = True
+                if not kept_some:
+                    self._start = place
+            removed += await self._remove(going)
+            if sweep.is_over(ended[-1]):
+                break
+            await trio.lowlevel.checkpoint()
+        return removed, sweep.too_many
+
+    async def _remove(self, task_ids: Sequence[str]) -> int:
         removed = 0
-        for command in commands:
-            try:
-                await command.receipt.wait()
-                removed += 1
-            except OqError as error:
-                log.debug("kept an ended task", task_id=command.task_id, reason=str(error))
+        for start in range(0, len(task_ids), AT_ONCE):
+            commands = [
+                Command(Verb.DELETE, task_id, retired=self._keep.removed > 0)
+                for task_id in task_ids[start : start + AT_ONCE]
+            ]
+            for command in commands:
+                await self._to_scheduler.send(command)
+            removed += await _count_done(commands)
+            await self._forget_surplus()
         return removed
+
+    async def _forget(self, now: datetime | None) -> None:
+        """Forget the ids of removed tasks for which the time is over."""
+        if now is None or not self._keep.removed_seconds:
+            return
+        limit = now - timedelta(seconds=self._keep.removed_seconds)
+        while old := [gone.task_id for gone in self._store.oldest_gone(AT_ONCE) if gone.at < limit]:
+            if not await self._commit(IdsForgotten(tuple(old))):
+                return
+
+    async def _forget_surplus(self) -> None:
+        """Forget the oldest ids of removed tasks, where they are too many."""
+        if count := surplus(self._store.gone, self._keep.removed):
+            oldest = tuple(gone.task_id for gone in self._store.oldest_gone(count))
+            await self._commit(IdsForgotten(oldest))
+
+    async def _commit(self, step: IdsForgotten | ResultsRead) -> bool:
+        receipt = Receipt()
+        await self._to_writer.send(Commit([step], receipt))
+        try:
+            await receipt.wait()
+        except OqError as error:
+            log.debug("could not note what was read or removed", reason=str(error))
+            return False
+        return True
+
+
+async def _count_done(commands: Sequence[Command]) -> int:
+    done = 0
+    for command in commands:
+        try:
+            await command.receipt.wait()
+            done += 1
+        except OqError as error:
+            log.debug("kept an ended task", task_id=command.task_id, reason=str(error))
+    return done

@@ -17,7 +17,7 @@ from oq.rules.board import Board
 from oq.rules.keys import place_of
 from oq.store import Store
 from oq.words.clock import Clock
-from oq.words.errors import Busy, Conflict, NotFound, OqError
+from oq.words.errors import Busy, Conflict, OqError
 from oq.words.messages import (
     Abort,
     BackendDown,
@@ -30,8 +30,10 @@ from oq.words.messages import (
     Drain,
     Due,
     Freed,
+    IdsForgotten,
     Pause,
     Removal,
+    ResultsRead,
     SetPaused,
     Step,
     Verb,
@@ -139,6 +141,8 @@ class Scheduler:
             self._board.paused = step.paused
             self._pauses.popleft().receipt.settle()
             return
+        if isinstance(step, ResultsRead | IdsForgotten):
+            return
         state = step.state
         if isinstance(step, Removal) or state.status.ended:
             self._board.end(state.id)
@@ -176,7 +180,7 @@ class Scheduler:
         state = self._store.state(task_id)
         try:
             if state is None:
-                raise NotFound(task_id)
+                raise self._store.missing(task_id)
             if command.stopped_it and state.status is Status.CANCELLED:
                 command.receipt.settle()
                 return
@@ -218,7 +222,7 @@ class Scheduler:
             case Verb.DELETE:
                 if not state.status.ended:
                     raise Conflict(f"task {state.id} is {state.status}; cancel it first")
-                return Removal(state)
+                return Removal(state, self._clock.now() if command.retired else None)
 
     def _pause(self, pause: Pause) -> None:
         try:

@@ -153,8 +153,8 @@ class AsyncClient:
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
 
-        NotFound if one of them was deleted, or the server keeps no more of them
-        (`queue.max_completed_tasks`), before it could be read.
+        NotFound if one of them was deleted before it could be read, and Removed if the server
+        keeps none for so long (`queue.keep_completed`).
         """
         ended: dict[str, Task] = {}
 

@@ -97,8 +97,8 @@ class Client:
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
 
-        NotFound if one of them was deleted, or the server keeps no more of them
-        (`queue.max_completed_tasks`), before it could be read.
+        NotFound if one of them was deleted before it could be read, and Removed if the server
+        keeps none for so long (`queue.keep_completed`).
         """
         return [self.get(task_id, wait=float("inf")) for task_id in self.submit_many(tasks)]
 

@@ -17,6 +17,7 @@ from oq.words.errors import (
     OqError,
     PayloadTooLarge,
     QueueFull,
+    Removed,
     ServerNotReached,
     Unavailable,
 )
@@ -45,6 +46,8 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
             return InvalidBatch(problems) if problems else _invalid(said)
         case 404:
             return NotFound(task_id) if task_id is not None else _no_oq(response, server)
+        case 410 if task_id is not None:
+            return Removed(task_id, said)
         case 409:
             return Conflict(said)
         case 413:

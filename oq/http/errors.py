@@ -22,6 +22,7 @@ from oq.words.errors import (
     OqError,
     PayloadTooLarge,
     QueueFull,
+    Removed,
     StoreCorrupt,
     StoreError,
     Unavailable,
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 STATUS: dict[type[OqError], int] = {
     InvalidTask: 400,
     NotFound: 404,
+    Removed: 410,
     Forbidden: 403,
     Conflict: 409,
     PayloadTooLarge: 413,

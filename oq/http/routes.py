@@ -155,7 +155,7 @@ TASKS = (
         tasks.read,
         "Read a task, or wait for its end",
         {200: ("The task", Task)},
-        errors=(400, 404),
+        errors=(400, 404, 410),
         query=(Parameter("wait", "answer when the task ends, at the latest after this long"),),
     ),
     Route(
@@ -164,7 +164,7 @@ TASKS = (
         streams.stream,
         "What the task generates: what there is, then what comes, to its end",
         {200: ("Chunks, one a line; as server-sent events, `id` is attempt.offset", Chunk)},
-        errors=(400, 404, 503),
+        errors=(400, 404, 410, 503),
         query=(
             Parameter("offset", "go on after so many of the backend's chunks", int),
             Parameter("attempt", "what the offset counts chunks of; another starts anew", int),
@@ -179,7 +179,7 @@ TASKS = (
         tasks.cancel,
         "Cancel a task that waits or runs",
         _DONE,
-        errors=(404, 409, 503),
+        errors=(404, 409, 410, 503),
     ),
     Route(
         "POST",
@@ -187,7 +187,7 @@ TASKS = (
         tasks.set_priority,
         "Change the priority of a task that waits",
         _DONE,
-        errors=(400, 404, 409, 413, 503),
+        errors=(400, 404, 409, 410, 413, 503),
         body=PriorityChange,
     ),
     Route(
@@ -196,7 +196,7 @@ TASKS = (
         tasks.retry,
         "Queue a failed or cancelled task again",
         _DONE,
-        errors=(404, 409, 503),
+        errors=(404, 409, 410, 503),
     ),
     Route(
         "DELETE",
@@ -204,7 +204,7 @@ TASKS = (
         tasks.delete,
         "Forget a task that has ended",
         {204: ("It is gone", None)},
-        errors=(404, 409, 503),
+        errors=(404, 409, 410, 503),
     ),
 )
 

@@ -44,11 +44,14 @@ class _Claim(Struct, frozen=True):
 
 
 class _Asked(Struct, frozen=True, gc=False):
-    """A task that somebody wants in, its fingerprint if it has a key, and what that stands for."""
+    """A task that somebody wants in, its fingerprint if it has a key, and what that stands for.
+    Its result is `awaited` if it is one of a batch, or if its caller will come back by its key.
+    """
 
     task: Checked
     mark: bytes | None
     known: _Claim | None
+    awaited: bool
 
 
 class Admission:
@@ -98,7 +101,10 @@ class Admission:
     async def accept_checked(self, checked: Checked) -> Accepted:
         """One task that has been checked already."""
         mark = _mark(checked)
-        (accepted,) = await self._take([_Asked(checked, mark, self._known(checked, mark))])
+        # The caller of a call has its answer as it is made.
+        awaited = mark is not None and checked.body.call is None
+        asked = _Asked(checked, mark, self._known(checked, mark), awaited)
+        (accepted,) = await self._take([asked])
         return accepted if accepted.created else await self._as_it_stands(accepted)
 
     async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
@@ -150,7 +156,7 @@ class Admission:
         for index, task in enumerate(tasks):
             mark, key = _mark(task), task.idempotency_key
             try:
-                asked.append(_Asked(task, mark, self._known(task, mark)))
+                asked.append(_Asked(task, mark, self._known(task, mark), awaited=True))
                 if key is not None and marks.setdefault(key, mark) != mark:
                     raise _used_otherwise(key)
             except Conflict as error:
@@ -216,7 +222,8 @@ class Admission:
     def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
         key, mark = asked.task.idempotency_key, asked.mark
-        change = lifecycle.submitted(asked.task, self._ids.next(now), now, mark)
+        task_id = self._ids.next(now)
+        change = lifecycle.submitted(asked.task, task_id, now, mark, awaited=asked.awaited)
         self._in_flight += 1
         if key is not None and mark is not None:
             self._claims[key] = _Claim(change.state.id, mark, receipt)

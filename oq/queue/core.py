@@ -193,8 +193,9 @@ class Core:
             raise NotFound(task_id)
         with self._hub.watch(task_id) as watch:
             yield StreamReader(
-                self._read, self._store, self._wiring.streams, watch, task_id, offset, attempt
-            )
+                self._read, self._store, self._wiring.streams, self._wiring.reads, watch,
+                task_id, offset, attempt,
+            )  # fmt: skip
 
     # -- changing
 
@@ -263,6 +264,7 @@ class Core:
             self._wiring.pool.interrupt(SHUT_DOWN.reason)
             with trio.move_on_after(SHUTDOWN_GRACE):
                 await drain.receipt.wait()
+        self._wiring.reads.tell()
         with trio.move_on_after(SHUTDOWN_GRACE), suppress(Unavailable):  # the disk may be full
             receipt = Receipt()
             await self._wiring.to_writer.send(Commit([], receipt))
@@ -300,12 +302,15 @@ class Core:
     # -- how
 
     def _show(self, task_id: str) -> RawTask:
-        return self._listing.shown(self._state(task_id))
+        state = self._state(task_id)
+        if state.status.ended:
+            self._wiring.reads.note(state)
+        return self._listing.shown(state)
 
     def _state(self, task_id: str) -> TaskState:
         state = self._store.state(task_id)
         if state is None:
-            raise NotFound(task_id)
+            raise self._store.missing(task_id)
         return state
 
     def _backend_status(self) -> tuple[BackendStatus, ...]:

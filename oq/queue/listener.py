@@ -12,7 +12,7 @@ from oq.actors.streams import Stream, Streams
 from oq.queue.reader import Read
 from oq.rules.pieces import PORTION, StreamLog, portion_of
 from oq.store import Store
-from oq.words.errors import NotFound, Unavailable
+from oq.words.errors import Unavailable
 from oq.words.outcome import Refusal
 from oq.words.task import Status, TaskState
 
@@ -122,7 +122,7 @@ class Listener:
     def _state(self) -> TaskState:
         state = self._store.state(self._task_id)
         if state is None:
-            raise NotFound(self._task_id)
+            raise self._store.missing(self._task_id)
         return state
 
     def _how(self, state: TaskState) -> Ended:

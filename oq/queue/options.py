@@ -46,6 +46,10 @@ class Options(TypedDict, total=False):
     storage_path: str | os.PathLike[str]
     cleanup_interval: Time
     max_completed_tasks: int
+    keep_completed: Time
+    max_unread_tasks: int
+    max_removed_ids: int
+    keep_removed_ids: Time
     max_pending: int
     max_payload: int
     max_metadata: int

@@ -8,10 +8,10 @@ from typing import Protocol, TypeVar
 import trio
 
 from oq.actors.hub import Watch
+from oq.actors.reads import Reads
 from oq.actors.streams import Stream, Streams
 from oq.rules.pieces import StreamLog, attempt_id, portion
 from oq.store import Store
-from oq.words.errors import NotFound
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
 
@@ -36,6 +36,7 @@ class StreamReader:
         read: Read,
         store: Store,
         streams: Streams,
+        reads: Reads,
         watch: Watch,
         task_id: str,
         offset: int,
@@ -46,6 +47,7 @@ class StreamReader:
         self._read = read
         self._store = store
         self._streams = streams
+        self._reads = reads
         self._watch = watch
         self._task_id = task_id
         self._stream: Stream | None = None
@@ -92,7 +94,7 @@ class StreamReader:
         """What is left to say of a task that has ended; nothing while it has not."""
         state = self._store.state(self._task_id)
         if state is None:
-            raise NotFound(self._task_id)
+            raise self._store.missing(self._task_id)
         if not state.status.ended:
             return []
         last = attempt_id(state.attempts[-1].started_at) if state.attempts else 0
@@ -102,6 +104,7 @@ class StreamReader:
             due += self._portion(log)
         if log is None or (self.offset >= log.end and not log.more):
             self._done = True
+            self._reads.note(state)
             due.append(self._end(state))
         return due
 

@@ -22,6 +22,7 @@ from oq.actors.hub import Hub
 from oq.actors.janitor import Janitor
 from oq.actors.monitor import Monitor
 from oq.actors.pool import Pool
+from oq.actors.reads import Reads
 from oq.actors.scheduler import Message, Scheduler
 from oq.actors.streams import Streams
 from oq.actors.timer import Timer
@@ -30,10 +31,11 @@ from oq.backends.base import Backend
 from oq.rules import lifecycle
 from oq.rules.board import BackendSlots, Board
 from oq.rules.keys import Place
+from oq.rules.retention import Retention
 from oq.rules.retry import RetryPolicy
 from oq.store import Store
 from oq.words.clock import Clock
-from oq.words.config import Config
+from oq.words.config import Config, QueueConfig
 from oq.words.errors import StoreError
 from oq.words.events import Event
 from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch
@@ -61,6 +63,7 @@ class Wiring:
     writer: Writer
     hub: Hub
     streams: Streams
+    reads: Reads
     pool: Pool
     to_writer: trio.MemorySendChannel[Commit]
     to_scheduler: trio.MemorySendChannel[Message]
@@ -114,11 +117,23 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     writer = Writer(store, clock, writer_inbox, (to_hub, to_scheduler.clone()))
     timer = Timer(clock, timer_inbox, to_scheduler.clone(), board.waits, delays)
     monitor = Monitor(backends, settings.probe_interval, monitor_inbox, to_scheduler.clone())
+    reads = Reads(to_writer.clone())
     janitor = Janitor(
-        store, settings.max_completed_tasks, settings.cleanup_interval, to_scheduler.clone()
-    )
+        store, clock, _retention(settings), settings.cleanup_interval, reads,
+        to_scheduler.clone(), to_writer.clone(),
+    )  # fmt: skip
     actors = (hub, writer, scheduler, timer, pool, monitor, janitor)
-    return Wiring(board, writer, hub, streams, pool, to_writer, to_scheduler, actors)
+    return Wiring(board, writer, hub, streams, reads, pool, to_writer, to_scheduler, actors)
+
+
+def _retention(settings: QueueConfig) -> Retention:
+    return Retention(
+        tasks=settings.max_completed_tasks,
+        seconds=settings.keep_completed,
+        unread=settings.max_unread_tasks,
+        removed=settings.max_removed_ids,
+        removed_seconds=settings.keep_removed_ids,
+    )
 
 
 def recover(store: Store, clock: Clock) -> list[Event]:

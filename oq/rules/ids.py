@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from uuid_utils import uuid7
@@ -31,6 +31,11 @@ class IdSource:
             self._last = milliseconds << _BELOW_TIME | uuid7().int & _BELOW
         digits = f"{self._last:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def time_of(task_id: str) -> datetime:
+    """When it was made, by the clock of that time; never before those that were made earlier."""
+    return datetime.fromtimestamp((UUID(task_id).int >> _BELOW_TIME) / 1000, UTC)
 
 
 def is_id(text: str) -> bool:

@@ -7,9 +7,10 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     result   id -> JSON              the backend's answer; of a failed task its Refusal
     stream   id, n -> StreamLog      what its last attempt generated: the head, slice by slice
     status   status, id -> Place     changed in the same batch as the state
-    ended    completed_at, id -> ""  which ended task is the oldest
+    ended    completed_at, id -> UNREAD or ""    which ended task is the oldest
     keys     idempotency key -> id, fingerprint
     meta     "meta" -> Meta          in every batch, so that its commit number grows with each
+             0, id -> when retention removed it     so that who asks for the task is told
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ from oq.words.task import Status, TaskState
 
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
+GONE = b"\0"
 FORMAT = 1
 """The layout's version; a store of another one is not opened."""
+
+UNREAD = b"u"
+"""The mark of an ended task whose result is kept until somebody has read it."""
 
 _LETTER = {
     Status.PENDING: b"p",
@@ -49,7 +54,8 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
 class Meta(Struct, kw_only=True):
     """The store's own record. `counts` is how many tasks are in each state, `last_id` the greatest
     id that any task ever had. `simulated` says that the tasks' answers are made up; a store from
-    before that was noted holds real ones.
+    before that was noted holds real ones. `unread` counts the ended tasks whose result waits to be
+    read, and `gone` the removed ones whose ids are still known.
     """
 
     format: int = FORMAT
@@ -58,6 +64,8 @@ class Meta(Struct, kw_only=True):
     last_id: str = NIL
     paused: bool = False
     simulated: bool = False
+    unread: int = 0
+    gone: int = 0
     counts: dict[Status, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Status, 0))
 
 
@@ -86,7 +94,19 @@ def status_key(status: Status, key: bytes) -> bytes:
 def ended_key(state: TaskState, key: bytes) -> bytes:
     ended = state.completed_at
     assert ended is not None, f"task {state.id} is {state.status} without an end"
-    return ((ended - _EPOCH) // _MICROSECOND).to_bytes(8, "big") + key
+    return pack_time(ended) + key
+
+
+def gone_key(key: bytes) -> bytes:
+    return GONE + key
+
+
+def pack_time(time: datetime) -> bytes:
+    return ((time - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
+
+
+def unpack_time(eight: bytes) -> datetime:
+    return _EPOCH + int.from_bytes(eight, "big") * _MICROSECOND
 
 
 def place_of(state: TaskState) -> Place:

@@ -40,8 +40,17 @@ ERROR_LENGTH = 4000
 """Characters of an error that are kept."""
 
 
-def submitted(checked: Checked, task_id: str, now: datetime, mark: bytes | None = None) -> Change:
-    """A new task. `mark` is the fingerprint of what the idempotency key is used for."""
+def submitted(
+    checked: Checked,
+    task_id: str,
+    now: datetime,
+    mark: bytes | None = None,
+    *,
+    awaited: bool = False,
+) -> Change:
+    """A new task. `mark` is the fingerprint of what the idempotency key is used for; the result of
+    one that is `awaited` is kept until it was read.
+    """
     state = TaskState(
         id=task_id,
         type=checked.type,
@@ -53,6 +62,7 @@ def submitted(checked: Checked, task_id: str, now: datetime, mark: bytes | None 
         timeout=checked.timeout,
         metadata=checked.metadata,
         idempotency_key=checked.idempotency_key,
+        awaited=awaited,
     )
     return Change(
         state, None, EventType.TASK_SUBMITTED, {"priority": state.priority},

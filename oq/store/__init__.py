@@ -1,7 +1,8 @@
 """Floor 2: the tasks on disk."""
 
+from oq.store.draft import Claim
 from oq.store.memory import MemoryEngine
-from oq.store.store import Claim, Store, Waiting
+from oq.store.store import Store, Waiting
 
 __all__ = ["Claim", "MemoryEngine", "Store", "Waiting", "open_store"]
 

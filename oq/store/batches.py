@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from oq.rules.keys import META_KEY, Meta
+from oq.rules.keys import GONE, META_KEY, UNREAD, Meta
 from oq.rules.pieces import StreamLog
 from oq.words.task import Body, TaskState
 
@@ -113,9 +113,11 @@ def family_of(key: bytes, value: bytes) -> str:
     """The family of a put, by its looks: for when no manifest says which number is which."""
     if key == META_KEY:
         return "meta"
+    if len(key) == ID_BYTES + 1 and key[:1] == GONE:
+        return "meta"
     if len(key) == ID_BYTES + 1 and key[:1] in LETTERS:
         return "status"
-    if len(key) == ID_BYTES + 8 and not value:
+    if len(key) == ID_BYTES + 8 and value in (b"", UNREAD):
         return "ended"
     if len(key) == SLICE_KEY_BYTES and _is_stream(value):
         return "stream"

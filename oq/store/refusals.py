@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from oq.words.errors import StoreCorrupt, StoreError, StoreFull
@@ -50,6 +51,13 @@ def other_world(*, simulated: bool) -> StoreError:
     return StoreError(
         f"the data directory holds {holds}, and a backend here is {backends}: {why};"
         " choose another directory with --data-dir or queue.storage_path"
+    )
+
+
+def removed_by_retention(task_id: str, at: datetime) -> str:
+    return (
+        f"task {task_id} had ended, and was removed by retention at {at:%Y-%m-%dT%H:%M:%SZ};"
+        " queue.keep_completed and queue.max_completed_tasks say what is kept"
     )
 
 

@@ -169,7 +169,14 @@ def _free(directory: Path, name: str, suffix: str = "") -> Path:
 def _write_anew(traces: Traces, engine: RocksEngine, last: int) -> None:
     """The numbers of commits go on after `last`, so that no mark is ahead of them."""
     try:
-        meta = replace(traces.meta or Meta(), commit=last, counts=Meta().counts)
+        none = Meta()
+        meta = replace(
+            traces.meta or none,
+            commit=last,
+            counts=none.counts,
+            unread=none.unread,
+            gone=none.gone,
+        )
         engine.write([("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
         store = Store(engine)
         for batch in _batches(traces.tasks()):

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from weakref import WeakValueDictionary
 
 import msgspec
-from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from oq.rules import keys
 from oq.rules.filters import TaskFilter
-from oq.rules.ids import NIL
+from oq.rules.ids import NIL, is_id
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
+from oq.rules.retention import Ended
 from oq.rules.slices import slice_number
-from oq.store.engine import Engine, Put
+from oq.store.draft import Claim, Draft, decode_head, merge
+from oq.store.engine import Engine
 from oq.store.recent import Recent
-from oq.store.refusals import behind_mark, index_disagrees, other_world
-from oq.words.errors import StoreCorrupt
-from oq.words.messages import Change, Removal, SetPaused, Step
+from oq.store.refusals import behind_mark, index_disagrees, other_world, removed_by_retention
+from oq.words.errors import NotFound, Removed, StoreCorrupt
+from oq.words.messages import Step
 from oq.words.outcome import Refusal
 from oq.words.task import ENDED, Body, Status, TaskState
 
@@ -36,30 +37,15 @@ _decode_body = msgspec.msgpack.Decoder(Body).decode
 _decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
-
-
-class Claim(Struct, frozen=True, array_like=True):
-    """What an idempotency key was used for: which task, and the fingerprint of what was asked."""
-
-    task_id: str
-    fingerprint: bytes
-
-
 _decode_claim = msgspec.msgpack.Decoder(Claim).decode
 
 
-class _Head(Struct, frozen=True, array_like=True):
-    """Of the first record of a stream only what says whether there are more."""
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A task that retention removed, and when."""
 
-    attempt: int
-    pieces: Raw
-    frames: Raw = Raw(b"")
-    first: int = 0
-    more: bool = False
-    starts: list[int] = []
-
-
-_decode_head = msgspec.msgpack.Decoder(_Head).decode
+    task_id: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,34 +114,30 @@ class Store:
     def count_ended(self) -> int:
         return sum(self._meta.counts[status] for status in ENDED)
 
+    @property
+    def unread(self) -> int:
+        """Ended tasks whose results are kept until somebody has read them."""
+        return self._meta.unread
+
+    @property
+    def gone(self) -> int:
+        """Removed tasks whose ids are still known."""
+        return self._meta.gone
+
     # -- writing
 
     def write(self, steps: Iterable[Step], event_seq: int) -> Collection[str]:
         """Write the steps as one batch; the tasks that it changes. StoreFull: nothing of it was
         written.
         """
-        batch: list[Put] = []
-        counts = dict(self._meta.counts)
-        last_id = self._meta.last_id
-        merged, paused = _merged(steps, self._meta.paused)
+        merged, others = merge(steps)
+        draft = Draft(self._engine, self._meta, event_seq)
         for step in merged.values():
-            if isinstance(step, Removal):
-                self._put_removal(batch, step.state, counts)
-                continue
-            self._put_change(batch, step, counts)
-            if step.before is None and step.state.id > last_id:
-                last_id = step.state.id
-        meta = Meta(
-            commit=self._meta.commit + 1,
-            event_seq=event_seq,
-            last_id=last_id,
-            paused=paused,
-            simulated=self._meta.simulated,
-            counts=counts,
-        )
-        batch.append(("meta", keys.META_KEY, _encode(meta)))
-        self._engine.write(batch)
-        self._meta = meta
+            draft.put(step)
+        for other in others:
+            draft.put_other(other, merged)
+        self._engine.write(draft.whole())
+        self._meta = draft.meta
         for step in merged.values():
             self._recent.note(step)
         return merged.keys()
@@ -172,60 +154,6 @@ class Store:
             self.sync()
         finally:
             self._engine.close()
-
-    def _put_change(self, batch: list[Put], change: Change, counts: dict[Status, int]) -> None:
-        state, before = change.state, change.before
-        key = keys.pack(state.id)
-        batch.append(("state", key, _encode(state)))
-        if before is not None and before is not state.status:
-            batch.append(("status", keys.status_key(before, key), None))
-            counts[before] -= 1
-            if before.ended:
-                self._forget_end(batch, key)
-                batch.append(("result", key, None))
-                self._remove_stream(batch, key)
-        if before is not state.status:
-            counts[state.status] += 1
-        place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
-        batch.append(("status", keys.status_key(state.status, key), place))
-        if state.status.ended:
-            batch.append(("ended", keys.ended_key(state, key), b""))
-        if change.body is not None:
-            batch.append(("body", key, _encode(change.body)))
-        if change.result is not None:
-            batch.append(("result", key, change.result))
-        if change.stream:
-            names = (key, *(keys.slice_key(key, n) for n in range(len(change.stream) - 1)))
-            batch.extend(("stream", *pair) for pair in zip(names, change.stream, strict=True))
-        if change.fingerprint is not None and state.idempotency_key is not None:
-            claim = Claim(state.id, change.fingerprint)
-            batch.append(("keys", state.idempotency_key.encode(), _encode(claim)))
-
-    def _forget_end(self, batch: list[Put], key: bytes) -> None:
-        """Take a task that is queued again off the list of ended ones."""
-        ended = self._state(key)
-        assert ended is not None, f"task {key.hex()} is queued again but not stored"
-        batch.append(("ended", keys.ended_key(ended, key), None))
-
-    def _put_removal(self, batch: list[Put], state: TaskState, counts: dict[Status, int]) -> None:
-        key = keys.pack(state.id)
-        counts[state.status] -= 1
-        batch.extend((family, key, None) for family in ("state", "body", "result"))
-        self._remove_stream(batch, key)
-        batch.append(("status", keys.status_key(state.status, key), None))
-        batch.append(("ended", keys.ended_key(state, key), None))
-        if state.idempotency_key is not None:
-            batch.append(("keys", state.idempotency_key.encode(), None))
-
-    def _remove_stream(self, batch: list[Put], key: bytes) -> None:
-        """Take away all records of a task's stream, if it has one."""
-        head = self._engine.get("stream", key)
-        if head is None:
-            return
-        batch.append(("stream", key, None))
-        with suppress(msgspec.MsgspecError):  # damaged: its slices, if there are any, stay behind
-            slices = len(_decode_head(head).starts)
-            batch.extend(("stream", keys.slice_key(key, n), None) for n in range(slices))
 
     # -- reading
 
@@ -255,7 +183,7 @@ class Store:
         value = self._engine.get("stream", key)
         if value is None:
             return None
-        head = _decode_head(value)
+        head = decode_head(value)
         number = slice_number(head.starts, offset)
         name = task_id, head.attempt, number
         log = self._slices.get(name)
@@ -309,10 +237,28 @@ class Store:
             states = (_decode_state(value) for _, value in rows)
         return (state for state in states if filter.admits(state))
 
-    def oldest_ended(self, limit: int, after: bytes = b"") -> Iterator[tuple[bytes, TaskState]]:
-        """The ended tasks, the one that ended first first, each with the place to go on after."""
-        for key, _ in islice(self._engine.scan("ended", after, PAST_ANY_END), limit):
-            yield key + b"\0", self._indexed(key[8:])
+    def oldest_ended(self, limit: int, start: bytes = b"") -> Iterator[Ended]:
+        """The ended tasks from this place on, the one that ended first first. Reads the index
+        only.
+        """
+        for key, mark in islice(self._engine.scan("ended", start, PAST_ANY_END), limit):
+            ended_at = keys.unpack_time(key[:8])
+            yield Ended(keys.unpack(key[8:]), ended_at, mark == keys.UNREAD, key)
+
+    def oldest_gone(self, limit: int) -> Iterator[Gone]:
+        """The removed tasks whose ids are still known, the one that was submitted first first."""
+        rows = self._engine.scan("meta", keys.GONE, keys.GONE + PAST_ANY_ID)
+        for key, value in islice(rows, limit):
+            yield Gone(keys.unpack(key[1:]), keys.unpack_time(value))
+
+    def missing(self, task_id: str) -> NotFound:
+        """Why there is no such task, as an error to raise."""
+        if not is_id(task_id):
+            return NotFound(task_id)
+        value = self._engine.get("meta", keys.gone_key(keys.pack(task_id)))
+        if value is None:
+            return NotFound(task_id)
+        return Removed(task_id, removed_by_retention(task_id, keys.unpack_time(value)))
 
     def _listed_of(
         self, status: Status, low: bytes, high: bytes, reverse: bool
@@ -351,29 +297,3 @@ class Store:
 
 def _key(task_id: str | None, otherwise: bytes) -> bytes:
     return keys.pack(task_id) if task_id else otherwise
-
-
-def _merged(steps: Iterable[Step], paused: bool) -> tuple[dict[str, Change | Removal], bool]:
-    """The steps by task, those of one task made one: what lies between is never seen on disk. And
-    whether dispatch is paused after them.
-    """
-    merged: dict[str, Change | Removal] = {}
-    for step in steps:
-        if isinstance(step, SetPaused):
-            paused = step.paused
-            continue
-        task_id = step.state.id
-        earlier = merged.get(task_id)
-        merged[task_id] = step if earlier is None else _joined(earlier, step)
-    return merged, paused
-
-
-def _joined(earlier: Change | Removal, later: Change | Removal) -> Change:
-    assert isinstance(earlier, Change), f"task {later.state.id} changes when it has gone"
-    assert isinstance(later, Change), f"task {later.state.id} changes as it goes"
-    return Change(
-        later.state, earlier.before, later.event, later.data,
-        later.body or earlier.body, later.result or earlier.result,
-        later.stream or earlier.stream,
-        later.fingerprint or earlier.fingerprint,
-    )  # fmt: skip

@@ -19,9 +19,9 @@ from oq.rules import keys
 from oq.rules.keys import Meta
 from oq.rules.pieces import StreamLog
 from oq.store.batches import ID_BYTES, UNDECODABLE
+from oq.store.draft import Claim
 from oq.store.logged import Logged
 from oq.store.report import Finding
-from oq.store.store import Claim
 from oq.words.errors import StoreError
 from oq.words.messages import Change
 from oq.words.outcome import Refusal

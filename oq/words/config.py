@@ -80,8 +80,18 @@ class QueueConfig(Section, frozen=True):
     max_workers: Annotated[int, Meta(ge=1, le=10_000)] = 4
     storage_path: str = "./data"
     cleanup_interval: Duration = Duration(3600)
-    max_completed_tasks: Limit = 1000
-    """Ended tasks that are kept, the latest first; 0 keeps them all."""
+    max_completed_tasks: Limit = 100_000
+    """Ended tasks that are kept, the latest first; 0: any number. The default is two nights'
+    batches. Unread results (see `max_unread_tasks`) are not counted here."""
+    keep_completed: Duration = Duration(7 * 86400)
+    """(+) How long an ended task is kept at most; 0: for any time. After a week nobody comes back
+    for it, and what people asked should not lie around for ever."""
+    max_unread_tasks: Limit = 1_000_000
+    """(+) Ended tasks that are kept because nobody has read their result yet: those of a batch, and
+    those with an idempotency key, for who sends them means to come back. 0: any number."""
+    max_removed_ids: Limit = 100_000
+    """(+) Removed tasks of which it is still told that retention has removed them; 0: none."""
+    keep_removed_ids: Duration = Duration(30 * 86400)  # (+) how long that is told; 0: for any time
     max_pending: Count = 1_000_000  # (+) beyond it a submit is answered with 429
     max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024  # (+) bytes of a body
     max_metadata: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096  # (+) bytes of a task's metadata

@@ -1,6 +1,7 @@
 """Durations as Go writes them (``"300ms"``, ``"1h30m"``); a bare number is seconds.
 
 The grammar is that of Go's ``time.ParseDuration``: https://pkg.go.dev/time#ParseDuration
+One unit is added: ``d``, a day of 24 hours, for what is kept for days.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from datetime import timedelta
 
 from oq.words.errors import InvalidTask
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_UNITS = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3,
+    "s": 1, "m": 60, "h": 3600, "d": 86400,
+}  # fmt: skip
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
 _WHOLE = re.compile(rf"[+-]?({_PART.pattern})+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
@@ -37,7 +41,7 @@ def parse_duration(value: object) -> Duration:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
         seconds = -seconds if value.startswith("-") else seconds
     else:
-        raise ValueError(f"{value!r} is not a duration; write 30, '500ms', '5m' or '1h30m'")
+        raise ValueError(f"{value!r} is not a duration; write 30, '500ms', '5m', '1h30m' or '7d'")
     if not 0 <= seconds <= 10 * 365 * 86400:
         raise ValueError(f"{value!r} is not between 0 and ten years")
     return Duration(seconds)
@@ -58,7 +62,7 @@ def seconds_of(name: str, value: Time) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A short form for people: ``"850ms"``, ``"2.5s"``, ``"1m30s"``, ``"2h5m"``."""
+    """A short form for people: ``"850ms"``, ``"2.5s"``, ``"1m30s"``, ``"2h5m"``, ``"7d"``."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f}ms"
     if seconds < 60:
@@ -67,12 +71,15 @@ def format_duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m{rest}s" if rest else f"{minutes}m"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    if hours < 48:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    days, hours = divmod(round(hours + minutes / 60), 24)
+    return f"{days}d{hours}h" if hours else f"{days}d"
 
 
 def format_age(seconds: float) -> str:
     """How long ago or in how long, roughly: as `format_duration`, and beyond two days ``"3d4h"``,
-    beyond two years ``"7973y"``. For people only: days are no unit of Go's.
+    beyond two years ``"7973y"``. For people only: years are no unit.
     """
     days, rest = divmod(round(abs(seconds)), 86400)
     if days < 2:

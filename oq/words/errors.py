@@ -5,6 +5,7 @@
     │   └── InvalidBatch     one or more items of a batch are wrong: which, and why
     ├── InvalidConfig        a setting is wrong: which key, which line, and why    (exit 2)
     ├── NotFound             no task has that id                                   404
+    │   └── Removed              it had ended, and retention has removed it            410
     ├── Forbidden            the settings do not allow it                          403
     ├── Conflict             the task's state does not allow it                    409
     ├── PayloadTooLarge      over ``queue.max_payload``                            413
@@ -63,6 +64,16 @@ class NotFound(OqError):
 
     def __init__(self, task_id: str) -> None:
         super().__init__(f"there is no task {task_id[:64]!r}")
+        self.task_id = task_id
+
+
+class Removed(NotFound):
+    """The task had ended, and retention (``queue.keep_completed``, ``queue.max_completed_tasks``)
+    has removed it with its result.
+    """
+
+    def __init__(self, task_id: str, message: str) -> None:
+        OqError.__init__(self, message)
         self.task_id = task_id
 
 

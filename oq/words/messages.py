@@ -42,9 +42,24 @@ class Change(Struct, frozen=True, gc=False):
 
 
 class Removal(Struct, frozen=True, gc=False):
-    """An ended task that is to be forgotten."""
+    """An ended task that is to be forgotten. `retired` is when retention removed it, which is told
+    to those who ask for it later; None when its user did.
+    """
 
     state: TaskState
+    retired: datetime | None = None
+
+
+class ResultsRead(Struct, frozen=True, gc=False):
+    """The results of these tasks were read: they are kept no longer for that."""
+
+    task_ids: frozenset[str]
+
+
+class IdsForgotten(Struct, frozen=True, gc=False):
+    """Of these removed tasks not even the id is to be known any more."""
+
+    task_ids: tuple[str, ...]
 
 
 class SetPaused(Struct, frozen=True, gc=False):
@@ -53,7 +68,7 @@ class SetPaused(Struct, frozen=True, gc=False):
     paused: bool
 
 
-Step = Change | Removal | SetPaused
+Step = Change | Removal | SetPaused | ResultsRead | IdsForgotten
 
 
 async def put(channel: trio.MemorySendChannel[T], message: T) -> None:
@@ -146,13 +161,16 @@ class Verb(StrEnum):
 class Command:
     """A user's wish about one task; the scheduler answers when it is on disk, or cannot be."""
 
-    __slots__ = ("priority", "receipt", "stopped_it", "task_id", "verb")
+    __slots__ = ("priority", "receipt", "retired", "stopped_it", "task_id", "verb")
 
-    def __init__(self, verb: Verb, task_id: str, priority: int = 0) -> None:
+    def __init__(
+        self, verb: Verb, task_id: str, priority: int = 0, *, retired: bool = False
+    ) -> None:
         self.verb = verb
         self.task_id = task_id
         self.priority = priority
         self.receipt = Receipt()
+        self.retired = retired  # a delete by retention
         self.stopped_it = False  # a cancel that found its task running
 
 

@@ -95,6 +95,7 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     `run_at` is the time before which it may not run; it is also set while a retry waits.
     `timeout` is in seconds. `deaths` counts the attempts during which the process itself died.
     `metadata` is a JSON object, undecoded. `idempotency_key` is kept to be removed with the task.
+    `awaited` says that its result is kept until it was read.
     """
 
     id: str
@@ -115,6 +116,7 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     usage: Usage | None = None
     metadata: bytes | None = None
     idempotency_key: str | None = None
+    awaited: bool = False
 
 
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):

@@ -23,6 +23,7 @@ from oq.words.errors import (
     OqError,
     PayloadTooLarge,
     QueueFull,
+    Removed,
     TaskCancelled,
     TaskFailed,
     Unavailable,
@@ -36,6 +37,7 @@ _REFUSALS: dict[type[OqError], str] = {
     PayloadTooLarge: "too_large",
     Conflict: "conflict",
     NotFound: "deleted",
+    Removed: "removed",
     TaskFailed: "failed",
     TaskCancelled: "cancelled",
 }

@@ -127,7 +127,7 @@ export function said(error: unknown): string {
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 404;
+  return error instanceof ApiError && (error.status === 404 || error.status === 410);
 }
 
 async function read<T>(address: string): Promise<T> {

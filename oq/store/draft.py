@@ -1,0 +1,190 @@
+"""A batch in the making: what each step of a task's life writes, and how the store's own record
+counts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from contextlib import suppress
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from oq.rules import keys
+from oq.rules.keys import Meta
+from oq.store.engine import Engine, Put
+from oq.words.messages import Change, IdsForgotten, Removal, ResultsRead, SetPaused, Step
+from oq.words.task import Status, TaskState
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_state = msgspec.msgpack.Decoder(TaskState).decode
+
+
+class Claim(Struct, frozen=True, array_like=True):
+    """What an idempotency key was used for: which task, and the fingerprint of what was asked."""
+
+    task_id: str
+    fingerprint: bytes
+
+
+class Head(Struct, frozen=True, array_like=True):
+    """Of the first record of a stream only what says whether there are more."""
+
+    attempt: int
+    pieces: Raw
+    frames: Raw = Raw(b"")
+    first: int = 0
+    more: bool = False
+    starts: list[int] = []
+
+
+decode_head = msgspec.msgpack.Decoder(Head).decode
+
+Other = SetPaused | ResultsRead | IdsForgotten
+"""The steps that are no single task's."""
+
+
+class Draft:
+    """Over what is stored, after the batch of which `meta` tells, the batch that comes next."""
+
+    def __init__(self, engine: Engine, meta: Meta, event_seq: int) -> None:
+        self._engine = engine
+        self._puts: list[Put] = []
+        self.meta = replace(
+            meta, commit=meta.commit + 1, event_seq=event_seq, counts=dict(meta.counts)
+        )
+        """The store's record after this batch."""
+
+    def put(self, step: Change | Removal) -> None:
+        """Add what this step writes; no more than one step of each task."""
+        if isinstance(step, Removal):
+            self._put_removal(step)
+        else:
+            self._put_change(step)
+
+    def put_other(self, step: Other, changed: Container[str]) -> None:
+        """The same for a step that is no single task's; `changed` are those that have one."""
+        match step:
+            case SetPaused():
+                self.meta.paused = step.paused
+            case ResultsRead():
+                for task_id in step.task_ids:
+                    if task_id not in changed:
+                        self._put_read(keys.pack(task_id))
+            case IdsForgotten():
+                for task_id in step.task_ids:
+                    self._put_forgotten(keys.pack(task_id))
+
+    def whole(self) -> list[Put]:
+        """The batch, once all is in it."""
+        return [*self._puts, ("meta", keys.META_KEY, _encode(self.meta))]
+
+    def _put_change(self, change: Change) -> None:
+        state, before = change.state, change.before
+        key = keys.pack(state.id)
+        self._puts.append(("state", key, _encode(state)))
+        if before is not None and before is not state.status:
+            self._puts.append(("status", keys.status_key(before, key), None))
+            self.meta.counts[before] -= 1
+            if before.ended:
+                ended = self._state(key)
+                assert ended is not None, f"task {state.id} is queued again but not stored"
+                self._put_no_end(ended, key)
+                self._puts.append(("result", key, None))
+                self._remove_stream(key)
+        if before is not state.status:
+            self.meta.counts[state.status] += 1
+        if before is None and state.id > self.meta.last_id:
+            self.meta.last_id = state.id
+        place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
+        self._puts.append(("status", keys.status_key(state.status, key), place))
+        if state.status.ended:
+            self.meta.unread += state.awaited
+            mark = keys.UNREAD if state.awaited else b""
+            self._puts.append(("ended", keys.ended_key(state, key), mark))
+        if change.body is not None:
+            self._puts.append(("body", key, _encode(change.body)))
+        if change.result is not None:
+            self._puts.append(("result", key, change.result))
+        if change.stream:
+            names = (key, *(keys.slice_key(key, n) for n in range(len(change.stream) - 1)))
+            self._puts.extend(("stream", *pair) for pair in zip(names, change.stream, strict=True))
+        if change.fingerprint is not None and state.idempotency_key is not None:
+            claim = Claim(state.id, change.fingerprint)
+            self._puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
+
+    def _put_removal(self, removal: Removal) -> None:
+        state = removal.state
+        key = keys.pack(state.id)
+        self.meta.counts[state.status] -= 1
+        self._puts.extend((family, key, None) for family in ("state", "body", "result"))
+        self._remove_stream(key)
+        self._puts.append(("status", keys.status_key(state.status, key), None))
+        self._put_no_end(state, key)
+        if state.idempotency_key is not None:
+            self._puts.append(("keys", state.idempotency_key.encode(), None))
+        if removal.retired is not None:
+            self._puts.append(("meta", keys.gone_key(key), keys.pack_time(removal.retired)))
+            self.meta.gone += 1
+
+    def _put_no_end(self, ended: TaskState, key: bytes) -> None:
+        """Take a task off the list of ended ones."""
+        place = keys.ended_key(ended, key)
+        self.meta.unread -= ended.awaited and self._engine.get("ended", place) == keys.UNREAD
+        self._puts.append(("ended", place, None))
+
+    def _put_read(self, key: bytes) -> None:
+        """Its result was read; by now it may have gone, or been queued again."""
+        state = self._state(key)
+        if state is not None and state.status.ended:
+            place = keys.ended_key(state, key)
+            if self._engine.get("ended", place) == keys.UNREAD:
+                self._puts.append(("ended", place, b""))
+                self.meta.unread -= 1
+
+    def _put_forgotten(self, key: bytes) -> None:
+        if self._engine.get("meta", keys.gone_key(key)) is not None:
+            self._puts.append(("meta", keys.gone_key(key), None))
+            self.meta.gone -= 1
+
+    def _remove_stream(self, key: bytes) -> None:
+        """Take away all records of a task's stream, if it has one."""
+        head = self._engine.get("stream", key)
+        if head is None:
+            return
+        self._puts.append(("stream", key, None))
+        with suppress(msgspec.MsgspecError):  # damaged: its slices, if there are any, stay behind
+            slices = len(decode_head(head).starts)
+            self._puts.extend(("stream", keys.slice_key(key, n), None) for n in range(slices))
+
+    def _state(self, key: bytes) -> TaskState | None:
+        value = self._engine.get("state", key)
+        return None if value is None else _decode_state(value)
+
+
+def merge(steps: Iterable[Step]) -> tuple[dict[str, Change | Removal], list[Other]]:
+    """The steps by task, those of one task made one: what lies between is never seen on disk. And
+    those that are no single task's.
+    """
+    merged: dict[str, Change | Removal] = {}
+    others: list[Other] = []
+    for step in steps:
+        if not isinstance(step, Change | Removal):
+            others.append(step)
+            continue
+        task_id = step.state.id
+        earlier = merged.get(task_id)
+        merged[task_id] = step if earlier is None else _joined(earlier, step)
+    return merged, others
+
+
+def _joined(earlier: Change | Removal, later: Change | Removal) -> Change:
+    assert isinstance(earlier, Change), f"task {later.state.id} changes when it has gone"
+    assert isinstance(later, Change), f"task {later.state.id} changes as it goes"
+    return Change(
+        later.state, earlier.before, later.event, later.data,
+        later.body or earlier.body, later.result or earlier.result,
+        later.stream or earlier.stream,
+        later.fingerprint or earlier.fingerprint,
+    )  # fmt: skip
