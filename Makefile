@@ -27,7 +27,7 @@ BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser
 JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
-.PHONY: bench-gate bench-profile bench-peers soak serve page page-check browser screenshots wheel clean
+.PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
 	@echo "make bench-growth  what 1,000 to 1,000,000 pending tasks cost"
 	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
+	@echo "make bench-against REV=main  this oq and that of another commit, in turns"
 	@echo "make soak          an hour of work on a real server: does anything grow? (ARGS='--minutes 15')"
 	@echo "make bench-gate    fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-profile where the time goes (ARGS=post: of lone POSTs)"
@@ -95,6 +96,9 @@ bench-growth: $(READY)
 
 bench-churn: $(READY)
 	$(RUN) bench.churn $(ARGS)
+
+bench-against: $(READY)
+	$(RUN) bench.against $(REV) $(ARGS)
 
 soak: $(READY)
 	$(RUN) bench.soak $(ARGS)

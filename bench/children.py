@@ -114,10 +114,21 @@ class Helper:
 @contextmanager
 def helper(module: str, *arguments: str) -> Iterator[Helper]:
     """`python -m MODULE ARGUMENTS`, which is gone when the block is left."""
-    command = [sys.executable, "-m", module, *arguments]
-    with new_session(command, out=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+    with program([sys.executable, "-m", module, *arguments]) as started:
+        yield started
+
+
+@contextmanager
+def program(
+    command: list[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[Helper]:
+    """A helper by its command: `python -m MODULE` or `python FILE`."""
+    name = next(word for word in command[1:] if word != "-m")
+    with new_session(
+        command, out=subprocess.PIPE, stdin=subprocess.PIPE, cwd=cwd, env=env
+    ) as process:
         try:
-            started = Helper(module, process)
+            started = Helper(name, process)
             yield started
             started.end()
         finally:
