@@ -279,6 +279,21 @@ def test_what_cannot_serve_is_no_good_config(command, text, environ, message, tm
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
+@pytest.mark.parametrize("found", [True, False])
+def test_serve_says_which_settings_file_it_uses(found, tmp_path):
+    if found:
+        (tmp_path / "config.yaml").write_text("")
+    environ = os.environ | {"HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [*OQ, "serve", "--simulate", "--port", "0", "--log-level", "error"],
+        stdout=subprocess.PIPE, env=environ, cwd=tmp_path, text=True,
+    ) as process:  # fmt: skip
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        process.terminate()
+    assert lines[0].startswith("oq listens at http://127.0.0.1:")
+    assert lines[1] == f"settings file: {tmp_path / 'config.yaml' if found else 'none'}\n"
+
+
 def test_a_host_that_is_not_used_is_not_looked_at(tmp_path):
     (tmp_path / "config.yaml").write_text("backends: [{name: s, kind: simulated}]\n")
     environ = os.environ | {"HOME": str(tmp_path), "OLLAMA_HOST": "a..b"}

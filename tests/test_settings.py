@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from oq.cli.options import server_address
 from oq.settings import load_settings, variable
 from oq.words.config import Config
 from oq.words.errors import InvalidConfig
@@ -174,7 +175,7 @@ def test_the_search_path(tmp_path, monkeypatch):
         ),
         (
             "queue:\n  max_workers: !!python/name:os.system x\n",
-            "config.yaml:2: queue.max_workers: 'x' is no good as",
+            "config.yaml:2: queue.max_workers: 'x' has the tag python/name:os.system",
         ),
         ("server:\n  allowed_hosts: &a [*a]\n", "config.yaml:2: server.allowed_hosts[0]: expected"),
     ],
@@ -276,3 +277,130 @@ def test_a_variable_sets_what_is_no_list_of_sections(tmp_path, monkeypatch):
     assert gateway.allow_admin is True
     assert gateway.priority == "critical"
     assert load_settings(environ={"OQ_GATEWAY_PRIORITY": "7"}).config.gateway.priority == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *(
+            (f"queue: {{}}\nserver:\n  {key}: {value}\n", f"config.yaml:3: server.{key}: {reason}")
+            for key, value, reason in (
+                ("port", "1:1:1", "'1:1:1' can be read as more than one number"),
+                ("port", "01234", "'01234' can be read as more than one number"),
+                ("port", "0x10", "'0x10' can be read as more than one number"),
+                ("port", "0b11", "'0b11' can be read as more than one number"),
+                ("port", "0o17", "expected int, not '0o17'"),
+                ("port", "1_000", "'1_000' can be read as more than one number"),
+                ("port", "9" * 5000, "'9999"),
+                ("port", "0x" + "f" * 9000, "'0xffff"),
+                ("port", "!!int abc", "'abc' can be read as more than one number"),
+                ("port", "2026-01-01", "'2026-01-01' means something else in YAML"),
+                (
+                    "host",
+                    "2026-01-01",
+                    "'2026-01-01' means something else in YAML; put it in quotes",
+                ),
+                ("host", "2026-13-45", "'2026-13-45' means something else in YAML"),
+                ("host", "!!timestamp x", "'x' means something else in YAML"),
+                ("host", "!!binary aGk=", "'aGk=' has the tag binary"),
+                ("host", "!!bool maybe", "'maybe' is neither true nor false"),
+                ("host", "yes", "expected str, not True"),
+                ("host", "=", "'=' means something else in YAML"),
+                ("host", "<<", "'<<' means something else in YAML"),
+                ("host", '"a\\0b"', r"'a\x00b' has the character '\x00'"),
+                ("host", '"a\\nb"', r"'a\nb' has the character '\n'"),
+                ("host", '"\\ud800"', r"'\ud800' has the character '\ud800'"),
+                ("max_wait", "1:30", "'1:30' can be read as more than one number"),
+                ("max_wait", ".inf", "inf is not between 0 and ten years"),
+                ("max_wait", ".nan", "nan is not between 0 and ten years"),
+                ("<<", "{port: 1}", "unknown key"),
+                ("1", "2", "unknown key"),
+            )
+        ),
+        ("1: 2\n", "config.yaml:1: 1: unknown key"),
+        ("? [a]\n: 2\n", "config.yaml:1: ?: unknown key"),
+        ("queue: {}\nqueue: {}\n", "config.yaml:2: queue: given twice, first on line 1"),
+        ("queue: {}\nserver:\n  host: a\0b\n", "config.yaml:3: this is not YAML: the character"),
+        (
+            b"queue: {}\nserver:\n  host: \xff\n",
+            "config.yaml:3: this is not YAML: the byte 0xff is",
+        ),
+        (
+            "queue: {}\n".encode("utf-16-be"),
+            r"config.yaml:1: this is not YAML: the character '\x00'",
+        ),
+        ("queue: {}\n".encode("utf-32"), r"config.yaml:1: this is not YAML"),
+        ("a: b\n" * 100_000, "config.yaml: a settings file has at most 262144 bytes"),
+        ("{" * 3000, "config.yaml: this is nested too deeply"),
+    ],
+)
+def test_what_yaml_reads_otherwise_than_people_is_refused_by_key_and_line(text, message, write):
+    assert refusal(text, write).startswith(message)
+
+
+def test_what_people_mean_is_read(write):
+    write(
+        "queue: {max_workers: +3}\n"
+        + "retry_config: {jitter: off, backoff_factor: 1.5e+0}\n"
+        + "ollama: {host: &host 'http://a', timeout: 90}\nserver: {host: *host}\n"
+    )
+    config = load_settings().config
+    assert config.queue.max_workers == 3
+    assert config.retry_config.jitter is False
+    assert config.retry_config.backoff_factor == 1.5
+    assert config.ollama.timeout == 90
+    assert config.server.host == "http://a"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(encoding, write):
+    write("queue: {max_workers: 3}\n".encode(encoding))
+    assert load_settings().config.queue.max_workers == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("", "Is a directory"), ("a\0b", "embedded null byte")]
+)
+def test_a_path_that_is_no_file_is_named(path, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidConfig, match=f"cannot read .*: {reason}"):
+        load_settings(path)
+
+
+def test_a_key_of_a_backend_is_not_shown_in_an_error(write):
+    text = "backends:\n - {name: a, kind: openai, url: 'http://x', api_key: 2026-02-31}\n"
+    assert refusal(text, write).startswith("config.yaml:2: backends[0].api_key: *** means")
+
+
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [
+        ("warn", "warning"),
+        ("WARN", "warning"),
+        ("Warning", "warning"),
+        ("30", "warning"),
+        ("trace", "debug"),
+        ("VERBOSE", "debug"),
+        ("Information", "info"),
+        ("20", "info"),
+        ("FATAL", "error"),
+        ("critical", "error"),
+    ],
+)
+def test_levels_have_many_names(given, level, write):
+    write("")
+    assert load_settings(environ={"LOG_LEVEL": given}).config.logging.level == level
+    write(f"logging: {{level: '{given.lower()}'}}\n")
+    assert load_settings().config.logging.level == level
+
+
+def test_another_programs_variables_do_not_stop_a_client(write, monkeypatch):
+    write("server: {port: 1234}\n")
+    for name in ("LOG_LEVEL", "LOG_FORMAT", "QUEUE_MAX_WORKERS", "RETRY_MAX_RETRIES"):
+        monkeypatch.setenv(name, "another program's")
+    monkeypatch.delenv("OQ_SERVER", raising=False)
+    assert server_address(None, None) == "http://127.0.0.1:1234"
+    monkeypatch.setenv("OQ_SERVER_PORT", "4321")
+    assert server_address(None, None) == "http://127.0.0.1:4321"
+    with pytest.raises(InvalidConfig, match="LOG_LEVEL"):
+        load_settings(environ={"LOG_LEVEL": "another program's"})

@@ -91,6 +91,9 @@ def server_address(server: str | None, config_path: str | None) -> str:
     named = server or (None if config_path else os.environ.get("OQ_SERVER", "").strip())
     if named:
         return named
-    from oq.settings import load_settings
+    from oq.settings import ENVIRONMENT, load_settings
 
-    return listening_url(load_settings(config_path, {}, os.environ).config.server)
+    # Only what concerns it: a LOG_LEVEL that is meant for another program is of no account here.
+    concerned = (ENVIRONMENT["server"], "HOME")
+    environ = {name: text for name, text in os.environ.items() if name.startswith(concerned)}
+    return listening_url(load_settings(config_path, {}, environ).config.server)

@@ -7,6 +7,6 @@ line, variable or flag that set it, so that an error can name it and `oq config 
     file     one YAML file, with the line of each value       shapes     the settings' types
 """
 
-from oq.settings.load import Settings, load_settings, variable
+from oq.settings.load import ENVIRONMENT, Settings, load_settings, variable
 
-__all__ = ["Settings", "load_settings", "variable"]
+__all__ = ["ENVIRONMENT", "Settings", "load_settings", "variable"]

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
-from oq.settings.layers import Layers
+from oq.settings.layers import Layers, is_secret
 from oq.settings.shapes import element, fields, is_list, is_section, may_be_empty
 from oq.words.config import Config
 from oq.words.errors import InvalidConfig
+
+MAX_FILE = 256 * 1024
+"""Bytes of a settings file."""
+
+_NAME = 80
+"""Characters of a key or a value that an error shows."""
+
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
+_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)", re.I)
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TAGS = "tag:yaml.org,2002:"
 
 
 def read_file(path: Path, layers: Layers) -> None:
@@ -24,13 +37,16 @@ class _File:
     def __init__(self, path: Path, layers: Layers) -> None:
         self._path = path
         self._layers = layers
-        self._loader = yaml.SafeLoader("")
 
     def read(self) -> None:
         try:
-            text = self._path.read_bytes()
-        except OSError as error:
-            raise InvalidConfig(f"cannot read {self._path}: {error.strerror}") from None
+            with self._path.open("rb") as file:
+                text = file.read(MAX_FILE + 1)
+        except (OSError, ValueError) as error:  # a ValueError for a path with a NUL in it
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidConfig(f"cannot read {self._path}: {reason}") from None
+        if len(text) > MAX_FILE:
+            self._refuse(None, f"a settings file has at most {MAX_FILE} bytes")
         node = self._compose(text)
         if node is not None:
             self._layers.values.update(self._section(node, Config, ""))
@@ -42,9 +58,10 @@ class _File:
         except yaml.MarkedYAMLError as error:
             what = error.problem or error.context or "it cannot be read"
             self._refuse(error.problem_mark or error.context_mark, f"this is not YAML: {what}")
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = getattr(error, "reason", "it is not text")
-            self._refuse(None, f"this is not YAML: {reason}")
+        except yaml.reader.ReaderError as error:
+            raise InvalidConfig(f"{self._path}:{_unreadable(error, text)}") from None
+        except (yaml.YAMLError, ValueError) as error:
+            self._refuse(None, f"this is not YAML: {error}")
         except RecursionError:
             self._refuse(None, "this is nested too deeply")
 
@@ -59,7 +76,7 @@ class _File:
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            name = str(key_node.value)[:_NAME] if isinstance(key_node, yaml.ScalarNode) else "?"
             key = f"{path}.{name}" if path else name
             mark = key_node.start_mark
             if name not in known:
@@ -81,10 +98,10 @@ class _File:
         if _is_null(node) and not may_be_empty(kind):
             self._refuse(node.start_mark, f"{key}: there is no value; write one or remove the key")
         try:
-            value = self._loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            kind_name = node.tag.rpartition(":")[2]
-            self._refuse(node.start_mark, f"{key}: {node.value[:80]!r} is no good as {kind_name}")
+            value = _scalar(node)
+        except ValueError as error:
+            shown = "***" if is_secret(key) else repr(node.value[:_NAME])
+            self._refuse(node.start_mark, f"{key}: {shown} {error}")
         self._layers.note(key, value, self._at(node.start_mark))
         return value
 
@@ -102,6 +119,50 @@ class _File:
 
     def _refuse(self, mark: Any, what: str) -> NoReturn:
         raise InvalidConfig(f"{self._at(mark)}: {what}") from None
+
+
+def _scalar(node: yaml.ScalarNode) -> object:
+    """The value as people read it. YAML 1.1 reads more: 010 is 8 there, 1:30 is 90, and 2026-01-01
+    a date. Who writes such a thing does not mean that; ValueError says what to write.
+    """
+    text: str = node.value
+    match node.tag.removeprefix(_TAGS):
+        case "null":
+            return None
+        case "str":
+            return _text(text)
+        case "int" if _INT.fullmatch(text):
+            return int(text)
+        case "float" if _FLOAT.fullmatch(text):
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        case "bool" if text.lower() in _TRUE + _FALSE:
+            return text.lower() in _TRUE
+        case "int" | "float":
+            raise ValueError("can be read as more than one number; write it in decimal digits")
+        case "bool":
+            raise ValueError("is neither true nor false")
+        case "timestamp" | "merge" | "value":
+            raise ValueError("means something else in YAML; put it in quotes")
+        case tag:
+            raise ValueError(f"has the tag {tag[:_NAME]}; write the value without one")
+
+
+def _text(text: str) -> str:
+    if found := _CONTROL.search(text):
+        raise ValueError(f"has the character {found[0]!r}, which no setting needs")
+    return text
+
+
+def _unreadable(error: yaml.reader.ReaderError, text: bytes) -> str:
+    """The line, and what is wrong with the bytes or characters of the file."""
+    if error.encoding == "unicode":  # then it could be decoded
+        before = text.decode(errors="replace")[: error.position].encode()
+        wrong = f"the character {chr(error.character)!r} is not allowed"
+    else:
+        before = text[: error.position]
+        wrong = f"the byte 0x{error.character:02x} is no {error.encoding}"
+    line = before.count(b"\n") + 1
+    return f"{line}: this is not YAML: {wrong}; save the file as UTF-8"
 
 
 def _is_null(node: yaml.Node) -> bool:

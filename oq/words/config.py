@@ -30,6 +30,16 @@ _MORE_THAN_0 = (
     "queue.cleanup_interval",
     "queue.probe_interval",
 )
+_LEVELS = {
+    **dict.fromkeys(("trace", "verbose", "silly", "all", "10"), "debug"),
+    **dict.fromkeys(("information", "informational", "notice", "20"), "info"),
+    **dict.fromkeys(("warn", "30"), "warning"),
+    **dict.fromkeys(
+        ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "40", "50"),
+        "error",
+    ),
+}
+"""What other programs call the levels of a log: LOG_LEVEL is often set for all of them."""
 BackendKind = Literal["ollama", "openai", "simulated"]
 
 
@@ -215,6 +225,7 @@ def to_config(values: dict[str, Any]) -> Config:
 
     InvalidConfig names the key that is wrong, as ``queue.max_workers``.
     """
+    values = _known_level(values)
     try:
         config = msgspec.convert(values, Config, dec_hook=_duration, strict=True)
     except msgspec.ValidationError as error:
@@ -223,6 +234,15 @@ def to_config(values: dict[str, Any]) -> Config:
         raise InvalidConfig(f"{key}: {what}" if key else what) from None
     _cross_check(config)
     return config
+
+
+def _known_level(values: dict[str, Any]) -> dict[str, Any]:
+    logging = values.get("logging")
+    if not isinstance(logging, dict) or "level" not in logging:
+        return values
+    level = logging["level"]
+    known = _LEVELS.get(str(level).strip().lower(), level)
+    return {**values, "logging": {**logging, "level": known}}
 
 
 def _duration(kind: type, value: object) -> Duration:
