@@ -16,9 +16,11 @@ import trio
 from oq.actors.runs import Run, Runs
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request
+from oq.backends.way import way
 from oq.rules import lifecycle
 from oq.rules.pieces import attempt_id
 from oq.rules.retry import RetryPolicy
+from oq.rules.way import go_on
 from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
@@ -46,6 +48,7 @@ class Pool:
         inbox: trio.MemoryReceiveChannel[Dispatch | Abort],
         to_writer: trio.MemorySendChannel[Commit],
         to_scheduler: trio.MemorySendChannel[Freed],
+        mark: str = "",
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -57,6 +60,7 @@ class Pool:
         self._inbox = inbox
         self._to_writer = to_writer
         self._to_scheduler = to_scheduler
+        self._mark = mark
         self._draw = draw
         self._runs = Runs()
         self._idle = 0  # workers that wait for a run
@@ -183,6 +187,7 @@ class Pool:
             return
         request = run.request(run.body)
         task_id, emit = run.state.id, self._streams.emit
+        way.set(go_on(run.body.way, self._mark))
         try:
             run.outcome = await run.backend.run(request, lambda chunk: emit(task_id, chunk))
         except errors.BackendDown as error:

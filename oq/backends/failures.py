@@ -1,7 +1,8 @@
 """What a backend's HTTP answer means for the task that asked: which error, with which text.
 
 Worth a retry: 408, 429 and 5xx, with the wait that Retry-After asks for. Final: every other 4xx,
-and a redirect, since the address is then wrong. Status codes and Retry-After: RFC 9110.
+and a redirect and 508 (it leads back to oq), since the address is then wrong. Status codes and
+Retry-After: RFC 9110.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _LAST_WORD = re.compile(r"[^\s\"',:;(){}\[\]<>]+\Z")
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OF_ANSWERS = frozenset({"choices", "done", "response", "embedding", "embeddings", "data"})
 _RETRYABLE = frozenset({408, 429})
+_LOOP = 508
 
 
 def status_error(
@@ -37,7 +39,7 @@ def status_error(
 ) -> BackendError:
     """The error for an answer with this status; `retry_after` is the header as it came."""
     message = f"the backend answered {status}: {error_text(body) or 'without a word'}"
-    if status in _RETRYABLE or status >= 500:
+    if status in _RETRYABLE or (status >= 500 and status != _LOOP):
         return BackendFailure(
             message, status=status, body=body, retry_after=parse_retry_after(retry_after, now)
         )

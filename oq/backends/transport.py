@@ -22,6 +22,8 @@ from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.target import within
+from oq.backends.way import way
+from oq.rules.way import HEADER
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure
@@ -222,6 +224,8 @@ class Transport:
         body that comes in parts can be sent once only, so it gets a new connection.
         """
         where = within(self.url, path)
+        if come := way.get():
+            headers = [*(headers or ()), (HEADER, come)]
         if not isinstance(body, bytes):
             async with (
                 self._make_client() as client,
@@ -233,11 +237,7 @@ class Transport:
             sent = _Sent()
             try:
                 async with self._opened().stream(
-                    method,
-                    where,
-                    content=body,
-                    headers=headers,
-                    extensions={"trace": sent.note},
+                    method, where, content=body, headers=headers, extensions={"trace": sent.note}
                 ) as response:
                     sent.answered = True
                     await use(response)

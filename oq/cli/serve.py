@@ -14,6 +14,7 @@ from oq.cli.options import check_usable
 from oq.cli.streams import discard_output
 from oq.settings import load_settings
 from oq.words.config import BackendConfig, Config
+from oq.words.errors import InvalidConfig
 
 _SIMULATED = BackendConfig(name="simulated", kind="simulated")
 
@@ -69,7 +70,10 @@ def serve_(
     check_usable(settings, config)
     from oq.http.serve import run
 
-    run(config, announce=partial(_announce, simulate, settings.source))
+    try:
+        run(config, announce=partial(_announce, simulate, settings.source))
+    except InvalidConfig as error:
+        raise settings.located(error) from None
 
 
 def _simulated(config: Config, data_dir: str | None) -> Config:

@@ -15,7 +15,7 @@ import trio
 from oq.backends.base import Backend
 from oq.http.app import create_app
 from oq.http.server import Server
-from oq.http.sockets import bind_all, url
+from oq.http.sockets import bind_all, check_not_backend, url
 from oq.http.stopping import SIGNALS, Hangup, Stop, limit
 from oq.logs import configured
 from oq.queue import open_queue
@@ -50,6 +50,8 @@ def run(
     with configured(config.logging):
         sockets, priorities = bind_all(config)
         try:
+            if backends is None:
+                check_not_backend(config, sockets)
             _allow_files(config.server.max_connections + SPARE_FILES)
             trio.run(partial(_serve, config, sockets, priorities, announce, backends))
         except Exception as error:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from oq.backends.address import base_url
 from oq.rules.validation import parse_priority
 from oq.words.config import Config, ServerConfig
 from oq.words.errors import InvalidConfig, Unavailable
@@ -44,6 +47,43 @@ def bind_all(config: Config) -> tuple[list[socket.socket], dict[int, int]]:
             each.close()
         raise
     return sockets, priorities
+
+
+def check_not_backend(config: Config, sockets: Sequence[socket.socket]) -> None:
+    """InvalidConfig if a backend is where these sockets listen: each task would wait for itself."""
+    bound = [one.getsockname()[:2] for one in sockets]
+    for index, backend in enumerate(config.backend_list()):
+        if backend.kind == "simulated":
+            continue
+        there = urlsplit(base_url(backend.url))
+        near = [host for host, port in bound if port == there.port]
+        if near and any(_is_at(each, near) for each in _addresses(there.hostname or "")):
+            key = f"backends[{index}].url" if config.backends else "ollama.host"
+            raise InvalidConfig(
+                f"{key}: {backend.url!r} is where this oq listens itself; name the server that runs"
+                " the models, or let oq listen elsewhere with --port"
+            )
+
+
+def _addresses(host: str) -> list[str]:
+    with suppress(OSError, UnicodeError):  # whoever calls it will be told
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, None)]
+    return []
+
+
+def _is_at(address: str, bound: Iterable[str]) -> bool:
+    """Whether one of these sockets takes what is sent to the address."""
+    if address in bound:
+        return True
+    return any(ip_address(each).is_unspecified for each in bound) and _is_ours(address)
+
+
+def _is_ours(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((address, 0))  # only an address of this machine can be bound
+        return True
+    return False
 
 
 def bind(server: ServerConfig, *, key: str = "server.port") -> list[socket.socket]:

@@ -11,19 +11,21 @@ import msgspec
 from msgspec import Struct
 
 from oq.backends.base import Backend, Passage, Reply
+from oq.backends.way import way
 from oq.queue.admission import Accepted, Admission
 from oq.queue.attendance import Attendance, Presence
 from oq.queue.listener import Listener
 from oq.queue.reader import Read
 from oq.queue.wiring import Wiring
 from oq.rules import validation
+from oq.rules.way import go_on
 from oq.store import Store
 from oq.words.calls import Call
 
 
 class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes. A `detached` one goes on without its
-    caller. The rest is for whoever looks at the task.
+    caller. `way`: see `oq.rules.way`. The rest is for whoever looks at the task.
     """
 
     call: Call
@@ -34,6 +36,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     detached: bool = False
     client: str | None = None
     user_agent: str | None = None
+    way: str = ""
 
 
 class _Metadata(Struct, omit_defaults=True):
@@ -60,6 +63,7 @@ class Calls:
         attendance: Attendance,
         backends: Mapping[str, Backend],
     ) -> None:
+        self.mark = wiring.mark
         self._backends = backends
         self._admission = admission
         self._hub = wiring.hub
@@ -82,6 +86,7 @@ class Calls:
             timeout=new.timeout,
             metadata=msgspec.json.encode(metadata),
             limits=self._admission.limits,
+            way=new.way,
         )
         if key is not None:
             key = validation.check_idempotency_key(key)
@@ -105,10 +110,11 @@ class Calls:
         with self._hub.watch(task_id) as watch:
             yield Listener(self._read, self._store, self._streams, watch, task_id)
 
-    async def pass_on(self, passage: Passage, reply: Reply) -> None:
+    async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
         """Let a backend answer a request that is no task: an Ollama that is up if there is one,
-        for what is Ollama's. Raises BackendError.
+        for what is Ollama's. `come` is its way so far. Raises BackendError.
         """
+        way.set(go_on(come, self.mark))
         ollamas = passage.path.startswith("/api/")
         ranked = sorted(
             self._board.backends,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Protocol
 
 import structlog
@@ -57,7 +58,11 @@ class Actor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The actors of one queue as its verbs need them, and the channels that these write to."""
+    """The actors of one queue as its verbs need them, and the channels that these write to. `mark`
+    tells its requests from those of other queues.
+    """
+
+    mark: str
 
     board: Board
     writer: Writer
@@ -106,9 +111,10 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     )  # fmt: skip
     streams = Streams(hub.progress)
     policy = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
+    mark = token_hex(8)
     pool = Pool(
         store, backends, clock, policy, config.ollama.timeout, streams,
-        pool_inbox, to_writer.clone(), to_scheduler.clone(),
+        pool_inbox, to_writer.clone(), to_scheduler.clone(), mark,
     )  # fmt: skip
     scheduler = Scheduler(
         board, store, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor
@@ -123,7 +129,7 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
         to_scheduler.clone(), to_writer.clone(),
     )  # fmt: skip
     actors = (hub, writer, scheduler, timer, pool, monitor, janitor)
-    return Wiring(board, writer, hub, streams, reads, pool, to_writer, to_scheduler, actors)
+    return Wiring(mark, board, writer, hub, streams, reads, pool, to_writer, to_scheduler, actors)
 
 
 def _retention(settings: QueueConfig) -> Retention:

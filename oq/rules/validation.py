@@ -183,6 +183,7 @@ def check_call(
     timeout: float | str | None,
     metadata: bytes,
     limits: Limits,
+    way: str = "",
 ) -> Checked:
     """The task that a call is. What its body says is for the backend to judge."""
     return Checked(
@@ -193,7 +194,7 @@ def check_call(
         run_at=None,
         timeout=_timeout(timeout),
         metadata=metadata,
-        body=Body(body, call=call.path),
+        body=Body(body, call=call.path, way=way),
     )
 
 

@@ -7,6 +7,7 @@
     ├── NotFound             no task has that id                                   404
     │   └── Removed              it had ended, and retention has removed it            410
     ├── Forbidden            the settings do not allow it                          403
+    ├── LoopDetected         a request has come back to the oq that sent it        508
     ├── Conflict             the task's state does not allow it                    409
     ├── PayloadTooLarge      over ``queue.max_payload``                            413
     ├── QueueFull            ``queue.max_pending`` is reached; try again later     429
@@ -79,6 +80,10 @@ class Removed(NotFound):
 
 class Forbidden(OqError):
     """The settings do not allow what was asked."""
+
+
+class LoopDetected(OqError):
+    """A backend's address leads back to oq itself."""
 
 
 class Conflict(OqError):

@@ -122,12 +122,14 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What a task asks for: two JSON objects, byte for byte as they were submitted.
 
-    With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body instead.
+    With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body instead, and
+    `way` tells through which other servers of oq it has come.
     """
 
     payload: bytes
     options: bytes = b"{}"
     call: str | None = None
+    way: str = ""
 
 
 class Submission(Struct, kw_only=True, omit_defaults=True):

@@ -51,7 +51,7 @@ class Defaults:
 
 
 def read_asking(
-    call: Call, scope: Scope, headers: LeanHeaders, body: bytes, defaults: Defaults
+    call: Call, scope: Scope, headers: LeanHeaders, body: bytes, defaults: Defaults, way: str = ""
 ) -> Asking:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
     model, streams = read_call(call, body)
@@ -68,6 +68,7 @@ def read_asking(
         detached=_flag(headers, "X-OQ-Detach"),
         client=client[0] if client else None,
         user_agent=None if agent is None else agent[:MAX_AGENT],
+        way=way,
     )
     return Asking(
         new, streams, headers.get("Idempotency-Key"), streams and _flag(headers, "X-OQ-Progress")

@@ -23,6 +23,7 @@ from oq.http.lean import (
 )
 from oq.queue import Queue
 from oq.rules.headers import down, up
+from oq.rules.way import HEADER, arrived
 from oq.words.calls import Dialect
 from oq.words.errors import Forbidden
 
@@ -69,13 +70,14 @@ class Passing:
         method, path = scope["method"], scope["path"]
         known = find(method, path, target_of(scope))
         self._check(known, path)
+        way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
         if known.path == _UPLOAD and method == "POST":
             body: bytes | Upload = Upload(request)
         else:
             body = await request.get_data()
             nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
         relay = Relay(out)
-        await self._queue.calls.pass_on(_passage(scope, body), relay)
+        await self._queue.calls.pass_on(_passage(scope, body), relay, way)
         await relay.end()
 
     def _check(self, known: Known, path: str) -> None:

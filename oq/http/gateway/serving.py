@@ -18,6 +18,7 @@ from oq.http.gateway.refusing import JSON, Refusing, tell_end
 from oq.http.lean import ClientGone, LeanRequest, RawHeaders, Receive, Scope, Send
 from oq.queue import Accepted, Ended, Listener, Presence, Queue
 from oq.rules.dialects import progress_frame
+from oq.rules.way import HEADER, arrived
 from oq.words.calls import Call, Dialect
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
@@ -75,8 +76,9 @@ class Serving:
         self, call: Call, scope: Scope, request: LeanRequest
     ) -> tuple[Asking, Accepted]:
         """Read the call and store it. Its body is on disk then, and held here no longer."""
+        way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
         body = await request.get_data()
-        asking = read_asking(call, scope, request.headers, body, self.defaults)
+        asking = read_asking(call, scope, request.headers, body, self.defaults, way)
         accepted = await self._accept(asking)
         request.held.free()
         return asking._replace(new=replace(asking.new, body=b"")), accepted
