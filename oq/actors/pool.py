@@ -217,8 +217,7 @@ class Pool:
             change = msgspec.structs.replace(change, stream=output)
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
-        # The start of the next task, which waits for the disk, shares its sync.
-        await put(self._to_writer, Commit([change], patient=True))
+        await put(self._to_writer, Commit([change]))
         await put(self._to_scheduler, Freed(state.id, run.backend.name, run.down))
         self._idle += 1
 

@@ -71,6 +71,7 @@ class Admission:
             max_metadata=config.queue.max_metadata,
             max_batch=config.queue.max_batch,
             max_retries=config.retry_config.max_retries,
+            max_values=config.queue.max_values,
         )
         self.closed = False
         self._max_pending = config.queue.max_pending

@@ -52,6 +52,7 @@ class Options(TypedDict, total=False):
     keep_removed_ids: Time
     max_pending: int
     max_payload: int
+    max_values: int
     max_metadata: int
     max_bulk: int
     max_batch: int

@@ -22,7 +22,6 @@ from oq.words.errors import InvalidTask
 from oq.words.task import Body
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
-_TOKEN = re.compile(_STRING + rb"|[][{}:,]", re.DOTALL)
 _FLAT = rb'(?:[^][{}"]++|' + _STRING + rb")*+"
 _BRACKET = re.compile(
     rb'(?:[^][{}"]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\})*+([][{}])",
@@ -30,6 +29,12 @@ _BRACKET = re.compile(
 )
 """The next bracket, and all that stands before it: of a value that is deeper only they matter, and
 the most of it, what opens and closes without another one within, is passed over in one step."""
+_MEMBER = re.compile(
+    rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+"
+    rb'([^][{}",\s]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\})?+",
+    re.DOTALL,
+)
+"""A member's name and its value, if that is no deeper than one bracket."""
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _APART = frozenset({"model", "options", "stream"})
 
@@ -41,7 +46,12 @@ class Asked(Struct):
     stream: bool | None = None
 
 
+class _Optioned(Struct):
+    stream_options: Raw = Raw(b"null")
+
+
 _ASKED = msgspec.json.Decoder(Asked)
+_OPTIONED = msgspec.json.Decoder(_Optioned)
 
 
 def read_call(call: Call, body: bytes) -> tuple[str, bool]:
@@ -62,25 +72,26 @@ def upstream_body(call: Call, body: bytes) -> bytes:
         return body
     body = with_member(body, "stream", b"true")
     if call.dialect is Dialect.OPENAI:
-        given = _OBJECT.decode(readable(body)).get("stream_options", Raw(b"null"))
-        options = msgspec.json.decode(given)
-        asked = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-        body = with_member(body, "stream_options", msgspec.json.encode(asked))
+        given = _OPTIONED.decode(readable(body)).stream_options
+        asked = bytes(given) if memoryview(given)[:1].tobytes() == b"{" else b"{}"
+        body = with_member(body, "stream_options", with_member(asked, "include_usage", b"true"))
     return body
 
 
 def with_member(body: bytes, name: str, value: bytes) -> bytes:
-    """The JSON object with this member, and every other byte as it was."""
-    spans = [span for key, *span in _members(body) if key == name]
-    for begin, end in reversed(spans):
-        body = body[:begin] + value + body[end:]
-    if not spans:
-        begin = body.index(b"{") + 1
-        comma = b"," if body[begin:].strip() != b"}" else b""
-        body = b"%b%b:%b%b%b" % (
-            body[:begin], msgspec.json.encode(name), value, comma, body[begin:]
-        )  # fmt: skip
-    return body
+    """The JSON object with this member, and every other byte as it was. Of several of this name
+    each is replaced: which one counts depends on who reads it.
+    """
+    parts: list[bytes] = []
+    at = 0
+    for begin, end in _values(body, name):
+        parts += (body[at:begin], value)
+        at = end
+    if not parts:
+        at = body.index(b"{") + 1
+        comma = b"," if body[at:].strip() != b"}" else b""
+        parts = [body[:at], msgspec.json.encode(name), b":", value, comma]
+    return b"".join([*parts, body[at:]])
 
 
 def as_shown(body: Body) -> Body:
@@ -105,22 +116,29 @@ def split_body(body: bytes) -> Body:
     return Body(msgspec.json.encode(payload), options if options[:1] == b"{" else b"{}")
 
 
-def _members(body: bytes) -> Iterator[tuple[str, int, int]]:
-    """Each member of a JSON object: its name, and where its value begins and ends."""
-    depth, name, begin = 0, "", -1
-    at = 0
-    while token := (_BRACKET if depth > 1 else _TOKEN).search(body, at):
-        text, at = token[token.lastindex or 0], token.end()
-        closes = text in (b"}", b"]")
-        if text in (b"{", b"["):
-            depth += 1
-        elif depth == 1 and begin >= 0 and (text == b"," or closes):
-            value = body[begin : token.start()]
-            start = begin + len(value) - len(value.lstrip())
-            yield name, start, start + len(value.strip())
-            begin = -1
-        elif depth == 1 and begin < 0 and text == b":":
-            begin = token.end()
-        elif depth == 1 and begin < 0 and text[:1] == b'"':
-            name = msgspec.json.decode(readable(text), type=str)
-        depth -= closes
+def _values(body: bytes, name: str) -> Iterator[tuple[int, int]]:
+    """Where the values of the members of this name begin and end, in a JSON object that can be
+    decoded. Each byte is looked at a few times at most.
+    """
+    plain = msgspec.json.encode(name)
+    at = body.index(b"{") + 1
+    while member := _MEMBER.match(body, at):
+        begin, at = member.end() if member[2] is None else member.start(2), member.end()
+        if member[2] is None:
+            at = _end_of_deep(body, begin)
+        written = member[1]
+        if written == plain or (b"\\" in written and _read(written) == name):
+            yield begin, at
+
+
+def _end_of_deep(body: bytes, begin: int) -> int:
+    """Where the value ends that begins here with a bracket."""
+    depth, at = 1, begin + 1
+    while depth and (bracket := _BRACKET.match(body, at)):
+        at = bracket.end()
+        depth += 1 if bracket[1] in (b"[", b"{") else -1
+    return at
+
+
+def _read(name: bytes) -> str:
+    return msgspec.json.decode(readable(name), type=str)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.rules.json_size import count_values
 from oq.rules.surrogates import readable
 from oq.words.task import TaskType
 
@@ -12,6 +15,10 @@ LENGTH = 200
 """Characters of an excerpt at most."""
 _LOOKED_AT = 4 * LENGTH
 """Characters that are looked at for them: white space shrinks."""
+_MOST_VALUES = 100_000
+"""JSON values in a payload that has an excerpt."""
+_MOST_PARTS = 100
+"""Messages, or parts of one, that are looked at."""
 
 
 class _Chat(Struct):
@@ -49,6 +56,8 @@ def excerpt(kind: TaskType, payload: bytes) -> str:
     """How the prompt, the last user message or the first input of a payload begins, on one line;
     nothing if there is none.
     """
+    if count_values(payload, unless_over=_MOST_VALUES) > _MOST_VALUES:
+        return ""  # a list is made of many of these, and nobody reads such a text in it
     try:
         text = _text(kind, readable(payload))
     except msgspec.MsgspecError:
@@ -72,7 +81,7 @@ def _text(kind: TaskType, payload: bytes) -> str:
 def _last_said(messages: list[Raw]) -> str:
     """What the user said last; what anybody did when the user said nothing."""
     last = ""
-    for raw in reversed(messages):
+    for raw in islice(reversed(messages), _MOST_PARTS):
         message = _decode_message(raw)
         text = _joined(message.content)
         if text and message.role == "user":
@@ -84,4 +93,4 @@ def _last_said(messages: list[Raw]) -> str:
 def _joined(content: str | list[Raw]) -> str:
     if isinstance(content, str):
         return content
-    return " ".join(_decode_part(part).text for part in content)
+    return " ".join(_decode_part(part).text for part in content[:_MOST_PARTS])

@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
+from oq.rules.json_size import count_values, without_strings
 from oq.words.calls import Call
+from oq.words.config import QueueConfig
 from oq.words.durations import parse_duration
 from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.task import (
@@ -30,13 +33,27 @@ from oq.words.task import (
 
 T = TypeVar("T")
 
+MOST_DIGITS = 4300
+"""Digits of an integer that Python reads."""
+
 _DIGITS = b"0123456789"
-_EXPONENT, _LONG = (re.compile(form) for form in (rb"[eE]\+?[0-9]{3}", rb"[0-9]{300}"))
-"""What a number must contain to be out of a double's range: one of the latter two. To count the
-digits shows for many texts that they cannot, and is ten times as fast."""
+_FAR = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")
+"""What a number must contain to be out of a double's range. Of a long run of digits only the first
+is looked at as a beginning. To count the digits shows for many texts that there is no such number,
+and is ten times as fast."""
+_FAR_NUMBER = re.compile(
+    rb"(?<![-+.0-9eE])-?[0-9]++(?:\.[0-9]++)?[eE]\+?[0-9]{3}[0-9]*+"
+    rb"|(?<![-+.0-9eE])-?[0-9]{300}[0-9]*+(?:\.[0-9]++(?:[eE][-+]?[0-9]++)?|[eE][-+]?[0-9]++)"
+)
+"""Such a number, whole; one that is an integer is no double, and has a bound of its own."""
+_LONG_INTEGER = re.compile(rb"(?<![-+.0-9eE])-?[0-9]{%d}" % (MOST_DIGITS + 1))
+_NUMBERS = msgspec.json.Decoder(list[float])
 
 _FEW_DIGITS = 4
 """With less than these no number is that large."""
+
+_LINE = re.compile(rb"[^\s][^\r\n]*")
+"""A line that is not blank."""
 
 MAX_MODEL_LENGTH = 256
 MAX_KEY_LENGTH = 255
@@ -82,6 +99,7 @@ class Limits(Struct, frozen=True):
     max_batch: int
     max_retries: int
     """What a task gets that does not say."""
+    max_values: int = QueueConfig().max_values
 
 
 class Checked(Struct, frozen=True, gc=False):
@@ -112,15 +130,15 @@ def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submissio
     """
     lines: list[bytes] | list[Raw]
     if ndjson:
-        lines = [line for line in body.splitlines() if line.strip()]
+        found = islice(_LINE.finditer(body), limits.max_batch + 1)
+        lines = [line[0] for line in found]
     else:
+        check_size("", body, limits, tasks=limits.max_batch)
         lines = decode(_RAW_LIST.decode, body, any_number=True)
     if not lines:
         raise InvalidTask("", "the batch has no tasks")
     if len(lines) > limits.max_batch:
-        raise InvalidTask(
-            "", f"{len(lines)} tasks in one batch, at most {limits.max_batch} (queue.max_batch)"
-        )
+        raise InvalidTask("", f"too many tasks: at most {limits.max_batch} (queue.max_batch)")
     if not ndjson:
         with suppress(InvalidTask):  # all in one go, or one by one to tell which are wrong
             return decode(_SUBMISSIONS.decode, body, any_number=True)
@@ -158,8 +176,10 @@ def check(submission: Submission, limits: Limits) -> Checked:
         raise InvalidTask(
             "payload", f"{len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)"
         )
+    check_size("payload", payload, limits)
     check_payload(kind, payload)
     options = _object("options", submission.options) or b"{}"
+    check_size("options", options, limits)
     key = submission.idempotency_key
     return Checked(
         type=kind,
@@ -186,6 +206,7 @@ def check_call(
     way: str = "",
 ) -> Checked:
     """The task that a call is. What its body says is for the backend to judge."""
+    check_size("", body, limits)
     return Checked(
         type=call.type,
         model=_model(model),
@@ -196,6 +217,16 @@ def check_call(
         metadata=metadata,
         body=Body(body, call=call.path, way=way),
     )
+
+
+def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> None:
+    """Return if the text of so many tasks has no more values than they may have: they take far more
+    memory than their text, and time.
+    """
+    if count_values(text, unless_over=limits.max_values) > tasks * limits.max_values:
+        raise InvalidTask(
+            field, f"it has more than {limits.max_values} JSON values (queue.max_values)"
+        )
 
 
 def parse_priority(value: object) -> int:
@@ -304,9 +335,10 @@ def decode(
     try:
         # msgspec looks at no text and no number that it skips; who reads the task will.
         str(body, "utf-8")
+        decoded = decoder(body)
         if not any_number and _is_far(body):
-            msgspec.json.decode(body)
-        return decoder(body)
+            _check_numbers(without_strings(body))
+        return decoded  # noqa: TRY300 - what the numbers raise is translated, too
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
         raise InvalidTask(where.rstrip("`").lstrip("."), _plain(reason)) from None
@@ -318,11 +350,18 @@ def decode(
         raise InvalidTask("", "the JSON is nested too deeply") from None
 
 
+def _check_numbers(text: bytes) -> None:
+    """Raise what msgspec would if it read the numbers in here."""
+    if _LONG_INTEGER.search(text):
+        raise msgspec.ValidationError("Integer value out of range")
+    _NUMBERS.decode(b"[%b]" % b",".join(_FAR_NUMBER.findall(text)))
+
+
 def _is_far(body: bytes | Raw) -> bool:
     """Whether there may be a number in it that is out of a double's range."""
     if len(body) - len(bytes(body).translate(None, _DIGITS)) < _FEW_DIGITS:
         return False
-    return bool(_EXPONENT.search(body) or _LONG.search(body))
+    return bool(_FAR.search(body))
 
 
 def _plain(reason: str) -> str:

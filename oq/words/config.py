@@ -104,6 +104,9 @@ class QueueConfig(Section, frozen=True):
     keep_removed_ids: Duration = Duration(30 * 86400)  # (+) how long that is told; 0: for any time
     max_pending: Count = 1_000_000  # (+) beyond it a submit is answered with 429
     max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024  # (+) bytes of a body
+    max_values: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 500_000
+    """(+) Numbers, texts, lists and objects in the JSON of one task: decoded, each takes some 80
+    bytes of memory, and time."""
     max_metadata: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096  # (+) bytes of a task's metadata
     max_batch: Count = 10_000  # (+) tasks in one batch request
     max_bulk: Count = 100_000  # (+) tasks that one bulk request changes

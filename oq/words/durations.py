@@ -16,9 +16,11 @@ _UNITS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3,
     "s": 1, "m": 60, "h": 3600, "d": 86400,
 }  # fmt: skip
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
+_PART = re.compile(r"(\d++(?:\.\d*+)?|\.\d++)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
+_LONGEST = 1000
+"""Characters. What is longer is no duration, and is not looked at."""
 _WHOLE = re.compile(rf"[+-]?({_PART.pattern})+", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d++(?:\.\d*+)?|\.\d++)", re.ASCII)
 
 
 Time = float | str | timedelta
@@ -33,6 +35,8 @@ def parse_duration(value: object) -> Duration:
     """Seconds from a Go duration, a number of seconds or a timedelta; ValueError says why not."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
+    if isinstance(value, str) and len(value) > _LONGEST:
+        raise ValueError(f"{value[:64]!r}... is not a duration; it is too long")
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):

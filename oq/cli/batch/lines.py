@@ -23,7 +23,9 @@ from oq.words.task import TaskType
 MAX_CUSTOM_ID = 512
 _SHOWN_OF_ID = 80
 # The server has the last word on sizes: its limits may not be these.
-_LIMITS = Limits(max_payload=1 << 30, max_metadata=1 << 20, max_batch=1, max_retries=0)
+_LIMITS = Limits(
+    max_payload=1 << 30, max_metadata=1 << 20, max_batch=1, max_retries=0, max_values=1 << 30
+)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
