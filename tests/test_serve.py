@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,10 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 import trio
 
-from oq.http.serve import MANY_FILES, _allow_files, run
+from oq.http.serve import run
 from oq.words.config import to_config
 from oq.words.errors import InvalidConfig, StoreError, Unavailable
 from tests.builders import AT_ONCE
@@ -176,30 +174,3 @@ def test_a_data_directory_that_cannot_be_is_one_line(tmp_path: Path):
 def test_a_log_file_that_cannot_be_is_one_line(tmp_path: Path):
     with pytest.raises(InvalidConfig, match=r"logging\.file"):
         serve(tmp_path, logging={"file": str(tmp_path / "no" / "oq.log")})
-
-
-NONE = resource.RLIM_INFINITY
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "raised", "warned"),
-    [
-        (1024, 4096, 4096, False),
-        (1024, 1_000_000, MANY_FILES, False),
-        (1024, NONE, MANY_FILES, False),
-        (1024, 1200, 1200, True),
-        (1024, 1024, None, True),
-        (100_000, 1_000_000, None, False),
-        (NONE, NONE, None, False),
-    ],
-)
-def test_as_many_files_may_be_open_as_the_system_allows(
-    soft: int, hard: int, raised: int | None, warned: bool, monkeypatch: pytest.MonkeyPatch
-):
-    done: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: done.append(limits))
-    with structlog.testing.capture_logs() as lines:
-        _allow_files(1512)
-    assert done == ([] if raised is None else [(raised, hard)])
-    assert bool(lines) is warned

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import resource
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -14,6 +12,7 @@ import trio
 
 from oq.backends.base import Backend
 from oq.http.app import create_app
+from oq.http.files import within_files
 from oq.http.server import Server
 from oq.http.sockets import bind_all, check_not_backend, url
 from oq.http.stopping import SIGNALS, Hangup, Stop, limit
@@ -25,12 +24,6 @@ from oq.words.errors import OqError, lone
 log = structlog.get_logger()
 
 Announce = Callable[[str], None]
-
-SPARE_FILES = 512
-"""What the store, the backends and refused connections need at least besides the connections."""
-
-MANY_FILES = 65_536
-"""As far as the limit of open files is raised, where it may be: a big store has many files."""
 
 
 def run(
@@ -48,11 +41,11 @@ def run(
     address is in use, and StoreError.
     """
     with configured(config.logging):
+        config = within_files(config)
         sockets, priorities = bind_all(config)
         try:
             if backends is None:
                 check_not_backend(config, sockets)
-            _allow_files(config.server.max_connections + SPARE_FILES)
             trio.run(partial(_serve, config, sockets, priorities, announce, backends))
         except Exception as error:
             only = lone(error)
@@ -110,19 +103,3 @@ async def _serve_queue(
         await stop.drain(queue)
         app.face.close()
         server.stop()
-
-
-def _allow_files(count: int) -> None:
-    """Raise the limit of open files, as far as it may be: the usual 1024 is below the default of
-    `server.max_connections` and the store's own. Say so when `count` are not to be had.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(count, MANY_FILES)
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
-    if soft != resource.RLIM_INFINITY and soft < count:
-        log.warning("few files may be open; see `ulimit -n`", limit=soft, wanted=count)

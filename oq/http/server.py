@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
+from math import inf
 from typing import Any
 
 import structlog
@@ -32,7 +34,13 @@ MAX_MESSAGE = 64 * 1024
 """Bytes of a WebSocket message that comes in; what it says is ignored."""
 PING_INTERVAL = 20.0
 MAX_REFUSED = 64
-"""Connections beyond the limit that are told so at once; what comes beyond these is only closed."""
+"""Connections beyond the limit that are told so at once, and at most half as many as there may be
+within it; what comes beyond these is only closed."""
+ACCEPT_PAUSE = 0.1
+"""Seconds until it is tried again to take a connection for which there was no file."""
+TELL_INTERVAL = 60.0
+"""Seconds between two words in the log about that."""
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class Server:
@@ -61,18 +69,17 @@ class Server:
         self._all_gone = trio.Event()
         self._refused = 0
         self._accepting = trio.CancelScope()
+        self._tell_again = -inf
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`, or until cancelled; either way no connection is left open."""
         async with trio.open_nursery() as nursery:
             try:
                 with self._accepting:
-                    await trio.serve_listeners(
-                        self._handle,
-                        self._listeners,
-                        handler_nursery=nursery,
-                        task_status=_Started(task_status),
-                    )
+                    async with trio.open_nursery() as accepting:
+                        for listener in self._listeners:
+                            accepting.start_soon(self._accept, listener, nursery)
+                        task_status.started()
                 await self._wind_down()
             finally:
                 for connection in self._connections:
@@ -84,8 +91,6 @@ class Server:
         self._accepting.cancel()
 
     async def _wind_down(self) -> None:
-        for listener in self._listeners:
-            await listener.aclose()
         await self._context.terminated.set()
         for connection in tuple(self._connections):
             connection.end_if_idle()
@@ -94,7 +99,36 @@ class Server:
                 self._all_gone = trio.Event()
                 await self._all_gone.wait()
 
+    async def _accept(self, listener: trio.SocketListener, handlers: trio.Nursery) -> None:
+        """Take connections for ever. While the system has no file or no memory for one it waits:
+        those that end make room.
+        """
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    self._tell_no_room(error)
+                    await trio.sleep(ACCEPT_PAUSE)
+                else:
+                    handlers.start_soon(self._handle, stream)
+
+    def _tell_no_room(self, error: OSError) -> None:
+        """Say it once in a while: it may come back many times a second."""
+        now = trio.current_time()
+        if now >= self._tell_again:
+            self._tell_again = now + TELL_INTERVAL
+            log.warning("no connection can be taken just now", reason=error.strerror)
+
     async def _handle(self, stream: trio.SocketStream) -> None:
+        try:
+            await self._serve_or_refuse(stream)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _serve_or_refuse(self, stream: trio.SocketStream) -> None:
         client = _client(stream)
         if len(self._connections) >= self._limit:
             await self._refuse_some(stream, f"{self._limit} connections are open already", "")
@@ -119,7 +153,7 @@ class Server:
 
     async def _refuse_some(self, stream: trio.SocketStream, why: str, which: str) -> None:
         """Each of those holds a file for a while; there must not be any number of them."""
-        if self._refused >= MAX_REFUSED:
+        if self._refused >= min(MAX_REFUSED, max(2, self._limit // 2)):
             await trio.aclose_forcefully(stream)
             return
         self._refused += 1
@@ -138,16 +172,6 @@ class Server:
                     pass
             except trio.BrokenResourceError:
                 pass
-
-
-class _Started:
-    """`serve_listeners` reports its listeners; whoever starts the server gets nothing."""
-
-    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
-        self._task_status = task_status
-
-    def started(self, _value: object = None) -> None:
-        self._task_status.started()
 
 
 class _Log:

@@ -15,6 +15,7 @@ What was measured, and what follows:
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ from rocksdict import (
     WriteBatch,
 )
 
+from oq.rules import open_files
 from oq.rules.keys import FAMILIES
 from oq.store import forks, mark
 from oq.store.directory import DATABASE, MARK_FILE, make_directory
@@ -269,4 +271,7 @@ def _options(mode: DBRecoveryMode) -> Options:
     options.add_compact_on_deletion_collector_factory(10_000, 5_000, 0.5)
     options.set_keep_log_file_num(KEPT_INFO_LOGS)
     options.set_max_background_jobs(2)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY:
+        options.set_max_open_files(open_files.tables(limit))
     return options
