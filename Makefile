@@ -36,6 +36,7 @@ help:
 	@echo "make test-shuffled the same in another order each time"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
 	@echo "make test-pythons  oq on each Python that is here"
+	@echo "make torture       kill -9, power cuts, damaged files: 15 minutes (ARGS='--seed N' again)"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        let ruff mend what it can"
 	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
@@ -75,6 +76,10 @@ test-pythons: $(READY)
 		$(RUN) uv venv --quiet --clear --python $$python .venv-python && \
 		$(RUN) uv pip install --quiet --python .venv-python . && \
 		.venv-python/bin/python -m tests.every_face || exit 1; done
+
+# Bounded by a clock of its own; what fails says how to do just that again.
+torture: $(READY)
+	$(RUN) tests.crash.torture $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff check .

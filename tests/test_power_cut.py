@@ -5,14 +5,9 @@ Each chain of cuts goes on with the directory that the last one left.
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -22,98 +17,22 @@ from oq.words.errors import Conflict, StoreCorrupt
 from oq.words.messages import Receipt
 
 from .builders import new, task_id
-from .crash import integrity
+from .crash.chain import SMALL_BUFFER, Chain, in_memory
 from .crash.chance import seeded
-from .crash.ledger import Ledger, check_first_starts
-from .crash.load import finish, work_until_cut
-from .crash.power import (
-    Disk,
-    Moment,
-    Plug,
-    PowerCut,
-    PowerEngine,
-    Tear,
-    UnsyncedEngine,
-    leave,
-    log_sizes,
-)
+from .crash.power import Disk, Moment, Plug, PowerCut, PowerEngine, Tear, UnsyncedEngine, leave
 
 CHAINS = 10
 CUTS = 10
-SYNCS = 12
-"""A cut comes at one of this many syncs, each in its turn."""
-SMALL_BUFFER = 64 << 10
-"""So that in some chains logs are rotated and table files written."""
 CUTS_OF_A_MUTANT = 30
 CHANCE = random.Random(3053233776)
 PROMISE = re.compile("acknowledged, but gone|told as ended|not cancelled|was acknowledged")
 """What is said of a promise that was not kept."""
 
 
-@dataclass
-class Chain:
-    """Cuts on one directory, one after another, and the promises made all along."""
-
-    path: Path
-    chance: random.Random
-    tears: list[Tear]
-    engine: type[PowerEngine] = PowerEngine
-    torn: int = 0
-    """Cuts that found something unsynced."""
-
-    def __post_init__(self) -> None:
-        self.ledger = Ledger()
-        self.disk = Disk()
-
-    async def cut(self, number: int) -> None:
-        """Work, cut, and see whether what is left keeps the promises when it is opened."""
-        at, moment = 1 + 5 * number % SYNCS, list(Moment)[number % len(Moment)]
-        plug = Plug(at, moment, self._pulled)
-        store = self._open(plug)
-        await work_until_cut(store, self.ledger, self.chance, f"{number}")
-        shutil.rmtree(self.path)
-        self.path = self.after
-
-    async def finish(self) -> None:
-        """Let the work end, and look at all of it."""
-        store = self._open(Plug(10**9, Moment.SYNCED, lambda: None))
-        await finish(store, self.ledger)
-        store = Store(rocks.RocksEngine(self.path))
-        try:
-            self.ledger.check(store)
-            check_first_starts(integrity.check(store))
-        finally:
-            store.close()
-
-    def _open(self, plug: Plug) -> Store:
-        self.disk.durable = log_sizes(self.path)  # what there was before is on the platter
-        engine = self.engine(self.path, self.disk, plug)
-        try:
-            store = Store(engine)
-            self.ledger.check(store)
-        except BaseException:
-            engine.close()
-            raise
-        self.ledger.closed = False
-        return store
-
-    def _pulled(self) -> None:
-        self.ledger.closed = True
-        self.after, unsynced = leave(self.path, self.disk, self.chance, self.tears)
-        self.torn += unsynced > 0
-        self.disk = Disk(marks=[*self.disk.marks])
-
-
 @pytest.fixture
 def directory(tmp_path):
-    """In memory if that can be: what a sync has made durable is kept account of, and a real one
-    would only cost time.
-    """
-    shared = Path("/dev/shm")
-    if not os.access(shared, os.W_OK):
-        shared = tmp_path
-    with TemporaryDirectory(dir=shared, prefix="oq-power-") as made:
-        yield Path(made) / "data"
+    with in_memory(tmp_path) as made:
+        yield made / "data"
 
 
 @pytest.mark.parametrize("number", range(CHAINS))

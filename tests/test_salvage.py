@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 
 from oq.rules import keys
-from oq.store import open_store
+from oq.store import Store, open_store
 from oq.store.batches import commit_of
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH
 from oq.store.logfile import BLOCK, HEADER, entries, write
 from oq.store.report import decode
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
-from oq.words.errors import StoreCorrupt, StoreError, StoreLocked
+from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
+from oq.words.messages import Removal
 from oq.words.task import Status, TaskState
 
-from .builders import finish, new, start
+from .builders import NOW, finish, new, start
 from .crash import integrity
 from .crash.damage import (
     LIVES,
@@ -157,6 +158,11 @@ def first_of(data, status: Status) -> TaskState:
     return next(s for s in states(data).values() if s.status is status)
 
 
+def first_of_store(store: Store, status: Status) -> TaskState:
+    found = integrity.states_of(store._engine).values()
+    return next(state for state in found if state.status is status)
+
+
 def test_a_completed_task_whose_result_is_lost_has_failed(data):
     """Or its user would take the nothing that is left for what the model said."""
     completed = first_of(data, Status.COMPLETED)
@@ -199,6 +205,18 @@ def test_what_says_that_a_task_has_ended_holds(data, family):
     assert after.status is (Status.COMPLETED if family == "result" else Status.FAILED)
     assert pending.id in {found.task_id for found in report.changed}
     check(data)
+
+
+def test_that_retention_removed_a_task_is_still_known(data):
+    store = open_store(str(data))
+    done = first_of_store(store, Status.COMPLETED)
+    store.write([Removal(done, NOW)], 0)
+    store.close()
+    assert salvage(str(data)).whole
+    store = open_store(str(data))
+    assert isinstance(store.missing(done.id), Removed)
+    assert store.gone == 1
+    store.close()
 
 
 def wipe(file: Path, start: int, length: int) -> None:

@@ -12,11 +12,14 @@ import shutil
 import pytest
 
 from oq.rules.keys import FAMILIES
-from oq.store import tables
+from oq.store import open_store, tables
+from oq.store.batches import family_of
 from oq.store.directory import DATABASE
 from oq.store.rocks import RocksEngine
 
+from .builders import new
 from .crash.flips import KINDS, flip_one, judge, lived, spoil_one
+from .stores import everything
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,17 @@ def test_worse_damage_takes_nothing_without_a_word(store, data, kind, seed):
     assert verdict.untold == [], spoiled
     assert verdict.report is not None, spoiled
     assert not verdict.report.whole, spoiled
+
+
+def test_a_record_is_known_for_its_family_by_its_looks(data):
+    """So a log can be read when no manifest says which family has which number."""
+    store = open_store(str(data))
+    for number, length in enumerate((16, 17, 20, 24), start=1000):  # as long as other keys are
+        store.write([new(number, key="p" * length)], 0)
+    for family in FAMILIES:
+        for key, value in everything(store._engine, family).items():
+            assert family_of(key, value) == family, (key, value)
+    store.close()
 
 
 def problem(table, offset: int = 0, size: int = 0) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from oq.rules.keys import GONE, META_KEY, UNREAD, Meta
+from oq.rules.keys import GONE, META_KEY, UNREAD, Meta, Place
 from oq.rules.pieces import StreamLog
 from oq.words.task import Body, TaskState
 
@@ -28,14 +28,15 @@ UnicodeDecodeError.
 """
 
 ID_BYTES = 16
-SLICE_KEY_BYTES = ID_BYTES + 4
 LETTERS = b"prcfx"
-_decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _DECODERS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
+    ("keys", msgspec.msgpack.Decoder(tuple[str, bytes]).decode),
     ("state", msgspec.msgpack.Decoder(TaskState).decode),
     ("body", msgspec.msgpack.Decoder(Body).decode),
-    ("stream", _decode_stream),
+    ("stream", msgspec.msgpack.Decoder(StreamLog).decode),
+    ("status", msgspec.msgpack.Decoder(Place).decode),
 )
+"""In this order: the record of each of these families is none of those before it."""
 _ID = rb"(.{6}[\x70-\x7f].[\x80-\xbf].{7})"
 _STATE_PUT = re.compile(rb"\x05.\x10" + _ID, re.DOTALL)
 _STATUS_PUT = re.compile(rb"\x05.\x11([prcfx])" + _ID, re.DOTALL)
@@ -111,27 +112,12 @@ def tasks_named(damaged: bytes) -> dict[bytes, bytes]:
 
 def family_of(key: bytes, value: bytes) -> str:
     """The family of a put, by its looks: for when no manifest says which number is which."""
-    if key == META_KEY:
+    if key == META_KEY or (key.startswith(GONE) and len(key) == ID_BYTES + 1):
         return "meta"
-    if len(key) == ID_BYTES + 1 and key[:1] == GONE:
-        return "meta"
-    if len(key) == ID_BYTES + 1 and key[:1] in LETTERS:
-        return "status"
-    if len(key) == ID_BYTES + 8 and value in (b"", UNREAD):
-        return "ended"
-    if len(key) == SLICE_KEY_BYTES and _is_stream(value):
-        return "stream"
-    if len(key) != ID_BYTES:
-        return "keys"
+    if value in (b"", UNREAD):
+        return "status" if len(key) == ID_BYTES + 1 else "ended"
     for family, decode in _DECODERS:
         with suppress(*UNDECODABLE):
             decode(value)
             return family
     return "result"
-
-
-def _is_stream(value: bytes) -> bool:
-    with suppress(*UNDECODABLE):
-        _decode_stream(value)
-        return True
-    return False

@@ -25,6 +25,7 @@ from oq.rules.keys import Meta
 from oq.store import report as reports
 from oq.store.damaged import open_damaged
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH, read_mark
+from oq.store.engine import Put
 from oq.store.holder import Holder
 from oq.store.privacy import belongs_as, close_to_others
 from oq.store.report import SalvageReport
@@ -169,15 +170,12 @@ def _free(directory: Path, name: str, suffix: str = "") -> Path:
 def _write_anew(traces: Traces, engine: RocksEngine, last: int) -> None:
     """The numbers of commits go on after `last`, so that no mark is ahead of them."""
     try:
-        none = Meta()
+        gone = traces.gone()
         meta = replace(
-            traces.meta or none,
-            commit=last,
-            counts=none.counts,
-            unread=none.unread,
-            gone=none.gone,
+            traces.meta or Meta(), commit=last, counts=Meta().counts, unread=0, gone=len(gone)
         )
-        engine.write([("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
+        rows: list[Put] = [("meta", key, value) for key, value in gone]
+        engine.write([*rows, ("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
         store = Store(engine)
         for batch in _batches(traces.tasks()):
             store.write(batch, meta.event_seq)

@@ -79,6 +79,14 @@ class Traces:
                 self.kept[change.state.status] += 1
                 yield change
 
+    def gone(self) -> list[tuple[bytes, bytes]]:
+        """The rows of removed tasks whose ids are still known, as far as they can be read."""
+        try:
+            return list(self._rows.scan("meta", keys.GONE, keys.GONE + b"\xff" * (ID_BYTES + 1)))
+        except StoreError as error:
+            self.unreadable.add(str(error))
+            return []
+
     def _task(self, key: bytes) -> Change | None:
         state = self._read("state", key, _decode_state)
         if state is None or keys.pack(state.id) != key:

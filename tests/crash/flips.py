@@ -78,10 +78,10 @@ def _live(store: Store, number: int, chance: random.Random) -> None:
             step = finish(state, outcome)
             if step.state.status.ended:
                 log = StreamLog(1, [Piece(f"word {number}")])
-                step = msgspec.structs.replace(step, stream=msgspec.msgpack.encode(log))
+                step = msgspec.structs.replace(step, stream=(msgspec.msgpack.encode(log),))
             state = _commit(store, step)
         if state.status.ended and chance.random() < 0.1:
-            _commit(store, Removal(state))
+            _commit(store, Removal(state, state.completed_at))
 
 
 def _commit(store: Store, step: Step) -> TaskState:
