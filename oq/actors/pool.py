@@ -140,7 +140,7 @@ class Pool:
         state = self._store.state(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         timeout = state.timeout or self._timeout
-        body = self._body(job.task_id)
+        body = None if state.damaged else self._body(job.task_id)
         start = lifecycle.started(state, job.backend, now)
         run = Run(start, body, self._backends[job.backend], timeout)
         verbatim = body is not None and body.call is not None
@@ -182,7 +182,7 @@ class Pool:
             return
         run.scope = scope
         if run.body is None:
-            reason = "what this task asks for cannot be read from the disk"
+            reason = run.state.error or "what this task asks for cannot be read from the disk"
             run.outcome = Failed(reason, retryable=False)
             return
         request = run.request(run.body)

@@ -140,8 +140,8 @@ class Admission:
         claim = self._claims.get(key)
         if claim is None:
             stored = self._store.claim(key)
-            if stored is None:
-                return None
+            if stored is None or self._store.state(stored.task_id) is None:
+                return None  # never used, or by a task that went without taking its key along
             claim = _Claim(stored.task_id, stored.fingerprint)
         if claim.fingerprint != mark:
             raise _used_otherwise(key)

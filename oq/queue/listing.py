@@ -15,13 +15,14 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from oq.rules.board import Board
 from oq.rules.calls import as_shown
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, Page, Sort, TaskFilter
 from oq.store import Store
-from oq.words.errors import InvalidTask
+from oq.words.errors import InvalidTask, StoreCorrupt
 from oq.words.task import RawTask, Status, TaskState, TaskSummary, show, summarise
 
 T = TypeVar("T")
@@ -93,10 +94,24 @@ class Listing:
         return found, after is not None
 
     def shown(self, state: TaskState) -> RawTask:
-        """The task, whole."""
-        result = self._store.result(state.id) if state.status is Status.COMPLETED else None
-        body = self._store.body(state.id)
+        """The task, whole; marked as damaged, without what of it cannot be read."""
+        problems: list[str] = []
+        body = self._part(self._store.body, state, problems)
+        result = None
+        if state.status is Status.COMPLETED:
+            result = self._part(self._store.result, state, problems)
+        if problems:
+            state = replace(state, damaged=True, error=state.error or problems[0])
         return show(state, body and as_shown(body), result, self._position(state))
+
+    def _part(
+        self, read: Callable[[str], T | None], state: TaskState, problems: list[str]
+    ) -> T | None:
+        try:
+            return read(state.id)
+        except StoreCorrupt as error:
+            problems.append(f"{error}; `oq salvage` saves what is left, when oq is stopped")
+            return None
 
     async def _page(self, filter: TaskFilter, view: View[T]) -> Page[T]:
         """A page, and where to go on: also when it ended early, perhaps with no task at all."""
@@ -125,7 +140,10 @@ class Listing:
         return task, len(msgspec.json.encode(task))
 
     def _summary(self, state: TaskState) -> tuple[TaskSummary, int]:
-        body = self._store.body(state.id)
+        problems: list[str] = []
+        body = self._part(self._store.body, state, problems)
+        if problems:
+            state = replace(state, damaged=True, error=state.error or problems[0])
         text = excerpt(state.type, body.payload) if body is not None else ""
         summary = summarise(state, text, self._position(state))
         return summary, len(body.payload) if body is not None else 0
@@ -134,7 +152,7 @@ class Listing:
         return self._board.position(state.id) if state.status is Status.PENDING else None
 
     def _excerpt(self, state: TaskState) -> str:
-        body = self._store.body(state.id)
+        body = self._part(self._store.body, state, [])
         return excerpt(state.type, body.payload) if body is not None else ""
 
     async def _walk(

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from oq.actors.hub import Watch
 from oq.actors.reads import Reads
 from oq.actors.streams import Stream, Streams
 from oq.rules.pieces import StreamLog, attempt_id, portion
 from oq.store import Store
+from oq.words.errors import StoreCorrupt
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
 
@@ -99,7 +101,11 @@ class StreamReader:
             return []
         last = attempt_id(state.attempts[-1].started_at) if state.attempts else 0
         due = self._turn_to(last)
-        log = self._stored(last)
+        try:
+            log = self._stored(last)
+        except StoreCorrupt as error:
+            self._done = True
+            return [*due, self._end(replace(state, error=state.error or str(error)))]
         if log is not None:
             due += self._portion(log)
         if log is None or (self.offset >= log.end and not log.more):

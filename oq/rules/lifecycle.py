@@ -122,6 +122,8 @@ def died(state: TaskState, now: datetime) -> Change:
     has happened so often that the task must be thought to be the cause.
     """
     _must_run(state)
+    if state.damaged:
+        return _failed(state, now, state.error or "")
     deaths = state.deaths + 1
     reason = "oq stopped while this attempt ran"
     if deaths > state.max_retries:
@@ -165,6 +167,8 @@ def requeued(state: TaskState) -> Change:
         raise Conflict(
             f"task {state.id} is {state.status}; only a failed or cancelled task can be retried"
         )
+    if state.damaged:
+        raise Conflict(f"task {state.id} is damaged on disk: it cannot be run, only deleted")
     return _step(
         state, Status.PENDING, EventType.TASK_RETRYING, {"reason": "retried by its user"},
         started_at=None, completed_at=None, error=None, retry_count=0, deaths=0,

@@ -8,12 +8,16 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.rules import keys
 from oq.rules.keys import Meta
+from oq.store.batches import UNDECODABLE
 from oq.store.engine import Engine, Put
+from oq.store.stand_in import ended_key
+from oq.store.streams import stream_puts, stream_removal
+from oq.words.errors import StoreCorrupt
 from oq.words.messages import Change, IdsForgotten, Removal, ResultsRead, SetPaused, Step
 from oq.words.task import Status, TaskState
 
@@ -27,19 +31,6 @@ class Claim(Struct, frozen=True, array_like=True):
     task_id: str
     fingerprint: bytes
 
-
-class Head(Struct, frozen=True, array_like=True):
-    """Of the first record of a stream only what says whether there are more."""
-
-    attempt: int
-    pieces: Raw
-    frames: Raw = Raw(b"")
-    first: int = 0
-    more: bool = False
-    starts: list[int] = []
-
-
-decode_head = msgspec.msgpack.Decoder(Head).decode
 
 Other = SetPaused | ResultsRead | IdsForgotten
 """The steps that are no single task's."""
@@ -92,7 +83,7 @@ class Draft:
                 assert ended is not None, f"task {state.id} is queued again but not stored"
                 self._put_no_end(ended, key)
                 self._puts.append(("result", key, None))
-                self._remove_stream(key)
+                self._puts.extend(stream_removal(self._engine, key))
         if before is not state.status:
             self.meta.counts[state.status] += 1
         if before is None and state.id > self.meta.last_id:
@@ -108,8 +99,7 @@ class Draft:
         if change.result is not None:
             self._puts.append(("result", key, change.result))
         if change.stream:
-            names = (key, *(keys.slice_key(key, n) for n in range(len(change.stream) - 1)))
-            self._puts.extend(("stream", *pair) for pair in zip(names, change.stream, strict=True))
+            self._puts.extend(stream_puts(key, change.stream))
         if change.fingerprint is not None and state.idempotency_key is not None:
             claim = Claim(state.id, change.fingerprint)
             self._puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
@@ -119,9 +109,10 @@ class Draft:
         key = keys.pack(state.id)
         self.meta.counts[state.status] -= 1
         self._puts.extend((family, key, None) for family in ("state", "body", "result"))
-        self._remove_stream(key)
+        self._puts.extend(stream_removal(self._engine, key))
         self._puts.append(("status", keys.status_key(state.status, key), None))
-        self._put_no_end(state, key)
+        if state.status.ended:
+            self._put_no_end(state, key)
         if state.idempotency_key is not None:
             self._puts.append(("keys", state.idempotency_key.encode(), None))
         if removal.retired is not None:
@@ -130,7 +121,7 @@ class Draft:
 
     def _put_no_end(self, ended: TaskState, key: bytes) -> None:
         """Take a task off the list of ended ones."""
-        place = keys.ended_key(ended, key)
+        place = ended_key(self._engine, ended, key)
         self.meta.unread -= ended.awaited and self._engine.get("ended", place) == keys.UNREAD
         self._puts.append(("ended", place, None))
 
@@ -148,19 +139,12 @@ class Draft:
             self._puts.append(("meta", keys.gone_key(key), None))
             self.meta.gone -= 1
 
-    def _remove_stream(self, key: bytes) -> None:
-        """Take away all records of a task's stream, if it has one."""
-        head = self._engine.get("stream", key)
-        if head is None:
-            return
-        self._puts.append(("stream", key, None))
-        with suppress(msgspec.MsgspecError):  # damaged: its slices, if there are any, stay behind
-            slices = len(decode_head(head).starts)
-            self._puts.extend(("stream", keys.slice_key(key, n), None) for n in range(slices))
-
     def _state(self, key: bytes) -> TaskState | None:
-        value = self._engine.get("state", key)
-        return None if value is None else _decode_state(value)
+        """Its record, if there is one that can be read."""
+        with suppress(StoreCorrupt, *UNDECODABLE):
+            value = self._engine.get("state", key)
+            return None if value is None else _decode_state(value)
+        return None
 
 
 def merge(steps: Iterable[Step]) -> tuple[dict[str, Change | Removal], list[Other]]:

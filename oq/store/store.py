@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from oq.rules import keys
@@ -18,11 +19,14 @@ from oq.rules.ids import NIL, is_id
 from oq.rules.keys import Meta, Place
 from oq.rules.pieces import StreamLog
 from oq.rules.retention import Ended
-from oq.rules.slices import slice_number
-from oq.store.draft import Claim, Draft, decode_head, merge
+from oq.store.batches import UNDECODABLE
+from oq.store.decoding import read
+from oq.store.draft import Claim, Draft, merge
 from oq.store.engine import Engine
 from oq.store.recent import Recent
 from oq.store.refusals import behind_mark, index_disagrees, other_world, removed_by_retention
+from oq.store.stand_in import stand_in
+from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
 from oq.words.messages import Step
 from oq.words.outcome import Refusal
@@ -34,9 +38,10 @@ PAST_ANY_END = b"\xff" * 25
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
-_decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
+_decode_meta = msgspec.msgpack.Decoder(Meta).decode
+_check_json = msgspec.json.Decoder(Raw).decode
 _decode_claim = msgspec.msgpack.Decoder(Claim).decode
 
 
@@ -66,8 +71,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._recent = Recent()
-        # A slice may be of many megabytes, if one chunk is: those who read it share it.
-        self._slices: WeakValueDictionary[tuple[str, int, int], StreamLog] = WeakValueDictionary()
+        self._streams = StreamShelf(engine)
         self._meta = self._read_meta()
         self._on_disk = self._meta  # as of the last sync
 
@@ -158,47 +162,43 @@ class Store:
     # -- reading
 
     def state(self, task_id: str) -> TaskState | None:
+        """Where the task stands. If its record cannot be read another stands in its place."""
         return self._recent.state(task_id) or self._state(keys.pack(task_id))
 
     def body(self, task_id: str) -> Body | None:
+        """What it asks for. StoreCorrupt."""
         recent = self._recent.body(task_id)
         if recent is not None:
             return recent
         value = self._engine.get("body", keys.pack(task_id))
-        return None if value is None else _decode_body(value)
+        return None if value is None else read(_decode_body, value, f"what task {task_id} asks for")
 
     def result(self, task_id: str) -> bytes | None:
-        return self._engine.get("result", keys.pack(task_id))
+        """The JSON that it came to. StoreCorrupt."""
+        value = self._engine.get("result", keys.pack(task_id))
+        if value is not None:
+            read(_check_json, value, f"the result of task {task_id}")
+        return value
 
     def refusal(self, task_id: str) -> Refusal | None:
-        """What the backend answered to a failed task, if that was kept."""
-        value = self._engine.get("result", keys.pack(task_id))
-        return None if value is None else _decode_refusal(value)
+        """What the backend answered to a failed task, if that was kept and can be read."""
+        with suppress(StoreCorrupt, *UNDECODABLE):
+            value = self._engine.get("result", keys.pack(task_id))
+            return None if value is None else _decode_refusal(value)
+        return None
 
     def stream(self, task_id: str, offset: int = 0) -> StreamLog | None:
         """Of what the last attempt had generated that ended the task, the slice in which this
-        offset lies, or the last one.
+        offset lies, or the last one. StoreCorrupt.
         """
-        key = keys.pack(task_id)
-        value = self._engine.get("stream", key)
-        if value is None:
-            return None
-        head = decode_head(value)
-        number = slice_number(head.starts, offset)
-        name = task_id, head.attempt, number
-        log = self._slices.get(name)
-        if log is None:
-            if head.starts:
-                value = self._engine.get("stream", keys.slice_key(key, number))
-            if value is None:
-                raise StoreCorrupt(f"a part of what task {task_id} generated is gone")
-            log = self._slices[name] = _decode_stream(value)
-        return log
+        return self._streams.slice(task_id, offset)
 
     def claim(self, key: str) -> Claim | None:
-        """What this idempotency key was used for, if it was."""
+        """What this idempotency key was used for, if it was. StoreCorrupt."""
         value = self._engine.get("keys", key.encode())
-        return None if value is None else _decode_claim(value)
+        if value is None:
+            return None
+        return read(_decode_claim, value, f"what the idempotency key {key!r} was used for")
 
     def pending(self) -> Iterator[Waiting]:
         """Every pending task, in the order of submission. Reads the index only. StoreCorrupt when
@@ -207,7 +207,7 @@ class Store:
         found = 0
         for key, value in self._scan_status(Status.PENDING):
             found += 1
-            yield Waiting(keys.unpack(key[1:]), _decode_place(value))
+            yield Waiting(keys.unpack(key[1:]), self._place(key[1:], value))
         if found != self.count(Status.PENDING):
             raise index_disagrees(found, self.count(Status.PENDING))
 
@@ -231,11 +231,22 @@ class Store:
     ) -> Iterator[TaskState]:
         if filter.statuses:
             lines = [self._listed_of(one, low, high, reverse) for one in filter.statuses]
-            states = heapq.merge(*lines, key=lambda state: state.id, reverse=reverse)
+            states: Iterator[TaskState] = heapq.merge(
+                *lines, key=lambda state: state.id, reverse=reverse
+            )
         else:
-            rows = self._engine.scan("state", low, high, reverse=reverse)
-            states = (_decode_state(value) for _, value in rows)
+            states = self._all(low, high, reverse=reverse)
         return (state for state in states if filter.admits(state))
+
+    def _all(self, low: bytes, high: bytes, *, reverse: bool) -> Iterator[TaskState]:
+        """All tasks between these keys; where their records cannot be scanned, by the index."""
+        try:
+            for key, value in self._engine.scan("state", low, high, reverse=reverse):
+                yield self._decoded(key, value)
+                low, high = (low, key) if reverse else (key + b"\0", high)
+        except StoreCorrupt:
+            lines = [self._listed_of(one, low, high, reverse) for one in Status]
+            yield from heapq.merge(*lines, key=lambda state: state.id, reverse=reverse)
 
     def oldest_ended(self, limit: int, start: bytes = b"") -> Iterator[Ended]:
         """The ended tasks from this place on, the one that ended first first. Reads the index
@@ -273,18 +284,31 @@ class Store:
         return self._engine.scan("status", prefix, prefix + PAST_ANY_ID)
 
     def _state(self, key: bytes) -> TaskState | None:
-        value = self._engine.get("state", key)
-        return None if value is None else _decode_state(value)
+        with suppress(StoreCorrupt, *UNDECODABLE):
+            value = self._engine.get("state", key)
+            if value is not None:
+                return _decode_state(value)
+        return stand_in(self._engine, key)
+
+    def _decoded(self, key: bytes, value: bytes) -> TaskState:
+        with suppress(*UNDECODABLE):
+            return _decode_state(value)
+        return self._indexed(key)
 
     def _indexed(self, key: bytes) -> TaskState:
         state = self._state(key)
         if state is None:
-            raise StoreCorrupt(f"the index names task {keys.unpack(key)}, which is gone")
+            raise StoreCorrupt(f"task {keys.unpack(key)} is in one index only")
         return state
+
+    def _place(self, key: bytes, value: bytes) -> Place:
+        with suppress(*UNDECODABLE):
+            return _decode_place(value)
+        return keys.place_of(self._indexed(key))
 
     def _read_meta(self) -> Meta:
         value = self._engine.get("meta", keys.META_KEY)
-        meta = Meta() if value is None else msgspec.msgpack.decode(value, type=Meta)
+        meta = Meta() if value is None else read(_decode_meta, value, "the record of the store")
         if meta.commit < self._engine.mark():
             raise behind_mark(meta.commit, self._engine.mark())
         if meta.format != keys.FORMAT:

@@ -96,6 +96,7 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     `timeout` is in seconds. `deaths` counts the attempts during which the process itself died.
     `metadata` is a JSON object, undecoded. `idempotency_key` is kept to be removed with the task.
     `awaited` says that its result is kept until it was read.
+    `damaged`: the record could not be read, and this one stands in its place.
     """
 
     id: str
@@ -117,6 +118,7 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     metadata: bytes | None = None
     idempotency_key: str | None = None
     awaited: bool = False
+    damaged: bool = False
 
 
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -152,7 +154,10 @@ class Submission(Struct, kw_only=True, omit_defaults=True):
 
 
 class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
-    """The fields that every reading of a task shows; what has a default is left out when unset."""
+    """The fields that every reading of a task shows; what has a default is left out when unset.
+
+    `damaged`: something of it cannot be read from the disk; `error` says what to do.
+    """
 
     id: str
     type: TaskType
@@ -170,6 +175,7 @@ class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
     attempts: tuple[Attempt, ...] = ()
     queue_position: int | None = None
     usage: Usage | None = None
+    damaged: bool = False
 
 
 class Task(_Shown, kw_only=True, omit_defaults=True):
@@ -223,6 +229,7 @@ def summarise(state: TaskState, excerpt: str, queue_position: int | None = None)
         attempts=state.attempts,
         queue_position=queue_position,
         usage=state.usage,
+        damaged=state.damaged,
         excerpt=excerpt,
         metadata=UNSET if state.metadata is None else Raw(state.metadata),
     )
@@ -252,6 +259,7 @@ def show(
         attempts=state.attempts,
         queue_position=queue_position,
         usage=state.usage,
+        damaged=state.damaged,
         payload=Raw(body.payload if body else b"{}"),
         options=Raw(body.options if body else b"{}"),
         metadata=UNSET if state.metadata is None else Raw(state.metadata),

@@ -1,0 +1,19 @@
+"""Decoding what is stored, when it may be damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from oq.store.batches import UNDECODABLE
+from oq.words.errors import StoreCorrupt
+
+T = TypeVar("T")
+
+
+def read(decode: Callable[[bytes], T], value: bytes, what: str) -> T:
+    """The value, decoded. StoreCorrupt says of what it cannot be."""
+    try:
+        return decode(value)
+    except UNDECODABLE as error:
+        raise StoreCorrupt(f"{what} cannot be read: {error}") from None

@@ -1,0 +1,52 @@
+"""What is shown in the place of a task's record that cannot be read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from oq.rules import keys
+from oq.store.engine import Engine
+from oq.words.task import Attempt, Priority, Status, TaskState, TaskType
+
+DAMAGED = (
+    "the record of this task cannot be read from the disk; delete the task (cancel it first if it"
+    " waits), or stop oq and run `oq salvage` on its data directory"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def stand_in(engine: Engine, key: bytes) -> TaskState | None:
+    """The task as the index knows it, marked as damaged; None if the index does not know it.
+
+    It is in the state that the index says, so it is listed, counted and removed as any other. When
+    it ended is not looked for: see `ended_key`.
+    """
+    for status in Status:
+        if engine.get("status", keys.status_key(status, key)) is not None:
+            return _made(key, status)
+    return None
+
+
+def ended_key(engine: Engine, state: TaskState, key: bytes) -> bytes:
+    """The key by which this ended task is in the index of the ended ones."""
+    if state.completed_at is not None:
+        return keys.ended_key(state, key)
+    begin = keys.pack_time(state.created_at)  # it ended after it was submitted
+    rows = engine.scan("ended", begin, b"\xff" * 25)
+    return next((name for name, _ in rows if name[8:] == key), begin + key)
+
+
+def _made(key: bytes, status: Status) -> TaskState:
+    submitted = _EPOCH + timedelta(milliseconds=int.from_bytes(key[:6], "big"))
+    return TaskState(
+        id=keys.unpack(key),
+        type=TaskType.GENERATE,
+        model="",
+        priority=int(Priority.NORMAL),
+        status=status,
+        created_at=submitted,
+        error=DAMAGED,
+        max_retries=0,
+        attempts=(Attempt(submitted),) if status is Status.RUNNING else (),
+        damaged=True,
+    )
