@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 
+import httpx
 import pytest
 import trio
+from msgspec.structs import replace
 from trio_websocket import open_websocket_url
 
+from oq.client.address import listening_url
 from oq.http.guard import Guard, host_name
 from oq.words.config import ServerConfig
 from tests.http_support import GENERATE, api, live
@@ -53,7 +56,7 @@ def test_bound_to_the_loopback(host: str):
         assert not allowed(name, **bound), name
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
 def test_bound_to_every_address(host: str):
     bound = {"host": host}
     for name in ("10.1.2.3:7125", "[fe80::1]", "localhost", socket.gethostname()):
@@ -62,10 +65,28 @@ def test_bound_to_every_address(host: str):
 
 
 def test_bound_to_every_address_with_names_given():
-    bound = {"host": "0.0.0.0", "allowed_hosts": ("gpu.lan",)}
-    assert allowed("gpu.lan:7125", **bound)
-    assert not allowed("10.1.2.3", **bound)
-    assert not allowed("other.lan", **bound)
+    """They are added to what is allowed, and take nothing away."""
+    for host in ("0.0.0.0", "::", ""):
+        bound = {"host": host, "allowed_hosts": ("gpu.lan",)}
+        for name in ("gpu.lan:7125", "10.1.2.3", "127.0.0.1:7125", "localhost", "[::1]:7125"):
+            assert allowed(name, **bound), (host, name)
+        assert allowed(socket.gethostname(), **bound)
+        assert not allowed("other.lan", **bound)
+    one = {"host": "192.168.1.5", "allowed_hosts": ("gpu.lan",)}
+    assert allowed("192.168.1.5:7125", **one)
+    assert allowed(socket.gethostname(), **one)
+    assert allowed("gpu.lan", **one)
+    assert not allowed("192.168.1.6", **one)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1", "localhost"])
+@pytest.mark.parametrize("names", [[], ["gpu.lan"]])
+async def test_the_url_that_is_announced_is_answered(host: str, names: list[str]):
+    async with live(server={"host": host, "allowed_hosts": names}) as oq:
+        config = replace(ServerConfig(host=host), port=oq.port)
+        for url in (oq.url, listening_url(config)):
+            async with httpx.AsyncClient(base_url=url) as client:
+                assert (await client.get("/api/status")).status_code == 200
 
 
 def test_bound_to_one_address():

@@ -171,6 +171,19 @@ def test_a_data_directory_that_cannot_be_is_one_line(tmp_path: Path):
         serve(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("host", "warned"), [("0.0.0.0", True), ("", True), ("127.0.0.1", False), ("localhost", False)]
+)
+async def test_to_listen_beyond_this_machine_is_said_aloud(tmp_path: Path, host: str, warned: bool):
+    async with served(tmp_path, server={"host": host, "port": 0}) as oq:
+        assert (await oq.client.get("/healthz")).status_code == 200
+    log = [json.loads(line) for line in (tmp_path / "oq.log").read_text().splitlines()]
+    said = [line for line in log if line["event"].startswith("listening beyond this machine")]
+    assert [(line["level"], line["addresses"]) for line in said] == (
+        [("warning", ["0.0.0.0"])] if warned else []
+    )
+
+
 def test_a_log_file_that_cannot_be_is_one_line(tmp_path: Path):
     with pytest.raises(InvalidConfig, match=r"logging\.file"):
         serve(tmp_path, logging={"file": str(tmp_path / "no" / "oq.log")})

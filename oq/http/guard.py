@@ -56,7 +56,8 @@ class Guard:
         self._names = _own_names(server)
         self._any_host = ANY in server.allowed_hosts
         bound = _address(server.host)
-        self._any_address = not server.allowed_hosts and bound is not None and bound.is_unspecified
+        # No name that somebody else owns can be an address: it cannot be made to point here.
+        self._any_address = not server.host or (bound is not None and bound.is_unspecified)
         self._origins = frozenset(one.lower().rstrip("/") for one in server.allowed_origins)
         # The same few clients come again and again.
         self._host_allowed = lru_cache(maxsize=256)(self._check_host)
@@ -147,14 +148,15 @@ def preflight(scope: Any, origin: bytes | None) -> Headers | None:
 
 
 def _own_names(server: ServerConfig) -> frozenset[str]:
-    names = {host_name(name) for name in server.allowed_hosts} | {host_name(server.host)}
+    """Those of the address that it listens on, and `server.allowed_hosts` besides."""
+    names = {host_name(name) for name in (*server.allowed_hosts, server.host)} - {""}
     bound = _address(server.host)
-    if (bound is not None and bound.is_loopback) or server.host == "localhost":
+    everywhere = not server.host or (bound is not None and bound.is_unspecified)
+    here = server.host == "localhost" or (bound is not None and bound.is_loopback)
+    if here or everywhere:
         names |= _LOOPBACK
-    elif not server.allowed_hosts:
+    if not here:
         names.add(socket.gethostname().lower())
-        if bound is not None and bound.is_unspecified:
-            names |= _LOOPBACK
     return frozenset(names)
 
 

@@ -14,7 +14,7 @@ from oq.backends.base import Backend
 from oq.http.app import create_app
 from oq.http.files import within_files
 from oq.http.server import Server
-from oq.http.sockets import bind_all, check_not_backend, url
+from oq.http.sockets import beyond_loopback, bind_all, check_not_backend, url
 from oq.http.stopping import SIGNALS, Hangup, Stop, limit
 from oq.logs import configured
 from oq.queue import open_queue
@@ -95,6 +95,13 @@ async def _serve_queue(
         await nursery.start(server.run)
         gc.freeze()  # what is here by now stays: the collector need not look at it ever again
         where = url(config.server, list(sockets))
+        if addresses := beyond_loopback(sockets):
+            log.warning(
+                "listening beyond this machine, without any password: whoever reaches these"
+                " addresses can read all prompts and answers, and submit and delete tasks;"
+                " set server.host to 127.0.0.1, or let only those in who may",
+                addresses=sorted(set(addresses)),
+            )
         log.info("ready", url=where, pending=queue.status().pending_tasks)
         if announce is not None:
             announce(where)

@@ -126,6 +126,12 @@ def url(server: ServerConfig, sockets: list[socket.socket]) -> str:
     return f"http://{host or '127.0.0.1'}:{port}"
 
 
+def beyond_loopback(sockets: Sequence[socket.socket]) -> list[str]:
+    """The addresses that are reached from other machines too."""
+    addresses = [str(one.getsockname()[0]) for one in sockets]
+    return [text for text in addresses if not ip_address(text.partition("%")[0]).is_loopback]
+
+
 def _resolve(server: ServerConfig) -> list[tuple[int, str]]:
     try:
         found = socket.getaddrinfo(

@@ -148,7 +148,7 @@ class ServerConfig(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 7125
     allowed_hosts: tuple[str, ...] = ()
-    """Names that a Host header may carry besides the address that it listens on."""
+    """Names that a Host header may carry, besides those that the address it listens on has."""
     allowed_origins: tuple[str, ...] = ()
     """Origins besides its own whose pages may call it."""
     max_connections: Count = 1000
