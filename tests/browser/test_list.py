@@ -80,6 +80,53 @@ def test_what_is_typed_stays_while_it_is_looked_for(tab: Tab, oq: Oq):
     expect(tab.by("filter-model")).to_have_value("")
 
 
+def test_escape_empties_the_search_and_with_it_what_is_asked_for(tab: Tab, oq: Oq):
+    oq.pause()
+    wanted = oq.submit({**GENERATE, "payload": {"prompt": "one two"}})
+    other = oq.submit()
+    tab.open("#/tasks?q=one+two")
+    tab.expect_order([wanted])
+    tab.by("search").press("Escape")
+    expect(tab.by("search")).to_have_value("")
+    tab.expect_order([other, wanted])
+    expect(tab.page).to_have_url(re.compile(r"#/tasks$"))
+    tab.by("search").press("Escape")
+    expect(tab.by("search")).not_to_be_focused()
+
+
+def test_what_is_typed_counts_before_all_are_selected(tab: Tab, oq: Oq):
+    oq.pause()
+    wanted = oq.submit({**GENERATE, "payload": {"prompt": "one two"}})
+    other = oq.submit()
+    tab.open("tasks")
+    tab.expect_order([other, wanted])
+    # In one go, before the page asks for what is typed of its own accord.
+    tab.page.evaluate(
+        """() => {
+             const search = document.querySelector("[data-testid=search]");
+             search.focus();
+             search.value = "one two";
+             search.dispatchEvent(new InputEvent("input", { bubbles: true }));
+             document.querySelector("[data-testid=select-all]").focus();
+           }"""
+    )
+    expect(tab.page).to_have_url(re.compile(r"q=one\+two$"))
+    tab.expect_order([wanted])
+    tab.by("select-all").check()
+    expect(tab.by("selected")).to_contain_text("All 1")
+
+
+def test_an_address_that_is_wrong_shows_no_task_and_says_why(tab: Tab, oq: Oq):
+    oq.pause()
+    task_id = oq.submit()
+    tab.open("#/tasks?status=faild")
+    expect(tab.by("wrong-address")).to_contain_text("“faild” is no status: it is pending, running,")
+    expect(tab.by("select-all")).to_have_count(0)
+    expect(tab.row(task_id)).to_have_count(0)
+    tab.by("wrong-address").get_by_role("link").click()
+    tab.expect_order([task_id])
+
+
 def test_all_in_line_are_no_others(tab: Tab, oq: Oq):
     ended = oq.submit()
     oq.ended(ended)

@@ -7,6 +7,7 @@ import {
   readFilter,
   toggled,
   writeFilter,
+  wrongIn,
   type Filter,
 } from "../src/rules/filters";
 
@@ -86,4 +87,29 @@ describe("what the server is asked", () => {
 it("toggles a value in a list", () => {
   expect(toggled(["a"], "b")).toEqual(["a", "b"]);
   expect(toggled(["a", "b"], "a")).toEqual(["b"]);
+});
+
+describe("what an address says wrong", () => {
+  const wrong = (query: string) => wrongIn(new URLSearchParams(query));
+
+  it("is nothing, if all of it is understood", () => {
+    expect(wrong("")).toEqual([]);
+    expect(wrongIn(writeFilter(FULL, "oldest"))).toEqual([]);
+    expect(
+      wrong("status=pending&status=failed,&priority=high,42&since=24h&model=&sort=queue"),
+    ).toEqual([]);
+  });
+
+  it("is named, with what there is instead", () => {
+    expect(wrong("status=faild")).toEqual([
+      "“faild” is no status: it is pending, running, completed, failed or cancelled.",
+    ]);
+    expect(
+      wrong("status=failed,runing&type=x&priority=101,urgent&since=yesterday&sort=up"),
+    ).toHaveLength(6);
+    expect(wrong("constructor=1")).toHaveLength(1);
+    expect(wrong("stauts=failed")[0]).toBe(
+      "“stauts” is no filter. There are status, type, priority, model, q, since, until and sort.",
+    );
+  });
 });

@@ -30,7 +30,10 @@ export const EVERYTHING: Filter = {
 const SPAN = /^(\d{1,6})([mhd])$/;
 const MINUTES = { m: 1, h: 60, d: 1440 } as const;
 
-/** The filter that the query of an address names. What it does not know it leaves out. */
+/**
+ * The filter that the query of an address names. What it does not know it leaves out: ask
+ * `wrongIn` first, for without that part it may mean every task.
+ */
 export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort } {
   const several = (name: string) =>
     query
@@ -53,6 +56,54 @@ export function readFilter(query: URLSearchParams): { filter: Filter; sort: Sort
     },
     sort,
   };
+}
+
+/** What of an address this page does not understand, in words: a filter that it would lose. */
+export function wrongIn(query: URLSearchParams): string[] {
+  const found: string[] = [];
+  for (const [name, text] of query) {
+    if (!Object.hasOwn(KNOWN, name)) {
+      found.push(`“${name}” is no filter. There are ${listed(Object.keys(KNOWN), "and")}.`);
+      continue;
+    }
+    const { good, expected } = KNOWN[name as keyof typeof KNOWN];
+    const values = SEVERAL.has(name) ? text.split(",") : [text];
+    for (const value of values) {
+      if (value !== "" && !good(value)) found.push(`“${value}” is no ${name}: ${expected}.`);
+    }
+  }
+  return found;
+}
+
+const any = { good: () => true, expected: "" };
+const moment = {
+  good: (value: string) => time(value) !== "",
+  expected: "it is a time, or a span before now such as 24h",
+};
+const KNOWN = {
+  status: oneOf(STATUSES),
+  type: oneOf(TYPES),
+  priority: {
+    good: (value: string) => isPriority(priorityNumber(value)),
+    expected: `it is 0 to 100, or ${listed(PRIORITIES.map((one) => one.name))}`,
+  },
+  model: any,
+  q: any,
+  since: moment,
+  until: moment,
+  sort: oneOf(SORTS),
+};
+const SEVERAL = new Set(["status", "type", "priority"]);
+
+function oneOf(names: readonly string[]) {
+  return {
+    good: (value: string) => names.includes(value),
+    expected: `it is ${listed(names)}`,
+  };
+}
+
+function listed(names: readonly string[], last = "or"): string {
+  return `${names.slice(0, -1).join(", ")} ${last} ${names.at(-1)}`;
 }
 
 /** Whether the text is a span before now, such as "24h". */
