@@ -162,3 +162,19 @@ def test_the_way_to_a_new_store_is_on_disk_before_anything_is_acknowledged(tmp_p
     monkeypatch.setattr(os, "fsync", watched)
     open_store(str(tmp_path / "new" / "data")).close()
     assert synced == {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "data")}
+
+
+@pytest.mark.parametrize("megabytes", [100, 300, 500])
+def test_too_little_address_space_is_one_line(megabytes, tmp_path):
+    """RocksDB would end the process, with words about active exceptions."""
+    script = (
+        "import resource, sys; from oq.store import open_store;"
+        "import oq.queue; limit = int(sys.argv[2]) << 20;"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit)); open_store(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "data"), str(megabytes)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"StoreError: the address space of this process is limited to {megabytes} MB" in (
+        done.stderr
+    )

@@ -134,7 +134,7 @@ def test_the_search_path(tmp_path, monkeypatch):
         (
             "ollama:\n  timeout: soon\n",
             "config.yaml:2: ollama.timeout: 'soon' is not a duration;"
-            " write 30, '500ms', '5m' or '1h30m'",
+            " write 30, '500ms', '5m', '1h30m' or '7d'",
         ),
         (
             "logging:\n  level: loud\n",
@@ -145,7 +145,7 @@ def test_the_search_path(tmp_path, monkeypatch):
         ("queue:\n\tmax_workers: 1\n", "config.yaml:2: this is not YAML: found character '\\t'"),
         ("queue: {\n", "config.yaml:2: this is not YAML"),
         ("queue: {}\n---\nqueue: {}\n", "config.yaml:2: this is not YAML: but found another"),
-        (b"\xc3\x28", "config.yaml: this is not YAML"),
+        (b"\xc3\x28", "config.yaml:1: this is not YAML"),
         ("[" * 5000, "config.yaml: this is nested too deeply"),
         (
             "retry_config:\n  initial_delay: 1m\n",

@@ -194,8 +194,7 @@ def test_hangup_without_a_log_file_changes_nothing(tmp_path: Path):
     ) as server:
         server.signal(HUP)
         assert server.process.stderr is not None
-        while "no log file" not in server.process.stderr.readline():
-            pass
+        assert any("no log file" in line for line in server.process.stderr)
         assert server.completes()
         server.signal(TERM)
         assert server.ended() == 0

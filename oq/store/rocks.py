@@ -41,6 +41,7 @@ from oq.store.engine import Put
 from oq.store.holder import Holder
 from oq.store.privacy import close_to_others
 from oq.store.refusals import translate
+from oq.store.room import check_room
 from oq.store.wal import STRICT, look
 from oq.words.errors import StoreError, StoreLocked
 
@@ -125,6 +126,7 @@ class RocksEngine(_Rows):
 
     def __init__(self, path: str | Path) -> None:
         forks.about_to_open()
+        check_room()
         self._forked = False
         directory = Path(path)
         make_directory(directory)
