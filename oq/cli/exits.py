@@ -14,6 +14,14 @@ from oq.cli.terminal import complain
 from oq.words.errors import InvalidConfig, InvalidTask, OqError, PayloadTooLarge, ServerNotReached
 
 
+class _Never(click.UsageError):
+    """What nobody raises."""
+
+
+_NO_ARGUMENTS: type[click.UsageError] = getattr(click.exceptions, "NoArgsIsHelpError", _Never)
+"""Before click 8.2 a command without arguments shows its help by itself."""
+
+
 class Exit(IntEnum):
     """What the exit code of `oq` means; a command that a signal ends has 128 and its number."""
 
@@ -59,7 +67,7 @@ def _told_or_silent(error: Exception) -> int:
 def told(error: Exception) -> Exit:
     """Say what went wrong; the exit code that goes with it."""
     match error:
-        case click.exceptions.NoArgsIsHelpError():
+        case _NO_ARGUMENTS():
             print(error.format_message(), file=sys.stderr)
             return Exit.USAGE
         case click.UsageError():
