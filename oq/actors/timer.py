@@ -21,7 +21,9 @@ PRUNE_FROM = 1024
 
 class Timer:
     """Delays that users set follow the wall clock, wherever it is set to; those of retries follow
-    the monotonic one, so that no retry waits an hour too long, or not at all.
+    the monotonic one, so that no retry waits an hour too long, or not at all. Those of a retry from
+    before the start have nothing but the wall clock's time: they end when that has come, by a clock
+    that may be set right meanwhile, and at the latest when their whole delay has passed once more.
 
     It does not hear of cancellations: the scheduler passes over what no longer `waits`, and here
     such entries are dropped when they may have become more than the others.
@@ -66,9 +68,9 @@ class Timer:
         for delay in delays:
             at = delay.run_at.timestamp()
             if delay.retrying:
-                entry = (steady + at - wall, delay.task_id, delay)
-                heapq.heappush(self._by_steady, entry)
-            else:
+                left = at - wall if delay.at_most is None else min(at - wall, delay.at_most)
+                heapq.heappush(self._by_steady, (steady + left, delay.task_id, delay))
+            if not delay.retrying or delay.at_most is not None:
                 heapq.heappush(self._by_wall, (at, delay.task_id, delay))
         if len(self._by_wall) + len(self._by_steady) > self._prune_at:
             self._prune()

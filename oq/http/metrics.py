@@ -121,7 +121,7 @@ class Metrics(Collector):
         if change.before is None:
             tally.counts["submitted", labels] += 1
         if event is EventType.TASK_STARTED:
-            waited = self._spans.waited(state)
+            waited = self._spans.waited(change)
             self._wait[labels].add(waited)
             tally.waited.append(waited)
             return

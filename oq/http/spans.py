@@ -21,11 +21,13 @@ class Spans:
         self._due: dict[str, datetime] = {}
         self._began: dict[str, datetime] = {}
 
-    def waited(self, state: TaskState) -> float:
+    def waited(self, start: Change) -> float:
         """Seconds that a task which is started now could have run already: a delay that was asked
         for is not waiting, nor is the pause before a retry.
         """
-        due = self._due.pop(state.id, None) or _due_by_record(state)
+        state = start.state
+        put_back = self._due.pop(state.id, None)
+        due = start.due or put_back or _due_by_record(state)
         if state.started_at is None:
             return 0.0
         self._began[state.id] = state.started_at
@@ -47,15 +49,11 @@ class Spans:
         state = change.state
         if state.status is not Status.PENDING:
             self._due.pop(state.id, None)
-        elif state.run_at is not None:
-            self._due[state.id] = state.run_at
-        elif change.event is EventType.TASK_RETRYING:
+        elif state.run_at is None and change.event is EventType.TASK_RETRYING:
             self._due[state.id] = at
 
 
 def _due_by_record(state: TaskState) -> datetime:
     """What the record itself tells: all there is of a task that waited before oq was started."""
-    if state.run_at is not None:
-        return state.run_at
     earlier = state.attempts[-2].ended_at if len(state.attempts) > 1 else None
     return earlier or state.created_at

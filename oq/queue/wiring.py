@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from secrets import token_hex
 from typing import Protocol
 
@@ -95,7 +96,7 @@ def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Cloc
     settings, retry, events = config.queue, config.retry_config, config.events
     told = recover(store, clock)
     board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
-    delays = _load(board, store, clock)
+    delays = _load(board, store, clock, retry.max_delay)
 
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
     to_scheduler, scheduler_inbox = trio.open_memory_channel[Message](MAILBOX)
@@ -170,7 +171,16 @@ def put_back(store: Store, clock: Clock) -> None:
             log.error("tasks not put back", tasks=len(broken_off), reason=str(error))  # noqa: TRY400
 
 
-def _load(board: Board, store: Store, clock: Clock) -> list[Delay]:
+def _waiting_on(task_id: str, run_at: datetime, place: Place, longest: float) -> Delay:
+    """The rest of a retry's delay is never more than the delay: the clock may be wrong now, or have
+    been so when it was written. One of which no delay is known waits for the `longest` there is.
+    """
+    if not place.retrying:
+        return Delay(task_id, run_at)
+    return Delay(task_id, run_at, True, longest if place.delay is None else place.delay)
+
+
+def _load(board: Board, store: Store, clock: Clock, longest: float) -> list[Delay]:
     """Put the pending tasks on the board; those that wait for their time, for the timer.
 
     Those whose time came while nobody looked are ready at once, before the first dispatch.
@@ -182,7 +192,7 @@ def _load(board: Board, store: Store, clock: Clock) -> list[Delay]:
         for task in store.pending():
             place = task.place
             if place.run_at is not None and place.run_at > now:
-                delays.append(Delay(task.task_id, place.run_at, place.retrying))
+                delays.append(_waiting_on(task.task_id, place.run_at, place, longest))
             elif place.run_at is not None:
                 place = Place(place.priority)
             yield task.task_id, place

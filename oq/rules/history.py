@@ -6,7 +6,7 @@ bucket holds a few hundred numbers however many tasks there were.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -98,23 +98,34 @@ class Bucket:
 
 
 class _Ring:
-    """The buckets of one window, the latest last; intervals in which nothing happened have none."""
+    """The buckets of one window, by number; intervals in which nothing happened have none."""
 
     def __init__(self, window: Window) -> None:
         self.window = window
-        self._buckets: deque[Bucket] = deque(maxlen=window.buckets)
+        self._buckets: dict[int, Bucket] = {}
 
     def at(self, seconds: float) -> Bucket:
-        """The bucket of this time. What comes late counts as now: the clock was set back."""
+        """The bucket of this time, whatever came before: the clock may have been set. What was
+        counted under a time that now is to come again is dropped: it did not happen then.
+        """
         number = int(seconds // self.window.interval)
-        if not self._buckets or self._buckets[-1].number < number:
-            self._buckets.append(Bucket(number))
-        return self._buckets[-1]
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._add(number)
+        return bucket
+
+    def _add(self, number: int) -> Bucket:
+        for ahead in [each for each in self._buckets if each > number + 1]:
+            del self._buckets[ahead]
+        if len(self._buckets) >= self.window.buckets:
+            del self._buckets[next(iter(self._buckets))]
+        bucket = self._buckets[number] = Bucket(number)
+        return bucket
 
     def points(self, seconds: float) -> list[Point]:
         interval = self.window.interval
         last = int(seconds // interval)
-        found = {bucket.number: bucket for bucket in self._buckets}
+        found = self._buckets
         return [
             found[number].point(interval) if number in found else Point(t=_time(number * interval))
             for number in range(last - self.window.buckets + 1, last + 1)

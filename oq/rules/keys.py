@@ -44,11 +44,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """All that recovery has to know of a pending task, so that it reads nothing else of it."""
+    """All that recovery has to know of a pending task, so that it reads nothing else of it. `delay`
+    is how many seconds a retry was to wait; a record from before that was noted has none.
+    """
 
     priority: int
     run_at: datetime | None = None
     retrying: bool = False
+    delay: float | None = None
 
 
 class Meta(Struct, kw_only=True):
@@ -110,4 +113,12 @@ def unpack_time(eight: bytes) -> datetime:
 
 
 def place_of(state: TaskState) -> Place:
-    return Place(state.priority, state.run_at, state.retry_count > 0)
+    retrying = state.retry_count > 0
+    return Place(state.priority, state.run_at, retrying, _delay(state) if retrying else None)
+
+
+def _delay(state: TaskState) -> float | None:
+    """By the two times that were written together, whatever the clock said then."""
+    if state.run_at is None or not state.attempts or state.attempts[-1].ended_at is None:
+        return None
+    return (state.run_at - state.attempts[-1].ended_at).total_seconds()

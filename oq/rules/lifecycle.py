@@ -73,10 +73,11 @@ def submitted(
 def started(state: TaskState, backend: str, now: datetime) -> Change:
     """An attempt begins."""
     attempts = (*state.attempts[1 - ATTEMPTS_KEPT :], Attempt(started_at=now, backend=backend))
-    return _step(
+    step = _step(
         state, Status.RUNNING, EventType.TASK_STARTED, {"backend": backend},
         started_at=now, run_at=None, attempts=attempts,
     )  # fmt: skip
+    return step if state.run_at is None else msgspec.structs.replace(step, due=state.run_at)
 
 
 def finished(

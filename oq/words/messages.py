@@ -39,6 +39,9 @@ class Change(Struct, frozen=True, gc=False):
     stream: tuple[bytes, ...] | None = None
     fingerprint: bytes | None = None
     """What the idempotency key of a new task was used for."""
+    due: datetime | None = None
+    """The time for which a task that is started now had waited, if it did; its record has it no
+    longer."""
 
 
 class Removal(Struct, frozen=True, gc=False):
@@ -267,8 +270,11 @@ class Abort(Struct, frozen=True, gc=False):
 
 
 class Delay(Struct, frozen=True, gc=False):
-    """A task that may not run before `run_at`: a retry, or one whose user wants that."""
+    """A task that may not run before `run_at`: a retry, or one whose user wants that. A retry waits
+    for `at_most` so many seconds, whatever the clock says.
+    """
 
     task_id: str
     run_at: datetime
     retrying: bool = False
+    at_most: float | None = None
