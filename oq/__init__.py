@@ -13,8 +13,9 @@ Without one, in a program of its own:
 
 `chat`, `generate` and `embed` make tasks; help(oq.chat) says what each may say of itself. A queue
 and both clients have the same verbs: submit, submit_many, run_batch, get, result, stream, list,
-list_summaries, count, status, stats, backends, cancel, set_priority, retry, delete, bulk, pause,
-resume, subscribe. What goes wrong is an OqError. `task.to_dict()` is what json.dumps takes.
+list_summaries, count, status, backends, cancel, set_priority, retry, delete, bulk, pause,
+resume, subscribe; the clients have stats too. What goes wrong is an OqError. `task.to_dict()` is
+what json.dumps takes.
 """
 
 # The house, from the ground up; imports only go down:
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from oq.words.stream import Chunk as Chunk
     from oq.words.task import Priority as Priority
     from oq.words.task import Status as Status
+    from oq.words.task import Summary as Summary
     from oq.words.task import Task as Task
     from oq.words.task import TaskType as TaskType
 
@@ -89,7 +91,7 @@ _HOMES = {
     "oq.words.new": ("NewTask", "chat", "embed", "generate"),
     "oq.words.status": ("QueueStatus",),
     "oq.words.stream": ("Chunk",),
-    "oq.words.task": ("Priority", "Status", "Task", "TaskType"),
+    "oq.words.task": ("Priority", "Status", "Summary", "Task", "TaskType"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

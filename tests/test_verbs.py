@@ -10,19 +10,26 @@ import pytest
 
 import oq
 
+from .client_servers import served
 from .faces import everywhere
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 VERBS = [
     "submit", "submit_many", "result", "run_batch", "stream", "get", "list", "status",
+    "list_summaries", "bulk", "backends",
     "cancel", "set_priority", "retry", "delete", "pause", "resume", "subscribe",
 ]  # fmt: skip
 
 
 def prompt(
-    said: str = "hello", /, *, simulate: dict[str, Any] | None = None, **terms
+    said: str = "hello",
+    /,
+    *,
+    model: str = "m",
+    simulate: dict[str, Any] | None = None,
+    **terms,
 ) -> oq.NewTask:
-    return oq.generate("m", said, options=simulate and {"simulate": simulate}, **terms)
+    return oq.generate(model, said, options=simulate and {"simulate": simulate}, **terms)
 
 
 def answer(text: str, **terms) -> oq.NewTask:
@@ -397,3 +404,81 @@ async def test_a_full_queue_says_when_to_come_back(queue):
 async def test_a_task_that_is_too_large_is_refused(queue):
     with pytest.raises((oq.PayloadTooLarge, oq.InvalidTask)):
         await queue.submit(prompt("x" * 2000))
+
+
+# -- many at once
+
+LATER = {"run_at": datetime(2099, 1, 1, tzinfo=UTC)}
+
+
+@everywhere()
+async def test_tasks_are_found_by_text_and_time_and_listed_in_an_order(queue):
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    low = await queue.submit(prompt("find the needle", priority="low", **LATER))
+    high = await queue.submit(prompt("another needle", priority="high", **LATER))
+    await queue.submit(prompt("hay", **LATER))
+    for verb in (queue.list, queue.list_summaries):
+        assert [task.id for task in await verb(text="needle")] == [high, low]
+        assert [task.id for task in await verb(text="NEEDLE", sort="oldest")] == [low, high]
+        assert len(await verb(since=before)) == 3
+        assert await verb(until=before.isoformat()) == []
+        assert [task.id for task in await verb(text="needle", limit=1, offset=1)] == [low]
+        with pytest.raises(oq.InvalidTask, match="since"):
+            await verb(since="yesterday")
+        with pytest.raises(oq.InvalidTask, match="sort"):
+            await verb(sort="random")
+
+
+@everywhere()
+async def test_a_summary_leaves_the_documents_out(queue):
+    text = "the needle " * 10_000
+    task_id = await queue.submit(prompt(text, metadata={"for": "me"}, **LATER))
+    (row,) = await queue.list_summaries()
+    assert (row.id, row.status, row.metadata) == (task_id, "pending", {"for": "me"})
+    assert row.excerpt.startswith("the needle the")
+    assert len(str(row.to_dict())) < 2000
+
+
+@everywhere()
+async def test_tasks_are_counted(queue):
+    for number in range(3):
+        await queue.submit(prompt(f"number {number}", model="ab"[number % 2], **LATER))
+    count = await queue.count()
+    assert (count.count, count.exact) == (3, True)
+    assert (await queue.count(model="a", status=["pending", "failed"])).count == 2
+    assert (await queue.count(text="number 1")).count == 1
+
+
+@everywhere()
+async def test_the_same_is_asked_of_many(queue):
+    ids = [await queue.submit(prompt(f"number {number}", **LATER)) for number in range(4)]
+    moved = await queue.bulk("priority", ids[:2], "high")
+    assert (moved.matched, moved.done, moved.skipped) == (2, 2, 0)
+    cancelled = await queue.bulk("cancel", status="pending", priority="high")
+    assert (cancelled.matched, cancelled.done) == (2, 2)
+    again = await queue.bulk("cancel", ids)
+    assert (again.done, again.skipped, len(again.problems)) == (2, 2, 2)
+    assert (await queue.bulk("delete", text="number")).done == 4
+    assert (await queue.count()).count == 0
+    for wrong in ({"action": "destroy"}, {"action": "priority", "ids": ids}):
+        with pytest.raises(oq.InvalidTask):
+            await queue.bulk(**wrong)
+    with pytest.raises(oq.InvalidTask, match="either ids or a filter"):
+        await queue.bulk("cancel", ids, status="pending")
+
+
+@everywhere()
+async def test_backends_are_listed(queue):
+    (backend,) = await queue.backends()
+    assert (backend.name, backend.up) == ("sim", True)
+
+
+def test_a_client_tells_what_happened_lately():
+    with served() as server, oq.Client(server.url) as client:
+        client.run_batch([prompt()])
+        stats = client.stats()
+        assert (stats.interval, len(stats.points)) == (10, 90)
+        assert sum(point.completed for point in stats.points) == 1
+        assert client.stats("24h").interval == 300
+        with pytest.raises(oq.InvalidTask, match="window"):
+            client.stats("1y")

@@ -17,6 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
@@ -30,14 +31,16 @@ from oq.blocking.loop import Loop
 from oq.queue import Queue, Subscription, open_queue
 from oq.queue.options import Options, check_config
 from oq.rules.filters import DEFAULT_LIMIT
+from oq.words.bulk import BulkOutcome
 from oq.words.config import BackendConfig, Config
 from oq.words.durations import Time
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
-from oq.words.status import QueueStatus
+from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
-from oq.words.task import Submission, Task
+from oq.words.task import Submission, Summary, Task
+from oq.words.which import Count, Order, Which
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -167,12 +170,59 @@ class BlockingQueue:
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
         after: str | None = None,
+        text: str = "",
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        sort: Order = "newest",
     ) -> builtins.list[Task]:
-        """The tasks that match, newest first; `after` is the id below which to go on."""
+        """The tasks that match, newest first; `after` is the id below which to go on. `text`,
+        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries` gives
+        less. Raises InvalidTask.
+        """
         return self._call(
             self._queue.list, status=status, type=type, priority=priority, model=model,
-            limit=limit, offset=offset, after=after,
+            limit=limit, offset=offset, after=after, text=text, since=since, until=until, sort=sort,
         )  # fmt: skip
+
+    def list_summaries(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+        after: str | None = None,
+        sort: Order = "newest",
+        **which: Unpack[Which],
+    ) -> builtins.list[Summary]:
+        """The same without payloads, options and results, with how each prompt begins."""
+        return self._call(
+            self._queue.list_summaries, limit=limit, offset=offset, after=after, sort=sort, **which
+        )
+
+    def count(self, **which: Unpack[Which]) -> Count:
+        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
+        names what is wrong.
+        """
+        return self._loop.call(partial(self._queue.count, **which))
+
+    def bulk(
+        self,
+        action: str,
+        ids: Sequence[str] | None = None,
+        to: int | str | None = None,
+        **which: Unpack[Which],
+    ) -> BulkOutcome:
+        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+
+        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
+        `ids`, or all that match, up to `queue.max_bulk`. Return when all that is on disk.
+
+        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        """
+        return self._call(self._queue.bulk, action, ids, to, **which)
+
+    def backends(self) -> builtins.list[BackendView]:
+        """The servers that run models, and the models that they say they have."""
+        return self._call(self._queue.backends)
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""

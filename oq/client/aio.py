@@ -6,8 +6,9 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import anyio
 import httpx
@@ -24,13 +25,16 @@ from oq.client.lifetime import Alone, Closing
 from oq.client.mailer import Mailer
 from oq.client.tries import PATIENCE, OnAway, Tries, read
 from oq.client.watcher import Watcher
+from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
-from oq.words.status import QueueStatus
+from oq.words.stats import Stats
+from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
-from oq.words.task import Task
+from oq.words.task import Summary, Task
+from oq.words.which import Count, Order, Which
 
 T = TypeVar("T")
 
@@ -237,18 +241,41 @@ class AsyncClient:
         limit: int | None = None,
         offset: int | None = None,
         after: str | None = None,
+        text: str = "",
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        sort: Order = "newest",
     ) -> builtins.list[Task]:
         """The tasks that match, newest first; the server gives 1000 unless `limit` says else.
 
-        `after` is the id below which to go on. More than 1000 come in several requests.
+        `after` is the id below which to go on. More than 1000 come in several requests. `text`,
+        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries`
+        gives less. Raises InvalidTask.
         """
         listing = calls.Listing(
-            limit, status=status, type=type, priority=priority, model=model,
-            offset=offset, after=after,
+            Task, limit, status=status, type=type, priority=priority, model=model,
+            offset=offset, after=after, text=text, since=since, until=until, sort=sort,
         )  # fmt: skip
-        while (call := listing.next()) is not None:
-            listing.add(await self._run(call))
-        return listing.tasks
+        return await self._listed(listing)
+
+    async def list_summaries(
+        self,
+        *,
+        limit: int | None = None,
+        offset: int | None = None,
+        after: str | None = None,
+        sort: Order = "newest",
+        **which: Unpack[Which],
+    ) -> builtins.list[Summary]:
+        """The same without payloads, options and results, with how each prompt begins."""
+        listing = calls.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
+        return await self._listed(listing)
+
+    async def count(self, **which: Unpack[Which]) -> Count:
+        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
+        names what is wrong.
+        """
+        return await self._run(calls.count(which))
 
     async def status(self) -> QueueStatus:
         """The queue at a glance."""
@@ -270,6 +297,30 @@ class AsyncClient:
         """Forget an ended task; Conflict if it has not ended."""
         await self._run(calls.delete(task_id))
 
+    async def bulk(
+        self,
+        action: str,
+        ids: Sequence[str] | None = None,
+        to: int | str | None = None,
+        **which: Unpack[Which],
+    ) -> BulkOutcome:
+        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+
+        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
+        `ids`, or all that match.
+
+        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        """
+        return await self._run(calls.bulk(action, ids, to, which))
+
+    async def backends(self) -> builtins.list[BackendView]:
+        """The servers that run models, and the models that they say they have."""
+        return await self._run(calls.backends())
+
+    async def stats(self, window: str = "15m") -> Stats:
+        """What happened lately, interval by interval: in the last ``"15m"`` or ``"24h"``."""
+        return await self._run(calls.stats(window))
+
     async def pause(self) -> None:
         """Start no more tasks; what runs goes on, and submitting too."""
         await self._run(calls.pause())
@@ -277,6 +328,11 @@ class AsyncClient:
     async def resume(self) -> None:
         """Start tasks again."""
         await self._run(calls.resume())
+
+    async def _listed(self, listing: calls.Listing[T]) -> builtins.list[T]:
+        while (call := listing.next()) is not None:
+            listing.add(await self._run(call))
+        return listing.tasks
 
     async def _opened(self) -> TaskGroup:
         """Where its tasks run. Used without a block, it lives on a task of its own from here on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -12,14 +13,15 @@ import httpx
 import msgspec
 
 from oq.words.arguments import check_new, check_several, task_id_of
+from oq.words.bulk import BulkOutcome
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
-from oq.words.status import QueueStatus
-from oq.words.task import Status, Task
+from oq.words.stats import Stats
+from oq.words.status import BackendView, QueueStatus
+from oq.words.task import Status, Summary, Task
+from oq.words.which import Count, Which
 
 T = TypeVar("T")
-Tasks = list[Task]
-
 PAGE = 1000
 """Tasks that one request for a listing asks for at most."""
 
@@ -33,10 +35,10 @@ class _SubmittedMany(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[T]):
     """Some of the tasks of a listing. `after` is the cursor to the rest, if there is any."""
 
-    tasks: Tasks
+    tasks: list[T]
     after: str | None
 
 
@@ -141,38 +143,94 @@ def get(task_id: str, wait: float = 0) -> Call[Task]:
     )
 
 
-def list_tasks(**filters: object) -> Call[Page]:
-    """Each filter is a value or several; what is empty or None is left out."""
+def list_tasks(kind: type[T], **filters: object) -> Call[Page[T]]:
+    """Each filter is a value or several; what is empty or None is left out. A `kind` of Summary
+    leaves out the documents.
+    """
+    view = "summary" if kind is Summary else None
     return Call(
         method="GET",
         path="api/tasks",
-        params=_params(filters),
+        params=_params({**_named(filters), "view": view}),
         safe=True,
-        read=lambda response: Page(_decode(response, Tasks), _cursor(response)),
+        read=lambda response: Page(_decode(response, list[kind]), _cursor(response)),  # type: ignore[valid-type]
     )
 
 
-class Listing:
+class Listing(Generic[T]):
     """A listing of up to `limit` tasks, in as many calls as it takes. Run each `next`, `add` its
     page, until there is none. Pages are bounded in bytes too: one may be short, or empty.
     """
 
-    def __init__(self, limit: int | None, **filters: object) -> None:
-        self.tasks: Tasks = []
+    def __init__(self, kind: type[T], limit: int | None, **filters: object) -> None:
+        self.tasks: list[T] = []
+        self._kind = kind
         self._limit = PAGE if limit is None else limit
         self._filters = filters
         self._whole = False
 
-    def next(self) -> Call[Page] | None:
+    def next(self) -> Call[Page[T]] | None:
         if self._whole:
             return None
         limit = min(PAGE, self._limit - len(self.tasks))
-        return list_tasks(**self._filters, limit=limit)
+        return list_tasks(self._kind, **self._filters, limit=limit)
 
-    def add(self, page: Page) -> None:
+    def add(self, page: Page[T]) -> None:
         self.tasks += page.tasks
         self._whole = len(self.tasks) >= self._limit or page.after is None
         self._filters |= {"after": page.after, "offset": None}
+
+
+def count(which: Which) -> Call[Count]:
+    return Call(
+        method="GET",
+        path="api/tasks/count",
+        params=_params(_named(which)),
+        safe=True,
+        read=lambda response: _decode(response, Count),
+    )
+
+
+def bulk(
+    action: str, ids: Sequence[str] | None, to: int | str | None, which: Which
+) -> Call[BulkOutcome]:
+    """Not safe: what it did the first time cannot be told from what it did the second time."""
+    wish: dict[str, object] = {"action": action}
+    if to is not None:
+        wish["priority"] = to
+    if ids is not None:
+        wish["ids"] = [task_id_of(one) for one in ids]
+    if ids is None or which:
+        wish["filter"] = {
+            name: value if name in _SINGLE else list(_several(value))
+            for name, value in _named(which).items()
+            if value
+        }
+    return Call(
+        method="POST",
+        path="api/tasks/bulk",
+        body=_encode(wish),
+        read=lambda response: _decode(response, BulkOutcome),
+    )
+
+
+def backends() -> Call[list[BackendView]]:
+    return Call(
+        method="GET",
+        path="api/backends",
+        safe=True,
+        read=lambda response: _decode(response, list[BackendView]),
+    )
+
+
+def stats(window: str) -> Call[Stats]:
+    return Call(
+        method="GET",
+        path="api/stats",
+        params=(("window", window),),
+        safe=True,
+        read=lambda response: _decode(response, Stats),
+    )
 
 
 def status() -> Call[QueueStatus]:
@@ -257,6 +315,21 @@ def _on_task(
 
 def _params(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(one)) for name, value in given.items() for one in _several(value))
+
+
+_SINGLE = frozenset({"q", "since", "until"})
+
+
+def _named(which: Mapping[str, object]) -> dict[str, object]:
+    """The filter as the HTTP API names it."""
+    given = {"q" if name == "text" else name: value for name, value in which.items()}
+    for name, default in (("q", ""), ("sort", "newest")):
+        if given.get(name) == default:
+            del given[name]
+    for name in ("since", "until"):
+        if isinstance(moment := given.get(name), datetime):
+            given[name] = moment.isoformat()
+    return given
 
 
 def _several(given: object) -> Iterable[object]:

@@ -6,8 +6,9 @@ import builtins
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -17,13 +18,16 @@ from oq.client.calls import Call
 from oq.client.follow import EventFollower, Follower, StreamFollower
 from oq.client.sync_follow import Following
 from oq.client.tries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Tries, read
+from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
-from oq.words.status import QueueStatus
+from oq.words.stats import Stats
+from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
-from oq.words.task import Task
+from oq.words.task import Summary, Task
+from oq.words.which import Count, Order, Which
 
 T = TypeVar("T")
 
@@ -175,18 +179,41 @@ class Client:
         limit: int | None = None,
         offset: int | None = None,
         after: str | None = None,
+        text: str = "",
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        sort: Order = "newest",
     ) -> builtins.list[Task]:
         """The tasks that match, newest first; the server gives 1000 unless `limit` says else.
 
-        `after` is the id below which to go on. More than 1000 come in several requests.
+        `after` is the id below which to go on. More than 1000 come in several requests. `text`,
+        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries`
+        gives less. Raises InvalidTask.
         """
         listing = calls.Listing(
-            limit, status=status, type=type, priority=priority, model=model,
-            offset=offset, after=after,
+            Task, limit, status=status, type=type, priority=priority, model=model,
+            offset=offset, after=after, text=text, since=since, until=until, sort=sort,
         )  # fmt: skip
-        while (call := listing.next()) is not None:
-            listing.add(self._run(call))
-        return listing.tasks
+        return self._listed(listing)
+
+    def list_summaries(
+        self,
+        *,
+        limit: int | None = None,
+        offset: int | None = None,
+        after: str | None = None,
+        sort: Order = "newest",
+        **which: Unpack[Which],
+    ) -> builtins.list[Summary]:
+        """The same without payloads, options and results, with how each prompt begins."""
+        listing = calls.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
+        return self._listed(listing)
+
+    def count(self, **which: Unpack[Which]) -> Count:
+        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
+        names what is wrong.
+        """
+        return self._run(calls.count(which))
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
@@ -208,6 +235,30 @@ class Client:
         """Forget an ended task; Conflict if it has not ended."""
         self._run(calls.delete(task_id))
 
+    def bulk(
+        self,
+        action: str,
+        ids: Sequence[str] | None = None,
+        to: int | str | None = None,
+        **which: Unpack[Which],
+    ) -> BulkOutcome:
+        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+
+        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
+        `ids`, or all that match.
+
+        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        """
+        return self._run(calls.bulk(action, ids, to, which))
+
+    def backends(self) -> builtins.list[BackendView]:
+        """The servers that run models, and the models that they say they have."""
+        return self._run(calls.backends())
+
+    def stats(self, window: str = "15m") -> Stats:
+        """What happened lately, interval by interval: in the last ``"15m"`` or ``"24h"``."""
+        return self._run(calls.stats(window))
+
     def pause(self) -> None:
         """Start no more tasks; what runs goes on, and submitting too."""
         self._run(calls.pause())
@@ -215,6 +266,11 @@ class Client:
     def resume(self) -> None:
         """Start tasks again."""
         self._run(calls.resume())
+
+    def _listed(self, listing: calls.Listing[T]) -> builtins.list[T]:
+        while (call := listing.next()) is not None:
+            listing.add(self._run(call))
+        return listing.tasks
 
     def _check_open(self) -> None:
         if self._closed:

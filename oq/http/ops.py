@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct
 from prometheus_client.exposition import choose_encoder
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
@@ -15,7 +13,8 @@ from oq.http.answers import JSON, OK, answer
 from oq.http.face import Face
 from oq.http.page import PAGE, POLICY
 from oq.http.query import Query
-from oq.rules.history import WINDOWS, Point
+from oq.rules.history import WINDOWS
+from oq.words.stats import Stats
 
 
 class StatsWindow(StrEnum):
@@ -23,16 +22,6 @@ class StatsWindow(StrEnum):
 
     QUARTER = "15m"
     DAY = "24h"
-
-
-class StatsAnswer(Struct, frozen=True):
-    """`interval` is in seconds; `oldest_waiting` when the task was submitted that has waited
-    longest of those which could run.
-    """
-
-    interval: int
-    points: list[Point]
-    oldest_waiting: datetime | None
 
 
 _RUNNING = "Ollama is running"  # what Ollama says; some clients look for it before they start
@@ -48,7 +37,7 @@ async def stats(face: Face, request: Request) -> Response:
     """What happened lately, interval by interval; a restart begins anew."""
     window = Query(request.args).choice("window", StatsWindow, StatsWindow.QUARTER)
     return answer(
-        StatsAnswer(
+        Stats(
             interval=WINDOWS[window].interval,
             points=face.metrics.history.points(window, face.queue.now()),
             oldest_waiting=face.queue.oldest_waiting(),

@@ -15,6 +15,7 @@ from oq.http.flows import EVENT_STREAM
 from oq.rules.filters import Count, Sort
 from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
+from oq.words.stats import Stats
 from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
 from oq.words.task import Status, Submission, Task, TaskSummary, TaskType
@@ -217,7 +218,7 @@ QUEUE = (
         "/api/stats",
         ops.stats,
         "What happened in the last quarter of an hour, or the last day",
-        {200: ("Every interval, the oldest first", ops.StatsAnswer)},
+        {200: ("Every interval, the oldest first", Stats)},
         errors=(400,),
         query=(Parameter("window", "how far back; 15m when left out", ops.StatsWindow),),
     ),

@@ -219,7 +219,7 @@ class Core:
         await self._command(Command(Verb.DELETE, task_id))
 
     async def bulk(
-        self, verb: Verb, tasks: Sequence[str] | TaskFilter, priority: int | str = 0
+        self, action: Verb, ids: Sequence[str] | TaskFilter, to: int | str = 0
     ) -> BulkOutcome:
         """Ask the same of many tasks: of those with these ids, or of all that the filter admits (of
         those in a state in which it can be asked, unless the filter names states), up to
@@ -229,16 +229,16 @@ class Core:
         ids or the priority is none.
         """
         most = self.config.queue.max_bulk
-        level = validation.parse_priority(priority)
+        level = validation.parse_priority(to)
         more = False
-        if isinstance(tasks, TaskFilter):
-            wanted = tasks if tasks.statuses else replace(tasks, statuses=bulk.CONCERNS[verb])
-            ids, more = await self._listing.ids(wanted, most)
+        if isinstance(ids, TaskFilter):
+            wanted = ids if ids.statuses else replace(ids, statuses=bulk.CONCERNS[action])
+            named, more = await self._listing.ids(wanted, most)
         else:
-            ids = list(dict.fromkeys(map(task_id_of, tasks)))
-            if len(ids) > most:
-                raise InvalidTask("ids", f"{len(ids)} tasks are over {most} (queue.max_bulk)")
-        return await bulk.carry_out(self._ask_all, verb, ids, level, more=more)
+            named = list(dict.fromkeys(map(task_id_of, ids)))
+            if len(named) > most:
+                raise InvalidTask("ids", f"{len(named)} tasks are over {most} (queue.max_bulk)")
+        return await bulk.carry_out(self._ask_all, action, named, level, more=more)
 
     async def pause(self) -> None:
         """Start no more tasks, also after a restart, until `resume`."""

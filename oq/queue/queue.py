@@ -13,7 +13,8 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from typing import Any
+from datetime import datetime
+from typing import Any, Unpack
 
 import msgspec
 import trio
@@ -23,15 +24,19 @@ from oq.actors.subscription import Subscription
 from oq.queue.attendance import Attendance
 from oq.queue.calls import Calls
 from oq.queue.core import Core
-from oq.rules.filters import DEFAULT_LIMIT, Page, task_filter
+from oq.rules.filters import DEFAULT_LIMIT, Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.validation import Limits, check, decode_submission
 from oq.words.arguments import check_new, check_several
+from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
 from oq.words.events import EventType
+from oq.words.messages import Verb
 from oq.words.new import NewTask
+from oq.words.status import BackendView
 from oq.words.stream import Chunk
-from oq.words.task import RawTask, Status, Submission, Task
+from oq.words.task import RawTask, Status, Submission, Summary, Task
+from oq.words.which import Count, Order, Which
 
 OnDone = Callable[[Task], object]
 
@@ -121,19 +126,66 @@ class Queue(Core):
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
         after: str | None = None,
+        text: str = "",
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        sort: Order = "newest",
     ) -> builtins.list[Task]:
-        """The tasks that match, newest first; `after` is the id below which to go on."""
+        """The tasks that match, newest first; `after` is the id below which to go on. `text`,
+        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries` gives
+        less. Raises InvalidTask.
+        """
         wanted = task_filter(
-            status=status, type=type, priority=priority, model=model,
-            limit=limit, offset=offset, after=after,
+            status=status, type=type, priority=priority, model=model, limit=limit, offset=offset,
+            after=after, text=text, since=since, until=until, sort=sort,
         )  # fmt: skip
-        page = await self.page(wanted)
-        tasks = _tasks(page)
-        while page.next is not None and len(tasks) < limit:  # a page is bounded in bytes too
-            left = limit - len(tasks)
-            page = await self.page(replace(wanted, limit=left, offset=0, after=page.next))
-            tasks += _tasks(page)
-        return tasks
+        return [_task(task) for task in await _pages(self.page, wanted)]
+
+    async def list_summaries(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+        after: str | None = None,
+        sort: Order = "newest",
+        **which: Unpack[Which],
+    ) -> builtins.list[Summary]:
+        """The same without payloads, options and results, with how each prompt begins."""
+        wanted = task_filter(limit=limit, offset=offset, after=after, sort=sort, **which)
+        found = await _pages(self.summaries, wanted)
+        return msgspec.json.decode(msgspec.json.encode(found), type=builtins.list[Summary])
+
+    async def count(self, filter: TaskFilter | None = None, /, **which: Unpack[Which]) -> Count:
+        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
+        names what is wrong.
+        """
+        return await super().count(task_filter(**which) if filter is None else filter)
+
+    async def bulk(
+        self,
+        action: str,
+        ids: Sequence[str] | TaskFilter | None = None,
+        to: int | str | None = None,
+        **which: Unpack[Which],
+    ) -> BulkOutcome:
+        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+
+        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
+        `ids`, or all that match, up to `queue.max_bulk`. Return when all that is on disk.
+
+        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        """
+        if ids is not None and which:
+            raise InvalidTask("ids", "name either ids or a filter")
+        verb = choice("action", Verb, action)
+        if verb is Verb.PRIORITY and to is None:
+            raise InvalidTask("priority", 'the action "priority" needs one')
+        tasks = task_filter(**which) if ids is None else ids
+        return await super().bulk(verb, tasks, 0 if to is None else to)
+
+    async def backends(self) -> builtins.list[BackendView]:
+        """The servers that run models, and the models that they say they have."""
+        return await self.look_at_backends()
 
     @asynccontextmanager
     async def stream(
@@ -201,8 +253,17 @@ class Queue(Core):
                 await answer
 
 
-def _tasks(page: Page[RawTask]) -> list[Task]:
-    return [_task(task) for task in page.tasks]
+async def _pages(
+    look: Callable[[TaskFilter], Awaitable[Page[Shown]]], wanted: TaskFilter
+) -> list[Shown]:
+    """Up to its limit; a page is bounded in bytes too, so it may take several."""
+    page = await look(wanted)
+    found = page.tasks
+    while page.next is not None and len(found) < wanted.limit:
+        left = wanted.limit - len(found)
+        page = await look(replace(wanted, limit=left, offset=0, after=page.next))
+        found = found + page.tasks
+    return found
 
 
 def outcome(task: Task, timeout: float | None) -> dict[str, Any]:

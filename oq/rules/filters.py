@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,9 @@ from oq.rules.ids import is_id
 from oq.rules.validation import parse_priority
 from oq.words.errors import InvalidTask
 from oq.words.task import Status, TaskState, TaskType
+from oq.words.which import Count as Count
+
+Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Shown = TypeVar("Shown")
@@ -108,13 +111,6 @@ class Page(Struct, Generic[Shown], frozen=True):
     next: str | None
 
 
-class Count(Struct, frozen=True):
-    """How many tasks a filter admits: at least so many, unless it is `exact`."""
-
-    count: int
-    exact: bool
-
-
 def task_filter(
     *,
     status: str | Iterable[str] = (),
@@ -124,25 +120,43 @@ def task_filter(
     limit: int = DEFAULT_LIMIT,
     offset: int = 0,
     after: str | None = None,
+    text: str = "",
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    sort: str = Sort.NEWEST,
 ) -> TaskFilter:
     """A filter from what people write; InvalidTask names what is wrong."""
     return TaskFilter(
-        statuses=frozenset(_choice("status", Status, value) for value in _each(status)),
-        types=frozenset(_choice("type", TaskType, value) for value in _each(type)),
+        statuses=frozenset(choice("status", Status, value) for value in _each(status)),
+        types=frozenset(choice("type", TaskType, value) for value in _each(type)),
         priorities=frozenset(parse_priority(value) for value in _each(priority)),
         models=frozenset(_each(model)),
+        text=text,
+        since=_time("since", since),
+        until=_time("until", until),
+        sort=choice("sort", Sort, sort),
         limit=limit,
         offset=offset,
         after=after,
     )
 
 
+def _time(name: str, value: datetime | str | None) -> datetime | None:
+    try:
+        return msgspec.convert(value, Zoned | None, strict=False)
+    except msgspec.ValidationError:
+        raise InvalidTask(
+            name, f"{str(value)[:64]!r} is no time with a zone, such as 2026-01-31T12:00:00Z"
+        ) from None
+
+
 def _each(value: Any) -> Iterable[Any]:
     return (value,) if isinstance(value, (str, int)) else value
 
 
-def _choice(name: str, kind: type[Choice], value: str) -> Choice:
+def choice(name: str, kind: type[Choice], value: str) -> Choice:
+    """The member of this value; InvalidTask with all that there are."""
     try:
         return kind(value)
     except ValueError:
-        raise InvalidTask(name, f"{value[:64]!r} is none of {', '.join(kind)}") from None
+        raise InvalidTask(name, f"{str(value)[:64]!r} is none of {', '.join(kind)}") from None

@@ -12,31 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import exp2, floor, log2
 
-from msgspec import Struct
+from oq.words.stats import Point as Point
 
 STEPS = 9
 """Steps from one duration to its double."""
 SHORTEST, LONGEST = 0.0001, 30 * 86400.0
 """Seconds: what is shorter or longer counts as these."""
-
-
-class Point(Struct, frozen=True, kw_only=True):
-    """What happened in one interval, which began at `t`. How long tasks waited, and attempts took,
-    in seconds: half of them no longer than p50, 95 in a hundred no longer than p95; None if there
-    were none. `tokens` are those that were generated.
-    """
-
-    t: datetime
-    submitted: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    retried: int = 0
-    tokens: int = 0
-    wait_p50: float | None = None
-    wait_p95: float | None = None
-    run_p50: float | None = None
-    run_p95: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

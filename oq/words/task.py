@@ -210,6 +210,15 @@ class TaskSummary(_Shown, kw_only=True, omit_defaults=True):
     metadata: Raw | UnsetType = UNSET
 
 
+class Summary(_Shown, kw_only=True, omit_defaults=True):
+    """A `TaskSummary` as a user reads it: a task without its payload, its options and its result.
+    `excerpt` is how its prompt, its last user message or its input begins.
+    """
+
+    excerpt: str = ""
+    metadata: dict[str, Any] | None = None
+
+
 def summarise(state: TaskState, excerpt: str, queue_position: int | None = None) -> TaskSummary:
     """The wire's view of a task among many."""
     return TaskSummary(

@@ -21,9 +21,9 @@ import msgspec
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from oq.http.ops import StatsAnswer
 from oq.http.site import BUILT
 from oq.rules.history import WINDOWS, History
+from oq.words.stats import Stats
 from tests.browser.children import Oq, served, simulated_ollama
 from tests.browser.chromium import FLAGS, find_chromium
 from tests.browser.tab import Tab, tab_at
@@ -139,7 +139,7 @@ def lately() -> bytes:
             history.ran(at, 0.8 + dice.expovariate(1.2))
     interval = WINDOWS["15m"].interval
     oldest = now - timedelta(seconds=95)
-    return msgspec.json.encode(StatsAnswer(interval, history.points("15m", now), oldest))
+    return msgspec.json.encode(Stats(interval, history.points("15m", now), oldest))
 
 
 def overview(tab: Tab, ids: dict[str, str]) -> None:
