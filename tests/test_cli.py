@@ -17,7 +17,7 @@ import pytest
 
 from oq.cli.app import oq
 from oq.cli.exits import run
-from oq.client import Client
+from oq.client import Client, generate
 
 OQ = [sys.executable, "-m", "oq.cli"]
 
@@ -378,3 +378,117 @@ def test_ctrl_c_while_waiting_says_that_the_task_goes_on(server):
         [task] = client.list(model="interrupted")
         assert task.id in told
         client.cancel(task.id)
+
+
+# -- many tasks at once
+
+
+@pytest.fixture
+def several(call, paused):
+    """Three pending tasks of a model that nothing else has: their ids, the oldest first."""
+    submit = ["submit", "generate", "-m", "several", "--prompt"]
+    yield [call(*submit, text)[1].strip() for text in ("one needle", "two", "three needle")]
+    call("cancel", "--model", "several", "--yes")
+    call("delete", "--model", "several", "--yes")
+
+
+def test_filters_take_several_after_commas(call, several):
+    def listed(*filters: str) -> list[str]:
+        code, out, err = call("list", "--model", "several,other", *filters)
+        assert (code, err) == (0, "")
+        return [line.split("\t")[0] for line in out.splitlines()]
+
+    first, second, third = several
+    assert listed("--status", "pending,failed") == [third, second, first]
+    assert listed("--status", "failed, cancelled") == []
+    assert listed("--text", "needle", "--sort", "oldest") == [first, third]
+    assert listed("--offset", "1", "--limit", "1") == [second]
+    assert listed("--limit", "0", "--since", "1h") == [third, second, first]
+    assert listed("--until", "2020-01-01") == []
+    assert call("list", "--model", "several", "-v")[1].splitlines()[2].endswith("one needle")
+    assert call("count", "--model", "several", "--text", "needle")[1] == "2\n"
+    assert json.loads(call("count", "-o", "json", "--model", "several")[1])["count"] == 3
+
+
+def test_a_listing_for_people_fetches_no_payloads(call, several, server):
+    with Client(server) as client:
+        client.submit(generate("several", "x" * 900_000, run_at="2099-01-01T00:00:00Z"))
+    fetched = 0
+
+    def count(request: httpx.Request, send=httpx.HTTPTransport.handle_request) -> httpx.Response:
+        nonlocal fetched
+        response = send(transport, request)
+        response.read()
+        fetched += len(response.content)
+        return response
+
+    transport = httpx.HTTPTransport()
+    transport.handle_request = count
+    with Client(server, transport=transport) as client:
+        assert len(client.list_summaries(model="several")) == 4
+        assert fetched < 10_000
+
+
+def test_many_are_changed_by_filters_after_asking_back(call, several):
+    code, out, err = call("cancel", "--model", "several", "--text", "needle")
+    assert (code, out) == (2, "")
+    assert "this is about 2 tasks; --yes does it" in err
+    assert call("priority", "high", "--model", "several", "-y")[1] == (
+        "3 of 3 tasks: has priority high\n"
+    )
+    code, out, err = call("cancel", "--model", "several", "--text", "needle", "--yes")
+    assert (code, out, err) == (0, "2 of 2 tasks: cancelled\n", "")
+    code, out, err = call("retry", "--model", "several", "--status", "pending", "--yes")
+    assert (code, out) == (1, "0 of 1 tasks: queued again\n")
+    assert several[1] in err
+    assert call("retry", "--model", "nobody")[1] == "no tasks match\n"
+
+
+@pytest.mark.parametrize("arguments", [["cancel"], ["cancel", "x", "--status", "failed"]])
+def test_which_tasks_are_meant_must_be_said_once(arguments, call):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert "filters such as --status failed" in err
+
+
+def test_backends_and_stats(call):
+    assert call("submit", "generate", "-m", "m", "--prompt", "x", "--wait")[0] == 0
+    assert call("backends")[1].split("\t")[:2] == ["simulated", "simulated"]
+    assert json.loads(call("backends", "-o", "json")[1])[0]["up"] is True
+    assert "up" in call("backends", "-o", "table")[1]
+    rows = [line.split("\t") for line in call("stats")[1].splitlines()]
+    assert sum(int(row[2]) for row in rows) >= 1
+    assert "last 15m" in call("stats", "-o", "table")[1]
+    assert json.loads(call("stats", "--window", "24h", "-o", "json")[1])["interval"] == 300
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_nothing_of_a_task_is_eaten_by_its_id(columns, call, several, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = call("list", "--model", "several", "-o", "table")[1]
+    for task_id in several:
+        assert task_id in out
+    assert out.count("several") == 3
+    assert out.count("in line") == 3
+    assert max(map(len, out.splitlines())) <= int(columns)
+
+
+# -- completion
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_of_a_shell_is_printed(shell, call):
+    code, out, err = call("completion", shell)
+    assert (code, err) == (0, "")
+    assert "_OQ_COMPLETE" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("oq ca", "plain,cancel\n"), ("oq list --so", "plain,--sort\n"), ("oq nonsense x", "")],
+)
+def test_words_are_completed(words, expected):
+    asked = {"_OQ_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    asked["COMP_CWORD"] = str(len(words.split()) - 1)
+    done = subprocess.run(OQ, env=os.environ | asked, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (expected, "")

@@ -9,6 +9,7 @@ one module a group of commands; what they print is beside them in show_*
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
@@ -36,6 +37,10 @@ def _run() -> int:
         with suppress(OSError):  # it is told below, as any other command's
             print(f"oq {VERSION}", flush=True)
             return 0
+    if instruction := os.environ.get("_OQ_COMPLETE"):  # a shell asks what may come next
+        from oq.cli.completion import complete
+
+        return complete(instruction)
     from oq.cli.app import oq
     from oq.cli.exits import run
 

@@ -15,6 +15,7 @@ _COMMANDS = {
     "stream": ("oq.cli.stream", "Print an answer as it is generated."),
     "batch": ("oq.cli.batch", "Run a file of requests into a file of results."),
     "list": ("oq.cli.tasks", "List tasks, newest first."),
+    "count": ("oq.cli.tasks", "Say how many tasks there are."),
     "status": ("oq.cli.tasks", "Show the queue, or one task."),
     "result": ("oq.cli.tasks", "Print what the model answered."),
     "watch": ("oq.cli.watch", "Print what happens, as it happens."),
@@ -25,10 +26,13 @@ _COMMANDS = {
     "delete": ("oq.cli.verbs", "Forget ended tasks."),
     "pause": ("oq.cli.verbs", "Start no more tasks; what runs goes on."),
     "resume": ("oq.cli.verbs", "Start tasks again."),
+    "backends": ("oq.cli.figures", "List the servers that run models, and their models."),
+    "stats": ("oq.cli.figures", "Show what happened lately."),
     "config": ("oq.cli.config", "Check or show the settings."),
     "salvage": ("oq.cli.salvage", "Make a damaged data directory usable again."),
     "simulate": ("oq.cli.simulate", "Run a fake Ollama, to try things and to test."),
     "demo": ("oq.cli.demo", "Run three tasks on a small real model."),
+    "completion": ("oq.cli.completion", "Print the shell's completion of this command."),
     "version": ("oq.cli.version", "Print the version."),
 }
 """The module in which each command is the function of the same name, and its line of help."""
@@ -44,6 +48,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
         if cmd_name not in _COMMANDS:
+            if ctx.resilient_parsing:  # a shell asks what may come next
+                return None
             close = get_close_matches(cmd_name, _COMMANDS, n=1)
             raise click.UsageError(
                 f"there is no command {cmd_name!r}"

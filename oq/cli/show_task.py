@@ -9,22 +9,28 @@ import click
 
 from oq.cli.exits import Exit
 from oq.cli.options import Output
-from oq.cli.terminal import clean_text, complain, is_terminal, local, print_json, print_rows
+from oq.cli.terminal import clean, clean_text, complain, is_terminal, local, print_json, print_rows
 from oq.words.durations import format_duration
-from oq.words.task import Priority, Status, Task
+from oq.words.task import Priority, Status, Summary, Task
 
 _NAMES = {int(priority): priority.name.lower() for priority in Priority}
 
 
-def print_tasks(tasks: list[Task], output: Output) -> None:
-    """Many tasks, one a line."""
-    match output:
-        case Output.JSON:
-            print_json(tasks)
-        case Output.PLAIN:
-            print_rows([_row(task) for task in tasks])
-        case Output.TABLE:
-            _table(tasks)
+def print_tasks(tasks: list[Summary], output: Output, *, verbose: bool = False) -> None:
+    """Many tasks, one a line in a pipe; on a terminal two lines, where it is narrow."""
+    if output is Output.PLAIN:
+        rows = [_row(task) for task in tasks]
+        extra = [(task.excerpt,) if verbose else () for task in tasks]
+        print_rows([row + more for row, more in zip(rows, extra, strict=True)])
+        return
+    from oq.cli.tables import console, fits_rows
+
+    if not tasks:
+        console().print("no tasks")
+    elif fits_rows(console()) and not verbose:
+        _table(tasks)
+    else:
+        _stack(tasks, verbose=verbose)
 
 
 def print_task(task: Task, output: Output) -> None:
@@ -94,13 +100,13 @@ def _vector(row: list[Any]) -> str:
     return f"a vector of {len(row)} numbers: [{start}, ...]"
 
 
-def _row(task: Task) -> tuple[object, ...]:
+def _row(task: Summary) -> tuple[object, ...]:
     created, due = _time(task.created_at), _time(task.run_at)
     note = _note(task, f"not before {due}")
     return (task.id, task.status, task.type, task.priority, task.model, created, note)
 
 
-def _table(tasks: list[Task]) -> None:
+def _table(tasks: list[Summary]) -> None:
     from oq.cli.tables import ago, cell, console, roomy, status_text, table
 
     screen, now = console(), datetime.now(UTC)
@@ -120,10 +126,40 @@ def _table(tasks: list[Task]) -> None:
             cell(task.model),
             cell(when + _note(task, due)),
         )
-    screen.print(shown if tasks else "no tasks")
+    screen.print(shown)
 
 
-def _note(task: Task, due: str) -> str:
+def _stack(tasks: list[Summary], *, verbose: bool) -> None:
+    """Two lines a task: its id, which is of no use when it is cut off, has the first."""
+    from rich.text import Text
+
+    from oq.cli.tables import ago, cell, console, status_text
+
+    screen, now = console(), datetime.now(UTC)
+    screen.print(Text(f"{'id':<36}  {'status':<9}  priority", style="bold"), soft_wrap=True)
+    for task in tasks:
+        due = "" if task.run_at is None else ago(task.run_at, now)
+        priority = _NAMES.get(task.priority, str(task.priority))
+        screen.print(
+            Text.assemble(
+                cell(task.id),
+                "  ",
+                status_text(task.status),
+                " " * (11 - len(task.status)),
+                priority,
+            ),
+            soft_wrap=True,
+        )
+        said = [task.model, _note(task, due)]
+        if verbose:
+            said = [task.type, task.model, ago(task.created_at, now), _note(task, due)]
+        about = cell("  " + "  ".join(part for part in said if part), cut=not verbose)
+        screen.print(about, overflow="ellipsis", crop=not verbose)
+        if verbose and task.excerpt:
+            screen.print(Text(f"  {clean(task.excerpt)}", style="dim"))
+
+
+def _note(task: Summary, due: str) -> str:
     """What there is to say about where the task stands; `due` says when it may run."""
     match task.status:
         case Status.PENDING if task.run_at is not None:
@@ -166,7 +202,7 @@ def _made(task: Task) -> int:
     return task.usage.completion_tokens if task.usage else 0
 
 
-def _took(task: Task) -> str | None:
+def _took(task: Task | Summary) -> str | None:
     if task.started_at is None or task.completed_at is None:
         return None
     return format_duration(max(0.0, (task.completed_at - task.started_at).total_seconds()))

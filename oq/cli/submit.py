@@ -10,9 +10,8 @@ import click
 
 from oq.cli.options import Output, connect
 from oq.cli.terminal import clean, print_json
-from oq.cli.terms import parse_json, task_terms
+from oq.cli.terms import parse_json, priority_value, task_terms
 from oq.cli.texts import NotUtf8, decoded
-from oq.cli.verbs import priority_value
 
 if TYPE_CHECKING:
     from oq.client import NewTask
@@ -128,7 +127,7 @@ def _submit(
             from oq.cli.show_task import print_outcome
             from oq.cli.waiting import end_of
 
-            print_outcome(end_of(client, task_id, new=True), output)
+            print_outcome(end_of(client, task_id), output)
         elif output is Output.JSON:
             print_json({"task_id": task_id})
         else:

@@ -47,6 +47,11 @@ def roomy(screen: Console) -> bool:
     return screen.width >= 110
 
 
+def fits_rows(screen: Console) -> bool:
+    """Whether a task has room in one line: its id alone takes 36 columns."""
+    return screen.width >= 100
+
+
 def status_text(status: Status) -> Text:
     """The state in its colour."""
     return Text(status.value, style=COLOURS[status])

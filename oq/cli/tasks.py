@@ -1,52 +1,79 @@
-"""The commands that look: list, status, result."""
+"""The commands that look: list, count, status, result."""
 
 from __future__ import annotations
+
+from typing import Any, get_args
 
 import click
 
 from oq.cli.options import Output, connect, output_option, server_options
 from oq.cli.show_task import print_outcome, print_task, print_tasks
-from oq.cli.verbs import priority_value
-from oq.cli.waiting import end_of
-from oq.words.task import Status, TaskType
+from oq.cli.terminal import print_json
+from oq.cli.waiting import explained
+from oq.cli.which import which, which_options
+from oq.words.which import Order
+
+_ALL = 1 << 60
 
 
 @click.command("list")
-@click.option("--status", multiple=True, type=click.Choice([status.value for status in Status]))
-@click.option("--type", "kind", multiple=True, type=click.Choice([kind.value for kind in TaskType]))
-@click.option("--priority", multiple=True, help="low, normal, high, critical, or a number.")
-@click.option("--model", multiple=True)
+@which_options
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(Order)),
+    default="newest",
+    show_default=True,
+    help="queue: as the pending ones will run.",
+)
 @click.option(
     "--limit",
-    type=click.IntRange(1, 10_000),
+    type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="At most so many.",
+    help="At most so many; 0 for all.",
 )
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out so many first.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more of each, and cut nothing off.")
 @output_option
 @server_options
 def list_(
-    status: tuple[str, ...],
-    kind: tuple[str, ...],
-    priority: tuple[str, ...],
-    model: tuple[str, ...],
+    sort: Order,
     limit: int,
+    offset: int,
+    verbose: bool,
     output: Output,
     server: str | None,
     config_path: str | None,
+    **given: Any,
 ) -> None:
-    """List tasks, newest first. Every filter may be repeated."""
+    """List tasks, newest first.
+
+    A filter may be repeated, or list several values after commas. --since and --until take a time
+    or how long ago, as 90m. Only --output json has the payloads and the results.
+    """
+    page: Any = {**which(given), "sort": sort, "limit": limit or _ALL, "offset": offset}
     with connect(server, config_path) as client:
-        tasks = client.list(
-            status=status,
-            type=kind,
-            priority=[priority_value(text) for text in priority],
-            model=model,
-            limit=limit,
-        )
-    print_tasks(tasks, output)
+        if output is Output.JSON:
+            print_json(client.list(**page))
+            return
+        tasks = client.list_summaries(**page)
+    print_tasks(tasks, output, verbose=verbose)
     if len(tasks) == limit and output is Output.TABLE:
-        click.echo(f"the newest {limit}; --limit shows more", err=True)
+        click.echo(f"the first {limit}; --limit 0 shows all", err=True)
+
+
+@click.command("count")
+@which_options
+@output_option
+@server_options
+def count_(output: Output, server: str | None, config_path: str | None, **given: Any) -> None:
+    """Say how many tasks pass the filters; N+ is at least so many."""
+    with connect(server, config_path) as client:
+        found = client.count(**which(given))
+    if output is Output.JSON:
+        print_json(found)
+    else:
+        print(f"{found.count}{'' if found.exact else '+'}")
 
 
 @click.command("status")
@@ -76,5 +103,9 @@ def result_(
 ) -> None:
     """Print what the model answered; --output json gives the task whole."""
     with connect(server, config_path) as client:
-        task = end_of(client, task_id) if wait else client.get(task_id)
+        if wait:
+            with explained(client, task_id):
+                task = client.get(task_id, wait=float("inf"))
+        else:
+            task = client.get(task_id)
     print_outcome(task, output)

@@ -121,3 +121,8 @@ def parse_json(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return msgspec.UNSET
+
+
+def priority_value(text: str) -> int | str:
+    """A priority as the server takes it: a number as a number, a name as it is."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text

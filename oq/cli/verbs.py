@@ -2,55 +2,81 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from oq.cli.exits import Exit, told
 from oq.cli.options import connect, server_options
-from oq.cli.terminal import clean
+from oq.cli.terminal import clean, complain
+from oq.cli.terms import priority_value
+from oq.cli.which import which, which_options
 from oq.words.errors import OqError, ServerNotReached
+from oq.words.task import ENDED, Status
+from oq.words.which import Which
 
 if TYPE_CHECKING:
     from oq.client import Client
 
-_ids = click.argument("ids", metavar="ID...", nargs=-1, required=True)
+F = TypeVar("F", bound=Callable[..., Any])
+_SHOWN = 20
+"""Tasks of a bulk wish that could not be done, and are told one by one."""
+
+
+def _about(command: F) -> F:
+    """Which tasks: their ids, or filters, of which the command asks back."""
+    ids = click.argument("ids", metavar="[ID...]", nargs=-1)
+    yes = click.option("-y", "--yes", is_flag=True, help="Do not ask back.")
+    return ids(which_options(yes(server_options(command))))
 
 
 @click.command("cancel")
-@_ids
-@server_options
-def cancel_(ids: tuple[str, ...], server: str | None, config_path: str | None) -> None:
-    """Cancel tasks. One that runs is stopped, and its model too."""
-    _each(ids, "cancelled", lambda client: client.cancel, server, config_path)
+@_about
+def cancel_(**given: Any) -> None:
+    """Cancel tasks. One that runs is stopped, and its model too.
+
+    Which tasks: those with these IDs, or all that wait or run and pass the filters.
+    """
+    _change("cancel", "cancelled", lambda client: client.cancel, **given)
 
 
 @click.command("retry")
-@_ids
-@server_options
-def retry_(ids: tuple[str, ...], server: str | None, config_path: str | None) -> None:
-    """Queue failed or cancelled tasks again."""
-    _each(ids, "queued again", lambda client: client.retry, server, config_path)
+@_about
+def retry_(**given: Any) -> None:
+    """Queue failed or cancelled tasks again: those with these IDs, or all that pass the filters."""
+    _change("retry", "queued again", lambda client: client.retry, **given)
 
 
 @click.command("delete")
-@_ids
-@server_options
-def delete_(ids: tuple[str, ...], server: str | None, config_path: str | None) -> None:
-    """Forget ended tasks, with their results."""
-    _each(ids, "deleted", lambda client: client.delete, server, config_path)
+@_about
+def delete_(**given: Any) -> None:
+    """Forget ended tasks, with their results.
+
+    Which tasks: those with these IDs, or all that have ended and pass the filters.
+    """
+    _change("delete", "deleted", lambda client: client.delete, **given)
 
 
 @click.command("priority")
-@click.argument("task_id", metavar="ID")
-@click.argument("priority")
+@click.argument("ids", metavar="[ID...] PRIORITY", nargs=-1, required=True)
+@which_options
+@click.option("-y", "--yes", is_flag=True, help="Do not ask back.")
 @server_options
-def priority_(task_id: str, priority: str, server: str | None, config_path: str | None) -> None:
-    """Change a pending task's priority: low, normal, high, critical, or 0 to 100."""
-    with connect(server, config_path) as client:
-        client.set_priority(task_id, priority_value(priority))
-    print(f"{clean(task_id)} has priority {clean(priority)}")
+def priority_(ids: tuple[str, ...], **given: Any) -> None:
+    """Give pending tasks another PRIORITY: low, normal, high, critical, or 0 to 100.
+
+    Which tasks: those with these IDs, or all that wait and pass the filters.
+    """
+    *named, to = ids
+    value = priority_value(to)
+    done = f"has priority {clean(to)}"
+
+    def verb(client: Client) -> Callable[[str], None]:
+        return lambda task_id: client.set_priority(task_id, value)
+
+    _change("priority", done, verb, ids=tuple(named), to=value, **given)
 
 
 @click.command("pause")
@@ -71,9 +97,61 @@ def resume_(server: str | None, config_path: str | None) -> None:
     print("running")
 
 
-def priority_value(text: str) -> int | str:
-    """A priority as the server takes it: a number as a number, a name as it is."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+def _change(
+    action: str,
+    done: str,
+    verb: Callable[[Client], Callable[[str], None]],
+    *,
+    ids: tuple[str, ...],
+    yes: bool,
+    server: str | None,
+    config_path: str | None,
+    to: int | str | None = None,
+    **given: Any,
+) -> None:
+    wanted = which(given)
+    if bool(ids) == bool(wanted):
+        raise click.UsageError(
+            "give the ids of tasks or filters such as --status failed, and not both"
+            if ids
+            else "Missing argument 'ID...', or filters such as --status failed"
+        )
+    if ids:
+        _each(ids, done, verb, server, config_path)
+    with connect(server, config_path) as client:
+        _many(client, action, to, wanted, done, sure=yes)
+
+
+def _many(
+    client: Client, action: str, to: int | str | None, wanted: Which, done: str, *, sure: bool
+) -> None:
+    """Do it to all that match, once that is confirmed."""
+    if not sure:
+        states = wanted if "status" in wanted else Which(**wanted, status=_CONCERNS[action])
+        matching = client.count(**states)
+        several = f"{'' if matching.exact else 'at least '}{matching.count} tasks"
+        if not matching.count:
+            print("no tasks match")
+            return
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"this is about {several}; --yes does it without asking back")
+        click.confirm(f"{action} {several}?", abort=True, err=True)
+    outcome = client.bulk(action, to=to, **wanted)
+    print(f"{outcome.done} of {outcome.matched} tasks: {done}")
+    for problem in outcome.problems[:_SHOWN]:
+        complain(f"{problem.task_id}: {problem.error}")
+    if outcome.more:
+        complain("more tasks match than the server changes at once (queue.max_bulk): run it again")
+    click.get_current_context().exit(Exit.FAILED if outcome.skipped else Exit.DONE)
+
+
+_CONCERNS = {
+    "cancel": (Status.PENDING, Status.RUNNING),
+    "priority": (Status.PENDING,),
+    "retry": (Status.FAILED, Status.CANCELLED),
+    "delete": ENDED,
+}
+"""The states in which a task can be asked for this at all: what is counted without --status."""
 
 
 def _each(

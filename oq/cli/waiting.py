@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oq.client import Client
 
 _LOOK = 1.0
-"""Seconds after which whoever waits is told where the task stands."""
+"""Seconds between two looks at where the task stands."""
 
 
 class Says(Protocol):
@@ -31,12 +31,10 @@ class Says(Protocol):
     def __call__(self, text: str) -> None: ...
 
 
-def end_of(client: Client, task_id: str, *, new: bool = False) -> Task:
-    """The task once it has ended. Ctrl-C ends the command, and the task goes on. Nobody knows the
-    id of a `new` one yet, so it is said.
-    """
+def end_of(client: Client, task_id: str) -> Task:
+    """The new task once it has ended. Ctrl-C ends the command, and the task goes on."""
     with goes_on(task_id):
-        if new and not sys.stderr.isatty():
+        if not sys.stderr.isatty():
             click.echo(f"{clean(task_id)} is in the queue ...", err=True)
         with explained(client, task_id):
             return client.get(task_id, wait=float("inf"))

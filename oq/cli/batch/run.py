@@ -24,8 +24,8 @@ from oq.cli.batch.runner import Bounds, Runner
 from oq.cli.exits import Exit
 from oq.cli.options import server_address
 from oq.cli.terminal import complain
+from oq.cli.terms import priority_value
 from oq.cli.texts import NotUtf8
-from oq.cli.verbs import priority_value
 from oq.cli.waiting import why_nothing_starts
 from oq.client.aio import AsyncClient
 from oq.words.errors import OqError

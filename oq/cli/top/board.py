@@ -13,7 +13,7 @@ from datetime import datetime
 
 from oq.words.events import Event, EventType
 from oq.words.status import QueueStatus
-from oq.words.task import Status, Task
+from oq.words.task import Status, Summary, Task
 
 SPAN = 10.0
 """Seconds over which the rates are averaged."""
@@ -70,7 +70,7 @@ class Board:
         self.tasks = Rate()
         self.tokens = Rate()
 
-    def listed(self, running: Iterable[Task], ended: Iterable[Task]) -> None:
+    def listed(self, running: Iterable[Task | Summary], ended: Iterable[Task | Summary]) -> None:
         """The server's word on what runs, and on some of what has ended."""
         before = self.running
         self.running = {task.id: self._seen(task, before.get(task.id)) for task in running}
@@ -115,7 +115,7 @@ class Board:
     def _full(self) -> bool:
         return len(self.ended) >= _KEPT
 
-    def _seen(self, task: Task, before: Seen | None) -> Seen:
+    def _seen(self, task: Task | Summary, before: Seen | None) -> Seen:
         tokens = task.usage.completion_tokens if task.usage else before.tokens if before else None
         backend = task.attempts[-1].backend if task.attempts else None
         return Seen(

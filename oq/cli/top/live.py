@@ -16,11 +16,12 @@ from oq.cli.top.view import view
 from oq.client.aio import AsyncClient
 from oq.words.errors import OqError
 from oq.words.events import Event, EventType
+from oq.words.task import ENDED
 
 _SLOW = 5.0
 """Seconds between two looks when nothing happens."""
 _QUICK = 0.5
-"""Seconds between two looks while things happen: a listing carries whole tasks."""
+"""Seconds between two looks while things happen."""
 _FRAME, _STILL = 0.1, 1.0
 """Seconds between two pictures, while things happen and otherwise: ages grow by themselves."""
 _AWAY = 2.0
@@ -95,8 +96,8 @@ class _Top:
     async def _ask(self) -> None:
         client, board = self._client, self._board
         board.status = await client.status()
-        running = await client.list(status="running", limit=_LISTED)
-        ended = await client.list(status=("completed", "failed", "cancelled"), limit=_LISTED)
+        running = await client.list_summaries(status="running", limit=_LISTED)
+        ended = await client.list_summaries(status=ENDED, limit=_LISTED)
         board.listed(running, ended)
         board.problem = None
         self._dirty.set()

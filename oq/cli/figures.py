@@ -1,0 +1,95 @@
+"""The commands that show figures: backends, stats."""
+
+from __future__ import annotations
+
+import click
+
+from oq.cli.options import Output, connect, output_option, server_options
+from oq.cli.terminal import local, print_json, print_rows
+from oq.words.durations import format_duration
+from oq.words.stats import Point, Stats
+from oq.words.status import BackendView
+
+_COUNTS = ("submitted", "completed", "failed", "cancelled", "retried", "tokens")
+_TIMES = ("wait_p50", "wait_p95", "run_p50", "run_p95")
+
+
+@click.command("backends")
+@output_option
+@server_options
+def backends_(output: Output, server: str | None, config_path: str | None) -> None:
+    """List the servers that run models, and their models; * is in memory."""
+    with connect(server, config_path) as client:
+        found = client.backends()
+    match output:
+        case Output.JSON:
+            print_json(found)
+        case Output.PLAIN:
+            print_rows([_backend_row(one) for one in found])
+        case Output.TABLE:
+            _show_backends(found)
+
+
+@click.command("stats")
+@click.option("--window", type=click.Choice(["15m", "24h"]), default="15m", show_default=True)
+@output_option
+@server_options
+def stats_(window: str, output: Output, server: str | None, config_path: str | None) -> None:
+    """Show what happened lately, interval by interval; those without anything are left out."""
+    with connect(server, config_path) as client:
+        found = client.stats(window)
+    match output:
+        case Output.JSON:
+            print_json(found)
+        case Output.PLAIN:
+            print_rows([_point_row(point) for point in _busy(found)])
+        case Output.TABLE:
+            _show_stats(found, window)
+
+
+def _backend_row(one: BackendView) -> tuple[object, ...]:
+    loaded = {model.name for model in one.loaded}
+    models = ",".join(f"{m.name}*" if m.name in loaded else m.name for m in one.models)
+    return one.name, one.kind, one.url, "up" if one.up else "down", one.running, models, one.error
+
+
+def _show_backends(found: list[BackendView]) -> None:
+    from rich.text import Text
+
+    from oq.cli.tables import cell, console, facts
+
+    shown = facts()
+    for one in found:
+        name, kind, url, state, running, models, error = _backend_row(one)
+        colour = "green" if one.up else "red"
+        about = Text.assemble((str(state), colour), f"  {running} running  {kind} at {url}")
+        shown.add_row(cell(name), about)
+        for text in (error, str(models).replace(",", "  ")):
+            if text:
+                shown.add_row("", cell(text, cut=False))
+    console().print(shown)
+
+
+def _busy(found: Stats) -> list[Point]:
+    return [point for point in found.points if any(getattr(point, name) for name in _COUNTS)]
+
+
+def _point_row(point: Point) -> tuple[object, ...]:
+    counts = [getattr(point, name) for name in _COUNTS]
+    times = [getattr(point, name) for name in _TIMES]
+    return (local(point.t).isoformat(" ", "seconds"), *counts, *times)
+
+
+def _show_stats(found: Stats, window: str) -> None:
+    from oq.cli.tables import console, table
+
+    shown = table("from", *_COUNTS, "waited", "ran")
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for point in _busy(found):
+        counts = [str(getattr(point, name)) for name in _COUNTS]
+        times = ["" if t is None else format_duration(t) for t in (point.wait_p50, point.run_p50)]
+        shown.add_row(local(point.t).strftime("%H:%M:%S"), *counts, *times)
+    totals = [str(sum(getattr(point, name) for point in found.points)) for name in _COUNTS]
+    shown.add_row(f"last {window}", *totals, "", "", style="bold")
+    console().print(shown)
