@@ -27,7 +27,7 @@ class Spans:
         """
         state = start.state
         put_back = self._due.pop(state.id, None)
-        due = start.due or put_back or _due_by_record(state)
+        due = start.due or state.run_at or put_back or _due_by_record(state)
         if state.started_at is None:
             return 0.0
         self._began[state.id] = state.started_at
