@@ -45,6 +45,7 @@ _OF_THE_CONNECTION = frozenset(
 )  # fmt: skip
 """Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
 
+_NOT_KEPT = [("Connection", "close")]
 _OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
 
 _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
@@ -87,11 +88,21 @@ class Transport:
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
 
-    async def stream(self, path: str, body: bytes, feed: Feed, *, method: str = "POST") -> None:
+    async def stream(self, path: str, body: bytes, feed: Feed) -> None:
         """POST, and feed the answer's body until `feed` says that it is whole, or it ends.
+
+        A connection without TLS is not used again after a stream: llama.cpp closes each one then,
+        though it says Keep-Alive, and one request in six met that (measured). To open another takes
+        a fraction of a millisecond.
 
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
         """
+        headers = [] if self.url.startswith("https:") else _NOT_KEPT
+        await self._exchange("POST", path, body, feed, headers)
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes, feed: Feed, headers: list[tuple[str, str]]
+    ) -> None:
         progress = _Progress()
 
         async def use(response: httpx.Response) -> None:
@@ -99,7 +110,7 @@ class Transport:
             await self._pour(response, feed, progress, scope)
 
         with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
-            await self._send(method, path, body, use)
+            await self._send(method, path, body, use, headers)
         if scope.cancelled_caught and not progress.whole:
             raise BackendFailure(self._too_slow(progress))
 
@@ -118,7 +129,7 @@ class Transport:
             answer.extend(data)
             return False
 
-        await self.stream(path, body, feed, method=method)
+        await self._exchange(method, path, body, feed, [])
         return bytes(answer)
 
     async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:
@@ -218,10 +229,9 @@ class Transport:
     ) -> None:
         """Send a request and use the answer.
 
-        A kept connection may be closed under the request, with no answer: llama.cpp closes each
-        one after a stream, though it says Keep-Alive, and one request in six met that (measured).
-        Then it is sent again. Never so on a new connection: what kills the server must be seen. A
-        body that comes in parts can be sent once only, so it gets a new connection.
+        It is sent again only if no byte of it could be written, for then the server cannot have
+        taken it, and only once: whatever else goes wrong is the end of this attempt, since the
+        request may be the cause. A body that comes in parts gets a connection of its own.
         """
         where = within(self.url, path)
         if come := way.get():
@@ -233,7 +243,7 @@ class Transport:
             ):
                 await use(response)
             return
-        for resends_left in reversed(range(KEPT_CONNECTIONS + 1)):
+        for last in (False, True):
             sent = _Sent()
             try:
                 async with self._opened().stream(
@@ -243,7 +253,7 @@ class Transport:
                     await use(response)
                     return
             except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if sent.answered or sent.fresh or not resends_left:
+                if last or sent.answered or not sent.refused:
                     raise
 
     def _opened(self) -> httpx.AsyncClient:
@@ -347,15 +357,15 @@ class _Progress:
 
 @dataclass(slots=True)
 class _Sent:
-    """What became of one request: whether it opened a connection, whether an answer began."""
+    """What became of one request: whether its first write failed, whether an answer began."""
 
-    fresh: bool = False
+    refused: bool = False
     answered: bool = False
 
     async def note(self, event: str, info: dict[str, Any]) -> None:
         # https://www.encode.io/httpcore/extensions/#trace
-        if event == "connection.connect_tcp.started":
-            self.fresh = True
+        if event == "http11.send_request_headers.failed":
+            self.refused = True
 
 
 async def _head(response: httpx.Response, most: int = MAX_ERROR_BODY) -> bytes:
