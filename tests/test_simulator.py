@@ -267,3 +267,15 @@ async def test_noop_is_cheap_and_keeps_to_the_protocol():
     other: Backend = SimulatedBackend()
     await other.aclose()
     assert ScriptedCall("f").arguments == {}
+
+
+async def test_what_it_remembers_is_bounded_by_bytes():
+    simulator = Simulator(keep_bytes=1_000_000)
+    for _ in range(100):
+        simulator.record("POST", "/api/generate", [("a", "b")], b"x" * 100_000)
+    assert [call.number for call in simulator.calls] == list(range(92, 101))
+    simulator.record("POST", "/api/generate", [], b"x" * 2_000_000)
+    assert [call.number for call in simulator.calls] == [101], "the latest is always there"
+    for _ in range(20_000):
+        simulator.record("GET", "/", [], b"")
+    assert 900 < len(simulator.calls) < 1000

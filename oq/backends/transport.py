@@ -6,7 +6,7 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -18,6 +18,7 @@ import trio
 from oq.backends.address import check_api_key
 from oq.backends.allowance import MAX_ANSWER, over
 from oq.backends.base import Passage, Reply
+from oq.backends.bodies import MAX_ERROR_BODY, head, plain, unwind
 from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
 from oq.backends.secrets import ScrubbedStream, Secret
@@ -33,7 +34,6 @@ Feed = Callable[[bytes], bool]
 
 Use = Callable[[httpx.Response], Awaitable[None]]
 
-MAX_ERROR_BODY = 64 * 1024
 PROBE_TIMEOUT = 5.0
 GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
@@ -188,7 +188,7 @@ class Transport:
                 for piece in decode(data):
                     await reply.piece(clean.feed(piece))
         except (Exception, trio.Cancelled):
-            await _unwind(chunks)
+            await unwind(chunks)
             raise
         await reply.piece(clean.rest())
 
@@ -200,7 +200,7 @@ class Transport:
         async def use(response: httpx.Response) -> None:
             nonlocal status
             status = response.status_code
-            await _head(response)
+            await head(response)
 
         with trio.move_on_after(seconds) as scope:
             try:
@@ -313,7 +313,7 @@ class Transport:
                 seconds = GRACE if progress.whole else self._timeouts.idle
                 scope.deadline = trio.current_time() + seconds
         except (Exception, trio.Cancelled):
-            await _unwind(chunks)
+            await unwind(chunks)
             raise
 
     async def _check(self, response: httpx.Response) -> None:
@@ -327,7 +327,7 @@ class Transport:
     async def _error_body(self, response: httpx.Response) -> bytes:
         """What an answer says that is none; some servers repeat a key that they refuse."""
         most = MAX_ERROR_BODY + self.secret.longest  # a key is not cut in two
-        body = _plain(response, await _head(response, most), most)
+        body = plain(response, await head(response, most), most)
         return self.secret.scrub(body)[:MAX_ERROR_BODY]
 
     def _nobody(self, error: Exception) -> str:
@@ -366,43 +366,6 @@ class _Sent:
         # https://www.encode.io/httpcore/extensions/#trace
         if event == "http11.send_request_headers.failed":
             self.refused = True
-
-
-async def _head(response: httpx.Response, most: int = MAX_ERROR_BODY) -> bytes:
-    """The first `most` bytes of a body, as they were sent."""
-    head = b""
-    chunks = response.aiter_raw()
-    async for data in chunks:
-        head += data
-        if len(head) >= most:
-            await _unwind(chunks)
-    return head[:most]
-
-
-def _plain(response: httpx.Response, body: bytes, most: int) -> bytes:
-    """The first `most` bytes of the text of an error's body, as far as it can be read."""
-    text = b""
-    try:
-        for piece in decoder(response.headers.get("content-encoding", ""))(body):
-            text += piece
-            if len(text) >= most:
-                break
-    except BackendFailure:
-        return body
-    return text[:most]
-
-
-async def _unwind(chunks: AsyncIterator[bytes]) -> None:
-    """Leave a body in the middle.
-
-    httpx stacks five async generators. Dropping the outermost would leave the others to the
-    garbage collector; a cancellation that rises from the socket ends each of them, in order, and
-    closes the connection.
-    """
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        async for _ in chunks:
-            pass
 
 
 def _words(error: Exception) -> str:

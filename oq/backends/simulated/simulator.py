@@ -21,6 +21,9 @@ from oq.backends.simulated.shelf import Shelf
 from oq.backends.simulated.text import answer, as_json, tokenize
 from oq.words.clock import Clock
 
+_CALL_BYTES = 1000
+"""What a call takes beside its body and its headers."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -42,6 +45,12 @@ class Call:
     hung_up_at: float | None = None
     hung_up: trio.Event = field(default_factory=trio.Event, repr=False)
     """Set when the caller has left before the end, so that a test can wait for it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return _CALL_BYTES + len(self.path) + len(self.body) + headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,8 @@ class Simulator:
 
     `default` answers every request for which neither a script waits (see `push`) nor comes along.
     `models` are those that exist; None: every name does. `load` is what loading one costs, in
-    seconds, and `max_loaded` how many fit. The latest `keep` calls are remembered. Unless `timed`,
+    seconds, and `max_loaded` how many fit. The latest `keep` calls are remembered, as long as they
+    take no more than `keep_bytes`. Unless `timed`,
     answers say that they took no time; with a `clock` that stands, they are then always the same.
     """
 
@@ -81,6 +91,7 @@ class Simulator:
         load: float = 0,
         max_loaded: int = 3,
         keep: int = 10_000,
+        keep_bytes: int = 32 << 20,
         clock: Clock | None = None,
         timed: bool = True,
     ) -> None:
@@ -88,6 +99,8 @@ class Simulator:
         self.shelf = Shelf(models)
         self.loaded = LoadedModels(max_loaded, load)
         self.calls: deque[Call] = deque(maxlen=keep)
+        self._keep_bytes = keep_bytes
+        self._kept_bytes = 0
         self.running = 0
         self.max_running = 0
         """The most requests that were being answered at once."""
@@ -129,8 +142,18 @@ class Simulator:
         """Remember a request."""
         self._count += 1
         call = Call(self._count, trio.current_time(), method, path, headers, body, model)
-        self.calls.append(call)
+        self._remember(call)
         return call
+
+    def _remember(self, call: Call) -> None:
+        """Forget the oldest calls until there is room for this one; the latest is always kept."""
+        calls = self.calls
+        while calls and (
+            len(calls) == calls.maxlen or self._kept_bytes + call.size > self._keep_bytes
+        ):
+            self._kept_bytes -= calls.popleft().size
+        calls.append(call)
+        self._kept_bytes += call.size
 
     @contextmanager
     def answering(self, call: Call) -> Iterator[None]:
