@@ -129,6 +129,40 @@ async def test_a_backend_that_does_not_list_its_models_delays_nobody_for_long(au
         assert backend.asked == 2
 
 
+class Dying(SimulatedBackend):
+    """It does not answer while it is `dead`."""
+
+    dead = False
+
+    async def models(self):
+        if self.dead:
+            raise BackendDown("cannot reach sim: connection refused")
+        return await super().models()
+
+    async def probe(self):
+        if self.dead:
+            raise BackendDown("cannot reach sim: connection refused")
+
+
+async def test_a_backend_that_cannot_be_reached_is_down_wherever_it_is_shown(autojump_clock):
+    """Whoever finds out first: here somebody who looks, while no task runs."""
+    backend = Dying("sim")
+    async with open_queue(settings(), backends=[backend], store=Store(MemoryEngine())) as queue:
+        oq = Api(create_app(queue), queue)
+        await trio.testing.wait_all_tasks_blocked()
+        backend.dead = True
+        (shown,) = (await oq.get("/api/backends")).json
+        assert (shown["up"], "cannot reach" in shown["error"]) == (False, True)
+        await trio.testing.wait_all_tasks_blocked()
+        (status,) = (await oq.get("/api/status")).json["backends"]
+        assert (status["up"], "cannot reach" in status["error"]) == (False, True)
+        assert b'oq_backend_up{backend="sim"} 0.0' in (await oq.get("/metrics")).body
+        backend.dead = False
+        await trio.sleep(2 * queue.config.queue.probe_interval)
+        (shown,) = (await oq.get("/api/backends")).json
+        assert (shown["up"], shown.get("error")) == (True, None)
+
+
 async def test_many_who_ask_at_once_are_one_question(autojump_clock):
     backend = Slow("sim")
     async with open_queue(settings(), backends=[backend], store=Store(MemoryEngine())) as queue:

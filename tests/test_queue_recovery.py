@@ -13,7 +13,7 @@ from oq.rules.keys import pack
 from oq.store import MemoryEngine, Store, open_store
 from oq.words.config import to_config
 from oq.words.errors import StoreCorrupt, StoreLocked
-from oq.words.events import EventType
+from oq.words.events import EventType, Lagged
 from oq.words.task import Status
 
 from .queues import (
@@ -207,3 +207,18 @@ async def test_a_task_whose_body_the_disk_has_damaged_fails_alone(autojump_clock
         task = await ended(queue, bad)
         assert (task.status, task.retry_count) == (Status.FAILED, 0)
         assert "cannot be read" in task.error
+
+
+async def test_who_comes_back_after_a_restart_is_told_what_it_missed(autojump_clock):
+    """A task that ends while the queue drains is told under a number; nobody may have heard it."""
+    engine = MemoryEngine()
+    async with memory_queue(engine) as queue:
+        with queue.subscribe() as events:
+            await queue.submit(generate())
+            seen = (await anext(events))[-1].seq
+    async with memory_queue(engine) as queue:
+        with queue.subscribe(after=seen) as events:
+            assert await anext(events) == [Lagged(queue._hub.seq - seen)]
+        with queue.subscribe(after=queue._hub.seq) as events:
+            submitted = await queue.submit(generate())
+            assert (await anext(events))[0].task_id == submitted

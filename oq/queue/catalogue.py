@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from oq.backends.base import Backend
-from oq.words.errors import BackendError
+from oq.words.errors import BackendDown, BackendError
 from oq.words.status import BackendStatus, BackendView, Models
 
 TIMEOUT = 3.0
@@ -20,27 +22,46 @@ KEPT = 5.0
 class _Entry:
     models: Models = field(default_factory=Models)
     problem: str | None = None
+    down: bool = False
     until: float = -1.0
     asking: trio.Lock = field(default_factory=trio.Lock)
 
 
 class Catalogue:
-    """The models of each backend, as they were a few seconds ago."""
+    """The models of each backend, as they were a few seconds ago. `on_down` is called with the name
+    of one that turns out to be down, and why.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, on_down: Callable[[str, str], None]) -> None:
+        self._on_down = on_down
         self._entries: dict[str, _Entry] = {}
 
-    async def look(self, backend: Backend) -> tuple[Models, str | None]:
-        """Its models, and why there are none if it did not say. Who asks meanwhile waits along."""
+    async def look(self, status: BackendStatus, backend: Backend) -> BackendView:
+        """The backend with its models, or why there are none. Who asks meanwhile waits along."""
         entry = self._entries.setdefault(backend.name, _Entry())
         async with entry.asking:
             if trio.current_time() >= entry.until:
-                entry.models, entry.problem = await _ask(backend)
                 entry.until = trio.current_time() + KEPT
-        return entry.models, entry.problem
+                await self._ask(entry, backend)
+        if entry.down:
+            return view(msgspec.structs.replace(status, up=False, error=entry.problem), Models())
+        return view(status, entry.models, entry.problem)
+
+    async def _ask(self, entry: _Entry, backend: Backend) -> None:
+        entry.models, entry.down = Models(), False
+        entry.problem = f"{backend.url} did not list its models within {TIMEOUT:g} s"
+        with trio.move_on_after(TIMEOUT):
+            try:
+                entry.models, entry.problem = await backend.models(), None
+            except BackendDown as error:
+                # Not kept: once it is up again it is asked again.
+                entry.down, entry.problem, entry.until = True, str(error), -1.0
+                self._on_down(backend.name, str(error))
+            except BackendError as error:
+                entry.problem = str(error)
 
 
-def view(backend: BackendStatus, models: Models, problem: str | None) -> BackendView:
+def view(backend: BackendStatus, models: Models, problem: str | None = None) -> BackendView:
     """What is shown of a backend."""
     return BackendView(
         name=backend.name,
@@ -53,12 +74,3 @@ def view(backend: BackendStatus, models: Models, problem: str | None) -> Backend
         models=models.models,
         loaded=models.loaded,
     )
-
-
-async def _ask(backend: Backend) -> tuple[Models, str | None]:
-    with trio.move_on_after(TIMEOUT):
-        try:
-            return await backend.models(), None
-        except BackendError as error:
-            return Models(), str(error)
-    return Models(), f"{backend.url} did not list its models within {TIMEOUT:g} s"

@@ -31,7 +31,7 @@ from oq.words.config import Config
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import Command, Commit, Drain, Pause, Receipt, Verb, put
+from oq.words.messages import BackendDown, Command, Commit, Drain, Pause, Receipt, Verb, put
 from oq.words.status import BackendStatus, BackendView, Models, QueueStatus
 from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
 
@@ -70,7 +70,7 @@ class Core:
             config, store, clock, wiring.writer, wiring.to_writer, self._answers
         )
         self._hub.observe(self._admission.observe_ends)
-        self._catalogue = Catalogue()
+        self._catalogue = Catalogue(self._tell_down)
         self._listing = Listing(store, wiring.board, self._read)
         self.limits = self._admission.limits
         self._started = trio.current_time()
@@ -155,16 +155,17 @@ class Core:
 
     async def look_at_backends(self) -> list[BackendView]:
         """The backends with their models, which those that are up are asked for."""
-        found: dict[str, tuple[Models, str | None]] = {}
+        found: dict[str, BackendView] = {}
 
-        async def look(name: str) -> None:
-            found[name] = await self._catalogue.look(self._backends[name])
+        async def look(status: BackendStatus) -> None:
+            backend = self._backends[status.name]
+            found[status.name] = await self._catalogue.look(status, backend)
 
         async with trio.open_nursery() as nursery:
             for status in self._backend_status():
                 if status.up:
-                    nursery.start_soon(look, status.name)
-        return [view(one, *found.get(one.name, (Models(), None))) for one in self._backend_status()]
+                    nursery.start_soon(look, status)
+        return [found.get(one.name) or view(one, Models()) for one in self._backend_status()]
 
     def now(self) -> datetime:
         """The time, by the queue's own clock."""
@@ -326,6 +327,11 @@ class Core:
             )
             for slots in self._board.backends
         )
+
+    def _tell_down(self, backend: str, reason: str) -> None:
+        """Somebody has found that a backend does not answer: so no task is sent there."""
+        with suppress(trio.WouldBlock, trio.BrokenResourceError):  # the next one will say so too
+            self._wiring.to_scheduler.send_nowait(BackendDown(backend, reason))
 
     async def _read(self, task_id: str | None, look: Callable[[], T]) -> T:
         self._answers.check()

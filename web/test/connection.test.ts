@@ -75,6 +75,20 @@ describe("Feed", () => {
     expect(batches).toHaveLength(1);
   });
 
+  it("has all that is shown read again once it is back, though no event is missing", () => {
+    FakeSocket.last.say(hello(10));
+    FakeSocket.last.say(event(11));
+    nextFrame();
+    FakeSocket.last.close();
+    vi.runOnlyPendingTimers();
+    FakeSocket.last.say(hello(11));
+    nextFrame();
+    expect(batches).toEqual([
+      { seqs: [11], gap: false },
+      { seqs: [], gap: true },
+    ]);
+  });
+
   it("comes back by itself and goes on after the last event", () => {
     expect(FakeSocket.last.url).toBe("ws://here:1/ws");
     FakeSocket.last.say(hello(10));
@@ -87,7 +101,7 @@ describe("Feed", () => {
     FakeSocket.last.say(event(12));
     nextFrame();
     expect(states.at(-1)).toBe("live");
-    expect(batches).toEqual([{ seqs: [11, 12], gap: false }]);
+    expect(batches).toEqual([{ seqs: [11, 12], gap: true }]);
   });
 
   it("waits longer each time that it fails", () => {

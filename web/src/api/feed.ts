@@ -84,10 +84,10 @@ export class Feed {
 
   #hello(seq: number, status: QueueStatus): void {
     this.#failures = 0;
-    if (!resumable(this.#seen, seq)) {
-      this.#gap = this.#gap || this.#seen !== null;
-      this.#seen = seq;
-    }
+    // What is shown was perhaps asked for while nobody answered: that no event is missing does not
+    // mean that all of it was read.
+    this.#gap = this.#gap || this.#seen !== null;
+    if (!resumable(this.#seen, seq)) this.#seen = seq;
     this.listener.connection("live", null);
     this.listener.hello(status);
   }
