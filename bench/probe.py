@@ -53,17 +53,18 @@ _STATUS = msgspec.json.Decoder(_Status)
 
 
 class Probe:
-    """Looks at one server, over one connection."""
+    """Looks at one server."""
 
     def __init__(self, url: str, pid: int, directory: Path) -> None:
         self._url, self._proc, self._directory = url, Path(f"/proc/{pid}"), directory
         self._pid = pid
-        self._wire = KeptAlive(url)
 
     def sample(self) -> Sample:
-        health = [self._health() for _ in range(LOOKS)]
-        dispatch = [self._dispatch() for _ in range(LOOKS)]
-        status = _STATUS.decode(self._ask("GET", "/api/status"))
+        # A connection for each look: between two of them the server ends one that is idle.
+        with KeptAlive(self._url) as self._wire:
+            health = [self._health() for _ in range(LOOKS)]
+            dispatch = [self._dispatch() for _ in range(LOOKS)]
+            status = _STATUS.decode(self._ask("GET", "/api/status"))
         return Sample(
             memory=resident_of(self._pid),
             disk=size_of(self._directory),
