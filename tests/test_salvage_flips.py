@@ -58,6 +58,14 @@ def test_one_flipped_bit_in_a_table_of_any_family_takes_nothing(store, data, fam
     assert verdict.report is None or verdict.report.whole, flipped
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_table_of_any_family_that_cannot_be_repaired_stops_no_salvage(store, data, family):
+    name = next(name for name in tables_of(data, family) if (data / DATABASE / name).exists())
+    spoiled = spoil_one(data, name, random.Random(7))
+    verdict = judge(data, store[1])
+    assert verdict.untold == [], spoiled
+
+
 @pytest.mark.parametrize("kind", ["*.log", "*.sst", "MANIFEST-*"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_worse_damage_takes_nothing_without_a_word(store, data, kind, seed):

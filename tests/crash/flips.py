@@ -26,8 +26,9 @@ from ..builders import DONE, finish, new, start
 from . import integrity
 from .damage import flip
 
-TASKS_IN_A_LIFE = 60
-TABLE_LIVES = 2
+TASKS_IN_A_LIFE = 50
+TABLE_LIVES = 3
+"""With the tables that the log becomes, so many that RocksDB begins to compact them, if it may."""
 KINDS = ("*.log", "*.sst", "MANIFEST-*", "CURRENT", "OPTIONS-*", "*.json", "IDENTITY", MARK_FILE)
 
 GONE = Failed("unknown model", retryable=False)
@@ -48,7 +49,7 @@ Truth = dict[str, Known]
 
 
 def lived(path: Path, chance: random.Random) -> tuple[Path, Truth]:
-    """The data directory of a store that was killed in its third life, with every kind of task in
+    """The data directory of a store that was killed in its last life, with every kind of task in
     tables and log; and its tasks.
     """
     truth: Truth = {}
