@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from oq.words.config import Config
 from tests.http_support import GENERATE, Live, live
 
 MB = 1 << 20
@@ -169,6 +170,25 @@ async def test_one_client_leaves_room_for_others():
         await until(lambda: not oq.server._connections)
         assert oq.server._clients == {}
         assert (await oq.talk(ASK)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_those_who_listen_to_events_leave_room_for_others_at_the_same_address():
+    limits = {"server": {"max_connections": 12}, "events": {"max_subscribers": 3}}
+    async with live(**limits) as oq, crowd(oq) as clients:
+        for _ in range(3):
+            answer = await (await clients.send(LISTEN)).receive_some()
+            assert answer.startswith(b"HTTP/1.1 200 ")
+        for _ in range(20):  # each of which is ended, though it does not ask for that
+            answer = await oq.talk(LISTEN)
+            assert b"events.max_subscribers" in answer
+        await until(lambda: len(oq.server._connections) == 3)
+        assert (await oq.talk(ASK)).startswith(b"HTTP/1.1 200 ")
+
+
+def test_by_default_too():
+    config = Config()
+    client = config.server.max_connections * 3 // 4
+    assert config.events.max_subscribers < client < config.server.max_connections
 
 
 async def test_how_many_one_client_may_have_can_be_set():

@@ -50,6 +50,12 @@ _UNREAD = (408, 413)
 """Those who get these may not have sent all of their body."""
 
 
+class FeedsFull(Unavailable):
+    """As many listen to events as may. Whoever is refused gives the connection back as well: a
+    thousand of them would leave none for others.
+    """
+
+
 class Explained(NamedTuple):
     """An error as an answer: its status, what it says, and headers that belong to it."""
 
@@ -106,6 +112,8 @@ def _from_oq(error: OqError) -> Explained:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     elif status_of(error) == 503:
         headers["Retry-After"] = str(RETRY_UNAVAILABLE)
+    if isinstance(error, FeedsFull):
+        headers["Connection"] = "close"
     return Explained(status_of(error), str(error), headers)
 
 

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from oq.http.errors import FeedsFull
 from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.site import Site
@@ -68,7 +69,7 @@ class Face:
         self.check_open()
         limit = self.queue.config.events.max_subscribers
         if len(self._feeds) >= limit:
-            raise Unavailable(
+            raise FeedsFull(
                 f"{limit} subscribers listen already (events.max_subscribers); try again later"
             )
 

@@ -168,7 +168,8 @@ class EventsConfig(Section, frozen=True):
     """Events that are kept in memory to resume from."""
     mailbox: Count = 20_000
     """Events that a subscriber may fall behind before it is told that it lagged."""
-    max_subscribers: Count = 1000
+    max_subscribers: Count = 500
+    """Fewer than the connections that one client may have: listeners alone lock nobody out."""
 
 
 class ListenConfig(Section, frozen=True):
