@@ -60,17 +60,17 @@ class Server:
         self.process = process
         self.folder = folder
         self.url = process.stdout.readline().split()[3].rstrip(";")
-        self._http = httpx.Client(base_url=self.url, timeout=20)
+        self.http = httpx.Client(base_url=self.url, timeout=20)
 
     def signal(self, *numbers: signal.Signals) -> None:
         for number in numbers:
             self.process.send_signal(number)
 
     def get(self, path: str) -> Any:
-        return self._http.get(path).json()
+        return self.http.get(path).json()
 
     def submit(self, task: dict[str, Any]) -> str:
-        return self._http.post("/api/tasks", json=task).json()["task_id"]
+        return self.http.post("/api/tasks", json=task).json()["task_id"]
 
     def running(self) -> str:
         task_id = self.submit(ONCE)
@@ -83,10 +83,9 @@ class Server:
         return task["status"] == "completed"
 
     def drains(self) -> bool:
-        return self._http.get("/readyz").status_code == 503
+        return self.http.get("/readyz").status_code == 503
 
     def ended(self) -> int:
-        self._http.close()
         return self.process.wait(30)
 
     def log(self, name: str = "oq.log") -> list[str]:
@@ -123,7 +122,9 @@ def serving(folder: Path, *, logs: str = "file", **options: Any) -> Iterator[Ser
     command = [*options.pop("prefix", OQ), "serve", "--config", str(config)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:
-            yield Server(process, folder)
+            server = Server(process, folder)
+            with server.http:
+                yield server
         finally:
             process.kill()
 
@@ -148,12 +149,12 @@ def test_a_second_signal_spends_nothing(number: signal.Signals, tmp_path: Path):
 
 
 SLOW_DISK = """
-import sys, threading
+import os, sys, threading
 from oq.cli import main
 from oq.store.rocks import RocksEngine
 sync = RocksEngine.sync
 def slow(self, commit):
-    if commit > 2:
+    if os.path.exists(sys.argv[-1] + ".slow"):
         threading.Event().wait(600)
     sync(self, commit)
 RocksEngine.sync = slow
@@ -164,6 +165,8 @@ main()
 
 def test_a_second_signal_ends_it_within_seconds_whatever_the_disk_does(tmp_path: Path):
     with serving(tmp_path, prefix=[sys.executable, "-c", SLOW_DISK]) as server:
+        task_id = server.running()
+        (tmp_path / "config.yaml.slow").touch()
         with suppress(httpx.ReadTimeout):
             while True:
                 httpx.post(f"{server.url}/api/tasks", json=GENERATE, timeout=1)
@@ -172,6 +175,10 @@ def test_a_second_signal_ends_it_within_seconds_whatever_the_disk_does(tmp_path:
         server.signal(TERM)
         assert server.process.wait(LIMIT + 20) == 1
     assert server.log()[-1] == "ended without closing the store, since the disk does not answer"
+    with serving(tmp_path) as server:
+        task = server.get(f"/api/tasks/{task_id}")
+        assert task["status"] in ("pending", "running")
+        assert task["attempts"][0]["error"] == "oq was shut down while this attempt ran"
 
 
 def test_hangup_opens_the_log_anew(tmp_path: Path):

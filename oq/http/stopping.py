@@ -77,6 +77,8 @@ class Stop:
         with self._patience:
             await queue.drain()
         if self._hurried:
+            # On a thread, and one that holds nothing up: the disk may not answer.
+            threading.Thread(target=queue.foretell_end, daemon=True).start()
             await queue.drain(0)
             self._everything.cancel()
 

@@ -17,6 +17,7 @@ from oq.queue.options import Options, check_config, guest_logging, to_config_wit
 from oq.queue.queue import Queue
 from oq.queue.wiring import put_back, wire
 from oq.store import Store, open_store
+from oq.store.farewell import Farewell
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config
 from oq.words.errors import InvalidConfig, lone
@@ -111,6 +112,7 @@ async def _open(
 async def _running(
     config: Config, backends: Sequence[Backend] | None, store: Store | None, clock: Clock
 ) -> AsyncIterator[Queue]:
+    farewell = Farewell(config.queue.storage_path) if store is None else None
     store = store or open_store(config.queue.storage_path)
     failure: BaseException | None = None
     queue: Queue | None = None
@@ -120,11 +122,17 @@ async def _running(
         store.enter(simulated=any(end.kind == "simulated" for end in ends))
         try:
             async with trio.open_nursery() as actors:
-                wiring = wire(config, store, {end.name: end for end in ends}, clock)
+                wiring = wire(
+                    config, store, {end.name: end for end in ends}, clock,
+                    ended_by_oq=farewell is not None and farewell.is_there(),
+                )  # fmt: skip
+                if farewell is not None:
+                    farewell.take_back()
                 wiring.start(actors)
                 try:
                     async with trio.open_nursery() as hands:
                         queue = Queue(config, store, clock, wiring, ends, hands=hands)
+                        queue.farewell = farewell
                         yield queue
                         await queue.drain()
                         queue.let_go()
@@ -143,6 +151,8 @@ async def _running(
                 await end.aclose()
     finally:
         store.close()
+        if farewell is not None:
+            farewell.take_back()
     if failure is not None:
         raise failure
 

@@ -26,6 +26,7 @@ from oq.queue.calls import Calls
 from oq.queue.core import Core
 from oq.rules.filters import DEFAULT_LIMIT, Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.validation import Limits, check, decode_submission
+from oq.store.farewell import Farewell
 from oq.words.arguments import check_new, check_several
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
@@ -55,6 +56,7 @@ class Queue(Core):
         self._hands = hands  # where what was asked for at submission waits for its task
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
+        self.farewell: Farewell | None = None
         self._attendance = Attendance(hands, self.cancel)
         self.calls = Calls(
             self._admission, self._wiring, self._store, self._read, self._attendance, self._backends
@@ -206,6 +208,13 @@ class Queue(Core):
         self._attendance.close()
         for scope in self._waiting:
             scope.cancel()
+
+    def foretell_end(self) -> None:
+        """Note on the disk that oq is about to end the process, perhaps without closing the store:
+        what runs then is not the cause. It blocks for as long as the disk does.
+        """
+        if self.farewell is not None:
+            self.farewell.leave()
 
     @contextmanager
     def _while_open(self) -> Iterator[None]:

@@ -91,10 +91,19 @@ class Wiring:
             raise
 
 
-def wire(config: Config, store: Store, backends: dict[str, Backend], clock: Clock) -> Wiring:
-    """Make the actors, with what recovery found in the store. Nothing runs yet."""
+def wire(
+    config: Config,
+    store: Store,
+    backends: dict[str, Backend],
+    clock: Clock,
+    *,
+    ended_by_oq: bool = False,
+) -> Wiring:
+    """Make the actors, with what recovery found in the store. Nothing runs yet. `ended_by_oq`: the
+    process before ended by oq's own will, though without closing the store.
+    """
     settings, retry, events = config.queue, config.retry_config, config.events
-    told = recover(store, clock)
+    told = recover(store, clock, ended_by_oq=ended_by_oq)
     board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
     delays = _load(board, store, clock, retry.max_delay)
 
@@ -143,11 +152,15 @@ def _retention(settings: QueueConfig) -> Retention:
     )
 
 
-def recover(store: Store, clock: Clock) -> list[Event]:
+def recover(store: Store, clock: Clock, *, ended_by_oq: bool) -> list[Event]:
     """Put back in line what ran when the process ended, on disk, before anything starts; what
     subscribers are to be told of it.
     """
-    died = [lifecycle.died(state, clock.now()) for state in store.running()]
+    now = clock.now()
+    died = [
+        lifecycle.interrupted(state, SHUT_DOWN, now) if ended_by_oq else lifecycle.died(state, now)
+        for state in store.running()
+    ]
     events = lifecycle.tell(died, store.event_seq, clock.now())
     if died:
         store.write(died, store.event_seq + len(events))
