@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 
 import pytest
 import trio
@@ -29,15 +30,19 @@ from .queues import (
 
 
 class Killed(Exception):
-    """Stands for what ends a queue without a word."""
+    """Stands for what ends a process without a word."""
 
 
 async def crash(engine: MemoryEngine, backend: SimulatedBackend, *, when) -> None:
-    """Open a queue, let `when` do something with it, and end it without draining."""
+    """Open a queue, let `when` do something with it, and end it as SIGKILL does: what leaving the
+    block writes is undone.
+    """
     with suppress(Killed):
         async with memory_queue(engine, backend) as queue:
             await when(queue)
+            written = deepcopy(engine._families)
             raise Killed
+    engine._families = written
 
 
 async def test_a_retry_that_waits_survives_a_restart_and_runs_when_due(autojump_clock):
