@@ -41,7 +41,7 @@ class ErrorAnswer(Struct, frozen=True):
     error: str
 
 
-class PriorityChange(Struct, frozen=True):
+class PriorityChange(Struct, frozen=True, forbid_unknown_fields=True):
     """A priority from 0 to 100, or low, normal, high, critical."""
 
     priority: int | str

@@ -72,6 +72,7 @@ class Admission:
             max_batch=config.queue.max_batch,
             max_retries=config.retry_config.max_retries,
             max_values=config.queue.max_values,
+            zero_is_default=config.retry_config.zero_is_default,
         )
         self.closed = False
         self._max_pending = config.queue.max_pending

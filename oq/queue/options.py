@@ -67,6 +67,7 @@ class Options(TypedDict, total=False):
     max_delay: Time
     backoff_factor: float
     jitter: bool
+    zero_is_default: bool
 
     log_level: Level
     log_file: str | os.PathLike[str] | None

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
+from oq.rules.fields import unknown_field
 from oq.rules.json_size import count_values, without_strings
+from oq.rules.ollama_queue import WholeTask, from_prompt
 from oq.words.calls import Call
 from oq.words.config import QueueConfig
 from oq.words.durations import parse_duration
@@ -86,6 +88,7 @@ _PAYLOADS: dict[TaskType, msgspec.json.Decoder[Any]] = {
     TaskType.EMBED: msgspec.json.Decoder(_Embed),
 }
 _SUBMISSION = msgspec.json.Decoder(Submission)
+_WHOLE_TASK = msgspec.json.Decoder(WholeTask)
 _SUBMISSIONS = msgspec.json.Decoder(list[Submission])
 _RAW_LIST = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -99,6 +102,8 @@ class Limits(Struct, frozen=True):
     max_batch: int
     max_retries: int
     """What a task gets that does not say."""
+    zero_is_default: bool = False
+    """Whether a task that says 0 does not say: Go clients cannot leave the field out."""
     max_values: int = QueueConfig().max_values
 
 
@@ -119,7 +124,13 @@ class Checked(Struct, frozen=True, gc=False):
 def decode_submission(body: bytes | Raw) -> Submission:
     """The task in a JSON object; InvalidTask says which field is wrong, and why."""
     # What of it is kept undecoded, `check` looks at.
-    return decode(_SUBMISSION.decode, body, any_number=True)
+    try:
+        return decode(_SUBMISSION.decode, body, any_number=True)
+    except InvalidTask as error:
+        if error.reason.startswith("unknown field"):
+            with suppress(InvalidTask):
+                return decode(_WHOLE_TASK.decode, body, any_number=True)
+        raise
 
 
 def decode_batch(body: bytes, *, ndjson: bool, limits: Limits) -> list[Submission]:
@@ -168,7 +179,9 @@ def check(submission: Submission, limits: Limits) -> Checked:
     if kind is None:
         raise InvalidTask("type", f"{submission.type[:64]!r} is none of chat, generate, embed")
     model = _model(submission.model)
-    max_retries = limits.max_retries if submission.max_retries is None else submission.max_retries
+    max_retries = submission.max_retries
+    if max_retries is None or (max_retries == 0 and limits.zero_is_default):
+        max_retries = limits.max_retries
     if not 0 <= max_retries <= MAX_RETRIES:
         raise InvalidTask("max_retries", f"{max_retries} is not between 0 and {MAX_RETRIES}")
     payload = bytes(submission.payload)
@@ -177,7 +190,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
             "payload", f"{len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)"
         )
     check_size("payload", payload, limits)
-    check_payload(kind, payload)
+    payload = _payload(kind, payload)
     options = _object("options", submission.options) or b"{}"
     check_size("options", options, limits)
     key = submission.idempotency_key
@@ -275,6 +288,22 @@ def check_payload(kind: TaskType, payload: bytes) -> None:
         raise InvalidTask(field, f"{error.reason} ({kind} task)") from None
 
 
+def _payload(kind: TaskType, payload: bytes) -> bytes:
+    """The payload, once it has passed; one with only a prompt as its kind of task has it."""
+    try:
+        check_payload(kind, payload)
+    except InvalidTask:
+        made = None
+        with suppress(InvalidTask):
+            decode(_OBJECT.decode, payload)
+            made = from_prompt(kind, payload)
+        if made is None:
+            raise
+        check_payload(kind, made)
+        return made
+    return payload
+
+
 def _model(name: str) -> str:
     if not name or len(name) > MAX_MODEL_LENGTH or not name.isprintable():
         raise InvalidTask(
@@ -341,7 +370,8 @@ def decode(
         return decoded  # noqa: TRY300 - what the numbers raise is translated, too
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
-        raise InvalidTask(where.rstrip("`").lstrip("."), _plain(reason)) from None
+        unknown = unknown_field(reason, getattr(getattr(decoder, "__self__", None), "type", None))
+        raise InvalidTask(where.rstrip("`").lstrip("."), unknown or _plain(reason)) from None
     except msgspec.DecodeError as error:
         raise InvalidTask("", f"this is not JSON: {error}") from None
     except UnicodeDecodeError:

@@ -131,6 +131,9 @@ class RetryConfig(Section, frozen=True):
     max_delay: Duration = Duration(30)
     backoff_factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
     jitter: bool = True  # (+) full jitter: a delay is drawn between 0 and the curve
+    zero_is_default: bool = False
+    """(+) Whether a task that asks for 0 retries gets `max_retries`: for ollama-queue's Go client,
+    which sends 0 for what was not set."""
 
 
 class LoggingConfig(Section, frozen=True):

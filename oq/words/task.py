@@ -134,7 +134,7 @@ class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     way: str = ""
 
 
-class Submission(Struct, kw_only=True, omit_defaults=True):
+class Submission(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A task as it is asked for, before it is checked. Shapes: see `oq.rules.validation`.
 
     `priority` is a number or a name, `timeout` a Go duration or seconds, `run_at` a time with zone.
