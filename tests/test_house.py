@@ -173,6 +173,7 @@ PURE_MODULES = {
     "contextlib",
     "dataclasses",
     "datetime",
+    "difflib",
     "enum",
     "functools",
     "heapq",
