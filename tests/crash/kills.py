@@ -10,7 +10,6 @@ import httpx
 import msgspec
 
 from oq.client import Client, generate
-from oq.client.calls import Tasks
 from oq.words.task import Status, Task
 
 from .crowd import Crowd, Witness
@@ -106,7 +105,7 @@ def wait_for_all(server: str) -> None:
 
 def everything(server: str) -> dict[str, Task]:
     """All tasks, by id, the oldest first."""
-    decode = msgspec.json.Decoder(Tasks).decode
+    decode = msgspec.json.Decoder(list[Task]).decode
     tasks: list[Task] = []
     with httpx.Client(base_url=server, trust_env=False, timeout=60) as http:
         page = "/api/tasks?limit=1000"
