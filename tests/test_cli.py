@@ -485,7 +485,7 @@ def test_the_completion_of_a_shell_is_printed(shell, call):
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("oq ca", "plain,cancel\n"), ("oq list --so", "plain,--sort\n"), ("oq nonsense x", "")],
+    [("oq ca", "plain,cancel\n"), ("oq list --so", "plain,--sort\n"), ("oq nonsense x", "\n")],
 )
 def test_words_are_completed(words, expected):
     asked = {"_OQ_COMPLETE": "bash_complete", "COMP_WORDS": words}
