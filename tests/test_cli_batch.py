@@ -174,6 +174,38 @@ def test_a_result_that_was_lost_is_had_again_without_another_task(place):
         assert client.status().total_tasks == 4
 
 
+def test_a_line_that_was_edited_keeps_no_old_answer_unawares(place):
+    place.serve("--simulate")
+    place.write(generate("a"), chat("b"))
+    assert place.batch().returncode == 0
+    before = place.out()
+    place.write(generate("a"), chat("b", "something else"))
+    refused = place.batch()
+    assert refused.returncode == 2
+    assert "in.jsonl:2: lines edited since out.jsonl answered them: 1, so nothing" in refused.stderr
+    assert place.out() == before
+    kept = place.batch("--changed", "keep", "--priority", "high")
+    assert (kept.returncode, place.out()) == (0, before)
+    again = place.batch("--changed", "rerun")
+    assert again.returncode == 0
+    assert again.stderr.startswith("oq: lines edited since they were answered, and run again: 1\n")
+    after = place.out()
+    assert after["a"] == before["a"]
+    answer = after["b"]["response"]["body"]["choices"][0]["message"]["content"]
+    assert answer.startswith("something else")
+    assert place.batch().returncode == 0, "and that is what was asked for from now on"
+
+
+def test_answers_of_an_earlier_oq_count(place):
+    place.serve("--simulate")
+    place.write(generate("a"))
+    assert place.batch().returncode == 0
+    old = {name: value for name, value in place.out()["a"].items() if name != "asked"}
+    (place.directory / "out.jsonl").write_text("\ufeff" + json.dumps(old) + "\n")
+    place.write(generate("a", tokens=3))
+    assert place.batch().returncode == 0
+
+
 def test_bad_lines_are_told_before_anything_is_submitted(place):
     place.serve("--simulate")
     place.write(generate("a"), "{", "", generate("a"), chat("b") | {"url": "/v1/x"})

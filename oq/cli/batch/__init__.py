@@ -32,6 +32,13 @@ def batch_() -> None:
     help="Lines in flight at a time [twice the server's workers, 32 at least].",
 )
 @click.option("--retry-failed", is_flag=True, help="Try once more what has failed.")
+@click.option(
+    "--changed",
+    type=click.Choice(["refuse", "rerun", "keep"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with lines that were edited since OUT answered them.",
+)
 @click.option("--keep-going", is_flag=True, help="Write bad lines as errors, and run the others.")
 @click.option("--run", "name", default="", metavar="NAME", help="Another NAME runs all anew.")
 @click.option(

@@ -6,7 +6,7 @@ POST /api/tasks takes it, with a `custom_id` if it has one. Both may be in one f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, BinaryIO
@@ -61,32 +61,42 @@ class Line:
     """Whether its embeddings are to be base64."""
     key: str
     """The idempotency key: the same whenever this line of this batch is submitted."""
+    asked: str
+    """What the model is asked, as a digest. It stands in the result: who edits a line wants
+    another answer, and who gives another priority does not.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What the file holds. `bad` has the fault of each line that has one, by its number; `ids`
-    the custom_ids of all, shortened.
+    the number of each line by its custom_id, shortened; `asked` what each good one asks for, by
+    that id, shortened too.
     """
 
     total: int
     bad: dict[int, BadLine]
-    ids: Collection[int]
+    ids: dict[int, int]
+    asked: dict[int, int]
 
 
 def survey(file: BinaryIO, terms: Terms) -> Survey:
     """Read the whole file once, and submit nothing."""
     bad: dict[int, BadLine] = {}
     first: dict[int, int] = {}  # 64 bits instead of an id: a file of millions has to fit
+    asked: dict[int, int] = {}
     total = 0
     for line in read(file, terms):
         total += 1
-        earlier = first.setdefault(short(line.custom_id), line.number)
+        short_id = short(line.custom_id)
+        earlier = first.setdefault(short_id, line.number)
         if earlier != line.number:
             line = _without_id(line, earlier, first)
         if isinstance(line, BadLine):
             bad[line.number] = line
-    return Survey(total, bad, first.keys())
+        else:
+            asked[short_id] = short(line.asked)
+    return Survey(total, bad, first, asked)
 
 
 def read(file: Iterable[bytes], terms: Terms) -> Iterator[Line | BadLine]:
@@ -129,7 +139,8 @@ def _line(number: int, text: bytes, terms: Terms) -> Line | BadLine:
     except InvalidTask as error:
         return BadLine(number, custom_id, str(error))
     packed = openai and fields["body"].get("encoding_format") == "base64"
-    return Line(number, custom_id, task, openai, packed, _key(terms.run, custom_id, encoded))
+    key = _key(terms.run, custom_id, encoded)
+    return Line(number, custom_id, task, openai, packed, key, _asked(task))
 
 
 def _fields(text: bytes) -> dict[str, Any]:
@@ -181,6 +192,11 @@ def _with_terms(task: NewTask, custom_id: str, terms: Terms) -> NewTask:
         priority="low" if priority is None else priority,
         metadata={"custom_id": custom_id} | dict(task.metadata or {}),
     )
+
+
+def _asked(task: NewTask) -> str:
+    document = msgspec.json.encode([task.type, task.model, task.payload, task.options or {}])
+    return blake2b(document, digest_size=16).hexdigest()
 
 
 def _key(run: str, custom_id: str, task: bytes) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Collection
+from codecs import BOM_UTF8
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +29,15 @@ class _Result(msgspec.Struct):
 
     custom_id: str
     error: Any = None
+    asked: str | None = None
 
 
 _RESULT = msgspec.json.Decoder(_Result)
+
+
+def _read(line: bytes) -> _Result:
+    """A line; an editor may have put the mark of UTF-8 before the first."""
+    return _RESULT.decode(line.removeprefix(BOM_UTF8))
 
 
 class Output:
@@ -43,6 +50,7 @@ class Output:
         self._path = Path(path).resolve()
         self._open = ExitStack()
         self._ids: set[int] = set()
+        self._asked: dict[int, int] = {}
         self.failed = 0
         try:
             self._file = self._locked("a+b")
@@ -69,6 +77,17 @@ class Output:
     def count(self, ids: Collection[int]) -> int:
         """Of how many of these ids, shortened, that can be said."""
         return sum(each in self._ids for each in ids)
+
+    def changed(self, asked: Mapping[int, int]) -> set[int]:
+        """Those ids, shortened, whose results are of something else than what is asked now. Of a
+        result that an earlier oq wrote that cannot be said.
+        """
+        return {one for one, now in asked.items() if self._asked.get(one, now) != now}
+
+    def forget(self, ids: Collection[int]) -> None:
+        """Leave out the results of these ids, shortened, in one step."""
+        self._rewrite(lambda result: short(result.custom_id) not in ids)
+        self._ids -= set(ids)
 
     def write(self, result: dict[str, Any]) -> None:
         """Add one line. It is the system's from then on, so that a kill does not take it back."""
@@ -98,9 +117,12 @@ class Output:
                 failed = True
                 continue
             self.failed += result.error is not None
-            self._ids.add(short(result.custom_id))
+            short_id = short(result.custom_id)
+            self._ids.add(short_id)
+            if result.asked is not None:
+                self._asked[short_id] = short(result.asked)
         if failed:
-            self._rewrite()
+            self._rewrite(lambda result: result.error is None)
 
     def _cut(self, torn: bytes, end: int) -> None:
         """Take a torn line away, if it can have been a result's: a wrong -o costs nobody a file."""
@@ -110,18 +132,23 @@ class Output:
 
     def _result(self, number: int, line: bytes) -> _Result:
         try:
-            return _RESULT.decode(line)
+            return _read(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._foreign(f"line {number} is none") from None
 
     def _foreign(self, why: str) -> click.ClickException:
         return click.ClickException(f"{self._path} is no file of batch results: {why}")
 
-    def _rewrite(self) -> None:
-        """Put the file without its failed lines in its place, in one step."""
+    def _rewrite(self, keep: Callable[[_Result], bool]) -> None:
+        """Put the file with the lines that are to be kept in its place, in one step."""
         self._file.seek(0)
         new = self._locked("wb", _NEW)
-        new.writelines(line for line in self._file if _RESULT.decode(line).error is None)
+        self.failed = 0
+        for line in self._file:
+            result = _read(line)
+            if keep(result):
+                self.failed += result.error is not None
+                new.write(line)
         new.flush()
         os.fsync(new.fileno())
         os.replace(self._path.with_name(self._path.name + _NEW), self._path)
@@ -147,6 +174,13 @@ class Printed:
 
     def count(self, ids: Collection[int]) -> int:
         return 0
+
+    def changed(self, asked: Mapping[int, int]) -> set[int]:
+        """None."""
+        return set()
+
+    def forget(self, ids: Collection[int]) -> None:
+        """There is nothing to leave out."""
 
     def write(self, result: dict[str, Any]) -> None:
         """Print one line."""

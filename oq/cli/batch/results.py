@@ -2,7 +2,8 @@
 
 Of an OpenAI line, a line of OpenAI's output file:
 https://platform.openai.com/docs/api-reference/batch/request-output. Of an oq task, its id, state
-and result under the custom_id. `error` is null in both when it completed.
+and result under the custom_id. `error` is null in both when it completed; `asked` tells whether a
+line was edited since.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ Result = dict[str, Any]
 def completed(line: Line, task_id: str, result: Result) -> Result:
     """The result of a task that has completed, or that it is not one of OpenAI's."""
     if not line.openai:
-        return {"custom_id": line.custom_id, "task_id": task_id, "result": result, "error": None}
+        return {
+            "custom_id": line.custom_id,
+            "task_id": task_id,
+            "result": result,
+            "error": None,
+            "asked": line.asked,
+        }
     try:
         body = openai_answer(line.task.type, task_id, result, packed=line.packed)
     except Strange as error:
@@ -29,6 +36,7 @@ def completed(line: Line, task_id: str, result: Result) -> Result:
         "custom_id": line.custom_id,
         "response": response,
         "error": None,
+        "asked": line.asked,
     }
 
 
@@ -36,12 +44,19 @@ def refused(line: Line, code: str, message: str, task_id: str | None = None) -> 
     """The result of a line that has none: `code` is a word for programs, `message` for people."""
     error = {"code": code, "message": message}
     if not line.openai:
-        return {"custom_id": line.custom_id, "task_id": task_id, "result": None, "error": error}
+        return {
+            "custom_id": line.custom_id,
+            "task_id": task_id,
+            "result": None,
+            "error": error,
+            "asked": line.asked,
+        }
     return {
         "id": _request_id(task_id or line.key),
         "custom_id": line.custom_id,
         "response": None,
         "error": error,
+        "asked": line.asked,
     }
 
 

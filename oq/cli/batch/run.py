@@ -50,6 +50,7 @@ class Wish:
     model: str | None
     window: int | None
     retry_failed: bool
+    changed: str
     keep_going: bool
     name: str
     patience: float
@@ -66,6 +67,7 @@ def run_batch(wish: Wish) -> None:
         _tell(found, wish)
         file.seek(0)
         with _results(wish) as results:
+            _heed_changes(found, results, wish)
             batch = _Batch(wish, found, results)
             try:
                 trio.run(batch.run, _remaining(file, terms, found, results))
@@ -193,6 +195,24 @@ def _tell(found: Survey, wish: Wish) -> None:
             f"{len(found.bad)} of {found.total} lines are bad, so nothing was submitted;"
             " --keep-going runs the others"
         )
+
+
+def _heed_changes(found: Survey, results: Output | Printed, wish: Wish) -> None:
+    """Lines that were edited since they were answered: nobody gets an old answer unawares, and
+    nobody loses one by a wrong file name.
+    """
+    changed = results.changed(found.asked)
+    if not changed or wish.changed == "keep":
+        return
+    if wish.changed == "refuse":
+        first = min(found.ids[each] for each in changed)
+        raise click.UsageError(
+            f"{wish.file}:{first}: lines edited since {wish.out} answered them: {len(changed)},"
+            " so nothing was submitted; --changed rerun replaces those answers, and --changed keep"
+            " keeps them"
+        )
+    results.forget(changed)
+    complain(f"lines edited since they were answered, and run again: {len(changed)}")
 
 
 def _results(wish: Wish) -> Output | Printed:
