@@ -64,14 +64,85 @@ async def test_the_queue_shows_nothing_but_what_waits():
         assert await walked(queue, sort=Sort.QUEUE, statuses=ended) == []
 
 
-async def test_a_page_of_the_queue_goes_on_behind_a_task_that_has_run_meanwhile():
+async def first_of(queue, count):
+    """The first page of so many tasks: their ids, and where it goes on."""
+    page = await queue.page(TaskFilter(sort=Sort.QUEUE, limit=count))
+    return [task.id for task in page.tasks], page.next
+
+
+async def moved_to(queue, task_id, how):
+    match how:
+        case "gone":
+            await queue.cancel(task_id)
+            await queue.delete(task_id)
+        case "has ended":
+            await queue.cancel(task_id)
+        case "to the front":
+            await queue.set_priority(task_id, 100)
+        case "to the end":
+            await queue.set_priority(task_id, 0)
+
+
+HOWS = ["gone", "has ended", "to the front", "to the end"]
+
+
+@pytest.mark.parametrize("how", HOWS)
+async def test_a_page_of_the_queue_goes_on_where_the_last_one_ended(how):
+    """Whatever has become of the task that was the last on it: it may come a second time, at its
+    new place, and no other is lost or repeated.
+    """
     async with memory_queue() as queue:
-        a, b, c = await waiting(queue, 5, 5, 5)
-        await queue.cancel(a)
-        assert await walked(queue, sort=Sort.QUEUE, after=a) == [b, c]
-        await queue.delete(a)
-        with pytest.raises(InvalidTask, match="start again"):
+        a, b, c, d = await waiting(queue, 5, 5, 5, 5)
+        seen, after = await first_of(queue, 2)
+        assert seen == [a, b]
+        await moved_to(queue, b, how)
+        rest = [b] if how == "to the end" else []
+        assert await walked(queue, sort=Sort.QUEUE, after=after) == [c, d, *rest]
+
+
+@pytest.mark.parametrize("how", HOWS[:2])
+async def test_a_page_of_those_that_wait_for_their_time_does_so_too(how):
+    async with memory_queue() as queue:
+        await queue.pause()
+        now = mock_wall_clock().now()
+        ids = [
+            await queue.submit(generate(run_at=now + timedelta(hours=hours))) for hours in (1, 2, 3)
+        ]
+        seen, after = await first_of(queue, 2)
+        assert seen == ids[:2]
+        await moved_to(queue, ids[1], how)
+        assert await walked(queue, sort=Sort.QUEUE, after=after) == ids[2:]
+
+
+async def test_one_whose_time_has_come_between_two_pages_was_among_the_ready_ones(autojump_clock):
+    async with memory_queue() as queue:
+        await queue.pause()
+        soon = mock_wall_clock().now() + timedelta(seconds=10)
+        due = await queue.submit(generate(priority=5, run_at=soon))
+        later = await queue.submit(generate(priority=1, run_at=soon + timedelta(hours=1)))
+        seen, after = await first_of(queue, 1)
+        assert seen == [due]
+        await trio.sleep(20)
+        low = await queue.submit(generate(priority=0))
+        assert await walked(queue, sort=Sort.QUEUE, after=after) == [low, later]
+
+
+async def test_a_bare_id_is_a_place_while_its_task_is_there():
+    async with memory_queue() as queue:
+        a, b = await waiting(queue, 5, 5)
+        assert await walked(queue, sort=Sort.QUEUE, after=a) == [b]
+        await moved_to(queue, a, "gone")
+        with pytest.raises(InvalidTask, match="Link"):
             await walked(queue, sort=Sort.QUEUE, after=a)
+
+
+@pytest.mark.parametrize(
+    "after", ["5~x", "x~{}", "5~~{}", "5~2026-01-01~{}", "5~1~2~{}", "101~{}", "~", "{}x", "5~{}~"]
+)
+def test_what_is_no_place_is_refused(after):
+    place = after.replace("{}", "01990000-0000-7000-8000-000000000000")
+    with pytest.raises(InvalidTask, match=r"after|priority"):
+        TaskFilter(sort=Sort.QUEUE, after=place)
 
 
 async def test_a_text_is_found_wherever_it_is_looked_for():

@@ -89,7 +89,11 @@ _LISTING = (
     Parameter("view", "`summary` leaves out payload, options and result", tasks.View),
     Parameter("limit", "how many, at most 10000; 1000 when left out", int),
     Parameter("offset", "how many to skip; `after` is faster", int),
-    Parameter("after", "the last id already seen; the Link header has it", str),
+    Parameter(
+        "after",
+        "the last id already seen (`sort=queue`: its place); the Link header has it",
+        str,
+    ),
 )
 _KEY = Parameter(
     "Idempotency-Key",

@@ -115,7 +115,7 @@ def task_filter(query: Query) -> TaskFilter:
         sort=query.choice("sort", Sort, Sort.NEWEST),
         limit=query.whole("limit", DEFAULT_LIMIT),
         offset=query.whole("offset", 0),
-        after=query.task_id("after"),
+        after=query.one("after"),
     )
 
 

@@ -71,7 +71,7 @@ class Core:
         )
         self._hub.observe(self._admission.observe_ends)
         self._catalogue = Catalogue(self._tell_down)
-        self._listing = Listing(store, wiring.board, self._read)
+        self._listing = Listing(store, wiring.board, self._read, clock.now)
         self.limits = self._admission.limits
         self._started = trio.current_time()
 

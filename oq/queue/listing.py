@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 from typing import Protocol, TypeVar
 
@@ -20,7 +21,8 @@ from msgspec.structs import replace
 from oq.rules.board import Board
 from oq.rules.calls import as_shown
 from oq.rules.excerpt import excerpt
-from oq.rules.filters import Count, Page, Sort, TaskFilter
+from oq.rules.filters import Count, LinePlace, Page, Sort, TaskFilter
+from oq.rules.ids import is_id
 from oq.store import Store
 from oq.words.errors import InvalidTask, StoreCorrupt
 from oq.words.task import RawTask, Status, TaskState, TaskSummary, show, summarise
@@ -49,7 +51,8 @@ class Read(Protocol):
 class Listing:
     """Pages, counts and ids of the tasks in a store."""
 
-    def __init__(self, store: Store, board: Board, read: Read) -> None:
+    def __init__(self, store: Store, board: Board, read: Read, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._store = store
         self._board = board
         self._read = read
@@ -162,10 +165,12 @@ class Listing:
         looked at; then the last one that was dealt with, and None when there was no more to see.
         """
         walk = _Walk(filter.after, rows)
+        if filter.sort is Sort.QUEUE and filter.after is not None:
+            walk.place = self._place(filter.after)
         while True:
             ended = await self._read(None, lambda: self._slice(filter, walk, take))
             if ended:
-                return None if walk.exhausted else walk.after or ""
+                return None if walk.exhausted else walk.cursor(filter.sort)
             await trio.lowlevel.checkpoint()
 
     def _slice(self, filter: TaskFilter, walk: _Walk, take: Callable[[TaskState], bool]) -> bool:
@@ -184,25 +189,32 @@ class Listing:
 
     def _rows(self, filter: TaskFilter, walk: _Walk) -> Iterator[TaskState]:
         """The tasks that are still to be seen. Those in the filter's states have an index."""
+        if filter.sort is Sort.QUEUE:
+            return self._in_line(walk)
         indexed = TaskFilter(statuses=filter.statuses, after=walk.after)
         match filter.sort:
             case Sort.NEWEST:
                 return self._store.newest(indexed)
             case Sort.OLDEST:
                 return self._store.oldest(indexed)
-            case Sort.QUEUE:
-                return self._in_line(walk)
 
     def _in_line(self, walk: _Walk) -> Iterator[TaskState]:
-        if walk.after is not None and walk.priority is None:
-            last = self._store.state(walk.after)
-            if last is None:
-                raise InvalidTask("after", f"task {walk.after} is gone; start again without it")
-            walk.priority = last.priority
-        for task_id in self._board.in_line(walk.place):
+        place = walk.place
+        if place is not None and place.run_at is not None and place.run_at <= self._now():
+            place = replace(place, run_at=None)  # its time has come: it was among the ready ones
+        for task_id in self._board.in_line(place):
             state = self._store.state(task_id)
             if state is not None:
                 yield state
+
+    def _place(self, after: str) -> LinePlace:
+        """The place that is meant; of a bare id that where the task is now."""
+        if not is_id(after):
+            return LinePlace.parse(after)
+        last = self._store.state(after)
+        if last is None:
+            raise InvalidTask("after", f"task {after} is gone; take the place from the Link header")
+        return LinePlace.of(last)
 
     def _admits(self, filter: TaskFilter, state: TaskState) -> bool:
         if not filter.admits(state):
@@ -212,24 +224,23 @@ class Listing:
 
 @dataclass(slots=True)
 class _Walk:
-    """How far a look through the tasks has come: the last one seen, by its id and the priority that
-    it then had, and how many more there may be.
+    """How far a look through the tasks has come: the last one seen, the place in line that it then
+    had, and how many more there may be.
     """
 
     after: str | None
     left: int | None
-    priority: int | None = None
+    place: LinePlace | None = None
     exhausted: bool = False
 
-    @property
-    def place(self) -> tuple[str, int] | None:
-        """Its place in line."""
-        if self.after is None or self.priority is None:
-            return None
-        return self.after, self.priority
+    def cursor(self, sort: Sort) -> str:
+        """Where another look goes on."""
+        if sort is Sort.QUEUE:
+            return "" if self.place is None else str(self.place)
+        return self.after or ""
 
     def pass_by(self, state: TaskState) -> None:
-        self.after, self.priority = state.id, state.priority
+        self.after, self.place = state.id, LinePlace.of(state)
         if self.left is not None:
             self.left -= 1
 

@@ -17,6 +17,7 @@ from datetime import datetime
 
 from sortedcontainers import SortedList
 
+from oq.rules.filters import LinePlace
 from oq.rules.keys import Place
 from oq.rules.ready import ReadyQueue
 from oq.words.messages import Delay, Job
@@ -172,16 +173,17 @@ class Board:
         """How many-th it is among the ready tasks, 1 being the next."""
         return self._ready.position(task_id)
 
-    def in_line(self, after: tuple[str, int] | None = None) -> Iterator[str]:
+    def in_line(self, after: LinePlace | None = None) -> Iterator[str]:
         """The pending tasks in the order in which they will run, those that wait for their time
-        last. `after` is a task, and its priority, behind which to begin; it may be gone by now.
+        last; those behind that place. Without a time it is one among the ready tasks.
         """
         if after is None:
             yield from self._ready
-        elif (delayed := self._delayed.get(after[0])) is None:
-            yield from self._ready.beyond(after[1], after[0])
+        elif after.run_at is None:
+            yield from self._ready.beyond(after.priority, after.task_id)
         else:
-            behind = self._by_time.irange((delayed.run_at, after[0]), inclusive=(False, True))
+            place = after.run_at, after.task_id
+            behind = self._by_time.irange(place, inclusive=(False, True))
             yield from (task_id for _, task_id in behind)
             return
         yield from (task_id for _, task_id in self._by_time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
@@ -37,11 +38,40 @@ class Sort(StrEnum):
     QUEUE = "queue"
 
 
+class LinePlace(Struct, frozen=True):
+    """Where in the queue a listing goes on: behind the place that this task had, wherever it is by
+    now. Written as ``5~ID``, of one that waits for its time ``5~2026-01-31T12:00:00Z~ID``.
+    """
+
+    priority: int
+    run_at: datetime | None
+    task_id: str
+
+    @classmethod
+    def of(cls, state: TaskState) -> LinePlace:
+        return cls(state.priority, state.run_at, state.id)
+
+    @classmethod
+    def parse(cls, text: str) -> LinePlace:
+        """InvalidTask."""
+        priority, *times, task_id = text.split("~") if "~" in text else ("", text)
+        with suppress(ValueError):
+            run_at = datetime.fromisoformat(times[0]) if times else None
+            aware = run_at is None or run_at.tzinfo is not None
+            if len(times) <= 1 and aware and is_id(task_id) and priority.isascii():
+                return cls(parse_priority(int(priority)), run_at, task_id)
+        raise InvalidTask("after", f"{text[:64]!r} is no place in the queue; take it from the Link")
+
+    def __str__(self) -> str:
+        times = [] if self.run_at is None else [self.run_at.isoformat().replace("+00:00", "Z")]
+        return "~".join([str(self.priority), *times, self.task_id])
+
+
 class TaskFilter(Struct, frozen=True, kw_only=True):
     """Empty sets let everything through. `since` and `until` bound when a task was submitted, the
     latter excluded. `text` is looked for in the id, the model, the metadata and the excerpt of the
-    prompt, whatever the case. `after` is the id of the last task already seen: the listing goes on
-    behind it.
+    prompt, whatever the case. `after` is the id of the last task already seen, or in the order of
+    the queue its place (see `LinePlace`): the listing goes on behind it.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -62,7 +92,9 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
         if self.offset < 0:
             raise InvalidTask("offset", f"{self.offset} is less than 0")
         if self.after is not None and not is_id(self.after):
-            raise InvalidTask("after", f"{self.after[:64]!r} is not the id of a task")
+            if self.sort is not Sort.QUEUE:
+                raise InvalidTask("after", f"{self.after[:64]!r} is not the id of a task")
+            LinePlace.parse(self.after)
         if len(self.text) > MAX_TEXT:
             raise InvalidTask("q", f"its {len(self.text)} characters are over {MAX_TEXT}")
 

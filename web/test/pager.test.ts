@@ -53,6 +53,22 @@ beforeEach(() => vi.useRealTimers());
 afterEach(() => vi.unstubAllGlobals());
 
 describe("Pager", () => {
+  it("goes on in the queue from a place in line, whatever becomes of the task there", async () => {
+    const asked: string[] = [];
+    const rows = [
+      { id: "a", priority: 15 },
+      { id: "b", priority: 5, run_at: "2026-01-31T12:00:00Z" },
+    ];
+    vi.stubGlobal("fetch", (address: string) => {
+      asked.push(new URL(address, "http://here").searchParams.get("after") ?? "");
+      const headers = { Link: '</api/tasks?sort=queue&after=x>; rel="next"' };
+      return Promise.resolve(Response.json([rows[asked.length - 1]], { headers }));
+    });
+    const pager = new Pager(new URLSearchParams({ sort: "queue" }), new AbortController().signal);
+    for (const row of [0, 1, 2]) await pager.read(row, 1).catch(() => undefined);
+    expect(asked.slice(0, 3)).toEqual(["", "15~a", "5~2026-01-31T12:00:00Z~b"]);
+  });
+
   it("reads one part after the other, each from where the last one ended", async () => {
     const server = new FakeServer(250);
     const pager = pagerOf(server);

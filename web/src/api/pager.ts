@@ -62,7 +62,7 @@ export class Pager {
     if (from === null) return { rows: [], last: true };
     const place = { after: from.after, offset: row - from.row, limit: count };
     const part = await this.#collect(place, row === 0 ? until : null);
-    this.#note(row + part.rows.length, part.rows.at(-1)?.id, age);
+    this.#note(row + part.rows.length, this.#behind(part.rows.at(-1)), age);
     return part;
   }
 
@@ -76,8 +76,8 @@ export class Pager {
       const { rows } = await this.#collect({ after: from.after, ...passed });
       const last = rows.at(-1);
       if (last === undefined || rows.length < passed.limit) return null;
-      from = { row: from.row + step, after: last.id };
-      this.#note(from.row, last.id, age);
+      from = { row: from.row + step, after: this.#behind(last) ?? null };
+      this.#note(from.row, this.#behind(last), age);
     }
     return from;
   }
@@ -101,6 +101,13 @@ export class Pager {
     if (after !== null) query.set("after", after);
     if (until !== null) query.set("until", until);
     return listAddress(query);
+  }
+
+  /** Where a listing goes on behind this row: in the order of the queue that is its place in line, for
+   * the task itself may have moved by then, or be gone. */
+  #behind(row: Summary | undefined): string | undefined {
+    if (row === undefined || this.query.get("sort") !== "queue") return row?.id;
+    return [row.priority, ...(row.run_at ? [row.run_at] : []), row.id].join("~");
   }
 
   #note(row: number, after: string | undefined, age: number): void {
