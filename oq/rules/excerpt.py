@@ -60,7 +60,7 @@ def excerpt(kind: TaskType, payload: bytes) -> str:
         return ""  # a list is made of many of these, and nobody reads such a text in it
     try:
         text = _text(kind, readable(payload))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return ""  # it passed through as it was sent: not every shape is known
     return " ".join(text[:_LOOKED_AT].split())[:LENGTH].rstrip()
 

@@ -1,0 +1,103 @@
+"""What backends send: lines, events, compressed bodies, in many pieces and in one."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, datetime
+
+import pytest
+
+from oq.backends.encoding import decoder
+from oq.backends.failures import error_text, quoted
+from oq.backends.fold import FoldedLines
+from oq.backends.lines import Lines
+from oq.backends.openai_stream import Translator
+from oq.backends.secrets import ScrubbedStream, Secret
+from oq.backends.sse import Events
+from oq.backends.verbatim import embedding, streamed
+from oq.words.calls import CALLS
+from oq.words.task import TaskType
+
+from .growth import assert_linear
+from .shapes import EVENTS, NDJSON, OBJECTS, repeated
+
+PIECES = pytest.mark.parametrize("piece", [64, 65536, 1 << 30], ids=["tiny", "64k", "one"])
+
+
+def in_pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def fed(answer, data: bytes, piece: int) -> None:
+    for each in in_pieces(data, piece):
+        answer.feed(each)
+    answer.completed()
+
+
+def keep(chunk: bytes) -> None:
+    """An emit."""
+
+
+@PIECES
+@pytest.mark.parametrize("shape", NDJSON.values(), ids=NDJSON)
+def test_lines_as_they_are(shape, piece):
+    call = CALLS["/api/chat"]
+    assert_linear(shape, lambda data: fed(streamed(call, keep, indexed=True), data, piece))
+
+
+@PIECES
+@pytest.mark.parametrize("shape", NDJSON.values(), ids=NDJSON)
+def test_lines_of_a_task(shape, piece):
+    assert_linear(shape, lambda data: fed(FoldedLines(Lines(), TaskType.CHAT, keep), data, piece))
+
+
+@PIECES
+@pytest.mark.parametrize("shape", EVENTS.values(), ids=EVENTS)
+def test_events_as_they_are(shape, piece):
+    call = CALLS["/v1/chat/completions"]
+    assert_linear(shape, lambda data: fed(streamed(call, keep, indexed=True), data, piece))
+
+
+@PIECES
+@pytest.mark.parametrize("shape", EVENTS.values(), ids=EVENTS)
+def test_events_of_a_task(shape, piece):
+    def work(data: bytes) -> None:
+        events, translator = Events(), Translator(TaskType.CHAT, "m", datetime.now(UTC), 0.0)
+        for each in in_pieces(data, piece):
+            for event in events.feed(each):
+                translator.chunks(event, 0.0)
+        translator.ending(0.0, marked=True)
+
+    assert_linear(shape, work)
+
+
+@pytest.mark.parametrize("shape", OBJECTS.values(), ids=OBJECTS)
+def test_a_whole_answer_and_an_error(shape):
+    def work(data: bytes) -> None:
+        error_text(data)
+        quoted(data)
+        embedding(CALLS["/api/embed"], data)
+
+    assert_linear(shape, work)
+
+
+@pytest.mark.parametrize("unit", [b"\n", b"a", b"{}\n"])
+def test_what_is_compressed(unit):
+    def work(data: bytes) -> None:
+        inflate = decoder("gzip")
+        for each in in_pieces(data, 1000):
+            for _ in inflate(each):
+                pass
+
+    assert_linear(lambda size: gzip.compress(unit * (100 * size // len(unit)), 1), work, 64_000)
+
+
+@pytest.mark.parametrize("unit", [b"k", b"key-key-key-key-", b"x"])
+@PIECES
+def test_a_key_is_looked_for(unit, piece):
+    def work(data: bytes) -> None:
+        stream = ScrubbedStream(Secret("key-" * 8), keep_length=False)
+        for each in in_pieces(data, piece):
+            stream.feed(each)
+
+    assert_linear(repeated(unit), work)
