@@ -9,6 +9,7 @@ import click
 from oq.cli.options import Output, check_usable, output_option
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.settings import Settings, load_settings
+from oq.settings.load import DEFAULT
 
 _file = click.option("--config", "config_path", metavar="FILE", help="The settings file.")
 
@@ -28,8 +29,10 @@ def check(config_path: str | None) -> None:
     """Say whether the settings can be used, and if not, which line is wrong."""
     settings = load_settings(config_path, {}, os.environ)
     check_usable(settings, settings.config)
-    set_by_hand = len(settings.origins)
-    print(f"{_source(settings)}: good, {set_by_hand} of the settings are not at their defaults")
+    count = sum(origin != DEFAULT for _, _, origin in settings.rows())
+    print(f"{_source(settings)}: good, {count} of the settings are set")
+    for remark in settings.remarks:
+        print(clean(remark))
 
 
 @config_.command("show")

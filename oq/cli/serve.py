@@ -71,7 +71,8 @@ def serve_(
     from oq.http.serve import run
 
     try:
-        run(config, announce=partial(_announce, simulate, settings.source))
+        announce = partial(_announce, simulate, settings.source)
+        run(config, announce=announce, remarks=settings.remarks)
     except InvalidConfig as error:
         raise settings.located(error) from None
 

@@ -31,18 +31,22 @@ def run(
     *,
     announce: Announce | None = None,
     backends: Sequence[Backend] | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Serve the queue until SIGTERM or SIGINT; return once the store is closed.
 
     `announce` is called with the server's URL when it takes requests. `backends` that are made
-    already stand in for those that the settings describe. The first signal drains: new
-    tasks are refused, running ones get `queue.drain_timeout`; a second one ends it within seconds.
+    already stand in for those that the settings describe; `remarks` go to the log. The first signal
+    drains: new tasks are refused, running ones get `queue.drain_timeout`; a second one ends it
+    within seconds.
     What other signals do is in `oq.http.stopping`. Raises InvalidConfig, Unavailable when the
     address is in use, and StoreError.
     """
     with configured(config.logging):
         config = within_files(config)
         sockets, priorities = bind_all(config)
+        for remark in remarks:
+            log.warning("a setting to look at", remark=remark)
         try:
             if backends is None:
                 check_not_backend(config, sockets)

@@ -28,6 +28,24 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAGS = "tag:yaml.org,2002:"
 
 
+_ADDRESS = "listen_addr"
+_PORT_DIGITS = 5
+FLAT = {
+    "ollama_host": "ollama.host",
+    "ollama_timeout": "ollama.timeout",
+    "max_workers": "queue.max_workers",
+    "storage_path": "queue.storage_path",
+    "cleanup_interval": "queue.cleanup_interval",
+    "max_completed_tasks": "queue.max_completed_tasks",
+    "batch_size": "scheduler.batch_size",
+    "scheduling_interval": "scheduler.scheduling_interval",
+    "log_level": "logging.level",
+    "log_file": "logging.file",
+    _ADDRESS: "server.host and server.port",
+}
+"""Keys that ollama-queue writes outside of any section, and what they are called in one."""
+
+
 def read_file(path: Path, layers: Layers) -> None:
     """Put the file's values into the layers; InvalidConfig names the line that is wrong."""
     _File(path, layers).read()
@@ -37,6 +55,7 @@ class _File:
     def __init__(self, path: Path, layers: Layers) -> None:
         self._path = path
         self._layers = layers
+        self._flat_values: dict[str, tuple[object, str]] = {}
 
     def read(self) -> None:
         try:
@@ -50,6 +69,7 @@ class _File:
         node = self._compose(text)
         if node is not None:
             self._layers.values.update(self._section(node, Config, ""))
+            self._put_flat()
 
     def _compose(self, text: bytes) -> yaml.Node | None:
         """The YAML as nodes: plain loading would lose the lines and the second of two keys."""
@@ -79,6 +99,9 @@ class _File:
             name = str(key_node.value)[:_NAME] if isinstance(key_node, yaml.ScalarNode) else "?"
             key = f"{path}.{name}" if path else name
             mark = key_node.start_mark
+            if not path and name in FLAT:
+                self._flat(name, value_node, mark)
+                continue
             if name not in known:
                 self._refuse(mark, f"{key}: unknown key{_hint(name, known)}")
             if name in lines:
@@ -86,6 +109,30 @@ class _File:
             lines[name] = mark.line + 1
             values[name] = self._value(value_node, known[name], key)
         return values
+
+    def _flat(self, name: str, node: yaml.Node, mark: Any) -> None:
+        """A key as ollama-queue writes it, outside of any section."""
+        key = FLAT[name]
+        if name in self._flat_values:
+            self._refuse(mark, f"{name}: given twice")
+        section, _, part = key.partition(".")
+        kind = str if name == _ADDRESS else fields(fields(Config)[section])[part]
+        self._flat_values[name] = self._value(node, kind, key), self._at(mark)
+        self._layers.remarks.append(f"{self._at(mark)}: {name} is read as {key}; write that")
+
+    def _put_flat(self) -> None:
+        """A key in its section is the newer way to say it, and holds."""
+        for name, (value, origin) in self._flat_values.items():
+            given = {FLAT[name]: value}
+            if name == _ADDRESS:
+                host, _, port = str(value).rpartition(":")
+                if not port.isdecimal() or len(port) > _PORT_DIGITS:
+                    raise InvalidConfig(f"{origin}: {name}: {value!r} is not host:port")
+                given = {"server.port": int(port)} | ({"server.host": host} if host else {})
+            for key, one in given.items():
+                section, _, part = key.partition(".")
+                if part not in self._layers.values.get(section, {}):
+                    self._layers.put(key, one, origin)
 
     def _value(self, node: yaml.Node, kind: Any, key: str) -> object:
         if is_section(kind):

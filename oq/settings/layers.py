@@ -26,6 +26,8 @@ class Layers:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     """The file and line, variable or flag that each given key comes from."""
+    remarks: list[str] = field(default_factory=list)
+    """What is read, and should be written otherwise."""
     _given: dict[str, object] = field(default_factory=dict)
 
     def put(self, key: str, value: object, origin: str) -> None:

@@ -40,7 +40,9 @@ class Settings:
     config: Config
     source: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
-    """For each key that is not at its default: the file and line, variable or flag that set it."""
+    """For each key that was set: the file and line, variable or flag that set it."""
+    remarks: tuple[str, ...] = ()
+    """What people should know of settings that can be used."""
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Each key, its value for people to read, and where the value came from."""
@@ -78,7 +80,13 @@ def load_settings(
         config = to_config(layers.values)
     except InvalidConfig as error:
         raise layers.located(error) from None
-    return Settings(config, source, layers.origins)
+    named = layers.origins.get("ollama.host", FLAG)  # a flag does stand instead of the backends
+    if named != FLAG and config.backends:
+        layers.remarks.append(
+            f"{named} sets ollama.host, which is not used: the backends of"
+            f" {layers.origins.get('backends', 'the file')} stand instead"
+        )
+    return Settings(config, source, layers.origins, tuple(layers.remarks))
 
 
 def variable(key: str) -> str | None:
