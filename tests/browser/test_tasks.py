@@ -104,6 +104,27 @@ def test_a_task_is_cloned_into_the_form(tab: Tab, oq: Oq):
     assert clone["options"] == {"simulate": {"text": "later"}}
 
 
+def test_a_call_is_cloned_with_all_that_it_said(tab: Tab, oq: Oq, ollama: Ollama):
+    said = (
+        '{"model":"llama3.2","messages":[{"role":"user","content":"hi"}],"max_tokens":5,'
+        '"seed":9007199254740993,"response_format":{"type":"json_object"}}'
+    )
+    headers = {"Content-Type": "application/json"}
+    oq.http.post("/v1/chat/completions", content=said, headers=headers).raise_for_status()
+    [first] = oq.http.get("/api/tasks").json()
+    tab.open_task(first["id"])
+    tab.by("clone").click()
+    expect(tab.by("is-call")).to_contain_text("/v1/chat/completions")
+    tab.by("submit").click()
+    expect(tab.page).to_have_url(re.compile("#/task/"))
+    clone = oq.ended(tab.by("task-id").inner_text())
+    assert clone["id"] != first["id"]
+    assert clone["status"] == "completed"
+    assert clone["payload"] == oq.task(first["id"])["payload"]
+    # Python's integers are exact.
+    assert clone["payload"]["seed"] == 9007199254740993
+
+
 def test_a_task_is_deleted_after_a_question(tab: Tab, oq: Oq):
     task_id = oq.submit()
     oq.ended(task_id)

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import type { Task } from "../src/api/types";
-import { curl, submission } from "../src/rules/curl";
-import { draftOf, emptyDraft, message, submissionOf } from "../src/rules/draft";
+import { again, curl, submission } from "../src/rules/curl";
+import { againOf, draftOf, emptyDraft, message, submissionOf } from "../src/rules/draft";
+import { parseExact, writeExact } from "../src/rules/exact";
 import { seriesOf } from "../src/rules/series";
 import { settings } from "../src/rules/settings";
 import { timeline } from "../src/rules/timeline";
@@ -111,10 +112,7 @@ it("tells where the time went", () => {
 
 describe("curl", () => {
   it("says the same to a shell as to the server", () => {
-    const command = curl("http://localhost:7125", submission(TASK)).replace(
-      /^curl/,
-      "printf '%s\\n'",
-    );
+    const command = curl("http://localhost:7125", again(TASK)).replace(/^curl/, "printf '%s\\n'");
     const words = execFileSync("sh", ["-c", command], { encoding: "utf8" });
     expect(words).toContain("http://localhost:7125/api/tasks\n");
     expect(JSON.parse(words.slice(words.indexOf("{")))).toEqual({
@@ -127,7 +125,77 @@ describe("curl", () => {
   });
 });
 
+const BODY =
+  '{"model":"m","messages":[{"role":"user","content":"it\'s"}],"max_tokens":5,' +
+  '"seed":9007199254740993,"response_format":{"type":"json_object"},"options":{"n":18446744073709551615}}';
+const { options, model, ...payload } = parseExact(BODY) as Record<string, unknown>;
+const CALL: Task = {
+  ...TASK,
+  priority: 10,
+  timeout: 60,
+  model: model as string,
+  payload,
+  options: options as Record<string, unknown>,
+  metadata: { path: "/v1/chat/completions", client: "127.0.0.1", user_agent: "x" },
+};
+
+describe("a call of another API", () => {
+  it("is made again as that call, with all that it said", () => {
+    const made = again(CALL);
+    expect(made.path).toBe("/v1/chat/completions");
+    expect(made.headers).toEqual({ "X-OQ-Priority": "10", "X-OQ-Timeout": "60" });
+    expect(JSON.parse(writeExact(made.body))).toEqual(JSON.parse(BODY));
+    const command = curl("http://localhost:7125", made);
+    expect(command).toContain("'http://localhost:7125/v1/chat/completions'");
+    expect(command).toContain("-H 'X-OQ-Priority: 10'");
+    expect(command).toContain('"seed": 9007199254740993');
+  });
+
+  it("is cloned with all that it said", () => {
+    const { again: made, problems } = againOf(draftOf(CALL));
+    expect(problems).toEqual([]);
+    expect(made.path).toBe("/v1/chat/completions");
+    expect(JSON.parse(writeExact(made.body))).toEqual(JSON.parse(BODY));
+    expect(writeExact(made.body)).toContain('"seed":9007199254740993');
+    expect(writeExact(made.body)).toContain('"n":18446744073709551615');
+  });
+
+  it("has no delay, no retries and no metadata", () => {
+    const draft = {
+      ...draftOf(CALL),
+      delay: "2026-01-31T12:00",
+      maxRetries: "1",
+      system: "Be brief.",
+    };
+    const { problems } = againOf(draft);
+    expect(problems.map((one) => one.field)).toEqual(["delay", "maxRetries", "system"]);
+    expect(againOf({ ...draft, type: "generate", prompt: "x" }).again.path).toBe("/api/tasks");
+  });
+
+  it("is no task that only has a path in its metadata", () => {
+    for (const metadata of [
+      { path: "/api/chat" },
+      { ...CALL.metadata, user: "ada" },
+      { client: "c" },
+    ]) {
+      expect(again({ ...CALL, metadata }).path).toBe("/api/tasks");
+    }
+  });
+});
+
 describe("draft", () => {
+  it("keeps what the form does not show, whatever the type", () => {
+    for (const [type, payload] of [
+      ["chat", { prompt: "hi", system: ["x"] }],
+      ["embed", { prompt: "hi", truncate: false }],
+      ["generate", { prompt: "p", messages: [1], format: "", seed: null }],
+    ] as const) {
+      const { body, problems } = submissionOf(draftOf({ ...TASK, type, payload }));
+      expect(problems).toEqual([]);
+      expect(body["payload"]).toEqual(payload);
+    }
+  });
+
   it("makes the task that it was filled from", () => {
     const task: Task = {
       ...TASK,

@@ -1,5 +1,7 @@
 // The calls to the server that this page came from.
 
+import type { Again } from "../rules/curl";
+import { parseExact, writeExact } from "../rules/exact";
 import type {
   Backend,
   BulkAction,
@@ -29,12 +31,18 @@ export interface ListPage {
 const PATIENCE = 30_000; // milliseconds for an answer that is only read
 
 const ENTRY = "/api/tasks";
+// It goes on when the page does not listen any more, and says which task it is while it waits.
+const DETACHED = { "X-OQ-Detach": "true", "X-OQ-Progress": "true" };
 const json = { "Content-Type": "application/json" };
 
 export const status = (): Promise<QueueStatus> => read("/api/status");
 export const backends = (): Promise<Backend[]> => read("/api/backends");
 export const stats = (window: string): Promise<Stats> => read(`/api/stats?window=${window}`);
-export const task = (id: string): Promise<Task> => read(one(id));
+/** The task; what it holds of its user's is exact. */
+export async function task(id: string): Promise<Task> {
+  const answer = await send(one(id), { signal: AbortSignal.timeout(PATIENCE) });
+  return parseExact(await answer.text()) as Task;
+}
 export const pause = (): Promise<void> => act("/api/queue/pause");
 export const resume = (): Promise<void> => act("/api/queue/resume");
 export const cancel = (id: string): Promise<void> => act(`${one(id)}/cancel`);
@@ -76,11 +84,17 @@ export async function bulk(
   return (await answer.json()) as BulkAnswer;
 }
 
-/** Submits a task and gives its id. The same `key` never makes a second one. */
-export async function submit(body: Document, key: string): Promise<string> {
-  const headers = { ...json, "Idempotency-Key": key };
-  const answer = await send(ENTRY, { method: "POST", headers, body: JSON.stringify(body) });
-  return ((await answer.json()) as { task_id: string }).task_id;
+/** Submits a task, or makes a call that nobody stays for. The id; the same `key` gives no second. */
+export async function submit({ path, headers, body }: Again, key: string): Promise<string> {
+  const isTask = path === ENTRY;
+  const answer = await send(path, {
+    method: "POST",
+    headers: { ...json, ...headers, "Idempotency-Key": key, ...(!isTask && DETACHED) },
+    body: writeExact(isTask || path.includes("embed") ? body : { ...body, stream: true }),
+  });
+  if (isTask) return ((await answer.json()) as { task_id: string }).task_id;
+  void answer.body?.cancel();
+  return answer.headers.get("X-OQ-Task-ID") ?? "";
 }
 
 /** Submits lines of JSON, all or none, and gives their ids. */

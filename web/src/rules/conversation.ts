@@ -3,6 +3,7 @@
 // raw view; nothing here may fail on it.
 
 import type { Document, Task } from "../api/types";
+import { writeExact } from "./exact";
 
 export type Role = "system" | "user" | "assistant" | "tool" | "other";
 
@@ -82,7 +83,7 @@ export function toolCalls(value: unknown): ToolCall[] {
     const given = made["arguments"];
     return {
       name: typeof made["name"] === "string" ? made["name"] : "?",
-      arguments: typeof given === "string" ? given : JSON.stringify(given ?? {}),
+      arguments: typeof given === "string" ? given : writeExact(given ?? {}),
     };
   });
 }
@@ -153,7 +154,7 @@ function roleOf(label: string): Role {
 
 function textOf(value: unknown): string {
   if (value === undefined || value === null) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? value : writeExact(value);
 }
 
 export function isDocument(value: unknown): value is Document {

@@ -2,6 +2,8 @@
 
 import type { Document, Task, TaskType } from "../api/types";
 import { isDocument } from "./conversation";
+import { callOf, type Again } from "./curl";
+import { parseExact, writeExact } from "./exact";
 
 export interface DraftMessage {
   key: number;
@@ -25,7 +27,15 @@ export interface Draft {
   format: string; // "json", or a JSON schema, or empty
   metadata: string;
   extra: Document; // payload fields that the form does not show
+  call: { path: string; type: TaskType } | null; // that is cloned, and sent as the same call
 }
+
+/** The payload fields that the form shows of each type. */
+const SHOWN: Record<TaskType, readonly string[]> = {
+  chat: ["messages", "system", "format"],
+  generate: ["prompt", "system", "format"],
+  embed: ["input"],
+};
 
 export interface Problem {
   field: keyof Draft;
@@ -54,14 +64,21 @@ export function emptyDraft(type: TaskType = "chat"): Draft {
     format: "",
     metadata: "",
     extra: {},
+    call: null,
   };
 }
 
-/** The form filled in as a task was submitted. */
+/** The form filled in as a task was submitted. What it does not show is sent as it was. */
 export function draftOf(task: Task): Draft {
-  const { messages, prompt, input, system, format, ...rest } = task.payload;
-  const extra = typeof prompt === "string" || prompt === undefined ? rest : { ...rest, prompt };
+  const shown = (name: string) => SHOWN[task.type].includes(name) && fits(name, task.payload[name]);
+  const given: Document = {};
+  const extra: Document = {};
+  for (const [name, value] of Object.entries(task.payload)) {
+    (shown(name) ? given : extra)[name] = value;
+  }
+  const { messages, prompt, input, system, format } = given;
   const draft = emptyDraft(task.type);
+  const path = callOf(task);
   return {
     ...draft,
     model: task.model,
@@ -71,12 +88,39 @@ export function draftOf(task: Task): Draft {
     input: input === undefined ? "" : lined(input),
     priority: String(task.priority),
     timeout: task.timeout === undefined ? "" : String(task.timeout),
-    maxRetries: String(task.max_retries),
+    maxRetries: path === null ? String(task.max_retries) : "",
     options: pretty(task.options),
-    format: format === undefined ? "" : typeof format === "string" ? format : pretty(format),
-    metadata: pretty(task.metadata),
+    format: typeof format === "string" ? format : pretty(format),
+    metadata: path === null ? pretty(task.metadata) : "",
     extra,
+    call: path === null ? null : { path, type: task.type },
   };
+}
+
+/** Whether the form can show such a value and make the same of it again. */
+function fits(name: string, value: unknown): boolean {
+  if (name === "messages") return Array.isArray(value);
+  if (name === "format") return value === "json" || (isDocument(value) && pretty(value) !== "");
+  return name === "input" || typeof value === "string";
+}
+
+/** What to send where for the draft, or what is wrong with it. */
+export function againOf(draft: Draft): { again: Again; problems: Problem[] } {
+  const { body, problems } = submissionOf(draft);
+  const { call } = draft;
+  if (call === null || call.type !== draft.type) {
+    return { again: { path: "/api/tasks", headers: {}, body }, problems };
+  }
+  const none = `A call of ${call.path} has none: leave it empty.`;
+  const own = call.path.startsWith("/api/") ? [] : (["system", "format"] as const);
+  for (const field of ["delay", "maxRetries", "metadata", ...own] as const) {
+    if (draft[field].trim() !== "") problems.push({ field, text: none });
+  }
+  const headers: Record<string, string> = { "X-OQ-Priority": draft.priority };
+  if (draft.timeout.trim() !== "") headers["X-OQ-Timeout"] = draft.timeout.trim();
+  const sent = { model: body["model"], ...(body["payload"] as Document) };
+  const options = "options" in body ? { options: body["options"] } : {};
+  return { again: { path: call.path, headers, body: { ...sent, ...options } }, problems };
 }
 
 /** The task that the fields make, or what is wrong with them. */
@@ -105,6 +149,8 @@ function payloadOf(draft: Draft, problems: Problem[]): Document {
   switch (draft.type) {
     case "chat": {
       const said = draft.messages.filter((one) => one.content !== "" || hasMore(one));
+      if (said.length === 0 && "prompt" in draft.extra)
+        return { ...system, ...formatOf(draft, problems) };
       if (said.length === 0) problems.push({ field: "messages", text: "Write a message." });
       const messages = said.map(({ role, content, rest }) => ({ role, content, ...rest }));
       return { messages, ...system, ...formatOf(draft, problems) };
@@ -119,6 +165,7 @@ function payloadOf(draft: Draft, problems: Problem[]): Document {
       };
     case "embed": {
       const texts = textsOf(draft.input);
+      if (texts.length === 0 && "prompt" in draft.extra) return {};
       if (texts.length === 0)
         problems.push({ field: "input", text: "Write a text, or one a line." });
       return { input: texts.length === 1 ? texts[0] : texts };
@@ -130,7 +177,7 @@ function payloadOf(draft: Draft, problems: Problem[]): Document {
 function textsOf(input: string): unknown[] {
   if (input.trim().startsWith("[")) {
     try {
-      const value: unknown = JSON.parse(input);
+      const value: unknown = parseExact(input);
       if (Array.isArray(value)) return value;
     } catch {
       // A text that begins with a bracket.
@@ -143,8 +190,8 @@ function textsOf(input: string): unknown[] {
 function lined(input: unknown): string {
   const texts: unknown[] = Array.isArray(input) ? input : [input];
   const lines = texts.join("\n");
-  const same = JSON.stringify(textsOf(lines)) === JSON.stringify(texts);
-  return same ? lines : JSON.stringify(texts, null, 2);
+  const same = writeExact(textsOf(lines)) === writeExact(texts);
+  return same ? lines : writeExact(texts, 2);
 }
 
 function formatOf(draft: Draft, problems: Problem[]): Document {
@@ -158,7 +205,7 @@ function formatOf(draft: Draft, problems: Problem[]): Document {
 function readObject(text: string, field: keyof Draft, problems: Problem[]): Document | null {
   if (text.trim() === "") return null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseExact(text);
     if (isDocument(value)) return value;
     problems.push({ field, text: "This must be a JSON object: {...}" });
   } catch (error) {
@@ -181,5 +228,5 @@ function hasMore(one: DraftMessage): boolean {
 
 function pretty(value: unknown): string {
   const empty = !isDocument(value) || Object.keys(value).length === 0;
-  return empty ? "" : JSON.stringify(value, null, 2);
+  return empty ? "" : writeExact(value, 2);
 }
