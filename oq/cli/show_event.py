@@ -18,6 +18,8 @@ _WHAT = {
 }
 _WIDEST = max(map(len, _WHAT.values()))
 _screen = cache(console)
+_ONE_LINE = 80
+"""Columns from which on an event is cut off at the end of its line."""
 
 
 def print_event(event: Event) -> None:
@@ -26,7 +28,10 @@ def print_event(event: Event) -> None:
     shown = line(event)
     if roomy(screen):
         shown.append(f"  #{event.seq}", style="dim")
-    screen.print(shown, no_wrap=True, overflow="ellipsis", crop=True)
+    if screen.width >= _ONE_LINE:
+        screen.print(shown, no_wrap=True, overflow="ellipsis", crop=True)
+    else:  # the id alone takes more than half of the line: what happened goes on in the next
+        screen.print(shown, soft_wrap=True)
 
 
 def line(event: Event) -> Text:
