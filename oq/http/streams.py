@@ -130,6 +130,11 @@ class _Pieces:
 
     def _piece(self) -> bytes:
         """The next lines that are due, or a part of a long one; nothing at the end."""
+        if len(self._due) == 1 and self._line is None:  # as for a reader that keeps up
+            line = self._line_of(self._due.pop())
+            if len(line.data) <= PORTION:
+                return line.data
+            self._line, self._sent = line, 0
         lines: list[bytes] = []
         room = PORTION
         while room > 0 and self._line is None and self._due:

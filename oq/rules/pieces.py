@@ -164,6 +164,8 @@ def chunks(pieces: Sequence[Piece], offset: int, attempt: int, first: int = 0) -
 def portion(log: StreamLog, offset: int) -> list[Chunk]:
     """What a reader gets next of a log, from `offset` on: none at its end."""
     start = max(offset - log.first, 0)
+    if start == len(log.pieces) - 1:  # the latest alone: what a reader that keeps up asks for
+        return list(chunks(log.pieces, start, log.attempt, log.first))
     if log.frames:
         pieces = [piece_of_frame(frame) for frame in portion_of(log.frames, start, len)]
     else:
