@@ -1,22 +1,25 @@
-"""A task's start is on disk before its backend gets it: what then ends the process is counted."""
+"""A task that ends the process as soon as a backend has it is counted: no start is on disk yet."""
 
 from __future__ import annotations
 
 import signal
 import sys
 
+import pytest
 import trio
 
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
 from oq.rules.filters import TaskFilter
-from oq.store import MemoryEngine, Store
+from oq.store import Store
+from oq.store.in_hand import InHand
 from oq.store.rocks import RocksEngine
 from oq.words.config import to_config
-from oq.words.errors import StoreFull
 from oq.words.task import Status
 
-from .queues import ended, generate, memory_queue
+from .queues import ended, generate
+
+ONE, OTHER = (f"01900000-0000-7000-8000-00000000000{digit}" for digit in "12")
 
 DEADLY = """
 import os, signal, sys
@@ -32,8 +35,14 @@ class Deadly(SimulatedBackend):
     async def run(self, request, emit):
         os.kill(os.getpid(), signal.SIGKILL)
 
+class Disk(RocksEngine):
+    # It keeps no start: as if the process had always ended before that was written.
+    def write(self, batch):
+        if not any(family == "status" and key[:1] == b"r" for family, key, _ in batch):
+            super().write(batch)
+
 async def main():
-    store = Store(RocksEngine(sys.argv[1]))
+    store = Store(Disk(sys.argv[1]))
     async with open_queue(to_config({}), backends=[Deadly()], store=store) as queue:
         if sys.argv[2] == "submit":
             await queue.accept(generate(max_retries=1))
@@ -41,76 +50,6 @@ async def main():
 
 trio.run(main)
 """
-
-
-class Disk(MemoryEngine):
-    """Keeps apart what is synced: what a power cut would leave."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.synced: dict[bytes, bytes] = {}
-        self.full = False
-
-    def write(self, batch):
-        if self.full:
-            raise StoreFull("no space left on the disk")
-        super().write(batch)
-
-    def sync(self, commit: int) -> None:
-        self.synced = dict(self.scan("state", b"", b"\xff" * 17))
-
-
-class Looking(SimulatedBackend):
-    """Looks at the disk when it is called."""
-
-    def __init__(self, disk: Disk) -> None:
-        super().__init__()
-        self.found: list[bool] = []
-        self._disk = disk
-
-    async def run(self, request, emit):
-        [synced] = self._disk.synced.values()
-        self.found.append(b"running" in synced)
-        return await super().run(request, emit)
-
-
-async def test_a_backend_gets_a_task_when_its_start_is_on_disk(autojump_clock):
-    disk = Disk()
-    backend = Looking(disk)
-    async with memory_queue(disk, backend) as queue:
-        accepted = await queue.accept(generate(simulate={"fault": "cut"}, max_retries=2))
-        await ended(queue, accepted.task_id)
-    assert backend.found == [True, True, True]
-
-
-async def test_on_a_full_disk_nothing_starts_and_a_cancel_is_heard(autojump_clock):
-    disk = Disk()
-    backend = Looking(disk)
-    async with memory_queue(disk, backend) as queue:
-        await queue.pause()
-        accepted = await queue.accept(generate(timeout=5))
-        await queue.resume()
-        disk.full = True
-        await trio.sleep(60)
-        assert backend.found == []
-        disk.full = False
-        task = await ended(queue, accepted.task_id)
-        assert (task.status, len(task.attempts)) == (Status.COMPLETED, 1), "its time began late"
-
-
-async def test_a_shutdown_does_not_wait_for_what_a_full_disk_holds_up(autojump_clock):
-    disk = Disk()
-    backend = Looking(disk)
-    async with memory_queue(disk, backend) as queue:
-        await queue.pause()
-        await queue.accept(generate())
-        await queue.resume()
-        disk.full = True
-        await trio.sleep(1)
-        await queue.drain(0)
-        closing = trio.current_time()
-    assert trio.current_time() == closing, "nothing was left to wait for"
-    assert backend.found == []
 
 
 async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
@@ -123,3 +62,42 @@ async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
     async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
         [task] = (await queue.page(TaskFilter())).tasks
         assert (task.status, task.error.split(":")[0]) == (Status.FAILED, "poison")
+        assert len(task.attempts) == 2
+
+
+async def test_what_has_ended_is_in_nobodys_hand(tmp_path):
+    store = Store(RocksEngine(tmp_path / "data"))
+    async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
+        await ended(queue, (await queue.accept(generate())).task_id)
+        assert InHand(tmp_path / "data" / "in-hand").left == ()
+
+
+def test_the_page_tells_the_next_process_what_was_in_hand(tmp_path):
+    page = InHand(tmp_path / "in-hand")
+    page.begin(2)
+    page.add(ONE, 1)
+    page.add(OTHER, 2)
+    page.discard(ONE)
+    assert InHand(tmp_path / "in-hand").left == ((OTHER, 2),)
+    page.add(ONE, 3)
+    after = InHand(tmp_path / "in-hand")
+    assert sorted(after.left) == [(ONE, 3), (OTHER, 2)]
+    after.begin(1)
+    assert InHand(tmp_path / "in-hand").left == ()
+
+
+def test_a_machine_that_stopped_is_no_tasks_doing(tmp_path):
+    file = tmp_path / "in-hand"
+    page = InHand(file)
+    page.begin(1)
+    page.add(ONE, 1)
+    content = file.read_bytes()
+    file.write_bytes(b"another boot".ljust(64, b"\0") + content[64:])
+    assert InHand(file).left == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(64), bytes(200)])
+def test_a_page_that_says_nothing_is_none(tmp_path, content):
+    file = tmp_path / "in-hand"
+    file.write_bytes(content)
+    assert InHand(file).left == ()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
-from functools import partial
 
 import msgspec
 import structlog
@@ -24,14 +23,11 @@ from oq.rules.way import go_on
 from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
-from oq.words.messages import Abort, Commit, Dispatch, Freed, Job, Step, put, take
-from oq.words.outcome import Aborted, Failed, Interrupted, Outcome, Refusal
+from oq.words.messages import Abort, Commit, Dispatch, Freed, Job, put, take
+from oq.words.outcome import Aborted, Failed, Interrupted, Refusal
 from oq.words.task import Body
 
 log = structlog.get_logger("oq.pool")
-
-Launch = Callable[[Run], None]
-"""Gives a run to a worker."""
 
 
 class Pool:
@@ -64,7 +60,6 @@ class Pool:
         self._draw = draw
         self._runs = Runs()
         self._idle = 0  # workers that wait for a run
-        self._launch: Launch | None = None  # while there may be workers
         self._interrupted: Interrupted | None = None
 
     async def run(self) -> None:
@@ -79,28 +74,17 @@ class Pool:
     def interrupt(self, reason: str) -> None:
         """Break off everything that runs or is about to; the tasks go back to their places."""
         self._interrupted = Interrupted(reason)
-        for run in list(self._runs):
-            self._stop(run, self._interrupted)
+        for run in self._runs:
+            run.stop(self._interrupted)
 
     async def _hand_out(self, workers: trio.Nursery) -> None:
-        """Record the start of each job, here, so that starts are told in their order. Once that is
-        on disk, and not before, a worker gets it: should what the task asks for end the process, or
-        stop it for ever, the next start of oq counts that against the task.
-
-        There are as many workers as jobs ever ran at once, and they stay: starting a trio task for
-        each job would cost as much as all else that the pool does for it.
+        """Record the start of each job, here, so that starts are told in their order, and give it
+        to a worker. There are as many workers as jobs ever ran at once, and they stay: starting a
+        trio task for each job would cost as much as all else that the pool does for it.
         """
         # It needs no bound: the scheduler has no more jobs out than there are slots.
         to_workers, runs = trio.open_memory_channel[Run](math.inf)
-
-        def launch(run: Run) -> None:
-            if self._idle:
-                self._idle -= 1
-            else:
-                workers.start_soon(self._work, runs.clone())
-            to_workers.send_nowait(run)
-
-        with to_workers, runs, self._launching(launch):
+        with to_workers, runs:
             while messages := await take(self._inbox):
                 now = self._clock.now()
                 begun: list[Run] = []
@@ -108,41 +92,28 @@ class Pool:
                     if isinstance(message, Dispatch):
                         begun += [self._begin(job, now) for job in message.jobs]
                     elif (run := self._runs.get(message.task_id)) is not None:
-                        self._stop(run, Aborted())
+                        run.stop(Aborted())
                 if begun:
-                    starts: list[Step] = [run.start for run in begun]
-                    launched = partial(self._launch_all, begun)
-                    await put(self._to_writer, Commit(starts, patient=True, on_disk=launched))
-
-    @contextmanager
-    def _launching(self, launch: Launch) -> Iterator[None]:
-        self._launch = launch
-        try:
-            yield
-        finally:
-            self._launch = None
-
-    def _launch_all(self, begun: list[Run]) -> None:
-        """Give these to workers, unless they have been given."""
-        for run in begun:
-            if self._launch is not None and not run.launched:
-                run.launched = True
-                run.deadline = trio.current_time() + run.timeout
-                self._runs.watch(run)
-                self._launch(run)
-
-    def _stop(self, run: Run, reason: Outcome) -> None:
-        """Break it off. A worker records that, also of a run whose start a full disk holds up."""
-        run.stop(reason)
-        self._launch_all([run])
+                    starts = Commit([run.start for run in begun], patient=True)
+                    await put(self._to_writer, starts)
+                for run in begun:
+                    if self._idle:
+                        self._idle -= 1
+                    else:
+                        workers.start_soon(self._work, runs.clone())
+                    to_workers.send_nowait(run)
 
     def _begin(self, job: Job, now: datetime) -> Run:
         state = self._store.state(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         timeout = state.timeout or self._timeout
+        # Before anybody works on what it asks for: should that end the process, it is counted.
+        self._store.in_hand.add(job.task_id, attempt_id(now))
         body = None if state.damaged else self._body(job.task_id)
-        start = lifecycle.started(state, job.backend, now)
-        run = Run(start, body, self._backends[job.backend], timeout)
+        run = Run(
+            lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
+            timeout, trio.current_time() + timeout,
+        )  # fmt: skip
         verbatim = body is not None and body.call is not None
         self._streams.begin(job.task_id, attempt_id(now), verbatim=verbatim)
         self._runs.add(run)
@@ -208,6 +179,7 @@ class Pool:
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
         self._runs.remove(run)
+        self._store.in_hand.discard(state.id)
         if isinstance(outcome, Failed) and self._streams.told(state.id):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)

@@ -19,16 +19,14 @@ from oq.words.task import Body, TaskState
 class Run:
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did; `down` says why its
-    backend is down, if it is. `timeout` is in seconds, `deadline` in trio's time, once a worker has
-    it (`launched`).
+    backend is down, if it is. `timeout` is in seconds, `deadline` in trio's time.
     """
 
     start: Change
     body: Body | None
     backend: Backend
     timeout: float
-    deadline: float = math.inf
-    launched: bool = False
+    deadline: float
     scope: trio.CancelScope | None = None
     reason: Outcome | None = None
     outcome: Outcome | None = None
@@ -70,9 +68,6 @@ class Runs:
 
     def add(self, run: Run) -> None:
         self._runs[run.state.id] = run
-
-    def watch(self, run: Run) -> None:
-        """Its deadline is set."""
         if run.deadline < self._next_look:
             self._earlier.set()
 

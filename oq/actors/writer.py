@@ -149,9 +149,6 @@ class Writer:
             # Before the next batch is written: recovery relies on it that at most the last batch
             # was not synced (see `oq.store.wal`), though starts could well wait for company.
             await self._make_durable(written)
-        for commit in commits:
-            if commit.on_disk is not None:
-                commit.on_disk()
         self._answered = bool(receipts)
         committed = Committed(steps, events, receipts)
         for reader in self._readers:

@@ -33,6 +33,7 @@ from oq.backends.base import Backend
 from oq.rules import lifecycle
 from oq.rules.board import BackendSlots, Board
 from oq.rules.keys import Place
+from oq.rules.pieces import start_of
 from oq.rules.retention import Retention
 from oq.rules.retry import RetryPolicy
 from oq.store import Store
@@ -42,7 +43,7 @@ from oq.words.errors import StoreError
 from oq.words.events import Event
 from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch
 from oq.words.outcome import Interrupted
-from oq.words.task import Status
+from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq")
 
@@ -104,6 +105,7 @@ def wire(
     """
     settings, retry, events = config.queue, config.retry_config, config.events
     told = recover(store, clock, ended_by_oq=ended_by_oq)
+    store.in_hand.begin(settings.max_workers)
     board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
     delays = _load(board, store, clock, retry.max_delay)
 
@@ -161,19 +163,37 @@ def recover(store: Store, clock: Clock, *, ended_by_oq: bool) -> list[Event]:
         lifecycle.interrupted(state, SHUT_DOWN, now) if ended_by_oq else lifecycle.died(state, now)
         for state in store.running()
     ]
+    ran = len(died)
+    for state, started_at in () if ended_by_oq else _unseen(store):
+        died += lifecycle.died_unseen(state, started_at, now)
+        ran += 1
     events = lifecycle.tell(died, store.event_seq, clock.now())
     if died:
         store.write(died, store.event_seq + len(events))
         store.sync()
         poisoned = sum(change.state.status is Status.FAILED for change in died)
-        log.warning("recovered tasks that ran when oq stopped", tasks=len(died), poisoned=poisoned)
+        log.warning("recovered tasks that ran when oq stopped", tasks=ran, poisoned=poisoned)
     return events
+
+
+def _unseen(store: Store) -> Iterator[tuple[TaskState, datetime]]:
+    """The tasks that a backend had got when the process ended, and whose start is not on disk; with
+    the time of that start.
+    """
+    for task_id, attempt in store.in_hand.left:
+        state = store.state(task_id)
+        if state is None or state.status is not Status.PENDING:
+            continue
+        started_at = start_of(attempt)
+        if not state.attempts or state.attempts[-1].started_at < started_at:
+            yield state, started_at
 
 
 def put_back(store: Store, clock: Clock) -> None:
     """Put back in line what still runs when a queue is closed in haste. To be called when its
     actors have ended; it is the store's last change, which closing the store syncs.
     """
+    store.in_hand.clear()
     broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in store.running()]
     if broken_off:
         events = lifecycle.tell(broken_off, store.event_seq, clock.now())

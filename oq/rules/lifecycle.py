@@ -70,7 +70,7 @@ def submitted(
     )  # fmt: skip
 
 
-def started(state: TaskState, backend: str, now: datetime) -> Change:
+def started(state: TaskState, backend: str | None, now: datetime) -> Change:
     """An attempt begins."""
     attempts = (*state.attempts[1 - ATTEMPTS_KEPT :], Attempt(started_at=now, backend=backend))
     step = _step(
@@ -137,6 +137,12 @@ def died(state: TaskState, now: datetime) -> Change:
         state, Status.PENDING, EventType.TASK_RETRYING, {"reason": reason},
         started_at=None, deaths=deaths, attempts=_end_attempt(state, now, reason),
     )  # fmt: skip
+
+
+def died_unseen(state: TaskState, started_at: datetime, now: datetime) -> list[Change]:
+    """The process ended so soon after a backend had got the task that its start is not on disk."""
+    start = started(state, None, started_at)
+    return [msgspec.structs.replace(start, event=None), died(start.state, now)]
 
 
 def cancelled(state: TaskState, now: datetime) -> Change:

@@ -136,6 +136,11 @@ def attempt_id(started_at: datetime) -> int:
     return (started_at - _EPOCH) // _MICROSECOND
 
 
+def start_of(attempt: int) -> datetime:
+    """When the attempt with this name started."""
+    return _EPOCH + attempt * _MICROSECOND
+
+
 def chunks(pieces: Sequence[Piece], offset: int, attempt: int, first: int = 0) -> Iterator[Chunk]:
     """The pieces from `offset` on, with text that stands together joined into one chunk. `first` is
     how many came before these.

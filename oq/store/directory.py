@@ -14,6 +14,7 @@ from oq.words.errors import StoreError
 
 DATABASE = "rocks"
 MARK_FILE = "high-water"
+IN_HAND = "in-hand"
 SCRATCH = "salvage-under-way"
 
 

@@ -6,12 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from oq.store.in_hand import InHand
+
 Put = tuple[str, bytes, bytes | None]
 """A family, a key, and its new value; None deletes it."""
 
 
 class Engine(Protocol):
     """Writes reach the disk for certain only when `sync` has returned."""
+
+    @property
+    def in_hand(self) -> InHand:
+        """The tasks that backends have, as far as this engine can keep them over the process."""
+        ...
 
     @property
     def sync_blocks(self) -> bool:

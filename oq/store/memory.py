@@ -9,6 +9,7 @@ from sortedcontainers import SortedDict
 
 from oq.rules.keys import FAMILIES
 from oq.store.engine import Put
+from oq.store.in_hand import InHand
 
 
 class MemoryEngine:
@@ -17,6 +18,7 @@ class MemoryEngine:
     sync_blocks = False
 
     def __init__(self) -> None:
+        self.in_hand = InHand()
         self._families = {name: SortedDict() for name in FAMILIES}
 
     def get(self, family: str, key: bytes) -> bytes | None:

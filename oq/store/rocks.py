@@ -36,9 +36,10 @@ from rocksdict import (
 from oq.rules import open_files
 from oq.rules.keys import FAMILIES
 from oq.store import forks, mark
-from oq.store.directory import DATABASE, MARK_FILE, make_directory
+from oq.store.directory import DATABASE, IN_HAND, MARK_FILE, make_directory
 from oq.store.engine import Put
 from oq.store.holder import Holder
+from oq.store.in_hand import InHand
 from oq.store.privacy import close_to_others
 from oq.store.refusals import translate
 from oq.store.room import check_room
@@ -142,6 +143,7 @@ class RocksEngine(_Rows):
             db.close()
             raise
         self._failed: StoreError | None = None
+        self.in_hand = InHand(directory / IN_HAND)
         self._holder.announce()
         forks.watch(self)
 
@@ -173,6 +175,7 @@ class RocksEngine(_Rows):
         try:
             super().close()
         finally:
+            self.in_hand.close()
             os.close(self._mark)
             self._holder.leave()
 

@@ -70,6 +70,8 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.in_hand = engine.in_hand
+        """The tasks that backends have."""
         self._recent = Recent()
         self._streams = StreamShelf(engine)
         self._meta = self._read_meta()

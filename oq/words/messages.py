@@ -201,14 +201,12 @@ class Commit(Struct, frozen=True, gc=False):
 
     One with a receipt is answered, with an error if it cannot be written. One without is never
     dropped: it says what has already happened, and is tried again until it can be written. A
-    `patient` one may be held for a moment to share its sync with another. `on_disk` is called once
-    it is on disk; it must not block.
+    `patient` one, which nobody waits for, may be held for a moment to share its sync with another.
     """
 
     steps: list[Step]
     receipt: Receipt | None = None
     patient: bool = False
-    on_disk: Callable[[], None] | None = None
 
 
 class Committed(Struct, frozen=True):

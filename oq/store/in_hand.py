@@ -1,0 +1,116 @@
+"""The tasks that backends have in hand, in a page of memory that outlives the process.
+
+A start is committed while the backend works already: a freed slot does not wait for the disk. So a
+task that ends the process at once, or stops it for ever, would do so before its start is on disk,
+and again after each restart. This page is what counts it then: the kernel keeps a mapped file,
+however the process ends.
+
+The page is not synced. When the whole machine has stopped, no task is to blame; the kernel's boot
+id in the page tells that.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+log = structlog.get_logger("oq.store")
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_HEAD = 64
+"""Bytes before the first record: the boot id."""
+_RECORD = struct.Struct(">16sq")
+"""A task's id, and its attempt (see `oq.rules.pieces.attempt_id`)."""
+_EMPTY = bytes(_RECORD.size)
+
+
+class InHand:
+    """The page of one store, in `file`; without a file it is forgotten with the process."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._page: bytearray | mmap.mmap = bytearray()
+        self._at: dict[str, int] = {}
+        self._free: list[int] = []
+        self.left: tuple[tuple[str, int], ...] = tuple(_read(file))
+        """The tasks, with their attempts, that backends had when the process before this ended."""
+
+    def begin(self, slots: int) -> None:
+        """Forget what was `left`, and have room for so many tasks."""
+        self.close()
+        self.left = ()
+        size = _HEAD + slots * _RECORD.size
+        self._page = bytearray(size) if self._file is None else _map(self._file, size)
+        self._page[:_HEAD] = _boot_id()
+        self._free = list(range(_HEAD, size, _RECORD.size))
+
+    def add(self, task_id: str, attempt: int) -> None:
+        """A backend is about to get it."""
+        if self._free:
+            at = self._at[task_id] = self._free.pop()
+            self._page[at : at + _RECORD.size] = _RECORD.pack(UUID(task_id).bytes, attempt)
+
+    def discard(self, task_id: str) -> None:
+        """No backend has it any more."""
+        at = self._at.pop(task_id, None)
+        if at is not None:
+            self._page[at : at + _RECORD.size] = _EMPTY
+            self._free.append(at)
+
+    def clear(self) -> None:
+        """Whatever there is of it, nothing is in hand."""
+        for task_id in tuple(self._at):
+            self.discard(task_id)
+
+    def close(self) -> None:
+        """Let go of the page; what it says stays."""
+        page, self._page = self._page, bytearray()
+        self._at.clear()
+        self._free.clear()
+        if isinstance(page, mmap.mmap):
+            page.close()
+
+
+def _read(file: Path | None) -> Iterator[tuple[str, int]]:
+    """What an earlier process since the machine's start has left there."""
+    try:
+        page = b"" if file is None else file.read_bytes()
+    except OSError:
+        return
+    if page[:_HEAD] != _boot_id():
+        return
+    whole = (len(page) - _HEAD) // _RECORD.size * _RECORD.size
+    for key, attempt in _RECORD.iter_unpack(page[_HEAD : _HEAD + whole]):
+        if attempt:
+            yield str(UUID(bytes=key)), attempt
+
+
+def _map(file: Path, size: int) -> bytearray | mmap.mmap:
+    """An empty page on that file. Where there can be none, one that is forgotten: then a task that
+    ends the process at once is not counted, and all else works.
+    """
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(handle, 0)
+            # On a full disk a page that is not allocated would end the process when it is touched.
+            os.posix_fallocate(handle, 0, size)
+            return mmap.mmap(handle, size)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        log.warning("tasks that end oq at once are not counted", file=str(file), reason=str(error))
+        return bytearray(size)
+
+
+def _boot_id() -> bytes:
+    try:
+        return _BOOT_ID.read_bytes().strip()[:_HEAD].ljust(_HEAD, b"\0")
+    except OSError:
+        return bytes(_HEAD)  # not Linux: a page of zeroes is one that says nothing
