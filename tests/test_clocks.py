@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.http.metrics import Metrics
@@ -91,6 +92,29 @@ async def test_a_retry_whose_clock_was_ahead_when_it_failed_does_not_stick_eithe
     wrong.by = 0.0
     async with opened(engine, wrong) as queue:
         await ended(queue, task_id, within=5)
+
+
+async def test_a_retry_from_before_the_start_may_take_another_place(autojump_clock):
+    engine, wrong = MemoryEngine(), Wrong()
+    task_id = await put_to_wait(engine, wrong, retry_after="600")
+    async with opened(engine, wrong) as queue:
+        await queue.set_priority(task_id, 9)
+        assert (await queue.view(task_id)).priority == 9
+        await ended(queue, task_id, within=601)
+
+
+async def test_a_retry_is_due_as_soon_as_its_delay_has_passed(mock_clock):
+    """Ten tenths are a bit less than one. A retry that waited for that bit would never run here."""
+    wrong = Wrong()
+    backend = SimulatedBackend(simulator=Simulator(Script(status=500)))
+    async with opened(MemoryEngine(), wrong, backend) as queue:
+        task_id = await queue.submit(generate(max_retries=1))
+        await wait_all_tasks_blocked()
+        for _ in range(10):
+            assert (await queue.view(task_id)).status is Status.PENDING
+            mock_clock.jump(0.1)
+            await wait_all_tasks_blocked()
+        assert (await queue.view(task_id)).status is Status.FAILED
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, 30 * DAY, -30 * DAY])

@@ -62,11 +62,13 @@ class QueueMachine(WatchedQueue):
 
     # -- submitting
 
-    def task(self, priority, delay, max_retries, key=None) -> tuple[Submission, Known]:
+    def task(
+        self, priority, delay, max_retries, key=None, *, batched=False
+    ) -> tuple[Submission, Known]:
         """A new task, as it is sent and as it will be known."""
         self.count += 1
         run_at = None if delay is None else self.model.now + delay
-        known = Known("", f"task {self.count}", priority, max_retries, run_at, key)
+        known = Known("", f"task {self.count}", priority, max_retries, run_at, key, batched)
         return self.as_sent(known), known
 
     def named(self, known: Known, task_id: str) -> Known:
@@ -113,7 +115,7 @@ class QueueMachine(WatchedQueue):
 
     @rule(target=ids, tasks=st.lists(st.tuples(PRIORITIES, DELAYS), max_size=5))
     def submit_many(self, tasks):
-        made = [self.task(priority, delay, 1) for priority, delay in tasks]
+        made = [self.task(priority, delay, 1, batched=True) for priority, delay in tasks]
         answer = self.host.ask(self.host.queue.accept_many, [sent for sent, _ in made])
         if not self.model.has_room(len(made)):
             assert isinstance(answer, QueueFull) or not made

@@ -69,12 +69,14 @@ def test_a_place_says_all_that_recovery_needs():
     retrying = finish(start(ready).state, Failed("busy", retryable=True)).state
     assert keys.place_of(ready) == Place(7)
     assert keys.place_of(delayed) == Place(5, at(5))
-    assert keys.place_of(retrying) == Place(7, at(1), retrying=True)
+    assert keys.place_of(retrying) == Place(7, at(1), retrying=True, delay=1.0)
 
 
-@given(st.integers(0, 100), st.none() | ENDS, st.booleans())
-def test_a_place_comes_back_from_disk_as_it_was(priority, run_at, retrying):
-    place = Place(priority, run_at, retrying)
+@given(
+    st.integers(0, 100), st.none() | ENDS, st.booleans(), st.none() | st.floats(0, allow_nan=False)
+)
+def test_a_place_comes_back_from_disk_as_it_was(priority, run_at, retrying, delay):
+    place = Place(priority, run_at, retrying, delay)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(place), type=Place) == place
 
 

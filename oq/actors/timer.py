@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
+from itertools import count
 
 import trio
 
@@ -17,6 +18,13 @@ have slept, which the monotonic clock does not count."""
 
 PRUNE_FROM = 1024
 """Entries below which none is looked at again before its time."""
+
+MICROSECOND = 1e-6
+"""Stored times are no finer. An entry that is due within it is due: to sleep for less than that is
+to look twice, and sums of floats differ by less."""
+
+Entry = tuple[float, int, Delay]
+"""When, by the heap's clock; which of several for the same time came first; whose it is."""
 
 
 class Timer:
@@ -41,8 +49,9 @@ class Timer:
         self._inbox = inbox
         self._to_scheduler = to_scheduler
         self._waits = waits
-        self._by_wall: list[tuple[float, str, Delay]] = []
-        self._by_steady: list[tuple[float, str, Delay]] = []
+        self._by_wall: list[Entry] = []
+        self._by_steady: list[Entry] = []
+        self._order = count()
         self._loaded = list(delays)  # until `run`: before, there is no monotonic clock
         self._prune_at = PRUNE_FROM
 
@@ -64,14 +73,15 @@ class Timer:
                     self._add(batch)
 
     def _add(self, delays: list[Delay]) -> None:
-        wall, steady = self._clock.now().timestamp(), trio.current_time()
+        now, steady = self._clock.now(), trio.current_time()
         for delay in delays:
-            at = delay.run_at.timestamp()
             if delay.retrying:
-                left = at - wall if delay.at_most is None else min(at - wall, delay.at_most)
-                heapq.heappush(self._by_steady, (steady + left, delay.task_id, delay))
+                left = (delay.run_at - now).total_seconds()
+                left = left if delay.at_most is None else min(left, delay.at_most)
+                heapq.heappush(self._by_steady, (steady + left, next(self._order), delay))
             if not delay.retrying or delay.at_most is not None:
-                heapq.heappush(self._by_wall, (at, delay.task_id, delay))
+                at = delay.run_at.timestamp()
+                heapq.heappush(self._by_wall, (at, next(self._order), delay))
         if len(self._by_wall) + len(self._by_steady) > self._prune_at:
             self._prune()
 
@@ -84,7 +94,7 @@ class Timer:
     def _take_due(self) -> list[Delay]:
         due = []
         for heap, now in self._heaps():
-            while heap and heap[0][0] <= now:
+            while heap and heap[0][0] <= now + MICROSECOND:
                 due.append(heapq.heappop(heap)[2])
         return due
 
@@ -92,7 +102,7 @@ class Timer:
         left = [heap[0][0] - now for heap, now in self._heaps() if heap]
         return min(max(min(left), 0.0), LONGEST_SLEEP) if left else float("inf")
 
-    def _heaps(self) -> tuple[tuple[list[tuple[float, str, Delay]], float], ...]:
+    def _heaps(self) -> tuple[tuple[list[Entry], float], ...]:
         """Each heap with the time by which its entries are due."""
         return (
             (self._by_wall, self._clock.now().timestamp()),

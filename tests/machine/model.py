@@ -27,16 +27,24 @@ class Known:
     max_retries: int
     run_at: float | None = None
     key: str | None = None
+    batched: bool = False
     status: str = "pending"
     waits: bool = False
     """In line or not: it was delayed when it was last put there, and nobody has woken it since."""
     due: float | None = None
     """When a retry may run, in seconds that have passed: it follows no wall clock."""
+    delay: float = 0.0
+    """Of a retry, all of it: no restart makes it longer."""
     ended_at: float = 0.0
     retries: int = 0
     deaths: int = 0
     attempts: int = 0
     error: bool = False
+
+    @property
+    def awaited(self) -> bool:
+        """Whether it is kept until somebody has read what became of it; here nobody does."""
+        return self.batched or self.key is not None
 
 
 @dataclass
@@ -121,6 +129,7 @@ class Model:
         delay = max(asked, min(LONGEST_DELAY, FIRST_DELAY * FACTOR**task.retries))
         task.retries += 1
         task.run_at, task.due, task.error = self.now + delay, self.passed + delay, True
+        task.delay = delay
         self.put_in_line(task)
 
     def refuse(self, task: Known) -> None:
@@ -153,9 +162,10 @@ class Model:
         self.now -= seconds
 
     def clean_up(self) -> None:
-        """Retention: the oldest ended tasks go."""
+        """Retention: the oldest ended tasks go, of those that nobody comes back for."""
         self.next_cleanup = self.passed + CLEANUP_INTERVAL
-        latest = sorted(self.of(*ENDED), key=lambda task: (task.ended_at, task.id), reverse=True)
+        counted = [task for task in self.of(*ENDED) if not task.awaited]
+        latest = sorted(counted, key=lambda task: (task.ended_at, task.id), reverse=True)
         for task in latest[self.keep :] if self.keep else []:
             del self.tasks[task.id]
 
@@ -181,7 +191,8 @@ class Model:
         self.draining, self.backend_up = False, backend_up
         for task in self.of("pending"):
             task.waits = task.run_at is not None
-            retries = task.run_at is not None and task.retries
-            task.due = self.passed + task.run_at - self.now if retries else None
+            task.due = None
+            if task.run_at is not None and task.retries:
+                task.due = self.passed + min(task.run_at - self.now, task.delay)
         self.wake()
         self.clean_up()
