@@ -95,6 +95,7 @@ class Hub:
                 while batch := await take(self._inbox):
                     for committed in batch:
                         self._publish(committed)
+                    del committed, batch  # they have results, which may be large: not to be kept
                 nursery.cancel_scope.cancel()
         finally:
             with suppress(trio.WouldBlock, trio.EndOfChannel):

@@ -179,6 +179,7 @@ class Pool:
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
         self._runs.remove(run)
+        run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._store.in_hand.discard(state.id)
         if isinstance(outcome, Failed) and self._streams.told(state.id):
             outcome = msgspec.structs.replace(outcome, retryable=False)

@@ -83,6 +83,7 @@ class Scheduler:
             while messages := await take(self._inbox):
                 for message in messages:
                     self._handle(message)
+                del message, messages  # they have results, which may be large: not to be kept
                 if self._delays:
                     self._to_timer.send_nowait(self._delays)
                     self._delays = []

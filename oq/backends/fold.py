@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from oq.backends.allowance import MAX_ANSWER, Allowance
 from oq.backends.base import Emit
 from oq.backends.failures import error_text, first_byte, quoted, states_error
+from oq.backends.growing import GrowingText
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
@@ -45,14 +46,17 @@ class _Parts:
     """Objects of one shape, merged in the order in which they come."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, list[str]] = {}
+        self._texts: dict[str, GrowingText] = {}
         self._lists: dict[str, list[Raw]] = {}
         self._rest: dict[str, Raw] = {}
 
     def add(self, fields: dict[str, Raw]) -> None:
         for key, raw in fields.items():
             if key in _TEXTS:
-                self._texts.setdefault(key, []).append(decode_answer(_TEXT.decode, raw) or "")
+                text = self._texts.get(key)
+                if text is None:
+                    text = self._texts[key] = GrowingText()
+                text.add(decode_answer(_TEXT.decode, raw) or "")
             elif key in _LISTS:
                 items = decode_answer(_LIST.decode, raw) or []
                 # A copy, lest a small item keeps its whole line in memory.
@@ -61,7 +65,7 @@ class _Parts:
                 self._rest[key] = raw
 
     def merged(self) -> dict[str, object]:
-        joined = {key: "".join(parts) for key, parts in self._texts.items()}
+        joined = {key: text.raw() for key, text in self._texts.items()}
         return {**self._rest, **joined, **self._lists}
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from oq.backends.allowance import MAX_ANSWER, Allowance
 from oq.backends.failures import error_text, states_error
 from oq.backends.fold import decode_answer
+from oq.backends.growing import GrowingText
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -122,10 +123,6 @@ def openai_usage(answer: bytes) -> Usage | None:
     return Usage(counts.prompt_tokens or 0, counts.completion_tokens or 0)
 
 
-class _Text(list[str]):
-    """A text that is still growing."""
-
-
 class _Items(list[Any]):
     """A list that is still growing. `places` has its objects by their index; the first one without
     is at 0.
@@ -163,9 +160,9 @@ def _grow(into: Json, said: Json) -> None:
         before = into.get(key)
         match value:
             case str() if key not in _AT_ONCE:
-                if not isinstance(before, _Text):
-                    before = into[key] = _Text()
-                before.append(value)
+                if not isinstance(before, GrowingText):
+                    before = into[key] = GrowingText()
+                before.add(value)
             case dict():
                 if not isinstance(before, dict):
                     before = into[key] = {}
@@ -203,8 +200,8 @@ def _item(items: _Items, said: Json) -> Json:
 def _joined(value: Any) -> Any:
     """The value with its texts put together."""
     match value:
-        case _Text():
-            return "".join(value)
+        case GrowingText():
+            return value.raw()
         case dict():
             return {key: _joined(each) for key, each in value.items()}
         case list():
