@@ -449,3 +449,15 @@ async def test_an_openai_server_tells_of_its_models_as_ollama_does():
         assert (await here.oq.get("/v1/models")).json()["data"][0]["id"] == "simulated:latest"
         answer = await here.oq.head(BLOB)
         assert answer.status_code == 404
+
+
+async def test_a_backend_that_cannot_be_reached_is_down_for_tasks_as_well():
+    async with site(backends=[{"name": "gone", "kind": "ollama", "url": "127.0.0.1:1"}]) as here:
+        (before,) = here.queue.status().backends
+        assert before.up
+        answer = await here.oq.get("/api/tags")
+        assert answer.status_code == 502
+        with trio.fail_after(10):
+            while (now := here.queue.status().backends[0]).up:
+                await trio.lowlevel.checkpoint()
+        assert "cannot reach http://127.0.0.1:1" in (now.error or "")

@@ -4,7 +4,7 @@ when nobody waits for them any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -21,6 +21,7 @@ from oq.rules import validation
 from oq.rules.way import go_on
 from oq.store import Store
 from oq.words.calls import Call
+from oq.words.errors import BackendDown
 
 
 class NewCall(Struct, frozen=True, kw_only=True):
@@ -62,9 +63,11 @@ class Calls:
         read: Read,
         attendance: Attendance,
         backends: Mapping[str, Backend],
+        tell_down: Callable[[str, str], None],
     ) -> None:
         self.mark = wiring.mark
         self._backends = backends
+        self._tell_down = tell_down
         self._admission = admission
         self._hub = wiring.hub
         self._streams = wiring.streams
@@ -112,7 +115,8 @@ class Calls:
 
     async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
         """Let a backend answer a request that is no task: an Ollama that is up if there is one,
-        for what is Ollama's. `come` is its way so far. Raises BackendError.
+        for what is Ollama's. `come` is its way so far. Raises BackendError; a backend that cannot
+        be reached is down from then on, for tasks as well.
         """
         way.set(go_on(come, self.mark))
         ollamas = passage.path.startswith("/api/")
@@ -123,7 +127,12 @@ class Calls:
                 ollamas and self._backends[slots.name].kind == "openai",
             ),
         )
-        await self._backends[ranked[0].name].pass_on(passage, reply)
+        name = ranked[0].name
+        try:
+            await self._backends[name].pass_on(passage, reply)
+        except BackendDown as error:
+            self._tell_down(name, str(error))
+            raise
 
     def position(self, task_id: str) -> int:
         """How many-th in line the task is; 0 when it does not wait."""

@@ -59,8 +59,9 @@ class Queue(Core):
         self.farewell: Farewell | None = None
         self._attendance = Attendance(hands, self.cancel)
         self.calls = Calls(
-            self._admission, self._wiring, self._store, self._read, self._attendance, self._backends
-        )
+            self._admission, self._wiring, self._store, self._read, self._attendance,
+            self._backends, self._tell_down,
+        )  # fmt: skip
 
     async def submit(
         self,
