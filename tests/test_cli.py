@@ -162,6 +162,23 @@ def test_a_time_at_the_end_of_all_years_can_be_shown(call, time_zone, zone):
     assert call("cancel", task_id)[0] == 0
 
 
+def test_times_are_those_of_the_user_and_in_json_utc(call, time_zone, paused):
+    time_zone("JST-9")
+    due = "2099-12-31T20:00:00Z"
+    _, out, _ = call("submit", "generate", "-m", "m", "--prompt", "x", "--run-at", due)
+    task_id = out.strip()
+    try:
+        for command in (["list"], ["status", task_id]):
+            shown = call(*command, "-o", "plain")[1]
+            assert "2100-01-01 05:00:00+09:00" in shown, command
+        assert "2100-01-01 05:00:00+09:00" in call("status", task_id, "-o", "table")[1]
+        assert json.loads(call("status", task_id, "-o", "json")[1])["run_at"] == due
+        listed = json.loads(call("list", "-o", "json")[1])
+        assert due in [task.get("run_at") for task in listed]
+    finally:
+        call("cancel", task_id)
+
+
 BOMS = {"utf-8-sig": "", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-32": "UTF-32"}
 
 
