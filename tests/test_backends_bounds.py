@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 import trio
@@ -12,6 +13,8 @@ from oq.backends.allowance import Allowance
 from oq.backends.encoding import PIECE, decoder
 from oq.backends.lines import End, Frames
 from oq.backends.openai_fold import OpenAIFold
+from oq.backends.sse import Events
+from oq.backends.transport import MAX_LIST
 from oq.backends.verbatim import streamed
 from oq.rules.json_size import count_values
 from oq.words.calls import CALLS
@@ -156,3 +159,70 @@ def test_the_bound_is_a_setting():
     assert to_config({"ollama": {"max_answer": 2048}}).ollama.max_answer == 2048
     with pytest.raises(InvalidConfig, match=r"ollama\.max_answer"):
         to_config({"ollama": {"max_answer": 1}})
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_a_compressed_body_may_have_several_members(size):
+    packed = b"".join(gzip.compress(text) for text in (b"one", b"", b" two", b" three"))
+    inflate = decoder("gzip")
+    parts = [packed[at : at + size] for at in range(0, len(packed), size)]
+    assert b"".join(piece for part in parts for piece in inflate(part)) == b"one two three"
+
+
+def test_what_follows_a_compressed_body_is_not_kept():
+    """What inflates a body keeps what comes behind its end, and copies it each time."""
+    inflate = decoder("gzip")
+    assert list(inflate(gzip.compress(b"x") + b"garbage")) == [b"x"]
+    tracemalloc.start()
+    for _ in range(1000):
+        assert list(inflate(b"a" * 65536)) == []
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/embed"])
+async def test_compressed_bytes_that_say_nothing_are_bounded(path):
+    said = gzip.compress(b"") + b"a" * 3_000_000
+    settings = {"ollama": {"max_answer": 1_000_000}}
+    async with lying(http(said, "200 OK", "Content-Encoding: gzip"), **settings) as here:
+        with trio.fail_after(30):
+            answer = await here.oq.post(path, json={**CHAT, "input": "x"})
+        assert "over 1000000 bytes of memory (ollama.max_answer)" in answer.text
+
+
+def test_an_event_of_many_lines_is_bounded_by_what_they_take():
+    events = Events(limit=1_000_000)
+    with pytest.raises(BackendFailure, match="an event of more than 1000000 bytes"):
+        feed_again(events, b"data:\n" * 1000, 1000)
+    assert Events(limit=1_000_000).feed(b"data: a\ndata: b\n\n" * 30_000) == [b"a\nb"] * 30_000
+
+
+def test_an_event_of_many_lines_is_bounded_before_they_are_apart():
+    answer = streamed(COMPLETIONS, [].append, indexed=False, limit=10_000_000)
+    said = b"data:a\n" * 1_000_000 + b"\n"
+    tracemalloc.start()
+    with pytest.raises(BackendFailure, match=r"ollama\.max_answer"):
+        answer.feed(said)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5 * len(said)
+
+
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+@pytest.mark.parametrize("key", [b"models", b"data"])
+async def test_a_list_of_models_is_bounded(kind, key):
+    """It is decoded at once; one of these would be of a third of a million models."""
+    said = b'{"%b":[' % key + b'{"id":"","name":""},' * (MAX_LIST // 19) + b'{"id":"","name":""}]}'
+    async with lying(http(said), kind=kind) as here:
+        with pytest.raises(BackendFailure, match=f"answers more than {MAX_LIST} bytes"):
+            await here.queue._backends["b"].models()
+
+
+async def test_embeddings_are_bounded_by_what_they_take_once_they_are_apart():
+    said = b'{"data":[' + b'{"embedding":0},' * 20_000 + b'{"embedding":0}]}'
+    settings = {"ollama": {"max_answer": 1_000_000}}
+    async with lying(http(said), kind="openai", **settings) as here:
+        answer = await here.oq.post("/api/embed", json={"model": "m", "input": "x"})
+        assert answer.status_code == 502
+        assert "over 1000000 bytes of memory (ollama.max_answer)" in answer.text

@@ -20,6 +20,7 @@ def folded(*events: dict[str, Any], done: bool = True, indexed: bool = False, **
     fold = OpenAIFold(indexed=indexed, **limits)
     for event in events:
         data = json.dumps({**HEAD, **event}).encode()
+        fold.take(b"data: " + data + b"\n\n")
         fold.add(data, b"data: " + data + b"\n\n")
     if done:
         fold.add(b"[DONE]", b"data: [DONE]\n\n")

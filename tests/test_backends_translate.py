@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ from oq.backends.openai_stream import Translator, ollama_embeddings
 from oq.backends.translate import LOAD_TIME, openai_call
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.task import TaskType, Usage
+from tests.linear.growth import assert_linear
+from tests.linear.shapes import Shape
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
@@ -315,3 +319,33 @@ def test_embeddings_are_put_in_order_and_stay_as_they_are():
     )
     with pytest.raises(BackendFailure):
         ollama_embeddings(b'{"data":[{}]}', "m", 0)
+
+
+def tool_messages(call_id: Callable[[int], str | None], name: str | None) -> Shape:
+    """A chat of about so many bytes: one message with tool calls, and an answer to each."""
+
+    def make(size: int) -> bytes:
+        count = size // 100
+        calls = [{"id": str(i), "function": {"name": f"f{i}"}} for i in range(count)]
+        answers = [
+            {"role": "tool", "tool_call_id": call_id(count - 1 - i), "tool_name": name}
+            for i in range(count)
+        ]
+        messages = [{"role": "assistant", "tool_calls": calls}, *answers]
+        return msgspec.json.encode({"messages": messages})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        tool_messages(str, None),
+        tool_messages(lambda _: "x", None),
+        tool_messages(lambda _: None, "f0"),
+        tool_messages(lambda _: None, "nobody"),
+    ],
+    ids=["from the end", "of no call", "by name", "of no name"],
+)
+def test_the_answers_of_many_tools_find_their_calls_in_linear_time(shape):
+    assert_linear(shape, lambda body: openai_call(Request(TaskType.CHAT, "m", body, b"{}")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import openai
@@ -22,25 +22,30 @@ PATHS = ["/api/chat", "/v1/chat/completions"]
 
 
 @asynccontextmanager
-async def lying(answer: bytes, **sections):
+async def lying(answer: bytes, kind: str = "ollama", **sections):
     """oq before a backend that says just this to everything, and hangs up. It must be below 500:
     with more the backend counts as down, and calls wait.
     """
 
     async def tell(stream: trio.SocketStream) -> None:
         async with stream:
-            await stream.receive_some(10_000)
-            await stream.send_all(answer)
-            await stream.send_eof()
-            while await stream.receive_some(10_000):
-                pass
+            # Who has had enough of it resets the connection.
+            with suppress(trio.BrokenResourceError):
+                await answer_to(stream)
+
+    async def answer_to(stream: trio.SocketStream) -> None:
+        await stream.receive_some(10_000)
+        await stream.send_all(answer)
+        await stream.send_eof()
+        while await stream.receive_some(10_000):
+            pass
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(
             trio.serve_listeners, tell, await trio.open_tcp_listeners(0, host="127.0.0.1")
         )
         port = listeners[0].socket.getsockname()[1]
-        backend = {"name": "b", "kind": "ollama", "url": f"127.0.0.1:{port}", "api_key": KEY}
+        backend = {"name": "b", "kind": kind, "url": f"127.0.0.1:{port}", "api_key": KEY}
         retries = {**QUICK, "max_retries": 0}
         async with site(retry_config=retries, backends=[backend], **sections) as here:
             yield here

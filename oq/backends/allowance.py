@@ -10,6 +10,9 @@ from oq.words.errors import BackendFailure
 MAX_ANSWER = 256 * 1024 * 1024
 """Bytes; the default of `ollama.max_answer`."""
 
+ITEM_COST = 200
+"""Bytes that an item of a list takes once it is apart, beside its own."""
+
 _FRAME = 64
 """Bytes that each line or event takes beside its own."""
 _USUAL = 32

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from oq.words.errors import BackendFailure
 
@@ -14,6 +15,8 @@ PIECE = 64 * 1024
 """Bytes of text in one piece at most. A few bytes can say that they are many."""
 
 _PLAIN = ("", "identity")
+_MEMBER = b"\x1f\x8b"
+"""How a member of a gzip file begins: there may be several, one after the other (RFC 1952, 2.2)."""
 _ZLIB = ("gzip", "x-gzip", "deflate")
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
@@ -31,21 +34,38 @@ def decoder(encoding: str) -> Decode:
         return _plain
     if name not in _ZLIB:
         raise BackendFailure(f"the backend sent an answer in an encoding unasked for: {name[:80]}")
-    inflate = zlib.decompressobj(_EITHER_HEADER)
+    return partial(_inflate, _Inflating(), name)
 
-    def decode(data: bytes) -> Iterator[bytes]:
-        while True:
-            try:
-                piece = inflate.decompress(data, PIECE)
-            except zlib.error as error:
-                raise BackendFailure(f"the backend sent what is not {name}: {error}") from None
-            data = inflate.unconsumed_tail
-            if piece:
-                yield piece
-            if not data and len(piece) < PIECE:
-                return
 
-    return decode
+class _Inflating:
+    """How far a compressed body has come."""
+
+    def __init__(self) -> None:
+        self.member = zlib.decompressobj(_EITHER_HEADER)
+        self.ended = False
+        """Whether all that still comes is none of it. What inflates it would keep that."""
+
+    def go_on(self) -> bytes:
+        """What follows the member that has ended, if that is another one."""
+        rest = self.member.unused_data
+        self.member = zlib.decompressobj(_EITHER_HEADER)
+        self.ended = not _MEMBER.startswith(rest[:2])
+        return b"" if self.ended else rest
+
+
+def _inflate(state: _Inflating, name: str, data: bytes) -> Iterator[bytes]:
+    more = not state.ended
+    while more:
+        try:
+            piece = state.member.decompress(data, PIECE)
+        except zlib.error as error:
+            raise BackendFailure(f"the backend sent what is not {name}: {error}") from None
+        data = state.member.unconsumed_tail
+        if state.member.eof:
+            data = state.go_on()
+        more = bool(data) or len(piece) == PIECE
+        if piece:
+            yield piece
 
 
 def _plain(data: bytes) -> Iterator[bytes]:

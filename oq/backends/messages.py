@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any
 
 import msgspec
@@ -43,8 +43,45 @@ def openai_messages(text: bytes | msgspec.Raw) -> list[dict[str, Any]]:
     return _rewritten(messages)
 
 
+class _Pending:
+    """Tool calls that nobody has answered yet, in their order. Each is passed over once, however
+    many there are: what was answered by another way is left in its line until it is met there.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[int, str] = {}  # the id of each
+        self._made = 0
+        self._by_id: defaultdict[object, deque[int]] = defaultdict(deque)
+        self._by_name: defaultdict[object, deque[int]] = defaultdict(deque)
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def add(self, name: object, call_id: str) -> None:
+        self._left[self._made] = call_id
+        self._by_id[call_id].append(self._made)
+        self._by_name[name].append(self._made)
+        self._made += 1
+
+    def take(self, call_id: object) -> None:
+        """The first one of this id is answered, if there is one."""
+        number = self._first(self._by_id.get(call_id))
+        if number is not None:
+            del self._left[number]
+
+    def pop(self, name: object) -> str:
+        """The id of the first one of this name, else of the first of all; it is answered."""
+        number = self._first(self._by_name.get(name))
+        return self._left.pop(next(iter(self._left)) if number is None else number)
+
+    def _first(self, line: deque[int] | None) -> int | None:
+        while line and line[0] not in self._left:
+            line.popleft()
+        return line[0] if line else None
+
+
 def _rewritten(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    pending: deque[tuple[str, str]] = deque()
+    pending = _Pending()
     count = 0
     said = []
     for message in messages:
@@ -53,8 +90,8 @@ def _rewritten(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if calls:
             message["tool_calls"] = [_call(call, count + i) for i, call in enumerate(calls)]
             count += len(calls)
-            made = message["tool_calls"]
-            pending.extend((call["function"].get("name", ""), call["id"]) for call in made)
+            for call in message["tool_calls"]:
+                pending.add(_hashable(call["function"].get("name", "")), call["id"])
         if "thinking" in message:
             message["reasoning_content"] = message.pop("thinking")
         images = message.pop("images", None)
@@ -75,16 +112,19 @@ def _call(call: dict[str, Any], number: int) -> dict[str, Any]:
     return {"id": call.get("id") or f"call_{number}", "type": "function", "function": function}
 
 
-def _match(message: dict[str, Any], pending: deque[tuple[str, str]]) -> None:
+def _match(message: dict[str, Any], pending: _Pending) -> None:
     """Give a tool's answer the id of its call: OpenAI needs one, Ollama names the tool at most."""
     name = message.pop("tool_name", None)
     given = message.get("tool_call_id")
-    match = next((call for call in pending if call[1] == given), None) if given else None
-    if match is None and not given and pending:
-        match = next((call for call in pending if call[0] == name), pending[0])
-        message["tool_call_id"] = match[1]
-    if match is not None:
-        pending.remove(match)
+    if given:
+        pending.take(_hashable(given))
+    elif pending:
+        message["tool_call_id"] = pending.pop(name)
+
+
+def _hashable(value: object) -> object:
+    """The value, if it can be looked for: no name and no id is a list."""
+    return None if isinstance(value, (dict, list)) else value
 
 
 def _parts(content: object, images: list[str]) -> list[dict[str, Any]]:

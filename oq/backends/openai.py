@@ -8,7 +8,7 @@ from __future__ import annotations
 import trio
 
 from oq.backends.address import base_url
-from oq.backends.allowance import MAX_ANSWER
+from oq.backends.allowance import ITEM_COST, MAX_ANSWER, Allowance
 from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.models import openai_models
@@ -80,6 +80,7 @@ class OpenAIBackend:
         if request.type is TaskType.EMBED:
             answer = await self._transport.fetch(path, body)
             seconds = trio.current_time() - started
+            self._check_items(answer)
             return embedded(ollama_embeddings(answer, request.model, seconds))
         now = self._clock.now()
         limit = self._transport.max_answer
@@ -87,6 +88,11 @@ class OpenAIBackend:
         stream = _Answer(Fold(request.type, limit), translator, emit)
         await self._transport.stream(path, body, stream.feed)
         return stream.completed()
+
+    def _check_items(self, answer: bytes) -> None:
+        """BackendFailure if its items take too much memory once they are apart."""
+        items = answer.count(b"{")
+        Allowance(self._transport.max_answer).spend(len(answer) + ITEM_COST * items)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
         """See `oq.backends.base.Backend.pass_on`. What Ollama says of its models is made of what

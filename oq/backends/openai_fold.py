@@ -58,11 +58,16 @@ class OpenAIFold:
         self.done = False
         """Whether [DONE] has come."""
 
-    def add(self, data: bytes, event: bytes) -> None:
-        """Fold one event, `data` being its data. BackendFailure if it is an error, or nothing that
-        such a server sends, or if the answer takes more memory than it may.
+    def take(self, event: bytes) -> None:
+        """An event has come, whether it says anything or not: it is kept. BackendFailure if the
+        answer takes more memory than it may.
         """
         self._allowance.take(event)
+
+    def add(self, data: bytes, event: bytes) -> None:
+        """Fold one event that was taken, `data` being its data. BackendFailure if it is an error,
+        or nothing that such a server sends.
+        """
         if data == b"[DONE]":
             self.done = True
             return
@@ -76,10 +81,6 @@ class OpenAIFold:
         with _bounded_depth():
             for choice in choices if isinstance(choices, list) else ():
                 self._choose(choice)
-
-    def pass_by(self, event: bytes) -> None:
-        """An event that says nothing: it is kept all the same."""
-        self._allowance.take(event)
 
     def completed(self) -> Completed:
         """The whole answer. BackendFailure if the stream ended before it was whole."""

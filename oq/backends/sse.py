@@ -7,8 +7,11 @@ reader skip what it does not know; here that would hide a broken stream, so it i
 from __future__ import annotations
 
 from oq.backends.failures import error_text, quoted
-from oq.backends.lines import Lines
+from oq.backends.lines import MAX_LINE, Lines
 from oq.words.errors import BackendFailure
+
+LINE_COST = 64
+"""Bytes that each line of an event's data takes beside its own."""
 
 _OTHER_FIELDS = frozenset({b"id", b"retry"})
 
@@ -16,13 +19,17 @@ _OTHER_FIELDS = frozenset({b"id", b"retry"})
 class Events:
     """Splits a stream into the data of its events, wherever the network cut it."""
 
-    def __init__(self) -> None:
-        self._lines = Lines()
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self._limit = limit
+        self._lines = Lines(limit)
         self._data: list[bytes] = []
+        self._size = 0
         self._is_error = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The data of the events that `chunk` completes; BackendFailure if it is no such stream."""
+        """The data of the events that `chunk` completes; BackendFailure if it is no such stream, or
+        if an event takes more bytes than the limit.
+        """
         events = []
         for line in self._lines.feed(chunk):
             if line:
@@ -39,6 +46,7 @@ class Events:
     def _whole(self) -> bytes:
         data = b"\n".join(self._data)
         self._data.clear()
+        self._size = 0
         if self._is_error:
             raise BackendFailure(f"the backend broke off with an error: {error_text(data)}")
         return data
@@ -48,6 +56,9 @@ class Events:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
+            self._size += len(value) + LINE_COST
+            if self._size > self._limit:
+                raise BackendFailure(f"the backend sent an event of more than {self._limit} bytes")
         elif field == b"error":  # older llama.cpp
             raise BackendFailure(f"the backend broke off with an error: {error_text(value)}")
         elif field == b"event":

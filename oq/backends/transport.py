@@ -35,6 +35,8 @@ Feed = Callable[[bytes], bool]
 Use = Callable[[httpx.Response], Awaitable[None]]
 
 PROBE_TIMEOUT = 5.0
+MAX_LIST = 4 * 1024 * 1024
+"""Bytes of a list of models. It is decoded at once, while everybody else waits."""
 GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
@@ -119,14 +121,16 @@ class Transport:
         return await self._whole("POST", path, body)
 
     async def get(self, path: str) -> bytes:
-        """GET, and give the answer's body whole."""
-        return await self._whole("GET", path, b"")
+        """GET, and give the answer's body whole: a list, of MAX_LIST bytes at most."""
+        return await self._whole("GET", path, b"", MAX_LIST)
 
-    async def _whole(self, method: str, path: str, body: bytes) -> bytes:
+    async def _whole(self, method: str, path: str, body: bytes, most: float = inf) -> bytes:
         answer = bytearray()
 
         def feed(data: bytes) -> bool:
             answer.extend(data)
+            if len(answer) > most:
+                raise BackendFailure(f"{path} at {self.url} answers more than {most} bytes")
             return False
 
         await self._exchange(method, path, body, feed, [])
@@ -305,6 +309,7 @@ class Transport:
                 if progress.whole:
                     continue
                 progress.begun = True
+                progress.receive(data, self.max_answer)
                 for piece in decode(data):
                     # A few bytes may be many pieces, and work for long: others get their turn.
                     await trio.lowlevel.checkpoint()
@@ -343,11 +348,19 @@ class Transport:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far an answer has come. `size` are the bytes of its text."""
+    """How far an answer has come. `size` are the bytes of its text, `received` those that came:
+    of a compressed answer they may be more, if most of them say nothing.
+    """
 
     size: int = 0
+    received: int = 0
     begun: bool = False
     whole: bool = False
+
+    def receive(self, data: bytes, limit: int) -> None:
+        self.received += len(data)
+        if self.received > limit:
+            raise over(limit)
 
     def take(self, piece: bytes, limit: int) -> None:
         self.size += len(piece)

@@ -111,6 +111,7 @@ class _Events:
     def _take(self, event: bytes) -> None:
         if not event or self._fold.done:
             return
+        self._fold.take(event)
         data = event_data(event)
         if data and _CALLED_ERROR.search(event):
             text = f"the backend broke off with an error: {error_text(data)}"
@@ -121,7 +122,5 @@ class _Events:
             self._fold.add(event, event)
         elif event.strip() and not event.lstrip().startswith(_COMMENT):
             raise BackendFailure(f"the backend sent something that is no event: {quoted(event)}")
-        else:
-            self._fold.pass_by(event)
         self._begun = True
         self._emit(event)
