@@ -175,3 +175,12 @@ async def test_a_wish_that_makes_no_sense_is_refused_by_name(body, field):
         reply = await oq.post("/api/tasks/bulk", body)
         assert reply.status == 400
         assert field in reply.error
+
+
+async def test_a_wish_has_no_more_values_than_a_task():
+    """Each place in a list is work while everybody else waits."""
+    async with api(queue={"max_values": 1000}) as oq:
+        for wish in ({"ids": ["x"] * 1001}, {"filter": {"priority": ["1"] * 1001}}):
+            reply = await oq.post("/api/tasks/bulk", {"action": "cancel", **wish})
+            assert reply.status == 400
+            assert "more than 1000 JSON values (queue.max_values)" in reply.error

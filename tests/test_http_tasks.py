@@ -188,6 +188,18 @@ async def test_a_page_looks_at_so_many_tasks(query: str, monkeypatch: pytest.Mon
         assert await pages(oq, "/api/tasks?model=nobody") == [[], []]
 
 
+async def test_a_search_reads_so_many_bytes(monkeypatch: pytest.MonkeyPatch):
+    """With payloads of 16 MB the tasks that one request looks at would be 800 GB."""
+    monkeypatch.setattr(listing, "SEARCH_BYTES", 3000)
+    async with api(paused=True) as oq:
+        big = {**GENERATE, "payload": {"prompt": "x" * 2000}}
+        made = [await oq.submit(big) for _ in range(5)][::-1]
+        assert await pages(oq, "/api/tasks?q=nowhere") == [[], [], []]
+        assert await pages(oq, "/api/tasks?q=xxx") == [made[:2], made[2:4], made[4:]]
+        assert (await oq.get("/api/tasks/count?q=xxx")).json == {"count": 2, "exact": False}
+        assert await pages(oq, "/api/tasks?q=m") == [made], "the name of the model is enough"
+
+
 async def test_an_offset_that_leads_too_far_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(listing, "PAGE_ROWS", 3)
     async with api(paused=True) as oq:

@@ -13,7 +13,7 @@ from quart_trio.wrappers import TrioResponse as Response
 from oq.http.answers import answer, read_body
 from oq.http.face import Face
 from oq.rules.filters import TaskFilter
-from oq.rules.validation import decode, parse_priority
+from oq.rules.validation import check_size, decode, parse_priority
 from oq.words.errors import InvalidTask
 from oq.words.messages import Verb
 from oq.words.task import Status, TaskType
@@ -51,7 +51,9 @@ _REQUEST = msgspec.json.Decoder(BulkRequest)
 
 async def bulk(face: Face, request: Request) -> Response:
     """Cancel, retry, delete or reprioritise many tasks; the answer comes when all is on disk."""
-    wish = decode(_REQUEST.decode, await read_body(request))
+    body = await read_body(request)
+    check_size("", body, face.queue.limits)
+    wish = decode(_REQUEST.decode, body)
     if (wish.action is Verb.PRIORITY) != (wish.priority is not None):
         raise InvalidTask("priority", 'it goes with the action "priority", and only with that')
     tasks = _tasks(wish)
@@ -68,7 +70,7 @@ def _tasks(wish: BulkRequest) -> list[str] | TaskFilter:
     return TaskFilter(
         statuses=frozenset(wanted.status),
         types=frozenset(wanted.type),
-        priorities=frozenset(map(parse_priority, wanted.priority)),
+        priorities=frozenset(map(parse_priority, set(wanted.priority))),
         models=frozenset(wanted.model),
         text=wanted.q,
         since=wanted.since,

@@ -37,6 +37,9 @@ PAGE_BYTES = 32 * 1024 * 1024
 PAGE_ROWS = 50_000
 """Tasks that are looked at for one page, however few of them it shows."""
 
+SEARCH_BYTES = 256 * 1024 * 1024
+"""Bytes of payloads that are read for one page to find a text in them."""
+
 SLICE_ROWS = 1000
 SLICE_SECONDS = 0.001
 """How many tasks are looked at, and for how long, before others get their turn."""
@@ -154,15 +157,19 @@ class Listing:
     def _position(self, state: TaskState) -> int | None:
         return self._board.position(state.id) if state.status is Status.PENDING else None
 
-    def _excerpt(self, state: TaskState) -> str:
+    def _excerpt(self, state: TaskState, walk: _Walk) -> str:
         body = self._part(self._store.body, state, [])
-        return excerpt(state.type, body.payload) if body is not None else ""
+        if body is None:
+            return ""
+        walk.searched += len(body.payload)
+        return excerpt(state.type, body.payload)
 
     async def _walk(
         self, filter: TaskFilter, take: Callable[[TaskState], bool], rows: int | None
     ) -> str | None:
-        """Give `take` each task that the filter admits, until it wants no more or `rows` were
-        looked at; then the last one that was dealt with, and None when there was no more to see.
+        """Give `take` each task that the filter admits, until it wants no more, or `rows` were
+        looked at, or SEARCH_BYTES read; then the last one that was dealt with, and None when there
+        was no more to see.
         """
         walk = _Walk(filter.after, rows)
         if filter.sort is Sort.QUEUE and filter.after is not None:
@@ -177,11 +184,11 @@ class Listing:
         """Look at some tasks; whether that was all."""
         until = perf_counter() + SLICE_SECONDS
         for row, state in enumerate(self._rows(filter, walk)):
-            if walk.left == 0:
+            if walk.is_over:
                 return True
             if row == SLICE_ROWS or (row and perf_counter() > until):
                 return False
-            if self._admits(filter, state) and not take(state):
+            if self._admits(filter, state, walk) and not take(state):
                 return True
             walk.pass_by(state)
         walk.exhausted = True
@@ -216,22 +223,29 @@ class Listing:
             raise InvalidTask("after", f"task {after} is gone; take the place from the Link header")
         return LinePlace.of(last)
 
-    def _admits(self, filter: TaskFilter, state: TaskState) -> bool:
+    def _admits(self, filter: TaskFilter, state: TaskState, walk: _Walk) -> bool:
         if not filter.admits(state):
             return False
-        return not filter.text or filter.finds(state, lambda: self._excerpt(state))
+        return not filter.text or filter.finds(state, lambda: self._excerpt(state, walk))
 
 
 @dataclass(slots=True)
 class _Walk:
     """How far a look through the tasks has come: the last one seen, the place in line that it then
-    had, and how many more there may be.
+    had, and how many more there may be. `searched` are the bytes of payloads that were read to find
+    a text.
     """
 
     after: str | None
     left: int | None
     place: LinePlace | None = None
     exhausted: bool = False
+    searched: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has looked at as much as it may. Bulk wishes look at all that there is."""
+        return self.left is not None and (self.left == 0 or self.searched >= SEARCH_BYTES)
 
     def cursor(self, sort: Sort) -> str:
         """Where another look goes on."""
