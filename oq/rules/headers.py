@@ -7,6 +7,7 @@ caller's credentials are for oq, not for the backend.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 Headers = list[tuple[bytes, bytes]]
@@ -25,6 +26,10 @@ DOWN = frozenset({
 })  # fmt: skip
 """What a caller gets of the backend's headers."""
 
+_OWN_PATH = re.compile(rb"/(?![/\\])[!-~]*")
+"""To another path, as Ollama sends it; another server is not a backend's to name. Browsers drop
+tabs: there must be none before a second slash.
+"""
 _DOWN_FAMILIES = (b"ratelimit-", b"x-ratelimit-", b"anthropic-ratelimit-")
 
 
@@ -40,8 +45,6 @@ def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def _goes_down(name: bytes, value: bytes) -> bool:
-    if (
-        name == b"location"
-    ):  # to another path, as Ollama sends it; another server is not its to name
-        return value.startswith(b"/") and not value.startswith((b"//", b"/\\"))
+    if name == b"location":
+        return bool(_OWN_PATH.fullmatch(value))
     return name in DOWN or name.startswith(_DOWN_FAMILIES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import trio
-from werkzeug.exceptions import RequestTimeout
+from werkzeug.exceptions import BadRequest, RequestTimeout
 
 from oq.backends.base import Passage
 from oq.http.face import Face
@@ -142,6 +142,8 @@ async def wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
 
 def _passage(scope: Scope, body: bytes | Upload) -> Passage:
     target = target_of(scope)
+    if b"#" in scope["query_string"]:
+        raise BadRequest("a request's target has no #; write %23")
     if scope["query_string"]:
         target += "?" + scope["query_string"].decode("ascii")
     sized = () if isinstance(body, bytes) else (b"content-length",)
