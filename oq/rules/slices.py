@@ -28,7 +28,7 @@ class OpenLog:
         self._open = StreamLog(attempt, [], [])
         self._weight = 0
         # A chunk may be of many megabytes, and has a slice of its own: its readers share one.
-        self._decoded: WeakValueDictionary[int, StreamLog] = WeakValueDictionary()
+        self._decoded: WeakValueDictionary[int, StreamLog] | None = None  # most have no full slice
 
     def __len__(self) -> int:
         """How many chunks there are."""
@@ -51,6 +51,8 @@ class OpenLog:
         if offset >= self._open.first:
             return self._open
         number = slice_number(self._starts, offset)
+        if self._decoded is None:
+            self._decoded = WeakValueDictionary()
         found = self._decoded.get(number)
         if found is None:
             found = self._decoded[number] = _decode(self._full[number])

@@ -16,9 +16,10 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID
 
 import structlog
+
+from oq.rules.keys import pack, unpack
 
 log = structlog.get_logger("oq.store")
 
@@ -54,7 +55,7 @@ class InHand:
         """A backend is about to get it."""
         if self._free:
             at = self._at[task_id] = self._free.pop()
-            self._page[at : at + _RECORD.size] = _RECORD.pack(UUID(task_id).bytes, attempt)
+            self._page[at : at + _RECORD.size] = _RECORD.pack(pack(task_id), attempt)
 
     def discard(self, task_id: str) -> None:
         """No backend has it any more."""
@@ -88,7 +89,7 @@ def _read(file: Path | None) -> Iterator[tuple[str, int]]:
     whole = (len(page) - _HEAD) // _RECORD.size * _RECORD.size
     for key, attempt in _RECORD.iter_unpack(page[_HEAD : _HEAD + whole]):
         if attempt:
-            yield str(UUID(bytes=key)), attempt
+            yield unpack(key), attempt
 
 
 def _map(file: Path, size: int) -> bytearray | mmap.mmap:
