@@ -20,8 +20,7 @@ PRUNE_FROM = 1024
 """Entries below which none is looked at again before its time."""
 
 MICROSECOND = 1e-6
-"""Stored times are no finer. An entry that is due within it is due: to sleep for less than that is
-to look twice, and sums of floats differ by less."""
+"""Stored times are no finer, and sums of floats differ by less: what is due within it is due."""
 
 Entry = tuple[float, int, Delay]
 """When, by the heap's clock; which of several for the same time came first; whose it is."""
@@ -100,7 +99,7 @@ class Timer:
 
     def _pause(self) -> float:
         left = [heap[0][0] - now for heap, now in self._heaps() if heap]
-        return min(max(min(left), 0.0), LONGEST_SLEEP) if left else float("inf")
+        return min(max(min(left) - MICROSECOND / 2, 0.0), LONGEST_SLEEP) if left else float("inf")
 
     def _heaps(self) -> tuple[tuple[list[Entry], float], ...]:
         """Each heap with the time by which its entries are due."""
