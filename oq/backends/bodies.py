@@ -1,4 +1,4 @@
-"""The body of an answer of httpx, as far as it is wanted."""
+"""Bodies as httpx has them: that of a request, and that of an answer as far as it is wanted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,32 @@ from oq.words.errors import BackendFailure
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error that are read."""
+
+
+class Whole(httpx.AsyncByteStream):
+    """The body of a request, in one piece. httpx's own is an async generator, which a write that
+    fails would leave in its middle for the garbage collector.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._sent = False
+
+    def __aiter__(self) -> Whole:
+        self._sent = False
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._sent:
+            raise StopAsyncIteration
+        self._sent = True
+        return self._body
+
+
+async def in_one_piece(request: httpx.Request) -> None:
+    """Give the request its body as `Whole`, unless it comes in parts."""
+    if isinstance(request.stream, httpx.ByteStream):
+        request.stream = Whole(request.content)
 
 
 async def head(response: httpx.Response, most: int = MAX_ERROR_BODY) -> bytes:

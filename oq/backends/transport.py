@@ -18,7 +18,7 @@ import trio
 from oq.backends.address import check_api_key
 from oq.backends.allowance import MAX_ANSWER, over
 from oq.backends.base import Passage, Reply
-from oq.backends.bodies import MAX_ERROR_BODY, head, plain, unwind
+from oq.backends.bodies import MAX_ERROR_BODY, head, in_one_piece, plain, unwind
 from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
 from oq.backends.secrets import ScrubbedStream, Secret
@@ -273,6 +273,7 @@ class Transport:
             # connection.
             limits=httpx.Limits(max_keepalive_connections=KEPT_CONNECTIONS),
             headers=self._headers(),
+            event_hooks={"request": [in_one_piece]},
             trust_env=False,  # a proxy in the environment must not get what is for loopback
             # Plain HTTP needs no certificates, which take a while to load.
             verify=self.url.startswith("https:"),
