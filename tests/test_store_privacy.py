@@ -93,6 +93,15 @@ def test_an_existing_directory_is_closed_and_that_is_said(tmp_path, capsys):
     assert "open to other users" not in capsys.readouterr().out
 
 
+def test_a_directory_that_is_given_by_a_link_is_closed_as_well(tmp_path):
+    data, link = tmp_path / "data", tmp_path / "link"
+    fill(data)
+    data.chmod(0o777)
+    link.symlink_to(data)
+    fill(link)
+    assert open_to_others(data) == []
+
+
 def test_a_salvage_closes_an_existing_directory_too(tmp_path):
     data = tmp_path / "data"
     make_old(data)

@@ -34,8 +34,9 @@ that these three do not have.
 
 def close_to_others(directory: Path) -> None:
     """Take everybody's rights but the owner's from the data directory, from all in it that is oq's,
-    and from what will be made in it.
+    and from what will be made in it. It may be given by a link; what is in it may not.
     """
+    directory = directory.resolve()
     _close(directory)
     for entry in list(directory.iterdir()):
         if entry.name.startswith(OURS):
