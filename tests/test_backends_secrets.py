@@ -29,6 +29,11 @@ ODD = 'sk/very+secret="<0123>\\456&789"'
         json.dumps(ODD)[1:-1].replace("/", "\\/"),
         'sk/very+secret=\\"\\u003c0123\\u003e\\\\456\\u0026789\\"',
         "sk%2Fvery%2Bsecret%3D%22%3C0123%3E%5C456%26789%22",
+        "sk%2fvery%2bsecret%3d%22%3c0123%3e%5c456%26789%22",
+        json.dumps(ODD)[1:-1].replace("/", "\\u002f").replace("=", "\\u003D"),
+        "".join(f"\\u{ord(each):04x}" for each in ODD),
+        json.dumps(json.dumps(ODD)[1:-1])[1:-1],
+        json.dumps("".join(f"\\u{ord(each):04X}" for each in ODD))[1:-1],
     ],
 )
 def test_a_key_is_found_in_every_form_in_which_servers_write_it(written):
@@ -74,6 +79,7 @@ def everything_said(answer, task) -> str:
     return str([*answer.headers.items(), answer.text, json.dumps(task)])
 
 
+ESCAPED = "".join(f"\\u{ord(each):04x}" for each in KEY)
 BROKEN = [
     ("/api/chat", LINE, f'{{"error":"invalid key Bearer {KEY}"}}\n'),
     ("/api/chat", LINE, f'{{"error":"invalid key Bearer {KEY}"}}'),
@@ -88,6 +94,10 @@ BROKEN = [
     ("/v1/chat/completions", b"", f'{{"detail":"bad key {KEY}"}}'),
     ("/v1/chat/completions", b"", f'{{"error":{{"message":"bad {KEY}"}}}}'),
     ("/v1/embeddings", b"", f'{{"message":"bad {KEY}","code":401}}'),
+    ("/v1/chat/completions", EVENT, f'data: {{"error":{{"message":"bad {ESCAPED}"}}}}\n\n'),
+    ("/v1/chat/completions", b"", f'{{"error":"bad {ESCAPED}"}}'),
+    ("/api/chat", LINE, f'{{"error":"bad {ESCAPED}"}}\n'),
+    ("/v1/embeddings", b"", f'{{"message":"bad {ESCAPED}","code":401}}'),
 ]
 
 
@@ -101,6 +111,7 @@ async def test_no_error_under_200_shows_the_key(path, before, error, stream):
         task = await here.task(answer)
         assert task["status"] == "failed"
         assert KEY not in everything_said(answer, task) + str(lines)
+        assert ESCAPED not in answer.text
         assert "error" in answer.text
 
 

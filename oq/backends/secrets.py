@@ -6,11 +6,9 @@ by the `Secret` of that backend, and by nothing else. What a model generates is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
-
-import msgspec
 
 from oq.words.errors import BackendError
 
@@ -24,19 +22,22 @@ class Secret:
     """One key, in every form in which a server may write it. None and a short key are no secret."""
 
     def __init__(self, key: str | None) -> None:
-        self._forms = sorted(_forms(key), key=len, reverse=True)
-        self.longest = max(map(len, self._forms), default=0)
+        secret = key is not None and len(key) >= SHORTEST
+        self._characters = [_forms(character) for character in key or ""] if secret else []
+        written = [b"(?:%b)" % b"|".join(map(_pattern, forms)) for forms in self._characters]
+        self._key = re.compile(b"".join(written))
+        self.longest = sum(max(map(len, forms)) for forms in self._characters)
         """Bytes of its longest form; 0 if there is nothing to hide."""
 
     def scrub(self, data: bytes, *, keep_length: bool = False) -> bytes:
         """`data` with a mask in place of the key; with `keep_length` one that is as long."""
-        for form in self._forms:
-            data = data.replace(form, b"*" * len(form) if keep_length else MASK)
-        return data
+        if not self._characters:
+            return data
+        return self._key.sub(_as_long if keep_length else MASK, data)
 
     def scrub_text(self, text: str) -> str:
         """The same of a text."""
-        if not self._forms:
+        if not self._characters:
             return text
         data = text.encode("utf-8", "surrogatepass")
         return self.scrub(data).decode("utf-8", "surrogatepass")
@@ -59,8 +60,10 @@ class Secret:
             raise
 
     def half_said(self, data: bytes) -> int:
-        """How many bytes at the end of `data` may be the beginning of the key."""
-        return max((_overlap(data, form) for form in self._forms), default=0)
+        """How many bytes at the end of `data` may be the beginning of the key, in which no line
+        ends.
+        """
+        return max(0, min(self.longest - 1, len(data) - data.rfind(b"\n") - 1))
 
 
 class ScrubbedStream:
@@ -86,22 +89,21 @@ class ScrubbedStream:
         return rest
 
 
-def _forms(key: str | None) -> set[bytes]:
-    """As it is, in a JSON text (Go writes some characters as escapes there), and in a url."""
-    if key is None or len(key) < SHORTEST:
-        return set()
-    in_json = msgspec.json.encode(key)[1:-1]
-    in_gos_json = in_json
-    for character in b"<>&":
-        in_gos_json = in_gos_json.replace(bytes([character]), b"\\u%04x" % character)
-    slashes_escaped = in_json.replace(b"/", b"\\/")
-    return {key.encode(), in_json, in_gos_json, slashes_escaped, quote(key, safe="").encode()}
+def _forms(character: str) -> list[bytes]:
+    """How one character of a key may be written: as it is; in a JSON text, where any may be an
+    escape, or in a JSON text that is quoted in another; in a url.
+    """
+    code = ord(character)
+    escaped = [b"\\u%04x" % code, b"\\\\u%04x" % code, b"%%%02x" % code]
+    if character in '"\\/':
+        escaped += [b"\\" + character.encode(), b"\\" * 3 + character.encode()]
+    return [*sorted(escaped, key=len, reverse=True), character.encode()]
 
 
-def _overlap(data: bytes, form: bytes) -> int:
-    start = max(0, len(data) - len(form) + 1)
-    while (start := data.find(form[:1], start)) >= 0:
-        if form.startswith(data[start:]):
-            return len(data) - start
-        start += 1
-    return 0
+def _pattern(form: bytes) -> bytes:
+    """The digits of an escape may be large or small."""
+    return re.escape(form) if len(form) == 1 else b"(?i:%b)" % re.escape(form)
+
+
+def _as_long(found: re.Match[bytes]) -> bytes:
+    return b"*" * len(found[0])
