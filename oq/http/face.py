@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from weakref import WeakValueDictionary
 
 import trio
@@ -16,13 +17,13 @@ from oq.http.site import Site
 from oq.queue import Core, Subscription
 from oq.words.errors import Unavailable
 from oq.words.events import EventType
-from oq.words.task import RawTask
+from oq.words.task import RawTask, Status
 
 CLOSING = "the server is shutting down; try again when it is back"
 
 
 class Line:
-    """A chunk of a stream as it is sent, for all who read it at the same time."""
+    """Bytes as they are sent, for all who read them at the same time."""
 
     __slots__ = ("__weakref__", "data")
 
@@ -32,6 +33,8 @@ class Line:
 
 SharedLines = WeakValueDictionary[tuple[str, bool, int, int], Line]
 """By task, whether it is an event, attempt, and offset."""
+SharedTasks = WeakValueDictionary[tuple[str, datetime | None, Status], Line]
+"""By task, when it ended, and how."""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Face:
     """The dashboard, if it has been built."""
     long_lines: SharedLines = field(default_factory=WeakValueDictionary)
     """Of the streams that are read, those that are longer than a piece of an answer."""
+    long_tasks: SharedTasks = field(default_factory=WeakValueDictionary)
+    """Of the tasks that are read, those whose result is long, as they are sent."""
     _closing: bool = False
     _at_close: set[Callable[[], None]] = field(default_factory=set)
     _feeds: set[Subscription] = field(default_factory=set)

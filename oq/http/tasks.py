@@ -6,10 +6,12 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import UNSET
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.answers import (
+    JSON,
     OK,
     BatchAnswer,
     PlainAnswer,
@@ -17,16 +19,19 @@ from oq.http.answers import (
     PriorityChange,
     SubmitAnswer,
     answer,
+    encode,
     plain_answer,
     read_body,
 )
-from oq.http.face import Face
+from oq.http.face import Face, Line
 from oq.http.query import Query
 from oq.rules.filters import DEFAULT_LIMIT, Sort, TaskFilter
 from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
-from oq.words.task import Status, TaskType
+from oq.words.task import RawTask, Status, TaskType
 
 NDJSON = "application/x-ndjson"
+LONG = 64 * 1024
+"""Bytes of a result from which on those who read it at the same time share its bytes."""
 _PRIORITY = msgspec.json.Decoder(PriorityChange)
 
 
@@ -74,7 +79,21 @@ async def count(face: Face, request: Request) -> Response:
 async def read(face: Face, request: Request, task_id: str) -> Response:
     """One task, whole; with `wait`, once it has ended or that time has passed."""
     wait = Query(request.args).seconds("wait")
-    return answer(await face.view(task_id, min(wait, face.queue.config.server.max_wait)))
+    task = await face.view(task_id, min(wait, face.queue.config.server.max_wait))
+    if task.result is UNSET or memoryview(task.result).nbytes < LONG:
+        return answer(task)
+    return _shared(face, task)
+
+
+def _shared(face: Face, task: RawTask) -> Response:
+    """An ended task whose result is long: who read it at the same time, and slowly, share it."""
+    name = task.id, task.completed_at, task.status
+    body = face.long_tasks.get(name)
+    if body is None:
+        body = face.long_tasks[name] = Line(encode(task))
+    response = Response(body.data, 200, {}, None, JSON)
+    response.line = body  # type: ignore[attr-defined]  # as long as it is being sent
+    return response
 
 
 async def cancel(face: Face, request: Request, task_id: str) -> Response:
