@@ -29,8 +29,9 @@ GOING_AWAY = 1001  # RFC 6455, 7.4.1
 
 PORTION = 500
 """Events that are sent at once, at most: who is far behind gets them bit by bit."""
-PORTION_BYTES = 1024 * 1024
-"""Where a portion ends that is of few but long ones; clients limit what a message may have."""
+PORTION_BYTES = 128 * 1024
+"""Where a portion ends that is of few but long ones: each subscriber holds its own until it has
+left, and there may be many slow ones."""
 
 Batch = list[Event | Lagged]
 

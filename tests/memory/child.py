@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from tests.crash.serving import Serving
 
@@ -40,10 +41,18 @@ class Measured:
         task = {"type": "generate", "model": "m", "payload": {"prompt": "hello"}}
         return str(json.loads(self.call("POST", "/api/tasks", task))["task_id"])
 
+    def submit_many(self, tasks: list[dict[str, Any]]) -> list[str]:
+        """Their ids."""
+        return list(json.loads(self.call("POST", "/api/tasks/batch", tasks))["task_ids"])
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """How it stands."""
+        return dict(json.loads(self.call("GET", f"/api/tasks/{task_id}")))
+
     def end(self, task_id: str) -> str:
         """Its state, once it has ended. Nothing of its answer is read."""
         last = self.call("GET", f"/api/tasks/{task_id}/stream?offset={PAST_THE_END}")
-        return str(json.loads(last)["status"])
+        return str(json.loads(last.splitlines()[-1])["status"])
 
     def takes(self) -> int:
         """Bytes of memory that the process takes now."""
