@@ -23,7 +23,7 @@ from tests.client_servers import Served, served
 from tests.http_support import UNKNOWN
 
 SOON = 20
-TASKS = 10_000
+TASKS = 3_000
 SERVE = """
 import json, sys
 from oq.http.serve import run
@@ -125,15 +125,15 @@ async def many_results(server: Process, count: int) -> None:
             for asked, number in enumerate(draw.sample(range(count), count)):
                 group.start_soon(wait_for, number, ids[number])
                 # So that many are asked for only when they have ended.
-                while draw.random() < 0.5 and len(got) < min(asked - 500, count // 2):
+                while draw.random() < 0.5 and len(got) < min(asked - 300, count // 2):
                     await some.wait()
     assert got == {number: str(number) for number in range(count)}
 
 
-@pytest.mark.parametrize(("backend", "count"), [("trio", TASKS), ("asyncio", TASKS // 10)])
-def test_ten_thousand_results_with_two_restarts_in_between(tmp_path, backend, count):
+@pytest.mark.parametrize(("backend", "count"), [("trio", TASKS), ("asyncio", TASKS // 3)])
+def test_thousands_of_results_with_two_restarts_in_between(tmp_path, backend, count):
     async def bounded() -> None:
-        with anyio.fail_after(180):
+        with anyio.fail_after(300):
             await many_results(server, count)
 
     with process(tmp_path) as server:

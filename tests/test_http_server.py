@@ -61,14 +61,14 @@ async def test_an_idle_connection_is_closed(said: bytes, monkeypatch: pytest.Mon
 
 async def test_a_request_under_way_is_not_idle(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server, "KEEP_ALIVE", 0.02)
-    async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url) as client:
+    async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url, timeout=60) as client:
         task_id = (await client.post("/api/tasks", json=GENERATE)).json()["task_id"]
         reply = await client.get(f"/api/tasks/{task_id}?wait=200ms")
         assert reply.status_code == 200
 
 
 async def test_stopping_lets_answers_go_out_and_closes_the_idle():
-    async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url) as client:
+    async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url, timeout=60) as client:
         task_id = (await client.post("/api/tasks", json=GENERATE)).json()["task_id"]
         idle = await oq.connect()
         replies: list[httpx.Response] = []
@@ -103,7 +103,7 @@ async def test_stopping_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
 async def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connection, "SEND_TIMEOUT", 0.1)
     big = {**GENERATE, "payload": {"prompt": "x" * 12_000_000}}
-    async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url) as client:
+    async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url, timeout=60) as client:
         task_id = (await client.post("/api/tasks", json=big)).json()["task_id"]
         with structlog.testing.capture_logs() as lines:
             async with await oq.connect() as deaf:
@@ -119,7 +119,7 @@ async def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch: py
 
 
 async def test_requests_are_logged_for_those_who_debug():
-    async with live() as oq, httpx.AsyncClient(base_url=oq.url) as client:
+    async with live() as oq, httpx.AsyncClient(base_url=oq.url, timeout=60) as client:
         with structlog.testing.capture_logs() as lines:
             await client.post("/api/tasks", json=GENERATE)
             await client.get("/nope")

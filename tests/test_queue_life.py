@@ -9,6 +9,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from oq.backends.base import Emit, Request
 from oq.backends.simulated import NoopBackend, SimulatedBackend
@@ -163,6 +164,7 @@ async def test_a_backends_bug_fails_the_attempt_and_not_the_queue(autojump_clock
         accepted = await queue.accept(generate(max_retries=1))
         task = await ended(queue, accepted.task_id)
         assert (task.status, task.error) == (Status.FAILED, "ZeroDivisionError: oops")
+        await wait_all_tasks_blocked()  # the end is told before the slot is given back
         assert queue.status().workers_active == 0
 
 
