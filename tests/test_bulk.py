@@ -122,6 +122,37 @@ async def test_others_are_served_in_between(autojump_clock):
         assert len({count // bulk.AT_ONCE for count in submitted}) >= 4
 
 
+async def test_beside_a_flood_each_step_is_one_commit_and_others_are_in_between(autojump_clock):
+    async with memory_queue() as queue:
+        ids = await waiting(queue, 8 * bulk.AT_ONCE)
+        cancels: list[int] = []  # of each commit
+        submitted = 0
+
+        async def flood() -> None:
+            nonlocal submitted
+            while True:
+                await queue.submit(generate())
+                submitted += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(32):
+                nursery.start_soon(flood)
+            while not submitted:
+                await trio.lowlevel.checkpoint()
+            queue.observe(
+                lambda committed: cancels.append(
+                    sum(step.state.status is Status.CANCELLED for step in committed.steps)
+                )
+            )
+            before = submitted
+            assert (await queue.bulk(Verb.CANCEL, ids)).done == len(ids)
+            nursery.cancel_scope.cancel()
+        steps = [count for count in cancels if count]
+        assert len(steps) <= 2 * 8, "a step has to be one commit"
+        assert max(steps) <= bulk.AT_ONCE
+        assert submitted - before >= 8 * 32 // 2, "the flood goes on between the steps"
+
+
 # -- over HTTP
 
 
