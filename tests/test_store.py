@@ -111,7 +111,7 @@ def test_nothing_of_a_long_stream_stays_behind(store, shelf, step):
 
 def test_a_retry_waits_with_its_time(store):
     put(store, finish(put(store, start(put(store, new(1)))), Failed("busy", retryable=True)))
-    assert [task.place for task in store.pending()] == [Place(5, at(1), retrying=True)]
+    assert [task.place for task in store.pending()] == [Place(5, at(1), retrying=True, delay=1.0)]
 
 
 def test_another_priority_is_in_the_index_too(store):
