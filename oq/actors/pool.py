@@ -107,15 +107,16 @@ class Pool:
         state = self._store.state(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         timeout = state.timeout or self._timeout
+        attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
-        self._store.in_hand.add(job.task_id, attempt_id(now))
+        self._store.in_hand.add(job.task_id, attempt)
         body = None if state.damaged else self._body(job.task_id)
         run = Run(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
             timeout, trio.current_time() + timeout,
         )  # fmt: skip
         verbatim = body is not None and body.call is not None
-        self._streams.begin(job.task_id, attempt_id(now), verbatim=verbatim)
+        self._streams.begin(job.task_id, attempt, verbatim=verbatim)
         self._runs.add(run)
         if self._interrupted is not None:
             run.stop(self._interrupted)

@@ -236,10 +236,9 @@ def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> No
     """Return if the text of so many tasks has no more values than they may have: they take far more
     memory than their text, and time.
     """
-    if count_values(text, unless_over=limits.max_values) > tasks * limits.max_values:
-        raise InvalidTask(
-            field, f"it has more than {limits.max_values} JSON values (queue.max_values)"
-        )
+    most = limits.max_values  # a text of so many bytes has no more values than that
+    if len(text) > most and count_values(text, unless_over=most) > tasks * most:
+        raise InvalidTask(field, f"it has more than {most} JSON values (queue.max_values)")
 
 
 def parse_priority(value: object) -> int:

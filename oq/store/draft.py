@@ -73,36 +73,37 @@ class Draft:
 
     def _put_change(self, change: Change) -> None:
         state, before = change.state, change.before
+        puts, counts = self._puts, self.meta.counts
         key = keys.pack(state.id)
-        self._puts.append(("state", key, _encode(state)))
+        puts.append(("state", key, _encode(state)))
         if before is not None and before is not state.status:
-            self._puts.append(("status", keys.status_key(before, key), None))
-            self.meta.counts[before] -= 1
+            puts.append(("status", keys.status_key(before, key), None))
+            counts[before] -= 1
             if before.ended:
                 ended = self._state(key)
                 assert ended is not None, f"task {state.id} is queued again but not stored"
                 self._put_no_end(ended, key)
-                self._puts.append(("result", key, None))
-                self._puts.extend(stream_removal(self._engine, key))
+                puts.append(("result", key, None))
+                puts.extend(stream_removal(self._engine, key))
         if before is not state.status:
-            self.meta.counts[state.status] += 1
+            counts[state.status] += 1
         if before is None and state.id > self.meta.last_id:
             self.meta.last_id = state.id
         place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
-        self._puts.append(("status", keys.status_key(state.status, key), place))
+        puts.append(("status", keys.status_key(state.status, key), place))
         if state.status.ended:
             self.meta.unread += state.awaited
             mark = keys.UNREAD if state.awaited else b""
-            self._puts.append(("ended", keys.ended_key(state, key), mark))
+            puts.append(("ended", keys.ended_key(state, key), mark))
         if change.body is not None:
-            self._puts.append(("body", key, _encode(change.body)))
+            puts.append(("body", key, _encode(change.body)))
         if change.result is not None:
-            self._puts.append(("result", key, change.result))
+            puts.append(("result", key, change.result))
         if change.stream:
-            self._puts.extend(stream_puts(key, change.stream))
+            puts.extend(stream_puts(key, change.stream))
         if change.fingerprint is not None and state.idempotency_key is not None:
             claim = Claim(state.id, change.fingerprint)
-            self._puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
+            puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
 
     def _put_removal(self, removal: Removal) -> None:
         state = removal.state
