@@ -111,24 +111,26 @@ def test_a_server_killed_on_a_full_disk_has_lost_nothing(disk):
         assert server.ended_within(PATIENCE)
         assert "no space left on the disk" in server.said()
     disk.free()
-    assert_all_complete(disk, acknowledged)
+    with Serving(data) as server, Api(server) as api:
+        assert_all_complete(api, acknowledged)
 
 
 def test_what_is_written_after_a_full_disk_survives_a_kill(disk):
     """The record that did not fit may not stand between those before and those after it."""
-    with gate() as backend, served(disk, backend) as api:
-        running = api.submitted("before")
-        backend.wait_until_asked(1)
-        acknowledged = [running, *fill_until_refused(api, disk)]
-        backend.open.set()
-        disk.free()
-        assert api.task(running, wait="60s")["status"] == "completed"
-        acknowledged += [api.submitted(f"after {number}") for number in range(20)]
-    assert_all_complete(disk, acknowledged)
+    with gate() as backend:
+        with served(disk, backend) as api:
+            running = api.submitted("before")
+            backend.wait_until_asked(1)
+            acknowledged = [running, *fill_until_refused(api, disk)]
+            backend.open.set()
+            disk.free()
+            assert api.task(running, wait="60s")["status"] == "completed"
+            acknowledged += [api.submitted(f"after {number}") for number in range(20)]
+        with served(disk, backend) as api:
+            assert_all_complete(api, acknowledged)
 
 
-def assert_all_complete(disk: SmallDisk, acknowledged: list[str]) -> None:
+def assert_all_complete(api: Api, acknowledged: list[str]) -> None:
     """A new server has all of these tasks, and runs what is left of them."""
-    with Serving(disk.path / "data") as server, Api(server) as api:
-        for task_id in acknowledged:
-            assert api.task(task_id, wait="60s")["status"] == "completed"
+    for task_id in acknowledged:
+        assert api.task(task_id, wait="60s")["status"] == "completed"

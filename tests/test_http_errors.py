@@ -30,7 +30,7 @@ from tests.http_support import GENERATE, UNKNOWN, api, live
         ({"payload": "text"}, "payload"),
         ({"payload": []}, "payload"),
         ({"payload": {"prompt": 7}}, "payload.prompt"),
-        ({"type": "chat"}, "messages"),
+        ({"type": "chat", "payload": {"options": {}}}, "messages"),
         ({"type": "chat", "payload": {"messages": "hi"}}, "payload.messages"),
         ({"type": "embed", "payload": {}}, "input"),
         ({"max_retries": -1}, "max_retries: -1"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from oq.rules.filters import TaskFilter
 from oq.store import Store, open_store
 from oq.store.directory import DATABASE
+from oq.words.errors import StoreCorrupt
 from oq.words.task import Status, TaskState
 
 from ..builders import finish, new, start
@@ -48,8 +49,8 @@ def _add(store: Store, number: int) -> None:
 
 
 def read_all(path: Path) -> dict[str, TaskState]:
-    """Open the store and read every task of it, by every index. StoreError when that is refused,
-    AssertionError when something is missing.
+    """Open the store and read every task of it, by every index. StoreError when that is refused, or
+    a task is told to be damaged; AssertionError when something is missing.
     """
     store = open_store(str(path))
     try:
@@ -57,6 +58,8 @@ def read_all(path: Path) -> dict[str, TaskState]:
         assert len(pending) == store.count(Status.PENDING)
         states = {state.id: state for state in store.newest(TaskFilter(limit=10_000))}
         for state in states.values():
+            if state.damaged:
+                raise StoreCorrupt(state.error or "")
             assert store.body(state.id) is not None
             assert store.claim(state.idempotency_key or "") is not None
         assert_consistent(store, store._engine)
