@@ -404,3 +404,27 @@ def test_another_programs_variables_do_not_stop_a_client(write, monkeypatch):
     assert server_address(None, None) == "http://127.0.0.1:4321"
     with pytest.raises(InvalidConfig, match="LOG_LEVEL"):
         load_settings(environ={"LOG_LEVEL": "another program's"})
+
+
+def test_a_misspelt_variable_is_told():
+    environ = {"OQ_SERVER_PRT": "1", "OQ_LOG_LEVEL": "debug", "OQ_ZZZ": "1", "OQ_SERVER": "x:1"}
+    assert load_settings(environ=environ).remarks == (
+        "OQ_LOG_LEVEL sets nothing; did you mean LOG_LEVEL?",
+        "OQ_SERVER_PRT sets nothing; did you mean OQ_SERVER_PORT?",
+        "OQ_ZZZ sets nothing",
+    )
+
+
+def test_what_kubernetes_says_of_a_service_is_no_setting():
+    environ = {
+        "OQ_SERVER_PORT": "tcp://10.0.0.1:7125",
+        "OQ_SERVER_SERVICE_HOST": "10.0.0.1",
+        "OQ_SERVER_SERVICE_PORT": "7125",
+        "OQ_SERVER_PORT_7125_TCP": "tcp://10.0.0.1:7125",
+        "OQ_SERVER_PORT_7125_TCP_ADDR": "10.0.0.1",
+        "OQ_PORT": "tcp://10.0.0.1:7125",
+    }
+    settings = load_settings(environ=environ)
+    assert settings.config.server.port == 7125
+    assert not settings.origins
+    assert not settings.remarks

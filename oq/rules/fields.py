@@ -1,4 +1,4 @@
-"""Fields that nobody asks for: said with the one that may be meant."""
+"""What is wrong with a field, in words; an unknown one with the one that may be meant."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 MAX_NAME = 64
 """Characters of a field's name that are shown."""
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_NO_TIME = re.compile(r"Invalid RFC3339|Expected `datetime")
 
 
 def unknown_field(reason: str, kind: Any) -> str | None:
@@ -22,6 +23,13 @@ def unknown_field(reason: str, kind: Any) -> str | None:
     name = found[1][:MAX_NAME]
     close = get_close_matches(name, set(_names(kind)), n=1)
     return f"unknown field {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def plain(reason: str) -> str:
+    """msgspec's words as people's: a field that is missing, and what is no time."""
+    if _NO_TIME.match(reason):
+        return "this is no time; write 2026-01-31T12:00:00Z"
+    return reason.replace("Object missing required field", "there is no field")
 
 
 def _names(kind: Any) -> Iterator[str]:

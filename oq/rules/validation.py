@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
-from oq.rules.fields import unknown_field
+from oq.rules.fields import plain, unknown_field
 from oq.rules.json_size import count_values, without_strings
 from oq.rules.ollama_queue import WholeTask, from_prompt
 from oq.words.calls import Call
@@ -370,7 +370,7 @@ def decode(
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
         unknown = unknown_field(reason, getattr(getattr(decoder, "__self__", None), "type", None))
-        raise InvalidTask(where.rstrip("`").lstrip("."), unknown or _plain(reason)) from None
+        raise InvalidTask(where.rstrip("`").lstrip("."), unknown or plain(reason)) from None
     except msgspec.DecodeError as error:
         raise InvalidTask("", f"this is not JSON: {error}") from None
     except UnicodeDecodeError:
@@ -391,8 +391,3 @@ def _is_far(body: bytes | Raw) -> bool:
     if len(body) - len(bytes(body).translate(None, _DIGITS)) < _FEW_DIGITS:
         return False
     return bool(_FAR.search(body))
-
-
-def _plain(reason: str) -> str:
-    """msgspec's words, with the field's name where it says that one is missing."""
-    return reason.replace("Object missing required field", "there is no field")

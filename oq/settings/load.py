@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from oq.settings.environment import read_variable, unread
 from oq.settings.file import read_file
 from oq.settings.layers import Layers, because, is_secret
 from oq.settings.shapes import choices, element, fields, is_list, is_section
@@ -112,8 +113,16 @@ def _read_environment(environ: Mapping[str, str], layers: Layers) -> None:
                 continue  # a variable cannot say a list of sections
             key = f"{section}.{name}"
             origin = variable(key) or ""
-            if text := environ.get(origin, "").strip():
+            if text := read_variable(origin, environ):
                 layers.put(key, _from_text(text, kind, key, origin), origin)
+    layers.remarks.extend(unread(environ, filter(None, map(variable, _keys()))))
+
+
+def _keys() -> Iterator[str]:
+    """Every key that may have a variable."""
+    sections = fields(Config)
+    for section in ENVIRONMENT:
+        yield from (f"{section}.{name}" for name in fields(sections[section]))
 
 
 def _from_text(text: str, kind: Any, key: str, origin: str) -> object:
