@@ -10,7 +10,7 @@ import pytest
 
 from oq.http.app import create_app
 from oq.rules.keys import pack
-from oq.store import MemoryEngine
+from oq.store import MemoryEngine, Store
 from oq.words.errors import Conflict, StoreCorrupt
 from oq.words.task import Status
 
@@ -173,3 +173,15 @@ async def test_a_key_whose_task_is_gone_can_be_used_again(autojump_clock):
         spoil(disk, "state", first, b"\xc1")
         await queue.delete(first)
         assert await queue.submit(generate("a"), idempotency_key="order 17") != first
+
+
+async def test_one_that_nobody_has_read_is_not_counted_for_ever(autojump_clock):
+    disk = Disk()
+    async with memory_queue(disk) as queue:
+        [task_id] = await queue.submit_many([generate("a")])
+        with queue._hub.watch(task_id) as watch:
+            while queue.status().completed_tasks < 1:
+                await watch.changed()
+        spoil(disk, "state", task_id, b"\xc1")
+        await queue.delete(task_id)
+    assert Store(disk).unread == 0

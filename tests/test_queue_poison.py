@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -101,3 +102,16 @@ def test_a_page_that_says_nothing_is_none(tmp_path, content):
     file = tmp_path / "in-hand"
     file.write_bytes(content)
     assert InHand(file).left == ()
+
+
+def test_a_forked_child_takes_nothing_out_of_its_parents_hand(tmp_path):
+    page = InHand(tmp_path / "in-hand")
+    page.begin(1)
+    page.add(ONE, 1)
+    child = os.fork()
+    if not child:
+        page.leave_to_parent()
+        page.clear()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert InHand(tmp_path / "in-hand").left == ((ONE, 1),)

@@ -123,7 +123,8 @@ class Draft:
     def _put_no_end(self, ended: TaskState, key: bytes) -> None:
         """Take a task off the list of ended ones."""
         place = ended_key(self._engine, ended, key)
-        self.meta.unread -= ended.awaited and self._engine.get("ended", place) == keys.UNREAD
+        if ended.awaited or ended.damaged:  # what stands in for a record does not say
+            self.meta.unread -= self._engine.get("ended", place) == keys.UNREAD
         self._puts.append(("ended", place, None))
 
     def _put_read(self, key: bytes) -> None:

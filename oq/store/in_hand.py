@@ -69,6 +69,10 @@ class InHand:
         for task_id in tuple(self._at):
             self.discard(task_id)
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: have a page of its own, for the file's is the parent's."""
+        self._page = bytearray(len(self._page))
+
     def close(self) -> None:
         """Let go of the page; what it says stays."""
         page, self._page = self._page, bytearray()

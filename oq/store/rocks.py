@@ -187,6 +187,7 @@ class RocksEngine(_Rows):
         forks.never_free(self._db, *self._families.values(), *self._handles.values())
         self._db = self._families = self._handles = forks.GONE
         os.close(self._mark)
+        self.in_hand.leave_to_parent()
         self._holder.forget()
 
     def _open(self, path: Path) -> Rdict:
