@@ -79,6 +79,19 @@ def test_what_is_no_config_is_told_what_it_may_be(given, meant):
         trio.run(embed)
 
 
+@pytest.mark.parametrize("given", [5, "localhost:11434", ["localhost:11434"], [7]])
+def test_what_is_no_backend_is_told_how_one_is_given(given, tmp_path):
+    with pytest.raises(oq.InvalidConfig, match="is no backend; give a list of them"):
+        oq.BlockingQueue(storage_path=tmp_path, backends=given)
+
+
+def test_an_empty_data_directory_is_not_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(oq.InvalidConfig, match="storage_path"):
+        oq.BlockingQueue(storage_path="")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_same_directory_twice_in_one_program(tmp_path):
     told = "this one: use the queue that has it open"
     with (

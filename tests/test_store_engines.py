@@ -90,10 +90,11 @@ def test_one_process_at_a_time_and_the_other_is_named(tmp_path):
     open_store(str(tmp_path)).close()
 
 
-def test_a_directory_that_cannot_be_is_a_store_error_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("wish", ["file", "file/data"])
+def test_a_directory_that_cannot_be_is_a_store_error_with_what_to_do(wish, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match=r"cannot be used: not a directory.*--data-dir"):
-        open_store(str(tmp_path / "file" / "data"))
+        open_store(str(tmp_path / wish))
 
 
 def test_a_directory_is_made_with_its_parents(tmp_path):

@@ -163,11 +163,22 @@ def _sort(
     """Those that are made already, and those that settings describe."""
     made: list[Backend] = []
     described: list[BackendConfig | Mapping[str, Any]] = []
+    if not isinstance(backends, Sequence) or isinstance(backends, str):
+        raise _no_backend(backends)
     for backend in backends:
         if isinstance(backend, (BackendConfig, Mapping)):
             described.append(backend)
-        else:
+        elif hasattr(backend, "run"):
             made.append(backend)
+        else:
+            raise _no_backend(backend)
     if made and described:
         raise InvalidConfig("backends: give backends that are made, or their settings, not both")
     return made, described
+
+
+def _no_backend(given: object) -> InvalidConfig:
+    return InvalidConfig(
+        f"backends: {str(given)[:64]!r} is no backend; give a list of them, as in"
+        ' [{"name": "big", "kind": "ollama", "url": "http://localhost:11434"}]'
+    )

@@ -25,6 +25,8 @@ def make_directory(path: Path) -> None:
     database = path / DATABASE
     try:
         made = [parent for parent in (path, *path.parents) if not parent.exists()]
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "permission denied")

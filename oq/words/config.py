@@ -88,7 +88,7 @@ class QueueConfig(Section, frozen=True):
     """`queue`: the work, where it is kept, and how much of it there may be."""
 
     max_workers: Annotated[int, Meta(ge=1, le=10_000)] = 4
-    storage_path: str = "./data"
+    storage_path: Annotated[str, Meta(min_length=1)] = "./data"
     cleanup_interval: Duration = Duration(3600)
     max_completed_tasks: Limit = 100_000
     """Ended tasks that are kept, the latest first; 0: any number. The default is two nights'
