@@ -19,14 +19,12 @@ from pathlib import Path
 
 import structlog
 
-from oq.rules.keys import pack, unpack
-
 log = structlog.get_logger("oq.store")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HEAD = 64
 """Bytes before the first record: the boot id."""
-_RECORD = struct.Struct(">16sq")
+_RECORD = struct.Struct(">36sq")
 """A task's id, and its attempt (see `oq.rules.pieces.attempt_id`)."""
 _EMPTY = bytes(_RECORD.size)
 
@@ -55,7 +53,7 @@ class InHand:
         """A backend is about to get it."""
         if self._free:
             at = self._at[task_id] = self._free.pop()
-            self._page[at : at + _RECORD.size] = _RECORD.pack(pack(task_id), attempt)
+            self._page[at : at + _RECORD.size] = _RECORD.pack(task_id.encode(), attempt)
 
     def discard(self, task_id: str) -> None:
         """No backend has it any more."""
@@ -93,7 +91,7 @@ def _read(file: Path | None) -> Iterator[tuple[str, int]]:
     whole = (len(page) - _HEAD) // _RECORD.size * _RECORD.size
     for key, attempt in _RECORD.iter_unpack(page[_HEAD : _HEAD + whole]):
         if attempt:
-            yield unpack(key), attempt
+            yield key.decode(), attempt
 
 
 def _map(file: Path, size: int) -> bytearray | mmap.mmap:
