@@ -18,10 +18,11 @@ from oq.store import Store
 
 from .stores import assert_consistent, memory_shelf, rocks_shelf
 
-# A shell starts what a script puts in the background (`nohup make test &`) with SIGINT ignored, and
-# every process that a test starts would inherit that and be deaf to the SIGINT that it is sent.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# `nohup make test &` in a script starts it with SIGINT and SIGHUP ignored. Every process that a
+# test starts would inherit that, and be deaf to the signals that it is sent.
+for _deaf, _usual in (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL):
+    if signal.getsignal(_deaf) is signal.SIG_IGN:
+        signal.signal(_deaf, _usual)
 
 # Servers that tests start as processes of their own have the pace of a model otherwise.
 os.environ["OQ_SIMULATED_DELAY"] = os.environ["OQ_SIMULATED_TOKENS_PER_SECOND"] = "0"

@@ -555,5 +555,5 @@ def test_the_first_process_of_a_container_heeds_a_signal(name: str, silent: str,
         first = int(children.read_text().split()[0])
         until(lambda: TERM in handled(first))  # be it ready or not
         os.kill(first, TERM)
-        outer.communicate(timeout=30)
-        assert outer.returncode in ((143,) if name in COMMANDS else (143, 0))
+        _, said = outer.communicate(timeout=30)
+        assert outer.returncode in ((143,) if name in COMMANDS else (143, 0)), said
