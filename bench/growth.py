@@ -26,7 +26,6 @@ ORDERS = ("submit 100", "pop 100", "list 10", "status 50")
 """What each size does in its turn. As many are popped as submitted, so that it stays as it is."""
 TURNS = 3
 """Turns of the sizes in a round: what the machine does for a second then meets all of them."""
-NOBODY = "http://127.0.0.1:9"
 """Where no Ollama listens: the daemon's tasks stay pending, and it is ready all the same."""
 
 _decode = msgspec.json.Decoder(dict[str, float]).decode
@@ -112,7 +111,7 @@ def _compare(places: dict[int, Path]) -> dict[str, float]:
 
 def _start(directory: Path) -> dict[str, float]:
     begun = time.perf_counter()
-    with daemon(directory, ollama=NOBODY) as started:
+    with daemon(directory) as started:
         return {
             "pending_start": time.perf_counter() - begun,
             "pending_rss": resident_of(started.pid),

@@ -13,7 +13,7 @@ import os
 import sys
 from contextlib import suppress
 
-from oq.cli.signals import interrupted, take_signals
+from oq.cli.signals import interrupted, leave, take_signals
 
 VERSION = "0.1.0"
 
@@ -25,7 +25,7 @@ def main() -> None:
         code = _run()
     except KeyboardInterrupt:  # while it was being loaded
         code = interrupted()
-    sys.exit(code)
+    leave(code)
 
 
 def _run() -> int:

@@ -6,8 +6,14 @@ for it, so a command has one also where the default action would do.
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
 _UNUSED = (signal.SIGUSR1, signal.SIGUSR2)
@@ -28,6 +34,33 @@ def take_signals() -> None:
 def interrupted() -> int:
     """The exit code of a command that a signal has ended: 128 and its number."""
     return 128 + _received
+
+
+@contextmanager
+def threads_without_signals() -> Iterator[None]:
+    """Threads that are started in the block get no signals. When several come at once, the kernel
+    may give one to another thread, and then a main thread that waits in a system call sleeps on.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_STOPS, *_UNUSED})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit code, also when a signal has ended the command.
+
+    `sys.exit` does not do it then: when KeyboardInterrupt has gone through `exec` of a text, as it
+    may while a dataclass is made, Python ends by SIGINT (see run_eval_code_obj in its pythonrun.c).
+    """
+    if code != interrupted():
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or never there
+            stream.flush()
+    os._exit(code)
 
 
 def _take(number: signal.Signals, handler: signal._HANDLER) -> None:

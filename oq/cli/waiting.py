@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from oq.cli.signals import interrupted
+from oq.cli.signals import interrupted, threads_without_signals
 from oq.cli.terminal import clean, complain
 from oq.words.durations import format_age
 from oq.words.errors import OqError, Unavailable
@@ -49,7 +49,8 @@ def explained(client: Client, task_id: str) -> Iterator[None]:
     with spinner(f"{task_id} is in the queue") as say:
         look = _Look(client.server, task_id, say)
         # A thread: the block waits inside the client. It may be in the middle of a call at the end.
-        threading.Thread(target=look.run, args=(over,), daemon=True).start()
+        with threads_without_signals():
+            threading.Thread(target=look.run, args=(over,), daemon=True).start()
         try:
             yield
         finally:
@@ -126,7 +127,9 @@ def spinner(text: str) -> Iterator[Says]:
     def shown(text: str) -> Text:
         return Text(clean(text), style="dim", no_wrap=True, overflow="ellipsis")
 
-    with console(stderr=True).status(shown(text), spinner="dots") as status:
+    with ExitStack() as stack:
+        with threads_without_signals():  # it has a thread that turns it
+            status = stack.enter_context(console(stderr=True).status(shown(text), spinner="dots"))
         yield lambda text: status.update(shown(text))
 
 
