@@ -7,13 +7,24 @@ import trio
 
 from oq.queue import bulk
 from oq.rules.filters import TaskFilter
-from oq.words.errors import Busy, InvalidTask
+from oq.store import MemoryEngine
+from oq.words.errors import Busy, InvalidTask, Unavailable
 from oq.words.messages import Verb
 from oq.words.task import Status
 from tests.http_support import GENERATE, HANG, UNKNOWN, api
 from tests.queues import generate, memory_queue
 
 NOT_A_TASK = "there is no task"
+
+
+class Counting(MemoryEngine):
+    """Counts the records of tasks that are read."""
+
+    read = 0
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        self.read += family == "state"
+        return super().get(family, key)
 
 
 async def waiting(queue, count: int, **terms) -> list[str]:
@@ -33,7 +44,7 @@ async def test_thousands_are_cancelled_and_share_their_syncs(autojump_clock):
         assert queue.status().cancelled_tasks == len(ids)
         assert queue.status().pending_tasks == 0
         assert len(commits) <= 3000 / 100, "many commands have to share a sync"
-        assert max(commits) <= bulk.AT_ONCE, "nobody waits behind thousands"
+        assert max(commits) <= bulk.LANES * bulk.AT_ONCE, "nobody waits behind thousands"
 
 
 async def test_each_of_the_actions(autojump_clock):
@@ -89,25 +100,73 @@ async def test_there_is_a_limit(autojump_clock):
 
 async def test_those_for_which_there_was_no_room_are_tried_again(autojump_clock, monkeypatch):
     monkeypatch.setattr("oq.queue.wiring.MAILBOX", 4)
+    monkeypatch.setattr("oq.queue.bulk.AT_ONCE", 1)
+    monkeypatch.setattr("oq.queue.bulk.LANES", 12)
     async with memory_queue() as queue:
         await waiting(queue, 12)
         refusals = 0
-        real = queue._ask_all
+        real = queue._ask_many
 
-        async def counted(commands) -> None:
+        async def counted(command) -> None:
             nonlocal refusals
-            await real(commands)
-            refusals += sum(isinstance(command.receipt.error, Busy) for command in commands)
+            await real(command)
+            refusals += sum(isinstance(error, Busy) for error in command.refused.values())
 
-        queue._ask_all = counted
+        queue._ask_many = counted
         outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
         assert refusals, "the mailbox was never full: the test tests nothing"
         assert outcome.done == 12
 
 
+async def test_each_record_is_read_once_and_each_commit_is_a_full_one(autojump_clock):
+    engine = Counting()
+    async with memory_queue(engine) as queue:
+        await waiting(queue, 4 * bulk.AT_ONCE)
+    async with memory_queue(engine) as queue:  # which remembers none of them
+        commits: list[int] = []
+        queue.observe(lambda committed: commits.append(len(committed.steps)))
+        engine.read = 0
+        outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
+        assert outcome.done == 4 * bulk.AT_ONCE
+        assert engine.read == outcome.done
+        assert sum(commits) == outcome.done
+        assert len(commits) <= 4
+
+
+async def test_two_wishes_about_the_same_tasks_agree(autojump_clock):
+    async with memory_queue() as queue:
+        ids = await waiting(queue, 20)
+        outcomes = []
+
+        async def cancel() -> None:
+            outcomes.append(await queue.bulk(Verb.CANCEL, ids))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel)
+            nursery.start_soon(cancel)
+        assert sorted(outcome.done for outcome in outcomes) == [0, 20]
+        assert all("cancelled already" in one.error for o in outcomes for one in o.problems)
+        assert queue.status().cancelled_tasks == 20
+
+
+async def test_problems_are_told_in_the_order_of_the_wish(autojump_clock):
+    async with memory_queue() as queue:
+        ids = await waiting(queue, 3)
+        await queue.cancel(ids[1])
+        outcome = await queue.bulk(Verb.CANCEL, ["nonsense", ids[0], ids[1], UNKNOWN])
+        assert [one.task_id for one in outcome.problems] == ["nonsense", ids[1], UNKNOWN]
+
+
+async def test_a_closed_queue_says_so(autojump_clock):
+    async with memory_queue() as queue:
+        ids = await waiting(queue, 2 * bulk.AT_ONCE)
+    with pytest.raises(Unavailable, match="has closed"):
+        await queue.bulk(Verb.CANCEL, ids)
+
+
 async def test_others_are_served_in_between(autojump_clock):
     async with memory_queue() as queue:
-        await waiting(queue, 2000)
+        await waiting(queue, 8 * bulk.AT_ONCE)
         submitted: list[int] = []
 
         async def submit() -> None:
@@ -149,7 +208,7 @@ async def test_beside_a_flood_each_step_is_one_commit_and_others_are_in_between(
             nursery.cancel_scope.cancel()
         steps = [count for count in cancels if count]
         assert len(steps) <= 2 * 8, "a step has to be one commit"
-        assert max(steps) <= bulk.AT_ONCE
+        assert max(steps) <= bulk.LANES * bulk.AT_ONCE
         assert submitted - before >= 8 * 32 // 2, "the flood goes on between the steps"
 
 

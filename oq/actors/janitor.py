@@ -13,7 +13,7 @@ from oq.rules.retention import PatientClock, Retention, Sweep, surplus
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import OqError
-from oq.words.messages import Command, Commit, IdsForgotten, Receipt, ResultsRead, Verb
+from oq.words.messages import BulkCommand, Commit, IdsForgotten, Receipt, ResultsRead, Verb
 
 log = structlog.get_logger("oq.janitor")
 
@@ -37,7 +37,7 @@ class Janitor:
         keep: Retention,
         interval: float,
         reads: Reads,
-        to_scheduler: trio.MemorySendChannel[Command],
+        to_scheduler: trio.MemorySendChannel[BulkCommand],
         to_writer: trio.MemorySendChannel[Commit],
     ) -> None:
         self._store = store
@@ -99,13 +99,13 @@ class Janitor:
     async def _remove(self, task_ids: Sequence[str]) -> int:
         removed = 0
         for start in range(0, len(task_ids), AT_ONCE):
-            commands = [
-                Command(Verb.DELETE, task_id, retired=self._keep.removed > 0)
-                for task_id in task_ids[start : start + AT_ONCE]
-            ]
-            for command in commands:
-                await self._to_scheduler.send(command)
-            removed += await _count_done(commands)
+            going = task_ids[start : start + AT_ONCE]
+            command = BulkCommand(Verb.DELETE, going, retired=self._keep.removed > 0)
+            await self._to_scheduler.send(command)
+            await command.receipt.wait()
+            for task_id, error in command.refused.items():
+                log.debug("kept an ended task", task_id=task_id, reason=str(error))
+            removed += len(going) - len(command.refused)
             await self._forget_surplus()
         return removed
 
@@ -133,14 +133,3 @@ class Janitor:
             log.debug("could not note what was read or removed", reason=str(error))
             return False
         return True
-
-
-async def _count_done(commands: Sequence[Command]) -> int:
-    done = 0
-    for command in commands:
-        try:
-            await command.receipt.wait()
-            done += 1
-        except OqError as error:
-            log.debug("kept an ended task", task_id=command.task_id, reason=str(error))
-    return done

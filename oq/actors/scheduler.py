@@ -8,6 +8,9 @@ So the circle writer, scheduler, pool, writer cannot lock up.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 
 import structlog
 import trio
@@ -22,6 +25,8 @@ from oq.words.messages import (
     Abort,
     BackendDown,
     BackendUp,
+    BulkCommand,
+    Change,
     Command,
     Commit,
     Committed,
@@ -30,10 +35,8 @@ from oq.words.messages import (
     Drain,
     Due,
     Freed,
-    IdsForgotten,
     Pause,
     Removal,
-    ResultsRead,
     SetPaused,
     Step,
     Verb,
@@ -43,7 +46,7 @@ from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")
 
-Message = Committed | Freed | Due | Command | Pause | Drain | BackendUp | BackendDown
+Message = Committed | Freed | Due | Command | BulkCommand | Pause | Drain | BackendUp | BackendDown
 
 
 class Scheduler:
@@ -70,8 +73,8 @@ class Scheduler:
         self._to_monitor = to_monitor
         # Commands on tasks that run or settle, until these have come to rest.
         self._deferred: dict[str, deque[Command]] = {}
-        # Commands and pauses whose step is on its way to the disk.
-        self._answers: dict[str, Command] = {}
+        # What is to be answered when the step of this task has reached the disk, and the pauses.
+        self._answers: dict[str, Callable[[], None]] = {}
         self._pauses: deque[Pause] = deque()
         self._drains: list[Drain] = []
         self._delays: list[Delay] = []  # for the timer, in one message a turn
@@ -106,6 +109,8 @@ class Scheduler:
                 self._board.due(delays)
             case Command():
                 self._command(message)
+            case BulkCommand():
+                self._bulk_command(message)
             case Pause():
                 self._pause(message)
             case Drain():
@@ -138,14 +143,13 @@ class Scheduler:
     # -- what is on disk
 
     def _settled(self, step: Step) -> None:
-        if isinstance(step, SetPaused):
-            self._board.paused = step.paused
-            self._pauses.popleft().receipt.settle()
-            return
-        if isinstance(step, ResultsRead | IdsForgotten):
+        if not isinstance(step, Change | Removal):
+            if isinstance(step, SetPaused):
+                self._board.paused = step.paused
+                self._pauses.popleft().receipt.settle()
             return
         state = step.state
-        if isinstance(step, Removal) or state.status.ended:
+        if state.status.ended:
             self._board.end(state.id)
         elif state.status is Status.PENDING:
             self._board.place(state.id, place_of(state))
@@ -158,9 +162,9 @@ class Scheduler:
 
     def _answer(self, task_id: str) -> None:
         """What was asked of this task is on disk; what was asked of it meanwhile can be done."""
-        answered = self._answers.pop(task_id, None)
-        if answered is not None:
-            answered.receipt.settle()
+        answer = self._answers.pop(task_id, None)
+        if answer is not None:
+            answer()
         self._resume(task_id)
 
     def _resume(self, task_id: str) -> None:
@@ -178,21 +182,52 @@ class Scheduler:
         if self._must_wait(task_id):
             self._defer(command)
             return
-        state = self._store.state(task_id)
         try:
-            if state is None:
-                raise self._store.missing(task_id)
+            state = self._state(task_id)
             if command.stopped_it and state.status is Status.CANCELLED:
                 command.receipt.settle()
                 return
-            self._to_writer.send_nowait(Commit([self._decide(command, state)]))
+            self._to_writer.send_nowait(Commit([self._decide(command, state, self._clock.now())]))
         except trio.WouldBlock:
             command.receipt.settle(Busy())
         except OqError as error:
             command.receipt.settle(error)
         else:
             self._board.settle(task_id)
-            self._answers[task_id] = command
+            self._answers[task_id] = command.receipt.settle
+
+    def _bulk_command(self, bulk: BulkCommand) -> None:
+        """The same for many, in one commit. Those that have to wait go their way one by one."""
+        steps: list[Step] = []
+        settling: list[str] = []
+        now = self._clock.now()
+        for task_id in bulk.left:
+            if self._must_wait(task_id):
+                self._defer(bulk.of(task_id))
+                continue
+            try:
+                steps.append(self._decide(bulk, self._state(task_id), now))
+            except OqError as error:
+                bulk.answer(task_id, error)
+            else:
+                settling.append(task_id)
+        if not steps:
+            return
+        try:
+            self._to_writer.send_nowait(Commit(steps))
+        except trio.WouldBlock:
+            for task_id in settling:
+                bulk.answer(task_id, Busy())
+            return
+        for task_id in settling:
+            self._board.settle(task_id)
+            self._answers[task_id] = partial(bulk.answer, task_id)
+
+    def _state(self, task_id: str) -> TaskState:
+        state = self._store.state(task_id)
+        if state is None:
+            raise self._store.missing(task_id)
+        return state
 
     def _must_wait(self, task_id: str) -> bool:
         return self._board.is_running(task_id) or self._board.is_settling(task_id)
@@ -210,12 +245,12 @@ class Scheduler:
                 self._to_pool.send_nowait(Abort(task_id))
         self._deferred.setdefault(task_id, deque()).append(command)
 
-    def _decide(self, command: Command, state: TaskState) -> Step:
+    def _decide(self, command: Command | BulkCommand, state: TaskState, now: datetime) -> Step:
         match command.verb:
             case Verb.CANCEL:
                 if state.status.ended:
                     raise Conflict(f"task {state.id} is {state.status} already")
-                return lifecycle.cancelled(state, self._clock.now())
+                return lifecycle.cancelled(state, now)
             case Verb.PRIORITY:
                 return lifecycle.reprioritised(state, command.priority)
             case Verb.RETRY:
@@ -223,7 +258,7 @@ class Scheduler:
             case Verb.DELETE:
                 if not state.status.ended:
                     raise Conflict(f"task {state.id} is {state.status}; cancel it first")
-                return Removal(state, self._clock.now() if command.retired else None)
+                return Removal(state, now if command.retired else None)
 
     def _pause(self, pause: Pause) -> None:
         try:

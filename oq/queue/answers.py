@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-
-from oq.words.errors import OqError, Unavailable
+from oq.words.errors import Unavailable
 from oq.words.messages import Receipt
 
 UNKNOWN = "the queue closed before this was known to be on disk; look for it before you try again"
@@ -32,18 +29,6 @@ class Answers:
             await receipt.wait()
         finally:
             self._open.discard(receipt)
-
-    async def wait_all(self, receipts: Sequence[Receipt]) -> None:
-        """Return when all of them are answered, each with its error or without."""
-        self.check()
-        self._open.update(receipts)
-        try:
-            for receipt in receipts:
-                if not receipt.settled:
-                    with suppress(OqError):
-                        await receipt.wait()
-        finally:
-            self._open.difference_update(receipts)
 
     def end(self, why: str) -> None:
         """Nobody answers from now on."""

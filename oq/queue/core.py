@@ -31,7 +31,16 @@ from oq.words.config import Config
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import BackendDown, Command, Commit, Drain, Pause, Receipt, Verb, put
+from oq.words.messages import (
+    BackendDown,
+    BulkCommand,
+    Command,
+    Commit,
+    Drain,
+    Pause,
+    Receipt,
+    Verb,
+)
 from oq.words.status import BackendStatus, BackendView, Models, QueueStatus
 from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
 
@@ -239,7 +248,7 @@ class Core:
             named = list(dict.fromkeys(map(task_id_of, ids)))
             if len(named) > most:
                 raise InvalidTask("ids", f"{len(named)} tasks are over {most} (queue.max_bulk)")
-        return await bulk.carry_out(self._ask_all, action, named, level, more=more)
+        return await bulk.carry_out(self._ask_many, action, named, level, more=more)
 
     async def pause(self) -> None:
         """Start no more tasks, also after a restart, until `resume`."""
@@ -342,7 +351,7 @@ class Core:
             raise NotFound(command.task_id)
         await self._ask(command)
 
-    async def _ask(self, wish: Command | Pause) -> None:
+    async def _ask(self, wish: Command | BulkCommand | Pause) -> None:
         """Have the scheduler carry it out; return when that is on disk."""
         self._answers.check()
         if self._writer.problem is not None:
@@ -354,17 +363,15 @@ class Core:
         except trio.TooSlowError:
             raise Unavailable(_LATE) from None
 
-    async def _ask_all(self, commands: Sequence[Command]) -> None:
-        """The same for many at once; each receipt says what became of its command."""
+    async def _ask_many(self, command: BulkCommand) -> None:
+        """The same for many at once; the command says which of them were refused."""
         self._answers.check()
-        for command in commands:
-            if not is_id(command.task_id):
-                command.receipt.settle(NotFound(command.task_id))
-            elif self._writer.problem is not None:
-                command.receipt.settle(Unavailable(self._writer.problem))
-            else:
-                await put(self._wiring.to_scheduler, command)
-        with trio.move_on_after(VERB_TIMEOUT):
-            await self._answers.wait_all([command.receipt for command in commands])
-        for command in commands:
-            command.receipt.settle(Unavailable(_LATE))  # if it has not been answered
+        for task_id in command.left:
+            if not is_id(task_id):
+                command.answer(task_id, NotFound(task_id))
+        if not command.left:
+            return
+        try:
+            await self._ask(command)
+        except Unavailable as error:
+            command.give_up(error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from time import perf_counter
 from typing import Protocol, TypeVar
 
@@ -88,6 +89,8 @@ class Listing:
         """The ids of the first `most` tasks that the filter admits, whatever its limit, and whether
         there are more.
         """
+        if filter.by_status_only and filter.sort is not Sort.QUEUE:
+            return await self._indexed_ids(filter, most)
         found: list[str] = []
 
         def take(state: TaskState) -> bool:
@@ -98,6 +101,21 @@ class Listing:
 
         after = await self._walk(filter, take, None)
         return found, after is not None
+
+    async def _indexed_ids(self, filter: TaskFilter, most: int) -> tuple[list[str], bool]:
+        """The same where the index says which tasks they are."""
+        found: list[str] = []
+        reverse = filter.sort is Sort.NEWEST
+
+        def take() -> bool:
+            behind = replace(filter, after=found[-1]) if found else filter
+            some = list(islice(self._store.ids(behind, reverse=reverse), SLICE_ROWS))
+            found.extend(some)
+            return len(some) < SLICE_ROWS or len(found) > most
+
+        while not await self._read(None, take):
+            await trio.lowlevel.checkpoint()
+        return found[:most], len(found) > most
 
     def shown(self, state: TaskState) -> RawTask:
         """The task, whole; marked as damaged, without what of it cannot be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from uuid_utils import uuid7
 _BELOW_TIME = 80
 """The bits of an id below its milliseconds."""
 _BELOW = (1 << _BELOW_TIME) - 1
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 NIL = "00000000-0000-0000-0000-000000000000"
 
@@ -40,7 +43,4 @@ def time_of(task_id: str) -> datetime:
 
 def is_id(text: str) -> bool:
     """Whether the text can be a task's id at all."""
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
+    return _ID.fullmatch(text) is not None

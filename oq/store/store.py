@@ -221,12 +221,19 @@ class Store:
         """The tasks that the filter admits, newest first, from below `filter.after`; its limit,
         offset and text are the caller's.
         """
-        return self._listed(filter, b"", _key(filter.after, PAST_ANY_ID), reverse=True)
+        return self._listed(filter, *_behind(filter, reverse=True), reverse=True)
 
     def oldest(self, filter: TaskFilter) -> Iterator[TaskState]:
         """The same the other way round: from above `filter.after`."""
-        low = _key(filter.after, b"") + (b"\0" if filter.after else b"")
-        return self._listed(filter, low, PAST_ANY_ID, reverse=False)
+        return self._listed(filter, *_behind(filter, reverse=False), reverse=False)
+
+    def ids(self, filter: TaskFilter, *, reverse: bool) -> Iterator[str]:
+        """The ids of the tasks in the filter's states, from behind `filter.after`, the newest first
+        if `reverse`. Reads the index only.
+        """
+        low, high = _behind(filter, reverse=reverse)
+        lines = [self._keys_of(one, low, high, reverse) for one in filter.statuses or Status]
+        return map(keys.unpack, heapq.merge(*lines, reverse=reverse))
 
     def _listed(
         self, filter: TaskFilter, low: bytes, high: bytes, *, reverse: bool
@@ -276,20 +283,25 @@ class Store:
     def _listed_of(
         self, status: Status, low: bytes, high: bytes, reverse: bool
     ) -> Iterator[TaskState]:
+        return map(self._indexed, self._keys_of(status, low, high, reverse))
+
+    def _keys_of(self, status: Status, low: bytes, high: bytes, reverse: bool) -> Iterator[bytes]:
         prefix = keys.status_prefix(status)
         left = self._meta.counts[status]  # stop there: what lies beyond is only tombstones
         rows = self._engine.scan("status", prefix + low, prefix + high, reverse=reverse)
-        return (self._indexed(key[1:]) for key, _ in islice(rows, left))
+        return (key[1:] for key, _ in islice(rows, left))
 
     def _scan_status(self, status: Status) -> Iterator[tuple[bytes, bytes]]:
         prefix = keys.status_prefix(status)
         return self._engine.scan("status", prefix, prefix + PAST_ANY_ID)
 
     def _state(self, key: bytes) -> TaskState | None:
-        with suppress(StoreCorrupt, *UNDECODABLE):
+        try:
             value = self._engine.get("state", key)
             if value is not None:
                 return _decode_state(value)
+        except (StoreCorrupt, *UNDECODABLE):
+            pass  # something else is shown in its place
         return stand_in(self._engine, key)
 
     def _decoded(self, key: bytes, value: bytes) -> TaskState:
@@ -321,5 +333,9 @@ class Store:
         return meta
 
 
-def _key(task_id: str | None, otherwise: bytes) -> bytes:
-    return keys.pack(task_id) if task_id else otherwise
+def _behind(filter: TaskFilter, *, reverse: bool) -> tuple[bytes, bytes]:
+    """Between which keys the tasks lie that come after `filter.after`."""
+    after = keys.pack(filter.after) if filter.after else None
+    if reverse:
+        return b"", after or PAST_ANY_ID
+    return after + b"\0" if after else b"", PAST_ANY_ID

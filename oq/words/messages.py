@@ -6,7 +6,7 @@ A task's way: `Commit` to the writer; once it is on disk, `Committed` to the sch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -175,6 +175,51 @@ class Command:
         self.receipt = Receipt()
         self.retired = retired  # a delete by retention
         self.stopped_it = False  # a cancel that found its task running
+
+
+class BulkCommand:
+    """A wish about many tasks, each of them named once; answered when all of it is on disk, or
+    cannot be. `refused` says of which tasks it could not be carried out, and why.
+    """
+
+    __slots__ = ("_open", "priority", "receipt", "refused", "retired", "verb")
+
+    def __init__(
+        self, verb: Verb, task_ids: Iterable[str], priority: int = 0, *, retired: bool = False
+    ) -> None:
+        self.verb = verb
+        self.priority = priority
+        self.receipt = Receipt()
+        self.refused: dict[str, Exception] = {}
+        self.retired = retired
+        self._open = dict.fromkeys(task_ids)  # as ordered as a list, and quick to take out of
+
+    @property
+    def left(self) -> list[str]:
+        """The tasks for which there is no answer yet."""
+        return list(self._open)
+
+    def of(self, task_id: str) -> Command:
+        """The wish about this task alone, for when its turn comes later."""
+        command = Command(self.verb, task_id, self.priority, retired=self.retired)
+        receipt = Receipt(on_settled=lambda: self.answer(task_id, receipt.error))
+        command.receipt = receipt
+        return command
+
+    def answer(self, task_id: str, error: Exception | None = None) -> None:
+        """It is done for this task, or why it is not. The first answer holds."""
+        if task_id not in self._open:
+            return
+        del self._open[task_id]
+        if error is not None:
+            self.refused[task_id] = error
+        if not self._open:
+            self.receipt.settle()
+
+    def give_up(self, error: Exception) -> None:
+        """Whatever has no answer yet has this one."""
+        for task_id in self.left:
+            self.answer(task_id, error)
 
 
 class Pause:
