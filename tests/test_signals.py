@@ -543,9 +543,11 @@ oq.cli.main()
 """
 
 
-def test_a_signal_in_the_midst_of_an_exec_gives_its_own_exit_code():
-    """As when a dataclass is being made. Python would end the process by SIGINT then."""
-    done = subprocess.run([sys.executable, "-c", EXEC, "x"], capture_output=True, text=True)
+def test_a_signal_in_the_midst_of_an_exec_gives_its_own_exit_code(tmp_path: Path):
+    """As when a dataclass is being made. Python would end a module's process by SIGINT then."""
+    (tmp_path / "command.py").write_text(EXEC)
+    command = [sys.executable, "-m", "command", "x"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
 
 
