@@ -19,7 +19,7 @@ from oq.actors.waker import Waker
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import Change, Committed, Removal, take
+from oq.words.messages import OF_ONE_TASK, Committed, take
 from oq.words.task import Status, TaskState
 
 PROGRESS_INTERVAL = 0.1
@@ -184,7 +184,7 @@ class Hub:
                 subscription.offer(committed.events)
         if self._watches or self._told:
             for step in committed.steps:
-                if isinstance(step, Change | Removal):
+                if isinstance(step, OF_ONE_TASK):
                     self._notice(step.state)
         for observer in self._observers:
             observer(committed)

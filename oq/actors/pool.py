@@ -159,7 +159,9 @@ class Pool:
             return
         request = run.request(run.body)
         task_id, emit = run.state.id, self._streams.emit
-        way.set(go_on(run.body.way, self._mark))
+        come = go_on(run.body.way, self._mark)
+        if way.get() != come:  # mostly it is that of the worker's last task
+            way.set(come)
         try:
             run.outcome = await run.backend.run(request, lambda chunk: emit(task_id, chunk))
         except errors.BackendDown as error:
@@ -182,7 +184,7 @@ class Pool:
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._store.in_hand.discard(state.id)
-        if isinstance(outcome, Failed) and self._streams.told(state.id):
+        if self._streams.told(state.id) and isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
         ended = change.state.status.ended

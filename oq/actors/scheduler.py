@@ -22,6 +22,7 @@ from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import Busy, Conflict, OqError
 from oq.words.messages import (
+    OF_ONE_TASK,
     Abort,
     BackendDown,
     BackendUp,
@@ -94,17 +95,17 @@ class Scheduler:
 
     def _handle(self, message: Message) -> None:
         match message:
-            case Committed(steps, _, receipts):
-                for step in steps:
-                    self._settled(step)
-                for receipt in receipts:
-                    receipt.settle()
-            case Freed(task_id, backend, down):
+            case Freed(task_id, backend, down):  # of all messages most
                 self._board.free(task_id)
                 if down is not None:
                     self._mark_down(backend, down)
                 self._resume(task_id)
                 self._settle_drains()
+            case Committed(steps, _, receipts):
+                for step in steps:
+                    self._settled(step)
+                for receipt in receipts:
+                    receipt.settle()
             case Due(delays):
                 self._board.due(delays)
             case Command():
@@ -143,13 +144,13 @@ class Scheduler:
     # -- what is on disk
 
     def _settled(self, step: Step) -> None:
-        if not isinstance(step, Change | Removal):
+        if not isinstance(step, OF_ONE_TASK):
             if isinstance(step, SetPaused):
                 self._board.paused = step.paused
                 self._pauses.popleft().receipt.settle()
             return
         state = step.state
-        if state.status.ended:
+        if state.status.ended or not isinstance(step, Change):
             self._board.end(state.id)
         elif state.status is Status.PENDING:
             self._board.place(state.id, place_of(state))

@@ -15,18 +15,34 @@ from oq.rules.slices import OpenLog
 
 
 class Stream:
-    """One attempt's output. Written to by the pool only; anybody may read `log`.
+    """One attempt's output. Written to by the pool only; anybody may read `log`, which is made when
+    the first chunk or reader comes: many tasks have neither.
 
     A caller that passes on what cannot be taken back sets `told`: this attempt is then the last.
     `void` says that another follows, and nothing of this one is to be passed on.
     """
 
+    __slots__ = ("_attempt", "_log", "_news", "_verbatim", "ended", "told", "void")
+
     def __init__(self, attempt: int, *, verbatim: bool) -> None:
-        self.log = OpenLog(attempt, verbatim=verbatim)
+        self._attempt = attempt
+        self._verbatim = verbatim
+        self._log: OpenLog | None = None
         self.ended = False
         self.told = False
         self.void = False
         self._news: trio.Event | None = None  # of those who wait; most streams have no reader
+
+    @property
+    def log(self) -> OpenLog:
+        """What it has generated so far."""
+        if self._log is None:
+            self._log = OpenLog(self._attempt, verbatim=self._verbatim)
+        return self._log
+
+    def records(self) -> tuple[bytes, ...]:
+        """The same as it is stored."""
+        return () if self._log is None else self._log.records()
 
     async def wait_news(self, offset: int) -> None:
         """Return when there are chunks after `offset`, or the attempt has ended."""
@@ -76,7 +92,7 @@ class Streams:
         """
         stream = self._streams.pop(task_id)
         stream.end(void=void)
-        return () if void else stream.log.records()
+        return () if void else stream.records()
 
     def get(self, task_id: str) -> Stream | None:
         """The stream of a task that runs."""

@@ -20,6 +20,8 @@ _decode = msgspec.msgpack.Decoder(StreamLog).decode
 class OpenLog:
     """The log of an attempt that runs. `verbatim`: its chunks are kept as they are."""
 
+    __slots__ = ("_decoded", "_full", "_open", "_starts", "_verbatim", "_weight", "attempt")
+
     def __init__(self, attempt: int, *, verbatim: bool) -> None:
         self.attempt = attempt
         self._verbatim = verbatim

@@ -191,8 +191,9 @@ def check(submission: Submission, limits: Limits) -> Checked:
         )
     check_size("payload", payload, limits)
     payload = _payload(kind, payload)
-    options = _object("options", submission.options) or b"{}"
-    check_size("options", options, limits)
+    options = _object("options", submission.options)
+    if options is not None:
+        check_size("options", options, limits)
     key = submission.idempotency_key
     return Checked(
         type=kind,
@@ -202,7 +203,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
         run_at=None if submission.run_at is None else _run_at(submission.run_at),
         timeout=_timeout(submission.timeout),
         metadata=_metadata(submission.metadata, limits),
-        body=Body(payload, options),
+        body=Body(payload, options or b"{}"),
         idempotency_key=None if key is None else check_idempotency_key(key),
     )
 

@@ -18,7 +18,15 @@ from oq.store.engine import Engine, Put
 from oq.store.stand_in import ended_key
 from oq.store.streams import stream_puts, stream_removal
 from oq.words.errors import StoreCorrupt
-from oq.words.messages import Change, IdsForgotten, Removal, ResultsRead, SetPaused, Step
+from oq.words.messages import (
+    OF_ONE_TASK,
+    Change,
+    IdsForgotten,
+    Removal,
+    ResultsRead,
+    SetPaused,
+    Step,
+)
 from oq.words.task import Status, TaskState
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -49,10 +57,10 @@ class Draft:
 
     def put(self, step: Change | Removal) -> None:
         """Add what this step writes; no more than one step of each task."""
-        if isinstance(step, Removal):
-            self._put_removal(step)
-        else:
+        if isinstance(step, Change):
             self._put_change(step)
+        else:
+            self._put_removal(step)
 
     def put_other(self, step: Other, changed: Container[str]) -> None:
         """The same for a step that is no single task's; `changed` are those that have one."""
@@ -73,7 +81,8 @@ class Draft:
 
     def _put_change(self, change: Change) -> None:
         state, before = change.state, change.before
-        puts, counts = self._puts, self.meta.counts
+        puts, meta = self._puts, self.meta
+        counts = meta.counts
         key = keys.pack(state.id)
         puts.append(("state", key, _encode(state)))
         if before is not None and before is not state.status:
@@ -87,12 +96,12 @@ class Draft:
                 puts.extend(stream_removal(self._engine, key))
         if before is not state.status:
             counts[state.status] += 1
-        if before is None and state.id > self.meta.last_id:
-            self.meta.last_id = state.id
+        if before is None and state.id > meta.last_id:
+            meta.last_id = state.id
         place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
         puts.append(("status", keys.status_key(state.status, key), place))
         if state.status.ended:
-            self.meta.unread += state.awaited
+            meta.unread += state.awaited
             mark = keys.UNREAD if state.awaited else b""
             puts.append(("ended", keys.ended_key(state, key), mark))
         if change.body is not None:
@@ -156,7 +165,7 @@ def merge(steps: Iterable[Step]) -> tuple[dict[str, Change | Removal], list[Othe
     merged: dict[str, Change | Removal] = {}
     others: list[Other] = []
     for step in steps:
-        if not isinstance(step, Change | Removal):
+        if not isinstance(step, OF_ONE_TASK):
             others.append(step)
             continue
         task_id = step.state.id

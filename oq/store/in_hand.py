@@ -35,8 +35,8 @@ class InHand:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._page: bytearray | mmap.mmap = bytearray()
-        self._at: dict[str, int] = {}
-        self._free: list[int] = []
+        self._at: dict[str, slice] = {}
+        self._free: list[slice] = []
         self.left: tuple[tuple[str, int], ...] = tuple(_read(file))
         """The tasks, with their attempts, that backends had when the process before this ended."""
 
@@ -47,19 +47,20 @@ class InHand:
         size = _HEAD + slots * _RECORD.size
         self._page = bytearray(size) if self._file is None else _map(self._file, size)
         self._page[:_HEAD] = _boot_id()
-        self._free = list(range(_HEAD, size, _RECORD.size))
+        places = range(_HEAD, size, _RECORD.size)
+        self._free = [slice(at, at + _RECORD.size) for at in places]
 
     def add(self, task_id: str, attempt: int) -> None:
         """A backend is about to get it."""
         if self._free:
             at = self._at[task_id] = self._free.pop()
-            self._page[at : at + _RECORD.size] = _RECORD.pack(task_id.encode(), attempt)
+            self._page[at] = _RECORD.pack(task_id.encode(), attempt)
 
     def discard(self, task_id: str) -> None:
         """No backend has it any more."""
         at = self._at.pop(task_id, None)
         if at is not None:
-            self._page[at : at + _RECORD.size] = _EMPTY
+            self._page[at] = _EMPTY
             self._free.append(at)
 
     def clear(self) -> None:

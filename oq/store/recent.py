@@ -37,7 +37,7 @@ class Recent:
             if _runs_soon(state):
                 self._take_in(state, step.body)
         elif state.id in self._states:
-            if _runs_soon(state) and not isinstance(step, Removal):
+            if isinstance(step, Change) and _runs_soon(state):
                 self._states[state.id] = state
             else:
                 self._bytes -= _size(self._states.pop(state.id), self._bodies.pop(state.id))

@@ -72,6 +72,11 @@ class SetPaused(Struct, frozen=True, gc=False):
 
 
 Step = Change | Removal | SetPaused | ResultsRead | IdsForgotten
+OF_ONE_TASK = (Change, Removal)
+"""The steps of a single task, for `isinstance`: with a union it takes seven times as long. To find
+that a struct is *not* of a class takes ten times as long as to find that it is, so on the way of a
+task the usual class is asked for first.
+"""
 
 
 async def put(channel: trio.MemorySendChannel[T], message: T) -> None:
