@@ -8,17 +8,22 @@ import httpx
 import pytest
 import trio
 
+from oq.actors.janitor import Janitor
+from oq.actors.reads import Reads
 from oq.backends.simulated import SimulatedBackend
 from oq.client.failures import refusal
 from oq.queue import Queue, open_queue
+from oq.rules.retention import Retention
 from oq.store import MemoryEngine, Store
 from oq.words.clock import Clock
 from oq.words.config import Config, to_config
-from oq.words.errors import NotFound, Removed
+from oq.words.errors import Busy, NotFound, Removed
+from oq.words.messages import BulkCommand, Commit, Removal
 from oq.words.task import Status
 
+from .builders import at, finish, new, start, task_id
 from .http_support import GENERATE, api
-from .queues import EPOCH, ended, generate, memory_queue
+from .queues import EPOCH, ended, generate, memory_queue, mock_wall_clock
 from .queues import settings as queue_settings
 from .stores import assert_consistent
 
@@ -175,6 +180,61 @@ async def test_a_result_that_is_made_again_is_unread_again(autojump_clock):
         await trio.sleep(2 * HOUR)
         assert await is_kept(queue, task_id)
     assert_consistent(Store(engine), engine)
+
+
+class Turns(trio.abc.Instrument):
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_many_tasks_are_removed_in_few_turns_of_the_event_loop(autojump_clock):
+    """Under load a turn takes long: with one for each task more would end than are removed."""
+    async with memory_queue(queue={"max_unread_tasks": 0, "max_completed_tasks": 1}) as queue:
+        ids = await queue.submit_many([generate() for _ in range(1000)])
+        await let_all_end(queue)
+        for task_id in ids:
+            await queue.view(task_id)
+        turns = Turns()
+        trio.lowlevel.add_instrument(turns)
+        await trio.sleep(2 * HOUR)
+        trio.lowlevel.remove_instrument(turns)
+        assert queue.status().total_tasks == 1
+        assert turns.count < 300
+
+
+async def test_a_removal_that_is_refused_comes_with_the_next_clean_up():
+    store = Store(MemoryEngine())
+    for number in (1, 2, 3):
+        started = start(new(number).state).state
+        store.write([new(number), finish(started, now=at(number))], number)
+    to_scheduler, commands = trio.open_memory_channel[BulkCommand](10)
+    to_writer, _ = trio.open_memory_channel[Commit](10)
+    keep = Retention(tasks=1, seconds=0, unread=0, removed=0, removed_seconds=0)
+    janitor = Janitor(
+        store, mock_wall_clock(), keep, HOUR, Reads(to_writer), to_scheduler, to_writer
+    )
+
+    async def scheduler(busy_with: str) -> None:
+        async for command in commands:
+            for each in command.left:
+                if each != busy_with:
+                    store.write([Removal(store.state(each))], 3)
+                command.answer(each, Busy() if each == busy_with else None)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler, task_id(1))
+        assert await janitor.clean() == 1
+        nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler, "")
+        assert await janitor.clean() == 1
+        nursery.cancel_scope.cancel()
+    assert [ended.task_id for ended in store.oldest_ended(10)] == [task_id(3)]
 
 
 async def test_of_removed_tasks_so_many_ids_are_known_for_so_long(autojump_clock):

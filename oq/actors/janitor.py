@@ -17,8 +17,10 @@ from oq.words.messages import BulkCommand, Commit, IdsForgotten, Receipt, Result
 
 log = structlog.get_logger("oq.janitor")
 
-AT_ONCE = 100
-"""Tasks removed in one go: few enough that nobody waits long behind them."""
+AT_ONCE = 256
+"""Tasks removed in one go: few enough that nobody waits long behind them, and many, as they share a
+sync: under load one takes long, and tasks must not end faster than they are removed.
+"""
 LOOK_AT_ONCE = 1000
 """Entries of the index that are read in one go."""
 
@@ -77,7 +79,7 @@ class Janitor:
         """
         store = self._store
         sweep = Sweep(self._keep, store.count_ended(), store.unread, now, thorough=thorough)
-        place, removed, kept_some = self._start, 0, False
+        place, start, removed, kept_some = self._start, self._start, 0, False
         while ended := list(store.oldest_ended(LOOK_AT_ONCE, place)):
             going: list[str] = []
             for task in ended:
@@ -89,8 +91,12 @@ class Janitor:
                 else:
                     kept_some = True
                 if not kept_some:
-                    self._start = place
-            removed += await self._remove(going)
+                    start = place
+            done = await self._remove(going)
+            removed += done
+            if done < len(going):  # those that were refused are looked at again the next time
+                start, kept_some = self._start, True
+            self._start = start
             if sweep.is_over(ended[-1]):
                 break
             await trio.lowlevel.checkpoint()
