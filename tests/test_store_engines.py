@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oq.backends.simulated import SimulatedBackend
+from oq.queue import open_queue
 from oq.store import open_store
 from oq.store.memory import MemoryEngine
 from oq.store.rocks import MARK_FILE, RocksEngine
@@ -80,6 +83,25 @@ def test_a_store_that_is_older_than_what_was_acknowledged_is_not_opened(tmp_path
         open_store(str(tmp_path))
     (tmp_path / MARK_FILE).unlink()
     open_store(str(tmp_path)).close()
+
+
+async def test_what_was_read_takes_no_more_memory_than_the_setting_says(tmp_path):
+    size = 1 << 20
+    engine = RocksEngine(tmp_path)
+    drawn = random.Random(7)  # what does not compress
+    for family in ("body", "keys"):
+        for n in range(64):
+            engine.write([(family, bytes([n]), drawn.randbytes(size // 32))])
+    engine.close()
+    async with open_queue(
+        storage_path=tmp_path, read_cache=size, backends=[SimulatedBackend()]
+    ) as queue:
+        engine = queue._store._engine
+        for family in ("body", "keys"):
+            assert len(everything(engine, family)) == 64
+        for family in engine._families.values():
+            assert family.property_int_value("rocksdb.block-cache-capacity") == size
+            assert 0 < family.property_int_value("rocksdb.block-cache-usage") <= size
 
 
 def test_one_process_at_a_time_and_the_other_is_named(tmp_path):

@@ -113,7 +113,7 @@ async def _running(
     config: Config, backends: Sequence[Backend] | None, store: Store | None, clock: Clock
 ) -> AsyncIterator[Queue]:
     farewell = Farewell(config.queue.storage_path) if store is None else None
-    store = store or open_store(config.queue.storage_path)
+    store = store or open_store(config.queue.storage_path, config.queue.read_cache)
     failure: BaseException | None = None
     queue: Queue | None = None
     try:

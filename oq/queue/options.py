@@ -56,6 +56,7 @@ class Options(TypedDict, total=False):
     max_metadata: int
     max_bulk: int
     max_batch: int
+    read_cache: int
     drain_timeout: Time
     probe_interval: Time
 

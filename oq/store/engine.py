@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from oq.store.in_hand import InHand
+from oq.words.config import QueueConfig
+
+READ_CACHE = QueueConfig().read_cache
+"""Bytes of what was read that stay in memory, for who opens a store without settings."""
 
 Put = tuple[str, bytes, bytes | None]
 """A family, a key, and its new value; None deletes it."""

@@ -110,6 +110,9 @@ class QueueConfig(Section, frozen=True):
     max_metadata: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096  # (+) bytes of a task's metadata
     max_batch: Count = 10_000  # (+) tasks in one batch request
     max_bulk: Count = 100_000  # (+) tasks that one bulk request changes
+    read_cache: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 8 * 1024 * 1024
+    """(+) Bytes of memory for what was read from the disk, in case it is read again. It is full
+    after some ten thousand tasks; the kernel keeps the files in memory that it has to spare too."""
     drain_timeout: Duration = Duration(30)  # (+) what running tasks get at shutdown
     probe_interval: Duration = Duration(2)  # (+) between two looks at a backend that is down
 
