@@ -41,7 +41,9 @@ from bench.trend import slope, sure_slope
 from oq.cli.demo.children import Child, child
 
 KEEP = 10_000
-"""Ended tasks that the server keeps: retention is part of what must not let anything grow."""
+"""Ended tasks that the server keeps, read ones, unread ones, and ids of removed ones: retention is
+part of what must not let anything grow, and has all it may have before growth is judged.
+"""
 WORKERS = 64
 INTERVAL = 30.0
 """Seconds between two looks at the server; in a run below an hour less, for as many of them."""
@@ -163,6 +165,7 @@ def _server(folder: Path, data: Path, backend: str) -> Iterator[Child]:
             "max_workers": WORKERS,
             "max_completed_tasks": KEEP,
             "max_unread_tasks": KEEP,
+            "max_removed_ids": KEEP,
             "cleanup_interval": "10s",
         },
         "server": {"port": 0},
