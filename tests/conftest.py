@@ -15,8 +15,7 @@ import structlog
 from hypothesis import settings
 
 from oq.store import Store
-
-from .stores import assert_consistent, memory_shelf, rocks_shelf
+from tests.support.stores import assert_consistent, memory_shelf, rocks_shelf
 
 # `nohup make test &` in a script starts it with SIGINT and SIGHUP ignored. Every process that a
 # test starts would inherit that, and be deaf to the signals that it is sent.

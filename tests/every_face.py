@@ -22,7 +22,7 @@ import trio
 import trio_websocket
 
 import oq
-from tests.example_servers import servers
+from tests.support.example_servers import servers
 
 HELLO = oq.chat("llama3.2", "hello")
 SHOWN = ("trio", "hypercorn", "h11", "httpx", "msgspec", "rocksdict", "uuid-utils", "click")

@@ -1,6 +1,6 @@
 """HTTP/1.1 and WebSocket, and nothing else: Hypercorn's protocol over a strict reader of heads.
 
-This is the one file that knows the insides of Hypercorn and h11; `tests/test_http_http1.py` says
+This is the one file that knows the insides of Hypercorn and h11; `tests/http/test_http1.py` says
 which of them have moved when a new version comes. What is different here, and why:
 
 - Hypercorn changes to HTTP/2 for whoever asks (`Upgrade: h2c`, or HTTP/2's preface). A proxy that

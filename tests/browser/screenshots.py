@@ -27,7 +27,7 @@ from oq.words.stats import Stats
 from tests.browser.children import Oq, served, simulated_ollama
 from tests.browser.chromium import FLAGS, find_chromium
 from tests.browser.tab import Tab, tab_at
-from tests.test_house import HOUSE
+from tests.project.test_house import HOUSE
 
 FOLDER = HOUSE.parent / "docs" / "screenshots"
 LOOKS: dict[str, dict[str, Any]] = {

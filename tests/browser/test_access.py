@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.children import Ollama, Oq, answer, slow
 from tests.browser.tab import Tab, tab_at
-from tests.test_house import HOUSE
+from tests.project.test_house import HOUSE
 
 AXE = HOUSE.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}

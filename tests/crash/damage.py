@@ -13,9 +13,8 @@ from oq.store import Store, open_store
 from oq.store.directory import DATABASE
 from oq.words.errors import StoreCorrupt
 from oq.words.task import Status, TaskState
-
-from ..builders import finish, new, start
-from ..stores import assert_consistent
+from tests.support.builders import finish, new, start
+from tests.support.stores import assert_consistent
 
 TASKS_IN_A_LIFE = 40
 LIVES = 3

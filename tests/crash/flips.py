@@ -21,8 +21,8 @@ from oq.words.messages import Change, Removal, Step
 from oq.words.outcome import Failed
 from oq.words.stream import Piece
 from oq.words.task import Body, TaskState
+from tests.support.builders import DONE, finish, new, start
 
-from ..builders import DONE, finish, new, start
 from . import integrity
 from .damage import flip
 

@@ -9,8 +9,7 @@ from oq.rules.keys import Meta
 from oq.store import Claim, Store
 from oq.store.engine import Engine
 from oq.words.task import Status, TaskState
-
-from ..stores import assert_consistent, everything
+from tests.support.stores import assert_consistent, everything
 
 
 def states_of(engine: Engine) -> dict[str, TaskState]:

@@ -24,9 +24,9 @@ from oq.http.sockets import bind_all, url
 from oq.queue import open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import BackendKind, to_config
-from tests.gateway_support import QUICK
 from tests.hostile.lies import MB, End, Liar, Lie
 from tests.hostile.world import KEY, Steps
+from tests.support.gateway import QUICK
 
 SEED = 20_261_128
 COUNT = 60

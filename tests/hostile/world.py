@@ -18,8 +18,8 @@ from oq.http.sockets import bind_all, url
 from oq.queue import Queue, open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import to_config
-from tests.gateway_support import QUICK
 from tests.hostile.drawn import HANDSHAKE
+from tests.support.gateway import QUICK
 
 KEY = "sk-the-key-that-nobody-may-see-0123456789"
 SILENCE = 0.3

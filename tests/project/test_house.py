@@ -1,0 +1,274 @@
+"""The house's rules, read off its source: what may import what, and how large things may grow."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import oq
+
+HOUSE = Path(oq.__file__).parent
+TESTS = Path(__file__).parents[1]
+FILES = sorted(HOUSE.rglob("*.py"))
+MODULES = {
+    ".".join(["oq", *path.relative_to(HOUSE).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in FILES
+}
+
+FLOORS = {
+    "words": 0,
+    "rules": 1,
+    "store": 2,
+    "backends": 2,
+    "settings": 2,
+    "logs": 2,
+    "actors": 3,
+    "queue": 4,
+    "blocking": 5,
+    "http": 5,
+    "client": 5,
+    "cli": 6,
+}
+MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 400, 60
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports, anywhere in it, but for the type checker alone."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: a relative import"
+            module = node.module or ""
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                yield full if full in MODULES else module
+
+
+def part(module: str) -> str:
+    """The part of the house that a module of oq is in; "" for oq itself."""
+    return ".".join(module.split(".")[1:2])
+
+
+def imported_parts(name: str) -> set[str]:
+    return {part(module) for module in imports(MODULES[name]) if module.split(".")[0] == "oq"}
+
+
+def of(*parts: str) -> list[str]:
+    return [name for name in MODULES if part(name) in parts]
+
+
+# -- the floors
+
+
+def test_every_part_of_the_house_has_its_floor():
+    assert {part(name) for name in MODULES} - {""} == set(FLOORS)
+
+
+def test_imports_only_go_down():
+    assert [
+        f"{name} imports {other or 'oq itself'}"
+        for name in MODULES
+        for other in sorted(imported_parts(name) - {part(name)})
+        if part(name) and not (other and FLOORS[other] < FLOORS[part(name)])
+    ] == []
+
+
+def test_the_door_loads_nothing_by_itself():
+    at_once = [
+        node
+        for node in tree(MODULES["oq"]).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and "oq" in ast.unparse(node).split()[1].split(".")
+    ]
+    assert at_once == []
+
+
+def test_a_client_knows_the_words_only():
+    assert {other for name in of("client") for other in imported_parts(name)} <= {"client", "words"}
+
+
+@pytest.mark.parametrize("face", ["http", "cli"])
+def test_faces_know_neither_actors_nor_the_store(face):
+    assert [name for name in of(face) if imported_parts(name) & {"actors", "store"}] == []
+
+
+def is_actor(name: str) -> bool:
+    """Whether the module has a class that runs as a task of its own."""
+    return any(
+        isinstance(node, ast.AsyncFunctionDef) and node.name == "run"
+        for node in ast.walk(tree(MODULES[name]))
+    )
+
+
+def test_there_are_actors_to_look_at():
+    actors = {name.split(".")[-1] for name in of("actors") if is_actor(name)}
+    assert actors >= {"writer", "scheduler", "timer", "pool", "hub"}
+
+
+def test_actors_do_not_know_each_other():
+    """They may share what is none, as a subscriber's mailbox is."""
+    assert [
+        f"{name} imports {other}"
+        for name in of("actors")
+        for other in imports(MODULES[name])
+        if part(other) == "actors" and is_actor(other)
+    ] == []
+
+
+def test_nothing_imports_in_circles():
+    """Not even inside one part."""
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path, name])
+        if name not in done:
+            for other in at_load(name):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
+
+
+def at_load(name: str) -> set[str]:
+    """The modules of oq that are imported as this one is loaded."""
+    found = set()
+    for node in tree(MODULES[name]).body:
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in MODULES else node.module)
+    return found - {name}
+
+
+# -- who knows the world outside
+
+ROCKS = {"oq.store.rocks", "oq.store.wal"}
+
+
+def test_rocksdb_is_known_to_the_engine_and_to_who_looks_through_its_log_and_nobody_else():
+    assert {name for name, path in MODULES.items() if "rocksdict" in set(imports(path))} == ROCKS
+
+
+def test_the_insides_of_hypercorn_and_h11_are_known_to_one_file():
+    inside = ("hypercorn.protocol", "h11._", "wsproto")
+    knows = {n for n, path in MODULES.items() if any(m.startswith(inside) for m in imports(path))}
+    assert knows == {"oq.http.http1"}
+
+
+PURE_MODULES = {
+    "__future__",
+    "bisect",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "datetime",
+    "difflib",
+    "enum",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "msgspec",
+    "oq",
+    "re",
+    "sortedcontainers",
+    "typing",
+    "uuid",
+    "uuid_utils",
+    "weakref",
+}
+"""What words and rules may be made of. `uuid_utils` draws random numbers, which is all it does."""
+
+EXCEPTIONS = {
+    "oq.words.clock": {"time"},  # where the time comes from
+    "oq.words.messages": {"trio"},  # the types of channels, and the event in a receipt
+}
+ASKS_THE_WORLD = {"open", "print", "input", "now", "utcnow", "today", "sleep", "getenv"}
+
+
+def test_words_and_rules_are_made_of_nothing_that_knows_the_world():
+    for name in of("words", "rules"):
+        allowed = PURE_MODULES | EXCEPTIONS.get(name, set())
+        assert {module.split(".")[0] for module in imports(MODULES[name])} - allowed == set(), name
+
+
+def test_words_and_rules_ask_the_world_nothing():
+    assert [
+        f"{name}:{line} calls {called}"
+        for name in of("words", "rules")
+        for line, called in calls(MODULES[name])
+        if called.split(".")[-1] in ASKS_THE_WORLD
+    ] == []
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    """Every call in the file: its line, and what is called."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, ast.unparse(node.func)
+
+
+# -- how large, and what is said
+
+
+def test_a_file_stays_a_few_screens_long():
+    lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert {n: lines for n, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_a_function_stays_one_screen_long():
+    assert [
+        f"{name}.{node.name} has {lines} lines"
+        for name, path in MODULES.items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MOST_LINES_OF_A_FUNCTION
+    ] == []
+
+
+def test_a_module_says_what_it_is_for():
+    assert [name for name, path in MODULES.items() if not ast.get_docstring(tree(path))] == []
+
+
+def test_no_module_is_a_drawer_for_odds_and_ends():
+    drawers = {"utils", "util", "common", "helpers", "misc", "manager"}
+    assert [name for name in MODULES if name.split(".")[-1] in drawers] == []
+
+
+def test_a_class_that_others_see_says_what_it_promises():
+    assert [
+        f"{name}.{node.name}"
+        for name, path in MODULES.items()
+        for node in tree(path).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if not ast.get_docstring(node) and "Protocol" not in map(ast.unparse, node.bases)
+    ] == []
+
+
+@pytest.mark.parametrize("name", getattr(oq, "__all__", []))
+def test_a_public_name_exists_and_is_documented(name):
+    assert getattr(oq, name).__doc__
+
+
+# -- tests
+
+
+def test_no_test_waits_by_sleeping():
+    """`time.sleep` stops everything for a while and hopes; trio's clock can be moved on."""
+    assert [
+        f"{path.relative_to(TESTS)}:{line}"
+        for path in sorted(TESTS.rglob("*.py"))
+        for line, called in calls(path)
+        if called in ("time.sleep", "sleep")
+    ] == []

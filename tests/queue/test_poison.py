@@ -1,0 +1,116 @@
+"""A task that ends the process as soon as a backend has it is counted: no start is on disk yet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+import trio
+
+from oq.backends.simulated import SimulatedBackend
+from oq.queue import open_queue
+from oq.rules.filters import TaskFilter
+from oq.store import Store
+from oq.store.in_hand import InHand
+from oq.store.rocks import RocksEngine
+from oq.words.config import to_config
+from oq.words.task import Status
+from tests.support.queues import ended, generate
+
+ONE, OTHER = (f"01900000-0000-7000-8000-00000000000{digit}" for digit in "12")
+
+DEADLY = """
+import os, signal, sys
+import trio
+from oq.backends.simulated import SimulatedBackend
+from oq.queue import open_queue
+from oq.store import Store
+from oq.store.rocks import RocksEngine
+from oq.words.config import to_config
+from tests.support.queues import generate
+
+class Deadly(SimulatedBackend):
+    async def run(self, request, emit):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Disk(RocksEngine):
+    # It keeps no start: as if the process had always ended before that was written.
+    def write(self, batch):
+        if not any(family == "status" and key[:1] == b"r" for family, key, _ in batch):
+            super().write(batch)
+
+async def main():
+    store = Store(Disk(sys.argv[1]))
+    async with open_queue(to_config({}), backends=[Deadly()], store=store) as queue:
+        if sys.argv[2] == "submit":
+            await queue.accept(generate(max_retries=1))
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
+    """Each death needs a process of its own."""
+    for how in ("submit", "recover"):
+        child = [sys.executable, "-c", DEADLY, str(tmp_path / "data"), how]
+        done = await trio.run_process(child, check=False)
+        assert done.returncode == -signal.SIGKILL
+    store = Store(RocksEngine(tmp_path / "data"))
+    async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
+        [task] = (await queue.page(TaskFilter())).tasks
+        assert (task.status, task.error.split(":")[0]) == (Status.FAILED, "poison")
+        assert len(task.attempts) == 2
+
+
+async def test_what_has_ended_is_in_nobodys_hand(tmp_path):
+    store = Store(RocksEngine(tmp_path / "data"))
+    async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
+        await ended(queue, (await queue.accept(generate())).task_id)
+        assert InHand(tmp_path / "data" / "in-hand").left == ()
+
+
+def test_the_page_tells_the_next_process_what_was_in_hand(tmp_path):
+    page = InHand(tmp_path / "in-hand")
+    page.begin(2)
+    page.add(ONE, 1)
+    page.add(OTHER, 2)
+    page.discard(ONE)
+    assert InHand(tmp_path / "in-hand").left == ((OTHER, 2),)
+    page.add(ONE, 3)
+    after = InHand(tmp_path / "in-hand")
+    assert sorted(after.left) == [(ONE, 3), (OTHER, 2)]
+    after.begin(1)
+    assert InHand(tmp_path / "in-hand").left == ()
+
+
+def test_a_machine_that_stopped_is_no_tasks_doing(tmp_path):
+    file = tmp_path / "in-hand"
+    page = InHand(file)
+    page.begin(1)
+    page.add(ONE, 1)
+    content = file.read_bytes()
+    file.write_bytes(b"another boot".ljust(64, b"\0") + content[64:])
+    assert InHand(file).left == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(64), bytes(200)])
+def test_a_page_that_says_nothing_is_none(tmp_path, content):
+    file = tmp_path / "in-hand"
+    file.write_bytes(content)
+    assert InHand(file).left == ()
+
+
+def test_a_forked_child_takes_nothing_out_of_its_parents_hand(tmp_path):
+    page = InHand(tmp_path / "in-hand")
+    page.begin(1)
+    page.add(ONE, 1)
+    child = os.fork()
+    if not child:
+        page.leave_to_parent()
+        page.clear()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert InHand(tmp_path / "in-hand").left == ((ONE, 1),)

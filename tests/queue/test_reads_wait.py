@@ -1,0 +1,170 @@
+"""What reached the disk may be told, and nothing earlier: by no way of asking.
+
+Each test asks while a sync is under way that holds a task's end.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from oq.backends.simulated import SimulatedBackend
+from oq.http.app import create_app
+from oq.queue import Queue, open_queue
+from oq.rules.filters import TaskFilter
+from oq.rules.validation import decode_submission
+from oq.store import MemoryEngine, Store
+from oq.words.task import Status
+from tests.support.http import GENERATE, Api, settings
+
+A_WHILE = 0.1
+"""Seconds in which an answer that comes too early has come."""
+
+
+class SlowDisk(MemoryEngine):
+    """Its syncs wait while `open` is not set."""
+
+    sync_blocks = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.open.set()
+        self.syncing = threading.Event()
+
+    def sync(self, commit: int) -> None:
+        self.syncing.set()
+        assert self.open.wait(30)
+
+
+class Half:
+    """A queue whose only task is cancelled, though not yet on disk."""
+
+    def __init__(self, queue: Queue, disk: SlowDisk, task_id: str) -> None:
+        self.queue = queue
+        self.api = Api(create_app(queue), queue)
+        self.disk = disk
+        self.task_id = task_id
+
+    async def early_and_late(self, ask: Any) -> tuple[Any, Any]:
+        """What is answered before the disk has it, None if nothing, and what afterwards."""
+        early = None
+        with trio.move_on_after(A_WHILE):
+            early = await ask()
+        self.disk.open.set()
+        with trio.fail_after(10):
+            with self.queue._hub.watch(self.task_id) as watch:
+                while self.queue._hub.seq < 2:
+                    await watch.changed()
+            return early, await ask()
+
+
+@asynccontextmanager
+async def half() -> AsyncIterator[Half]:
+    disk = SlowDisk()
+    backends = [SimulatedBackend("sim")]
+    async with (
+        open_queue(settings(), backends=backends, store=Store(disk)) as queue,
+        trio.open_nursery() as nursery,
+    ):
+        await queue.pause()
+        accepted = await queue.accept(submission(), idempotency_key="order 17")
+        disk.open.clear()
+        disk.syncing.clear()
+        nursery.start_soon(queue.cancel, accepted.task_id)
+        while not disk.syncing.is_set():
+            await trio.lowlevel.checkpoint()
+        try:
+            yield Half(queue, disk, accepted.task_id)
+        finally:
+            disk.open.set()
+
+
+def submission():
+    return decode_submission(json.dumps(GENERATE).encode())
+
+
+async def test_a_resend_with_the_same_key():
+    async with half() as at:
+
+        async def resend() -> Status:
+            again = await at.queue.accept(submission(), idempotency_key="order 17")
+            assert (again.task_id, again.created) == (at.task_id, False)
+            return again.status
+
+        early, late = await at.early_and_late(resend)
+        assert early in (None, Status.PENDING)
+        assert late is Status.CANCELLED
+
+
+@pytest.mark.parametrize("path", ["/api/tasks", "/api/tasks?view=summary", "/api/tasks/ID"])
+async def test_a_task_as_it_is_shown(path: str):
+    async with half() as at:
+
+        async def show() -> str:
+            answer = (await at.api.get(path.replace("ID", at.task_id))).json
+            return (answer[0] if isinstance(answer, list) else answer)["status"]
+
+        early, late = await at.early_and_late(show)
+        assert early in (None, "pending")
+        assert late == "cancelled"
+
+
+@pytest.mark.parametrize("query", ["", "?status=cancelled&q=hello", "?status=cancelled"])
+async def test_how_many_there_are(query: str):
+    async with half() as at:
+
+        async def count() -> int:
+            answer = (await at.api.get(f"/api/tasks/count{query}")).json
+            return answer["count"]
+
+        early, late = await at.early_and_late(count)
+        assert early in ((1,) if query == "" else (None, 0))
+        assert late == 1
+
+
+async def test_the_figures():
+    async with half() as at:
+
+        async def figures() -> list[Any]:
+            text = (await at.api.get("/metrics")).body.decode()
+            (gauge,) = [
+                line for line in text.split("\n") if line.startswith('oq_tasks{status="cancelled"}')
+            ]
+            shown = (await at.api.get("/api/status")).json
+            return [
+                at.queue.status().cancelled_tasks,
+                shown["cancelled_tasks"],
+                shown["event_seq"] - 1,
+                int(float(gauge.split()[1])),
+            ]
+
+        early, late = await at.early_and_late(figures)
+        assert early == [0] * 4
+        assert late == [1] * 4
+
+
+async def test_the_end_of_a_stream():
+    async with half() as at:
+
+        async def read() -> Status | None:
+            async with at.queue.stream(at.task_id) as chunks:
+                return [chunk async for chunk in chunks][-1].status
+
+        early, late = await at.early_and_late(read)
+        assert early is None
+        assert late is Status.CANCELLED
+
+
+async def test_which_tasks_a_bulk_wish_concerns():
+    async with half() as at:
+        wanted = TaskFilter(statuses=frozenset({Status.CANCELLED}))
+        early, late = await at.early_and_late(lambda: at.queue._listing.ids(wanted, 10))
+        assert early in (None, ([], False))
+        assert late == ([at.task_id], False)

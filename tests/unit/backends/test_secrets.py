@@ -1,0 +1,136 @@
+"""A backend's key is shown nowhere, whatever the backend says, and no other word is touched."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oq.backends.failures import MAX_QUOTED, MAX_TEXT, error_text, quoted
+from oq.backends.secrets import ScrubbedStream, Secret
+from oq.words.errors import BackendFailure
+from tests.gateway.test_liars import KEY, http, lying
+from tests.support.gateway import CHAT
+
+LINE = b'{"model":"m","message":{"role":"assistant","content":"a"},"done":false}\n'
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+ODD = 'sk/very+secret="<0123>\\456&789"'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ODD,
+        json.dumps(ODD)[1:-1],
+        json.dumps(ODD)[1:-1].replace("/", "\\/"),
+        'sk/very+secret=\\"\\u003c0123\\u003e\\\\456\\u0026789\\"',
+        "sk%2Fvery%2Bsecret%3D%22%3C0123%3E%5C456%26789%22",
+        "sk%2fvery%2bsecret%3d%22%3c0123%3e%5c456%26789%22",
+        json.dumps(ODD)[1:-1].replace("/", "\\u002f").replace("=", "\\u003D"),
+        "".join(f"\\u{ord(each):04x}" for each in ODD),
+        json.dumps(json.dumps(ODD)[1:-1])[1:-1],
+        json.dumps("".join(f"\\u{ord(each):04X}" for each in ODD))[1:-1],
+    ],
+)
+def test_a_key_is_found_in_every_form_in_which_servers_write_it(written):
+    said = f"no such key: {written}, sorry".encode()
+    assert Secret(ODD).scrub(said) == b"no such key: ***, sorry"
+
+
+@pytest.mark.parametrize("key", [None, "-", "ollama", "fifteen-letters"])
+def test_a_short_key_is_a_word(key):
+    said = b"ollama - fifteen-letters None"
+    assert Secret(key).scrub(said) == said
+    assert Secret("sixteen--letters").scrub(b"a sixteen--letters b") == b"a *** b"
+
+
+@given(st.lists(st.integers(0, 80)), st.booleans())
+def test_a_key_is_found_wherever_the_network_cuts(cuts, keep_length):
+    said = f"{KEY[:9]} {KEY}{KEY} {KEY[:-1]} end {KEY[:5]}".encode()
+    stream, places = ScrubbedStream(Secret(KEY), keep_length=keep_length), sorted([*cuts, 0, 200])
+    passed = [stream.feed(said[a:b]) for a, b in pairwise(places)]
+    whole = b"".join([*passed, stream.rest()])
+    mask = b"*" * len(KEY) if keep_length else b"***"
+    assert whole == said.replace(KEY.encode(), mask)
+    assert not keep_length or len(whole) == len(said)
+
+
+def test_an_error_carries_no_key_in_its_text_or_its_body():
+    with pytest.raises(BackendFailure) as caught, Secret(KEY).kept_from_errors():
+        raise BackendFailure(f"key {KEY}", body=f"<{KEY}>".encode())
+    assert (str(caught.value), caught.value.body) == ("key ***", b"<***>")
+
+
+@pytest.mark.parametrize("before", range(len(KEY) + 2))
+def test_a_text_is_not_cut_in_the_middle_of_a_key(before):
+    """A half could not be recognised any more."""
+    for cut, most in (
+        (quoted, MAX_QUOTED), (lambda said: error_text(b'{"error":"%b"}' % said), MAX_TEXT)
+    ):  # fmt: skip
+        said = cut(b"x" * (most - before - 1) + b" " + KEY.encode() + b" and more")
+        assert Secret(KEY).scrub_text(said).find("sk-") == -1
+
+
+def everything_said(answer, task) -> str:
+    return str([*answer.headers.items(), answer.text, json.dumps(task)])
+
+
+ESCAPED = "".join(f"\\u{ord(each):04x}" for each in KEY)
+BROKEN = [
+    ("/api/chat", LINE, f'{{"error":"invalid key Bearer {KEY}"}}\n'),
+    ("/api/chat", LINE, f'{{"error":"invalid key Bearer {KEY}"}}'),
+    ("/api/chat", b"", f'{{"error":"invalid key Bearer {KEY}"}}'),
+    ("/api/chat", b"", f"<html>invalid key Bearer {KEY}</html>"),
+    ("/api/embed", b"", f'{{"error":"invalid key Bearer {KEY}"}}'),
+    ("/v1/chat/completions", EVENT, f'data: {{"error":{{"message":"bad {KEY}"}}}}\n\n'),
+    ("/v1/chat/completions", EVENT, f'data: {{"error":{{"message":"bad {KEY}"}}}}'),
+    ("/v1/chat/completions", EVENT, f'error: {{"message":"bad {KEY}"}}\n\n'),
+    ("/v1/chat/completions", EVENT, f'event: error\ndata: {{"message":"bad {KEY}"}}\n\n'),
+    ("/v1/chat/completions", EVENT, f'data: {{"object":"error","message":"bad {KEY}"}}\n\n'),
+    ("/v1/chat/completions", b"", f'{{"detail":"bad key {KEY}"}}'),
+    ("/v1/chat/completions", b"", f'{{"error":{{"message":"bad {KEY}"}}}}'),
+    ("/v1/embeddings", b"", f'{{"message":"bad {KEY}","code":401}}'),
+    ("/v1/chat/completions", EVENT, f'data: {{"error":{{"message":"bad {ESCAPED}"}}}}\n\n'),
+    ("/v1/chat/completions", b"", f'{{"error":"bad {ESCAPED}"}}'),
+    ("/api/chat", LINE, f'{{"error":"bad {ESCAPED}"}}\n'),
+    ("/v1/embeddings", b"", f'{{"message":"bad {ESCAPED}","code":401}}'),
+]
+
+
+@pytest.mark.parametrize(("path", "before", "error"), BROKEN)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_no_error_under_200_shows_the_key(path, before, error, stream):
+    body = {**CHAT, "input": "x", "stream": stream}
+    async with lying(http(before + error.encode())) as here:
+        with structlog.testing.capture_logs() as lines:
+            answer = await here.oq.post(path, json=body)
+        task = await here.task(answer)
+        assert task["status"] == "failed"
+        assert KEY not in everything_said(answer, task) + str(lines)
+        assert ESCAPED not in answer.text
+        assert "error" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/tags", "/v1/models"])
+@pytest.mark.parametrize("sized", [True, False])
+async def test_what_is_passed_on_does_not_show_it_either(path, sized):
+    body = f'{{"error":"invalid key Bearer {KEY}"}}'.encode()
+    length = [f"Content-Length: {len(body)}"] if sized else []
+    async with lying(http(body, "200 OK", f"X-Refused: {KEY}", *length)) as here:
+        answer = await here.oq.get(path)
+        assert answer.status_code == 200
+        assert answer.json()["error"].startswith("invalid key Bearer ***")
+        assert KEY not in str([*answer.headers.items(), answer.text])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_a_model_generates_is_not_changed(stream):
+    said = json.dumps({"message": {"role": "assistant", "content": KEY}, "done": True}).encode()
+    async with lying(http(said + b"\n")) as here:
+        answer = await here.oq.post("/api/chat", json={**CHAT, "stream": stream})
+        assert answer.json()["message"]["content"] == KEY
+        assert (await here.task(answer))["result"]["message"]["content"] == KEY

@@ -1,0 +1,70 @@
+"""What a request may hold is bounded in values, not only in bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from oq.rules.calls import upstream_body, with_member
+from oq.rules.excerpt import excerpt
+from oq.rules.validation import check, check_call, decode_batch, decode_submission
+from oq.words.calls import CALLS
+from oq.words.errors import InvalidTask
+from oq.words.task import TaskType
+from tests.support.builders import LIMITS
+
+MANY = "[" + "[]," * 2000 + "[]]"
+FEW = LIMITS.__class__(
+    max_payload=1 << 20, max_metadata=4096, max_batch=3, max_retries=3, max_values=1000
+)
+TOO_MANY = r"more than 1000 JSON values \(queue\.max_values\)"
+
+
+def task(**fields: str) -> bytes:
+    given = {"type": '"generate"', "model": '"m"', "payload": '{"prompt":"x"}', **fields}
+    return ("{" + ",".join(f'"{key}":{value}' for key, value in given.items()) + "}").encode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("payload", f'{{"prompt":"x","a":{MANY}}}'), ("options", f'{{"a":{MANY}}}')],
+)
+def test_a_task_with_too_many_values_is_refused(field, value):
+    with pytest.raises(InvalidTask, match=f"^{field}: .*{TOO_MANY}"):
+        check(decode_submission(task(**{field: value})), FEW)
+
+
+def test_a_call_with_too_many_values_is_refused():
+    asked = {"model": "m", "priority": 5, "timeout": None, "metadata": b"{}", "limits": FEW}
+    with pytest.raises(InvalidTask, match=TOO_MANY):
+        check_call(CALLS["/api/chat"], f'{{"model":"m","a":{MANY}}}'.encode(), **asked)
+    text = json.dumps({"model": "m", "prompt": MANY}).encode()
+    assert check_call(CALLS["/api/generate"], text, **asked).body.payload == text
+
+
+def test_a_batch_may_have_so_many_for_each_of_its_tasks():
+    few = task(payload=f'{{"prompt":"x","a":{MANY[:601]}0]}}')
+    assert len(decode_batch(b"[" + b",".join([few] * 3) + b"]", ndjson=False, limits=FEW)) == 3
+    with pytest.raises(InvalidTask, match=TOO_MANY):
+        decode_batch(MANY.replace("[]", "[[]]").encode(), ndjson=False, limits=FEW)
+
+
+def test_what_has_many_values_is_listed_without_an_excerpt():
+    many = ("[" + "{}," * 200_000 + "{}]").encode()
+    assert excerpt(TaskType.CHAT, b'{"messages":%b}' % many) == ""
+    assert excerpt(TaskType.GENERATE, b'{"prompt":"a [ b","x":[1]}') == "a [ b"
+
+
+def test_a_name_that_is_escaped_and_one_in_a_deep_value():
+    body = rb'{"a":[[{"stream":[1]}]],"str\u0065am" : [[1],[2]] ,"b":{"stream":0},"stream":{}}'
+    assert with_member(body, "stream", b"true") == (
+        rb'{"a":[[{"stream":[1]}]],"str\u0065am" : true ,"b":{"stream":0},"stream":true}'
+    )
+
+
+def test_options_of_a_stream_keep_their_bytes():
+    body = b'{"model":"m","stream_options": { "x" : [[1e5]] }}'
+    assert upstream_body(CALLS["/v1/chat/completions"], body) == (
+        b'{"stream":true,"model":"m","stream_options": {"include_usage":true, "x" : [[1e5]] }}'
+    )

@@ -1,0 +1,262 @@
+"""The store, over both engines: what each step of a task's life leaves on disk."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from oq.rules import lifecycle
+from oq.rules.keys import FAMILIES, META_KEY, Meta, Place
+from oq.rules.pieces import PORTION, StreamLog
+from oq.rules.slices import OpenLog
+from oq.store import Claim
+from oq.words.errors import StoreCorrupt, StoreFull
+from oq.words.messages import Change, Removal, SetPaused
+from oq.words.outcome import Failed
+from oq.words.stream import Piece
+from oq.words.task import Status
+from tests.support.builders import DONE, NOW, at, finish, new, start, task_id
+from tests.support.stores import everything
+
+
+def counts(store) -> dict[str, int]:
+    return {status.value: store.count(status) for status in Status if store.count(status)}
+
+
+def put(store, *steps, seq=0):
+    """Write the steps as one batch; the last one's task."""
+    store.write(steps, seq)
+    return steps[-1].state
+
+
+LOG = StreamLog(7, [Piece("Pa"), Piece("ris"), Piece("", "hm")])
+
+
+def with_stream(change: Change) -> Change:
+    return msgspec.structs.replace(change, stream=(msgspec.msgpack.encode(LOG),))
+
+
+# -- a life
+
+
+def test_a_new_store_is_empty(store):
+    assert counts(store) == {}
+    assert (store.commit, store.event_seq, store.paused) == (0, 0, False)
+    assert store.state(task_id(1)) is store.body(task_id(1)) is store.result(task_id(1)) is None
+    assert list(store.pending()) == store.running() == list(store.oldest_ended(9)) == []
+
+
+def test_a_submitted_task_waits_with_all_that_was_asked(store):
+    change = new(1, priority=9)
+    put(store, change)
+    assert store.state(task_id(1)) == change.state
+    assert store.body(task_id(1)) == change.body
+    assert [(task.task_id, task.place) for task in store.pending()] == [(task_id(1), Place(9))]
+    assert (counts(store), store.count_ended()) == ({"pending": 1}, 0)
+
+
+def test_a_started_task_waits_no_more(store):
+    state = put(store, start(put(store, new(1))))
+    assert store.running() == [state] == [store.state(task_id(1))]
+    assert list(store.pending()) == []
+    assert counts(store) == {"running": 1}
+
+
+def test_a_completed_task_has_its_result_byte_for_byte(store):
+    put(store, finish(put(store, start(put(store, new(1)))), DONE, at(5)))
+    assert store.result(task_id(1)) == DONE.result
+    assert [task.task_id for task in store.oldest_ended(9)] == [task_id(1)]
+    assert (counts(store), store.count_ended()) == ({"completed": 1}, 1)
+
+
+def test_what_an_attempt_generated_is_kept_with_its_end(store):
+    running = put(store, start(put(store, new(1))))
+    assert store.stream(task_id(1)) is None
+    put(store, with_stream(finish(running, Failed("busy", retryable=True))))
+    assert store.stream(task_id(1)) == LOG
+    assert store.stream(task_id(2)) is None
+
+
+def long_stream(number: int) -> Change:
+    """The end of an attempt that has generated several slices."""
+    log = OpenLog(7, verbatim=False)
+    for _ in range(10):
+        log.add(b'{"response": "%b"}' % (b"x" * (PORTION // 3)))
+    running = start(new(number).state)
+    change = finish(running.state, Failed("no", retryable=False))
+    return msgspec.structs.replace(change, stream=log.records())
+
+
+def test_a_long_stream_is_kept_in_slices_and_read_from_any_offset(store, shelf):
+    put(store, new(1))
+    put(store, start(new(1).state))
+    put(store, long_stream(1))
+    assert len(everything(shelf.engine, "stream")) == 1 + 5
+    for offset in range(10):
+        found = store.stream(task_id(1), offset)
+        assert found.first <= offset < found.end
+        assert len(found) < 5
+    assert not store.stream(task_id(1), 2**53).more
+
+
+@pytest.mark.parametrize("step", [Removal, lifecycle.requeued])
+def test_nothing_of_a_long_stream_stays_behind(store, shelf, step):
+    put(store, new(1))
+    put(store, start(new(1).state))
+    ended = put(store, long_stream(1))
+    store.write([step(ended)], 0)
+    assert everything(shelf.engine, "stream") == {}
+
+
+def test_a_retry_waits_with_its_time(store):
+    put(store, finish(put(store, start(put(store, new(1)))), Failed("busy", retryable=True)))
+    assert [task.place for task in store.pending()] == [Place(5, at(1), retrying=True, delay=1.0)]
+
+
+def test_another_priority_is_in_the_index_too(store):
+    put(store, lifecycle.reprioritised(put(store, new(1)), 42))
+    assert [task.place.priority for task in store.pending()] == [42]
+    assert counts(store) == {"pending": 1}
+
+
+def test_a_task_that_is_queued_again_is_not_among_the_ended(store):
+    ended = put(store, lifecycle.cancelled(put(store, new(1)), at(1)))
+    put(store, lifecycle.requeued(ended))
+    assert list(store.oldest_ended(9)) == []
+    assert counts(store) == {"pending": 1}
+    put(store, lifecycle.cancelled(store.state(task_id(1)), at(2)))
+    assert [task.ended_at for task in store.oldest_ended(9)] == [at(2)]
+
+
+def test_a_removed_task_leaves_nothing_behind(store, shelf):
+    put(store, with_stream(finish(put(store, start(put(store, new(1, key="order 17")))))))
+    store.write([Removal(store.state(task_id(1)))], 0)
+    for family in set(FAMILIES) - {"meta"}:
+        assert everything(shelf.engine, family) == {}
+    assert (counts(store), store.claim("order 17")) == ({}, None)
+
+
+def test_an_idempotency_key_is_claimed_by_its_task(store):
+    put(store, new(1, key="order 17"))
+    assert store.claim("order 17") == Claim(task_id(1), b"mark of order 17")
+    assert store.claim("order 18") is None
+
+
+def test_a_death_is_counted_on_disk(store):
+    put(store, lifecycle.died(put(store, start(put(store, new(1)))), NOW))
+    assert store.state(task_id(1)).deaths == 1
+    assert counts(store) == {"pending": 1}
+
+
+# -- one batch
+
+
+def test_steps_of_one_task_in_one_batch_are_one(store):
+    submitted = new(1, key="k")
+    started = start(submitted.state)
+    put(store, submitted, started, finish(started.state))
+    assert counts(store) == {"completed": 1}
+    assert store.body(task_id(1)) == submitted.body
+    assert store.result(task_id(1)) == DONE.result
+    assert store.claim("k") is not None
+    assert store.commit == 1
+
+
+def test_a_task_that_goes_out_and_comes_back_in_one_batch_is_where_it_was(store):
+    waiting = put(store, new(1))
+    started = start(waiting)
+    put(store, started, finish(started.state, Failed("busy", retryable=True)))
+    assert counts(store) == {"pending": 1}
+    assert store.running() == []
+
+
+def test_steps_of_many_tasks_in_one_batch_do_not_mix(store):
+    store.write([new(1), new(2), new(3)], 3)
+    second = start(store.state(task_id(2)))
+    store.write(
+        [second, lifecycle.cancelled(store.state(task_id(3)), NOW), finish(second.state)], 6
+    )
+    assert [store.state(task_id(n)).status for n in (1, 2, 3)] == [
+        Status.PENDING,
+        Status.COMPLETED,
+        Status.CANCELLED,
+    ]
+
+
+def test_the_last_of_several_pauses_counts(store):
+    store.write([SetPaused(True), new(1), SetPaused(False), SetPaused(True)], 1)
+    assert store.paused is True
+    store.write([SetPaused(False)], 1)
+    assert store.paused is False
+
+
+def test_every_batch_has_the_next_number(store):
+    numbers = []
+    for step in (new(1), SetPaused(True), new(2)):
+        store.write([step], 0)
+        numbers.append(store.commit)
+    assert numbers == [1, 2, 3]
+
+
+def test_a_full_disk_changes_nothing_and_later_nothing_is_missing(store, shelf, monkeypatch):
+    waiting = put(store, new(1), seq=1)
+
+    def refuse(batch):
+        raise StoreFull("no space left")
+
+    with monkeypatch.context() as full:
+        full.setattr(shelf.engine, "write", refuse)
+        with pytest.raises(StoreFull):
+            store.write([new(2), start(waiting), SetPaused(True)], 9)
+    assert counts(store) == {"pending": 1}
+    assert (store.commit, store.event_seq, store.paused) == (1, 1, False)
+    assert (store.last_id, store.state(task_id(2))) == (task_id(1), None)
+    store.write([new(2), start(waiting), SetPaused(True)], 9)
+    assert counts(store) == {"pending": 1, "running": 1}
+    assert (store.commit, store.event_seq, store.paused) == (2, 9, True)
+
+
+# -- opening again
+
+
+def test_all_is_there_after_a_restart(store, shelf):
+    put(store, finish(put(store, start(put(store, new(1, key="k"))))))
+    put(store, new(2, priority=9, run_at=at(60)))
+    put(store, start(put(store, new(3))))
+    put(store, SetPaused(True), new(4), seq=17)
+    before = {n: store.state(task_id(n)) for n in range(1, 5)}
+    again = shelf.reopen(store)
+    assert {n: again.state(task_id(n)) for n in range(1, 5)} == before
+    assert (again.commit, again.event_seq, again.paused) == (store.commit, 17, True)
+    assert counts(again) == counts(store)
+    assert [task.place for task in again.pending()] == [Place(9, at(60)), Place(5)]
+    assert again.running() == [before[3]]
+    assert (again.result(task_id(1)), again.body(task_id(1))) == (DONE.result, new(1).body)
+    assert again.claim("k") == Claim(task_id(1), b"mark of k")
+    again.write([new(5)], 18)
+    assert (again.commit, again.event_seq) == (store.commit + 1, 18)
+
+
+def test_the_greatest_id_is_known_even_when_its_task_is_gone(store, shelf):
+    put(store, new(9))
+    put(store, new(3))
+    ended = put(store, lifecycle.cancelled(store.state(task_id(9)), NOW))
+    store.write([Removal(ended)], 0)
+    assert shelf.reopen(store).last_id == store.last_id == task_id(9)
+
+
+def test_a_store_of_another_format_is_not_opened(shelf):
+    meta = msgspec.msgpack.encode(Meta(format=99))
+    shelf.engine.write([("meta", META_KEY, meta)])
+    with pytest.raises(StoreCorrupt, match="format 99"):
+        shelf.store()
+
+
+def test_a_task_that_only_the_index_names_is_there_and_damaged(shelf):
+    store = shelf.store()
+    put(store, start(put(store, new(1))))
+    ((key, _),) = everything(shelf.engine, "state").items()
+    shelf.engine.write([("state", key, None)])
+    (found,) = store.running()
+    assert (found.id, found.status, found.damaged) == (task_id(1), Status.RUNNING, True)
+    assert store.state(task_id(2)) is None
