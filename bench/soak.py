@@ -50,8 +50,8 @@ INTERVAL = 30.0
 SHORTEST_INTERVAL = 3.0
 """What a look takes, with room."""
 WARM = 40_000
-"""Tasks after which memory and disk are as they stay: some of RocksDB's buffers have been filled,
-written to tables and merged by then.
+"""Tasks after which memory and disk are as they stay: the read cache is full, and some of RocksDB's
+buffers have been filled, written to tables and merged by then.
 """
 JUDGED = 15.0
 """Minutes from which on growth is judged, and a run is written down."""
