@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Any, Self
 
 import trio
 
@@ -23,7 +23,7 @@ class TaskProcessor:
         self._given: list[str] = []
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         for task_id in self._given:
             await self._queue.get(task_id, wait=300)
         await self._stack.__aexit__(*error)

@@ -10,7 +10,8 @@ OLLAMA = os.environ.get("OLLAMA_HOST", "http://localhost:11434")
 with oq.BlockingQueue(ollama_host=OLLAMA, max_workers=2) as queue:
 
     def ask(question: str) -> str:
-        return queue.result(queue.submit(oq.chat("llama3.2", question)))["message"]["content"]
+        answer = queue.result(queue.submit(oq.chat("llama3.2", question)))
+        return str(answer["message"]["content"])
 
     questions = ["What is a thread?", "What is a queue?", "What is a lock?"]
     with ThreadPoolExecutor() as threads:

@@ -5,7 +5,6 @@
 """
 
 import os
-from collections.abc import AsyncIterator
 from typing import Any
 
 from quart import Quart, request
@@ -15,24 +14,24 @@ import oq
 SERVER = os.environ.get("OQ_SERVER", "localhost:7125")
 
 app = Quart(__name__)
+queue = oq.AsyncClient(SERVER)
 
 
-@app.while_serving
-async def connect() -> AsyncIterator[None]:
-    async with oq.AsyncClient(SERVER) as app.queue:
-        yield
+@app.after_serving
+async def disconnect() -> None:
+    await queue.aclose()
 
 
 @app.post("/chat")
 async def chat() -> tuple[dict[str, Any], int]:
     asked = await request.get_json()
-    task_id = await app.queue.submit(oq.chat(asked["model"], asked["message"]))
+    task_id = await queue.submit(oq.chat(asked["model"], asked["message"]))
     return {"task_id": task_id, "status": "submitted"}, 202
 
 
 @app.get("/task/<task_id>")
 async def task(task_id: str) -> dict[str, Any]:
-    found = await app.queue.get(task_id)
+    found = await queue.get(task_id)
     return {
         "task_id": found.id,
         "status": found.status,

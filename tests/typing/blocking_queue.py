@@ -1,0 +1,74 @@
+"""`oq.BlockingQueue`, as a user's type checker sees it."""
+
+from __future__ import annotations
+
+import queue as stdlib
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_type
+
+import oq
+
+with oq.BlockingQueue(max_workers=2, storage_path="./data", drain_timeout="5m") as opened:
+    assert_type(opened, oq.BlockingQueue)
+oq.BlockingQueue(workers=2)  # type: ignore[call-arg]
+oq.BlockingQueue(oq.Config()).close(timeout=5)
+
+
+def submit(queue: oq.BlockingQueue) -> None:
+    task = oq.chat("llama3.2", "hello")
+    assert_type(queue.submit(task), str)
+    assert_type(queue.submit(task, idempotency_key="monday"), str)
+    assert_type(queue.submit_many([task, task]), list[str])
+    queue.submit("hello")  # type: ignore[arg-type]
+    queue.submit(task, priority="high")  # type: ignore[call-arg]
+    for ended in queue.run_batch([task, task]):
+        assert_type(ended, oq.Task)
+    ended_tasks: stdlib.Queue[oq.Task] = stdlib.Queue()
+    queue.submit(task, on_done=print, results_to=ended_tasks)
+    queue.submit(task, on_done=3)  # type: ignore[arg-type]
+
+
+def read(queue: oq.BlockingQueue, task_id: str) -> None:
+    assert_type(queue.get(task_id), oq.Task)
+    assert_type(queue.get(task_id, wait="5m"), oq.Task)
+    assert_type(queue.result(task_id), dict[str, Any])
+    assert_type(queue.result(task_id, timeout=timedelta(minutes=5)), dict[str, Any])
+    queue.get(7)  # type: ignore[arg-type]
+    today = datetime.now(UTC) - timedelta(days=1)
+    found = queue.list(status=["failed", oq.Status.CANCELLED], model="llama3.2", since=today)
+    assert_type(found, list[oq.Task])
+    shown = queue.list_summaries(priority=["high", 3], type="chat", sort="oldest", limit=10)
+    assert_type(shown, list[oq.Summary])
+    queue.list(sort="sideways")  # type: ignore[arg-type]
+    assert_type(queue.count(text="invoice", until="2030-01-31T12:00:00Z").count, int)
+    queue.count(colour="red")  # type: ignore[call-arg]
+
+
+def act(queue: oq.BlockingQueue, task_id: str) -> None:
+    queue.cancel(task_id)
+    queue.set_priority(task_id, "critical")
+    queue.set_priority(task_id, 7)
+    queue.set_priority(task_id)  # type: ignore[call-arg]
+    queue.retry(task_id)
+    queue.delete(task_id)
+    assert_type(queue.bulk("retry", status="failed").done, int)
+    assert_type(queue.bulk("priority", [task_id], to="low").problems[0].error, str)
+    queue.pause()
+    queue.resume()
+
+
+def look(queue: oq.BlockingQueue) -> None:
+    assert_type(queue.status(), oq.QueueStatus)
+    assert_type(queue.status().queues_by_priority, dict[str, int])
+    for backend in queue.backends():
+        assert_type(backend.up, bool)
+        assert_type([model.name for model in backend.models], list[str])
+
+
+def follow(queue: oq.BlockingQueue, task_id: str) -> None:
+    with queue.stream(task_id, offset=3, attempt=1) as chunks:
+        for chunk in chunks:
+            assert_type(chunk, oq.Chunk)
+    with queue.subscribe({"task_failed"}, task_id=task_id, after=7) as events:
+        for event in events:
+            assert_type(event, oq.Event | oq.Lagged)
