@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 
-class Taken(NamedTuple):
+class FastRequest(NamedTuple):
     """Seconds: of the clock, without waits for a processor; and of processors, of all threads."""
 
     wall: float
@@ -34,7 +34,7 @@ class Stopwatch:
         self._busy = time.thread_time()
         self._cpu = time.process_time()
 
-    def taken(self) -> Taken:
+    def taken(self) -> FastRequest:
         """Since the start."""
         cpu = time.process_time() - self._cpu
         busy = time.thread_time() - self._busy
@@ -46,7 +46,7 @@ class Stopwatch:
         own = waits.pop(threading.get_native_id(), 0.0)
         # Another thread's wait was ours too only as far as we slept meanwhile.
         asleep = max(wall - own - busy, 0.0)
-        return Taken(wall - own - min(sum(waits.values()), asleep), cpu)
+        return FastRequest(wall - own - min(sum(waits.values()), asleep), cpu)
 
     def _waited(self) -> dict[int, float]:
         """Seconds that each thread has waited for a processor in its life."""

@@ -96,7 +96,7 @@ async def _served(queue: Queue) -> AsyncIterator[int]:
     """The port of 127.0.0.1 on which the queue's HTTP server listens."""
     with socket.create_server((HOST, 0)) as listener:
         app = create_app(queue)
-        server = Server(app, app.lane, [listener], max_connections=8)
+        server = Server(app, app.fast_path, [listener], max_connections=8)
         async with trio.open_nursery() as nursery:
             await nursery.start(server.run)
             yield listener.getsockname()[1]

@@ -1,23 +1,31 @@
 """Floor 5: the queue over HTTP, WebSocket and server-sent events.
 
-serve       the process: sockets, signals, draining, and the server itself
-sockets     binding, and what to say when that fails
-connection  one client's connection: what Hypercorn leaves unbounded, bounded
-lane        plain requests of the calls that must be fast, past Hypercorn and Quart
-plain       what a plain request is: its head, read strictly
-app         the Quart application, made from the table of routes
-guard       who may talk to this server: Host and Origin, and the headers of every answer
-routes      the table: every path, what it takes and what it answers
-openapi     the same table as a document
-tasks       submitting, reading, changing tasks
-streams     what a task generates, as it does
-events      the live feed: WebSocket and server-sent events
-flows       answers that go on: how their pieces are sent
-ops         status, health, metrics, the first page
-errors      every error as an answer, in one place
-query       parameters after the question mark
-answers     bodies in, bodies out
-lean        requests without Quart: the gateway's, and those that are refused
-metrics     what `/metrics` counts
-face        what the handlers share
+serve              the process: sockets, signals, draining, and the server itself
+listen             opens the listening sockets, and says why when it cannot
+server             accepts connections, and limits how many there are
+stopping           ends the process within a time limit, even when the disk hangs
+connection         one client's connection: what Hypercorn leaves unbounded, bounded
+http1              HTTP/1.1 and WebSocket on that connection, by h11 and wsproto
+fast_path          answers submits past Hypercorn and Quart
+fast_request       reads the head of a request for the fast path, strictly
+app                the Quart application, made from the table of routes
+guard              who may talk to this server: Host and Origin, and the headers of every response
+inflight           how many bytes the bodies of all requests together hold
+routes             the table: every path, what it takes and what it returns
+openapi            the same table as a document
+tasks              submitting, reading, changing tasks
+bulk               one action on many tasks
+files              raises the limit of open files, and fits the connections to it
+streams            what a task generates, while it generates it
+events             the live feed of events: WebSocket and server-sent events
+streaming          responses that are sent piece by piece
+ops                status, health, metrics, the first page
+site               the dashboard's files; missing_dashboard: the page without them
+errors             every error as a response, in one place
+query              parameters after the question mark
+responses          request bodies and JSON responses
+asgi               ASGI requests without Quart: those of the gateway, and refused ones
+metrics            what `/metrics` counts; task_durations: how long tasks wait and run
+context            what all handlers share: the queue, the metrics, the open streams
+gateway            the APIs of Ollama and OpenAI
 """

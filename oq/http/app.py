@@ -9,45 +9,47 @@ from quart import Request, request, websocket
 from quart_trio import QuartTrio
 
 from oq.http import errors
-from oq.http.answers import ErrorAnswer, PlainRequest, encode, read_body, to_response
-from oq.http.face import Face
-from oq.http.gateway.door import Gateway
-from oq.http.gateway.table import GATEWAY
-from oq.http.guard import Guard, preflight, secure
-from oq.http.inflight import Inflight
-from oq.http.lane import Lane
-from oq.http.lean import (
+from oq.http.asgi import (
     BODY_TIMEOUT,
+    AsgiRequest,
     ClientGone,
-    LeanRequest,
     RawHeaders,
     Receive,
     Scope,
     Send,
-    again,
     has_body,
     refuse,
+    replay_body,
     target_of,
 )
+from oq.http.context import Context
+from oq.http.fast_path import FastPath
+from oq.http.gateway.door import Gateway
+from oq.http.gateway.table import GATEWAY
+from oq.http.guard import Guard, preflight, secure
+from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
+from oq.http.responses import ErrorAnswer, JsonRequest, encode, read_body, to_quart
 from oq.http.routes import ROUTES, Route
 from oq.queue import Queue
 from oq.words.clock import Clock
 
 
 class App(QuartTrio):
-    """Quart with the guard in front. `face` is what its handlers share; `lane` leads past it."""
+    """Quart behind the guard. `context` is what the handlers share; `fast_path` answers some
+    requests without Quart.
+    """
 
-    def __init__(self, face: Face, gateway: Gateway) -> None:
+    def __init__(self, context: Context, gateway: Gateway) -> None:
         super().__init__(__name__, static_folder=None)
-        self.face = face
+        self.context = context
         self.gateway = gateway
-        self.limit = face.queue.config.queue.max_payload
-        self.guard = Guard(face.queue.config.server)
-        fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.lane}
-        self.lane = Lane(fast, face, self.guard, self.limit)
+        self.limit = context.queue.config.queue.max_payload
+        self.guard = Guard(context.queue.config.server)
+        fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.fast_path}
+        self.fast_path = FastPath(fast, context, self.guard, self.limit)
 
     async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -74,15 +76,15 @@ class App(QuartTrio):
         if scope["type"] != "http" or not has_body(scope):
             await super().asgi_app(scope, receive, send)
             return
-        with self.face.inflight.hold() as held:
+        with self.context.inflight.hold() as held:
             try:
-                body = await LeanRequest(scope, receive, self.limit, held).get_data()
+                body = await AsgiRequest(scope, receive, self.limit, held).get_data()
             except ClientGone:
                 pass
             except Exception as error:
                 await self._refuse_body(error, scope, receive, send)
             else:
-                await super().asgi_app(scope, again(body, receive), send)
+                await super().asgi_app(scope, replay_body(body, receive), send)
 
     async def _refuse_body(
         self, error: Exception, scope: Scope, receive: Receive, send: Send
@@ -118,8 +120,8 @@ def create_app(queue: Queue) -> App:
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))
-    face = Face(queue, metrics, encode(document((*ROUTES, *GATEWAY))), inflight)
-    app = App(face, Gateway(face, queue, Clock(), own=(route.path for route in ROUTES)))
+    context = Context(queue, metrics, encode(document((*ROUTES, *GATEWAY))), inflight)
+    app = App(context, Gateway(context, queue, Clock(), own=(route.path for route in ROUTES)))
     app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect
@@ -133,23 +135,23 @@ def _add(app: App, route: Route) -> None:
     path = route.path.replace("{", "<").replace("}", ">")
     known = tuple(parameter.name for parameter in route.query) if route.strict else None
     if route.websocket:
-        app.add_websocket(path, route.handler.__name__, _socket_view(app.face, route, known))
+        app.add_websocket(path, route.handler.__name__, _socket_view(app.context, route, known))
     else:
-        view = _view(app.face, route, known)
+        view = _view(app.context, route, known)
         app.add_url_rule(path, route.handler.__name__, view, methods=[route.method])
 
 
-def _view(face: Face, route: Route, known: tuple[str, ...] | None) -> Callable[..., Any]:
+def _view(context: Context, route: Route, known: tuple[str, ...] | None) -> Callable[..., Any]:
     handler = route.handler
 
     async def view(**parts: str) -> Any:
         current = request._get_current_object()  # type: ignore[attr-defined]
         if known is not None and current.query_string:
             Query(current.args).only(known)
-        if route.lane:
+        if route.fast_path:
             body = await read_body(current)
-            return to_response(await handler(face, PlainRequest(_headers(current), body)))
-        return await handler(face, current, **parts)
+            return to_quart(await handler(context, JsonRequest(_headers(current), body)))
+        return await handler(context, current, **parts)
 
     return view
 
@@ -158,12 +160,14 @@ def _headers(given: Request) -> dict[bytes, bytes]:
     return {name.lower(): value for name, value in given.scope["headers"]}
 
 
-def _socket_view(face: Face, route: Route, known: tuple[str, ...] | None) -> Callable[..., Any]:
+def _socket_view(
+    context: Context, route: Route, known: tuple[str, ...] | None
+) -> Callable[..., Any]:
     handler = route.handler
 
     async def view() -> Any:
         current = websocket._get_current_object()  # type: ignore[attr-defined]
         Query(current.args).only(known or ())
-        return await handler(face, current)
+        return await handler(context, current)
 
     return view

@@ -1,4 +1,4 @@
-"""One wish about many tasks."""
+"""One action on many tasks: `POST /api/tasks/bulk`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
-from oq.http.answers import answer, read_body
-from oq.http.face import Face
+from oq.http.context import Context
+from oq.http.responses import quart_response, read_body
 from oq.rules.filters import TaskFilter
 from oq.rules.validation import check_size, decode, parse_priority
 from oq.words.errors import InvalidTask
@@ -49,16 +49,16 @@ class BulkRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 _REQUEST = msgspec.json.Decoder(BulkRequest)
 
 
-async def bulk(face: Face, request: Request) -> Response:
+async def bulk(context: Context, request: Request) -> Response:
     """Cancel, retry, delete or reprioritise many tasks; the answer comes when all is on disk."""
     body = await read_body(request)
-    check_size("", body, face.queue.limits)
+    check_size("", body, context.queue.limits)
     wish = decode(_REQUEST.decode, body)
     if (wish.action is Verb.PRIORITY) != (wish.priority is not None):
         raise InvalidTask("priority", 'it goes with the action "priority", and only with that')
     tasks = _tasks(wish)
     priority = 0 if wish.priority is None else wish.priority
-    return answer(await face.queue.bulk(wish.action, tasks, priority))
+    return quart_response(await context.queue.bulk(wish.action, tasks, priority))
 
 
 def _tasks(wish: BulkRequest) -> list[str] | TaskFilter:

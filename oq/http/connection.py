@@ -14,8 +14,8 @@ It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what i
   nothing to end it. Here it is ended.
 - It starts and stops a task around each request to time the idle connection; a deadline does.
 
-Between two requests of HTTP/1.1 the connection looks whether the next one is for the fast lane
-(`oq.http.lane`). Such a request it answers by itself, and Hypercorn never sees its bytes.
+Between two requests of HTTP/1.1 the connection looks whether the next one is for the fast path
+(`oq.http.fast_path`). Such a request it answers by itself, and Hypercorn never sees its bytes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
+from oq.http.asgi import BODY_TIMEOUT
+from oq.http.fast_path import FastPath, FastRequest, to_bytes
 from oq.http.http1 import Http1
 from oq.http.inflight import Held
-from oq.http.lane import Lane, Taken, to_bytes
-from oq.http.lean import BODY_TIMEOUT
 from oq.words.errors import Unavailable
 
 log = structlog.get_logger()
@@ -60,13 +60,13 @@ class Connection:
     def __init__(
         self,
         app: AppWrapper,
-        lane: Lane,
+        fast_path: FastPath,
         config: HyperConfig,
         context: WorkerContext,
         stream: trio.SocketStream,
     ) -> None:
         self._app = app
-        self._lane = lane
+        self._fast_path = fast_path
         self._config = config
         self._context = context
         self._stream = stream
@@ -182,22 +182,25 @@ class Connection:
                 await trio.lowlevel.checkpoint()  # there may be hundreds in one piece
         return data
 
-    def _take(self, data: bytes) -> Taken | None:
-        """The request for the lane that `data` begins with, if it is one's turn."""
-        return self._lane.take(data) if self._protocol.is_between_requests else None
+    def _take(self, data: bytes) -> FastRequest | None:
+        """The request for the fast path that `data` begins with, if it is one's turn."""
+        return self._fast_path.take(data) if self._protocol.is_between_requests else None
 
-    async def _serve_plain(self, taken: Taken, data: bytes) -> None:
+    async def _serve_plain(self, taken: FastRequest, data: bytes) -> None:
         """Answer the request that `data` begins with."""
         self._work()
         begun, head = trio.current_time(), taken.head
-        with self._lane.inflight.hold() as held:
+        with self._fast_path.inflight.hold() as held:
             try:
                 start = data[head.start : head.end]
                 body = await self._whole_body(start, head.end - head.start, held)
             except (BadRequest, RequestTimeout, Unavailable) as error:
-                answer, last = self._lane.refuse(taken, error), True
+                answer, last = self._fast_path.refuse(taken, error), True
             else:
-                answer, last = await self._lane.answer(taken, body), self._protocol.count_request()
+                answer, last = (
+                    await self._fast_path.answer(taken, body),
+                    self._protocol.count_request(),
+                )
                 del body
         more = self._config.response_headers("h11")
         if last:

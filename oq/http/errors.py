@@ -11,8 +11,8 @@ from quart import Quart, has_request_context, request, websocket
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug import exceptions as refused
 
-from oq.http.answers import ErrorAnswer, answer
-from oq.http.lean import unread
+from oq.http.asgi import unread_body_headers
+from oq.http.responses import ErrorAnswer, quart_response
 from oq.words.errors import (
     BackendError,
     Conflict,
@@ -72,7 +72,7 @@ def install(app: Quart, max_body: int) -> None:
             return respond(error, max_body, f"GET {websocket.path}")
         response = respond(error, max_body, f"{request.method} {request.path}")
         if response.status_code in _UNREAD:
-            for name, value in unread(request.scope):
+            for name, value in unread_body_headers(request.scope):
                 response.headers[name.decode()] = value.decode()
         return response
 
@@ -82,7 +82,7 @@ def install(app: Quart, max_body: int) -> None:
 def respond(error: Exception, max_body: int, where: str) -> Response:
     """The answer to what was asked by `where` (``"POST /api/tasks"``) and ended in `error`."""
     status, text, headers = explain(error, max_body, where)
-    return answer(ErrorAnswer(text), status, headers)
+    return quart_response(ErrorAnswer(text), status, headers)
 
 
 def explain(error: Exception, max_body: int, where: str) -> Explained:

@@ -15,12 +15,12 @@ from quart.wrappers import Request, Websocket
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.datastructures import MultiDict
 
-from oq.http import flows
-from oq.http.answers import encode
+from oq.http import streaming
 from oq.http.connection import Connection
-from oq.http.face import Face
-from oq.http.flows import EVENT_STREAM, SSE_RETRY, flow, sse
+from oq.http.context import Context
 from oq.http.query import Query, whole
+from oq.http.responses import encode
+from oq.http.streaming import EVENT_STREAM, SSE_RETRY, sse_event, streaming_response
 from oq.queue import Core, Subscription
 from oq.words.errors import InvalidTask
 from oq.words.events import Event, EventType, Lagged
@@ -44,16 +44,16 @@ class Wanted(NamedTuple):
     after: int | None
 
 
-async def websocket(face: Face, socket: Websocket) -> None:
+async def websocket(context: Context, socket: Websocket) -> None:
     """Events as JSON text frames: one object, or an array when several are due."""
-    face.check_feeds()
-    with face.subscribe(*_wanted(socket.args)) as feed:
-        await socket.send(_hello(face.queue, feed).decode())
+    context.check_feeds()
+    with context.subscribe(*_wanted(socket.args)) as feed:
+        await socket.send(_hello(context.queue, feed).decode())
         send = _sender(socket)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
             async for batch in feed:
-                for number, parts in enumerate(_portions(batch, face.queue.encode_event)):
+                for number, parts in enumerate(_portions(batch, context.queue.encode_event)):
                     if number:
                         await trio.lowlevel.checkpoint()
                     await send(_frame(parts))
@@ -61,14 +61,14 @@ async def websocket(face: Face, socket: Websocket) -> None:
     await socket.close(GOING_AWAY, "the server is shutting down")
 
 
-async def server_sent(face: Face, request: Request) -> Response:
+async def server_sent(context: Context, request: Request) -> Response:
     """The same as server-sent events; `id` is the seq, so `Last-Event-ID` resumes."""
-    face.check_feeds()
+    context.check_feeds()
     wanted = _wanted(request.args)
     seen = request.headers.get("Last-Event-ID")
     if seen:  # newer than the address, which a browser repeats as it was
         wanted = wanted._replace(after=_seq("Last-Event-ID", seen))
-    return flow(request, _feed(face, wanted), EVENT_STREAM)
+    return streaming_response(request, _feed(context, wanted), EVENT_STREAM)
 
 
 def _wanted(args: MultiDict[str, str]) -> Wanted:
@@ -132,9 +132,9 @@ def _frame(parts: list[bytes]) -> bytes:
 
 
 @contextmanager
-def _feed(face: Face, wanted: Wanted) -> Iterator[_Pieces]:
-    with face.subscribe(*wanted) as feed:
-        yield _Pieces(face, feed, resumed=wanted.after is not None)
+def _feed(context: Context, wanted: Wanted) -> Iterator[_Pieces]:
+    with context.subscribe(*wanted) as feed:
+        yield _Pieces(context, feed, resumed=wanted.after is not None)
 
 
 class _Pieces:
@@ -142,8 +142,8 @@ class _Pieces:
     does.
     """
 
-    def __init__(self, face: Face, feed: Subscription, *, resumed: bool) -> None:
-        self._face = face
+    def __init__(self, context: Context, feed: Subscription, *, resumed: bool) -> None:
+        self._context = context
         self._feed = feed
         self._resumed = resumed
         self._greeted = False
@@ -162,18 +162,18 @@ class _Pieces:
 
     async def _next_batch(self) -> bytes:
         batch: Batch | None = None
-        with trio.move_on_after(flows.SSE_KEEPALIVE):
+        with trio.move_on_after(streaming.SSE_KEEPALIVE):
             batch = await anext(self._feed, [])
         if batch is None:
-            return flows.SSE_COMMENT
+            return streaming.SSE_COMMENT
         self._left = _portions(batch, self._event)
         return b"".join(next(self._left, []))
 
     def _hello(self) -> bytes:
         # Whoever resumes has not seen what is before `feed.seq` yet: no id to come back with.
         seq = None if self._resumed else b"%d" % self._feed.seq
-        return SSE_RETRY + sse(_hello(self._face.queue, self._feed), seq)
+        return SSE_RETRY + sse_event(_hello(self._context.queue, self._feed), seq)
 
     def _event(self, item: Event | Lagged) -> bytes:
         seq = b"%d" % item.seq if isinstance(item, Event) else None
-        return sse(self._face.queue.encode_event(item), seq)
+        return sse_event(self._context.queue.encode_event(item), seq)

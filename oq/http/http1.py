@@ -24,8 +24,8 @@ from h11._receivebuffer import ReceiveBuffer
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from wsproto.connection import ConnectionState as SocketState
 
-from oq.http.answers import JSON, ErrorAnswer, encode
 from oq.http.guard import SECURE
+from oq.http.responses import JSON, ErrorAnswer, encode
 
 _LOOSE = re.compile(rb"(?<!\r)\n|\n[ \t]")
 """A line end without its carriage return, or a line that goes on in the next one."""

@@ -22,7 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from oq.http.spans import Spans
+from oq.http.task_durations import TaskDurations
 from oq.logs import lost_lines
 from oq.rules.history import History
 from oq.words.events import EventType
@@ -92,7 +92,7 @@ class Metrics(Collector):
         self._tokens: dict[tuple[str, str], int] = defaultdict(int)
         self._wait: dict[Labels, Histogram] = defaultdict(Histogram)
         self._run: dict[Labels, Histogram] = defaultdict(Histogram)
-        self._spans = Spans()
+        self._spans = TaskDurations()
         self._answers: dict[Labels, int] = defaultdict(int)
         self._commits = 0
         self.registry = CollectorRegistry()

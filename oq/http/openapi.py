@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.http.answers import ErrorAnswer
+from oq.http.responses import ErrorAnswer
 from oq.http.routes import Parameter, Route
 
 _REF = "#/components/schemas/{name}"

@@ -1,4 +1,4 @@
-"""For those who run the server: status, health, metrics, the document, the first page."""
+"""Handlers for those who run the server: status, health, metrics, OpenAPI, and the first page."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import NotFound as NothingThere
 
-from oq.http.answers import JSON, OK, answer
-from oq.http.face import Face
-from oq.http.page import PAGE, POLICY
+from oq.http.context import Context
+from oq.http.missing_dashboard import PAGE, POLICY
 from oq.http.query import Query
+from oq.http.responses import JSON, OK, quart_response
 from oq.rules.history import WINDOWS
 from oq.words.stats import Stats
 
@@ -28,67 +28,67 @@ _RUNNING = "Ollama is running"  # what Ollama says; some clients look for it bef
 _BY_ACCEPT = {"Vary": "Accept"}
 
 
-async def status(face: Face, request: Request) -> Response:
+async def status(context: Context, request: Request) -> Response:
     """The queue at a glance."""
-    return answer(face.queue.status())
+    return quart_response(context.queue.status())
 
 
-async def stats(face: Face, request: Request) -> Response:
+async def stats(context: Context, request: Request) -> Response:
     """What happened lately, interval by interval; a restart begins anew."""
     window = Query(request.args).choice("window", StatsWindow, StatsWindow.QUARTER)
-    return answer(
+    return quart_response(
         Stats(
             interval=WINDOWS[window].interval,
-            points=face.metrics.history.points(window, face.queue.now()),
-            oldest_waiting=face.queue.oldest_waiting(),
+            points=context.metrics.history.points(window, context.queue.now()),
+            oldest_waiting=context.queue.oldest_waiting(),
         )
     )
 
 
-async def backends(face: Face, request: Request) -> Response:
+async def backends(context: Context, request: Request) -> Response:
     """The servers that run models, and the models that they say they have."""
-    return answer(await face.queue.look_at_backends())
+    return quart_response(await context.queue.look_at_backends())
 
 
-async def pause(face: Face, request: Request) -> Response:
+async def pause(context: Context, request: Request) -> Response:
     """Start no more tasks; submitting goes on."""
-    await face.queue.pause()
-    return answer(OK)
+    await context.queue.pause()
+    return quart_response(OK)
 
 
-async def resume(face: Face, request: Request) -> Response:
+async def resume(context: Context, request: Request) -> Response:
     """Start tasks again."""
-    await face.queue.resume()
-    return answer(OK)
+    await context.queue.resume()
+    return quart_response(OK)
 
 
-async def healthz(face: Face, request: Request) -> Response:
+async def healthz(context: Context, request: Request) -> Response:
     """The process is alive and answers."""
-    return answer(OK)
+    return quart_response(OK)
 
 
-async def readyz(face: Face, request: Request) -> Response:
+async def readyz(context: Context, request: Request) -> Response:
     """The store can be written and the server is not shutting down."""
-    face.queue.check_ready()
-    return answer(OK)
+    context.queue.check_ready()
+    return quart_response(OK)
 
 
-async def metrics(face: Face, request: Request) -> Response:
+async def metrics(context: Context, request: Request) -> Response:
     """Figures for Prometheus."""
     generate, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Response(generate(face.metrics.registry), content_type=content_type)
+    return Response(generate(context.metrics.registry), content_type=content_type)
 
 
-async def openapi(face: Face, request: Request) -> Response:
+async def openapi(context: Context, request: Request) -> Response:
     """This document."""
-    return Response(face.document, content_type=JSON)
+    return Response(context.document, content_type=JSON)
 
 
-async def root(face: Face, request: Request) -> Response:
+async def root(context: Context, request: Request) -> Response:
     """The dashboard for browsers, or how to build it; what Ollama says for everybody else."""
     if "text/html" not in request.headers.get("Accept", ""):
         return Response(_RUNNING, headers=_BY_ACCEPT, content_type="text/plain; charset=utf-8")
-    page = await face.site.page(request)
+    page = await context.site.page(request)
     return page or Response(
         PAGE,
         headers={"Content-Security-Policy": POLICY, **_BY_ACCEPT},
@@ -96,9 +96,9 @@ async def root(face: Face, request: Request) -> Response:
     )
 
 
-async def asset(face: Face, request: Request, name: str) -> Response:
+async def asset(context: Context, request: Request, name: str) -> Response:
     """A file of the dashboard: its name changes with its content."""
-    found = await face.site.asset(request, name)
+    found = await context.site.asset(request, name)
     if found is None:
         raise NothingThere
     return found

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from oq.http import bulk, events, ops, streams, tasks
-from oq.http.answers import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
-from oq.http.flows import EVENT_STREAM
+from oq.http.responses import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
+from oq.http.streaming import EVENT_STREAM
 from oq.rules.filters import Count, Sort
 from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
@@ -60,8 +60,8 @@ class Route:
     strict: bool = True
     """Whether a parameter that it does not have is refused."""
     websocket: bool = False
-    lane: bool = False
-    """Whether plain requests take the fast lane; its handler is then a `PlainHandler`."""
+    fast_path: bool = False
+    """Whether plain requests take the fast path; its handler is then a `FastHandler`."""
     name: str = ""
     """What it is called, where the handler's own name does not say."""
     error: Any = None
@@ -113,7 +113,7 @@ TASKS = (
         errors=(400, 409, 413, 429, 503),
         headers=(_KEY,),
         body=Submission,
-        lane=True,
+        fast_path=True,
     ),
     Route(
         "POST",
@@ -124,7 +124,7 @@ TASKS = (
         errors=(400, 413, 429, 503),
         body=list[Submission],
         also_takes={tasks.NDJSON: "one task a line"},
-        lane=True,
+        fast_path=True,
     ),
     Route(
         "GET",

@@ -13,8 +13,8 @@ import trio
 from oq.backends.base import Backend
 from oq.http.app import create_app
 from oq.http.files import within_files
+from oq.http.listen import beyond_loopback, bind_all, check_not_backend, url
 from oq.http.server import Server
-from oq.http.sockets import beyond_loopback, bind_all, check_not_backend, url
 from oq.http.stopping import SIGNALS, Hangup, Stop, limit
 from oq.logs import configured
 from oq.queue import open_queue
@@ -91,7 +91,7 @@ async def _serve_queue(
         app.gateway.listening.update(priorities)
         server = Server(
             app,
-            app.lane,
+            app.fast_path,
             sockets,
             max_connections=config.server.max_connections,
             max_client_connections=config.server.max_client_connections,
@@ -112,5 +112,5 @@ async def _serve_queue(
         await stop.asked.wait()
         log.info("draining", running=queue.status().running_tasks)
         await stop.drain(queue)
-        app.face.close()
+        app.context.close()
         server.stop()

@@ -16,9 +16,9 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HyperConfig
 from hypercorn.trio.worker_context import WorkerContext
 
-from oq.http.answers import ErrorAnswer, encode
 from oq.http.connection import LINGER, Connection
-from oq.http.lane import Lane
+from oq.http.fast_path import FastPath
+from oq.http.responses import ErrorAnswer, encode
 
 log = structlog.get_logger()
 
@@ -44,19 +44,19 @@ _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class Server:
-    """Serves an ASGI application, and its fast lane, on sockets that listen already."""
+    """Serves an ASGI application, and its fast path, on sockets that listen already."""
 
     def __init__(
         self,
         app: Any,
-        lane: Lane,
+        fast_path: FastPath,
         sockets: Sequence[socket.socket],
         *,
         max_connections: int,
         max_client_connections: int | None = None,
     ) -> None:
         self._app = ASGIWrapper(app)
-        self._lane = lane
+        self._fast_path = fast_path
         self._listeners = [
             trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets
         ]
@@ -139,7 +139,7 @@ class Server:
             await self._serve(stream, client)
 
     async def _serve(self, stream: trio.SocketStream, client: str) -> None:
-        connection = Connection(self._app, self._lane, self._config, self._context, stream)
+        connection = Connection(self._app, self._fast_path, self._config, self._context, stream)
         self._connections.add(connection)
         self._clients[client] += 1
         try:

@@ -1,4 +1,4 @@
-"""How `oq serve` stops: what each signal asks of it, and an end that no disk can hold up."""
+"""How `oq serve` stops: what each signal does, and how the process ends even if the disk hangs."""
 
 from __future__ import annotations
 

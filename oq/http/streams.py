@@ -18,10 +18,10 @@ import trio
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
-from oq.http import flows
-from oq.http.face import Face, Line, SharedLines
-from oq.http.flows import EVENT_STREAM, flow, sse
+from oq.http import streaming
+from oq.http.context import Context, SharedBytes, SharedLines
 from oq.http.query import Query, whole
+from oq.http.streaming import EVENT_STREAM, sse_event, streaming_response
 from oq.queue import StreamReader
 from oq.rules.pieces import PORTION
 from oq.words.errors import InvalidTask, NotFound
@@ -43,16 +43,16 @@ class Place(NamedTuple):
     attempt: int | None
 
 
-async def stream(face: Face, request: Request, task_id: str) -> Response:
+async def stream(context: Context, request: Request, task_id: str) -> Response:
     """The task's output from `offset` on, then live. The last chunk has `done` and the status; a
     stream that ends without one is to be asked for again from where it ended.
     """
-    face.check_open()
+    context.check_open()
     place = _place(request)
-    await face.queue.check_known(task_id)  # while it can still be said
+    await context.queue.check_known(task_id)  # while it can still be said
     events = request.accept_mimetypes.best_match((NDJSON, EVENT_STREAM)) == EVENT_STREAM
-    feed = _open(face, task_id, place, events=events)
-    return flow(request, feed, EVENT_STREAM if events else NDJSON)
+    feed = _open(context, task_id, place, events=events)
+    return streaming_response(request, feed, EVENT_STREAM if events else NDJSON)
 
 
 def _place(request: Request) -> Place:
@@ -79,10 +79,10 @@ def _count(name: str, value: str) -> int:
 
 
 @contextmanager
-def _open(face: Face, task_id: str, place: Place, *, events: bool) -> Iterator[_Pieces]:
-    with face.queue.read_stream(task_id, offset=place.offset, attempt=place.attempt) as reader:
-        pieces = _Pieces(reader, face.long_lines, task_id, events=events)
-        with face.until_close(pieces.end):
+def _open(context: Context, task_id: str, place: Place, *, events: bool) -> Iterator[_Pieces]:
+    with context.queue.read_stream(task_id, offset=place.offset, attempt=place.attempt) as reader:
+        pieces = _Pieces(reader, context.long_lines, task_id, events=events)
+        with context.until_close(pieces.end):
             yield pieces
 
 
@@ -101,11 +101,11 @@ class _Pieces:
         self._name = task_id, events
         self._encode = _as_event if events else _ENCODER.encode_lines
         # A line that is no chunk would be one too many for those who read lines.
-        self._patience = flows.SSE_KEEPALIVE if events else inf
+        self._patience = streaming.SSE_KEEPALIVE if events else inf
         self._waiting = trio.CancelScope()
         self._ending = inf  # when, in trio's time
         self._due: deque[Chunk] = deque()
-        self._line: Line | None = None  # a long one, of which a part was sent
+        self._line: SharedBytes | None = None  # a long one, of which a part was sent
         self._sent = 0  # bytes of it
 
     async def next(self) -> bytes:
@@ -122,7 +122,7 @@ class _Pieces:
             except NotFound:  # deleted meanwhile: whoever asks again is told
                 return b""
             return self._piece()
-        return flows.SSE_COMMENT if self._ending == inf else b""
+        return streaming.SSE_COMMENT if self._ending == inf else b""
 
     def end(self) -> None:
         """The server closes: send what is due, and then end."""
@@ -152,14 +152,14 @@ class _Pieces:
             self._line = None
         return part
 
-    def _line_of(self, chunk: Chunk) -> Line:
+    def _line_of(self, chunk: Chunk) -> SharedBytes:
         extras = chunk.thinking, chunk.tool_calls, chunk.logprobs
         if len(chunk.data) <= PORTION and extras == (None, None, None):
-            return Line(self._encode([chunk]))
+            return SharedBytes(self._encode([chunk]))
         name = *self._name, chunk.attempt, chunk.offset
         line = self._shared.get(name)
         if line is None:
-            line = Line(self._encode([chunk]))
+            line = SharedBytes(self._encode([chunk]))
             if len(line.data) > PORTION:
                 self._shared[name] = line
         return line
@@ -167,5 +167,6 @@ class _Pieces:
 
 def _as_event(chunks: list[Chunk]) -> bytes:
     return b"".join(
-        sse(_ENCODER.encode(chunk), b"%d.%d" % (chunk.attempt, chunk.offset)) for chunk in chunks
+        sse_event(_ENCODER.encode(chunk), b"%d.%d" % (chunk.attempt, chunk.offset))
+        for chunk in chunks
     )

@@ -10,21 +10,21 @@ from msgspec import UNSET
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
-from oq.http.answers import (
+from oq.http.context import Context, SharedBytes
+from oq.http.query import Query
+from oq.http.responses import (
     JSON,
     OK,
     BatchAnswer,
-    PlainAnswer,
-    PlainRequest,
+    JsonRequest,
+    JsonResponse,
     PriorityChange,
     SubmitAnswer,
-    answer,
     encode,
-    plain_answer,
+    json_response,
+    quart_response,
     read_body,
 )
-from oq.http.face import Face, Line
-from oq.http.query import Query
 from oq.rules.filters import DEFAULT_LIMIT, Sort, TaskFilter
 from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
 from oq.words.task import RawTask, Status, TaskType
@@ -42,82 +42,82 @@ class View(StrEnum):
     SUMMARY = "summary"
 
 
-async def submit(face: Face, request: PlainRequest) -> PlainAnswer:
+async def submit(context: Context, request: JsonRequest) -> JsonResponse:
     """Store one task; the answer is sent once it is on disk."""
     task = decode_submission(request.body)
-    accepted = await face.queue.accept(task, idempotency_key=request.header(b"idempotency-key"))
-    return plain_answer(
+    accepted = await context.queue.accept(task, idempotency_key=request.header(b"idempotency-key"))
+    return json_response(
         SubmitAnswer(accepted.task_id, accepted.status),
         201 if accepted.created else 200,
         {"Location": f"/api/tasks/{accepted.task_id}"},
     )
 
 
-async def submit_batch(face: Face, request: PlainRequest) -> PlainAnswer:
+async def submit_batch(context: Context, request: JsonRequest) -> JsonResponse:
     """Store many tasks, all or none, from a JSON array or from lines of JSON."""
     ndjson = request.mimetype == NDJSON
-    tasks = decode_batch(request.body, ndjson=ndjson, limits=face.queue.limits)
-    return plain_answer(BatchAnswer(await face.queue.accept_many(tasks)), 201)
+    tasks = decode_batch(request.body, ndjson=ndjson, limits=context.queue.limits)
+    return json_response(BatchAnswer(await context.queue.accept_many(tasks)), 201)
 
 
-async def listing(face: Face, request: Request) -> Response:
+async def listing(context: Context, request: Request) -> Response:
     """Tasks from the newest to the oldest, or as `sort` says."""
     query = Query(request.args)
     wanted = task_filter(query)
     if query.choice("view", View, View.FULL) is View.SUMMARY:
-        lines = await face.queue.summaries(wanted)
-        return answer(lines.tasks, headers=_next(request, lines.next))
-    page = await face.queue.page(wanted)
-    return answer(page.tasks, headers=_next(request, page.next))
+        lines = await context.queue.summaries(wanted)
+        return quart_response(lines.tasks, headers=_next(request, lines.next))
+    page = await context.queue.page(wanted)
+    return quart_response(page.tasks, headers=_next(request, page.next))
 
 
-async def count(face: Face, request: Request) -> Response:
+async def count(context: Context, request: Request) -> Response:
     """How many tasks a listing with this filter shows in all."""
-    return answer(await face.queue.count(task_filter(Query(request.args))))
+    return quart_response(await context.queue.count(task_filter(Query(request.args))))
 
 
-async def read(face: Face, request: Request, task_id: str) -> Response:
+async def read(context: Context, request: Request, task_id: str) -> Response:
     """One task, whole; with `wait`, once it has ended or that time has passed."""
     wait = Query(request.args).seconds("wait")
-    task = await face.view(task_id, min(wait, face.queue.config.server.max_wait))
+    task = await context.view(task_id, min(wait, context.queue.config.server.max_wait))
     if task.result is UNSET or memoryview(task.result).nbytes < LONG:
-        return answer(task)
-    return _shared(face, task)
+        return quart_response(task)
+    return _shared(context, task)
 
 
-def _shared(face: Face, task: RawTask) -> Response:
+def _shared(context: Context, task: RawTask) -> Response:
     """An ended task whose result is long: who read it at the same time, and slowly, share it."""
     name = task.id, task.completed_at, task.status
-    body = face.long_tasks.get(name)
+    body = context.long_tasks.get(name)
     if body is None:
-        body = face.long_tasks[name] = Line(encode(task))
+        body = context.long_tasks[name] = SharedBytes(encode(task))
     response = Response(body.data, 200, {}, None, JSON)
     response.line = body  # type: ignore[attr-defined]  # as long as it is being sent
     return response
 
 
-async def cancel(face: Face, request: Request, task_id: str) -> Response:
+async def cancel(context: Context, request: Request, task_id: str) -> Response:
     """Stop a task that waits or runs."""
-    await face.queue.cancel(task_id)
-    return answer(OK)
+    await context.queue.cancel(task_id)
+    return quart_response(OK)
 
 
-async def set_priority(face: Face, request: Request, task_id: str) -> Response:
+async def set_priority(context: Context, request: Request, task_id: str) -> Response:
     """Move a task that waits to another priority."""
     change = decode(_PRIORITY.decode, await read_body(request))
-    await face.queue.set_priority(task_id, parse_priority(change.priority))
-    return answer(OK)
+    await context.queue.set_priority(task_id, parse_priority(change.priority))
+    return quart_response(OK)
 
 
-async def retry(face: Face, request: Request, task_id: str) -> Response:
+async def retry(context: Context, request: Request, task_id: str) -> Response:
     """Queue a failed or cancelled task again; its attempts are kept."""
-    await face.queue.retry(task_id)
-    return answer(OK)
+    await context.queue.retry(task_id)
+    return quart_response(OK)
 
 
-async def delete(face: Face, request: Request, task_id: str) -> Response:
+async def delete(context: Context, request: Request, task_id: str) -> Response:
     """Forget a task that has ended."""
-    await face.queue.delete(task_id)
+    await context.queue.delete(task_id)
     return Response(b"", 204)
 
 

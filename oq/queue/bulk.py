@@ -44,14 +44,14 @@ async def carry_out(
     refused: dict[str, Exception] = {}
     parts = iter([ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)])
 
-    async def lane() -> None:
+    async def fast_path() -> None:
         for part in parts:
             refused.update(await _some(send, verb, part, priority))
 
     try:
         async with trio.open_nursery() as nursery:
             for _ in range(LANES):
-                nursery.start_soon(lane)
+                nursery.start_soon(fast_path)
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # both say the same: that the queue has closed
     problems = [BulkProblem(one, str(refused[one])) for one in ids if one in refused]

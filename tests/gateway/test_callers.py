@@ -343,7 +343,7 @@ async def test_a_caller_is_told_when_the_server_closes_and_the_task_is_kept(stre
                 nursery.start_soon(call)
                 [submitted] = await anext(events)
             await here.queue.drain()
-            here.app.face.close()
+            here.app.context.close()
         assert answers[0].status_code == 503
         assert submitted.task_id in answers[0].json()["error"]
         assert (await here.queue.view(submitted.task_id)).status == "pending"

@@ -14,8 +14,8 @@ import trio
 
 from oq.backends.failures import status_error
 from oq.http.app import create_app
+from oq.http.listen import bind, check_not_backend
 from oq.http.server import Server
-from oq.http.sockets import bind, check_not_backend
 from oq.queue import Queue, open_queue
 from oq.rules.way import HEADER, MOST, arrived, go_on
 from oq.store import MemoryEngine, Store
@@ -51,10 +51,10 @@ async def serving(here: socket.socket, backend: str) -> AsyncIterator[Queue]:
         trio.open_nursery() as nursery,
     ):
         app = create_app(queue)
-        server = Server(app, app.lane, [here], max_connections=100)
+        server = Server(app, app.fast_path, [here], max_connections=100)
         await nursery.start(server.run)
         yield queue
-        app.face.close()
+        app.context.close()
         server.stop()
         nursery.cancel_scope.cancel()
 

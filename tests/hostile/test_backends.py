@@ -19,8 +19,8 @@ import trio
 from structlog.testing import capture_logs
 
 from oq.http.app import create_app
+from oq.http.listen import bind_all, url
 from oq.http.server import Server
-from oq.http.sockets import bind_all, url
 from oq.queue import open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import BackendKind, to_config
@@ -99,13 +99,13 @@ async def in_front_of(backend: Backend, kind: BackendKind) -> AsyncIterator[http
         async with open_queue(config, store=Store(MemoryEngine())) as queue:
             app = create_app(queue)
             sockets, _ = bind_all(config)
-            server = Server(app, app.lane, sockets, max_connections=200)
+            server = Server(app, app.fast_path, sockets, max_connections=200)
             await nursery.start(server.run)
             async with httpx.AsyncClient(
                 base_url=url(config.server, sockets), timeout=60
             ) as client:
                 yield client
-            app.face.close()
+            app.context.close()
             server.stop()
         nursery.cancel_scope.cancel()
 

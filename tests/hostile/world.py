@@ -13,8 +13,8 @@ import httpx
 import trio
 
 from oq.http.app import create_app
+from oq.http.listen import bind_all, url
 from oq.http.server import Server
-from oq.http.sockets import bind_all, url
 from oq.queue import Queue, open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import to_config
@@ -103,11 +103,11 @@ async def world() -> AsyncIterator[World]:
         async with open_queue(config, store=Store(MemoryEngine())) as queue:
             app = create_app(queue)
             sockets, _ = bind_all(config)
-            server = Server(app, app.lane, sockets, max_connections=200)
+            server = Server(app, app.fast_path, sockets, max_connections=200)
             await nursery.start(server.run)
             where = httpx.URL(url(config.server, sockets))
             yield World(where, queue, canary, strangers, asked)
-            app.face.close()
+            app.context.close()
             server.stop()
         nursery.cancel_scope.cancel()
 

@@ -371,6 +371,6 @@ async def test_a_caller_that_hangs_up_stops_waiting():
                 head(f"GET /api/tasks/{submitted.task_id}?wait=5m HTTP/1.1\nHost: localhost")
             )
             await wait_all_tasks_blocked(0.05)
-            assert len(oq.app.face._at_close) == 1
+            assert len(oq.app.context._at_close) == 1
         await wait_all_tasks_blocked(0.05)
-        assert not oq.app.face._at_close
+        assert not oq.app.context._at_close

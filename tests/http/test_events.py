@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection, open_websocket_url
 
-from oq.http import connection, events, flows
+from oq.http import connection, events, streaming
 from oq.rules.validation import decode_submission
 from tests.support.http import GENERATE, UNKNOWN, Live, api, live
 
@@ -118,7 +118,7 @@ async def test_server_sent_events_come_in_portions_too(
     async with live(paused=True) as oq:
         await oq.queue.accept_many([decode_submission(TASK)] * 10)
         await wait_all_tasks_blocked()
-        face = oq.app.face
+        face = oq.app.context
         with face.subscribe(None, None, 0) as feed:
             pieces = events._Pieces(face, feed, resumed=True)
             await pieces.next()
@@ -256,7 +256,7 @@ async def test_the_end_of_the_server_is_told():
             pass
         await run_one(oq)
         await oq.queue.drain()
-        oq.app.face.close()
+        oq.app.context.close()
         with trio.fail_after(1):
             rest = b"".join([chunk async for chunk in stream])
         assert b"task_completed" in rest
@@ -296,11 +296,11 @@ async def test_one_that_stops_reading_is_cut_off_and_holds_nobody(monkeypatch: p
         async with websocket(oq) as reader:
             await items(reader)
             seen = 0
-            while len(oq.app.face._feeds) == 2:
+            while len(oq.app.context._feeds) == 2:
                 await oq.queue.accept_many([decode_submission(TASK)] * 500)
                 while seen < oq.queue.status().event_seq:
                     seen += len(await items(reader))
-            assert len(oq.app.face._feeds) == 1
+            assert len(oq.app.context._feeds) == 1
 
 
 # Server-sent events
@@ -376,7 +376,7 @@ async def test_last_event_id_resumes_and_beats_the_address():
 
 
 async def test_a_quiet_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flows, "SSE_KEEPALIVE", 0.02)
+    monkeypatch.setattr(streaming, "SSE_KEEPALIVE", 0.02)
     async with live() as oq, sse(oq) as stream:
         await stream.next()
         assert "comment" in await stream.next()
@@ -391,7 +391,7 @@ async def test_the_stream_ends_with_the_server_after_what_is_due():
     async with live() as oq, sse(oq, "?types=task_completed") as stream:
         await stream.next()
         await run_one(oq)
-        oq.app.face.close()
+        oq.app.context.close()
         assert (await stream.event())["type"] == "task_completed"
         with pytest.raises(EOFError):
             await stream.next()

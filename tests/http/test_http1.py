@@ -55,7 +55,7 @@ TWICE = {
 
 @pytest.mark.parametrize("head", TWICE.values(), ids=TWICE.keys())
 async def test_what_two_ends_might_read_differently_is_refused(head: bytes):
-    """Both as the first request, where the fast lane looks, and behind another one."""
+    """Both as the first request, where the fast path looks, and behind another one."""
     async with live(paused=True) as oq:
         answer = await oq.talk(head + BODY)
         assert answer.startswith(b"HTTP/1.1 400 ")

@@ -20,8 +20,8 @@ LIMIT = 4 * MB
 SETTINGS = {"server": {"max_inflight_bytes": LIMIT}, "queue": {"max_payload": 2 * MB}}
 SMALL = json.dumps(GENERATE).encode()
 WAYS = {
-    "the fast lane": ("/api/tasks", False),
-    "a batch in the fast lane": ("/api/tasks/batch", False),
+    "the fast path": ("/api/tasks", False),
+    "a batch in the fast path": ("/api/tasks/batch", False),
     "Quart, in chunks": ("/api/tasks", True),
     "Quart": ("/api/tasks/bulk", False),
     "what has no body": ("/api/queue/pause", False),
@@ -75,7 +75,7 @@ async def crowd(oq: Live) -> AsyncIterator[Crowd]:
 async def test_all_bodies_together_have_a_bound_in_every_entrance(path: str, chunked: bool):
     request = begun(path, MB, chunked=chunked)
     async with live(paused=True, **SETTINGS) as oq:
-        account = oq.app.face.inflight
+        account = oq.app.context.inflight
         async with crowd(oq) as clients:
             for number in range(1, 4):
                 await clients.send(request)
@@ -111,12 +111,12 @@ async def test_a_call_that_waits_holds_no_body():
         for number in range(1, 9):
             await clients.send(whole("/api/chat", json.dumps(call).encode()))
             await until(lambda n=number: oq.queue.status().pending_tasks == n)
-        await until(lambda: oq.app.face.inflight.held == 0)
+        await until(lambda: oq.app.context.inflight.held == 0)
 
 
 async def test_what_is_held_is_given_back_however_a_request_ends():
     async with live(paused=True, **SETTINGS) as oq:
-        account = oq.app.face.inflight
+        account = oq.app.context.inflight
         for path in ("/api/tasks", "/api/tasks/bulk", "/api/chat", "/api/show", "/nope"):
             for body in (b"nonsense" * 20_000, b"x" * (2 * MB + 1), b""):
                 answer = await oq.talk(whole(path, body))
@@ -137,7 +137,7 @@ async def test_memory_stays_near_the_bound():
         async with trio.open_nursery() as nursery:
             for request in requests * 4:
                 nursery.start_soon(clients.send, request)
-        assert oq.app.face.inflight.held <= 8 * MB + 40 * 64 * 1024
+        assert oq.app.context.inflight.held <= 8 * MB + 40 * 64 * 1024
         assert resident() - before < 80 * MB
 
 

@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from oq.http import connection, server
-from oq.http.sockets import AddressInUse, bind, url
+from oq.http.listen import AddressInUse, bind, url
 from oq.words.config import ServerConfig
 from oq.words.errors import InvalidConfig
 from tests.support.http import GENERATE, live
@@ -83,7 +83,7 @@ async def test_stopping_lets_answers_go_out_and_closes_the_idle():
             with trio.fail_after(5):
                 assert await idle.receive_some() == b""
             await idle.aclose()
-            oq.app.face.close()
+            oq.app.context.close()
         assert replies[0].json()["status"] == "pending"
         with pytest.raises(OSError, match="all attempts to connect"):
             await oq.connect()

@@ -34,7 +34,7 @@ def build(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def built(build: Path) -> AsyncIterator[Api]:
     async with api() as oq:
-        oq.app.face.site = Site(build)
+        oq.app.context.site = Site(build)
         yield oq
 
 
@@ -139,7 +139,7 @@ async def test_there_is_nothing_but_the_files_of_the_build(build: Path, path: st
 
 async def test_without_a_build_it_says_how_to_make_one(tmp_path: Path):
     async with api() as oq:
-        oq.app.face.site = Site(tmp_path / "none")
+        oq.app.context.site = Site(tmp_path / "none")
         reply = await oq.get("/", Accept=HTML)
         assert reply.status == 200
         assert reply.headers["Content-Type"].startswith("text/html")
@@ -188,7 +188,7 @@ async def test_a_page_that_came_before_its_files_finds_them(build: Path):
 
 async def test_head_is_answered_without_a_body(build: Path):
     async with live() as oq:
-        oq.app.face.site = Site(build)
+        oq.app.context.site = Site(build)
         for path, length in (("/", len(INDEX)), ("/assets/index-B4s1cH4sh.js", len(SCRIPT))):
             answer = await oq.talk(
                 f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n"

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http import connection, flows
+from oq.http import connection, streaming
 from oq.rules.validation import decode_submission
 from tests.support.http import GENERATE, HANG, UNKNOWN, Live, api, live
 
@@ -52,7 +52,7 @@ async def running(oq: Live, **script: Any) -> str:
 async def idle(oq: Live) -> bool:
     """Whether no answer is under way, once all that is due has happened."""
     await wait_all_tasks_blocked(0.02)
-    return not oq.app.face._at_close
+    return not oq.app.context._at_close
 
 
 async def test_lines_of_a_task_that_has_ended():
@@ -221,7 +221,7 @@ async def test_the_connection_serves_on_after_a_stream():
 
 
 async def test_quiet_events_are_kept_alive_and_lines_are_not(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flows, "SSE_KEEPALIVE", 0.02)
+    monkeypatch.setattr(streaming, "SSE_KEEPALIVE", 0.02)
     async with live(paused=True) as oq, httpx.AsyncClient() as client:
         where = f"{oq.url}/api/tasks/{await submit(oq, GENERATE)}/stream"
         async with (
@@ -260,7 +260,7 @@ async def test_the_server_ends_streams_with_what_is_due():
             with trio.fail_after(5):
                 first = json.loads(await anext(said))
                 await oq.queue.drain()
-                oq.app.face.close()
+                oq.app.context.close()
                 assert [line async for line in said] == []
         assert (first["data"], first["done"]) == ("a", False)
         refused = await client.get(where)
@@ -272,7 +272,7 @@ async def test_the_end_of_a_task_is_told_though_the_server_closes():
         task_id = await submit(oq, HANG)
         async with client.stream("GET", f"{oq.url}/api/tasks/{task_id}/stream") as reply:
             await oq.queue.cancel(task_id)
-            oq.app.face.close()
+            oq.app.context.close()
             with trio.fail_after(5):
                 (last,) = [json.loads(line) async for line in reply.aiter_lines()]
         assert (last["done"], last["status"]) == (True, "cancelled")

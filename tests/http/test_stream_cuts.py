@@ -197,4 +197,4 @@ async def test_a_thousand_cut_connections_lose_and_repeat_nothing():
         assert max(broken) == 2
         assert max(map(max, others)) == 0
         await wait_all_tasks_blocked(0.05)
-        assert not oq.app.face._at_close, "a reader was left behind"
+        assert not oq.app.context._at_close, "a reader was left behind"

@@ -251,7 +251,7 @@ async def test_waiting_ends_when_the_server_closes():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait)
                 await wait_all_tasks_blocked(0.01)
-                oq.app.face.close()
+                oq.app.context.close()
                 nursery.start_soon(wait)
         assert [(reply.status, reply.json["status"]) for reply in replies] == [(200, "pending")] * 2
 

@@ -16,8 +16,8 @@ import trio
 from oq.backends.simulated import Simulator
 from oq.backends.simulated.server import serve_simulator
 from oq.http.app import App, create_app
+from oq.http.listen import bind_all, url
 from oq.http.server import Server
-from oq.http.sockets import bind_all, url
 from oq.queue import Queue, open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import BackendKind, to_config
@@ -75,14 +75,14 @@ async def site(
             app = create_app(queue)
             sockets, priorities = bind_all(config)
             app.gateway.listening.update(priorities)
-            server = Server(app, app.lane, sockets, max_connections=100)
+            server = Server(app, app.fast_path, sockets, max_connections=100)
             await nursery.start(server.run)
             async with (
                 httpx.AsyncClient(base_url=url(config.server, sockets), timeout=10) as to_oq,
                 httpx.AsyncClient(base_url=backend, timeout=10) as to_backend,
             ):
                 yield Site(simulator, queue, app, to_oq, to_backend, nursery)
-            app.face.close()
+            app.context.close()
             server.stop()
         nursery.cancel_scope.cancel()
 

@@ -12,8 +12,8 @@ import trio
 
 from oq.backends.simulated import SimulatedBackend, Simulator
 from oq.http.app import App, create_app
+from oq.http.listen import bind, url
 from oq.http.server import Server
-from oq.http.sockets import bind, url
 from oq.queue import Queue, open_queue
 from oq.store import MemoryEngine, Store
 from oq.words.config import Config, to_config
@@ -114,7 +114,7 @@ class Live:
 
     def __init__(self, app: App, server: Server, where: str, nursery: trio.Nursery) -> None:
         self.app = app
-        self.queue = app.face.queue
+        self.queue = app.context.queue
         self.server = server
         self.url = where
         self.port = httpx.URL(where).port or 0
@@ -158,12 +158,12 @@ async def live(
         sockets = bind(config.server)
         server = Server(
             app,
-            app.lane,
+            app.fast_path,
             sockets,
             max_connections=config.server.max_connections,
             max_client_connections=config.server.max_client_connections,
         )
         await nursery.start(server.run)
         yield Live(app, server, url(config.server, sockets), nursery)
-        app.face.close()
+        app.context.close()
         server.stop()

@@ -16,11 +16,11 @@ from typing import Any
 import trio
 
 from oq.backends.simulated import SimulatedBackend
-from oq.http.answers import PlainAnswer
 from oq.http.app import create_app
-from oq.http.lane import Lane, Taken
+from oq.http.fast_path import FastPath, FastRequest
+from oq.http.listen import bind, url
+from oq.http.responses import JsonResponse
 from oq.http.server import Server
-from oq.http.sockets import bind, url
 from oq.queue import open_queue
 from oq.store import MemoryEngine, Store
 from tests.support.http import settings
@@ -73,15 +73,15 @@ class Served:
         ):
             app = create_app(queue)
             sockets = bind(config.server)
-            lane = _CountingLane(app.lane, self)
-            http = Server(self._counting(app), lane, sockets, max_connections=1000)
+            fast_path = _CountingFastPath(app.fast_path, self)
+            http = Server(self._counting(app), fast_path, sockets, max_connections=1000)
             await nursery.start(http.run)
             self.url = url(config.server, sockets)
             self._port = sockets[0].getsockname()[1]
             up.set()
             await self._stop.wait()
             await queue.drain()
-            app.face.close()
+            app.context.close()
             http.stop()
         for one in sockets:
             one.close()
@@ -109,14 +109,14 @@ class Served:
             self._open -= 1
 
 
-class _CountingLane(Lane):
-    """A server's lane, whose requests are counted as well."""
+class _CountingFastPath(FastPath):
+    """A server's fast path, whose requests are counted as well."""
 
-    def __init__(self, lane: Lane, served: Served) -> None:
-        self.__dict__ |= lane.__dict__
+    def __init__(self, fast_path: FastPath, served: Served) -> None:
+        self.__dict__ |= fast_path.__dict__
         self._served = served
 
-    async def answer(self, taken: Taken, body: bytes) -> PlainAnswer:
+    async def answer(self, taken: FastRequest, body: bytes) -> JsonResponse:
         with self._served.counted(taken.scope):
             return await super().answer(taken, body)
 

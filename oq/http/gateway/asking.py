@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from oq.http.lean import LeanHeaders, Scope
+from oq.http.asgi import AsgiHeaders, Scope
 from oq.queue import NewCall
 from oq.rules.calls import read_call
 from oq.rules.validation import parse_priority
@@ -51,7 +51,7 @@ class Defaults:
 
 
 def read_asking(
-    call: Call, scope: Scope, headers: LeanHeaders, body: bytes, defaults: Defaults, way: str = ""
+    call: Call, scope: Scope, headers: AsgiHeaders, body: bytes, defaults: Defaults, way: str = ""
 ) -> Asking:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
     model, streams = read_call(call, body)
@@ -75,7 +75,7 @@ def read_asking(
     )
 
 
-def _flag(headers: LeanHeaders, name: str) -> bool:
+def _flag(headers: AsgiHeaders, name: str) -> bool:
     value = (headers.get(name) or "").strip().lower()
     if value not in _YES | _NO:
         raise InvalidTask(name, f"{value[:64]!r} is neither true nor false")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from oq.http.face import Face
+from oq.http.asgi import Receive, Scope, Send
+from oq.http.context import Context
 from oq.http.gateway.passing import Passing
 from oq.http.gateway.serving import Serving
-from oq.http.lean import Receive, Scope, Send
 from oq.queue import Queue
 from oq.words.calls import CALLS
 from oq.words.clock import Clock
@@ -18,9 +18,9 @@ _ODD = ("", ".", "..")
 class Gateway:
     """The door for such clients. What begins with one of the paths in `own` is oq's."""
 
-    def __init__(self, face: Face, queue: Queue, clock: Clock, own: Iterable[str]) -> None:
-        self._serving = Serving(face, queue, clock)
-        self._passing = Passing(face, queue)
+    def __init__(self, context: Context, queue: Queue, clock: Clock, own: Iterable[str]) -> None:
+        self._serving = Serving(context, queue, clock)
+        self._passing = Passing(context, queue)
         self._own = frozenset(_root(path) for path in own)
 
     @property

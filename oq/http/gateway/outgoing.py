@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oq.http.asgi import RawHeaders, Scope, Send
 from oq.http.connection import Connection
-from oq.http.lean import RawHeaders, Scope, Send
 
 _LENGTH = b"content-length"
 
@@ -14,7 +14,7 @@ class Outgoing:
     """One answer; `told` is called with its status when that is sent.
 
     A piece goes past Hypercorn where the connection is oq's own and speaks HTTP/1.1; see
-    `oq.http.flows`.
+    `oq.http.streaming`.
     """
 
     def __init__(self, scope: Scope, send: Send, told: Callable[[int], None]) -> None:

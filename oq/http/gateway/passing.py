@@ -8,19 +8,19 @@ import trio
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
 from oq.backends.base import Passage
-from oq.http.face import Face
-from oq.http.gateway.known import Known, find
-from oq.http.gateway.outgoing import Outgoing
-from oq.http.gateway.refusing import Refusing
-from oq.http.lean import (
+from oq.http.asgi import (
     BODY_TIMEOUT,
+    AsgiRequest,
     ClientGone,
-    LeanRequest,
     Receive,
     Scope,
     Send,
     target_of,
 )
+from oq.http.context import Context
+from oq.http.gateway.known import Known, find
+from oq.http.gateway.outgoing import Outgoing
+from oq.http.gateway.refusing import Refusing
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.rules.way import HEADER, arrived
@@ -36,10 +36,10 @@ MAX_LINE = 1024 * 1024
 class Passing:
     """Passes requests on to the backends of `queue`."""
 
-    def __init__(self, face: Face, queue: Queue) -> None:
+    def __init__(self, context: Context, queue: Queue) -> None:
         self._queue = queue
-        self._metrics = face.metrics
-        self._inflight = face.inflight
+        self._metrics = context.metrics
+        self._inflight = context.inflight
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
@@ -48,7 +48,7 @@ class Passing:
         dialect = Dialect.OLLAMA if scope["path"].startswith("/api/") else Dialect.OPENAI
         out = Outgoing(scope, send, partial(self._metrics.answered, dialect))
         with self._inflight.hold() as held:
-            request = LeanRequest(scope, receive, self._limit, held)
+            request = AsgiRequest(scope, receive, self._limit, held)
             async with trio.open_nursery() as nursery:
                 try:
                     await self._pass(scope, receive, request, out, nursery)
@@ -63,7 +63,7 @@ class Passing:
         self,
         scope: Scope,
         receive: Receive,
-        request: LeanRequest,
+        request: AsgiRequest,
         out: Outgoing,
         nursery: trio.Nursery,
     ) -> None:
@@ -118,7 +118,7 @@ class Relay:
 class Upload:
     """A body of any size, part by part: what is not sent on is not taken either."""
 
-    def __init__(self, request: LeanRequest) -> None:
+    def __init__(self, request: AsgiRequest) -> None:
         self._request = request
 
     def __aiter__(self) -> Upload:

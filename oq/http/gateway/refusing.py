@@ -7,8 +7,8 @@ import trio
 
 from oq.backends.failures import error_text
 from oq.http import errors
+from oq.http.asgi import AsgiRequest, RawHeaders, Receive, Scope, discard_body, unread_body_headers
 from oq.http.gateway.outgoing import Outgoing
-from oq.http.lean import LeanRequest, RawHeaders, Receive, Scope, drop, unread
 from oq.queue import Ended
 from oq.rules.dialects import BUSY, apart, error_body, error_frame
 from oq.rules.pieces import event_data
@@ -31,7 +31,7 @@ _FINAL = (b"x-should-retry", b"false")
 class Refusing:
     """Answers one request with what went wrong in oq."""
 
-    def __init__(self, scope: Scope, request: LeanRequest, out: Outgoing, dialect: Dialect) -> None:
+    def __init__(self, scope: Scope, request: AsgiRequest, out: Outgoing, dialect: Dialect) -> None:
         self._scope = scope
         self._request = request
         self._out = out
@@ -41,7 +41,7 @@ class Refusing:
         """Say it, in a form that fits how far the answer has come."""
         async with trio.open_nursery() as nursery:
             if not self._request.whole:  # a body that nobody takes would block this answer
-                nursery.start_soon(drop, receive)
+                nursery.start_soon(discard_body, receive)
             await self._say(error)
             nursery.cancel_scope.cancel()
 
@@ -62,7 +62,7 @@ class Refusing:
         if status == 409 and dialect is Dialect.OPENAI:
             headers.append(_FINAL)
         if not self._request.whole:
-            headers += unread(self._scope)
+            headers += unread_body_headers(self._scope)
         await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
 
 

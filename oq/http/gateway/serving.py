@@ -10,12 +10,12 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from oq.http.face import Face
+from oq.http.asgi import AsgiRequest, ClientGone, RawHeaders, Receive, Scope, Send
+from oq.http.context import Context
 from oq.http.gateway.asking import Asking, Defaults, read_asking
 from oq.http.gateway.outgoing import Outgoing
 from oq.http.gateway.passing import wait_hung_up
 from oq.http.gateway.refusing import JSON, Refusing, tell_end
-from oq.http.lean import ClientGone, LeanRequest, RawHeaders, Receive, Scope, Send
 from oq.queue import Accepted, Ended, Listener, Presence, Queue
 from oq.rules.dialects import progress_frame
 from oq.rules.way import HEADER, arrived
@@ -40,10 +40,10 @@ _STREAM = {
 
 
 class Serving:
-    """Serves calls from the queue of `face`."""
+    """Serves calls from the queue of `context`."""
 
-    def __init__(self, face: Face, queue: Queue, clock: Clock) -> None:
-        self._face = face
+    def __init__(self, context: Context, queue: Queue, clock: Clock) -> None:
+        self._context = context
         self._queue = queue
         self._clock = clock
         self._limit = queue.config.queue.max_payload
@@ -52,13 +52,13 @@ class Serving:
 
     async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
-        out = Outgoing(scope, send, partial(self._face.metrics.answered, call.dialect))
-        with self._face.inflight.hold() as held:
-            request = LeanRequest(scope, receive, self._limit, held)
+        out = Outgoing(scope, send, partial(self._context.metrics.answered, call.dialect))
+        with self._context.inflight.hold() as held:
+            request = AsgiRequest(scope, receive, self._limit, held)
             await self._serve(call, request, scope, receive, out)
 
     async def _serve(
-        self, call: Call, request: LeanRequest, scope: Scope, receive: Receive, out: Outgoing
+        self, call: Call, request: AsgiRequest, scope: Scope, receive: Receive, out: Outgoing
     ) -> None:
         async with trio.open_nursery() as nursery:
             try:
@@ -73,7 +73,7 @@ class Serving:
             nursery.cancel_scope.cancel()
 
     async def _take_in(
-        self, call: Call, scope: Scope, request: LeanRequest
+        self, call: Call, scope: Scope, request: AsgiRequest
     ) -> tuple[Asking, Accepted]:
         """Read the call and store it. Its body is on disk then, and held here no longer."""
         way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
@@ -117,7 +117,7 @@ class Serving:
 
         why = "oq is shutting down"
         try:
-            with self._face.until_close(close), scope:
+            with self._context.until_close(close), scope:
                 yield
         except Unavailable as error:
             why = str(error)

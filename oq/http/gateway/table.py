@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from oq.http.flows import EVENT_STREAM
 from oq.http.gateway.known import KNOWN
 from oq.http.gateway.passing import Passing
 from oq.http.gateway.serving import Serving
 from oq.http.routes import Parameter, Route
+from oq.http.streaming import EVENT_STREAM
 from oq.http.streams import NDJSON
 from oq.words.calls import CALLS, Call, Dialect
 

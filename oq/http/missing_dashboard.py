@@ -1,4 +1,4 @@
-"""The page at `/` when the dashboard has not been built: how to build it, and where the API is."""
+"""The page at `/` when the dashboard has not been built: it says how to build it."""
 
 from __future__ import annotations
 

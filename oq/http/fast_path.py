@@ -1,9 +1,10 @@
-"""The fast lane: plain requests of the calls that must be fast, past h11, ASGI and Quart.
+"""Answers submits without h11, ASGI and Quart: the fast path.
 
-A lone POST of a task spent a third of its time there, and one of many at once nearly two thirds.
-In the lane its head is read in one go (`oq.http.plain`), its handler runs in the connection's own
-task, and its answer is one piece of bytes. What is not plain, and what the guard refuses, goes the
-ordinary way: both give the same answers, from the same handlers.
+A single POST of a task spent a third of its time in those layers; one of many at once spent nearly
+two thirds. Here the head is read in one step (`oq.http.fast_request`), the handler runs in the
+connection's own task, and the response is sent as one piece of bytes. A request that is not simple,
+or that the guard refuses, goes through Quart. Both ways use the same handlers and give the same
+responses.
 
 Nothing here waits for the connection; `oq.http.connection` does.
 """
@@ -14,18 +15,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from oq.http.answers import JSON, ErrorAnswer, PlainAnswer, PlainRequest, plain_answer
+from oq.http.context import Context
 from oq.http.errors import explain
-from oq.http.face import Face
+from oq.http.fast_request import Head, read_head
 from oq.http.guard import Guard, secure
-from oq.http.plain import Head, read_head
+from oq.http.responses import JSON, ErrorAnswer, JsonRequest, JsonResponse, json_response
 
-PlainHandler = Callable[[Face, PlainRequest], Awaitable[PlainAnswer]]
+FastHandler = Callable[[Context, JsonRequest], Awaitable[JsonResponse]]
 
 
-class Taken(NamedTuple):
-    """A request that the lane answers. `scope` is what ASGI's would say of it, as far as somebody
-    looks at it; `origin` is the allowed page of another site that it comes from.
+class FastRequest(NamedTuple):
+    """A request that the fast path answers. `scope` has the fields of its ASGI scope that are
+    used; `origin` is the allowed page of another site that it comes from.
     """
 
     head: Head
@@ -33,22 +34,22 @@ class Taken(NamedTuple):
     origin: bytes | None
 
 
-class Lane:
-    """The calls in it. `handlers` are theirs, by method and path (``"POST /api/tasks"``); `limit`
-    is that of a body, in bytes.
+class FastPath:
+    """Answers simple requests. `handlers` are by method and path (``"POST /api/tasks"``); `limit`
+    is the largest body, in bytes.
     """
 
     def __init__(
-        self, handlers: Mapping[str, PlainHandler], face: Face, guard: Guard, limit: int
+        self, handlers: Mapping[str, FastHandler], context: Context, guard: Guard, limit: int
     ) -> None:
         self._handlers = {f"{call} HTTP/1.1".encode(): each for call, each in handlers.items()}
-        self._face = face
+        self._context = context
         self._guard = guard
         self._limit = limit
-        self.inflight = face.inflight
+        self.inflight = context.inflight
 
-    def take(self, data: bytes) -> Taken | None:
-        """The request that `data` begins with; None if that is not for the lane."""
+    def take(self, data: bytes) -> FastRequest | None:
+        """The request that `data` begins with; None if that is not for the fast path."""
         head = read_head(data, self._handlers, self._limit)
         if head is None:
             return None
@@ -56,26 +57,26 @@ class Lane:
         headers = head.headers.items()
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
         refusal, origin = self._guard.judge(scope)
-        return Taken(head, scope, origin) if refusal is None else None
+        return FastRequest(head, scope, origin) if refusal is None else None
 
-    async def answer(self, taken: Taken, body: bytes) -> PlainAnswer:
+    async def answer(self, taken: FastRequest, body: bytes) -> JsonResponse:
         """What the call's handler says, or what went wrong."""
         head = taken.head
         try:
-            return await self._handlers[head.line](self._face, PlainRequest(head.headers, body))
+            return await self._handlers[head.line](self._context, JsonRequest(head.headers, body))
         except Exception as error:
             return self.refuse(taken, error)
 
-    def refuse(self, taken: Taken, error: Exception) -> PlainAnswer:
+    def refuse(self, taken: FastRequest, error: Exception) -> JsonResponse:
         """The answer to a request that ended in this error."""
         status, text, headers = explain(
             error, self._limit, f"{taken.scope['method']} {taken.scope['path']}"
         )
-        return plain_answer(ErrorAnswer(text), status, headers)
+        return json_response(ErrorAnswer(text), status, headers)
 
 
 def to_bytes(
-    answer: PlainAnswer, origin: bytes | None, more: Iterable[tuple[bytes, bytes]]
+    answer: JsonResponse, origin: bytes | None, more: Iterable[tuple[bytes, bytes]]
 ) -> bytes:
     """The whole answer as it goes over the wire, with `more` headers."""
     own = "".join(f"{name.lower()}: {value}\r\n" for name, value in answer.headers.items())

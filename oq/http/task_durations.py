@@ -1,4 +1,4 @@
-"""How long tasks wait and their attempts take, told from the steps that go by.
+"""Measures how long tasks wait and how long their attempts take, for `/metrics`.
 
 A task's record does not say it all: a start clears the time that was waited for, and an attempt
 that never began leaves the one before it as the last. So the times of tasks that wait or run are
@@ -14,8 +14,8 @@ from oq.words.messages import Change
 from oq.words.task import Status, TaskState
 
 
-class Spans:
-    """To be shown every step, in order."""
+class TaskDurations:
+    """The start times of tasks that wait or run. It must see every step, in order."""
 
     def __init__(self) -> None:
         self._due: dict[str, datetime] = {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oq.http.plain import MOST, Head, read_head
+from oq.http.fast_request import MOST, Head, read_head
 
 LINE = b"POST /api/tasks HTTP/1.1"
 LINES = {LINE, b"POST /api/tasks/batch HTTP/1.1"}

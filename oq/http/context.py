@@ -1,4 +1,4 @@
-"""What the handlers share."""
+"""What all HTTP handlers share: the queue, the metrics, and the streams that are open."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from oq.words.task import RawTask, Status
 CLOSING = "the server is shutting down; try again when it is back"
 
 
-class Line:
-    """Bytes as they are sent, for all who read them at the same time."""
+class SharedBytes:
+    """Encoded bytes that all who read the same thing at the same time share."""
 
     __slots__ = ("__weakref__", "data")
 
@@ -31,22 +31,22 @@ class Line:
         self.data = data
 
 
-SharedLines = WeakValueDictionary[tuple[str, bool, int, int], Line]
-"""By task, whether it is an event, attempt, and offset."""
-SharedTasks = WeakValueDictionary[tuple[str, datetime | None, Status], Line]
-"""By task, when it ended, and how."""
+SharedLines = WeakValueDictionary[tuple[str, bool, int, int], SharedBytes]
+"""Keys: task id, whether it is an event, attempt, offset."""
+SharedTasks = WeakValueDictionary[tuple[str, datetime | None, Status], SharedBytes]
+"""Keys: task id, end time, status."""
 
 
 @dataclass
-class Face:
-    """The queue, and what only its HTTP side knows. One event loop owns it."""
+class Context:
+    """The state of the HTTP server, which its handlers share. One event loop owns it."""
 
     queue: Core
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""
     inflight: Inflight
-    """The bodies that are held."""
+    """How many bytes of request bodies are in memory."""
     site: Site = field(default_factory=Site)
     """The dashboard, if it has been built."""
     long_lines: SharedLines = field(default_factory=WeakValueDictionary)

@@ -1,4 +1,4 @@
-"""Answers that go on: pieces are sent as they come, for as long as the client listens.
+"""Sends streaming responses: each piece as it comes, for as long as the client listens.
 
 Each piece would pass through Quart, Hypercorn and h11, which make the same frame around it every
 time: a quarter of what sending a few bytes costs. Where the connection is oq's own and speaks
@@ -25,14 +25,16 @@ something is sent to it, and proxies cut connections on which nothing moves."""
 SSE_COMMENT = b": nothing happened\n\n"
 
 
-class Pieces(Protocol):
-    """Where the body comes from."""
+class PieceSource(Protocol):
+    """The source of a streamed body."""
 
     async def next(self) -> bytes:
         """The next piece, when there is one; nothing at the end."""
 
 
-def flow(request: Request, feed: AbstractContextManager[Pieces], content_type: str) -> Response:
+def streaming_response(
+    request: Request, feed: AbstractContextManager[PieceSource], content_type: str
+) -> Response:
     """An answer whose body is what `feed` gives.
 
     The feed is entered when the answer begins, and not before, because an answer that is never
@@ -46,7 +48,7 @@ def flow(request: Request, feed: AbstractContextManager[Pieces], content_type: s
     return response
 
 
-def sse(data: bytes, event_id: bytes | None) -> bytes:
+def sse_event(data: bytes, event_id: bytes | None) -> bytes:
     """A server-sent event. JSON has no line breaks of its own: one data line is always enough."""
     head = b"" if event_id is None else b"id: " + event_id + b"\n"
     return head + b"data: " + data + b"\n\n"
@@ -55,7 +57,7 @@ def sse(data: bytes, event_id: bytes | None) -> bytes:
 class _Body(ResponseBody):
     """Sends what it can by itself, and gives Quart the rest to send."""
 
-    def __init__(self, request: Request, feed: AbstractContextManager[Pieces]) -> None:
+    def __init__(self, request: Request, feed: AbstractContextManager[PieceSource]) -> None:
         self._feed = feed
         self._connection: Connection | None = None
         if request.http_version == "1.1":

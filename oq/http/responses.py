@@ -1,4 +1,4 @@
-"""Bodies in and bodies out: bytes to msgspec and back, with nothing in between."""
+"""Reads request bodies and makes JSON responses, with msgspec."""
 
 from __future__ import annotations
 
@@ -50,10 +50,8 @@ class PriorityChange(Struct, frozen=True, forbid_unknown_fields=True):
 OK = OkAnswer()
 
 
-class PlainRequest(NamedTuple):
-    """A request as the handlers of the lane's calls see it: whole. The names of its headers are
-    lower-case.
-    """
+class JsonRequest(NamedTuple):
+    """A complete request for a handler of the fast path. Names of headers are lower-case."""
 
     headers: Mapping[bytes, bytes]
     body: bytes
@@ -67,33 +65,35 @@ class PlainRequest(NamedTuple):
         return (self.header(b"content-type") or "").partition(";")[0].strip().lower()
 
 
-class PlainAnswer(NamedTuple):
-    """What they answer: JSON in bytes, which both the lane and Quart can send."""
+class JsonResponse(NamedTuple):
+    """A response with JSON in bytes. Both the fast path and Quart can send it."""
 
     body: bytes
     status: int
     headers: Mapping[str, str]
 
 
-def plain_answer(
+def json_response(
     value: object, status: int = 200, headers: Mapping[str, str] | None = None
-) -> PlainAnswer:
-    """The value as JSON."""
-    return PlainAnswer(_ENCODER.encode(value), status, headers or {})
+) -> JsonResponse:
+    """A response with the value as JSON."""
+    return JsonResponse(_ENCODER.encode(value), status, headers or {})
 
 
-def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """The value as JSON, for Quart."""
-    return to_response(plain_answer(value, status, headers))
+def quart_response(
+    value: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A Quart response with the value as JSON."""
+    return to_quart(json_response(value, status, headers))
 
 
-def to_response(plain: PlainAnswer) -> Response:
-    """The same answer, for Quart."""
+def to_quart(plain: JsonResponse) -> Response:
+    """The same response, for Quart."""
     return Response(plain.body, plain.status, dict(plain.headers), None, JSON)
 
 
 def encode(value: object) -> bytes:
-    """The value as JSON, for what is not an answer of its own."""
+    """The value as JSON."""
     return _ENCODER.encode(value)
 
 

@@ -1,4 +1,4 @@
-"""The head of a plain HTTP/1.1 request, read strictly: bytes in, a head or nothing out.
+"""Reads the head of a simple HTTP/1.1 request for the fast path. It is strict.
 
 What is not plainly regular is nobody's business here: h11 judges it, as it judges all that comes
 in. So this may refuse whatever it likes, and must never read another request out of the bytes than

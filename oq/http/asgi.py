@@ -1,7 +1,7 @@
-"""ASGI requests without Quart: those of the gateway, and those that are refused at the door.
+"""Reads ASGI requests and sends responses without Quart.
 
-Quart makes a request object, two contexts and two tasks, and asks its signals and hooks at every
-step. Who only reads the body and some headers does without.
+The gateway uses it, and so does the guard when it refuses a request. Quart makes a request object,
+two contexts and two tasks for each request, which costs more than reading a body and some headers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ BODY_TIMEOUT = 60
 
 
 class ClientGone(Exception):
-    """The client left before its request was whole: there is nobody to answer."""
+    """The client disconnected before its request was complete. Nobody waits for a response."""
 
 
-class LeanHeaders:
-    """A request's headers, to be asked for by name."""
+class AsgiHeaders:
+    """The headers of a request, by name."""
 
     __slots__ = ("_items",)
 
@@ -42,11 +42,11 @@ class LeanHeaders:
         return None if value is None else value.decode("latin-1")
 
 
-class LeanRequest:
-    """An HTTP request, as far as the gateway looks at it."""
+class AsgiRequest:
+    """An HTTP request of the ASGI server: its headers and its body."""
 
     def __init__(self, scope: Scope, receive: Receive, limit: int, held: Held) -> None:
-        self.headers = LeanHeaders(scope["headers"])
+        self.headers = AsgiHeaders(scope["headers"])
         self.held = held
         self.whole = False
         """Whether the body has been read to its end."""
@@ -98,8 +98,8 @@ def target_of(scope: Scope) -> str:
     return quote(scope["path"]) if raw is None else raw.decode("ascii", "replace")
 
 
-def again(body: bytes, receive: Receive) -> Receive:
-    """What gives the body that has been read, and after it what `receive` does."""
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that first returns the body that has been read, then what `receive` returns."""
     first: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Any:
@@ -108,7 +108,9 @@ def again(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
-async def deliver(send: Send, kind: str, status: int, headers: RawHeaders, body: bytes) -> None:
+async def send_response(
+    send: Send, kind: str, status: int, headers: RawHeaders, body: bytes
+) -> None:
     """Send an answer. `kind` is "http", or "websocket.http" for a refused handshake."""
     await send({"type": f"{kind}.response.start", "status": status, "headers": list(headers)})
     await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
@@ -118,16 +120,16 @@ async def refuse(
     scope: Scope, receive: Receive, send: Send, status: int, headers: RawHeaders, body: bytes
 ) -> None:
     """Answer a request whose body has not been read."""
-    headers = [*headers, *unread(scope)]
+    headers = [*headers, *unread_body_headers(scope)]
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     async with trio.open_nursery() as nursery:
         # A body that nobody takes would block the connection, and with it this answer.
-        nursery.start_soon(drop, receive)
-        await deliver(send, kind, status, headers, body)
+        nursery.start_soon(discard_body, receive)
+        await send_response(send, kind, status, headers, body)
         nursery.cancel_scope.cancel()
 
 
-def unread(scope: Scope) -> list[tuple[bytes, bytes]]:
+def unread_body_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Headers for the answer to a request whose body has not been read: the connection ends with
     it, for what still comes of that body would be taken for the next request.
     """
@@ -143,7 +145,7 @@ def has_body(scope: Scope) -> bool:
     )
 
 
-async def drop(receive: Receive) -> None:
-    """Take a body that nobody wants, for as long as it comes."""
+async def discard_body(receive: Receive) -> None:
+    """Read the rest of a body and throw it away."""
     while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
         pass

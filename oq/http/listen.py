@@ -1,4 +1,4 @@
-"""Binding the address that the server listens on, before anything else is started."""
+"""Opens the sockets that the server listens on, before anything else starts."""
 
 from __future__ import annotations
 

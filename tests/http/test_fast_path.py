@@ -1,4 +1,4 @@
-"""The fast lane on real sockets: its answers are those of the ordinary way, and so are its ends."""
+"""The fast path on real sockets: its answers are those of the ordinary way, and so are its ends."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ async def test_both_ways_give_the_same_answer(asked: list[tuple[Any, ...]], ordi
             found.append([each.lasting for each in answers])
     assert found[0] == found[1]
     refused = sum(lines[0] == "HTTP/1.1 403 " for lines in found[0])
-    assert len(ordinary) == len(asked) + refused, "what the guard refuses does not take the lane"
+    assert len(ordinary) == len(asked) + refused, (
+        "what the guard refuses does not take the fast path"
+    )
 
 
 @pytest.mark.parametrize("drained", [True, False])
@@ -247,7 +249,7 @@ async def test_none_overtakes_a_request_that_waits(together: bool):
             await one.stream.send_all(plain())
             await wait_all_tasks_blocked(0.02)
         assert oq.queue.status().pending_tasks == 1
-        oq.app.face.close()
+        oq.app.context.close()
         assert (await one.answer()).status == 200
         assert (await one.answer()).status == 201
         assert (await one.ask(plain())).status == 201
