@@ -24,8 +24,8 @@ from oq.http.asgi import (
 )
 from oq.http.context import Context
 from oq.http.fast_path import FastPath
-from oq.http.gateway.door import Gateway
-from oq.http.gateway.table import GATEWAY
+from oq.http.gateway.openapi import GATEWAY
+from oq.http.gateway.router import Gateway
 from oq.http.guard import Guard, preflight, secure
 from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics

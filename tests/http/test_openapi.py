@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from oq.http.gateway.table import GATEWAY
+from oq.http.gateway.openapi import GATEWAY
 from oq.http.openapi import document
 from oq.http.routes import ROUTES
 from oq.words.calls import CALLS

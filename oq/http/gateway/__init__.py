@@ -1,9 +1,10 @@
-"""Clients of Ollama and OpenAI that call oq instead, unchanged.
+"""The APIs of Ollama and OpenAI: their clients call oq instead, unchanged.
 
-door        which requests are theirs, and where each goes
-asking      a call as it comes in: its headers, its priority
-serving     a call as a task: taken in, and answered with the backend's own bytes
-passing     requests that are no task, for a backend to answer; known: the list of them
-outgoing    an answer on its way to the client
-refusing    errors, in the words of the API that was called
+router      which requests are theirs, and who answers each
+request     reads a call: its headers, its model, its priority
+calls       runs a call as a task, and sends the backend's bytes to the caller
+proxy       passes on requests that are not tasks; allowlist: which ones
+response    sends one response, whole or piece by piece
+errors      sends errors in the form of the API that was called
+openapi     these requests in the document at /openapi.json
 """

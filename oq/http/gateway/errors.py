@@ -1,4 +1,4 @@
-"""Errors in the words of the API that was called."""
+"""Sends errors in the form of the API that was called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import trio
 from oq.backends.failures import error_text
 from oq.http import errors
 from oq.http.asgi import AsgiRequest, RawHeaders, Receive, Scope, discard_body, unread_body_headers
-from oq.http.gateway.outgoing import Outgoing
+from oq.http.gateway.response import GatewayResponse
 from oq.queue import Ended
 from oq.rules.dialects import BUSY, apart, error_body, error_frame
 from oq.rules.pieces import event_data
@@ -28,17 +28,19 @@ _FINAL = (b"x-should-retry", b"false")
 """OpenAI's clients would try again by themselves what oq has tried as often as it is told to."""
 
 
-class Refusing:
-    """Answers one request with what went wrong in oq."""
+class ErrorResponder:
+    """Answers one request with an error of oq's own."""
 
-    def __init__(self, scope: Scope, request: AsgiRequest, out: Outgoing, dialect: Dialect) -> None:
+    def __init__(
+        self, scope: Scope, request: AsgiRequest, out: GatewayResponse, dialect: Dialect
+    ) -> None:
         self._scope = scope
         self._request = request
         self._out = out
         self._dialect = dialect
 
     async def refuse(self, error: Exception, receive: Receive) -> None:
-        """Say it, in a form that fits how far the answer has come."""
+        """Send the error. Its form depends on how much of the response has been sent."""
         async with trio.open_nursery() as nursery:
             if not self._request.whole:  # a body that nobody takes would block this answer
                 nursery.start_soon(discard_body, receive)
@@ -66,8 +68,10 @@ class Refusing:
         await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
 
 
-async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHeaders) -> None:
-    """Answer with why a task that has ended has no result: as its backend put it, if it did."""
+async def send_failure(
+    out: GatewayResponse, dialect: Dialect, ended: Ended, headers: RawHeaders
+) -> None:
+    """Say why a task has no result: in the backend's own words, if there are any."""
     if out.begun:
         await _break_off(out, dialect, _frame(dialect, ended))
         return
@@ -77,7 +81,7 @@ async def tell_end(out: Outgoing, dialect: Dialect, ended: Ended, headers: RawHe
     await out.whole(status, [kind, *headers, *final], body)
 
 
-async def _break_off(out: Outgoing, dialect: Dialect, frame: bytes) -> None:
+async def _break_off(out: GatewayResponse, dialect: Dialect, frame: bytes) -> None:
     # What a backend left half said must not make this unreadable as well.
     await out.piece(apart(dialect, out.last) + frame + apart(dialect, frame))
     await out.end()

@@ -1,4 +1,4 @@
-"""A call as a task: taken in, on disk before it runs, and answered with the backend's own bytes."""
+"""Runs a call as a task: stores it first, and then sends the backend's bytes to the caller."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from oq.http.asgi import AsgiRequest, ClientGone, RawHeaders, Receive, Scope, Send
 from oq.http.context import Context
-from oq.http.gateway.asking import Asking, Defaults, read_asking
-from oq.http.gateway.outgoing import Outgoing
-from oq.http.gateway.passing import wait_hung_up
-from oq.http.gateway.refusing import JSON, Refusing, tell_end
+from oq.http.gateway.errors import JSON, ErrorResponder, send_failure
+from oq.http.gateway.proxy import wait_hung_up
+from oq.http.gateway.request import CallRequest, Defaults, read_request
+from oq.http.gateway.response import GatewayResponse
 from oq.queue import Accepted, Ended, Listener, Presence, Queue
 from oq.rules.dialects import progress_frame
 from oq.rules.way import HEADER, arrived
@@ -26,12 +26,12 @@ from oq.words.task import Status
 
 STORE_TIMEOUT = 30.0
 """Seconds in which a call must be on disk."""
-FAREWELL = 0.2
-"""Seconds in which an answer that is there must be sent once the server closes."""
+CLOSE_GRACE = 0.2
+"""Seconds to send a response that is ready when the server closes."""
 PROGRESS_INTERVAL = 1.0
-"""Seconds between two looks at the place in line of a caller that wants to be told."""
+"""Seconds between two checks of the queue position, for a caller that asked for it."""
 PROGRESS_REPEAT = 15.0
-"""Seconds after which a place that has not changed is told again, for proxies on the way."""
+"""Seconds after which an unchanged position is sent again, so that proxies stay connected."""
 
 _STREAM = {
     Dialect.OLLAMA: (b"content-type", b"application/x-ndjson"),
@@ -39,8 +39,8 @@ _STREAM = {
 }
 
 
-class Serving:
-    """Serves calls from the queue of `context`."""
+class CallHandler:
+    """Answers the calls of Ollama's and OpenAI's clients through the queue."""
 
     def __init__(self, context: Context, queue: Queue, clock: Clock) -> None:
         self._context = context
@@ -52,59 +52,59 @@ class Serving:
 
     async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
-        out = Outgoing(scope, send, partial(self._context.metrics.answered, call.dialect))
+        out = GatewayResponse(scope, send, partial(self._context.metrics.answered, call.dialect))
         with self._context.inflight.hold() as held:
             request = AsgiRequest(scope, receive, self._limit, held)
             await self._serve(call, request, scope, receive, out)
 
     async def _serve(
-        self, call: Call, request: AsgiRequest, scope: Scope, receive: Receive, out: Outgoing
+        self, call: Call, request: AsgiRequest, scope: Scope, receive: Receive, out: GatewayResponse
     ) -> None:
         async with trio.open_nursery() as nursery:
             try:
-                asking, accepted = await self._take_in(call, scope, request)
+                wanted, accepted = await self._take_in(call, scope, request)
                 nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-                await self._answer(asking, accepted, out)
+                await self._answer(wanted, accepted, out)
             except ClientGone:
                 pass
             except Exception as error:
-                refusing = Refusing(scope, request, out, call.dialect)
-                await refusing.refuse(error, receive)
+                responder = ErrorResponder(scope, request, out, call.dialect)
+                await responder.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
     async def _take_in(
         self, call: Call, scope: Scope, request: AsgiRequest
-    ) -> tuple[Asking, Accepted]:
-        """Read the call and store it. Its body is on disk then, and held here no longer."""
+    ) -> tuple[CallRequest, Accepted]:
+        """Read the call and store it. After that its body is on disk, and no longer in memory."""
         way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
         body = await request.get_data()
-        asking = read_asking(call, scope, request.headers, body, self.defaults, way)
-        accepted = await self._accept(asking)
+        wanted = read_request(call, scope, request.headers, body, self.defaults, way)
+        accepted = await self._accept(wanted)
         request.held.free()
-        return asking._replace(new=replace(asking.new, body=b"")), accepted
+        return wanted._replace(new=replace(wanted.new, body=b"")), accepted
 
-    async def _answer(self, asking: Asking, accepted: Accepted, out: Outgoing) -> None:
+    async def _answer(self, wanted: CallRequest, accepted: Accepted, out: GatewayResponse) -> None:
         task_id = accepted.task_id
-        grace = 0.0 if asking.key is None else self._grace
-        with self._queue.calls.attend(task_id, detach=asking.new.detached, grace=grace) as presence:
+        grace = 0.0 if wanted.key is None else self._grace
+        with self._queue.calls.attend(task_id, detach=wanted.new.detached, grace=grace) as presence:
             place = self._queue.calls.position(task_id)
             headers = [
                 (b"x-oq-task-id", task_id.encode()),
                 (b"x-oq-queue-position", b"%d" % place),
             ]
             with self._queue.calls.listen(task_id) as listener:
-                reply = _Reply(asking, task_id, out, headers, listener)
+                reply = _Reply(wanted, task_id, out, headers, listener)
                 with self._until_close(presence, task_id):
-                    if asking.streams:
+                    if wanted.streams:
                         await self._stream(reply)
                     else:
                         await self._whole(reply)
                     presence.served = True
 
-    async def _accept(self, asking: Asking) -> Accepted:
+    async def _accept(self, wanted: CallRequest) -> Accepted:
         # Half of it cannot be taken back: a caller who leaves meanwhile is noticed after it.
         with trio.move_on_after(STORE_TIMEOUT, shield=True):
-            return await self._queue.calls.accept(asking.new, asking.key)
+            return await self._queue.calls.accept(wanted.new, wanted.key)
         raise Unavailable(f"not on disk after {STORE_TIMEOUT:g} s; try again later")
 
     @contextmanager
@@ -113,7 +113,7 @@ class Serving:
         scope = trio.CancelScope()
 
         def close() -> None:
-            scope.deadline = trio.current_time() + FAREWELL
+            scope.deadline = trio.current_time() + CLOSE_GRACE
 
         why = "oq is shutting down"
         try:
@@ -129,41 +129,41 @@ class Serving:
 
     async def _whole(self, reply: _Reply) -> None:
         ended = await reply.listener.ended()
-        dialect = reply.asking.new.call.dialect
+        dialect = reply.wanted.new.call.dialect
         if ended.state.status is not Status.COMPLETED:
-            await tell_end(reply.out, dialect, ended, reply.headers)
+            await send_failure(reply.out, dialect, ended, reply.headers)
             return
         await reply.out.whole(200, [JSON[dialect], *reply.headers], ended.result or b"")
 
     async def _stream(self, reply: _Reply) -> None:
-        dialect = reply.asking.new.call.dialect
-        while not isinstance(said := await self._said(reply), Ended):
+        dialect = reply.wanted.new.call.dialect
+        while not isinstance(received := await self._next(reply), Ended):
             if not reply.out.begun:
-                await reply.begin(said, whole=not reply.listener.line)
-            await reply.out.piece(said)
-        if said.state.status is not Status.COMPLETED:
-            await tell_end(reply.out, dialect, said, reply.headers)
+                await reply.begin(received, whole=not reply.listener.line)
+            await reply.out.piece(received)
+        if received.state.status is not Status.COMPLETED:
+            await send_failure(reply.out, dialect, received, reply.headers)
             return
         if not reply.out.begun:
             await reply.begin(b"", whole=False)
         await reply.out.end()
 
-    async def _said(self, reply: _Reply) -> bytes | Ended:
-        """What comes next; meanwhile a caller that wants it is told its place in line."""
-        told: tuple[int, float] | None = None
-        while reply.asking.progress and not reply.answered:
+    async def _next(self, reply: _Reply) -> bytes | Ended:
+        """The next bytes, or the end. Meanwhile a caller that wants it gets its queue position."""
+        shown: tuple[int, float] | None = None
+        while reply.wanted.progress and not reply.answered:
             place, now = self._queue.calls.position(reply.task_id), trio.current_time()
-            if told is None or told[0] != place or now - told[1] >= PROGRESS_REPEAT:
-                told = (place, now)
+            if shown is None or shown[0] != place or now - shown[1] >= PROGRESS_REPEAT:
+                shown = (place, now)
                 await self._tell_place(reply, place)
             with trio.move_on_after(PROGRESS_INTERVAL):
-                said = await reply.listener.receive()
+                received = await reply.listener.receive()
                 reply.answered = True
-                return said
+                return received
         return await reply.listener.receive()
 
     async def _tell_place(self, reply: _Reply, place: int) -> None:
-        new = reply.asking.new
+        new = reply.wanted.new
         frame = progress_frame(new.call, new.model, reply.task_id, place, self._clock.now())
         if not reply.out.begun:
             await reply.begin(frame, whole=False)
@@ -174,9 +174,9 @@ class Serving:
 class _Reply:
     """One caller's answer as it is made. `answered`: the backend has begun to speak."""
 
-    asking: Asking
+    wanted: CallRequest
     task_id: str
-    out: Outgoing
+    out: GatewayResponse
     headers: RawHeaders
     listener: Listener
     answered: bool = False
@@ -185,7 +185,7 @@ class _Reply:
         """The head of a stream. What is no line and no event, but all of it (`whole`), has the type
         of a whole answer: Ollama does not stream what only loads a model.
         """
-        dialect = self.asking.new.call.dialect
+        dialect = self.wanted.new.call.dialect
         if dialect is Dialect.OPENAI:
             whole = first.lstrip().startswith(b"{")
         kind = (JSON if whole else _STREAM)[dialect]

@@ -1,4 +1,4 @@
-"""Which requests are those of Ollama's and OpenAI's clients, and where each of them goes."""
+"""Routes the requests of Ollama's and OpenAI's clients: to the queue, or to a backend."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from oq.http.asgi import Receive, Scope, Send
 from oq.http.context import Context
-from oq.http.gateway.passing import Passing
-from oq.http.gateway.serving import Serving
+from oq.http.gateway.calls import CallHandler
+from oq.http.gateway.proxy import Proxy
 from oq.queue import Queue
 from oq.words.calls import CALLS
 from oq.words.clock import Clock
@@ -16,30 +16,30 @@ _ODD = ("", ".", "..")
 
 
 class Gateway:
-    """The door for such clients. What begins with one of the paths in `own` is oq's."""
+    """Answers these clients. Paths that begin with one in `own` belong to oq's own API."""
 
     def __init__(self, context: Context, queue: Queue, clock: Clock, own: Iterable[str]) -> None:
-        self._serving = Serving(context, queue, clock)
-        self._passing = Passing(context, queue)
+        self._calls = CallHandler(context, queue, clock)
+        self._proxy = Proxy(context, queue)
         self._own = frozenset(_root(path) for path in own)
 
     @property
     def listening(self) -> dict[int, int]:
         """The ports whose calls have a priority of their own, and which."""
-        return self._serving.defaults.ports
+        return self._calls.defaults.ports
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer the request; False if it is not for this door."""
+        """Answer the request; False if it is not one of theirs."""
         path: str = scope["path"]
         if scope["type"] != "http" or not path.startswith(("/api/", "/v1/")) or _is_odd(path):
             return False
         call = CALLS.get(path)
         if call is not None and scope["method"] == "POST":
-            await self._serving.serve(call, scope, receive, send)
+            await self._calls.serve(call, scope, receive, send)
         elif _root(path) in self._own:
             return False
         else:
-            await self._passing.serve(scope, receive, send)
+            await self._proxy.serve(scope, receive, send)
         return True
 
 

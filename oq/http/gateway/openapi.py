@@ -1,4 +1,4 @@
-"""The calls of Ollama's and OpenAI's clients as the document at /openapi.json lists them.
+"""Describes the gateway's requests for the document at /openapi.json.
 
 What is in their bodies is described by those whose APIs they are:
 https://github.com/ollama/ollama/blob/main/docs/api.md, https://platform.openai.com/docs/api-reference
@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from oq.http.gateway.known import KNOWN
-from oq.http.gateway.passing import Passing
-from oq.http.gateway.serving import Serving
+from oq.http.gateway.allowlist import ALLOWED
+from oq.http.gateway.calls import CallHandler
+from oq.http.gateway.proxy import Proxy
 from oq.http.routes import Parameter, Route
 from oq.http.streaming import EVENT_STREAM
 from oq.http.streams import NDJSON
@@ -53,7 +53,7 @@ def _task(call: Call) -> Route:
     return Route(
         "POST",
         call.path,
-        Serving.serve,
+        CallHandler.serve,
         f"A {call.type} task, as a client of {call.dialect.value.title()} asks for it",
         {200: ("What the backend answers; X-OQ-Task-ID names the task", dict[str, Any])},
         errors=(400, 404, 409, 413, 429, 502, 503),
@@ -69,7 +69,7 @@ def _passed(method: str, path: str, summary: str, *errors: int) -> Route:
     return Route(
         method,
         path,
-        Passing.serve,
+        Proxy.serve,
         summary,
         {200: ("What the backend answers", None if method == "HEAD" else dict[str, Any])},
         errors=(404, 502, *errors),
@@ -81,12 +81,12 @@ def _passed(method: str, path: str, summary: str, *errors: int) -> Route:
 
 def _all() -> Iterator[Route]:
     yield from map(_task, CALLS.values())
-    for known in KNOWN:
-        if known.does is None:
-            yield _passed(known.method, known.path, known.summary)
+    for allowed in ALLOWED:
+        if allowed.admin_effect is None:
+            yield _passed(allowed.method, allowed.path, allowed.summary)
         else:
-            summary = f"{known.summary}; only with gateway.allow_admin"
-            yield _passed(known.method, known.path, summary, 403)
+            summary = f"{allowed.summary}; only with gateway.allow_admin"
+            yield _passed(allowed.method, allowed.path, summary, 403)
 
 
 GATEWAY = tuple(_all())

@@ -1,4 +1,4 @@
-"""Requests that are no task: a backend answers them, streamed both ways."""
+"""Passes requests that are not tasks to a backend, and streams both ways."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from oq.http.asgi import (
     target_of,
 )
 from oq.http.context import Context
-from oq.http.gateway.known import Known, find
-from oq.http.gateway.outgoing import Outgoing
-from oq.http.gateway.refusing import Refusing
+from oq.http.gateway.allowlist import AllowedRequest, find
+from oq.http.gateway.errors import ErrorResponder
+from oq.http.gateway.response import GatewayResponse
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.rules.way import HEADER, arrived
@@ -33,7 +33,7 @@ MAX_LINE = 1024 * 1024
 """Bytes of a line that are held until it is whole."""
 
 
-class Passing:
+class Proxy:
     """Passes requests on to the backends of `queue`."""
 
     def __init__(self, context: Context, queue: Queue) -> None:
@@ -46,7 +46,7 @@ class Passing:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its caller leaves before."""
         dialect = Dialect.OLLAMA if scope["path"].startswith("/api/") else Dialect.OPENAI
-        out = Outgoing(scope, send, partial(self._metrics.answered, dialect))
+        out = GatewayResponse(scope, send, partial(self._metrics.answered, dialect))
         with self._inflight.hold() as held:
             request = AsgiRequest(scope, receive, self._limit, held)
             async with trio.open_nursery() as nursery:
@@ -55,8 +55,8 @@ class Passing:
                 except ClientGone:
                     pass
                 except Exception as error:
-                    refusing = Refusing(scope, request, out, dialect)
-                    await refusing.refuse(error, receive)
+                    responder = ErrorResponder(scope, request, out, dialect)
+                    await responder.refuse(error, receive)
                 nursery.cancel_scope.cancel()
 
     async def _pass(
@@ -64,14 +64,14 @@ class Passing:
         scope: Scope,
         receive: Receive,
         request: AsgiRequest,
-        out: Outgoing,
+        out: GatewayResponse,
         nursery: trio.Nursery,
     ) -> None:
         method, path = scope["method"], scope["path"]
-        known = find(method, path, target_of(scope))
-        self._check(known, path)
+        allowed = find(method, path, target_of(scope))
+        self._check(allowed, path)
         way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
-        if known.path == _UPLOAD and method == "POST":
+        if allowed.path == _UPLOAD and method == "POST":
             body: bytes | Upload = Upload(request)
         else:
             body = await request.get_data()
@@ -80,18 +80,19 @@ class Passing:
         await self._queue.calls.pass_on(_passage(scope, body), relay, way)
         await relay.end()
 
-    def _check(self, known: Known, path: str) -> None:
-        if known.does is not None and not self._allow_admin:
+    def _check(self, allowed: AllowedRequest, path: str) -> None:
+        if allowed.admin_effect is not None and not self._allow_admin:
             raise Forbidden(
-                f"{known.method} {path[:100]} {known.does}, which oq does not let its clients do;"
+                f"{allowed.method} {path[:100]} {allowed.admin_effect},"
+                " which oq does not let its clients do;"
                 " set gateway.allow_admin to true if it should"
             )
 
 
 class Relay:
-    """Passes an answer on as it comes; of lines only whole ones, so that an error can follow."""
+    """Passes a response on as it comes. NDJSON goes in whole lines, so that an error can follow."""
 
-    def __init__(self, out: Outgoing) -> None:
+    def __init__(self, out: GatewayResponse) -> None:
         self._out = out
         self._lines = False
         self._held = b""

@@ -1,4 +1,4 @@
-"""A call as it comes in: what its body and its headers ask for."""
+"""Reads a call: what its body and its headers ask for."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_AGENT = 200
 _YES, _NO = frozenset({"true", "1", "yes"}), frozenset({"", "false", "0", "no"})
 
 
-class Asking(NamedTuple):
-    """What is asked for. `progress`: whether to tell a waiting caller its place in line."""
+class CallRequest(NamedTuple):
+    """A call as it was read. `progress`: send the queue position while the caller waits."""
 
     new: NewCall
     streams: bool
@@ -28,8 +28,8 @@ class Asking(NamedTuple):
 
 
 class Defaults:
-    """What a call has that does not say: its timeout, and which priority. `ports` are those of
-    `gateway.listen`, as they were bound.
+    """The timeout and the priority of calls that do not say them. `ports` has the priorities of
+    the ports in `gateway.listen`, as they were bound.
     """
 
     def __init__(self, gateway: GatewayConfig) -> None:
@@ -50,9 +50,9 @@ class Defaults:
         return self._paths.get(call.path, self._default)
 
 
-def read_asking(
+def read_request(
     call: Call, scope: Scope, headers: AsgiHeaders, body: bytes, defaults: Defaults, way: str = ""
-) -> Asking:
+) -> CallRequest:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
     model, streams = read_call(call, body)
     client, server = scope.get("client"), scope.get("server")
@@ -70,7 +70,7 @@ def read_asking(
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,
     )
-    return Asking(
+    return CallRequest(
         new, streams, headers.get("Idempotency-Key"), streams and _flag(headers, "X-OQ-Progress")
     )
 

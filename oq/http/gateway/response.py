@@ -1,4 +1,4 @@
-"""An answer on its way to the client: whole, or begun and sent piece by piece."""
+"""Sends one response to the client: whole, or piece by piece."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from oq.http.connection import Connection
 _LENGTH = b"content-length"
 
 
-class Outgoing:
-    """One answer; `told` is called with its status when that is sent.
+class GatewayResponse:
+    """One response. `on_status` is called with the status when it is sent.
 
     A piece goes past Hypercorn where the connection is oq's own and speaks HTTP/1.1; see
     `oq.http.streaming`.
     """
 
-    def __init__(self, scope: Scope, send: Send, told: Callable[[int], None]) -> None:
+    def __init__(self, scope: Scope, send: Send, on_status: Callable[[int], None]) -> None:
         self._send = send
-        self._told = told
+        self._on_status = on_status
         self._connection: Connection | None = None
         if scope["http_version"] == "1.1":
             self._connection = scope.get("state", {}).get("connection")
         self.begun = False
-        """Whether the status has been sent: it can be taken back no more."""
+        """Whether the status has been sent. After that it cannot be changed."""
         self.sized = False
-        """Whether its length has been said: nothing can be put to it."""
+        """Whether a length has been sent. Then nothing can be added to the body."""
         self.last = b""
-        """How the last piece ended."""
+        """The last bytes of the last piece."""
 
     async def whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """All of it."""
@@ -39,7 +39,7 @@ class Outgoing:
         """The head of an answer that is sent in pieces. Without a length it is a stream."""
         headers = list(headers)
         self.begun = True
-        self._told(status)
+        self._on_status(status)
         self.sized = any(name.lower() == _LENGTH for name, _ in headers)
         if not self.sized:
             headers.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
