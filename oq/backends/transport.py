@@ -10,17 +10,18 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import httpx
 import trio
 
 from oq.backends.address import check_api_key
-from oq.backends.allowance import MAX_ANSWER, over
+from oq.backends.allowance import MAX_ANSWER
 from oq.backends.base import Passage, Reply
 from oq.backends.bodies import MAX_ERROR_BODY, head, in_one_piece, plain, unwind
 from oq.backends.encoding import decoder
 from oq.backends.failures import status_error
+from oq.backends.keeping import Keeping, Trial
+from oq.backends.progress import Progress, Sent
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.target import within
 from oq.backends.way import way
@@ -54,6 +55,10 @@ _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
 """What httpx and the codec for host names say of a url that no server can have. Neither is an
 HTTPError."""
 
+KEPT_FOR = 1.0
+"""Seconds that an idle connection is kept: less than any server keeps it, so that no request meets
+its end. Gunicorn closes it after 2, uvicorn, Node and llama.cpp after 5.
+"""
 KEPT_CONNECTIONS = 16
 """Connections that are kept for the next task. At each request httpcore's pool looks at all of
 them once for every idle one: with 64, 300 tasks at once took three times as long (measured)."""
@@ -89,30 +94,57 @@ class Transport:
         self._hint = hint
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
+        self._keeping = Keeping()
 
     async def stream(self, path: str, body: bytes, feed: Feed) -> None:
         """POST, and feed the answer's body until `feed` says that it is whole, or it ends.
 
-        A connection without TLS is not used again after a stream: llama.cpp closes each one then,
-        though it says Keep-Alive, and one request in six met that (measured). To open another takes
-        a fraction of a millisecond.
+        Without TLS its connection is used again if the server is known to leave it open: see
+        `oq.backends.keeping`.
 
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
         """
-        headers = [] if self.url.startswith("https:") else _NOT_KEPT
-        await self._exchange("POST", path, body, feed, headers)
+        keeping = self._keeping
+        if (judged := keeping.judge()) is not None:
+            await judged.client.aclose()
+        if keeping.keeps or self.url.startswith("https:"):
+            await self._exchange("POST", path, body, feed)
+        elif keeping.may_try():
+            await self._try_out(path, body, feed)
+        else:
+            await self._exchange("POST", path, body, feed, _NOT_KEPT)
+
+    async def _try_out(self, path: str, body: bytes, feed: Feed) -> None:
+        """The same on a connection of its own, which is left open until that has been judged."""
+        trial = self._keeping.trial = Trial(self._make_client())
+        try:
+            await self._exchange("POST", path, body, feed, trial=trial)
+        except BaseException:
+            self._keeping.trial = None
+            await trial.client.aclose()
+            raise
+        trial.ended = trio.current_time()
 
     async def _exchange(
-        self, method: str, path: str, body: bytes, feed: Feed, headers: list[tuple[str, str]]
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        feed: Feed,
+        headers: list[tuple[str, str]] | None = None,
+        trial: Trial | None = None,
     ) -> None:
-        progress = _Progress()
+        progress = Progress()
 
         async def use(response: httpx.Response) -> None:
+            if trial is not None:
+                trial.connection = response.extensions["network_stream"]
             await self._check(response)
             await self._pour(response, feed, progress, scope)
 
+        client = None if trial is None else trial.client
         with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
-            await self._send(method, path, body, use, headers)
+            await self._send(method, path, body, use, headers, client)
         if scope.cancelled_caught and not progress.whole:
             raise BackendFailure(self._too_slow(progress))
 
@@ -133,7 +165,7 @@ class Transport:
                 raise BackendFailure(f"{path} at {self.url} answers more than {most} bytes")
             return False
 
-        await self._exchange(method, path, body, feed, [])
+        await self._exchange(method, path, body, feed)
         return bytes(answer)
 
     async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:
@@ -220,8 +252,10 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones."""
         client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        trial, self._keeping = self._keeping.trial, Keeping()
+        for each in (client, None if trial is None else trial.client):
+            if each is not None:
+                await each.aclose()
 
     async def _send(
         self,
@@ -230,8 +264,9 @@ class Transport:
         body: bytes | AsyncIterable[bytes],
         use: Use,
         headers: list[tuple[str, str]] | None = None,
+        client: httpx.AsyncClient | None = None,
     ) -> None:
-        """Send a request and use the answer.
+        """Send a request and use the answer; without a `client`, by the one that all share.
 
         It is sent again only if no byte of it could be written, for then the server cannot have
         taken it, and only once: whatever else goes wrong is the end of this attempt, since the
@@ -242,21 +277,23 @@ class Transport:
             headers = [*(headers or ()), (HEADER, come)]
         if not isinstance(body, bytes):
             async with (
-                self._make_client() as client,
-                client.stream(method, where, content=body, headers=headers) as response,
+                self._make_client() as alone,
+                alone.stream(method, where, content=body, headers=headers) as response,
             ):
                 await use(response)
             return
         for last in (False, True):
-            sent = _Sent()
+            sent = Sent()
             try:
-                async with self._opened().stream(
+                async with (client or self._opened()).stream(
                     method, where, content=body, headers=headers, extensions={"trace": sent.note}
                 ) as response:
                     sent.answered = True
                     await use(response)
                     return
             except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not (sent.fresh or sent.answered):
+                    self._keeping.lost()
                 if last or sent.answered or not sent.refused:
                     raise
 
@@ -271,7 +308,9 @@ class Transport:
             timeout=httpx.Timeout(None, connect=self._timeouts.connect),
             # How many run at once is the queue's decision: a call never waits for another's
             # connection.
-            limits=httpx.Limits(max_keepalive_connections=KEPT_CONNECTIONS),
+            limits=httpx.Limits(
+                max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=KEPT_FOR
+            ),
             headers=self._headers(),
             event_hooks={"request": [in_one_piece]},
             trust_env=False,  # a proxy in the environment must not get what is for loopback
@@ -301,7 +340,7 @@ class Transport:
             raise BackendFailure(lost) from None
 
     async def _pour(
-        self, response: httpx.Response, feed: Feed, progress: _Progress, scope: trio.CancelScope
+        self, response: httpx.Response, feed: Feed, progress: Progress, scope: trio.CancelScope
     ) -> None:
         decode = decoder(response.headers.get("content-encoding", ""))
         chunks = response.aiter_raw()
@@ -339,47 +378,12 @@ class Transport:
     def _nobody(self, error: Exception) -> str:
         return f"cannot reach {self.url}: {_words(error)}. {self._hint}"
 
-    def _too_slow(self, progress: _Progress) -> str:
+    def _too_slow(self, progress: Progress) -> str:
         if progress.begun:
             waited = format_duration(self._timeouts.idle)
             return f"{self.url} sent nothing for {waited} in mid-answer (ollama.idle_timeout)"
         waited = format_duration(self._timeouts.first_token)
         return f"{self.url} sent no first token within {waited} (ollama.first_token_timeout)"
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far an answer has come. `size` are the bytes of its text, `received` those that came:
-    of a compressed answer they may be more, if most of them say nothing.
-    """
-
-    size: int = 0
-    received: int = 0
-    begun: bool = False
-    whole: bool = False
-
-    def receive(self, data: bytes, limit: int) -> None:
-        self.received += len(data)
-        if self.received > limit:
-            raise over(limit)
-
-    def take(self, piece: bytes, limit: int) -> None:
-        self.size += len(piece)
-        if self.size > limit:
-            raise over(limit)
-
-
-@dataclass(slots=True)
-class _Sent:
-    """What became of one request: whether its first write failed, whether an answer began."""
-
-    refused: bool = False
-    answered: bool = False
-
-    async def note(self, event: str, info: dict[str, Any]) -> None:
-        # https://www.encode.io/httpcore/extensions/#trace
-        if event == "http11.send_request_headers.failed":
-            self.refused = True
 
 
 def _words(error: Exception) -> str:
