@@ -12,7 +12,7 @@ import msgspec
 import structlog
 import trio
 
-from oq.actors.runs import Run, Runs
+from oq.actors.attempts import RunningAttempt, RunningAttempts
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request
 from oq.backends.way import way
@@ -58,7 +58,7 @@ class Pool:
         self._to_scheduler = to_scheduler
         self._mark = mark
         self._draw = draw
-        self._runs = Runs()
+        self._runs = RunningAttempts()
         self._idle = 0  # workers that wait for a run
         self._interrupted: Interrupted | None = None
 
@@ -83,11 +83,11 @@ class Pool:
         trio task for each job would cost as much as all else that the pool does for it.
         """
         # It needs no bound: the scheduler has no more jobs out than there are slots.
-        to_workers, runs = trio.open_memory_channel[Run](math.inf)
+        to_workers, runs = trio.open_memory_channel[RunningAttempt](math.inf)
         with to_workers, runs:
             while messages := await take(self._inbox):
                 now = self._clock.now()
-                begun: list[Run] = []
+                begun: list[RunningAttempt] = []
                 for message in messages:
                     if isinstance(message, Dispatch):
                         begun += [self._begin(job, now) for job in message.jobs]
@@ -103,7 +103,7 @@ class Pool:
                         workers.start_soon(self._work, runs.clone())
                     to_workers.send_nowait(run)
 
-    def _begin(self, job: Job, now: datetime) -> Run:
+    def _begin(self, job: Job, now: datetime) -> RunningAttempt:
         state = self._store.state(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
         timeout = state.timeout or self._timeout
@@ -111,7 +111,7 @@ class Pool:
         # Before anybody works on what it asks for: should that end the process, it is counted.
         self._store.in_hand.add(job.task_id, attempt)
         body = None if state.damaged else self._body(job.task_id)
-        run = Run(
+        run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
             timeout, trio.current_time() + timeout,
         )  # fmt: skip
@@ -122,7 +122,7 @@ class Pool:
             run.stop(self._interrupted)
         return run
 
-    async def _work(self, runs: trio.MemoryReceiveChannel[Run]) -> None:
+    async def _work(self, runs: trio.MemoryReceiveChannel[RunningAttempt]) -> None:
         """Make one attempt after the other, all in one cancel scope for as long as none of them is
         broken off.
         """
@@ -148,7 +148,7 @@ class Pool:
             log.error("task cannot be read", task_id=task_id, reason=str(error))  # noqa: TRY400
             return None
 
-    async def _attempt(self, run: Run, scope: trio.CancelScope) -> None:
+    async def _attempt(self, run: RunningAttempt, scope: trio.CancelScope) -> None:
         """Have the backend do it, and note how that ended; no outcome if it was broken off."""
         if run.reason is not None:
             return
@@ -176,7 +176,7 @@ class Pool:
             log.exception("backend raised", task_id=task_id, backend=run.backend.name)
             run.outcome = Failed(f"{type(error).__name__}: {error}", retryable=True)
 
-    async def _finish(self, run: Run) -> None:
+    async def _finish(self, run: RunningAttempt) -> None:
         """Record how the attempt ended, and give the slot back."""
         outcome = run.outcome or run.reason
         assert outcome is not None, "an attempt ends by itself or is broken off"

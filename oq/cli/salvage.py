@@ -13,7 +13,7 @@ from oq.cli.terminal import clean, print_json
 from oq.settings import load_settings
 
 if TYPE_CHECKING:
-    from oq.queue.salvage import Finding, SalvageReport
+    from oq.queue import Finding, SalvageReport
 
 
 SHOWN = 5
@@ -31,7 +31,7 @@ def salvage_(data_dir: str | None, config_path: str | None, output: Output) -> N
     report says what was lost and what may be; it is kept as a file in DIR, beside the data as it
     was. Exit code 0: nothing was lost; 1: something was, or may be.
     """
-    from oq.queue.salvage import salvage
+    from oq.queue import salvage
 
     report = salvage(
         data_dir or load_settings(config_path, {}, os.environ).config.queue.storage_path

@@ -1,37 +1,45 @@
 """Floor 4: the queue.
 
-wiring      the actors, and the channels between them
-opening     open_queue(): the nursery, the store, and how all of it ends
-admission   taking tasks in
-core        the verbs as faces call them, with documents as JSON
-reader      reading a task's stream
-calls       calls of Ollama's and OpenAI's APIs as tasks
-listener    following one for its caller
-attendance  who waits for them
-queue       the verbs as people call them
-options     settings by keyword
+opening        open_queue(): starts the actors and the store, and stops them; salvage
+wiring         the actors, and the channels between them
+admission      takes tasks in, up to the queue's limits
+receipts       waits until what was asked for is on disk
+core           the verbs as the HTTP server calls them, with documents as JSON
+queue          the verbs as a Python program calls them
+bulk           one action on many tasks
+listing        pages and counts of tasks
+reader         reads a task's stream
+gateway_calls  runs calls of Ollama's and OpenAI's APIs as tasks
+call_reader    reads the answer to one call
+callers        cancels a call when all its callers have left
+catalogue      the models of the backends
+options        settings by keyword
 """
 
 from oq.actors.subscription import Subscription
 from oq.queue.admission import Accepted
-from oq.queue.attendance import Presence
-from oq.queue.calls import Calls, NewCall
+from oq.queue.call_reader import CallReader, Ended
+from oq.queue.callers import WaitingCaller
 from oq.queue.core import Core
-from oq.queue.listener import Ended, Listener
-from oq.queue.opening import open_queue
+from oq.queue.gateway_calls import GatewayCalls, NewCall
+from oq.queue.opening import open_queue, salvage
 from oq.queue.queue import Queue
 from oq.queue.reader import StreamReader
+from oq.store.report import Finding, SalvageReport
 
 __all__ = [
     "Accepted",
-    "Calls",
+    "CallReader",
     "Core",
     "Ended",
-    "Listener",
+    "Finding",
+    "GatewayCalls",
     "NewCall",
-    "Presence",
     "Queue",
+    "SalvageReport",
     "StreamReader",
     "Subscription",
+    "WaitingCaller",
     "open_queue",
+    "salvage",
 ]

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.actors.writer import Writer
-from oq.queue.answers import Answers
+from oq.queue.receipts import PendingReceipts
 from oq.rules import lifecycle, validation
 from oq.rules.drain_rate import DrainRate
 from oq.rules.ids import IdSource
@@ -64,7 +64,7 @@ class Admission:
         clock: Clock,
         writer: Writer,
         to_writer: trio.MemorySendChannel[Commit],
-        answers: Answers,
+        answers: PendingReceipts,
     ) -> None:
         self.limits = Limits(
             max_payload=config.queue.max_payload,

@@ -15,10 +15,10 @@ from oq.actors.subscription import Subscription
 from oq.backends.base import Backend
 from oq.queue import bulk
 from oq.queue.admission import Accepted, Admission
-from oq.queue.answers import Answers
 from oq.queue.catalogue import Catalogue, view
 from oq.queue.listing import Listing
 from oq.queue.reader import StreamReader
+from oq.queue.receipts import PendingReceipts
 from oq.queue.wiring import SHUT_DOWN, Wiring
 from oq.rules import validation
 from oq.rules.filters import Count, Page, TaskFilter
@@ -74,7 +74,7 @@ class Core:
         self._writer = wiring.writer
         self._hub = wiring.hub
         self._backends = {backend.name: backend for backend in backends}
-        self._answers = Answers()
+        self._answers = PendingReceipts()
         self._admission = Admission(
             config, store, clock, wiring.writer, wiring.to_writer, self._answers
         )

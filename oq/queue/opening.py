@@ -18,6 +18,7 @@ from oq.queue.queue import Queue
 from oq.queue.wiring import put_back, wire
 from oq.store import Store, open_store
 from oq.store.farewell import Farewell
+from oq.store.report import SalvageReport
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config
 from oq.words.errors import InvalidConfig, lone
@@ -182,3 +183,10 @@ def _no_backend(given: object) -> InvalidConfig:
         f"backends: {str(given)[:64]!r} is no backend; give a list of them, as in"
         ' [{"name": "big", "kind": "ollama", "url": "http://localhost:11434"}]'
     )
+
+
+def salvage(path: str) -> SalvageReport:
+    """Save what can be read of the damaged store in this data directory; see `oq.store.salvage`."""
+    from oq.store.salvage import salvage as salvage_store  # it loads RocksDB
+
+    return salvage_store(path)

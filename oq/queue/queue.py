@@ -21,9 +21,9 @@ import trio
 from msgspec.structs import replace
 
 from oq.actors.subscription import Subscription
-from oq.queue.attendance import Attendance
-from oq.queue.calls import Calls
+from oq.queue.callers import Callers
 from oq.queue.core import Core
+from oq.queue.gateway_calls import GatewayCalls
 from oq.rules.filters import DEFAULT_LIMIT, Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.validation import Limits, check, decode_submission
 from oq.store.farewell import Farewell
@@ -57,9 +57,9 @@ class Queue(Core):
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
         self.farewell: Farewell | None = None
-        self._attendance = Attendance(hands, self.cancel)
-        self.calls = Calls(
-            self._admission, self._wiring, self._store, self._read, self._attendance,
+        self._callers = Callers(hands, self.cancel)
+        self.calls = GatewayCalls(
+            self._admission, self._wiring, self._store, self._read, self._callers,
             self._backends, self._tell_down,
         )  # fmt: skip
 
@@ -206,7 +206,7 @@ class Queue(Core):
     def let_go(self) -> None:
         """The queue closes: whoever waits for a task gets it as it stands."""
         self._closing = True
-        self._attendance.close()
+        self._callers.close()
         for scope in self._waiting:
             scope.cancel()
 

@@ -1,11 +1,11 @@
 """Floor 2: the tasks on disk."""
 
-from oq.store.draft import Claim
+from oq.store.draft import KeyClaim
 from oq.store.engine import READ_CACHE
 from oq.store.memory import MemoryEngine
 from oq.store.store import Store, Waiting
 
-__all__ = ["Claim", "MemoryEngine", "Store", "Waiting", "open_store"]
+__all__ = ["KeyClaim", "MemoryEngine", "Store", "Waiting", "open_store"]
 
 
 def open_store(path: str, read_cache: int = READ_CACHE) -> Store:

@@ -33,7 +33,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 
 
-class Claim(Struct, frozen=True, array_like=True):
+class KeyClaim(Struct, frozen=True, array_like=True):
     """What an idempotency key was used for: which task, and the fingerprint of what was asked."""
 
     task_id: str
@@ -111,7 +111,7 @@ class Draft:
         if change.stream:
             puts.extend(stream_puts(key, change.stream))
         if change.fingerprint is not None and state.idempotency_key is not None:
-            claim = Claim(state.id, change.fingerprint)
+            claim = KeyClaim(state.id, change.fingerprint)
             puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
 
     def _put_removal(self, removal: Removal) -> None:

@@ -21,7 +21,7 @@ from oq.rules.pieces import StreamLog
 from oq.rules.retention import Ended
 from oq.store.batches import UNDECODABLE
 from oq.store.decoding import read
-from oq.store.draft import Claim, Draft, merge
+from oq.store.draft import Draft, KeyClaim, merge
 from oq.store.engine import Engine
 from oq.store.recent import Recent
 from oq.store.refusals import behind_mark, index_disagrees, other_world, removed_by_retention
@@ -42,7 +42,7 @@ _decode_refusal = msgspec.msgpack.Decoder(Refusal).decode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
 _decode_meta = msgspec.msgpack.Decoder(Meta).decode
 _check_json = msgspec.json.Decoder(Raw).decode
-_decode_claim = msgspec.msgpack.Decoder(Claim).decode
+_decode_claim = msgspec.msgpack.Decoder(KeyClaim).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class Store:
         """
         return self._streams.slice(task_id, offset)
 
-    def claim(self, key: str) -> Claim | None:
+    def claim(self, key: str) -> KeyClaim | None:
         """What this idempotency key was used for, if it was. StoreCorrupt."""
         value = self._engine.get("keys", key.encode())
         if value is None:

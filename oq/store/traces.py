@@ -19,7 +19,7 @@ from oq.rules import keys
 from oq.rules.keys import Meta
 from oq.rules.pieces import StreamLog
 from oq.store.batches import ID_BYTES, UNDECODABLE
-from oq.store.draft import Claim
+from oq.store.draft import KeyClaim
 from oq.store.logged import Logged
 from oq.store.report import Finding
 from oq.words.errors import StoreError
@@ -37,7 +37,7 @@ HELD = (
 
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
-_decode_claim = msgspec.msgpack.Decoder(Claim).decode
+_decode_claim = msgspec.msgpack.Decoder(KeyClaim).decode
 _decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
 _decode_meta = msgspec.msgpack.Decoder(Meta).decode
 _decode_refusal = msgspec.msgpack.Decoder(Refusal).decode

@@ -6,7 +6,7 @@ import msgspec
 
 from oq.rules import keys
 from oq.rules.keys import Meta
-from oq.store import Claim, Store
+from oq.store import KeyClaim, Store
 from oq.store.engine import Engine
 from oq.words.task import Status, TaskState
 from tests.support.stores import assert_consistent, everything
@@ -43,7 +43,7 @@ def _check_places(engine: Engine, states: dict[str, TaskState]) -> None:
 
 def _check_keys(engine: Engine, states: dict[str, TaskState]) -> None:
     found = {
-        key.decode(): msgspec.msgpack.decode(value, type=Claim).task_id
+        key.decode(): msgspec.msgpack.decode(value, type=KeyClaim).task_id
         for key, value in everything(engine, "keys").items()
     }
     wanted = {s.idempotency_key: task_id for task_id, s in states.items() if s.idempotency_key}

@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from oq.backends.simulated import Script, Simulator
-from oq.queue.attendance import Attendance
+from oq.queue.callers import Callers
 from oq.store import MemoryEngine
 from oq.words.errors import Conflict
 from oq.words.events import EventType
@@ -367,6 +367,6 @@ async def test_nothing_is_said_to_be_cancelled_that_has_ended():
 
     with structlog.testing.capture_logs() as lines:
         async with trio.open_nursery() as hands:
-            with Attendance(hands, cancel).attend("t", detach=False, grace=0):
+            with Callers(hands, cancel).attend("t", detach=False, grace=0):
                 pass
     assert not lines

@@ -16,7 +16,7 @@ from oq.http.gateway.errors import JSON, ErrorResponder, send_failure
 from oq.http.gateway.proxy import wait_hung_up
 from oq.http.gateway.request import CallRequest, Defaults, read_request
 from oq.http.gateway.response import GatewayResponse
-from oq.queue import Accepted, Ended, Listener, Presence, Queue
+from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.rules.dialects import progress_frame
 from oq.rules.way import HEADER, arrived
 from oq.words.calls import Call, Dialect
@@ -86,20 +86,20 @@ class CallHandler:
     async def _answer(self, wanted: CallRequest, accepted: Accepted, out: GatewayResponse) -> None:
         task_id = accepted.task_id
         grace = 0.0 if wanted.key is None else self._grace
-        with self._queue.calls.attend(task_id, detach=wanted.new.detached, grace=grace) as presence:
+        with self._queue.calls.attend(task_id, detach=wanted.new.detached, grace=grace) as caller:
             place = self._queue.calls.position(task_id)
             headers = [
                 (b"x-oq-task-id", task_id.encode()),
                 (b"x-oq-queue-position", b"%d" % place),
             ]
-            with self._queue.calls.listen(task_id) as listener:
-                reply = _Reply(wanted, task_id, out, headers, listener)
-                with self._until_close(presence, task_id):
+            with self._queue.calls.read_call(task_id) as reader:
+                reply = _Reply(wanted, task_id, out, headers, reader)
+                with self._until_close(caller, task_id):
                     if wanted.streams:
                         await self._stream(reply)
                     else:
                         await self._whole(reply)
-                    presence.served = True
+                    caller.served = True
 
     async def _accept(self, wanted: CallRequest) -> Accepted:
         # Half of it cannot be taken back: a caller who leaves meanwhile is noticed after it.
@@ -108,7 +108,7 @@ class CallHandler:
         raise Unavailable(f"not on disk after {STORE_TIMEOUT:g} s; try again later")
 
     @contextmanager
-    def _until_close(self, presence: Presence, task_id: str) -> Iterator[None]:
+    def _until_close(self, caller: WaitingCaller, task_id: str) -> Iterator[None]:
         """When the server closes the task is kept, and who waits for it is told so."""
         scope = trio.CancelScope()
 
@@ -124,11 +124,11 @@ class CallHandler:
         else:
             if not scope.cancelled_caught:
                 return
-        presence.served = True
+        caller.served = True
         raise Unavailable(f"{why}; task {task_id} is kept, and runs when it is back")
 
     async def _whole(self, reply: _Reply) -> None:
-        ended = await reply.listener.ended()
+        ended = await reply.reader.ended()
         dialect = reply.wanted.new.call.dialect
         if ended.state.status is not Status.COMPLETED:
             await send_failure(reply.out, dialect, ended, reply.headers)
@@ -139,7 +139,7 @@ class CallHandler:
         dialect = reply.wanted.new.call.dialect
         while not isinstance(received := await self._next(reply), Ended):
             if not reply.out.begun:
-                await reply.begin(received, whole=not reply.listener.line)
+                await reply.begin(received, whole=not reply.reader.line)
             await reply.out.piece(received)
         if received.state.status is not Status.COMPLETED:
             await send_failure(reply.out, dialect, received, reply.headers)
@@ -157,10 +157,10 @@ class CallHandler:
                 shown = (place, now)
                 await self._tell_place(reply, place)
             with trio.move_on_after(PROGRESS_INTERVAL):
-                received = await reply.listener.receive()
+                received = await reply.reader.receive()
                 reply.answered = True
                 return received
-        return await reply.listener.receive()
+        return await reply.reader.receive()
 
     async def _tell_place(self, reply: _Reply, place: int) -> None:
         new = reply.wanted.new
@@ -178,7 +178,7 @@ class _Reply:
     task_id: str
     out: GatewayResponse
     headers: RawHeaders
-    listener: Listener
+    reader: CallReader
     answered: bool = False
 
     async def begin(self, first: bytes, *, whole: bool) -> None:

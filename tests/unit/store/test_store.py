@@ -9,7 +9,7 @@ from oq.rules import lifecycle
 from oq.rules.keys import FAMILIES, META_KEY, Meta, Place
 from oq.rules.pieces import PORTION, StreamLog
 from oq.rules.slices import OpenLog
-from oq.store import Claim
+from oq.store import KeyClaim
 from oq.words.errors import StoreCorrupt, StoreFull
 from oq.words.messages import Change, Removal, SetPaused
 from oq.words.outcome import Failed
@@ -138,7 +138,7 @@ def test_a_removed_task_leaves_nothing_behind(store, shelf):
 
 def test_an_idempotency_key_is_claimed_by_its_task(store):
     put(store, new(1, key="order 17"))
-    assert store.claim("order 17") == Claim(task_id(1), b"mark of order 17")
+    assert store.claim("order 17") == KeyClaim(task_id(1), b"mark of order 17")
     assert store.claim("order 18") is None
 
 
@@ -232,7 +232,7 @@ def test_all_is_there_after_a_restart(store, shelf):
     assert [task.place for task in again.pending()] == [Place(9, at(60)), Place(5)]
     assert again.running() == [before[3]]
     assert (again.result(task_id(1)), again.body(task_id(1))) == (DONE.result, new(1).body)
-    assert again.claim("k") == Claim(task_id(1), b"mark of k")
+    assert again.claim("k") == KeyClaim(task_id(1), b"mark of k")
     again.write([new(5)], 18)
     assert (again.commit, again.event_seq) == (store.commit + 1, 18)
 

@@ -1,6 +1,6 @@
-"""Who waits for the answers of calls: a call that nobody waits for any more is cancelled.
+"""Cancels a call when all its callers have left.
 
-Closing the connection is the only cancel that the clients of Ollama and OpenAI know.
+The clients of Ollama and OpenAI have no other way to cancel than to close the connection.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ log = structlog.get_logger("oq.calls")
 
 
 @dataclass(slots=True)
-class _Call:
-    """A call that somebody waits for, or did until a moment ago."""
+class _AttendedCall:
+    """A call that somebody waits for, or waited for until a moment ago."""
 
     callers: int = 0
     detached: bool = False
     leaving: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
-class Presence:
-    """One caller. `served` says that it has what it came for, or that the task is to be kept."""
+class WaitingCaller:
+    """One caller that waits. `served`: it has its answer, or the task must be kept anyway."""
 
     def __init__(self) -> None:
         self.served = False
 
 
-class Attendance:
-    """`hands` is where it waits for callers to come back, and cancels."""
+class Callers:
+    """The callers of all calls. Tasks in `nursery` wait for callers to come back, and cancel."""
 
-    def __init__(self, hands: trio.Nursery, cancel: Callable[[str], Awaitable[None]]) -> None:
-        self._hands = hands
+    def __init__(self, nursery: trio.Nursery, cancel: Callable[[str], Awaitable[None]]) -> None:
+        self._nursery = nursery
         self._cancel = cancel
-        self._calls: dict[str, _Call] = {}
+        self._calls: dict[str, _AttendedCall] = {}
         self._closing = False
 
     @contextmanager
-    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[Presence]:
+    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[WaitingCaller]:
         """Be there for the task. `grace` seconds after the last one has left it is cancelled, if
         none of them has detached it or been served.
         """
-        call = self._calls.setdefault(task_id, _Call())
+        call = self._calls.setdefault(task_id, _AttendedCall())
         call.callers += 1
         call.detached |= detach
         call.leaving.cancel()  # somebody is there again
-        presence = Presence()
+        caller = WaitingCaller()
         try:
-            yield presence
+            yield caller
         finally:
             call.callers -= 1
             if not call.callers:
-                self._leave(task_id, call, grace, served=presence.served)
+                self._leave(task_id, call, grace, served=caller.served)
 
     def close(self) -> None:
         """The queue closes: what is left is kept, and runs when it is opened again."""
@@ -65,15 +65,15 @@ class Attendance:
         for call in self._calls.values():
             call.leaving.cancel()
 
-    def _leave(self, task_id: str, call: _Call, grace: float, *, served: bool) -> None:
+    def _leave(self, task_id: str, call: _AttendedCall, grace: float, *, served: bool) -> None:
         if served or call.detached or self._closing:
             del self._calls[task_id]
             return
         call.leaving = trio.CancelScope()
-        self._hands.start_soon(self._abandon, task_id, call, call.leaving, grace)
+        self._nursery.start_soon(self._abandon, task_id, call, call.leaving, grace)
 
     async def _abandon(
-        self, task_id: str, call: _Call, leaving: trio.CancelScope, grace: float
+        self, task_id: str, call: _AttendedCall, leaving: trio.CancelScope, grace: float
     ) -> None:
         with leaving:
             await trio.sleep(grace)

@@ -1,5 +1,7 @@
-"""Following a call on behalf of its caller, who gets the backend's bytes and never gets them back:
-once a byte of an attempt has been passed on, that attempt is the last.
+"""Reads the answer to a call: the backend's bytes, as they come.
+
+Bytes that the caller has cannot be taken back: once a byte of an attempt has been read here, that
+attempt is the last.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ class Ended(Struct, frozen=True):
     refusal: Refusal | None
 
 
-class Listener:
-    """One caller's way through the answer."""
+class CallReader:
+    """Reads the answer for one caller."""
 
     def __init__(
         self, read: Read, store: Store, streams: Streams, watch: Watch, task_id: str

@@ -1,6 +1,4 @@
-"""Calls of Ollama's and OpenAI's APIs as tasks: taken in, followed by their callers, and cancelled
-when nobody waits for them any more.
-"""
+"""Runs calls of Ollama's and OpenAI's APIs as tasks, and passes other requests to a backend."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ from msgspec import Struct
 from oq.backends.base import Backend, Passage, Reply
 from oq.backends.way import way
 from oq.queue.admission import Accepted, Admission
-from oq.queue.attendance import Attendance, Presence
-from oq.queue.listener import Listener
+from oq.queue.call_reader import CallReader
+from oq.queue.callers import Callers, WaitingCaller
 from oq.queue.reader import Read
 from oq.queue.wiring import Wiring
 from oq.rules import validation
@@ -52,8 +50,8 @@ class _Metadata(Struct, omit_defaults=True):
 _METADATA = msgspec.json.Decoder(_Metadata)
 
 
-class Calls:
-    """The verbs for calls; see `oq.queue.Queue`."""
+class GatewayCalls:
+    """What the gateway asks of the queue."""
 
     def __init__(
         self,
@@ -61,7 +59,7 @@ class Calls:
         wiring: Wiring,
         store: Store,
         read: Read,
-        attendance: Attendance,
+        callers: Callers,
         backends: Mapping[str, Backend],
         tell_down: Callable[[str, str], None],
     ) -> None:
@@ -74,7 +72,7 @@ class Calls:
         self._board = wiring.board
         self._store = store
         self._read = read
-        self._attendance = attendance
+        self._callers = callers
 
     async def accept(self, new: NewCall, key: str | None) -> Accepted:
         """Store the call and return once it is on disk; the same key with the same body gives the
@@ -97,21 +95,21 @@ class Calls:
         return await self._admission.accept_checked(checked)
 
     @contextmanager
-    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[Presence]:
+    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[WaitingCaller]:
         """Wait for the task's answer: `grace` seconds after the last caller has left without one
         the task is cancelled, unless any of them wished it to be detached.
         """
         state = self._store.state(task_id)
         if state is not None and state.metadata is not None:
             detach = detach or _METADATA.decode(state.metadata).detached
-        with self._attendance.attend(task_id, detach=detach, grace=grace) as presence:
-            yield presence
+        with self._callers.attend(task_id, detach=detach, grace=grace) as caller:
+            yield caller
 
     @contextmanager
-    def listen(self, task_id: str) -> Iterator[Listener]:
+    def read_call(self, task_id: str) -> Iterator[CallReader]:
         """Follow what the backend says, byte for byte, to its end."""
         with self._hub.watch(task_id) as watch:
-            yield Listener(self._read, self._store, self._streams, watch, task_id)
+            yield CallReader(self._read, self._store, self._streams, watch, task_id)
 
     async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
         """Let a backend answer a request that is no task: an Ollama that is up if there is one,

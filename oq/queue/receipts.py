@@ -1,4 +1,4 @@
-"""Those who wait until what they asked for is on disk."""
+"""Waits until what was asked for is on disk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from oq.words.messages import Receipt
 UNKNOWN = "the queue closed before this was known to be on disk; look for it before you try again"
 
 
-class Answers:
-    """When the queue has ended nobody answers any more: whoever waits then is told so."""
+class PendingReceipts:
+    """The receipts that somebody waits for. When the queue ends, each of them gets an error."""
 
     def __init__(self) -> None:
         self._open: set[Receipt] = set()
@@ -31,7 +31,7 @@ class Answers:
             self._open.discard(receipt)
 
     def end(self, why: str) -> None:
-        """Nobody answers from now on."""
+        """The queue has ended: all who wait get Unavailable."""
         self._ended, self._why = True, why
         for receipt in list(self._open):
             receipt.settle(Unavailable(UNKNOWN + why))

@@ -1,4 +1,4 @@
-"""The jobs that run, and what breaks them off: their deadline, or somebody who says so."""
+"""The attempts that run now, and what stops them: their deadline, or a cancel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oq.words.task import Body, TaskState
 
 
 @dataclass(slots=True)
-class Run:
+class RunningAttempt:
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did; `down` says why its
     backend is down, if it is. `timeout` is in seconds, `deadline` in trio's time.
@@ -53,28 +53,28 @@ class Run:
         return Failed(f"no answer within {format_duration(self.timeout)} ({what})", retryable=True)
 
 
-class Runs:
+class RunningAttempts:
     """The attempts under way, by task. One actor watches all their deadlines: a deadline in each
     one's cancel scope would cost every job what only a few that hang have need of.
     """
 
     def __init__(self) -> None:
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, RunningAttempt] = {}
         self._next_look = math.inf
         self._earlier = trio.Event()
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[RunningAttempt]:
         return iter(self._runs.values())
 
-    def add(self, run: Run) -> None:
+    def add(self, run: RunningAttempt) -> None:
         self._runs[run.state.id] = run
         if run.deadline < self._next_look:
             self._earlier.set()
 
-    def remove(self, run: Run) -> None:
+    def remove(self, run: RunningAttempt) -> None:
         del self._runs[run.state.id]
 
-    def get(self, task_id: str) -> Run | None:
+    def get(self, task_id: str) -> RunningAttempt | None:
         return self._runs.get(task_id)
 
     async def watch_deadlines(self) -> None:
