@@ -8,16 +8,15 @@ for internet applications", 2002), and two flipped bits never look like one.
 
 from __future__ import annotations
 
+import google_crc32c
+
 _MASK = 0xA282EAD8
 ALL = 0xFFFFFFFF
 
 
 def checksum(content: bytes | bytearray) -> int:
     """The masked CRC-32C of these bytes."""
-    crc = ALL
-    for byte in content:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= ALL
+    crc: int = google_crc32c.value(bytes(content))
     return (((crc >> 15) | (crc << 17)) + _MASK) & ALL
 
 
