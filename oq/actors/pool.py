@@ -187,10 +187,7 @@ class Pool:
         if self._streams.told(state.id) and isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
-        ended = change.state.status.ended
-        output = self._streams.end(state.id, void=not ended)
-        if output:
-            change = msgspec.structs.replace(change, stream=output)
+        change = await self._streams.end(change)
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
         await put(self._to_writer, Commit([change]))

@@ -8,10 +8,24 @@ a slow one costs nobody anything, and finds what came meanwhile joined together.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import trio
+from msgspec.structs import replace
 
+from oq.rules.pieces import StreamLog
 from oq.rules.slices import OpenLog
+from oq.words.errors import OqError
+from oq.words.messages import IN_PARTS, Ahead, Change, Commit, Receipt, Records, put
+from oq.words.task import Status
+
+AHEAD = 1 << 20
+"""Bytes of full slices that a stream holds before they are written ahead of its end."""
+AHEAD_AT_ONCE = 2 << 20
+"""Bytes that are written ahead in one go, and of each part of a long result."""
+
+ReadBack = Callable[[str, int], StreamLog | None]
 
 
 class Stream:
@@ -19,15 +33,16 @@ class Stream:
     the first chunk or reader comes: many tasks have neither.
 
     A caller that passes on what cannot be taken back sets `told`: this attempt is then the last.
-    `void` says that another follows, and nothing of this one is to be passed on.
+    `void` says that another follows, and nothing of this one is to be passed on. `ahead` is the
+    receipt of what is being written ahead, or was refused: then no more is.
     """
 
-    __slots__ = ("_attempt", "_log", "_news", "_verbatim", "ended", "told", "void")
+    __slots__ = ("_log", "_make_log", "_news", "ahead", "ended", "told", "void")
 
-    def __init__(self, attempt: int, *, verbatim: bool) -> None:
-        self._attempt = attempt
-        self._verbatim = verbatim
+    def __init__(self, make_log: Callable[[], OpenLog]) -> None:
+        self._make_log = make_log
         self._log: OpenLog | None = None
+        self.ahead: Receipt | None = None
         self.ended = False
         self.told = False
         self.void = False
@@ -37,12 +52,12 @@ class Stream:
     def log(self) -> OpenLog:
         """What it has generated so far."""
         if self._log is None:
-            self._log = OpenLog(self._attempt, verbatim=self._verbatim)
+            self._log = self._make_log()
         return self._log
 
-    def records(self) -> tuple[bytes, ...]:
-        """The same as it is stored."""
-        return () if self._log is None else self._log.records()
+    def records(self) -> Records | None:
+        """What of it is not on disk yet, as it is stored."""
+        return None if self._log is None else self._log.records()
 
     async def wait_news(self, offset: int) -> None:
         """Return when there are chunks after `offset`, or the attempt has ended."""
@@ -59,6 +74,12 @@ class Stream:
         self.ended, self.void = True, void
         self._wake()
 
+    def settle_ahead(self, records: Records) -> None:
+        """These were written ahead, or refused because the disk is full: then they stay here."""
+        if self.ahead is not None and self.ahead.error is None:
+            self.log.note_kept(records)
+            self.ahead = None
+
     def _wake(self) -> None:
         if self._news is not None:
             self._news.set()
@@ -66,34 +87,84 @@ class Stream:
 
 
 class Streams:
-    """The streams of the tasks that run. `on_piece` is called with each task's count of pieces."""
+    """The streams of the tasks that run. `on_piece` is called with each task's count of pieces,
+    `read_back` gives the slice of a task's stream that is stored for an offset.
+    """
 
-    def __init__(self, on_piece: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        on_piece: Callable[[str, int], None],
+        to_writer: trio.MemorySendChannel[Commit],
+        read_back: ReadBack,
+    ) -> None:
         self._streams: dict[str, Stream] = {}
         self._on_piece = on_piece
+        self._to_writer = to_writer
+        self._read_back = read_back
 
     def begin(self, task_id: str, attempt: int, *, verbatim: bool) -> None:
         """An attempt starts. `verbatim`: its chunks are kept as they are."""
-        self._streams[task_id] = Stream(attempt, verbatim=verbatim)
+        read_back = self._read_back
+        self._streams[task_id] = Stream(
+            lambda: OpenLog(attempt, verbatim=verbatim, read_back=partial(read_back, task_id))
+        )
 
     def emit(self, task_id: str, chunk: bytes) -> None:
         """A chunk has come from the backend."""
         stream = self._streams[task_id]
         stream.add(chunk)
         self._on_piece(task_id, len(stream.log))
+        if stream.log.waiting >= AHEAD and stream.ahead is None:
+            self._write_ahead(task_id, stream)
 
     def told(self, task_id: str) -> bool:
         """Whether somebody was told of this attempt what cannot be taken back."""
         return self._streams[task_id].told
 
-    def end(self, task_id: str, *, void: bool) -> tuple[bytes, ...]:
-        """The attempt is over; all that it generated, as it is stored, unless that is `void`:
-        another will be made.
+    async def end(self, change: Change) -> Change:
+        """The attempt is over, by this change; the same with all that was generated, unless another
+        attempt will be made. What is long is on disk before it, if there is room.
         """
+        task_id, void = change.state.id, not change.state.status.ended
         stream = self._streams.pop(task_id)
         stream.end(void=void)
-        return () if void else stream.records()
+        if stream.ahead is not None:
+            with suppress(OqError):  # then it stays in memory
+                await stream.ahead.wait()
+        if void:
+            return change
+        result = change.result
+        if result is not None and change.state.status is Status.COMPLETED:
+            result = await self._write_result(task_id, stream, result)
+        records = stream.records()
+        if records is None:
+            return change
+        return replace(change, stream=records, result=result)
 
     def get(self, task_id: str) -> Stream | None:
         """The stream of a task that runs."""
         return self._streams.get(task_id)
+
+    def _write_ahead(self, task_id: str, stream: Stream) -> None:
+        """Have the full slices written; when the writer has no room, a later chunk asks again."""
+        records = stream.log.ahead(AHEAD_AT_ONCE)
+        receipt = Receipt(on_settled=lambda: stream.settle_ahead(records))
+        with suppress(trio.WouldBlock):
+            self._to_writer.send_nowait(Commit([Ahead(task_id, records)], receipt))
+            stream.ahead = receipt
+
+    async def _write_result(self, task_id: str, stream: Stream, result: bytes) -> bytes:
+        """Write a long result in parts; what stands in its place, or all of it if there is no room
+        for them.
+        """
+        if len(result) <= AHEAD_AT_ONCE:
+            return result
+        for start in range(0, len(result), AHEAD_AT_ONCE):
+            step = Ahead(task_id, stream.log.part(result[start : start + AHEAD_AT_ONCE]))
+            receipt = Receipt()
+            await put(self._to_writer, Commit([step], receipt))
+            try:
+                await receipt.wait()
+            except OqError:
+                return result
+        return IN_PARTS

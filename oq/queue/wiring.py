@@ -121,12 +121,13 @@ def wire(
         hub_inbox, clock, seq=store.event_seq, past=told,
         ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
     )  # fmt: skip
-    streams = Streams(hub.progress)
+    pool_to_writer = to_writer.clone()
+    streams = Streams(hub.progress, pool_to_writer, store.stream)
     policy = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
     mark = token_hex(8)
     pool = Pool(
         store, backends, clock, policy, config.ollama.timeout, streams,
-        pool_inbox, to_writer.clone(), to_scheduler.clone(), mark,
+        pool_inbox, pool_to_writer, to_scheduler.clone(), mark,
     )  # fmt: skip
     scheduler = Scheduler(
         board, store, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor

@@ -5,7 +5,8 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     state    id -> TaskState         small, rewritten at each step
     body     id -> Body              payload and options, written once
     result   id -> JSON              the backend's answer; of a failed task its Refusal
-    stream   id, n -> StreamLog      what its last attempt generated: the head, slice by slice
+    stream   id, n -> StreamLog      what its last attempt generated: the head, slice by slice;
+                                     from n = PART on, the parts of a result that is long
     status   status, id -> Place     changed in the same batch as the state
     ended    completed_at, id -> UNREAD or ""    which ended task is the oldest
     keys     idempotency key -> id, fingerprint
@@ -26,6 +27,7 @@ from oq.words.task import Status, TaskState
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 GONE = b"\0"
+PART = 1 << 31
 FORMAT = 1
 """The layout's version; a store of another one is not opened."""
 

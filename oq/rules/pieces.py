@@ -50,7 +50,8 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
 
     `first` is how many chunks came before this slice, `more` whether another slice follows. A long
     log is stored as several records (see `oq.rules.slices`): its head has no chunks itself, but
-    `starts`, the `first` of each slice.
+    `starts`, the `first` of each slice. The head also says in how many `parts` the task's result
+    lies beside the log, if it is a long one; each of those is a log of one frame.
     """
 
     attempt: int
@@ -59,6 +60,7 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
     first: int = 0
     more: bool = False
     starts: list[int] = []
+    parts: int = 0
 
     def __len__(self) -> int:
         """How many chunks there are in it."""

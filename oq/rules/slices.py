@@ -1,32 +1,56 @@
 """What an attempt generates, in slices of about a portion each: the same while it runs and on disk.
 
 A slice that is full is encoded and stays as that: bytes that all readers share, and that need no
-work when the task ends. A reader decodes the one in which it stands, and gives it up again.
+work when the task ends. A reader decodes the one in which it stands, and gives it up again. Of a
+long answer the full slices are written while it comes, so that memory does not hold them all.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec.structs import replace
 
+from oq.rules import keys
 from oq.rules.pieces import PORTION, StreamLog, piece_of, weight
+from oq.words.messages import Records
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(StreamLog).decode
 
 
 class OpenLog:
-    """The log of an attempt that runs. `verbatim`: its chunks are kept as they are."""
+    """The log of an attempt that runs. `verbatim`: its chunks are kept as they are.
 
-    __slots__ = ("_decoded", "_full", "_open", "_starts", "_verbatim", "_weight", "attempt")
+    Full slices may be written while it grows (`ahead`), and those that are on disk are not kept:
+    `read_back` gives the stored slice of an offset, None if it has gone.
+    """
 
-    def __init__(self, attempt: int, *, verbatim: bool) -> None:
+    __slots__ = (
+        "_decoded", "_full", "_kept", "_open", "_parts", "_read_back", "_starts", "_verbatim",
+        "_weight", "attempt", "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        attempt: int,
+        *,
+        verbatim: bool,
+        read_back: Callable[[int], StreamLog | None] = lambda _: None,
+    ) -> None:
         self.attempt = attempt
+        self.waiting = 0
+        """Bytes of the full slices that are not on disk."""
         self._verbatim = verbatim
-        self._full: list[bytes] = []
-        self._starts: list[int] = []  # of those
+        self._read_back = read_back
+        self._full: deque[bytes] = deque()  # those that are not on disk
+        self._kept = 0  # how many are
+        self._parts = 0  # of the result, which are or are about to be
+        self._starts: list[int] = []  # of all full slices
         self._open = StreamLog(attempt, [], [])
         self._weight = 0
         # A chunk may be of many megabytes, and has a slice of its own: its readers share one.
@@ -49,31 +73,72 @@ class OpenLog:
             self._open.pieces.append(piece)
 
     def slice(self, offset: int) -> StreamLog:
-        """The slice in which this offset lies, or the last one."""
+        """The slice in which this offset lies, or the last one; an empty one if it has gone, which
+        happens when another attempt has begun. StoreCorrupt.
+        """
         if offset >= self._open.first:
             return self._open
         number = slice_number(self._starts, offset)
+        if number < self._kept:
+            stored = self._read_back(offset)
+            mine = stored is not None and stored.attempt == self.attempt
+            return stored if stored is not None and mine else StreamLog(self.attempt, [])
         if self._decoded is None:
             self._decoded = WeakValueDictionary()
         found = self._decoded.get(number)
         if found is None:
-            found = self._decoded[number] = _decode(self._full[number])
+            found = self._decoded[number] = _decode(self._full[number - self._kept])
         return found
 
-    def records(self) -> tuple[bytes, ...]:
-        """How it is stored: the head, and the slices if it is of more than one. No records, if
-        nothing was generated.
+    def ahead(self, most: int) -> Records:
+        """The next full slices, up to so many bytes and at least one, to be written now; when they
+        are on disk, tell `note_kept`.
         """
-        if not len(self):
-            return ()
-        if not self._full:
-            return (_encode(self._open),)
-        head = StreamLog(self.attempt, [], starts=[*self._starts, self._open.first])
-        return (_encode(head), *self._full, _encode(self._open))
+        taken: list[tuple[int, bytes]] = []
+        size = 0
+        for number, record in enumerate(self._full, self._kept):
+            size += len(record)
+            if taken and size > most:
+                break
+            taken.append((number, record))
+        return Records(self._head(self._kept + len(taken)), tuple(taken))
+
+    def note_kept(self, records: Records) -> None:
+        """What `ahead` gave is on disk."""
+        for _, record in records.others:
+            self._full.popleft()
+            self.waiting -= len(record)
+        self._kept += len(records.others)
+
+    def part(self, result: bytes) -> Records:
+        """The next part of the task's result, to be written now."""
+        number = keys.PART + self._parts
+        self._parts += 1
+        record = _encode(StreamLog(self.attempt, [], [result]))
+        return Records(self._head(self._kept), ((number, record),))
+
+    def records(self) -> Records | None:
+        """How it is stored at its end, but for what is on disk already: the head, and the slices if
+        it is of more than one. None if nothing was generated.
+        """
+        if not self._starts:
+            short = replace(self._open, parts=self._parts) if self._parts else self._open
+            return Records(_encode(short)) if len(self) or self._parts else None
+        slices = enumerate([*self._full, _encode(self._open)], self._kept)
+        starts = [*self._starts, self._open.first]
+        head = StreamLog(self.attempt, [], starts=starts, parts=self._parts)
+        return Records(_encode(head), tuple(slices))
+
+    def _head(self, slices: int) -> bytes:
+        """The head of a log that ends with so many slices."""
+        starts = self._starts[:slices]
+        return _encode(StreamLog(self.attempt, [], starts=starts, parts=self._parts))
 
     def _close(self) -> None:
         """The open slice is full."""
-        self._full.append(_encode(msgspec.structs.replace(self._open, more=True)))
+        record = _encode(replace(self._open, more=True))
+        self._full.append(record)
+        self.waiting += len(record)
         self._starts.append(self._open.first)
         self._open = StreamLog(self.attempt, [], [], first=self._open.end)
         self._weight = 0

@@ -20,6 +20,7 @@ from oq.store.streams import stream_puts, stream_removal
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import (
     OF_ONE_TASK,
+    Ahead,
     Change,
     IdsForgotten,
     Removal,
@@ -40,8 +41,8 @@ class KeyClaim(Struct, frozen=True, array_like=True):
     fingerprint: bytes
 
 
-Other = SetPaused | ResultsRead | IdsForgotten
-"""The steps that are no single task's."""
+Other = Ahead | SetPaused | ResultsRead | IdsForgotten
+"""The steps that do not change the state of a task."""
 
 
 class Draft:
@@ -63,8 +64,12 @@ class Draft:
             self._put_removal(step)
 
     def put_other(self, step: Other, changed: Container[str]) -> None:
-        """The same for a step that is no single task's; `changed` are those that have one."""
+        """The same for a step of which there may be several; `changed` are the tasks that have
+        another one.
+        """
         match step:
+            case Ahead():
+                self._puts.extend(stream_puts(keys.pack(step.task_id), step.records))
             case SetPaused():
                 self.meta.paused = step.paused
             case ResultsRead():
@@ -108,8 +113,11 @@ class Draft:
             puts.append(("body", key, _encode(change.body)))
         if change.result is not None:
             puts.append(("result", key, change.result))
-        if change.stream:
+        if change.stream is not None:
             puts.extend(stream_puts(key, change.stream))
+        elif before is Status.RUNNING:
+            # What was written ahead of the end of an attempt that came to nothing.
+            puts.extend(stream_removal(self._engine, key))
         if change.fingerprint is not None and state.idempotency_key is not None:
             claim = KeyClaim(state.id, change.fingerprint)
             puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
@@ -160,7 +168,7 @@ class Draft:
 
 def merge(steps: Iterable[Step]) -> tuple[dict[str, Change | Removal], list[Other]]:
     """The steps by task, those of one task made one: what lies between is never seen on disk. And
-    those that are no single task's.
+    those that do not change the state of a task.
     """
     merged: dict[str, Change | Removal] = {}
     others: list[Other] = []

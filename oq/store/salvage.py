@@ -190,7 +190,9 @@ def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
     size = 0
     for change in changes:
         batch.append(change)
-        size += 1000 + len(change.result or b"") + len(change.stream or b"")
+        size += 1000 + len(change.result or b"")
+        if change.stream is not None:
+            size += sum(len(record) for _, record in change.stream.others)
         size += len(change.body.payload) if change.body else 0
         if size > BATCH_BYTES:
             yield batch

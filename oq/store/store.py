@@ -28,7 +28,7 @@ from oq.store.refusals import behind_mark, index_disagrees, other_world, removed
 from oq.store.stand_in import stand_in
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
-from oq.words.messages import Step
+from oq.words.messages import IN_PARTS, Step
 from oq.words.outcome import Refusal
 from oq.words.task import ENDED, Body, Status, TaskState
 
@@ -178,6 +178,8 @@ class Store:
     def result(self, task_id: str) -> bytes | None:
         """The JSON that it came to. StoreCorrupt."""
         value = self._engine.get("result", keys.pack(task_id))
+        if value == IN_PARTS:
+            value = self._streams.result(task_id)
         if value is not None:
             read(_check_json, value, f"the result of task {task_id}")
         return value
@@ -190,7 +192,7 @@ class Store:
         return None
 
     def stream(self, task_id: str, offset: int = 0) -> StreamLog | None:
-        """Of what the last attempt had generated that ended the task, the slice in which this
+        """Of what the last attempt has generated, as far as it is written, the slice in which this
         offset lies, or the last one. StoreCorrupt.
         """
         return self._streams.slice(task_id, offset)

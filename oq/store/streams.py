@@ -1,7 +1,10 @@
-"""What ended tasks have generated, on disk: a head and slices (see `oq.rules.slices`)."""
+"""What tasks have generated, on disk: a head and slices (see `oq.rules.slices`), and beside them
+the parts of a long result.
+"""
 
 from __future__ import annotations
 
+from io import BytesIO
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -14,6 +17,7 @@ from oq.store.batches import UNDECODABLE
 from oq.store.decoding import read
 from oq.store.engine import Engine, Put
 from oq.words.errors import StoreCorrupt
+from oq.words.messages import Records
 
 
 class _Head(Struct, frozen=True, array_like=True):
@@ -25,6 +29,7 @@ class _Head(Struct, frozen=True, array_like=True):
     first: int = 0
     more: bool = False
     starts: list[int] = []
+    parts: int = 0
 
 
 _decode_head = msgspec.msgpack.Decoder(_Head).decode
@@ -54,27 +59,46 @@ class StreamShelf:
         log = self._slices.get(name)
         if log is None:
             if head.starts:
-                value = self._engine.get("stream", keys.slice_key(key, number))
-            if value is None:
-                raise StoreCorrupt(f"a part of {what} is gone")
+                value = self._record(keys.slice_key(key, number), what)
             log = self._slices[name] = read(_decode_slice, value, what)
         return log
 
+    def result(self, task_id: str) -> bytes:
+        """The result that lies in parts beside the log. StoreCorrupt."""
+        key = keys.pack(task_id)
+        what = f"the result of task {task_id}"
+        head = read(_decode_head, self._record(key, what), what)
+        whole = BytesIO()  # which gives its bytes away without a copy
+        for number in range(head.parts):
+            record = self._record(keys.slice_key(key, keys.PART + number), what)
+            for frame in read(_decode_slice, record, what).frames:
+                whole.write(frame)
+        return whole.getvalue()
 
-def stream_puts(key: bytes, records: tuple[bytes, ...]) -> list[Put]:
-    """What stores the records of a task's log."""
-    names = (key, *(keys.slice_key(key, n) for n in range(len(records) - 1)))
-    return [("stream", name, record) for name, record in zip(names, records, strict=True)]
+    def _record(self, name: bytes, what: str) -> bytes:
+        record = self._engine.get("stream", name)
+        if record is None:
+            raise StoreCorrupt(f"a part of {what} is gone")
+        return record
+
+
+def stream_puts(key: bytes, records: Records) -> list[Put]:
+    """What stores these records of a task's log."""
+    puts: list[Put] = [("stream", key, records.head)]
+    puts += [("stream", keys.slice_key(key, number), one) for number, one in records.others]
+    return puts
 
 
 def stream_removal(engine: Engine, key: bytes) -> list[Put]:
     """What takes away all records of a task, if it has any."""
+    numbers: list[int] = []
     try:
-        head = engine.get("stream", key)
-        if head is None:
+        value = engine.get("stream", key)
+        if value is None:
             return []
-        slices = len(_decode_head(head).starts)
+        head = _decode_head(value)
+        numbers = [*range(len(head.starts)), *range(keys.PART, keys.PART + head.parts)]
     except (StoreCorrupt, *UNDECODABLE):
-        slices = 0  # if there are any they stay behind
-    names = (key, *(keys.slice_key(key, n) for n in range(slices)))
+        pass  # if there are any others they stay behind
+    names = (key, *(keys.slice_key(key, number) for number in numbers))
     return [("stream", name, None) for name in names]

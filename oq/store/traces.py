@@ -23,7 +23,7 @@ from oq.store.draft import KeyClaim
 from oq.store.logged import Logged
 from oq.store.report import Finding
 from oq.words.errors import StoreError
-from oq.words.messages import Change
+from oq.words.messages import IN_PARTS, Change, Records
 from oq.words.outcome import Refusal
 from oq.words.task import ENDED, Body, Status, TaskState
 
@@ -99,7 +99,7 @@ class Traces:
             return self._lose(key, "what it asked for cannot be read", state.status)
         result: bytes | None = None
         if state.status is Status.COMPLETED:
-            result = self._read("result", key, bytes)
+            result = self._result(key)
             if result is None and body is None:
                 return self._lose(key, "only that it was completed is left", state.status)
             if result is None:
@@ -195,12 +195,30 @@ class Traces:
         self.changed.append(Finding(before.id, why + became, before.status))
         return after
 
-    def _stream(self, key: bytes) -> tuple[bytes, ...]:
+    def _result(self, key: bytes) -> bytes | None:
+        """Its result, in one piece."""
+        result = self._read("result", key, bytes)
+        if result != IN_PARTS:
+            return result
+        head = self._read("stream", key, _decode_stream)
+        names = [keys.slice_key(key, keys.PART + n) for n in range(head.parts if head else 0)]
+        parts = [self._read("stream", name, _decode_stream) for name in names]
+        frames = [frame for part in parts if part is not None for frame in part.frames]
+        return b"".join(frames) if parts and None not in parts else None
+
+    def _stream(self, key: bytes) -> Records | None:
         """The records of what it generated; none if any of them cannot be read."""
         head = self._read("stream", key, _decode_stream)
-        names = [] if head is None else [keys.slice_key(key, n) for n in range(len(head.starts))]
-        records = [self._read("stream", name, _whole_stream) for name in (key, *names)]
-        return tuple(record for record in records if record) if all(records) else ()
+        if head is None:
+            return None
+        slices: list[tuple[int, bytes]] = []
+        for number in range(len(head.starts)):
+            record = self._read("stream", keys.slice_key(key, number), _whole_stream)
+            if record is None:
+                return None
+            slices.append((number, record))
+        # The parts of a result are put together: see `_result`.
+        return Records(msgspec.msgpack.encode(replace(head, parts=0)), tuple(slices))
 
     def _fingerprint(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""

@@ -21,13 +21,27 @@ from oq.words.task import Body, Status, TaskState
 T = TypeVar("T")
 
 
+class Records(Struct, frozen=True, gc=False):
+    """What is new of a task's log, as it is stored (see `oq.rules.slices`): its head, and others,
+    each with its number.
+    """
+
+    head: bytes
+    others: tuple[tuple[int, bytes], ...] = ()
+
+
+IN_PARTS = b"parts"
+"""Stands in the place of a result that is so long that it lies in parts beside the task's log. No
+JSON begins like this."""
+
+
 class Change(Struct, frozen=True, gc=False):
     """One task's step, to be made durable: where it stands now, and where it stood.
 
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
     goes with it. `body` comes with a new task, `result` with a completed one (with a failed one it
     is the backend's `Refusal`, encoded), and `stream` with an ended one that has generated
-    something (the records of its log, see `oq.rules.slices`).
+    something.
     """
 
     state: TaskState
@@ -36,12 +50,21 @@ class Change(Struct, frozen=True, gc=False):
     data: dict[str, object] | None = None
     body: Body | None = None
     result: bytes | None = None
-    stream: tuple[bytes, ...] | None = None
+    stream: Records | None = None
     fingerprint: bytes | None = None
     """What the idempotency key of a new task was used for."""
     due: datetime | None = None
     """The time for which a task that is started now had waited, if it did; its record has it no
     longer."""
+
+
+class Ahead(Struct, frozen=True, gc=False):
+    """A part of what a task that runs has generated, or of its result, which is so long that it is
+    written before the task's end.
+    """
+
+    task_id: str
+    records: Records
 
 
 class Removal(Struct, frozen=True, gc=False):
@@ -71,7 +94,7 @@ class SetPaused(Struct, frozen=True, gc=False):
     paused: bool
 
 
-Step = Change | Removal | SetPaused | ResultsRead | IdsForgotten
+Step = Change | Ahead | Removal | SetPaused | ResultsRead | IdsForgotten
 OF_ONE_TASK = (Change, Removal)
 """The steps of a single task, for `isinstance`: with a union it takes seven times as long. To find
 that a struct is *not* of a class takes ten times as long as to find that it is, so on the way of a

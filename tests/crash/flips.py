@@ -17,7 +17,7 @@ from oq.store.directory import DATABASE, MARK_FILE
 from oq.store.report import SalvageReport
 from oq.store.salvage import salvage
 from oq.words.errors import StoreError
-from oq.words.messages import Change, Removal, Step
+from oq.words.messages import Change, Records, Removal, Step
 from oq.words.outcome import Failed
 from oq.words.stream import Piece
 from oq.words.task import Body, TaskState
@@ -79,7 +79,7 @@ def _live(store: Store, number: int, chance: random.Random) -> None:
             step = finish(state, outcome)
             if step.state.status.ended:
                 log = StreamLog(1, [Piece(f"word {number}")])
-                step = msgspec.structs.replace(step, stream=(msgspec.msgpack.encode(log),))
+                step = msgspec.structs.replace(step, stream=Records(msgspec.msgpack.encode(log)))
             state = _commit(store, step)
         if state.status.ended and chance.random() < 0.1:
             _commit(store, Removal(state, state.completed_at))

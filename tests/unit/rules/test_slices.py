@@ -31,9 +31,17 @@ def opened(lengths: list[int], *, verbatim: bool) -> OpenLog:
     return log
 
 
+def decoded(log: OpenLog) -> list[StreamLog]:
+    """The head, and the slices."""
+    records = log.records()
+    assert records is not None
+    every = (records.head, *(record for _, record in records.others))
+    return [msgspec.msgpack.decode(one, type=StreamLog) for one in every]
+
+
 def stored(log: OpenLog, offset: int) -> StreamLog:
     """The slice as the store finds it."""
-    head, *slices = (msgspec.msgpack.decode(one, type=StreamLog) for one in log.records())
+    head, *slices = decoded(log)
     return slices[slice_number(head.starts, offset)] if slices else head
 
 
@@ -63,15 +71,16 @@ def test_portions_are_all_of_the_log_and_none_is_longer_than_it_must_be(verbatim
 
 def test_one_record_holds_a_short_log_as_it_always_did():
     log = opened([1, 2], verbatim=False)
-    (record,) = log.records()
-    attempt, pieces, frames, *_ = msgspec.msgpack.decode(record)
+    records = log.records()
+    assert (records.others, records.goes_on) == ((), False)
+    attempt, pieces, frames, *_ = msgspec.msgpack.decode(records.head)
     assert (attempt, len(pieces), frames) == (7, 2, [])
-    assert OpenLog(7, verbatim=False).records() == ()
+    assert OpenLog(7, verbatim=False).records() is None
 
 
 def test_only_the_last_slice_says_that_no_more_follows():
     log = opened([LONG] * 10, verbatim=False)
-    head, *slices = (msgspec.msgpack.decode(one, type=StreamLog) for one in log.records())
+    head, *slices = decoded(log)
     assert (len(head), head.starts) == (0, [one.first for one in slices])
     assert len(slices) > 2
     assert [one.more for one in slices] == [True] * (len(slices) - 1) + [False]

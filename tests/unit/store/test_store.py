@@ -11,7 +11,7 @@ from oq.rules.pieces import PORTION, StreamLog
 from oq.rules.slices import OpenLog
 from oq.store import KeyClaim
 from oq.words.errors import StoreCorrupt, StoreFull
-from oq.words.messages import Change, Removal, SetPaused
+from oq.words.messages import Change, Records, Removal, SetPaused
 from oq.words.outcome import Failed
 from oq.words.stream import Piece
 from oq.words.task import Status
@@ -33,7 +33,7 @@ LOG = StreamLog(7, [Piece("Pa"), Piece("ris"), Piece("", "hm")])
 
 
 def with_stream(change: Change) -> Change:
-    return msgspec.structs.replace(change, stream=(msgspec.msgpack.encode(LOG),))
+    return msgspec.structs.replace(change, stream=Records(msgspec.msgpack.encode(LOG)))
 
 
 # -- a life
