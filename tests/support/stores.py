@@ -70,6 +70,9 @@ def assert_consistent(store: Store, engine: Engine) -> None:
     assert set(everything(engine, "result")) == {
         key for key, state in states.items() if state.status is Status.COMPLETED
     }
+    assert {key[:16] for key in everything(engine, "stream")} <= {
+        key for key, state in states.items() if state.status.ended or state.status is Status.RUNNING
+    }
     assert set(everything(engine, "keys")) == {
         state.idempotency_key.encode() for state in states.values() if state.idempotency_key
     }

@@ -11,8 +11,8 @@ from oq.rules.pieces import PORTION, StreamLog
 from oq.rules.slices import OpenLog
 from oq.store import KeyClaim
 from oq.words.errors import StoreCorrupt, StoreFull
-from oq.words.messages import Change, Records, Removal, SetPaused
-from oq.words.outcome import Failed
+from oq.words.messages import IN_PARTS, Ahead, Change, Records, Removal, SetPaused
+from oq.words.outcome import Failed, Interrupted
 from oq.words.stream import Piece
 from oq.words.task import Status
 from tests.support.builders import DONE, NOW, at, finish, new, start, task_id
@@ -72,7 +72,7 @@ def test_a_completed_task_has_its_result_byte_for_byte(store):
 def test_what_an_attempt_generated_is_kept_with_its_end(store):
     running = put(store, start(put(store, new(1))))
     assert store.stream(task_id(1)) is None
-    put(store, with_stream(finish(running, Failed("busy", retryable=True))))
+    put(store, with_stream(finish(running, Failed("no", retryable=False))))
     assert store.stream(task_id(1)) == LOG
     assert store.stream(task_id(2)) is None
 
@@ -97,6 +97,62 @@ def test_a_long_stream_is_kept_in_slices_and_read_from_any_offset(store, shelf):
         assert found.first <= offset < found.end
         assert len(found) < 5
     assert not store.stream(task_id(1), 2**53).more
+
+
+def write_long(store, parts: list[bytes]) -> OpenLog:
+    """Start the first task, and write its result ahead, and half of what it generates."""
+    put(store, new(1))
+    put(store, start(new(1).state))
+    log = OpenLog(7, verbatim=False)
+    for number in range(10):
+        log.add(b'{"response": "%d%b"}' % (number, b"x" * (PORTION // 2)))
+        if number == 5:
+            records = log.ahead(PORTION * 10)
+            store.write([Ahead(task_id(1), records)], 0)
+            log.note_kept(records)
+    for part in parts:
+        store.write([Ahead(task_id(1), log.part(part))], 0)
+    return log
+
+
+def test_what_was_written_ahead_is_whole_with_the_end(store, shelf):
+    log = write_long(store, [b'{"response":"', b"a" * PORTION, b'"}'])
+    running = store.state(task_id(1))
+    change = finish(running, DONE)
+    put(store, msgspec.structs.replace(change, stream=log.records(), result=IN_PARTS))
+    assert store.result(task_id(1)) == b'{"response":"' + b"a" * PORTION + b'"}'
+    slices = {store.stream(task_id(1), offset).first for offset in range(10)}
+    assert len(slices) > 4
+    found = [(number, store.stream(task_id(1), number)) for number in range(10)]
+    said = "".join(log.pieces[number - log.first].text[0] for number, log in found)
+    assert said == "0123456789"
+    store.write([Removal(store.state(task_id(1)))], 0)
+    assert everything(shelf.engine, "stream") == everything(shelf.engine, "result") == {}
+
+
+def test_a_part_of_a_result_that_is_gone_is_told(store, shelf):
+    log = write_long(store, [b'{"response":"', b'"}'])
+    change = finish(store.state(task_id(1)), DONE)
+    put(store, msgspec.structs.replace(change, stream=log.records(), result=IN_PARTS))
+    name = next(key for key in everything(shelf.engine, "stream") if key[16:].startswith(b"\x80"))
+    shelf.engine.write([("stream", name, None)])
+    with pytest.raises(StoreCorrupt, match="a part of the result"):
+        store.result(task_id(1))
+
+
+@pytest.mark.parametrize("how", ["tried again", "interrupted", "died", "failed without a word"])
+def test_what_was_written_ahead_goes_with_an_attempt_that_came_to_nothing(store, shelf, how):
+    write_long(store, [b"part"])
+    running = store.state(task_id(1))
+    step = {
+        "tried again": lambda: finish(running, Failed("busy", retryable=True)),
+        "interrupted": lambda: lifecycle.interrupted(running, Interrupted("a stop"), NOW),
+        "died": lambda: lifecycle.died(running, NOW),
+        "failed without a word": lambda: finish(running, Failed("no", retryable=False)),
+    }[how]()
+    assert len(everything(shelf.engine, "stream")) > 3
+    put(store, step)
+    assert everything(shelf.engine, "stream") == {}
 
 
 @pytest.mark.parametrize("step", [Removal, lifecycle.requeued])
