@@ -72,7 +72,7 @@ def test_portions_are_all_of_the_log_and_none_is_longer_than_it_must_be(verbatim
 def test_one_record_holds_a_short_log_as_it_always_did():
     log = opened([1, 2], verbatim=False)
     records = log.records()
-    assert (records.others, records.goes_on) == ((), False)
+    assert records.others == ()
     attempt, pieces, frames, *_ = msgspec.msgpack.decode(records.head)
     assert (attempt, len(pieces), frames) == (7, 2, [])
     assert OpenLog(7, verbatim=False).records() is None

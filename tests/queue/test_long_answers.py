@@ -19,9 +19,8 @@ from oq.words.errors import BackendFailure, StoreFull
 from oq.words.messages import IN_PARTS
 from oq.words.outcome import Completed
 from oq.words.task import Status
-
-from .queues import ended, generate, memory_queue, until
-from .stores import everything
+from tests.support.queues import ended, generate, memory_queue, until
+from tests.support.stores import everything
 
 AHEAD = 2 * PORTION
 AT_ONCE = 4 * PORTION
