@@ -132,7 +132,7 @@ class Scheduler:
             self._drains.clear()
 
     def _dispatch(self) -> None:
-        jobs = [*iter(self._board.next, None)]
+        jobs = [*iter(partial(self._board.next, trio.current_time()), None)]
         if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
 

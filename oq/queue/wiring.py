@@ -31,11 +31,13 @@ from oq.actors.timer import Timer
 from oq.actors.writer import Writer
 from oq.backends.base import Backend
 from oq.rules import lifecycle
-from oq.rules.board import BackendSlots, Board
+from oq.rules.board import Board
 from oq.rules.keys import Place
 from oq.rules.pieces import start_of
+from oq.rules.policies import POLICIES
 from oq.rules.retention import Retention
 from oq.rules.retry import RetryPolicy
+from oq.rules.slots import BackendSlots
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config, QueueConfig
@@ -106,7 +108,9 @@ def wire(
     settings, retry, events = config.queue, config.retry_config, config.events
     told = recover(store, clock, ended_by_oq=ended_by_oq)
     store.in_hand.begin(settings.max_workers)
-    board = Board(settings.max_workers, _slots(config, backends), paused=store.paused)
+    slots = _slots(config, backends)
+    policy = POLICIES[config.scheduler.policy](slots)
+    board = Board(settings.max_workers, slots, policy, paused=store.paused)
     delays = _load(board, store, clock, retry.max_delay)
 
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
@@ -123,10 +127,10 @@ def wire(
     )  # fmt: skip
     pool_to_writer = to_writer.clone()
     streams = Streams(hub.progress, pool_to_writer, store.stream)
-    policy = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
+    retries = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
     mark = token_hex(8)
     pool = Pool(
-        store, backends, clock, policy, config.ollama.timeout, streams,
+        store, backends, clock, retries, config.ollama.timeout, streams,
         pool_inbox, pool_to_writer, to_scheduler.clone(), mark,
     )  # fmt: skip
     scheduler = Scheduler(

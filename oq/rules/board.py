@@ -1,8 +1,8 @@
-"""Where every live task is, and which one runs next: the scheduler's memory and its decisions.
+"""Where every live task is: the scheduler's memory. Which one runs next its policy says.
 
 A live task is in exactly one of four places:
 
-    ready      waits for a slot, in strict order
+    ready      waits for a slot, in the order of the policy, which keeps it
     delayed    waits for its time: a delayed task, or a retry
     running    holds a slot of its backend
     settling   its next state is decided, and on its way to the disk
@@ -19,22 +19,9 @@ from sortedcontainers import SortedList
 
 from oq.rules.filters import LinePlace
 from oq.rules.keys import Place
-from oq.rules.ready import ReadyQueue
+from oq.rules.policy import Policy
+from oq.rules.slots import BackendSlots
 from oq.words.messages import Delay, Job
-
-
-@dataclass(slots=True)
-class BackendSlots:
-    """One backend: how many tasks run on it, how many may, and why it is down, if it is."""
-
-    name: str
-    limit: int
-    running: int = 0
-    down: str | None = None
-
-    @property
-    def open(self) -> bool:
-        return self.down is None and self.running < self.limit
 
 
 @dataclass(slots=True)
@@ -52,12 +39,14 @@ class _Run:
 class Board:
     """Pure: it is told what happened, and says what runs next."""
 
-    def __init__(self, slots: int, backends: Sequence[BackendSlots], *, paused: bool) -> None:
+    def __init__(
+        self, slots: int, backends: Sequence[BackendSlots], policy: Policy, *, paused: bool
+    ) -> None:
         self.slots = slots
         self.paused = paused
         self.draining = False
         self._backends = {backend.name: backend for backend in backends}
-        self._ready = ReadyQueue()
+        self._policy = policy  # it has the ready ones
         self._delayed: dict[str, Place] = {}
         self._by_time: SortedList[tuple[datetime, str]] = SortedList()  # the delayed ones again
         self._delayed_at: Counter[int] = Counter()  # how many of them, by priority
@@ -69,15 +58,17 @@ class Board:
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
         """Take in what recovery found: pending tasks, in the order of submission."""
-        ready: dict[str, int] = {}
         times: list[tuple[datetime, str]] = []
-        for task_id, place in tasks:
-            if place.run_at is None:
-                ready[task_id] = place.priority
-            else:
-                self._count_delayed(task_id, place)
-                times.append((place.run_at, task_id))
-        self._ready = ReadyQueue(ready)
+
+        def ready() -> Iterator[tuple[str, Place]]:
+            for task_id, place in tasks:
+                if place.run_at is None:
+                    yield task_id, place
+                else:
+                    self._count_delayed(task_id, place)
+                    times.append((place.run_at, task_id))
+
+        self._policy.load(ready())
         self._by_time.update(times)
 
     def place(self, task_id: str, place: Place) -> None:
@@ -88,7 +79,7 @@ class Board:
             return
         self._settling.discard(task_id)
         if place.run_at is None:
-            self._ready.push(task_id, place.priority)
+            self._policy.add(task_id, place)
         else:
             self._delay(task_id, place)
 
@@ -108,11 +99,11 @@ class Board:
             place = self._delayed.get(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
                 self._undelay(delay.task_id)
-                self._ready.push(delay.task_id, place.priority)
+                self._policy.add(delay.task_id, Place(place.priority))
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
-        if not self._ready.discard(task_id):
+        if not self._policy.remove(task_id):
             self._undelay(task_id)
         self._settling.add(task_id)
 
@@ -126,7 +117,7 @@ class Board:
     def free(self, task_id: str) -> None:
         """It has stopped running: its slot is free. KeyError when it held none."""
         run = self._running.pop(task_id)
-        run.backend.running -= 1
+        run.backend.give_back()
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
@@ -144,24 +135,25 @@ class Board:
 
     # -- what is next
 
-    def next(self) -> Job | None:
-        """Take the next task into a slot; None when there is no task, no slot, or no backend."""
-        if self.paused or self.draining or not self._ready or len(self._running) >= self.slots:
+    def next(self, now: float) -> Job | None:
+        """Take the next task into a slot; None when there is no task, no slot, or no backend.
+        `now` is in seconds of a clock that never goes back.
+        """
+        if self.paused or self.draining or len(self._running) >= self.slots:
             return None
-        for backend in self._backends.values():
-            if backend.open:
-                break
-        else:
+        chosen = self._policy.next(now)
+        if chosen is None:
             return None
-        task_id = self._ready.pop()
-        backend.running += 1
+        task_id, name = chosen
+        backend = self._backends[name]
+        backend.take()
         self._running[task_id] = _Run(backend)
-        return Job(task_id, backend.name)
+        return Job(task_id, name)
 
     # -- what is where
 
     def is_waiting(self, task_id: str) -> bool:
-        return task_id in self._ready or task_id in self._delayed
+        return task_id in self._policy or task_id in self._delayed
 
     def is_running(self, task_id: str) -> bool:
         return task_id in self._running
@@ -171,16 +163,16 @@ class Board:
 
     def position(self, task_id: str) -> int | None:
         """How many-th it is among the ready tasks, 1 being the next."""
-        return self._ready.position(task_id)
+        return self._policy.position(task_id)
 
     def in_line(self, after: LinePlace | None = None) -> Iterator[str]:
         """The pending tasks in the order in which they will run, those that wait for their time
         last; those behind that place. Without a time it is one among the ready tasks.
         """
         if after is None:
-            yield from self._ready
+            yield from self._policy.in_line()
         elif after.run_at is None:
-            yield from self._ready.beyond(after.priority, after.task_id)
+            yield from self._policy.in_line((after.priority, after.task_id))
         else:
             place = after.run_at, after.task_id
             behind = self._by_time.irange(place, inclusive=(False, True))
@@ -190,7 +182,7 @@ class Board:
 
     def oldest_ready(self) -> str | None:
         """Of the tasks that wait for a slot the one that was submitted first."""
-        return self._ready.oldest()
+        return self._policy.oldest()
 
     @property
     def running(self) -> int:
@@ -210,7 +202,7 @@ class Board:
 
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""
-        counts = Counter(self._ready.by_priority())
+        counts = Counter(self._policy.by_priority())
         counts.update(self._delayed_at)
         return dict(counts)
 

@@ -41,6 +41,7 @@ _LEVELS = {
 }
 """What other programs call the levels of a log: LOG_LEVEL is often set for all of them."""
 BackendKind = Literal["ollama", "openai", "simulated"]
+PolicyName = Literal["fifo"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,10 +119,14 @@ class QueueConfig(Section, frozen=True):
 
 
 class SchedulerConfig(Section, frozen=True):
-    """`scheduler`: accepted because the seed has it. oq dispatches when something happens, not on
-    a tick, so no task ever waits for either of them.
+    """`scheduler`: which task runs next. oq starts tasks when something happens, not on a tick: the
+    tick's settings, `batch_size` and `scheduling_interval`, are taken from files of ollama-queue,
+    and change nothing.
     """
 
+    policy: PolicyName = "fifo"
+    """(+) How the next task is chosen. fifo: strictly by priority, inside one in the order of
+    submission."""
     batch_size: Count = 10
     scheduling_interval: Duration = Duration(1)
 

@@ -8,26 +8,29 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from oq.rules.board import BackendSlots, Board
+from oq.rules.board import Board
+from oq.rules.fifo import Fifo
 from oq.rules.keys import Place
+from oq.rules.slots import BackendSlots
 from oq.words.messages import Delay, Job
 from tests.support.builders import at, task_id
 
 A, B, C = (task_id(n) for n in range(1, 4))
+NOW = 0.0
 READY, LATER = Place(5), Place(5, at(10))
 
 
 def board(*tasks: str, slots: int = 2, limits: tuple[int, ...] = (9,)) -> Board:
     """A board with these tasks ready, and backends b0, b1, ... of these limits."""
     backends = [BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)]
-    made = Board(slots, backends, paused=False)
+    made = Board(slots, backends, Fifo(backends), paused=False)
     made.load((task, READY) for task in tasks)
     return made
 
 
 def everything_next(made: Board) -> list[Job]:
     jobs = []
-    while (job := made.next()) is not None:
+    while (job := made.next(NOW)) is not None:
         jobs.append(job)
     return jobs
 
@@ -46,7 +49,7 @@ def test_a_backend_takes_no_more_than_its_own_limit():
 
 def test_a_slot_is_given_back_once():
     made = board(A)
-    made.next()
+    made.next(NOW)
     made.free(A)
     with pytest.raises(KeyError):
         made.free(A)
@@ -59,7 +62,7 @@ def test_a_slot_that_frees_and_a_place_that_is_on_disk_may_be_told_in_either_ord
     freed_first, place
 ):
     made = board(A)
-    made.next()
+    made.next(NOW)
     if freed_first:
         made.free(A)
         assert made.is_settling(A)
@@ -71,17 +74,17 @@ def test_a_slot_that_frees_and_a_place_that_is_on_disk_may_be_told_in_either_ord
     assert made.is_waiting(A)
     assert not made.is_running(A)
     assert not made.is_settling(A)
-    assert made.next() == (Job(A, "b0") if place is READY else None)
+    assert made.next(NOW) == (Job(A, "b0") if place is READY else None)
 
 
 @pytest.mark.parametrize("freed_first", [True, False])
 def test_a_task_that_has_ended_leaves_the_board_in_either_order(freed_first):
     made = board(A)
-    made.next()
+    made.next(NOW)
     for step in (made.free, made.end) if freed_first else (made.end, made.free):
         step(A)
     assert [made.is_waiting(A), made.is_running(A), made.is_settling(A)] == [False] * 3
-    assert made.next() is None
+    assert made.next(NOW) is None
 
 
 def test_a_settling_task_neither_runs_nor_waits():
@@ -96,9 +99,9 @@ def test_a_delayed_task_waits_for_its_own_time_only():
     made = board()
     made.place(A, LATER)
     made.due([Delay(A, at(9)), Delay(B, at(10))])
-    assert made.next() is None, "that was the time of another delay"
+    assert made.next(NOW) is None, "that was the time of another delay"
     made.due([Delay(A, at(10))])
-    assert made.next() == Job(A, "b0")
+    assert made.next(NOW) == Job(A, "b0")
 
 
 def test_a_time_that_comes_too_late_wakes_nothing():
@@ -106,10 +109,10 @@ def test_a_time_that_comes_too_late_wakes_nothing():
     made.place(A, LATER)
     made.settle(A)
     made.due([Delay(A, at(10))])
-    assert made.next() is None, "it was being cancelled"
+    assert made.next(NOW) is None, "it was being cancelled"
     made.end(A)
     made.due([Delay(A, at(10))])
-    assert made.next() is None, "it was cancelled"
+    assert made.next(NOW) is None, "it was cancelled"
 
 
 def test_a_task_that_is_due_is_not_put_in_line_twice():
@@ -123,25 +126,25 @@ def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
     made = board(A)
     assert made.mark_down("b0", "connection refused") is True
     assert made.mark_down("b0", "connection refused again") is False, "that is no news"
-    assert made.next() is None
+    assert made.next(NOW) is None
     assert made.backends[0].down == "connection refused again"
     made.mark_up("b0")
-    assert made.next() == Job(A, "b0")
+    assert made.next(NOW) == Job(A, "b0")
 
 
 def test_the_first_backend_that_can_is_the_one_that_does():
     made = board(A, B, slots=3, limits=(9, 9))
     made.mark_down("b0", "gone")
-    assert made.next() == Job(A, "b1")
+    assert made.next(NOW) == Job(A, "b1")
     made.mark_up("b0")
-    assert made.next() == Job(B, "b0")
+    assert made.next(NOW) == Job(B, "b0")
 
 
 def test_an_abort_is_news_once_and_only_for_what_runs():
     made = board(A)
     with pytest.raises(KeyError):
         made.abort(A)
-    made.next()
+    made.next(NOW)
     assert made.abort(A) is True
     assert made.abort(A) is False
 
@@ -150,10 +153,10 @@ def test_an_abort_is_news_once_and_only_for_what_runs():
 def test_nothing_starts_while_paused_or_draining(halt):
     made = board(A)
     setattr(made, halt, True)
-    assert made.next() is None
+    assert made.next(NOW) is None
     assert made.position(A) == 1, "it keeps its place"
     setattr(made, halt, False)
-    assert made.next() == Job(A, "b0")
+    assert made.next(NOW) == Job(A, "b0")
 
 
 def test_recovery_puts_each_task_where_it_was():
@@ -216,7 +219,7 @@ class BoardMachine(RuleBasedStateMachine):
         ready = sorted(
             self.those("ready"), key=lambda task: (-self.tasks[task].place.priority, task)
         )
-        job = self.board.next()
+        job = self.board.next(NOW)
         running = self.those("running")
         used = [self.tasks[task].backend for task in running]
         usable = [
