@@ -28,7 +28,7 @@ JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
 .PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
-.PHONY: coverage lock clean
+.PHONY: coverage release lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -54,6 +54,7 @@ help:
 	@echo "make page-check    its types, its style and its own tests"
 	@echo "make screenshots   take docs/screenshots anew"
 	@echo "make wheel         a wheel with the dashboard in it, in dist/"
+	@echo "make release VERSION=1.2.3  build and check a release; publish nothing"
 	@echo "make lock          pin again what development runs with (ARGS=--upgrade: the newest)"
 	@echo "make clean         remove what the others made"
 
@@ -147,6 +148,10 @@ screenshots: $(READY) $(PAGE) browser
 
 wheel: $(READY) $(PAGE)
 	$(PIP) wheel --no-deps --wheel-dir dist .
+
+# Writes the version and the date into the files that tell them, and leaves those to be committed.
+release: $(READY) $(PAGE)
+	$(RUN) tools.release $(VERSION)
 
 clean:
 	rm -rf .venv .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
