@@ -201,7 +201,8 @@ class Traces:
         if result != IN_PARTS:
             return result
         head = self._read("stream", key, _decode_stream)
-        names = [keys.slice_key(key, keys.PART + n) for n in range(head.parts if head else 0)]
+        count = 0 if head is None else head.parts  # a head has no chunks, and so is false
+        names = [keys.slice_key(key, keys.PART + number) for number in range(count)]
         parts = [self._read("stream", name, _decode_stream) for name in names]
         frames = [frame for part in parts if part is not None for frame in part.frames]
         return b"".join(frames) if parts and None not in parts else None

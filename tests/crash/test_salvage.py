@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from oq.rules import keys
+from oq.rules.pieces import PORTION
+from oq.rules.slices import OpenLog
 from oq.store import Store, open_store
 from oq.store.batches import commit_of
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH
@@ -22,7 +25,7 @@ from oq.store.report import decode
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
 from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
-from oq.words.messages import Removal
+from oq.words.messages import IN_PARTS, Ahead, Removal
 from oq.words.task import Status, TaskState
 from tests.crash import integrity
 from tests.crash.damage import (
@@ -38,8 +41,9 @@ from tests.crash.damage import (
     snapshot,
     the_log,
 )
-from tests.support.builders import NOW, finish, new, start
+from tests.support.builders import DONE, NOW, finish, new, start
 
+LONG_RESULT = [b'{"response":"', b"x" * PORTION, b'"}']
 IN_LOG = TASKS_IN_A_LIFE
 IN_TABLES = TASKS - IN_LOG
 
@@ -173,6 +177,49 @@ def test_a_completed_task_whose_result_is_lost_has_failed(data):
     after = states(data)[completed.id]
     assert (after.status, after.idempotency_key) == (Status.FAILED, None)
     assert "its result was lost" in after.error
+    check(data)
+
+
+def long_answer(data: Path) -> TaskState:
+    """Add a task whose stream and result were written ahead of its end."""
+    store = open_store(str(data))
+    state = new(10_000).state
+    store.write([new(10_000), start(state)], 0)
+    log = OpenLog(7, verbatim=False)
+    for _ in range(8):
+        log.add(b'{"response": "%b"}' % (b"x" * PORTION))
+    first = log.ahead(3 * PORTION)
+    store.write([Ahead(state.id, first)], 0)
+    log.note_kept(first)
+    for part in LONG_RESULT:
+        store.write([Ahead(state.id, log.part(part))], 0)
+    end = finish(start(state).state, DONE)
+    store.write([msgspec.structs.replace(end, stream=log.records(), result=IN_PARTS)], 0)
+    store.sync()
+    store.close()
+    return end.state
+
+
+def test_a_long_answer_is_kept_whole(data):
+    state = long_answer(data)
+    report = salvage(str(data))
+    assert (kept(report), report.dropped, report.changed) == (TASKS + 1, 0, [])
+    store = open_store(str(data))
+    assert store.result(state.id) == b"".join(LONG_RESULT)
+    assert [store.stream(state.id, n).pieces[0].text for n in range(8)] == ["x" * PORTION] * 8
+    store.write([Removal(store.state(state.id))], 0)
+    key = keys.pack(state.id)
+    assert list(store._engine.scan("stream", key, key + b"\xff" * 5)) == []
+    store.close()
+
+
+def test_of_a_long_result_each_part_is_needed(data):
+    state = long_answer(data)
+    remove(data, ("stream", keys.slice_key(keys.pack(state.id), keys.PART)))
+    report = salvage(str(data))
+    assert {found.task_id for found in report.changed} == {state.id}
+    after = states(data)[state.id]
+    assert (after.status, "its result was lost" in after.error) == (Status.FAILED, True)
     check(data)
 
 

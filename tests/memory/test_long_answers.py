@@ -25,7 +25,7 @@ CHUNK = 3 * SIZE
     ("chunk", "stream", "most"),
     [
         (4096, None, FOLDED * SIZE + ROCKS),
-        (512, None, FOLDED * SIZE + ROCKS),
+        (1024, None, FOLDED * SIZE + ROCKS),
         (SIZE, None, FOLDED * SIZE + ROCKS + CHUNK),
         (4096, False, FOLDED * SIZE + ROCKS),
     ],
