@@ -17,9 +17,9 @@ from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request
 from oq.backends.way import way
 from oq.rules import lifecycle
-from oq.rules.pieces import attempt_id
 from oq.rules.retry import RetryPolicy
-from oq.rules.way import go_on
+from oq.rules.stream_log import attempt_id
+from oq.rules.via import add_mark
 from oq.store import Store
 from oq.words import errors
 from oq.words.clock import Clock
@@ -109,7 +109,7 @@ class Pool:
         timeout = state.timeout or self._timeout
         attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
-        self._store.in_hand.add(job.task_id, attempt)
+        self._store.running_page.add(job.task_id, attempt)
         body = None if state.damaged else self._body(job.task_id)
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
@@ -159,7 +159,7 @@ class Pool:
             return
         request = run.request(run.body)
         task_id, emit = run.state.id, self._streams.emit
-        come = go_on(run.body.way, self._mark)
+        come = add_mark(run.body.way, self._mark)
         if way.get() != come:  # mostly it is that of the worker's last task
             way.set(come)
         try:
@@ -183,7 +183,7 @@ class Pool:
         state = run.state
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
-        self._store.in_hand.discard(state.id)
+        self._store.running_page.discard(state.id)
         if self._streams.told(state.id) and isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)

@@ -17,7 +17,7 @@ import trio
 
 from oq.rules import lifecycle
 from oq.rules.board import Board
-from oq.rules.keys import place_of
+from oq.rules.place import place_of
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import Busy, Conflict, OqError

@@ -14,8 +14,8 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from oq.rules.pieces import StreamLog
 from oq.rules.slices import OpenLog
+from oq.rules.stream_log import StreamLog
 from oq.words.errors import OqError
 from oq.words.messages import IN_PARTS, Ahead, Change, Commit, Receipt, Records, put
 from oq.words.task import Status

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from oq.backends.base import Emit, Request
 from oq.backends.failures import error_text
-from oq.rules.calls import split_body
+from oq.rules.call_body import split_body
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
 from oq.words.outcome import Completed

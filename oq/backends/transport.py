@@ -25,7 +25,7 @@ from oq.backends.progress import Progress, Sent
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.target import within
 from oq.backends.way import way
-from oq.rules.way import HEADER
+from oq.rules.via import HEADER
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure

@@ -19,8 +19,8 @@ from oq.backends.fold import FoldedLines, decode_answer
 from oq.backends.lines import End, Frames
 from oq.backends.openai_fold import OpenAIFold, openai_usage
 from oq.backends.transport import Transport
-from oq.rules.calls import upstream_body
-from oq.rules.pieces import event_data
+from oq.rules.call_body import upstream_body
+from oq.rules.stream_log import event_data
 from oq.words.calls import CALLS, Call, Dialect
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed

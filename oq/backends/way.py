@@ -1,4 +1,4 @@
-"""The way of what is being sent, see `oq.rules.way`: it belongs to a request as a whole, and all
+"""The way of what is being sent, see `oq.rules.via`: it belongs to a request as a whole, and all
 that lies between the queue and the socket has nothing to do with it.
 """
 

@@ -23,7 +23,7 @@ from oq.http.context import Context, SharedBytes, SharedLines
 from oq.http.query import Query, whole
 from oq.http.streaming import EVENT_STREAM, sse_event, streaming_response
 from oq.queue import StreamReader
-from oq.rules.pieces import PORTION
+from oq.rules.stream_log import PORTION
 from oq.words.errors import InvalidTask, NotFound
 from oq.words.stream import Chunk
 

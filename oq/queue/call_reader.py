@@ -12,7 +12,7 @@ from msgspec import Struct
 from oq.actors.hub import Watch
 from oq.actors.streams import Stream, Streams
 from oq.queue.reader import Read
-from oq.rules.pieces import PORTION, StreamLog, portion_of
+from oq.rules.stream_log import PORTION, StreamLog, portion_of
 from oq.store import Store
 from oq.words.errors import Unavailable
 from oq.words.outcome import Refusal

@@ -16,7 +16,7 @@ from oq.queue.callers import Callers, WaitingCaller
 from oq.queue.reader import Read
 from oq.queue.wiring import Wiring
 from oq.rules import validation
-from oq.rules.way import go_on
+from oq.rules.via import add_mark
 from oq.store import Store
 from oq.words.calls import Call
 from oq.words.errors import BackendDown
@@ -24,7 +24,7 @@ from oq.words.errors import BackendDown
 
 class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes. A `detached` one goes on without its
-    caller. `way`: see `oq.rules.way`. The rest is for whoever looks at the task.
+    caller. `way`: see `oq.rules.via`. The rest is for whoever looks at the task.
     """
 
     call: Call
@@ -116,7 +116,7 @@ class GatewayCalls:
         for what is Ollama's. `come` is its way so far. Raises BackendError; a backend that cannot
         be reached is down from then on, for tasks as well.
         """
-        way.set(go_on(come, self.mark))
+        way.set(add_mark(come, self.mark))
         ollamas = passage.path.startswith("/api/")
         ranked = sorted(
             self._board.backends,

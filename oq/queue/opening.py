@@ -17,8 +17,8 @@ from oq.queue.options import Options, check_config, guest_logging, to_config_wit
 from oq.queue.queue import Queue
 from oq.queue.wiring import put_back, wire
 from oq.store import Store, open_store
-from oq.store.farewell import Farewell
 from oq.store.report import SalvageReport
+from oq.store.shutdown_note import ShutdownNote
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config
 from oq.words.errors import InvalidConfig, lone
@@ -113,7 +113,7 @@ async def _open(
 async def _running(
     config: Config, backends: Sequence[Backend] | None, store: Store | None, clock: Clock
 ) -> AsyncIterator[Queue]:
-    farewell = Farewell(config.queue.storage_path) if store is None else None
+    shutdown_note = ShutdownNote(config.queue.storage_path) if store is None else None
     store = store or open_store(config.queue.storage_path, config.queue.read_cache)
     failure: BaseException | None = None
     queue: Queue | None = None
@@ -125,15 +125,15 @@ async def _running(
             async with trio.open_nursery() as actors:
                 wiring = wire(
                     config, store, {end.name: end for end in ends}, clock,
-                    ended_by_oq=farewell is not None and farewell.is_there(),
+                    ended_by_oq=shutdown_note is not None and shutdown_note.is_there(),
                 )  # fmt: skip
-                if farewell is not None:
-                    farewell.take_back()
+                if shutdown_note is not None:
+                    shutdown_note.remove()
                 wiring.start(actors)
                 try:
                     async with trio.open_nursery() as hands:
                         queue = Queue(config, store, clock, wiring, ends, hands=hands)
-                        queue.farewell = farewell
+                        queue.shutdown_note = shutdown_note
                         yield queue
                         await queue.drain()
                         queue.let_go()
@@ -152,8 +152,8 @@ async def _running(
                 await end.aclose()
     finally:
         store.close()
-        if farewell is not None:
-            farewell.take_back()
+        if shutdown_note is not None:
+            shutdown_note.remove()
     if failure is not None:
         raise failure
 

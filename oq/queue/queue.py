@@ -26,7 +26,7 @@ from oq.queue.core import Core
 from oq.queue.gateway_calls import GatewayCalls
 from oq.rules.filters import DEFAULT_LIMIT, Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.validation import Limits, check, decode_submission
-from oq.store.farewell import Farewell
+from oq.store.shutdown_note import ShutdownNote
 from oq.words.arguments import check_new, check_several
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
@@ -56,7 +56,7 @@ class Queue(Core):
         self._hands = hands  # where what was asked for at submission waits for its task
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
-        self.farewell: Farewell | None = None
+        self.shutdown_note: ShutdownNote | None = None
         self._callers = Callers(hands, self.cancel)
         self.calls = GatewayCalls(
             self._admission, self._wiring, self._store, self._read, self._callers,
@@ -214,8 +214,8 @@ class Queue(Core):
         """Note on the disk that oq is about to end the process, perhaps without closing the store:
         what runs then is not the cause. It blocks for as long as the disk does.
         """
-        if self.farewell is not None:
-            self.farewell.leave()
+        if self.shutdown_note is not None:
+            self.shutdown_note.write()
 
     @contextmanager
     def _while_open(self) -> Iterator[None]:

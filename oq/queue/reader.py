@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from oq.actors.hub import Watch
 from oq.actors.reads import Reads
 from oq.actors.streams import Stream, Streams
-from oq.rules.pieces import StreamLog, attempt_id, portion
+from oq.rules.stream_log import StreamLog, attempt_id, portion
 from oq.store import Store
 from oq.words.errors import StoreCorrupt
 from oq.words.stream import Chunk

@@ -32,12 +32,12 @@ from oq.actors.writer import Writer
 from oq.backends.base import Backend
 from oq.rules import lifecycle
 from oq.rules.board import Board
-from oq.rules.keys import Place
-from oq.rules.pieces import start_of
+from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.retention import Retention
 from oq.rules.retry import RetryPolicy
 from oq.rules.slots import BackendSlots
+from oq.rules.stream_log import start_of
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.config import Config, QueueConfig
@@ -107,7 +107,7 @@ def wire(
     """
     settings, retry, events = config.queue, config.retry_config, config.events
     told = recover(store, clock, ended_by_oq=ended_by_oq)
-    store.in_hand.begin(settings.max_workers)
+    store.running_page.begin(settings.max_workers)
     slots = _slots(config, backends)
     policy = POLICIES[config.scheduler.policy](slots)
     board = Board(settings.max_workers, slots, policy, paused=store.paused)
@@ -185,7 +185,7 @@ def _unseen(store: Store) -> Iterator[tuple[TaskState, datetime]]:
     """The tasks that a backend had got when the process ended, and whose start is not on disk; with
     the time of that start.
     """
-    for task_id, attempt in store.in_hand.left:
+    for task_id, attempt in store.running_page.left:
         state = store.state(task_id)
         if state is None or state.status is not Status.PENDING:
             continue
@@ -198,7 +198,7 @@ def put_back(store: Store, clock: Clock) -> None:
     """Put back in line what still runs when a queue is closed in haste. To be called when its
     actors have ended; it is the store's last change, which closing the store syncs.
     """
-    store.in_hand.clear()
+    store.running_page.clear()
     broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in store.running()]
     if broken_off:
         events = lifecycle.tell(broken_off, store.event_seq, clock.now())

@@ -18,7 +18,7 @@ from datetime import datetime
 from sortedcontainers import SortedList
 
 from oq.rules.filters import LinePlace
-from oq.rules.keys import Place
+from oq.rules.place import Place
 from oq.rules.policy import Policy
 from oq.rules.slots import BackendSlots
 from oq.words.messages import Delay, Job

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from oq.rules.keys import Place
+from oq.rules.place import Place
 from oq.rules.ready import ReadyQueue
 from oq.rules.slots import BackendSlots
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from oq.rules.keys import Place
+from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 
 

@@ -15,9 +15,11 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec.structs import replace
 
-from oq.rules import keys
-from oq.rules.pieces import PORTION, StreamLog, piece_of, weight
+from oq.rules.stream_log import PORTION, StreamLog, piece_of, weight
 from oq.words.messages import Records
+
+PART = 1 << 31
+"""The number of the first part of a long result; smaller numbers are slices of the stream."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(StreamLog).decode
@@ -112,7 +114,7 @@ class OpenLog:
 
     def part(self, result: bytes) -> Records:
         """The next part of the task's result, to be written now."""
-        number = keys.PART + self._parts
+        number = PART + self._parts
         self._parts += 1
         record = _encode(StreamLog(self.attempt, [], [result]))
         return Records(self._head(self._kept), ((number, record),))

@@ -1,6 +1,6 @@
 """Floor 2: the tasks on disk."""
 
-from oq.store.draft import KeyClaim
+from oq.store.batch_builder import KeyClaim
 from oq.store.engine import READ_CACHE
 from oq.store.memory import MemoryEngine
 from oq.store.store import Store, Waiting

@@ -13,8 +13,9 @@ from contextlib import suppress
 
 import msgspec
 
-from oq.rules.keys import GONE, META_KEY, UNREAD, Meta, Place
-from oq.rules.pieces import StreamLog
+from oq.rules.place import Place
+from oq.rules.stream_log import StreamLog
+from oq.store.keys import GONE, META_KEY, UNREAD, Meta
 from oq.words.task import Body, TaskState
 
 HEAD = 12
@@ -102,7 +103,7 @@ def _number(batch: bytes, at: int) -> tuple[int, int]:
 
 def tasks_named(damaged: bytes) -> dict[bytes, bytes]:
     """The keys of the tasks of which a damaged batch still speaks, each with the letters of the
-    states that it puts it in (see `oq.rules.keys`), as far as they can be read.
+    states that it puts it in (see `oq.store.keys`), as far as they can be read.
     """
     found = {match[1]: b"" for match in _STATE_PUT.finditer(damaged)}
     for match in _STATUS_PUT.finditer(damaged):

@@ -1,4 +1,4 @@
-"""A damaged database: copied, mended as far as that is certain, and opened to be read."""
+"""Copies a damaged database, repairs the copy where that is certain, and opens it for reading."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from oq.rules.keys import FAMILIES, META_KEY, Meta
 from oq.store import tables
 from oq.store.batches import UNDECODABLE, family_of, operations
 from oq.store.directory import DATABASE
 from oq.store.engine import Put
+from oq.store.keys import FAMILIES, META_KEY, Meta
 from oq.store.logfile import entries, numbered, write
-from oq.store.logged import Logged
 from oq.store.rocks import DamagedRows
+from oq.store.salvaged_log import SalvagedLog
 from oq.words.errors import StoreError
 
 PAST_ANY_KEY = b"\xff" * 300
@@ -32,7 +32,7 @@ class Damaged:
     """
 
     rows: DamagedRows
-    logged: Logged
+    logged: SalvagedLog
     base: int | None
     damage: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def open_damaged(database: Path, scratch: Path) -> Damaged:
         for file in (*mended.glob("MANIFEST-*"), *mended.glob("CURRENT")):
             file.unlink()
     logs = [Path(shutil.copy(log, scratch)) for log in numbered(database.glob("*.log"))]
-    logged = Logged()
+    logged = SalvagedLog()
     logged.rewrite(logs)
     repaired += _mend_tables(scratch)
     try:

@@ -1,4 +1,4 @@
-"""Decoding what is stored, when it may be damaged."""
+"""Decodes stored values, which may be damaged."""
 
 from __future__ import annotations
 

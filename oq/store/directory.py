@@ -7,9 +7,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from oq.store import mark
-from oq.store.privacy import check_is_ours, close_to_others
-from oq.store.refusals import unfinished
+from oq.store import high_water
+from oq.store.errors import unfinished
+from oq.store.permissions import check_is_ours, close_to_others
 from oq.words.errors import StoreError
 
 DATABASE = "rocks"
@@ -53,7 +53,7 @@ def read_mark(path: Path) -> int:
     knows; 0 when there is none.
     """
     try:
-        return mark.decode((path / MARK_FILE).read_bytes())
+        return high_water.decode((path / MARK_FILE).read_bytes())
     except FileNotFoundError:
         return 0
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from oq.store.in_hand import InHand
+from oq.store.running_page import RunningPage
 from oq.words.config import QueueConfig
 
 READ_CACHE = QueueConfig().read_cache
@@ -20,7 +20,7 @@ class Engine(Protocol):
     """Writes reach the disk for certain only when `sync` has returned."""
 
     @property
-    def in_hand(self) -> InHand:
+    def running_page(self) -> RunningPage:
         """The tasks that backends have, as far as this engine can keep them over the process."""
         ...
 

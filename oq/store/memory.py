@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from sortedcontainers import SortedDict
 
-from oq.rules.keys import FAMILIES
 from oq.store.engine import Put
-from oq.store.in_hand import InHand
+from oq.store.keys import FAMILIES
+from oq.store.running_page import RunningPage
 
 
 class MemoryEngine:
@@ -18,7 +18,7 @@ class MemoryEngine:
     sync_blocks = False
 
     def __init__(self) -> None:
-        self.in_hand = InHand()
+        self.running_page = RunningPage()
         self._families = {name: SortedDict() for name in FAMILIES}
 
     def get(self, family: str, key: bytes) -> bytes | None:

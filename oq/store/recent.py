@@ -1,5 +1,6 @@
-"""The records of tasks that were submitted lately, until their first attempt has ended: so a task
-whose turn comes soon is not read back and decoded again.
+"""Keeps the records of newly submitted tasks in memory until their first attempt has ended.
+
+So a task that runs soon is not read back from the disk and decoded again.
 """
 
 from __future__ import annotations

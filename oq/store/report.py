@@ -1,4 +1,4 @@
-"""What came of a salvage, as a file: which tasks were lost, or are not as they were."""
+"""The report of a salvage: which tasks were lost, and which were changed."""
 
 from __future__ import annotations
 

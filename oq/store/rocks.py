@@ -39,15 +39,15 @@ from rocksdict import (
 )
 
 from oq.rules import open_files
-from oq.rules.keys import FAMILIES
-from oq.store import forks, mark
+from oq.store import forks, high_water
+from oq.store.address_space import check_address_space
 from oq.store.directory import DATABASE, IN_HAND, MARK_FILE, make_directory
 from oq.store.engine import READ_CACHE, Put
-from oq.store.holder import Holder
-from oq.store.in_hand import InHand
-from oq.store.privacy import close_to_others
-from oq.store.refusals import translate
-from oq.store.room import check_room
+from oq.store.errors import translate
+from oq.store.keys import FAMILIES
+from oq.store.lock_holder import LockHolder
+from oq.store.permissions import close_to_others
+from oq.store.running_page import RunningPage
 from oq.store.wal import STRICT, look
 from oq.words.errors import StoreError, StoreLocked
 
@@ -135,11 +135,11 @@ class RocksEngine(_Rows):
 
     def __init__(self, path: str | Path, read_cache: int = READ_CACHE) -> None:
         forks.about_to_open()
-        check_room()
+        check_address_space()
         self._forked = False
         directory = Path(path)
         make_directory(directory)
-        self._holder = Holder(directory)
+        self._holder = LockHolder(directory)
         db = self._open(directory, Cache(read_cache))
         try:
             super().__init__(directory, db)
@@ -151,7 +151,7 @@ class RocksEngine(_Rows):
             db.close()
             raise
         self._failed: StoreError | None = None
-        self.in_hand = InHand(directory / IN_HAND)
+        self.running_page = RunningPage(directory / IN_HAND)
         self._holder.announce()
         forks.watch(self)
 
@@ -169,12 +169,12 @@ class RocksEngine(_Rows):
         # Not synced: the mark may be older than the store after a power cut, never newer. So it
         # does no harm either if there is no space for it.
         with suppress(OSError):
-            os.pwrite(self._mark, mark.encode(commit), 0)
+            os.pwrite(self._mark, high_water.encode(commit), 0)
 
     def mark(self) -> int:
         """The highest commit number that was ever synced, as far as the mark beside the store
         knows; 0 when there is none."""
-        return mark.decode(os.pread(self._mark, mark.SIZE, 0))
+        return high_water.decode(os.pread(self._mark, high_water.SIZE, 0))
 
     def close(self) -> None:
         if self._forked:
@@ -183,7 +183,7 @@ class RocksEngine(_Rows):
         try:
             super().close()
         finally:
-            self.in_hand.close()
+            self.running_page.close()
             os.close(self._mark)
             self._holder.leave()
 
@@ -195,7 +195,7 @@ class RocksEngine(_Rows):
         forks.never_free(self._db, *self._families.values(), *self._handles.values())
         self._db = self._families = self._handles = forks.GONE
         os.close(self._mark)
-        self.in_hand.leave_to_parent()
+        self.running_page.leave_to_parent()
         self._holder.forget()
 
     def _open(self, path: Path, cache: Cache) -> Rdict:

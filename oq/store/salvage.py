@@ -20,18 +20,18 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from oq.rules import keys
-from oq.rules.keys import Meta
+from oq.store import keys
 from oq.store import report as reports
 from oq.store.damaged import open_damaged
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH, read_mark
 from oq.store.engine import Put
-from oq.store.holder import Holder
-from oq.store.privacy import belongs_as, close_to_others
+from oq.store.keys import Meta
+from oq.store.lock_holder import LockHolder
+from oq.store.permissions import belongs_as, close_to_others
 from oq.store.report import SalvageReport
 from oq.store.rocks import RocksEngine
+from oq.store.salvage_reader import SalvageReader
 from oq.store.store import Store
-from oq.store.traces import Traces
 from oq.words.clock import Clock
 from oq.words.errors import StoreError, StoreLocked
 from oq.words.messages import Change
@@ -70,7 +70,7 @@ def _alone(directory: Path) -> Iterator[None]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if (directory / DATABASE).is_dir():
-            with Holder(directory).others_kept_out():
+            with LockHolder(directory).others_kept_out():
                 yield
         else:
             yield
@@ -118,46 +118,46 @@ def _rebuild(directory: Path, clock: Clock) -> SalvageReport:
     acknowledged = read_mark(directory)
     logged = damaged.logged
     try:
-        traces = Traces(damaged.rows, logged, clock.now())
-        found = traces.meta.commit if traces.meta else 0
+        reader = SalvageReader(damaged.rows, logged, clock.now())
+        found = reader.meta.commit if reader.meta else 0
         if found < acknowledged:
             logged.include_tail()
-        _write_anew(traces, RocksEngine(scratch / NEW), max(found, acknowledged))
+        _write_anew(reader, RocksEngine(scratch / NEW), max(found, acknowledged))
     finally:
         damaged.rows.close()
     time = f"{clock.now():%Y%m%dT%H%M%SZ}"
     missing = logged.gaps(damaged.base, acknowledged)
     return SalvageReport(
-        kept=traces.kept,
-        lost=traces.lost,
-        changed=traces.changed,
-        untraced=_untraced(traces),
-        may_run_again=_may_run_again(traces, bool(missing), acknowledged > found),
+        kept=reader.kept,
+        lost=reader.lost,
+        changed=reader.changed,
+        untraced=_untraced(reader),
+        may_run_again=_may_run_again(reader, bool(missing), acknowledged > found),
         missing_commits=missing,
         found=found,
         acknowledged=acknowledged,
-        damage=[*damaged.damage, *logged.damage, *sorted(traces.unreadable)],
+        damage=[*damaged.damage, *logged.damage, *sorted(reader.unreadable)],
         repaired=[*damaged.repaired, *logged.repaired],
         copy=str(_free(directory, f"before-salvage-{time}")),
         file=str(_free(directory, f"salvage-{time}", ".json")),
     )
 
 
-def _untraced(traces: Traces) -> int:
-    if traces.meta is None:
+def _untraced(reader: SalvageReader) -> int:
+    if reader.meta is None:
         return 0
-    counted = sum(traces.meta.counts.values())
-    return max(0, counted - sum(traces.kept.values()) - len(traces.lost))
+    counted = sum(reader.meta.counts.values())
+    return max(0, counted - sum(reader.kept.values()) - len(reader.lost))
 
 
-def _may_run_again(traces: Traces, gaps: bool, cut: bool) -> int:
+def _may_run_again(reader: SalvageReader, gaps: bool, cut: bool) -> int:
     """How many of the tasks that will run may have ended in the commits that are missing."""
-    waiting = traces.kept[Status.PENDING] + traces.kept[Status.RUNNING]
-    if cut or (gaps and traces.meta is None):
+    waiting = reader.kept[Status.PENDING] + reader.kept[Status.RUNNING]
+    if cut or (gaps and reader.meta is None):
         return waiting
-    if not gaps or traces.meta is None:
+    if not gaps or reader.meta is None:
         return 0
-    counts = traces.meta.counts
+    counts = reader.meta.counts
     return max(0, waiting - counts[Status.PENDING] - counts[Status.RUNNING])
 
 
@@ -167,17 +167,17 @@ def _free(directory: Path, name: str, suffix: str = "") -> Path:
     return next(directory / name for name in names if not (directory / name).exists())
 
 
-def _write_anew(traces: Traces, engine: RocksEngine, last: int) -> None:
+def _write_anew(reader: SalvageReader, engine: RocksEngine, last: int) -> None:
     """The numbers of commits go on after `last`, so that no mark is ahead of them."""
     try:
-        gone = traces.gone()
+        gone = reader.gone()
         meta = replace(
-            traces.meta or Meta(), commit=last, counts=Meta().counts, unread=0, gone=len(gone)
+            reader.meta or Meta(), commit=last, counts=Meta().counts, unread=0, gone=len(gone)
         )
         rows: list[Put] = [("meta", key, value) for key, value in gone]
         engine.write([*rows, ("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
         store = Store(engine)
-        for batch in _batches(traces.tasks()):
+        for batch in _batches(reader.tasks()):
             store.write(batch, meta.event_seq)
         store.sync()
     finally:

@@ -13,19 +13,20 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from oq.rules import keys
 from oq.rules.filters import TaskFilter
 from oq.rules.ids import NIL, is_id
-from oq.rules.keys import Meta, Place
-from oq.rules.pieces import StreamLog
+from oq.rules.place import Place, place_of
 from oq.rules.retention import Ended
+from oq.rules.stream_log import StreamLog
+from oq.store import keys
+from oq.store.batch_builder import BatchBuilder, KeyClaim, merge
 from oq.store.batches import UNDECODABLE
+from oq.store.damaged_task import damaged_task
 from oq.store.decoding import read
-from oq.store.draft import Draft, KeyClaim, merge
 from oq.store.engine import Engine
+from oq.store.errors import behind_mark, index_disagrees, other_world, removed_by_retention
+from oq.store.keys import Meta
 from oq.store.recent import Recent
-from oq.store.refusals import behind_mark, index_disagrees, other_world, removed_by_retention
-from oq.store.stand_in import stand_in
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
 from oq.words.messages import IN_PARTS, Step
@@ -70,7 +71,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.in_hand = engine.in_hand
+        self.running_page = engine.running_page
         """The tasks that backends have."""
         self._recent = Recent()
         self._streams = StreamShelf(engine)
@@ -137,13 +138,13 @@ class Store:
         written.
         """
         merged, others = merge(steps)
-        draft = Draft(self._engine, self._meta, event_seq)
+        builder = BatchBuilder(self._engine, self._meta, event_seq)
         for step in merged.values():
-            draft.put(step)
+            builder.put(step)
         for other in others:
-            draft.put_other(other, merged)
-        self._engine.write(draft.whole())
-        self._meta = draft.meta
+            builder.put_other(other, merged)
+        self._engine.write(builder.whole())
+        self._meta = builder.meta
         for step in merged.values():
             self._recent.note(step)
         return merged.keys()
@@ -304,7 +305,7 @@ class Store:
                 return _decode_state(value)
         except (StoreCorrupt, *UNDECODABLE):
             pass  # something else is shown in its place
-        return stand_in(self._engine, key)
+        return damaged_task(self._engine, key)
 
     def _decoded(self, key: bytes, value: bytes) -> TaskState:
         with suppress(*UNDECODABLE):
@@ -320,7 +321,7 @@ class Store:
     def _place(self, key: bytes, value: bytes) -> Place:
         with suppress(*UNDECODABLE):
             return _decode_place(value)
-        return keys.place_of(self._indexed(key))
+        return place_of(self._indexed(key))
 
     def _read_meta(self) -> Meta:
         value = self._engine.get("meta", keys.META_KEY)

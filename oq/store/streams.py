@@ -10,9 +10,9 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.rules import keys
-from oq.rules.pieces import StreamLog
-from oq.rules.slices import slice_number
+from oq.rules.slices import PART, slice_number
+from oq.rules.stream_log import StreamLog
+from oq.store import keys
 from oq.store.batches import UNDECODABLE
 from oq.store.decoding import read
 from oq.store.engine import Engine, Put
@@ -70,7 +70,7 @@ class StreamShelf:
         head = read(_decode_head, self._record(key, what), what)
         whole = BytesIO()  # which gives its bytes away without a copy
         for number in range(head.parts):
-            record = self._record(keys.slice_key(key, keys.PART + number), what)
+            record = self._record(keys.slice_key(key, PART + number), what)
             for frame in read(_decode_slice, record, what).frames:
                 whole.write(frame)
         return whole.getvalue()
@@ -97,7 +97,7 @@ def stream_removal(engine: Engine, key: bytes) -> list[Put]:
         if value is None:
             return []
         head = _decode_head(value)
-        numbers = [*range(len(head.starts)), *range(keys.PART, keys.PART + head.parts)]
+        numbers = [*range(len(head.starts)), *range(PART, PART + head.parts)]
     except (StoreCorrupt, *UNDECODABLE):
         pass  # if there are any others they stay behind
     names = (key, *(keys.slice_key(key, number) for number in numbers))

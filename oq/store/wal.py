@@ -22,11 +22,11 @@ import msgspec
 import structlog
 from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
 
-from oq.rules.keys import FAMILIES, META_KEY, Meta
 from oq.store.batches import commit_of
 from oq.store.directory import DATABASE, read_mark
+from oq.store.errors import behind_mark, damaged, translate
+from oq.store.keys import FAMILIES, META_KEY, Meta
 from oq.store.logfile import ENDLESS, HEADER, LAST, WHOLE, blocks, entries, headers, numbered
-from oq.store.refusals import behind_mark, damaged, translate
 
 log = structlog.get_logger("oq.store")
 OptionsFor = Callable[[DBRecoveryMode], Options]

@@ -149,7 +149,7 @@ def test_every_peer_has_its_script_and_its_package_is_in_the_file_of_its_environ
 # -- taking turns
 
 
-def stand_in(name: str, program: str, starter=None) -> Side:
+def damaged_task(name: str, program: str, starter=None) -> Side:
     return Side(name, name.title(), (), starter, ("oq", "-c", program))
 
 
@@ -168,7 +168,10 @@ def alone(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("alone")
 def test_a_side_that_fails_leaves_and_the_others_go_on():
-    sides = [stand_in("good", REPORTS), stand_in("bad", "import sys; sys.exit('out of order')")]
+    sides = [
+        damaged_task("good", REPORTS),
+        damaged_task("bad", "import sys; sys.exit('out of order')"),
+    ]
     found = turns.compare(sides, rounds=2, scale=1.0, probes=1)
     assert found.left_out == {"bad": "out of order"}
     (column,) = found.columns
@@ -179,14 +182,17 @@ def test_a_side_that_fails_leaves_and_the_others_go_on():
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("name", ["oq-client", "server"])
 def test_without_oq_or_the_users_server_there_is_nothing_to_compare(name):
-    sides = [stand_in(name, "import sys; sys.exit('out of order')"), stand_in("good", REPORTS)]
+    sides = [
+        damaged_task(name, "import sys; sys.exit('out of order')"),
+        damaged_task("good", REPORTS),
+    ]
     with pytest.raises(turns.Failed, match=f"{name.title()}: out of order"):
         turns.compare(sides, rounds=2, scale=1.0, probes=1)
 
 
 @pytest.mark.usefixtures("alone")
 def test_a_run_in_which_oq_fails_ends_as_one_that_failed(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(peers, "chosen", lambda only, server: [stand_in("oq-http", "1 / 0")])
+    monkeypatch.setattr(peers, "chosen", lambda only, server: [damaged_task("oq-http", "1 / 0")])
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr("sys.argv", ["bench.peers"])
     assert peers.main() == 1
@@ -211,7 +217,7 @@ def test_a_side_has_its_server_and_what_that_says_of_its_durability():
         yield Running("peer://here", "Server 1", "appendfsync=always")
 
     program = f"import os; assert os.environ['PEER_URL'] == 'peer://here'\n{REPORTS}"
-    (column,) = turns.compare([stand_in("one", program, starter)], 1, 1.0).columns
+    (column,) = turns.compare([damaged_task("one", program, starter)], 1, 1.0).columns
     assert (column.version, column.durability) == ("Server 1, v", "appendfsync=always")
 
 
@@ -225,7 +231,7 @@ def test_what_a_side_started_is_gone_after_it(tmp_path):
         "sys.exit('gave up')"
     )
     with pytest.raises(turns.Failed, match="gave up"):
-        turns.run(stand_in("one", program), 1.0, 1)
+        turns.run(damaged_task("one", program), 1.0, 1)
     assert ends(int(left.read_text()))
 
 

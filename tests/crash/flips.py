@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from oq.rules import lifecycle
-from oq.rules.pieces import StreamLog
+from oq.rules.stream_log import StreamLog
 from oq.store import Store, open_store
 from oq.store.directory import DATABASE, MARK_FILE
 from oq.store.report import SalvageReport

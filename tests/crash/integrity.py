@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from oq.rules import keys
-from oq.rules.keys import Meta
-from oq.store import KeyClaim, Store
+from oq.rules.place import place_of
+from oq.store import KeyClaim, Store, keys
 from oq.store.engine import Engine
+from oq.store.keys import Meta
 from oq.words.task import Status, TaskState
 from tests.support.stores import assert_consistent, everything
 
@@ -37,7 +37,7 @@ def _check_places(engine: Engine, states: dict[str, TaskState]) -> None:
     found = everything(engine, "status")
     for task_id, state in states.items():
         pending = state.status is Status.PENDING
-        place = msgspec.msgpack.encode(keys.place_of(state)) if pending else b""
+        place = msgspec.msgpack.encode(place_of(state)) if pending else b""
         assert found[keys.status_key(state.status, keys.pack(task_id))] == place
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.store import mark
+from oq.store import high_water
 from oq.store.directory import DATABASE, MARK_FILE
 from oq.store.logfile import ENDLESS
 from oq.store.rocks import RocksEngine
@@ -114,7 +114,7 @@ class UnsyncedEngine(PowerEngine):
     """The mutant: it says that it has synced, and has not."""
 
     def make_durable(self, commit: int, written: Sizes) -> None:
-        os.pwrite(self._mark, mark.encode(commit), 0)
+        os.pwrite(self._mark, high_water.encode(commit), 0)
         self.disk.marks.append((self.path / MARK_FILE).read_bytes())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oq.store import logfile, mark, open_store
+from oq.store import high_water, logfile, open_store
 from oq.store.directory import DATABASE, MARK_FILE, read_mark
 from oq.words.errors import StoreCorrupt, StoreError
 from tests.crash.chance import seeded
@@ -170,7 +170,7 @@ def test_a_batch_that_follows_on_what_is_torn_was_acknowledged(data):
     assert snapshot(data) == before
 
 
-@pytest.mark.parametrize("byte", range(mark.SIZE))
+@pytest.mark.parametrize("byte", range(high_water.SIZE))
 def test_a_flipped_bit_in_the_mark_is_neither_believed_nor_a_loss(data, byte):
     known = read_mark(data)
     flip(data / MARK_FILE, byte)
@@ -184,14 +184,14 @@ def test_the_mark_of_an_older_oq_is_read(data):
 
 
 def test_a_mark_of_which_nothing_is_left_is_none(data, capsys):
-    (data / MARK_FILE).write_bytes(bytes(range(mark.SIZE)))
+    (data / MARK_FILE).write_bytes(bytes(range(high_water.SIZE)))
     assert read_mark(data) == 0
     assert "high-water mark cannot be read" in capsys.readouterr().out
 
 
 def test_an_older_mark_does_no_harm_and_none_neither(data):
     """It is not synced: after a power cut it may be older than the store."""
-    for older in (mark.encode(TASKS // 2), b"", None):
+    for older in (high_water.encode(TASKS // 2), b"", None):
         if older is None:
             (data / MARK_FILE).unlink()
         else:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from oq.http.app import create_app
-from oq.rules.keys import pack
 from oq.store import MemoryEngine, Store
+from oq.store.keys import pack
 from oq.words.errors import Conflict, StoreCorrupt
 from oq.words.task import Status
 from tests.support.http import Api

@@ -14,10 +14,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from oq.rules import keys
-from oq.rules.pieces import PORTION
-from oq.rules.slices import OpenLog
-from oq.store import Store, open_store
+from oq.rules.slices import PART, OpenLog
+from oq.rules.stream_log import PORTION
+from oq.store import Store, keys, open_store
 from oq.store.batches import commit_of
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH
 from oq.store.logfile import BLOCK, HEADER, entries, write
@@ -215,7 +214,7 @@ def test_a_long_answer_is_kept_whole(data):
 
 def test_of_a_long_result_each_part_is_needed(data):
     state = long_answer(data)
-    remove(data, ("stream", keys.slice_key(keys.pack(state.id), keys.PART)))
+    remove(data, ("stream", keys.slice_key(keys.pack(state.id), PART)))
     report = salvage(str(data))
     assert {found.task_id for found in report.changed} == {state.id}
     after = states(data)[state.id]

@@ -12,10 +12,10 @@ import shutil
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from oq.rules.keys import FAMILIES
 from oq.store import open_store, tables
 from oq.store.batches import family_of
 from oq.store.directory import DATABASE
+from oq.store.keys import FAMILIES
 from tests.crash.flips import KINDS, flip_one, judge, lived, spoil_one
 from tests.support.builders import new
 from tests.support.stores import everything

@@ -17,7 +17,7 @@ from oq.http.app import create_app
 from oq.http.listen import bind, check_not_backend
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
-from oq.rules.way import HEADER, MOST, arrived, go_on
+from oq.rules.via import HEADER, MOST, add_mark, arrived
 from oq.store import MemoryEngine, Store
 from oq.words.config import ServerConfig, to_config
 from oq.words.errors import BackendRejected, InvalidConfig, LoopDetected
@@ -118,7 +118,7 @@ def test_a_mark_is_known_again_wherever_it_stands():
     way = ""
     for mark in MARKS[:3]:
         assert arrived(way, mark) == way
-        way = go_on(way, mark)
+        way = add_mark(way, mark)
     for mark in MARKS[:3]:
         with pytest.raises(LoopDetected, match="come back"):
             arrived(way, mark)

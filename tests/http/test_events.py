@@ -260,8 +260,8 @@ async def test_the_end_of_the_server_is_told():
         with trio.fail_after(1):
             rest = b"".join([chunk async for chunk in stream])
         assert b"task_completed" in rest
-        farewell = (1001).to_bytes(2, "big") + b"the server is shutting down"
-        assert rest.endswith(bytes([0x88, len(farewell)]) + farewell)
+        shutdown_note = (1001).to_bytes(2, "big") + b"the server is shutting down"
+        assert rest.endswith(bytes([0x88, len(shutdown_note)]) + shutdown_note)
         assert (await oq.upgrade("/ws")).status == 503
 
 

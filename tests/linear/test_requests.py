@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from oq.cli.batch.lines import Terms, read
 from oq.http.query import Query
-from oq.rules.calls import as_shown, read_call, upstream_body
+from oq.rules.call_body import as_shown, read_call, upstream_body
 from oq.rules.excerpt import excerpt
 from oq.rules.surrogates import readable
 from oq.rules.validation import Limits, check, decode_batch, decode_submission

@@ -23,9 +23,9 @@ def talker(said: bytes, *, hold: bool = False) -> Iterator[tuple[str, threading.
     """Where it listens. To each call it says this; with `hold` all but the last line, until the
     event is set.
     """
-    go_on = threading.Event()
+    add_mark = threading.Event()
     if not hold:
-        go_on.set()
+        add_mark.set()
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -39,7 +39,7 @@ def talker(said: bytes, *, hold: bool = False) -> Iterator[tuple[str, threading.
                 self.wfile.write(HEAD + b'{"version":"1","models":[]}')
                 return
             self.wfile.write(HEAD + said.removesuffix(LAST))
-            go_on.wait()
+            add_mark.wait()
             self.wfile.write(LAST)
 
     class Server(socketserver.ThreadingTCPServer):
@@ -53,8 +53,8 @@ def talker(said: bytes, *, hold: bool = False) -> Iterator[tuple[str, threading.
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", go_on
+            yield f"http://127.0.0.1:{server.server_address[1]}", add_mark
         finally:
-            go_on.set()
+            add_mark.set()
             server.shutdown()
             thread.join()

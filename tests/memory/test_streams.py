@@ -30,7 +30,7 @@ def test_slow_readers_of_a_task_that_runs_and_of_one_that_has_ended(
 ):
     said = answer(chunk, SIZE // chunk)
     with (
-        talker(said, hold=True) as (where, go_on),
+        talker(said, hold=True) as (where, add_mark),
         Measured(tmp_path / "data", where) as oq,
     ):
         before = oq.takes()
@@ -38,7 +38,7 @@ def test_slow_readers_of_a_task_that_runs_and_of_one_that_has_ended(
         asked = [get(f"/api/tasks/{task_id}/stream", accept)] * READERS
         with Slow(oq.url, asked) as early:
             early.wait_all(SOME)
-            go_on.set()
+            add_mark.set()
             assert oq.end(task_id) == "completed"
             with Slow(oq.url, asked) as late:
                 late.wait_all(SOME)

@@ -125,16 +125,16 @@ def test_who_asked_for_it_is_told_when_a_task_ends(queue):
 
 def test_callbacks_may_block_and_use_the_queue(queue):
     """More of them than threads for them, and the queue goes on; each submits another task."""
-    go_on, answers = threading.Event(), stdlib_queue.SimpleQueue()
+    add_mark, answers = threading.Event(), stdlib_queue.SimpleQueue()
 
     def callback(task: oq.Task) -> None:
-        assert go_on.wait(LIMIT)
+        assert add_mark.wait(LIMIT)
         answers.put(queue.result(queue.submit(prompt(text="more"))))
 
     for _ in range(50):
         queue.submit(prompt(), on_done=callback)
     assert queue.run_batch([prompt(text="meanwhile")])[0].result["response"] == "meanwhile"
-    go_on.set()
+    add_mark.set()
     assert {answers.get(timeout=LIMIT)["response"] for _ in range(50)} == {"more"}
 
 
@@ -212,12 +212,12 @@ def test_a_subscriber_gets_everything_to_the_end_which_is_that_of_the_queue(tmp_
 
 
 def test_a_subscriber_gets_everything_also_while_the_queue_closes(tmp_path):
-    closing, go_on = threading.Event(), threading.Event()
+    closing, add_mark = threading.Event(), threading.Event()
 
     class SlowToClose(SimulatedBackend):
         async def aclose(self) -> None:
             closing.set()
-            await trio.to_thread.run_sync(go_on.wait, LIMIT)
+            await trio.to_thread.run_sync(add_mark.wait, LIMIT)
 
     queue = oq.BlockingQueue(storage_path=tmp_path, backends=[SlowToClose()])
     with queue.subscribe("task_completed") as events:
@@ -227,7 +227,7 @@ def test_a_subscriber_gets_everything_also_while_the_queue_closes(tmp_path):
             closed = threads.submit(queue.close)
             assert closing.wait(LIMIT)
             seen = threads.submit(list, events)
-            go_on.set()
+            add_mark.set()
             assert [event.task_id for event in seen.result(LIMIT)] == [task_id]
             closed.result(LIMIT)
 

@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from oq.actors import streams
-from oq.rules.pieces import PORTION
+from oq.rules.stream_log import PORTION
 from oq.store import MemoryEngine
 from oq.words.errors import BackendFailure, StoreFull
 from oq.words.messages import IN_PARTS
@@ -59,7 +59,7 @@ class Talker:
     def __init__(self, *, fails: int = 0) -> None:
         self.fails = fails
         self.waits = trio.Event()
-        self.go_on = trio.Event()
+        self.add_mark = trio.Event()
 
     async def run(self, request, emit) -> Completed:
         await self._say(emit, WORDS - 1)
@@ -67,7 +67,7 @@ class Talker:
             self.fails -= 1
             raise BackendFailure("broken off")
         self.waits.set()
-        await self.go_on.wait()
+        await self.add_mark.wait()
         await self._say(emit, 1)
         return Completed(json.dumps({"response": WHOLE, "done": True}).encode())
 
@@ -110,7 +110,7 @@ async def test_what_is_long_is_on_disk_before_its_end(autojump_clock):
         assert on_disk > len(WHOLE) - AHEAD - 2 * PORTION
         readers.start_soon(follow)  # which reads back what memory has no longer
         await wait_all_tasks_blocked()
-        backend.go_on.set()
+        backend.add_mark.set()
         task = await ended(queue, task_id)
         assert json.loads(bytes(task.result))["response"] == WHOLE
         await follow()
@@ -121,7 +121,7 @@ async def test_what_is_long_is_on_disk_before_its_end(autojump_clock):
 
 async def test_of_a_long_answer_that_is_deleted_nothing_stays_behind(autojump_clock):
     engine, backend = Disk(), Talker()
-    backend.go_on.set()
+    backend.add_mark.set()
     async with memory_queue(engine, backend) as queue:
         task_id = await queue.submit(generate())
         assert (await ended(queue, task_id)).status is Status.COMPLETED
@@ -149,7 +149,7 @@ async def test_of_an_attempt_that_failed_nothing_stays_behind(autojump_clock):
         await until(queue, task_id, Status.PENDING)
         assert everything(engine, "stream") == {}
         await backend.waits.wait()
-        backend.go_on.set()
+        backend.add_mark.set()
         await ended(queue, task_id)
     assert texts == [WHOLE]
 
@@ -160,13 +160,13 @@ async def test_of_a_process_that_died_nothing_stays_behind(autojump_clock):
         task_id = await queue.submit(generate())
         await backend.waits.wait()
         left = copy.deepcopy(engine._families)
-        backend.go_on.set()
+        backend.add_mark.set()
     engine._families = left
     assert len(everything(engine, "stream")) > 10
     backend = Talker()
     async with memory_queue(engine, backend, queue={"max_workers": 1}) as queue:
         assert everything(engine, "stream") == {}
-        backend.go_on.set()
+        backend.add_mark.set()
         assert await read(queue, task_id) == WHOLE
         task = await ended(queue, task_id)
         assert json.loads(bytes(task.result))["response"] == WHOLE
@@ -190,7 +190,7 @@ async def test_with_a_full_disk_memory_keeps_it_until_there_is_space(autojump_cl
         await until(queue, task_id, Status.RUNNING)
         engine.full = True
         await backend.waits.wait()
-        backend.go_on.set()
+        backend.add_mark.set()
         await trio.sleep(5)
         assert (await queue.view(task_id)).status is Status.RUNNING
         engine.full = False

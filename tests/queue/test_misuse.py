@@ -307,12 +307,12 @@ def test_what_a_callback_raises_is_raised_at_the_end(server):
         await queue.submit(HELLO, on_done=fail)
         await ended.wait()
 
-        async def go_on() -> None:
+        async def add_mark() -> None:
             while True:
                 await queue.status()
 
         with pytest.raises(oq.Unavailable):
-            await go_on()
+            await add_mark()
         with pytest.raises(ZeroDivisionError):
             await queue.aclose()
 

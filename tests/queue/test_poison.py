@@ -13,8 +13,8 @@ from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
 from oq.rules.filters import TaskFilter
 from oq.store import Store
-from oq.store.in_hand import InHand
 from oq.store.rocks import RocksEngine
+from oq.store.running_page import RunningPage
 from oq.words.config import to_config
 from oq.words.task import Status
 from tests.support.queues import ended, generate
@@ -69,42 +69,42 @@ async def test_what_has_ended_is_in_nobodys_hand(tmp_path):
     store = Store(RocksEngine(tmp_path / "data"))
     async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
         await ended(queue, (await queue.accept(generate())).task_id)
-        assert InHand(tmp_path / "data" / "in-hand").left == ()
+        assert RunningPage(tmp_path / "data" / "in-hand").left == ()
 
 
 def test_the_page_tells_the_next_process_what_was_in_hand(tmp_path):
-    page = InHand(tmp_path / "in-hand")
+    page = RunningPage(tmp_path / "in-hand")
     page.begin(2)
     page.add(ONE, 1)
     page.add(OTHER, 2)
     page.discard(ONE)
-    assert InHand(tmp_path / "in-hand").left == ((OTHER, 2),)
+    assert RunningPage(tmp_path / "in-hand").left == ((OTHER, 2),)
     page.add(ONE, 3)
-    after = InHand(tmp_path / "in-hand")
+    after = RunningPage(tmp_path / "in-hand")
     assert sorted(after.left) == [(ONE, 3), (OTHER, 2)]
     after.begin(1)
-    assert InHand(tmp_path / "in-hand").left == ()
+    assert RunningPage(tmp_path / "in-hand").left == ()
 
 
 def test_a_machine_that_stopped_is_no_tasks_doing(tmp_path):
     file = tmp_path / "in-hand"
-    page = InHand(file)
+    page = RunningPage(file)
     page.begin(1)
     page.add(ONE, 1)
     content = file.read_bytes()
     file.write_bytes(b"another boot".ljust(64, b"\0") + content[64:])
-    assert InHand(file).left == ()
+    assert RunningPage(file).left == ()
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(64), bytes(200)])
 def test_a_page_that_says_nothing_is_none(tmp_path, content):
     file = tmp_path / "in-hand"
     file.write_bytes(content)
-    assert InHand(file).left == ()
+    assert RunningPage(file).left == ()
 
 
 def test_a_forked_child_takes_nothing_out_of_its_parents_hand(tmp_path):
-    page = InHand(tmp_path / "in-hand")
+    page = RunningPage(tmp_path / "in-hand")
     page.begin(1)
     page.add(ONE, 1)
     child = os.fork()
@@ -113,4 +113,4 @@ def test_a_forked_child_takes_nothing_out_of_its_parents_hand(tmp_path):
         page.clear()
         os._exit(0)
     os.waitpid(child, 0)
-    assert InHand(tmp_path / "in-hand").left == ((ONE, 1),)
+    assert RunningPage(tmp_path / "in-hand").left == ((ONE, 1),)

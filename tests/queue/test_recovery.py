@@ -10,8 +10,8 @@ import trio
 
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
-from oq.rules.keys import pack
 from oq.store import MemoryEngine, Store, open_store
+from oq.store.keys import pack
 from oq.words.config import to_config
 from oq.words.errors import StoreCorrupt, StoreLocked
 from oq.words.events import EventType, Lagged

@@ -17,8 +17,7 @@ from oq.backends.base import Request
 from oq.backends.simulated import SimulatedBackend
 from oq.cli.serve import serve_
 from oq.queue import open_queue
-from oq.rules import keys
-from oq.store import MemoryEngine, Store
+from oq.store import MemoryEngine, Store, keys
 from oq.words.config import BackendConfig, OllamaConfig, to_config
 from oq.words.errors import StoreError
 from oq.words.task import Status, TaskType

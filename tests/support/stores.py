@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from oq.rules import keys
-from oq.store import MemoryEngine, Store
+from oq.rules.place import place_of
+from oq.store import MemoryEngine, Store, keys
 from oq.store.engine import Engine
 from oq.store.rocks import RocksEngine
 from oq.words.task import Status
@@ -77,7 +77,7 @@ def assert_consistent(store: Store, engine: Engine) -> None:
         state.idempotency_key.encode() for state in states.values() if state.idempotency_key
     }
     assert [(task.task_id, task.place) for task in store.pending()] == [
-        (state.id, keys.place_of(state))
+        (state.id, place_of(state))
         for _, state in sorted(states.items())
         if state.status is Status.PENDING
     ]

@@ -14,7 +14,7 @@ from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator, pieces
 from oq.backends.verbatim import embedding, streamed
-from oq.rules.calls import upstream_body
+from oq.rules.call_body import upstream_body
 from oq.words.calls import CALLS
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure

@@ -18,7 +18,7 @@ from oq.http.gateway.request import CallRequest, Defaults, read_request
 from oq.http.gateway.response import GatewayResponse
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.rules.dialects import progress_frame
-from oq.rules.way import HEADER, arrived
+from oq.rules.via import HEADER, check_loop
 from oq.words.calls import Call, Dialect
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
@@ -76,7 +76,7 @@ class CallHandler:
         self, call: Call, scope: Scope, request: AsgiRequest
     ) -> tuple[CallRequest, Accepted]:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
-        way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
+        way = check_loop(request.headers.get(HEADER), self._queue.calls.mark)
         body = await request.get_data()
         wanted = read_request(call, scope, request.headers, body, self.defaults, way)
         accepted = await self._accept(wanted)

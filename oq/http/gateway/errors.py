@@ -11,7 +11,7 @@ from oq.http.asgi import AsgiRequest, RawHeaders, Receive, Scope, discard_body, 
 from oq.http.gateway.response import GatewayResponse
 from oq.queue import Ended
 from oq.rules.dialects import BUSY, apart, error_body, error_frame
-from oq.rules.pieces import event_data
+from oq.rules.stream_log import event_data
 from oq.words.calls import Dialect
 from oq.words.errors import QueueFull
 from oq.words.task import Status

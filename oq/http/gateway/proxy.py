@@ -23,7 +23,7 @@ from oq.http.gateway.errors import ErrorResponder
 from oq.http.gateway.response import GatewayResponse
 from oq.queue import Queue
 from oq.rules.headers import down, up
-from oq.rules.way import HEADER, arrived
+from oq.rules.via import HEADER, check_loop
 from oq.words.calls import Dialect
 from oq.words.errors import Forbidden
 
@@ -70,7 +70,7 @@ class Proxy:
         method, path = scope["method"], scope["path"]
         allowed = find(method, path, target_of(scope))
         self._check(allowed, path)
-        way = arrived(request.headers.get(HEADER), self._queue.calls.mark)
+        way = check_loop(request.headers.get(HEADER), self._queue.calls.mark)
         if allowed.path == _UPLOAD and method == "POST":
             body: bytes | Upload = Upload(request)
         else:

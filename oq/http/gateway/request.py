@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from oq.http.asgi import AsgiHeaders, Scope
 from oq.queue import NewCall
-from oq.rules.calls import read_call
+from oq.rules.call_body import read_call
 from oq.rules.validation import parse_priority
 from oq.words.calls import Call
 from oq.words.config import GatewayConfig

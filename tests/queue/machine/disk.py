@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from oq.rules.keys import FAMILIES
 from oq.store import MemoryEngine
 from oq.store.engine import Engine, Put
+from oq.store.keys import FAMILIES
 from oq.store.rocks import RocksEngine
 
 

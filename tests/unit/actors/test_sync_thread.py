@@ -21,11 +21,11 @@ async def test_the_work_is_done_elsewhere_and_waited_for_here():
 
 
 async def test_others_go_on_meanwhile():
-    begun, go_on = threading.Event(), threading.Event()
+    begun, add_mark = threading.Event(), threading.Event()
 
     def work() -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert add_mark.wait(10)
 
     with SyncThread(work) as thread:
         async with trio.open_nursery() as nursery:
@@ -33,7 +33,7 @@ async def test_others_go_on_meanwhile():
             with trio.fail_after(10):
                 while not begun.is_set():
                     await trio.lowlevel.checkpoint()
-            go_on.set()
+            add_mark.set()
 
 
 async def test_an_error_is_the_callers():
@@ -48,11 +48,11 @@ async def test_an_error_is_the_callers():
 
 
 async def test_what_has_begun_is_waited_for_though_its_caller_is_cancelled():
-    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    begun, add_mark, done = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert add_mark.wait(10)
         done.set()
 
     with SyncThread(work) as thread:
@@ -62,5 +62,5 @@ async def test_what_has_begun_is_waited_for_though_its_caller_is_cancelled():
                 while not begun.is_set():
                     await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
-            go_on.set()
+            add_mark.set()
         assert done.is_set()

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oq.rules.board import Board
 from oq.rules.fifo import Fifo
-from oq.rules.keys import Place
+from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.words.messages import Delay, Job
 from tests.support.builders import at, task_id

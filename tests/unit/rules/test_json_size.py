@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from oq.rules.calls import upstream_body, with_member
+from oq.rules.call_body import upstream_body, with_member
 from oq.rules.excerpt import excerpt
 from oq.rules.validation import check, check_call, decode_batch, decode_submission
 from oq.words.calls import CALLS

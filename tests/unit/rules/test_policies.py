@@ -8,7 +8,7 @@ import pytest
 
 from oq.rules.board import Board
 from oq.rules.fifo import Fifo
-from oq.rules.keys import Place
+from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.slots import BackendSlots
 from oq.words.config import Config, PolicyName, to_config

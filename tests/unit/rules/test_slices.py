@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.rules.pieces import OBJECT_WEIGHT, PORTION, StreamLog, portion
 from oq.rules.slices import OpenLog, slice_number
+from oq.rules.stream_log import OBJECT_WEIGHT, PORTION, StreamLog, portion
 
 LONG = PORTION // 3
 """Three chunks of this length do not fit into a portion."""

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from oq.rules import lifecycle
-from oq.rules.keys import FAMILIES, META_KEY, Meta, Place
-from oq.rules.pieces import PORTION, StreamLog
+from oq.rules.place import Place
 from oq.rules.slices import OpenLog
+from oq.rules.stream_log import PORTION, StreamLog
 from oq.store import KeyClaim
+from oq.store.keys import FAMILIES, META_KEY, Meta
 from oq.words.errors import StoreCorrupt, StoreFull
 from oq.words.messages import IN_PARTS, Ahead, Change, Records, Removal, SetPaused
 from oq.words.outcome import Failed, Interrupted

@@ -1,6 +1,4 @@
-"""A batch in the making: what each step of a task's life writes, and how the store's own record
-counts it.
-"""
+"""Builds the next batch: what each step of a task writes, and how it changes the counts."""
 
 from __future__ import annotations
 
@@ -11,11 +9,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oq.rules import keys
-from oq.rules.keys import Meta
+from oq.rules.place import place_of
+from oq.store import keys
 from oq.store.batches import UNDECODABLE
+from oq.store.damaged_task import ended_key
 from oq.store.engine import Engine, Put
-from oq.store.stand_in import ended_key
+from oq.store.keys import Meta
 from oq.store.streams import stream_puts, stream_removal
 from oq.words.errors import StoreCorrupt
 from oq.words.messages import (
@@ -45,8 +44,8 @@ Other = Ahead | SetPaused | ResultsRead | IdsForgotten
 """The steps that do not change the state of a task."""
 
 
-class Draft:
-    """Over what is stored, after the batch of which `meta` tells, the batch that comes next."""
+class BatchBuilder:
+    """Builds the batch that follows the one that `meta` is from."""
 
     def __init__(self, engine: Engine, meta: Meta, event_seq: int) -> None:
         self._engine = engine
@@ -103,7 +102,7 @@ class Draft:
             counts[state.status] += 1
         if before is None and state.id > meta.last_id:
             meta.last_id = state.id
-        place = _encode(keys.place_of(state)) if state.status is Status.PENDING else b""
+        place = _encode(place_of(state)) if state.status is Status.PENDING else b""
         puts.append(("status", keys.status_key(state.status, key), place))
         if state.status.ended:
             meta.unread += state.awaited

@@ -1,8 +1,8 @@
-"""What users asked and what models answered is for the eyes of its owner only.
+"""Makes a data directory readable by its owner only.
 
-RocksDB makes its files readable by all that the umask leaves, from threads of its own and at any
-time. A default ACL on a directory decides instead of the umask what a new file in it may be, for
-this directory alone; the umask would be the whole process's, and oq is a library too.
+RocksDB makes its files from threads of its own and at any time, readable as the umask says. A
+default ACL on a directory overrules the umask for new files in that directory alone. The umask
+belongs to the whole process, and oq is a library too.
 """
 
 from __future__ import annotations

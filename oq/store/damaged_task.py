@@ -1,10 +1,10 @@
-"""What is shown in the place of a task's record that cannot be read."""
+"""Makes the record that is shown for a task whose own record cannot be read."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from oq.rules import keys
+from oq.store import keys
 from oq.store.engine import Engine
 from oq.words.task import Attempt, Priority, Status, TaskState, TaskType
 
@@ -15,7 +15,7 @@ DAMAGED = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def stand_in(engine: Engine, key: bytes) -> TaskState | None:
+def damaged_task(engine: Engine, key: bytes) -> TaskState | None:
     """The task as the index knows it, marked as damaged; None if the index does not know it.
 
     It is in the state that the index says, so it is listed, counted and removed as any other. When

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.rules import keys, lifecycle
-from oq.rules.keys import Meta, Place
+from oq.rules import lifecycle
+from oq.rules.place import Place, place_of
+from oq.store import keys
+from oq.store.keys import Meta
 from oq.words.outcome import Failed
 from oq.words.task import Status
 from tests.support.builders import at, finish, new, start, task_id
@@ -66,9 +68,9 @@ def test_a_place_says_all_that_recovery_needs():
     ready = new(priority=7).state
     delayed = new(run_at=at(5)).state
     retrying = finish(start(ready).state, Failed("busy", retryable=True)).state
-    assert keys.place_of(ready) == Place(7)
-    assert keys.place_of(delayed) == Place(5, at(5))
-    assert keys.place_of(retrying) == Place(7, at(1), retrying=True, delay=1.0)
+    assert place_of(ready) == Place(7)
+    assert place_of(delayed) == Place(5, at(5))
+    assert place_of(retrying) == Place(7, at(1), retrying=True, delay=1.0)
 
 
 @given(

@@ -1,5 +1,7 @@
-"""The way that a request has come: each oq on it adds its mark, in the header X-OQ-Via, and one
-that meets its own knows that it is calling itself. HTTP has the same for proxies (RFC 9110, 7.6.3).
+"""Finds loops of requests between servers of oq.
+
+Each oq adds its mark to the header X-OQ-Via. One that finds its own mark there is calling itself.
+HTTP has the same for proxies (RFC 9110, 7.6.3).
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ MOST = 16
 _MARK = re.compile(r"[0-9a-f]{16}")
 
 
-def go_on(way: str, mark: str) -> str:
+def add_mark(way: str, mark: str) -> str:
     """The way with this mark added."""
     return f"{way}, {mark}" if way else mark
 
 
-def arrived(way: str | None, mark: str) -> str:
-    """The way of a request that has come to the oq with this mark; what is no mark is left out.
+def check_loop(way: str | None, mark: str) -> str:
+    """The marks on a request that has come to the oq with this mark; other text is left out.
 
     LoopDetected if it has been here, or comes too long a way.
     """

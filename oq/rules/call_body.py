@@ -1,4 +1,4 @@
-"""A call's body: what oq reads of it, and the one thing that it changes. Pure.
+"""Reads the body of a call: what oq needs to know of it, and the one thing that oq changes.
 
 The bytes of a body are kept as they came. A backend that speaks the call's own dialect gets these
 very bytes, except that chat and generate always stream: closing the connection is the only way to
@@ -39,7 +39,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _APART = frozenset({"model", "options", "stream"})
 
 
-class Asked(Struct):
+class _CallFields(Struct):
     """What oq itself has to know of a call."""
 
     model: str | None = None
@@ -50,7 +50,7 @@ class _Optioned(Struct):
     stream_options: Raw = Raw(b"null")
 
 
-_ASKED = msgspec.json.Decoder(Asked)
+_ASKED = msgspec.json.Decoder(_CallFields)
 _OPTIONED = msgspec.json.Decoder(_Optioned)
 
 

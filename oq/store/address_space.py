@@ -1,5 +1,6 @@
-"""Whether the process may have as much address space as RocksDB takes. Where it may not, RocksDB
-ends the process from within, without a word that means anything to people.
+"""Checks that the process may use as much address space as RocksDB needs.
+
+Without it RocksDB ends the process, and its message tells users nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ NEEDED = 512 << 20
 """Bytes of address space: measured, 250 MB to open an empty store and 100 MB more under load."""
 
 
-def check_room() -> None:
-    """Return if there is room. StoreError says what the limit is."""
+def check_address_space() -> None:
+    """Return if there is enough. StoreError names the limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     taken = _taken()
     if limit != resource.RLIM_INFINITY and limit - taken < NEEDED:

@@ -1,4 +1,4 @@
-"""How tasks are found on disk: every key, in one place.
+"""Makes the keys under which tasks are on disk: the layout of the store.
 
 Ids are 16 bytes, big-endian and time-ordered, so key order is the order of creation. The families:
 
@@ -27,7 +27,6 @@ from oq.words.task import Status, TaskState
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 GONE = b"\0"
-PART = 1 << 31
 FORMAT = 1
 """The layout's version; a store of another one is not opened."""
 
@@ -43,17 +42,6 @@ _LETTER = {
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """All that recovery has to know of a pending task, so that it reads nothing else of it. `delay`
-    is how many seconds a retry was to wait; a record from before that was noted has none.
-    """
-
-    priority: int
-    run_at: datetime | None = None
-    retrying: bool = False
-    delay: float | None = None
 
 
 class Meta(Struct, kw_only=True):
@@ -112,15 +100,3 @@ def pack_time(time: datetime) -> bytes:
 
 def unpack_time(eight: bytes) -> datetime:
     return _EPOCH + int.from_bytes(eight, "big") * _MICROSECOND
-
-
-def place_of(state: TaskState) -> Place:
-    retrying = state.retry_count > 0
-    return Place(state.priority, state.run_at, retrying, _delay(state) if retrying else None)
-
-
-def _delay(state: TaskState) -> float | None:
-    """By the two times that were written together, whatever the clock said then."""
-    if state.run_at is None or not state.attempts or state.attempts[-1].ended_at is None:
-        return None
-    return (state.run_at - state.attempts[-1].ended_at).total_seconds()

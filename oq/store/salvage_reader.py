@@ -1,4 +1,4 @@
-"""What can be read of a damaged store: record by record, past those that cannot.
+"""Reads the tasks of a damaged store, record by record, past those that cannot be read.
 
 A task's records were written in one batch and lie in different files, so each can be lost without
 the others. What one of them says of a task's end counts, also where another says less: a task that
@@ -15,13 +15,14 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from oq.rules import keys
-from oq.rules.keys import Meta
-from oq.rules.pieces import StreamLog
+from oq.rules.slices import PART
+from oq.rules.stream_log import StreamLog
+from oq.store import keys
+from oq.store.batch_builder import KeyClaim
 from oq.store.batches import ID_BYTES, UNDECODABLE
-from oq.store.draft import KeyClaim
-from oq.store.logged import Logged
+from oq.store.keys import Meta
 from oq.store.report import Finding
+from oq.store.salvaged_log import SalvagedLog
 from oq.words.errors import StoreError
 from oq.words.messages import IN_PARTS, Change, Records
 from oq.words.outcome import Refusal
@@ -55,12 +56,12 @@ class Rows(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]: ...
 
 
-class Traces:
+class SalvageReader:
     """`meta` is the store's own record, None if that cannot be read. The rest is what `tasks` has
     found so far.
     """
 
-    def __init__(self, rows: Rows, logged: Logged, now: datetime) -> None:
+    def __init__(self, rows: Rows, logged: SalvagedLog, now: datetime) -> None:
         self._rows = rows
         self._logged = logged
         self._now = now
@@ -202,7 +203,7 @@ class Traces:
             return result
         head = self._read("stream", key, _decode_stream)
         count = 0 if head is None else head.parts  # a head has no chunks, and so is false
-        names = [keys.slice_key(key, keys.PART + number) for number in range(count)]
+        names = [keys.slice_key(key, PART + number) for number in range(count)]
         parts = [self._read("stream", name, _decode_stream) for name in names]
         frames = [frame for part in parts if part is not None for frame in part.frames]
         return b"".join(frames) if parts and None not in parts else None

@@ -1,4 +1,4 @@
-"""What the write-ahead logs of a damaged store still say, and what they say nothing of any more.
+"""Reads the write-ahead logs of a damaged store, and finds what is missing in them.
 
 Every batch has a commit number, one more than the one before: so what is missing is known by its
 number, and often what the damage has left of it names the tasks that it was about.
@@ -16,7 +16,7 @@ from oq.store.logfile import Entry, entries, write
 
 
 @dataclass
-class Logged:
+class SalvagedLog:
     """Read with `read`, oldest log first."""
 
     commits: list[int] = field(default_factory=list)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.rules.calls import read_call, split_body, upstream_body, with_member
+from oq.rules.call_body import read_call, split_body, upstream_body, with_member
 from oq.words.calls import CALLS
 from oq.words.errors import InvalidTask
 

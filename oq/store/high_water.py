@@ -1,6 +1,6 @@
-"""The high-water mark as bytes: a commit number (8), its CRC-32 (4), and both once more.
+"""Encodes the high-water mark: a commit number (8 bytes), its CRC-32 (4), and both once more.
 
-So one flipped bit in it is noticed, and does no harm. An older oq wrote the number alone.
+So oq notices one flipped bit, and reads the other copy. An older oq wrote the number alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The backend's chunks as the pieces of a stream, and pieces as what a reader gets."""
+"""Makes the pieces of a stored stream from a backend's chunks, and a reader's chunks of them."""
 
 from __future__ import annotations
 

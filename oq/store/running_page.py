@@ -1,12 +1,12 @@
-"""The tasks that backends have in hand, in a page of memory that outlives the process.
+"""Records which tasks are running, in a page of memory that outlives the process.
 
-A start is committed while the backend works already: a freed slot does not wait for the disk. So a
-task that ends the process at once, or stops it for ever, would do so before its start is on disk,
-and again after each restart. This page is what counts it then: the kernel keeps a mapped file,
+The start of an attempt reaches the disk while the backend works already, because a free slot does
+not wait for the disk. A task that crashes the process at once would do so before its start is on
+disk, and again after each restart. This page counts such starts: the kernel keeps a mapped file,
 however the process ends.
 
-The page is not synced. When the whole machine has stopped, no task is to blame; the kernel's boot
-id in the page tells that.
+The page is not synced. When the whole machine has stopped, no task is the cause; the kernel's boot
+id in the page shows that.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HEAD = 64
 """Bytes before the first record: the boot id."""
 _RECORD = struct.Struct(">36sq")
-"""A task's id, and its attempt (see `oq.rules.pieces.attempt_id`)."""
+"""A task's id, and its attempt (see `oq.rules.stream_log.attempt_id`)."""
 _EMPTY = bytes(_RECORD.size)
 
 
-class InHand:
-    """The page of one store, in `file`; without a file it is forgotten with the process."""
+class RunningPage:
+    """The page of one store, in `file`. Without a file it ends with the process."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file

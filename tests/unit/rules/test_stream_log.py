@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.rules.pieces import attempt_id, chunks, piece_of
+from oq.rules.stream_log import attempt_id, chunks, piece_of
 from oq.words.stream import Piece
 from tests.support.builders import NOW, at
 

@@ -1,4 +1,4 @@
-"""Why a store cannot be used, in words: RocksDB's status text as oq's errors."""
+"""Turns RocksDB's errors into oq's, with texts that say what to do."""
 
 from __future__ import annotations
 

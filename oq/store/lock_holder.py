@@ -1,4 +1,4 @@
-"""Who has a data directory open: RocksDB's lock keeps others out, this file says whom they meet."""
+"""Says which process has a data directory open. RocksDB's own lock keeps other processes out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _held: set[Path] = set()
 process has the same one."""
 
 
-class Holder:
-    """The note that an open store leaves beside itself: the process id that has it."""
+class LockHolder:
+    """The file beside an open store that has the id of the process that opened it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
