@@ -20,8 +20,9 @@ from oq.backends.base import Backend, Emit, Request
 from oq.backends.simulated import NoopBackend
 from oq.queue import Queue, open_queue
 from oq.words.config import to_config
-from oq.words.messages import Change, Committed
+from oq.words.messages import Committed
 from oq.words.outcome import Completed
+from oq.words.steps import Change
 
 WORKERS = 64
 BULK = 1000

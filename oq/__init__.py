@@ -67,13 +67,13 @@ if TYPE_CHECKING:
     from oq.words.new import chat as chat
     from oq.words.new import embed as embed
     from oq.words.new import generate as generate
-    from oq.words.status import QueueStatus as QueueStatus
     from oq.words.stream import Chunk as Chunk
     from oq.words.task import Priority as Priority
     from oq.words.task import Status as Status
     from oq.words.task import Summary as Summary
     from oq.words.task import Task as Task
     from oq.words.task import TaskType as TaskType
+    from oq.words.views import QueueStatus as QueueStatus
 
 _HOMES = {
     "oq.blocking": ("BlockingQueue",),
@@ -89,7 +89,7 @@ _HOMES = {
     ),
     "oq.words.events": ("Event", "EventType", "Lagged"),
     "oq.words.new": ("NewTask", "chat", "embed", "generate"),
-    "oq.words.status": ("QueueStatus",),
+    "oq.words.views": ("QueueStatus",),
     "oq.words.stream": ("Chunk",),
     "oq.words.task": ("Priority", "Status", "Summary", "Task", "TaskType"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A server by the seed's API alone: POST /api/tasks, a task a request, and GET /api/status.
+"""A server by ollama-queue's API alone: POST /api/tasks, a task a request, and GET /api/status.
 
 No batches, no client library: so other implementations of the API are measured as oq is.
 """

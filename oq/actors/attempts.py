@@ -10,8 +10,8 @@ import trio
 
 from oq.backends.base import Backend, Request
 from oq.words.durations import format_duration
-from oq.words.messages import Change
 from oq.words.outcome import Failed, Outcome
+from oq.words.steps import Change
 from oq.words.task import Body, TaskState
 
 

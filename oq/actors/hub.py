@@ -16,10 +16,12 @@ import trio
 
 from oq.actors.subscription import Subscription
 from oq.actors.waker import Waker
+from oq.words.channels import take
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import OF_ONE_TASK, Committed, take
+from oq.words.messages import Committed
+from oq.words.steps import OF_ONE_TASK
 from oq.words.task import Status, TaskState
 
 PROGRESS_INTERVAL = 0.1

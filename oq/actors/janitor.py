@@ -13,7 +13,9 @@ from oq.rules.retention import PatientClock, Retention, Sweep, surplus
 from oq.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import OqError
-from oq.words.messages import BulkCommand, Commit, IdsForgotten, Receipt, ResultsRead, Verb
+from oq.words.messages import BulkCommand, Commit, Verb
+from oq.words.receipts import Receipt
+from oq.words.steps import IdsForgotten, ResultsRead
 
 log = structlog.get_logger("oq.janitor")
 

@@ -22,8 +22,9 @@ from oq.rules.stream_log import attempt_id
 from oq.rules.via import add_mark
 from oq.store import Store
 from oq.words import errors
+from oq.words.channels import put, take
 from oq.words.clock import Clock
-from oq.words.messages import Abort, Commit, Dispatch, Freed, Job, put, take
+from oq.words.messages import Abort, Commit, Dispatch, Freed, Job
 from oq.words.outcome import Aborted, Failed, Interrupted, Refusal
 from oq.words.task import Body
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import trio
 
-from oq.words.messages import Commit, ResultsRead
+from oq.words.messages import Commit
+from oq.words.steps import ResultsRead
 from oq.words.task import TaskState
 
 AT_ONCE = 500

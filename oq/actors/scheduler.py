@@ -19,15 +19,14 @@ from oq.rules import lifecycle
 from oq.rules.board import Board
 from oq.rules.place import place_of
 from oq.store import Store
+from oq.words.channels import take
 from oq.words.clock import Clock
 from oq.words.errors import Busy, Conflict, OqError
 from oq.words.messages import (
-    OF_ONE_TASK,
     Abort,
     BackendDown,
     BackendUp,
     BulkCommand,
-    Change,
     Command,
     Commit,
     Committed,
@@ -37,12 +36,9 @@ from oq.words.messages import (
     Due,
     Freed,
     Pause,
-    Removal,
-    SetPaused,
-    Step,
     Verb,
-    take,
 )
+from oq.words.steps import OF_ONE_TASK, Change, Removal, SetPaused, Step
 from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")

@@ -16,8 +16,11 @@ from msgspec.structs import replace
 
 from oq.rules.slices import OpenLog
 from oq.rules.stream_log import StreamLog
+from oq.words.channels import put
 from oq.words.errors import OqError
-from oq.words.messages import IN_PARTS, Ahead, Change, Commit, Receipt, Records, put
+from oq.words.messages import Commit
+from oq.words.receipts import Receipt
+from oq.words.steps import IN_PARTS, Ahead, Change, Records
 from oq.words.task import Status
 
 AHEAD = 1 << 20

@@ -8,8 +8,9 @@ from itertools import count
 
 import trio
 
+from oq.words.channels import take
 from oq.words.clock import Clock
-from oq.words.messages import Delay, Due, take
+from oq.words.messages import Delay, Due
 
 LONGEST_SLEEP = 30.0
 """Seconds after which the wall clock is looked at again: it may have been set, or the machine may

@@ -17,9 +17,10 @@ import trio
 from oq.actors.sync_thread import SyncThread
 from oq.rules.lifecycle import tell
 from oq.store import Store
+from oq.words.channels import put
 from oq.words.clock import Clock
 from oq.words.errors import StoreError, StoreFull, Unavailable
-from oq.words.messages import Commit, Committed, put
+from oq.words.messages import Commit, Committed
 
 log = structlog.get_logger("oq.writer")
 T = TypeVar("T")

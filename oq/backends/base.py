@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
-from oq.words.status import Models
 from oq.words.task import TaskType
+from oq.words.views import Models
 
 Emit = Callable[[bytes], None]
 """Called with each chunk as it comes: one whole JSON object, in the form in which Ollama sends it;
@@ -20,7 +20,7 @@ of a call, the bytes for its caller. It never blocks."""
 class Request(Struct, frozen=True, gc=False):
     """One task, as a backend gets it. `payload` and `options` are JSON objects.
 
-    With a `call` (its path, see `oq.words.calls`) `payload` is that call's whole body, what is
+    With a `call` (its path, see `oq.words.endpoints`) `payload` is that call's whole body, what is
     emitted are the bytes that its caller is to get, and the result is that of the call.
     """
 

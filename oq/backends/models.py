@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.words.errors import BackendFailure
-from oq.words.status import Model
+from oq.words.views import Model
 
 T = TypeVar("T")
 

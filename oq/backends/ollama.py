@@ -20,8 +20,8 @@ from oq.backends.verbatim import run_call
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
-from oq.words.status import Models
 from oq.words.task import TaskType
+from oq.words.views import Models
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])

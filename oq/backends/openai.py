@@ -19,12 +19,12 @@ from oq.backends.sse import Events
 from oq.backends.translate import openai_call
 from oq.backends.transport import Timeouts, Transport
 from oq.backends.verbatim import run_call
-from oq.words.calls import CALLS, Dialect
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
+from oq.words.endpoints import ENDPOINTS, Dialect
 from oq.words.outcome import Completed
-from oq.words.status import Models
 from oq.words.task import TaskType
+from oq.words.views import Models
 
 DEFAULT_PORT = 80
 _DONE = b"[DONE]"
@@ -70,7 +70,7 @@ class OpenAIBackend:
             return await self._run(request, emit)
 
     async def _run(self, request: Request, emit: Emit) -> Completed:
-        if request.call is not None and CALLS[request.call].dialect is Dialect.OPENAI:
+        if request.call is not None and ENDPOINTS[request.call].dialect is Dialect.OPENAI:
             path = request.call.removeprefix("/v1")
             return await run_call(self._transport, path, request, emit, indexed=False)
         if request.call is not None:

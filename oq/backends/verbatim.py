@@ -21,7 +21,7 @@ from oq.backends.openai_fold import OpenAIFold, openai_usage
 from oq.backends.transport import Transport
 from oq.rules.call_body import upstream_body
 from oq.rules.stream_log import event_data
-from oq.words.calls import CALLS, Call, Dialect
+from oq.words.endpoints import ENDPOINTS, Dialect, Endpoint
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -62,7 +62,7 @@ async def run_call(
     `indexed`: see `OpenAIFold`. The errors are those of `oq.backends.base.Backend.run`.
     """
     assert request.call is not None
-    call = CALLS[request.call]
+    call = ENDPOINTS[request.call]
     if call.streams is None:
         return embedding(call, await transport.fetch(path, request.payload))
     answer = streamed(call, emit, indexed=indexed, limit=transport.max_answer)
@@ -70,14 +70,14 @@ async def run_call(
     return answer.completed()
 
 
-def streamed(call: Call, emit: Emit, *, indexed: bool, limit: int = MAX_ANSWER) -> Answer:
+def streamed(call: Endpoint, emit: Emit, *, indexed: bool, limit: int = MAX_ANSWER) -> Answer:
     """The streamed answer to a call. `limit`: the bytes of memory that it may take."""
     if call.dialect is Dialect.OPENAI:
         return _Events(emit, indexed=indexed, limit=limit)
     return FoldedLines(Frames(End.LINE), call.type, emit, limit)
 
 
-def embedding(call: Call, body: bytes) -> Completed:
+def embedding(call: Endpoint, body: bytes) -> Completed:
     """The answer to a call for embeddings; BackendFailure if it is none."""
     answer = decode_answer(_EMBEDDED.decode, body)
     if answer.embedding is UNSET and answer.embeddings is UNSET and answer.data is UNSET:

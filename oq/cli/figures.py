@@ -8,7 +8,7 @@ from oq.cli.options import Output, connect, output_option, server_options
 from oq.cli.terminal import local, print_json, print_rows
 from oq.words.durations import format_duration
 from oq.words.stats import Point, Stats
-from oq.words.status import BackendView
+from oq.words.views import BackendView
 
 _COUNTS = ("submitted", "completed", "failed", "cancelled", "retried", "tokens")
 _TIMES = ("wait_p50", "wait_p95", "run_p50", "run_p95")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from oq.cli.options import Output
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.words.durations import format_age
-from oq.words.status import BackendStatus, QueueStatus
 from oq.words.task import Priority, Status
+from oq.words.views import BackendStatus, QueueStatus
 
 
 def print_queue(status: QueueStatus, output: Output) -> None:

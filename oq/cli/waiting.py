@@ -15,8 +15,8 @@ from oq.cli.signals import interrupted, threads_without_signals
 from oq.cli.terminal import clean, complain
 from oq.words.durations import format_age
 from oq.words.errors import OqError, Unavailable
-from oq.words.status import QueueStatus
 from oq.words.task import Status, Task
+from oq.words.views import QueueStatus
 
 if TYPE_CHECKING:
     from oq.client import Client

@@ -31,9 +31,9 @@ from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
 from oq.words.stats import Stats
-from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
 from oq.words.task import Summary, Task
+from oq.words.views import BackendView, QueueStatus
 from oq.words.which import Count, Order, Which
 
 T = TypeVar("T")

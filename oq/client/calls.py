@@ -17,8 +17,8 @@ from oq.words.bulk import BulkOutcome
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
 from oq.words.stats import Stats
-from oq.words.status import BackendView, QueueStatus
 from oq.words.task import Status, Summary, Task
+from oq.words.views import BackendView, QueueStatus
 from oq.words.which import Count, Which
 
 T = TypeVar("T")

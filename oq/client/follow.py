@@ -19,8 +19,8 @@ from oq.client.lines import Lines, ServerSent
 from oq.client.tries import OnAway, Patience
 from oq.words.errors import OqError, Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.status import QueueStatus
 from oq.words.stream import Chunk
+from oq.words.views import QueueStatus
 
 T = TypeVar("T")
 

@@ -26,8 +26,9 @@ from oq.http.task_durations import TaskDurations
 from oq.logs import lost_lines
 from oq.rules.history import History
 from oq.words.events import EventType
-from oq.words.messages import Change, Committed
-from oq.words.status import QueueStatus
+from oq.words.messages import Committed
+from oq.words.steps import Change
+from oq.words.views import QueueStatus
 
 MAX_MODELS = 50
 """Models that get a label of their own; the others share `other`, so that a client that makes up

@@ -23,7 +23,7 @@ _SHOWN = 64  # characters of a wrong value that an error repeats
 
 class Query:
     """The parameters of one request. A parameter without a value counts as absent: the pages of
-    the original send ``?status=&type=``. InvalidTask names the parameter that is wrong.
+    ollama-queue send ``?status=&type=``. InvalidTask names the parameter that is wrong.
     """
 
     def __init__(self, args: MultiDict[str, str]) -> None:

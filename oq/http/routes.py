@@ -16,9 +16,9 @@ from oq.rules.filters import Count, Sort
 from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
 from oq.words.stats import Stats
-from oq.words.status import BackendView, QueueStatus
 from oq.words.stream import Chunk
 from oq.words.task import Status, Submission, Task, TaskSummary, TaskType
+from oq.words.views import BackendView, QueueStatus
 
 Handler = Callable[..., Awaitable[Any]]
 

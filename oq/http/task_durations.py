@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from oq.words.events import EventType
-from oq.words.messages import Change
+from oq.words.steps import Change
 from oq.words.task import Status, TaskState
 
 

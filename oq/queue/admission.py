@@ -18,10 +18,13 @@ from oq.rules.drain_rate import DrainRate
 from oq.rules.ids import IdSource
 from oq.rules.validation import Checked, Limits
 from oq.store import Store
+from oq.words.channels import put
 from oq.words.clock import Clock
 from oq.words.config import Config
 from oq.words.errors import Conflict, InvalidBatch, InvalidTask, QueueFull, Unavailable
-from oq.words.messages import Change, Commit, Committed, Receipt, put
+from oq.words.messages import Commit, Committed
+from oq.words.receipts import Receipt
+from oq.words.steps import Change
 from oq.words.task import Status, Submission
 
 _encode = msgspec.msgpack.Encoder().encode

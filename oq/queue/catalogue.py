@@ -10,7 +10,7 @@ import trio
 
 from oq.backends.base import Backend
 from oq.words.errors import BackendDown, BackendError
-from oq.words.status import BackendStatus, BackendView, Models
+from oq.words.views import BackendStatus, BackendView, Models
 
 TIMEOUT = 3.0
 """Seconds that a backend has to list its models."""

@@ -31,18 +31,10 @@ from oq.words.config import Config
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
-from oq.words.messages import (
-    BackendDown,
-    BulkCommand,
-    Command,
-    Commit,
-    Drain,
-    Pause,
-    Receipt,
-    Verb,
-)
-from oq.words.status import BackendStatus, BackendView, Models, QueueStatus
+from oq.words.messages import BackendDown, BulkCommand, Command, Commit, Drain, Pause, Verb
+from oq.words.receipts import Receipt
 from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
+from oq.words.views import BackendStatus, BackendView, Models, QueueStatus
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from oq.queue.wiring import Wiring
 from oq.rules import validation
 from oq.rules.via import add_mark
 from oq.store import Store
-from oq.words.calls import Call
+from oq.words.endpoints import Endpoint
 from oq.words.errors import BackendDown
 
 
@@ -27,7 +27,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     caller. `way`: see `oq.rules.via`. The rest is for whoever looks at the task.
     """
 
-    call: Call
+    call: Endpoint
     body: bytes
     model: str
     priority: int

@@ -34,9 +34,9 @@ from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.events import EventType
 from oq.words.messages import Verb
 from oq.words.new import NewTask
-from oq.words.status import BackendView
 from oq.words.stream import Chunk
 from oq.words.task import RawTask, Status, Submission, Summary, Task
+from oq.words.views import BackendView
 from oq.words.which import Count, Order, Which
 
 OnDone = Callable[[Task], object]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oq.words.errors import Unavailable
-from oq.words.messages import Receipt
+from oq.words.receipts import Receipt
 
 UNKNOWN = "the queue closed before this was known to be on disk; look for it before you try again"
 

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from oq.rules.surrogates import readable
 from oq.rules.validation import decode
-from oq.words.calls import Call, Dialect
+from oq.words.endpoints import Dialect, Endpoint
 from oq.words.errors import InvalidTask
 from oq.words.task import Body
 
@@ -54,7 +54,7 @@ _ASKED = msgspec.json.Decoder(_CallFields)
 _OPTIONED = msgspec.json.Decoder(_Optioned)
 
 
-def read_call(call: Call, body: bytes) -> tuple[str, bool]:
+def read_call(call: Endpoint, body: bytes) -> tuple[str, bool]:
     """The model, and whether the answer is to be streamed. InvalidTask if the body is not such a
     call; what else is wrong with it is for the backend to say.
     """
@@ -66,7 +66,7 @@ def read_call(call: Call, body: bytes) -> tuple[str, bool]:
     return asked.model, call.streams if asked.stream is None else asked.stream
 
 
-def upstream_body(call: Call, body: bytes) -> bytes:
+def upstream_body(call: Endpoint, body: bytes) -> bytes:
     """The body for a backend that speaks the call's dialect."""
     if call.streams is None or read_call(call, body)[1]:
         return body

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from oq.words.calls import Call, Dialect
+from oq.words.endpoints import Dialect, Endpoint
 from oq.words.task import TaskType
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
@@ -53,7 +53,7 @@ def apart(dialect: Dialect, said: bytes) -> bytes:
     return b"" if not said or said.endswith(ends) else end
 
 
-def progress_frame(call: Call, model: str, task_id: str, position: int, now: datetime) -> bytes:
+def progress_frame(call: Endpoint, model: str, task_id: str, position: int, now: datetime) -> bytes:
     """A whole chunk that says nothing but how many-th in line the task is: valid for clients that
     know no such thing, which is why it is a chunk at all.
     """

@@ -16,8 +16,8 @@ from oq.rules.retry import RetryPolicy
 from oq.rules.validation import Checked
 from oq.words.errors import Conflict
 from oq.words.events import Event, EventType
-from oq.words.messages import Change, Step
 from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome, Refusal
+from oq.words.steps import Change, Step
 from oq.words.task import Attempt, Status, TaskState
 
 FOLLOWS: dict[Status | None, frozenset[Status]] = {

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from oq.rules.stream_log import PORTION, StreamLog, piece_of, weight
-from oq.words.messages import Records
+from oq.words.steps import Records
 
 PART = 1 << 31
 """The number of the first part of a long result; smaller numbers are slices of the stream."""

@@ -19,9 +19,9 @@ from msgspec import Raw, Struct, UnsetType
 from oq.rules.fields import plain, unknown_field
 from oq.rules.json_size import count_values, without_strings
 from oq.rules.ollama_queue import WholeTask, from_prompt
-from oq.words.calls import Call
 from oq.words.config import QueueConfig
 from oq.words.durations import parse_duration
+from oq.words.endpoints import Endpoint
 from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.task import (
     MAX_PRIORITY,
@@ -209,7 +209,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
 
 
 def check_call(
-    call: Call,
+    call: Endpoint,
     body: bytes,
     *,
     model: str,

@@ -17,7 +17,7 @@ from oq.store.engine import Engine, Put
 from oq.store.keys import Meta
 from oq.store.streams import stream_puts, stream_removal
 from oq.words.errors import StoreCorrupt
-from oq.words.messages import (
+from oq.words.steps import (
     OF_ONE_TASK,
     Ahead,
     Change,

@@ -5,7 +5,7 @@ So a task that runs soon is not read back from the disk and decoded again.
 
 from __future__ import annotations
 
-from oq.words.messages import Change, Removal
+from oq.words.steps import Change, Removal
 from oq.words.task import Body, TaskState
 
 MOST_TASKS = 32_768

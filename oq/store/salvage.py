@@ -34,7 +34,7 @@ from oq.store.salvage_reader import SalvageReader
 from oq.store.store import Store
 from oq.words.clock import Clock
 from oq.words.errors import StoreError, StoreLocked
-from oq.words.messages import Change
+from oq.words.steps import Change
 from oq.words.task import Status
 
 NEW = "new"

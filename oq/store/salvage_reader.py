@@ -24,8 +24,8 @@ from oq.store.keys import Meta
 from oq.store.report import Finding
 from oq.store.salvaged_log import SalvagedLog
 from oq.words.errors import StoreError
-from oq.words.messages import IN_PARTS, Change, Records
 from oq.words.outcome import Refusal
+from oq.words.steps import IN_PARTS, Change, Records
 from oq.words.task import ENDED, Body, Status, TaskState
 
 T = TypeVar("T")

@@ -29,8 +29,8 @@ from oq.store.keys import Meta
 from oq.store.recent import Recent
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
-from oq.words.messages import IN_PARTS, Step
 from oq.words.outcome import Refusal
+from oq.words.steps import IN_PARTS, Step
 from oq.words.task import ENDED, Body, Status, TaskState
 
 PAST_ANY_ID = b"\xff" * 17

@@ -17,7 +17,7 @@ from oq.store.batches import UNDECODABLE
 from oq.store.decoding import read
 from oq.store.engine import Engine, Put
 from oq.words.errors import StoreCorrupt
-from oq.words.messages import Records
+from oq.words.steps import Records
 
 
 class _Head(Struct, frozen=True, array_like=True):

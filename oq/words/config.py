@@ -1,6 +1,6 @@
 """Every setting, its default and its bounds. Reading files and the environment: `oq.settings`.
 
-The sections and keys of the seed's YAML keep their names and meaning; what oq adds is marked (+).
+The sections and keys are those of ollama-queue's YAML; what oq adds is marked (+).
 Durations are seconds once they are here.
 """
 
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from oq.words.calls import CALLS
 from oq.words.durations import Duration, parse_duration
+from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
 
@@ -311,8 +311,8 @@ def _check_gateway(config: Config) -> None:
             raise InvalidConfig(f"gateway.listen[{index}].port: {one.port} is used twice")
     for index, rule in enumerate(gateway.priorities):
         _check_priority(f"gateway.priorities[{index}].priority", rule.priority)
-        if rule.path not in CALLS:
-            known = ", ".join(CALLS)
+        if rule.path not in ENDPOINTS:
+            known = ", ".join(ENDPOINTS)
             raise InvalidConfig(
                 f"gateway.priorities[{index}].path: {rule.path!r} is none of {known}"
             )

@@ -1,183 +1,21 @@
-"""What the actors say to each other.
+"""The messages that actors send to each other.
 
-A task's way: `Commit` to the writer; once it is on disk, `Committed` to the scheduler and the hub;
-`Dispatch` to the worker pool; the attempt's end as another `Commit`, and `Freed` to the scheduler.
+The way of a task: `Commit` to the writer; once it is on disk, `Committed` to the scheduler and the
+hub; `Dispatch` to the worker pool; the end of the attempt as another `Commit`, and `Freed` to the
+scheduler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
 
-import trio
 from msgspec import Struct
 
-from oq.words.events import Event, EventType
-from oq.words.task import Body, Status, TaskState
-
-T = TypeVar("T")
-
-
-class Records(Struct, frozen=True, gc=False):
-    """What is new of a task's log, as it is stored (see `oq.rules.slices`): its head, and others,
-    each with its number.
-    """
-
-    head: bytes
-    others: tuple[tuple[int, bytes], ...] = ()
-
-
-IN_PARTS = b"parts"
-"""Stands in the place of a result that is so long that it lies in parts beside the task's log. No
-JSON begins like this."""
-
-
-class Change(Struct, frozen=True, gc=False):
-    """One task's step, to be made durable: where it stands now, and where it stood.
-
-    `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
-    goes with it. `body` comes with a new task, `result` with a completed one (with a failed one it
-    is the backend's `Refusal`, encoded), and `stream` with an ended one that has generated
-    something.
-    """
-
-    state: TaskState
-    before: Status | None
-    event: EventType | None
-    data: dict[str, object] | None = None
-    body: Body | None = None
-    result: bytes | None = None
-    stream: Records | None = None
-    fingerprint: bytes | None = None
-    """What the idempotency key of a new task was used for."""
-    due: datetime | None = None
-    """The time for which a task that is started now had waited, if it did; its record has it no
-    longer."""
-
-
-class Ahead(Struct, frozen=True, gc=False):
-    """A part of what a task that runs has generated, or of its result, which is so long that it is
-    written before the task's end.
-    """
-
-    task_id: str
-    records: Records
-
-
-class Removal(Struct, frozen=True, gc=False):
-    """An ended task that is to be forgotten. `retired` is when retention removed it, which is told
-    to those who ask for it later; None when its user did.
-    """
-
-    state: TaskState
-    retired: datetime | None = None
-
-
-class ResultsRead(Struct, frozen=True, gc=False):
-    """The results of these tasks were read: they are kept no longer for that."""
-
-    task_ids: frozenset[str]
-
-
-class IdsForgotten(Struct, frozen=True, gc=False):
-    """Of these removed tasks not even the id is to be known any more."""
-
-    task_ids: tuple[str, ...]
-
-
-class SetPaused(Struct, frozen=True, gc=False):
-    """Dispatch stops, or goes on; it is stored, so that a restart does not undo it."""
-
-    paused: bool
-
-
-Step = Change | Ahead | Removal | SetPaused | ResultsRead | IdsForgotten
-OF_ONE_TASK = (Change, Removal)
-"""The steps of a single task, for `isinstance`: with a union it takes seven times as long. To find
-that a struct is *not* of a class takes ten times as long as to find that it is, so on the way of a
-task the usual class is asked for first.
-"""
-
-
-async def put(channel: trio.MemorySendChannel[T], message: T) -> None:
-    """Send the message, without giving way to other tasks while there is room: on the way of a task
-    each switch would cost more than all that is done between two of them.
-    """
-    try:
-        channel.send_nowait(message)
-    except trio.WouldBlock:
-        await channel.send(message)
-
-
-async def take(channel: trio.MemoryReceiveChannel[T]) -> list[T]:
-    """All the messages that wait, once there is one; none when every sender has closed.
-
-    Receiving them one by one would give way to other tasks in between, each time: an actor would
-    then do one small thing per turn of the event loop, and so would all who wait for it.
-    """
-    try:
-        messages = [await channel.receive()]
-    except trio.EndOfChannel:
-        return []
-    with suppress(trio.WouldBlock, trio.EndOfChannel):
-        while True:
-            messages.append(channel.receive_nowait())
-    return messages
-
-
-class Receipt:
-    """The answer to who waits: it is on disk, or why it is not.
-
-    `on_written` is called when it is written, though not yet for certain, or refused; `on_settled`
-    when it is answered, also if nobody waits any more.
-    """
-
-    __slots__ = ("_done", "_error", "_on_settled", "_on_written")
-
-    def __init__(
-        self,
-        *,
-        on_written: Callable[[], object] | None = None,
-        on_settled: Callable[[], object] | None = None,
-    ) -> None:
-        self._done = trio.Event()
-        self._error: Exception | None = None
-        self._on_written = on_written
-        self._on_settled = on_settled
-
-    def written(self) -> None:
-        if self._on_written is not None:
-            self._on_written()
-            self._on_written = None
-
-    def settle(self, error: Exception | None = None) -> None:
-        """Answer. The first answer holds."""
-        if self._done.is_set():
-            return
-        self._error = error
-        self._done.set()
-        self.written()
-        if self._on_settled is not None:
-            self._on_settled()
-
-    @property
-    def settled(self) -> bool:
-        """Whether it is answered."""
-        return self._done.is_set()
-
-    @property
-    def error(self) -> Exception | None:
-        """Why it is not on disk, once it is answered."""
-        return self._error
-
-    async def wait(self) -> None:
-        """Return once it is on disk; raise what kept it from getting there."""
-        await self._done.wait()
-        if self._error is not None:
-            raise self._error
+from oq.words.events import Event
+from oq.words.receipts import Receipt
+from oq.words.steps import Step
 
 
 class Verb(StrEnum):

@@ -295,7 +295,7 @@ def test_a_field_of_a_servers_answer():
         servers.field_of("a: 1", "x")
 
 
-# -- a server by the seed's API alone
+# -- a server by ollama-queue's API alone
 
 
 async def test_what_a_server_of_the_api_has_done_is_what_counts(seed):
@@ -324,7 +324,7 @@ async def test_a_server_that_is_none_is_not_measured():
 
 
 class Seed:
-    """POST /api/tasks and GET /api/status, as the seed has them, and nothing else. A task is done
+    """POST /api/tasks and GET /api/status, as ollama-queue has them, only. A task is done
     once its server was asked how it is twice: so somebody has to wait for it.
     """
 

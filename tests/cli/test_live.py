@@ -17,7 +17,7 @@ import pytest
 
 from oq.cli.waiting import why_nothing_starts
 from oq.client import Client, generate
-from oq.words.status import BackendStatus, QueueStatus
+from oq.words.views import BackendStatus, QueueStatus
 from tests.cli.test_cli import OQ, serving
 
 THOUGHTFUL = {"thinking": "let me see", "tokens": 4, "rate": 200}

@@ -9,8 +9,8 @@ import pytest
 from oq.cli.top.board import SPAN, Board, Rate
 from oq.cli.top.view import view
 from oq.words.events import Event, EventType
-from oq.words.status import BackendStatus, QueueStatus
 from oq.words.task import Attempt, Status, Task, TaskType, Usage
+from oq.words.views import BackendStatus, QueueStatus
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b2J \r\n\u202e[bold]"

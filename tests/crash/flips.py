@@ -17,8 +17,8 @@ from oq.store.directory import DATABASE, MARK_FILE
 from oq.store.report import SalvageReport
 from oq.store.salvage import salvage
 from oq.words.errors import StoreError
-from oq.words.messages import Change, Records, Removal, Step
 from oq.words.outcome import Failed
+from oq.words.steps import Change, Records, Removal, Step
 from oq.words.stream import Piece
 from oq.words.task import Body, TaskState
 from tests.support.builders import DONE, finish, new, start

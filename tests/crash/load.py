@@ -15,9 +15,10 @@ from oq.queue import Queue, open_queue
 from oq.store import Store
 from oq.words.config import to_config
 from oq.words.errors import Conflict
-from oq.words.messages import Change, Committed
+from oq.words.messages import Committed
 from oq.words.new import NewTask, generate
 from oq.words.outcome import Completed
+from oq.words.steps import Change
 from oq.words.task import Priority
 
 from .ledger import Ledger

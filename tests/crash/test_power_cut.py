@@ -14,7 +14,7 @@ import trio
 
 from oq.store import Store, rocks
 from oq.words.errors import Conflict, StoreCorrupt
-from oq.words.messages import Receipt
+from oq.words.receipts import Receipt
 from tests.crash.chain import SMALL_BUFFER, Chain, in_memory
 from tests.crash.chance import seeded
 from tests.crash.power import Disk, Moment, Plug, PowerCut, PowerEngine, Tear, UnsyncedEngine, leave

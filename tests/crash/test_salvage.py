@@ -24,7 +24,7 @@ from oq.store.report import decode
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
 from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
-from oq.words.messages import IN_PARTS, Ahead, Removal
+from oq.words.steps import IN_PARTS, Ahead, Removal
 from oq.words.task import Status, TaskState
 from tests.crash import integrity
 from tests.crash.damage import (

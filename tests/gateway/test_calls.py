@@ -24,7 +24,7 @@ def steady(value):
     return value
 
 
-CALLS = [
+ENDPOINTS = [
     ("/api/chat", CHAT),
     ("/api/generate", GENERATE),
     ("/api/embed", {"model": "m", "input": ["a", "b"]}),
@@ -36,7 +36,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("stream", [True, False, None])
-@pytest.mark.parametrize(("path", "body"), CALLS, ids=[path for path, _ in CALLS])
+@pytest.mark.parametrize(("path", "body"), ENDPOINTS, ids=[path for path, _ in ENDPOINTS])
 async def test_the_answer_is_that_of_the_backend(path, body, stream):
     if stream is not None:
         body = {**body, "stream": stream}
@@ -107,7 +107,7 @@ async def test_bytes_reach_the_backend_as_they_came():
 
 @pytest.mark.parametrize("kind", ["openai", "simulated"])
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(("path", "body"), CALLS, ids=[path for path, _ in CALLS])
+@pytest.mark.parametrize(("path", "body"), ENDPOINTS, ids=[path for path, _ in ENDPOINTS])
 async def test_every_call_works_on_every_kind_of_backend(kind, path, body, stream):
     async with site(kind=kind) as here:
         direct, through = await here.both("POST", path, json={**body, "stream": stream})

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from oq.http.gateway.openapi import GATEWAY
 from oq.http.openapi import document
 from oq.http.routes import ROUTES
-from oq.words.calls import CALLS
+from oq.words.endpoints import ENDPOINTS
 from tests.support.http import GENERATE, api
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document((*ROUTES, *GATEWAY))))
@@ -32,7 +32,7 @@ async def test_every_route_is_in_it_and_nothing_else():
     }
     beyond = {(route.method, route.path) for route in GATEWAY}  # whose door looks at no table
     assert served | beyond == described
-    assert {("POST", path) for path in CALLS} <= beyond
+    assert {("POST", path) for path in ENDPOINTS} <= beyond
 
 
 def test_every_call_says_what_it_does_and_has_its_own_name():

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from oq.http.metrics import MAX_MODELS, Metrics
 from oq.rules import lifecycle
 from oq.words.events import Event, EventType
-from oq.words.messages import Change, Committed
+from oq.words.messages import Committed
 from oq.words.outcome import Completed, Failed, Interrupted
+from oq.words.steps import Change
 from oq.words.task import Attempt, Status, TaskState, TaskType, Usage
 from tests.support.builders import at, finish, new, start
 from tests.support.http import GENERATE, Api, api

@@ -148,12 +148,12 @@ def words(seed: int, count: int = 250) -> str:
     return " ".join(f"{draw.choice('aäß語🦉')}{draw.randrange(10**6)}" for _ in range(count))
 
 
-CALLS = (ScriptedCall("weather", {"city": "Köln"}), ScriptedCall("time"))
+ENDPOINTS = (ScriptedCall("weather", {"city": "Köln"}), ScriptedCall("time"))
 ONCE = [
     (Script(text=words(1), rate=100), Said(words(1), "Thinking about x")),
     (Script(text=words(2), thinking=words(3), rate=200), Said(words(2), words(3))),
     (
-        Script(text=words(4), thinking="hm", tool_calls=CALLS, rate=100),
+        Script(text=words(4), thinking="hm", tool_calls=ENDPOINTS, rate=100),
         Said(words(4), "hm", ("weather", "time")),
     ),
 ]
@@ -161,7 +161,7 @@ ONCE = [
 BROKEN = (
     Script(text=words(5), thinking=words(6, 30), rate=100, fault="cut", at=120),
     Script(text=words(7), rate=100, fault="error", at=80),
-    Script(text=words(8), thinking=words(9, 10), tool_calls=CALLS, rate=200),
+    Script(text=words(8), thinking=words(9, 10), tool_calls=ENDPOINTS, rate=200),
 )
 """One that is answered at the third."""
 AT_LAST = Said(words(8), words(9, 10), ("weather", "time"))

@@ -15,7 +15,7 @@ from oq.backends.openai_stream import Translator
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.sse import Events
 from oq.backends.verbatim import embedding, streamed
-from oq.words.calls import CALLS
+from oq.words.endpoints import ENDPOINTS
 from oq.words.task import TaskType
 
 from .growth import assert_linear
@@ -41,7 +41,7 @@ def keep(chunk: bytes) -> None:
 @PIECES
 @pytest.mark.parametrize("shape", NDJSON.values(), ids=NDJSON)
 def test_lines_as_they_are(shape, piece):
-    call = CALLS["/api/chat"]
+    call = ENDPOINTS["/api/chat"]
     assert_linear(shape, lambda data: fed(streamed(call, keep, indexed=True), data, piece))
 
 
@@ -54,7 +54,7 @@ def test_lines_of_a_task(shape, piece):
 @PIECES
 @pytest.mark.parametrize("shape", EVENTS.values(), ids=EVENTS)
 def test_events_as_they_are(shape, piece):
-    call = CALLS["/v1/chat/completions"]
+    call = ENDPOINTS["/v1/chat/completions"]
     assert_linear(shape, lambda data: fed(streamed(call, keep, indexed=True), data, piece))
 
 
@@ -76,7 +76,7 @@ def test_a_whole_answer_and_an_error(shape):
     def work(data: bytes) -> None:
         error_text(data)
         quoted(data)
-        embedding(CALLS["/api/embed"], data)
+        embedding(ENDPOINTS["/api/embed"], data)
 
     assert_linear(shape, work)
 

@@ -14,8 +14,8 @@ from oq.rules.call_body import as_shown, read_call, upstream_body
 from oq.rules.excerpt import excerpt
 from oq.rules.surrogates import readable
 from oq.rules.validation import Limits, check, decode_batch, decode_submission
-from oq.words.calls import CALLS
 from oq.words.durations import parse_duration
+from oq.words.endpoints import ENDPOINTS
 from oq.words.task import Body, TaskType
 
 from .growth import assert_linear
@@ -24,7 +24,7 @@ from .shapes import LINES, OBJECTS, repeated
 WIDE = Limits(
     max_payload=1 << 30, max_metadata=1 << 20, max_batch=10_000, max_retries=3, max_values=1 << 30
 )
-CHAT, COMPLETIONS = CALLS["/api/chat"], CALLS["/v1/chat/completions"]
+CHAT, COMPLETIONS = ENDPOINTS["/api/chat"], ENDPOINTS["/v1/chat/completions"]
 SHAPES = pytest.mark.parametrize("shape", OBJECTS.values(), ids=OBJECTS)
 
 

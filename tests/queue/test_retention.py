@@ -18,7 +18,8 @@ from oq.store import MemoryEngine, Store
 from oq.words.clock import Clock
 from oq.words.config import Config, to_config
 from oq.words.errors import Busy, NotFound, Removed
-from oq.words.messages import BulkCommand, Commit, Removal
+from oq.words.messages import BulkCommand, Commit
+from oq.words.steps import Removal
 from oq.words.task import Status
 from tests.support.builders import at, finish, new, start, task_id
 from tests.support.http import GENERATE, api

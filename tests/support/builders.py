@@ -10,8 +10,8 @@ from msgspec import Raw
 from oq.rules import lifecycle
 from oq.rules.retry import RetryPolicy
 from oq.rules.validation import Checked, Limits, check
-from oq.words.messages import Change
 from oq.words.outcome import Completed, Outcome
+from oq.words.steps import Change
 from oq.words.task import Submission, TaskState
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

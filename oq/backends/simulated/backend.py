@@ -15,12 +15,12 @@ from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator, pieces
 from oq.backends.verbatim import embedding, streamed
 from oq.rules.call_body import upstream_body
-from oq.words.calls import CALLS
 from oq.words.config import BackendKind
+from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import BackendDown, BackendError, BackendFailure
 from oq.words.outcome import Completed
-from oq.words.status import Model, Models
 from oq.words.task import TaskType, Usage
+from oq.words.views import Model, Models
 
 
 class SimulatedBackend:
@@ -46,7 +46,7 @@ class SimulatedBackend:
         if request.call is None:
             body = ollama_body(request)
         else:
-            path, body = request.call, upstream_body(CALLS[request.call], request.payload)
+            path, body = request.call, upstream_body(ENDPOINTS[request.call], request.payload)
         call = self.simulator.record("POST", path, [], body, request.model)
         with self.simulator.answering(call):
             try:
@@ -89,8 +89,10 @@ class SimulatedBackend:
             voice = RUNS[call.path].voice(ask, self.simulator.now(), self.simulator.told(load))
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
-                return embedding(CALLS[call.path], voice.whole([], self.simulator.elapsed(call)))
-            answer = streamed(CALLS[call.path], emit, indexed=True)
+                return embedding(
+                    ENDPOINTS[call.path], voice.whole([], self.simulator.elapsed(call))
+                )
+            answer = streamed(ENDPOINTS[call.path], emit, indexed=True)
             began = trio.current_time()
             for piece in pieces(ask, script):
                 if piece.due:

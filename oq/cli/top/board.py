@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oq.words.events import Event, EventType
-from oq.words.status import QueueStatus
 from oq.words.task import Status, Summary, Task
+from oq.words.views import QueueStatus
 
 SPAN = 10.0
 """Seconds over which the rates are averaged."""

@@ -11,8 +11,8 @@ from oq.cli.tables import COLOURS
 from oq.cli.terminal import clean, local
 from oq.cli.top.board import Board, Seen
 from oq.words.durations import format_age, format_duration
-from oq.words.status import BackendStatus
 from oq.words.task import Status
+from oq.words.views import BackendStatus
 
 _ID = 36
 _ROOMY = 110

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from oq.words.calls import CALLS, Dialect
+from oq.words.endpoints import ENDPOINTS, Dialect
 
 _MODELS = "changes the models of the backend"
 _ACCOUNT = "is about the backend's account at ollama.com"
@@ -62,7 +62,7 @@ def find(method: str, path: str, raw: str) -> AllowedRequest:
 
     NotFound if it is not known, MethodNotAllowed if it is only by other methods.
     """
-    call = CALLS.get(path)
+    call = ENDPOINTS.get(path)
     if call is not None and (call.dialect is Dialect.OPENAI or method not in ("GET", "HEAD")):
         raise MethodNotAllowed(["POST"])
     place = _place(path, raw)
@@ -89,7 +89,7 @@ def _all() -> Iterator[AllowedRequest]:
         yield allowed
         if allowed.method == "GET":
             yield allowed._replace(method="HEAD")
-    for call in CALLS.values():  # posted to it is a task; how it is asked, Ollama says itself
+    for call in ENDPOINTS.values():  # posted to it is a task; how it is asked, Ollama says itself
         if call.dialect is Dialect.OLLAMA:
             yield AllowedRequest("GET", call.path, "")
             yield AllowedRequest("HEAD", call.path, "")

@@ -19,8 +19,8 @@ from oq.http.gateway.response import GatewayResponse
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.rules.dialects import progress_frame
 from oq.rules.via import HEADER, check_loop
-from oq.words.calls import Call, Dialect
 from oq.words.clock import Clock
+from oq.words.endpoints import Dialect, Endpoint
 from oq.words.errors import Unavailable
 from oq.words.task import Status
 
@@ -50,7 +50,7 @@ class CallHandler:
         self._grace = queue.config.gateway.reconnect_grace
         self.defaults = Defaults(queue.config.gateway)
 
-    async def serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, call: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
         out = GatewayResponse(scope, send, partial(self._context.metrics.answered, call.dialect))
         with self._context.inflight.hold() as held:
@@ -58,7 +58,12 @@ class CallHandler:
             await self._serve(call, request, scope, receive, out)
 
     async def _serve(
-        self, call: Call, request: AsgiRequest, scope: Scope, receive: Receive, out: GatewayResponse
+        self,
+        call: Endpoint,
+        request: AsgiRequest,
+        scope: Scope,
+        receive: Receive,
+        out: GatewayResponse,
     ) -> None:
         async with trio.open_nursery() as nursery:
             try:
@@ -73,7 +78,7 @@ class CallHandler:
             nursery.cancel_scope.cancel()
 
     async def _take_in(
-        self, call: Call, scope: Scope, request: AsgiRequest
+        self, call: Endpoint, scope: Scope, request: AsgiRequest
     ) -> tuple[CallRequest, Accepted]:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
         way = check_loop(request.headers.get(HEADER), self._queue.calls.mark)

@@ -12,7 +12,7 @@ from oq.http.gateway.response import GatewayResponse
 from oq.queue import Ended
 from oq.rules.dialects import BUSY, apart, error_body, error_frame
 from oq.rules.stream_log import event_data
-from oq.words.calls import Dialect
+from oq.words.endpoints import Dialect
 from oq.words.errors import QueueFull
 from oq.words.task import Status
 

@@ -17,7 +17,7 @@ from oq.http.gateway.proxy import Proxy
 from oq.http.routes import Parameter, Route
 from oq.http.streaming import EVENT_STREAM
 from oq.http.streams import NDJSON
-from oq.words.calls import CALLS, Call, Dialect
+from oq.words.endpoints import ENDPOINTS, Dialect, Endpoint
 
 
 class OpenAIErrorAnswer(Struct, frozen=True):
@@ -48,7 +48,7 @@ def _error(path: str) -> Any:
     return OpenAIErrorAnswer if path.startswith("/v1/") else None
 
 
-def _task(call: Call) -> Route:
+def _task(call: Endpoint) -> Route:
     stream = NDJSON if call.dialect is Dialect.OLLAMA else EVENT_STREAM
     return Route(
         "POST",
@@ -80,7 +80,7 @@ def _passed(method: str, path: str, summary: str, *errors: int) -> Route:
 
 
 def _all() -> Iterator[Route]:
-    yield from map(_task, CALLS.values())
+    yield from map(_task, ENDPOINTS.values())
     for allowed in ALLOWED:
         if allowed.admin_effect is None:
             yield _passed(allowed.method, allowed.path, allowed.summary)

@@ -24,7 +24,7 @@ from oq.http.gateway.response import GatewayResponse
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.rules.via import HEADER, check_loop
-from oq.words.calls import Dialect
+from oq.words.endpoints import Dialect
 from oq.words.errors import Forbidden
 
 _UPLOAD = "/api/blobs/{digest}"

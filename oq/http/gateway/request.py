@@ -8,8 +8,8 @@ from oq.http.asgi import AsgiHeaders, Scope
 from oq.queue import NewCall
 from oq.rules.call_body import read_call
 from oq.rules.validation import parse_priority
-from oq.words.calls import Call
 from oq.words.config import GatewayConfig
+from oq.words.endpoints import Endpoint
 from oq.words.errors import InvalidTask
 
 MAX_AGENT = 200
@@ -38,7 +38,7 @@ class Defaults:
         self._paths = {rule.path: parse_priority(rule.priority) for rule in gateway.priorities}
         self._default = parse_priority(gateway.priority)
 
-    def priority(self, call: Call, port: int | None, header: str | None) -> int:
+    def priority(self, call: Endpoint, port: int | None, header: str | None) -> int:
         """The header's, else the port's, else the path's. InvalidTask if the header is wrong."""
         if header is not None:
             try:
@@ -51,7 +51,12 @@ class Defaults:
 
 
 def read_request(
-    call: Call, scope: Scope, headers: AsgiHeaders, body: bytes, defaults: Defaults, way: str = ""
+    call: Endpoint,
+    scope: Scope,
+    headers: AsgiHeaders,
+    body: bytes,
+    defaults: Defaults,
+    way: str = "",
 ) -> CallRequest:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
     model, streams = read_call(call, body)

@@ -9,8 +9,8 @@ from oq.http.context import Context
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.queue import Queue
-from oq.words.calls import CALLS
 from oq.words.clock import Clock
+from oq.words.endpoints import ENDPOINTS
 
 _ODD = ("", ".", "..")
 
@@ -33,7 +33,7 @@ class Gateway:
         path: str = scope["path"]
         if scope["type"] != "http" or not path.startswith(("/api/", "/v1/")) or _is_odd(path):
             return False
-        call = CALLS.get(path)
+        call = ENDPOINTS.get(path)
         if call is not None and scope["method"] == "POST":
             await self._calls.serve(call, scope, receive, send)
         elif _root(path) in self._own:

@@ -10,7 +10,7 @@ import trio
 from oq.backends.base import Emit, Request
 from oq.words.errors import BackendDown, BackendError
 from oq.words.outcome import Completed
-from oq.words.status import Models
+from oq.words.views import Models
 
 RESULT = b'{"response":"done","done":true}'
 

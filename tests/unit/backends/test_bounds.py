@@ -17,13 +17,13 @@ from oq.backends.sse import Events
 from oq.backends.transport import MAX_LIST
 from oq.backends.verbatim import streamed
 from oq.rules.json_size import count_values
-from oq.words.calls import CALLS
 from oq.words.config import to_config
+from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import BackendFailure, InvalidConfig
 from tests.gateway.test_liars import http, lying
 from tests.support.gateway import CHAT
 
-COMPLETIONS = CALLS["/v1/chat/completions"]
+COMPLETIONS = ENDPOINTS["/v1/chat/completions"]
 
 
 def feed_again(answer, data: bytes, times: int) -> None:
@@ -65,7 +65,7 @@ def test_an_answer_that_takes_too_much_names_its_bound(path, delta):
     else:
         chunk = b'data: {"choices":[{"index":0,"delta":%b}]}\n\n' % delta
     kept: list[bytes] = []
-    answer = streamed(CALLS[path], kept.append, indexed=False, limit=1_000_000)
+    answer = streamed(ENDPOINTS[path], kept.append, indexed=False, limit=1_000_000)
     with pytest.raises(BackendFailure, match=r"over 1000000 bytes .*ollama\.max_answer.*raise"):
         feed_again(answer, chunk, 100_000)
     assert sum(map(len, kept)) <= 1_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from oq.backends.base import Request
 from oq.backends.ollama_calls import run_ollama_call
-from oq.words.calls import CALLS
+from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -30,7 +30,7 @@ async def run(path, body, answer=b'{"done":true}', error=None):
         emit(b'{"response":"x"}')
         return answer if isinstance(answer, Completed) else Completed(answer)
 
-    call = Request(CALLS[path].type, "m", json.dumps(body).encode(), b"{}", path)
+    call = Request(ENDPOINTS[path].type, "m", json.dumps(body).encode(), b"{}", path)
     done = await run_ollama_call(call, said.append, backend, NOW)
     return said, done, asked
 

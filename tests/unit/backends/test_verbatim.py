@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oq.backends.verbatim import embedding, streamed
-from oq.words.calls import CALLS
+from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import BackendFailure
 from oq.words.task import Usage
 
-CHAT, COMPLETIONS = CALLS["/api/chat"], CALLS["/v1/chat/completions"]
+CHAT, COMPLETIONS = ENDPOINTS["/api/chat"], ENDPOINTS["/v1/chat/completions"]
 LINES = (
     b'{"message":{"role":"assistant","content":"Pa"},"done":false}\n'
     b'{ "message" : {"role":"assistant","content":"ris"} ,"done":false}\r\n'
@@ -93,11 +93,11 @@ def test_nothing_is_passed_on_after_the_end():
     ],
 )
 def test_embeddings_are_kept_byte_for_byte(path, body, usage):
-    done = embedding(CALLS[path], body)
+    done = embedding(ENDPOINTS[path], body)
     assert (done.result, done.usage) == (body, usage)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"embedding":'])
 def test_what_is_no_embedding(body):
     with pytest.raises(BackendFailure):
-        embedding(CALLS["/api/embed"], body)
+        embedding(ENDPOINTS["/api/embed"], body)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oq.rules.call_body import read_call, split_body, upstream_body, with_member
-from oq.words.calls import CALLS
+from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import InvalidTask
 
-CHAT, GENERATE, EMBED = (CALLS[f"/api/{name}"] for name in ("chat", "generate", "embed"))
-COMPLETIONS = CALLS["/v1/chat/completions"]
+CHAT, GENERATE, EMBED = (ENDPOINTS[f"/api/{name}"] for name in ("chat", "generate", "embed"))
+COMPLETIONS = ENDPOINTS["/v1/chat/completions"]
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(['"', "\\", "{:,}"]),

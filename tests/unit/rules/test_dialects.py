@@ -11,7 +11,7 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
 from oq.rules.dialects import error_body, error_frame, progress_frame
-from oq.words.calls import CALLS, Dialect
+from oq.words.endpoints import ENDPOINTS, Dialect
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def test_errors_in_a_stream():
     ],
 )
 def test_a_place_in_line_is_a_chunk_to_the_official_clients(path, kind):
-    frame = progress_frame(CALLS[path], "m", "id", 3, NOW)
+    frame = progress_frame(ENDPOINTS[path], "m", "id", 3, NOW)
     said = json.loads(frame.removeprefix(b"data: "))
     assert said["queue_position"] == 3
     if path.startswith("/v1"):

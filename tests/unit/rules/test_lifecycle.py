@@ -11,8 +11,8 @@ from oq.rules import lifecycle
 from oq.rules.lifecycle import ATTEMPTS_KEPT, ERROR_LENGTH, FOLLOWS
 from oq.words.errors import Conflict
 from oq.words.events import EventType
-from oq.words.messages import Change
 from oq.words.outcome import Aborted, Completed, Failed, Interrupted
+from oq.words.steps import Change
 from oq.words.task import Attempt, Status, TaskState, Usage
 from tests.support.builders import DONE, NOW, at, finish, new, start, task_id
 

@@ -17,7 +17,7 @@ from oq.store import open_store
 from oq.store.memory import MemoryEngine
 from oq.store.rocks import MARK_FILE, RocksEngine
 from oq.words.errors import StoreCorrupt, StoreError, StoreLocked
-from oq.words.messages import SetPaused
+from oq.words.steps import SetPaused
 from tests.support.builders import new, task_id
 from tests.support.stores import everything
 

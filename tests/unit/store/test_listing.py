@@ -6,8 +6,8 @@ import pytest
 
 from oq.rules import lifecycle
 from oq.rules.filters import TaskFilter
-from oq.words.messages import Removal
 from oq.words.outcome import Failed
+from oq.words.steps import Removal
 from oq.words.task import Status, TaskType
 from tests.support.builders import NOW, at, finish, new, start, task_id
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from oq.rules import lifecycle
 from oq.rules.filters import TaskFilter
-from oq.words.messages import Change, Removal, Step
 from oq.words.outcome import Failed, Interrupted
+from oq.words.steps import Change, Removal, Step
 from oq.words.task import Status, TaskState
 from tests.support.builders import DONE, at, finish, new, start, task_id
 from tests.support.stores import assert_consistent, memory_shelf, rocks_shelf

@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from oq.rules import lifecycle
 from oq.store.recent import Recent
-from oq.words.messages import Removal
 from oq.words.outcome import Failed, Interrupted
+from oq.words.steps import Removal
 from tests.support.builders import at, finish, new, start, task_id
 
 

@@ -12,8 +12,8 @@ from oq.rules.stream_log import PORTION, StreamLog
 from oq.store import KeyClaim
 from oq.store.keys import FAMILIES, META_KEY, Meta
 from oq.words.errors import StoreCorrupt, StoreFull
-from oq.words.messages import IN_PARTS, Ahead, Change, Records, Removal, SetPaused
 from oq.words.outcome import Failed, Interrupted
+from oq.words.steps import IN_PARTS, Ahead, Change, Records, Removal, SetPaused
 from oq.words.stream import Piece
 from oq.words.task import Status
 from tests.support.builders import DONE, NOW, at, finish, new, start, task_id

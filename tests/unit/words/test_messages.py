@@ -6,8 +6,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from oq.words.channels import put, take
 from oq.words.errors import Unavailable
-from oq.words.messages import Receipt, put, take
+from oq.words.receipts import Receipt
 
 
 async def test_all_that_waits_is_taken_at_once_and_in_order():

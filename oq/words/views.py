@@ -1,4 +1,4 @@
-"""The queue at a glance."""
+"""What `status()` and the backends' list show: the queue at a glance."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
 
 class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
-    """What `GET /api/status` answers. The first nine fields are the seed's.
+    """What `GET /api/status` answers. The first nine fields are those of ollama-queue.
 
     `pending_tasks` counts every task in state pending: those that are ready, those that wait for
     their `run_at` (`delayed_tasks`) and, among these, those that wait for a retry
