@@ -3,7 +3,7 @@
 queue       BlockingQueue: the verbs
 loop        the thread, and how calls get to it and back
 flow        events and chunks as plain iterators
-forgotten   closing what is still open when the program ends
+exit_hooks  closes what is still open when the program ends
 """
 
 from oq.blocking.queue import BlockingQueue

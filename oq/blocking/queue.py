@@ -25,8 +25,8 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 import trio
 
 from oq.backends.base import Backend
+from oq.blocking.exit_hooks import close_at_exit, closed
 from oq.blocking.flow import Flow
-from oq.blocking.forgotten import close_at_exit, closed
 from oq.blocking.loop import Loop
 from oq.queue import Queue, Subscription, open_queue
 from oq.queue.options import Options, check_config

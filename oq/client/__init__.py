@@ -1,18 +1,26 @@
 """The clients of an oq server.
 
-client      Client, for programs that block        aio          AsyncClient, for asyncio and trio
-watch       events over WebSocket, for trio
+client          Client, for programs that block
+aio             AsyncClient, for asyncio and trio
+watch           events over WebSocket, for trio
 
 What they decide, without I/O:
-calls       each call's request and answer         outbox       which submits go together in one
-waits       which waits to look at again           follow       streams and events over many cuts
-tries       what is tried again, and when          lines        bytes put together to lines
-failures    the server's errors as oq's own        address      where the server is
+requests        makes each request, and reads its response
+submit_batcher  decides which submits share one request
+waits           decides which waits to look at again
+follow          follows streams and events, also when the connection is lost
+retries         decides what is sent again, and when
+lines           puts bytes together to lines
+failures        turns the server's errors into oq's own
+address         finds out where the server is
 
 How they do it:
-mailer      sends what is submitted                watcher      waits for tasks to end
-aio_follow, sync_follow    read what goes on       handover     ended tasks to those who asked
-background  task groups whose errors are bare    lifetime      how long an async client lives
+submit_sender   sends what is submitted, in as few requests as possible
+watcher         waits for tasks to end
+aio_follow, sync_follow    read streams and events
+handover        gives ended tasks to those who wait for them
+task_groups     task groups that raise the error itself, not a group of errors
+lifetime        how long an async client lives
 """
 
 from oq.client.client import Client

@@ -14,16 +14,16 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from oq.client import calls
+from oq.client import requests
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
 from oq.client.aio_follow import AsyncFollowing
-from oq.client.background import background, together
-from oq.client.calls import Call
 from oq.client.follow import EndFollower, EventFollower, Follower, StreamFollower
 from oq.client.handover import OnDone, Sends, hand_over
 from oq.client.lifetime import Alone, Closing
-from oq.client.mailer import Mailer
-from oq.client.tries import PATIENCE, OnAway, Tries, read
+from oq.client.requests import ApiRequest
+from oq.client.retries import PATIENCE, OnAway, Retries, read
+from oq.client.submit_sender import SubmitSender
+from oq.client.task_groups import background, together
 from oq.client.watcher import Watcher
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
@@ -99,7 +99,7 @@ class AsyncClient:
         await self._open.enter_async_context(self._http)
         self._group = await self._open.enter_async_context(background())
         self._turns = anyio.Semaphore(CONNECTIONS)
-        self._mailer = Mailer(self._run, self._group)
+        self._sender = SubmitSender(self._run, self._group)
         self._watcher = Watcher(self._run_patiently, self._follow_ends, self._group)
         return self
 
@@ -143,7 +143,7 @@ class AsyncClient:
         another task), PayloadTooLarge, QueueFull, Unavailable.
         """
         group = await self._opened()
-        task_id = await self._mailer.submit(calls.draft(task), idempotency_key)
+        task_id = await self._sender.submit(requests.draft(task), idempotency_key)
         if on_done is not None or results_to is not None:
             group.start_soon(self._hand_over, task_id, on_done, results_to)
         return task_id
@@ -151,8 +151,8 @@ class AsyncClient:
     async def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
         await self._opened()
-        drafts = calls.drafts(tasks)
-        return await self._run(calls.submit_many(drafts)) if drafts else []
+        drafts = requests.drafts(tasks)
+        return await self._run(requests.submit_many(drafts)) if drafts else []
 
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
@@ -181,7 +181,7 @@ class AsyncClient:
         if seconds > 0:
             with anyio.move_on_after(seconds):
                 return await self._watcher.ended(task_id)
-        return await self._run(calls.get(task_id))
+        return await self._run(requests.get(task_id))
 
     async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
@@ -191,7 +191,7 @@ class AsyncClient:
         task goes on; Unavailable when the server is away for longer than the client's patience.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
-        return calls.outcome(await self.get(task_id, wait=wait), wait)
+        return requests.outcome(await self.get(task_id, wait=wait), wait)
 
     @asynccontextmanager
     async def stream(
@@ -252,7 +252,7 @@ class AsyncClient:
         `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries`
         gives less. Raises InvalidTask.
         """
-        listing = calls.Listing(
+        listing = requests.Listing(
             Task, limit, status=status, type=type, priority=priority, model=model,
             offset=offset, after=after, text=text, since=since, until=until, sort=sort,
         )  # fmt: skip
@@ -268,34 +268,34 @@ class AsyncClient:
         **which: Unpack[Which],
     ) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
-        listing = calls.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
+        listing = requests.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
         return await self._listed(listing)
 
     async def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
         """
-        return await self._run(calls.count(which))
+        return await self._run(requests.count(which))
 
     async def status(self) -> QueueStatus:
         """The queue at a glance."""
-        return await self._run(calls.status())
+        return await self._run(requests.status())
 
     async def cancel(self, task_id: str) -> None:
         """Stop the task, also while it runs; Conflict if it has ended."""
-        await self._run(calls.cancel(task_id))
+        await self._run(requests.cancel(task_id))
 
     async def set_priority(self, task_id: str, priority: int | str) -> None:
         """Move a pending task; Conflict if it is not pending any more."""
-        await self._run(calls.set_priority(task_id, priority))
+        await self._run(requests.set_priority(task_id, priority))
 
     async def retry(self, task_id: str) -> None:
         """Queue a failed or cancelled task again; Conflict if it is neither."""
-        await self._run(calls.retry(task_id))
+        await self._run(requests.retry(task_id))
 
     async def delete(self, task_id: str) -> None:
         """Forget an ended task; Conflict if it has not ended."""
-        await self._run(calls.delete(task_id))
+        await self._run(requests.delete(task_id))
 
     async def bulk(
         self,
@@ -311,25 +311,25 @@ class AsyncClient:
 
         What is refused for a single task is told of it in the outcome. Raises InvalidTask.
         """
-        return await self._run(calls.bulk(action, ids, to, which))
+        return await self._run(requests.bulk(action, ids, to, which))
 
     async def backends(self) -> builtins.list[BackendView]:
         """The servers that run models, and the models that they say they have."""
-        return await self._run(calls.backends())
+        return await self._run(requests.backends())
 
     async def stats(self, window: str = "15m") -> Stats:
         """What happened lately, interval by interval: in the last ``"15m"`` or ``"24h"``."""
-        return await self._run(calls.stats(window))
+        return await self._run(requests.stats(window))
 
     async def pause(self) -> None:
         """Start no more tasks; what runs goes on, and submitting too."""
-        await self._run(calls.pause())
+        await self._run(requests.pause())
 
     async def resume(self) -> None:
         """Start tasks again."""
-        await self._run(calls.resume())
+        await self._run(requests.resume())
 
-    async def _listed(self, listing: calls.Listing[T]) -> builtins.list[T]:
+    async def _listed(self, listing: requests.Listing[T]) -> builtins.list[T]:
         while (call := listing.next()) is not None:
             listing.add(await self._run(call))
         return listing.tasks
@@ -354,8 +354,8 @@ class AsyncClient:
             finally:
                 self._closing.close()
 
-    async def _run(self, call: Call[T], patience: float = 0.0, *, held: bool = False) -> T:
-        tries = Tries(call, self.server, patience, self._on_away)
+    async def _run(self, call: ApiRequest[T], patience: float = 0.0, *, held: bool = False) -> T:
+        retries = Retries(call, self.server, patience, self._on_away)
         while True:
             await self._opened()
             try:
@@ -366,16 +366,16 @@ class AsyncClient:
                         response = await self._send(call)
                 return read(call, response, self.server)
             except (httpx.HTTPError, Unavailable) as error:
-                pause = tries.pause(error, time.monotonic())
+                pause = retries.pause(error, time.monotonic())
             except UnicodeError:  # a host's name that the domain name system cannot hold
                 raise no_address(self.server) from None
             await anyio.sleep(pause)
 
-    async def _send(self, call: Call[Any]) -> httpx.Response:
+    async def _send(self, call: ApiRequest[Any]) -> httpx.Response:
         request = call.request(self._http, self._timeout)
         return await self._closing.run(lambda: self._http.send(request))
 
-    async def _run_patiently(self, call: Call[T], *, held: bool = False) -> T:
+    async def _run_patiently(self, call: ApiRequest[T], *, held: bool = False) -> T:
         return await self._run(call, self._patience, held=held)
 
     def _follow_ends(self) -> AsyncFollowing[Any]:

@@ -16,7 +16,7 @@ import httpx
 from oq.client.failures import unreached
 from oq.client.follow import EventFollower, Follower, Trouble
 from oq.client.lifetime import Closing
-from oq.client.tries import read
+from oq.client.retries import read
 from oq.words.errors import Unavailable
 
 T = TypeVar("T")

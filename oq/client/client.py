@@ -12,12 +12,12 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from oq.client import calls
+from oq.client import requests
 from oq.client.address import DEFAULT_SERVER, no_address, server_url
-from oq.client.calls import Call
 from oq.client.follow import EventFollower, Follower, StreamFollower
+from oq.client.requests import ApiRequest
+from oq.client.retries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Retries, read
 from oq.client.sync_follow import Following
-from oq.client.tries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Tries, read
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
@@ -91,12 +91,12 @@ class Client:
         Submitting again with the same key gives the first task's id, not a second task; without
         one each call has a key of its own, so that a lost connection does not duplicate.
         """
-        return self._run(calls.submit(calls.draft(task), calls.new_key(idempotency_key)))
+        return self._run(requests.submit(requests.draft(task), requests.new_key(idempotency_key)))
 
     def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
         """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
-        drafts = calls.drafts(tasks)
-        return self._run(calls.submit_many(drafts)) if drafts else []
+        drafts = requests.drafts(tasks)
+        return self._run(requests.submit_many(drafts)) if drafts else []
 
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
@@ -112,11 +112,11 @@ class Client:
         Raises NotFound.
         """
         if wait is None:
-            return self._run(calls.get(task_id))
+            return self._run(requests.get(task_id))
         deadline = time.monotonic() + seconds_of("wait", wait)
         while True:
             left = max(0.0, deadline - time.monotonic())
-            task = self._run(calls.get(task_id, min(left, HELD)), min(left, self._patience))
+            task = self._run(requests.get(task_id, min(left, HELD)), min(left, self._patience))
             if task.status.ended or time.monotonic() >= deadline:
                 return task
             time.sleep(BREATH)
@@ -129,7 +129,7 @@ class Client:
         client's patience, or at the end of `timeout`.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
-        return calls.outcome(self.get(task_id, wait=wait), wait)
+        return requests.outcome(self.get(task_id, wait=wait), wait)
 
     @contextmanager
     def stream(
@@ -190,7 +190,7 @@ class Client:
         `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries`
         gives less. Raises InvalidTask.
         """
-        listing = calls.Listing(
+        listing = requests.Listing(
             Task, limit, status=status, type=type, priority=priority, model=model,
             offset=offset, after=after, text=text, since=since, until=until, sort=sort,
         )  # fmt: skip
@@ -206,34 +206,34 @@ class Client:
         **which: Unpack[Which],
     ) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
-        listing = calls.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
+        listing = requests.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
         return self._listed(listing)
 
     def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
         """
-        return self._run(calls.count(which))
+        return self._run(requests.count(which))
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
-        return self._run(calls.status())
+        return self._run(requests.status())
 
     def cancel(self, task_id: str) -> None:
         """Stop the task, also while it runs; Conflict if it has ended."""
-        self._run(calls.cancel(task_id))
+        self._run(requests.cancel(task_id))
 
     def set_priority(self, task_id: str, priority: int | str) -> None:
         """Move a pending task; Conflict if it is not pending any more."""
-        self._run(calls.set_priority(task_id, priority))
+        self._run(requests.set_priority(task_id, priority))
 
     def retry(self, task_id: str) -> None:
         """Queue a failed or cancelled task again; Conflict if it is neither."""
-        self._run(calls.retry(task_id))
+        self._run(requests.retry(task_id))
 
     def delete(self, task_id: str) -> None:
         """Forget an ended task; Conflict if it has not ended."""
-        self._run(calls.delete(task_id))
+        self._run(requests.delete(task_id))
 
     def bulk(
         self,
@@ -249,25 +249,25 @@ class Client:
 
         What is refused for a single task is told of it in the outcome. Raises InvalidTask.
         """
-        return self._run(calls.bulk(action, ids, to, which))
+        return self._run(requests.bulk(action, ids, to, which))
 
     def backends(self) -> builtins.list[BackendView]:
         """The servers that run models, and the models that they say they have."""
-        return self._run(calls.backends())
+        return self._run(requests.backends())
 
     def stats(self, window: str = "15m") -> Stats:
         """What happened lately, interval by interval: in the last ``"15m"`` or ``"24h"``."""
-        return self._run(calls.stats(window))
+        return self._run(requests.stats(window))
 
     def pause(self) -> None:
         """Start no more tasks; what runs goes on, and submitting too."""
-        self._run(calls.pause())
+        self._run(requests.pause())
 
     def resume(self) -> None:
         """Start tasks again."""
-        self._run(calls.resume())
+        self._run(requests.resume())
 
-    def _listed(self, listing: calls.Listing[T]) -> builtins.list[T]:
+    def _listed(self, listing: requests.Listing[T]) -> builtins.list[T]:
         while (call := listing.next()) is not None:
             listing.add(self._run(call))
         return listing.tasks
@@ -276,15 +276,15 @@ class Client:
         if self._closed:
             raise Unavailable(CLOSED)
 
-    def _run(self, call: Call[T], patience: float = 0.0) -> T:
-        tries = Tries(call, self.server, patience, self._on_away)
+    def _run(self, call: ApiRequest[T], patience: float = 0.0) -> T:
+        retries = Retries(call, self.server, patience, self._on_away)
         while True:
             self._check_open()
             try:
                 response = self._http.send(call.request(self._http, self._timeout))
                 return read(call, response, self.server)
             except (httpx.HTTPError, Unavailable) as error:
-                pause = tries.pause(error, time.monotonic())
+                pause = retries.pause(error, time.monotonic())
             except UnicodeError:  # a host's name that the domain name system cannot hold
                 raise no_address(self.server) from None
             time.sleep(pause)

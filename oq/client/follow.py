@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 import httpx
 import msgspec
 
-from oq.client.calls import Call, feed_events, stream_task
 from oq.client.failures import garbled, unreached
 from oq.client.lines import Lines, ServerSent
-from oq.client.tries import OnAway, Patience
+from oq.client.requests import ApiRequest, feed_events, stream_task
+from oq.client.retries import OnAway, Patience
 from oq.words.errors import OqError, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.stream import Chunk
@@ -47,7 +47,7 @@ class Follower(Generic[T]):
         self._patience = Patience(patience)
 
     @abstractmethod
-    def call(self) -> Call[None]:
+    def call(self) -> ApiRequest[None]:
         """The request for what is still to come."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class StreamFollower(Follower[Chunk]):
         self._attempt = attempt
         self._lines = Lines()
 
-    def call(self) -> Call[None]:
+    def call(self) -> ApiRequest[None]:
         self._lines = Lines()  # half a line of the last connection comes again, whole
         return stream_task(self._task_id, self._offset, self._attempt, QUIET)
 
@@ -153,7 +153,7 @@ class _Subscription(Follower[Event | Lagged]):
         self._wanted: dict[str, object] = {"types": types, "task_id": task_id}
         self._numbers = Feed(after)
 
-    def _call(self, path: str) -> Call[None]:
+    def _call(self, path: str) -> ApiRequest[None]:
         self.greeted = False
         return feed_events(path, self._wanted | {"after": self._numbers.after}, QUIET)
 
@@ -169,7 +169,7 @@ class _Subscription(Follower[Event | Lagged]):
 class EventFollower(_Subscription):
     """The events of a server, as server-sent ones."""
 
-    def call(self) -> Call[None]:
+    def call(self) -> ApiRequest[None]:
         self._events = ServerSent()
         return self._call("api/events")
 
@@ -180,7 +180,7 @@ class EventFollower(_Subscription):
 class FrameFollower(_Subscription):
     """The events of a server, as WebSocket frames: one object each, or an array of several."""
 
-    def call(self) -> Call[None]:
+    def call(self) -> ApiRequest[None]:
         return self._call("ws")
 
     def feed(self, data: bytes) -> list[Event | Lagged]:
@@ -197,7 +197,7 @@ class EndFollower(Follower[Hello | Event | Lagged]):
         super().__init__(server, patience)
         self._events = ServerSent()
 
-    def call(self) -> Call[None]:
+    def call(self) -> ApiRequest[None]:
         self._events = ServerSent()
         return feed_events("api/events", {"types": _ENDS}, QUIET)
 

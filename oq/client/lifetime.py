@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from oq.client.tries import CLOSED
+from oq.client.retries import CLOSED
 from oq.words.errors import OqError, Unavailable
 
 T = TypeVar("T")

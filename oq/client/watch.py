@@ -18,10 +18,10 @@ from trio_websocket import (
 )
 
 from oq.client.address import DEFAULT_SERVER, server_url
-from oq.client.background import leaf
 from oq.client.failures import reason, refusal
 from oq.client.follow import FrameFollower
-from oq.client.tries import PATIENCE
+from oq.client.retries import PATIENCE
+from oq.client.task_groups import leaf
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import OqError, ServerNotReached, Unavailable
 from oq.words.events import Event, Lagged

@@ -8,12 +8,12 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from oq.client import calls
+from oq.client import requests
 from oq.client.aio_follow import AsyncFollowing
-from oq.client.background import leaf
-from oq.client.calls import Call
 from oq.client.follow import Hello
-from oq.client.tries import BREATH, HELD
+from oq.client.requests import ApiRequest
+from oq.client.retries import BREATH, HELD
+from oq.client.task_groups import leaf
 from oq.client.waits import Wait, Waits
 from oq.words.errors import OqError, Unavailable
 from oq.words.events import Event, Lagged
@@ -30,7 +30,7 @@ LINGER = 2.0
 class Run(Protocol):
     """Runs a call until it succeeds, for as long as the client's patience lasts."""
 
-    async def __call__(self, call: Call[Task], *, held: bool = False) -> Task: ...
+    async def __call__(self, call: ApiRequest[Task], *, held: bool = False) -> Task: ...
 
 
 class Watcher:
@@ -64,7 +64,7 @@ class Watcher:
 
     async def _poll(self, task_id: str) -> Task:
         while True:
-            task = await self._run(calls.get(task_id, HELD), held=True)
+            task = await self._run(requests.get(task_id, HELD), held=True)
             if task.status.ended:
                 return task
             await anyio.sleep(BREATH)
@@ -125,7 +125,7 @@ class Watcher:
                 await self._news.wait()
                 continue
             try:
-                self._waits.found(await self._run(calls.get(task_id)))
+                self._waits.found(await self._run(requests.get(task_id)))
             except Unavailable:
                 raise
             except OqError as error:

@@ -147,7 +147,7 @@ def test_the_basic_verbs(server: Served, run):
 
 
 def test_a_listing_goes_on_over_its_pages(server: Served, run, monkeypatch):
-    monkeypatch.setattr("oq.client.calls.PAGE", 3)
+    monkeypatch.setattr("oq.client.requests.PAGE", 3)
 
     async def check() -> None:
         async with oq.AsyncClient(server.url) as queue:

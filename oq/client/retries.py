@@ -1,4 +1,4 @@
-"""Whether, and after how long, something that did not work is tried again. No I/O, no clock."""
+"""Decides whether a request is sent again, and when. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from oq.client.calls import Call
 from oq.client.failures import garbled, refusal, unreached
+from oq.client.requests import ApiRequest
 from oq.words.errors import OqError, ServerNotReached, Unavailable
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Patience:
             self.on_away(why, self._seconds)
 
 
-class Tries:
+class Retries:
     """One call, sent as often as it may be.
 
     A safe one is sent again when its connection was lost underway; with `patience`, for so many
@@ -78,7 +78,7 @@ class Tries:
 
     def __init__(
         self,
-        call: Call[Any],
+        call: ApiRequest[Any],
         server: str,
         patience: float = 0.0,
         on_away: OnAway | None = None,
@@ -100,7 +100,7 @@ class Tries:
         return pause
 
 
-def read(call: Call[T], response: httpx.Response, server: str) -> T:
+def read(call: ApiRequest[T], response: httpx.Response, server: str) -> T:
     """What was asked for; one of oq's errors when the answer is another."""
     if not response.is_success:
         raise refusal(response, server, call.task_id)

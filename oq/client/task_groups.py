@@ -1,6 +1,6 @@
-"""Task groups whose errors are what went wrong, and not groups of it.
+"""Task groups that raise the error of a task itself, not a group of errors.
 
-Whoever uses a client catches NotFound, and not a group that holds one.
+So a user of a client can catch NotFound, and not a group that holds one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Submitting many at once: which tasks go together in one request, and what becomes of each.
+"""Puts submits together in requests, and gives each its own result.
 
-What comes while a request is in flight goes together in the next one. Nobody pays for his
-neighbours: of a request that is refused because of some of its tasks, the others are sent again.
+The tasks that come while a request is in flight go together in the next one. When a request is
+refused because of some of its tasks, the others are sent again.
 Nothing here does I/O.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 
-from oq.client import calls
-from oq.client.calls import Call
+from oq.client import requests
 from oq.client.failures import again
+from oq.client.requests import ApiRequest
 from oq.words.errors import (
     InvalidBatch,
     InvalidTask,
@@ -27,7 +27,7 @@ MOST_TASKS = 500
 MOST_BYTES = 1 << 20
 
 
-class Letter:
+class PendingSubmit:
     """One task to submit. `wake` is called once its `outcome` is known."""
 
     __slots__ = ("body", "key", "outcome", "unwanted", "wake")
@@ -37,7 +37,7 @@ class Letter:
         self.key = key
         self.wake = wake
         self.unwanted = False
-        """Its sender has left: if it has not gone out yet, it never will."""
+        """Its caller was cancelled: it is not sent any more."""
         self.outcome: str | OqError | None = None
 
     def settle(self, outcome: str | OqError) -> None:
@@ -45,26 +45,26 @@ class Letter:
         self.wake()
 
 
-class Outbox:
-    """Letters on their way. Ask `next` for a request, and say how it went before asking again."""
+class SubmitBatcher:
+    """The submits that wait. Ask `next` for a request; say how it went before asking again."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Letter] = deque()
-        self._again: deque[list[Letter]] = deque()  # parts of a refused request, in order
-        self._sent: list[Letter] = []
+        self._waiting: deque[PendingSubmit] = deque()
+        self._again: deque[list[PendingSubmit]] = deque()  # parts of a refused request, in order
+        self._sent: list[PendingSubmit] = []
 
-    def put(self, letter: Letter) -> None:
-        self._waiting.append(letter)
+    def put(self, submit: PendingSubmit) -> None:
+        self._waiting.append(submit)
 
-    def next(self) -> Call[list[str]] | None:
+    def next(self) -> ApiRequest[list[str]] | None:
         """The request to send now; None when nothing waits."""
         while self._again or self._waiting:
             group = self._again.popleft() if self._again else self._gather()
-            self._sent = [letter for letter in group if not letter.unwanted]
+            self._sent = [submit for submit in group if not submit.unwanted]
             if len(self._sent) == 1:
-                return calls.submit_alone(self._sent[0].body, self._sent[0].key)
+                return requests.submit_alone(self._sent[0].body, self._sent[0].key)
             if self._sent:
-                return calls.submit_many([(letter.body, letter.key) for letter in self._sent])
+                return requests.submit_many([(submit.body, submit.key) for submit in self._sent])
         return None
 
     def answered(self, ids: Sequence[str]) -> None:
@@ -74,11 +74,11 @@ class Outbox:
             error = ServerNotReached("", f"{len(sent)} tasks were sent and {len(ids)} answered")
             _fail(sent, error)
             return
-        for letter, task_id in zip(sent, ids, strict=True):
-            letter.settle(task_id)
+        for submit, task_id in zip(sent, ids, strict=True):
+            submit.settle(task_id)
 
     def refused(self, error: OqError) -> None:
-        """The request was not: those whom that concerns are told, the others sent again."""
+        """The request was refused. Its cause gets the error; the other tasks are sent again."""
         sent, self._sent = self._sent, []
         match error:
             case InvalidBatch(problems=named) if any(index < len(sent) for index in named):
@@ -88,7 +88,7 @@ class Outbox:
                 middle = len(sent) // 2
                 self._again.extendleft((sent[middle:], sent[:middle]))
             case QueueFull():  # if this one has no room, then those behind it have none
-                behind = [letter for group in self._again for letter in group]
+                behind = [submit for group in self._again for submit in group]
                 self._again.clear()
                 _fail([*sent, *behind], error)
             case _:
@@ -96,13 +96,13 @@ class Outbox:
 
     def close(self, error: OqError) -> None:
         """Nothing more is sent: tell all who still wait."""
-        letters = [*self._sent, *(one for group in self._again for one in group), *self._waiting]
+        submits = [*self._sent, *(one for group in self._again for one in group), *self._waiting]
         self._sent = []
         self._again.clear()
         self._waiting.clear()
-        _fail(letters, error)
+        _fail(submits, error)
 
-    def _gather(self) -> list[Letter]:
+    def _gather(self) -> list[PendingSubmit]:
         """The next letters, up to what one request may hold; at least one."""
         group = [self._waiting.popleft()]
         size = len(group[0].body)
@@ -113,15 +113,15 @@ class Outbox:
             group.append(self._waiting.popleft())
         return group
 
-    def _part(self, sent: list[Letter], named: Container[int]) -> None:
+    def _part(self, sent: list[PendingSubmit], named: Container[int]) -> None:
         """Send those that were not named together, and then each that was by itself: it is told
         then what it would have been told without the others.
         """
-        rest = [letter for index, letter in enumerate(sent) if index not in named]
-        lone = [[letter] for index, letter in enumerate(sent) if index in named]
+        rest = [submit for index, submit in enumerate(sent) if index not in named]
+        lone = [[submit] for index, submit in enumerate(sent) if index in named]
         self._again.extendleft(reversed([rest, *lone]))
 
 
-def _fail(letters: Sequence[Letter], error: OqError) -> None:
-    for letter in letters:
-        letter.settle(again(error))
+def _fail(submits: Sequence[PendingSubmit], error: OqError) -> None:
+    for submit in submits:
+        submit.settle(again(error))

@@ -11,17 +11,17 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import oq
-from oq.client import outbox as rules
-from oq.client.calls import Call
-from oq.client.outbox import Letter, Outbox
+from oq.client import submit_batcher as rules
+from oq.client.requests import ApiRequest
+from oq.client.submit_batcher import PendingSubmit, SubmitBatcher
 from oq.words.errors import OqError
 
 
-def letter(name: str) -> Letter:
-    return Letter(json.dumps({"model": name}).encode(), f"key of {name}", lambda: None)
+def letter(name: str) -> PendingSubmit:
+    return PendingSubmit(json.dumps({"model": name}).encode(), f"key of {name}", lambda: None)
 
 
-def names(call: Call[Any]) -> list[str]:
+def names(call: ApiRequest[Any]) -> list[str]:
     assert call.body is not None
     sent = json.loads(call.body)
     return [task["model"] for task in (sent if isinstance(sent, list) else [sent])]
@@ -31,7 +31,7 @@ class Post:
     """An outbox with letters a, b, c, ... and what was sent of them."""
 
     def __init__(self, count: int) -> None:
-        self.box = Outbox()
+        self.box = SubmitBatcher()
         self.letters = {name: letter(name) for name in "abcdefghijklmnop"[:count]}
         for one in self.letters.values():
             self.box.put(one)

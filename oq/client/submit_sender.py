@@ -1,4 +1,4 @@
-"""Sending what many tasks submit at once, in as few requests as that takes."""
+"""Sends the submits of many async tasks in as few requests as possible."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from oq.client import calls
-from oq.client.calls import Call
-from oq.client.outbox import Letter, Outbox
+from oq.client import requests
+from oq.client.requests import ApiRequest
+from oq.client.submit_batcher import PendingSubmit, SubmitBatcher
 from oq.words.errors import OqError, Unavailable
 
-Run = Callable[[Call[list[str]]], Awaitable[list[str]]]
+Run = Callable[[ApiRequest[list[str]]], Awaitable[list[str]]]
 
 
-class Mailer:
+class SubmitSender:
     """One request is in flight at a time; `group` holds the task that sends, while it does."""
 
     def __init__(self, run: Run, group: TaskGroup) -> None:
         self._run = run
         self._group = group
-        self._outbox = Outbox()
+        self._batcher = SubmitBatcher()
         self._sending = False
 
     async def submit(self, body: bytes, key: str | None) -> str:
@@ -31,29 +31,29 @@ class Mailer:
         may reach the queue all the same.
         """
         done = anyio.Event()
-        letter = Letter(body, calls.new_key(key), done.set)
-        self._outbox.put(letter)
+        pending = PendingSubmit(body, requests.new_key(key), done.set)
+        self._batcher.put(pending)
         if not self._sending:
             self._sending = True
             self._group.start_soon(self._send)
         try:
             await done.wait()
         finally:
-            letter.unwanted = True
-        if isinstance(letter.outcome, str):
-            return letter.outcome
-        assert letter.outcome is not None
-        raise letter.outcome
+            pending.unwanted = True
+        if isinstance(pending.outcome, str):
+            return pending.outcome
+        assert pending.outcome is not None
+        raise pending.outcome
 
     async def _send(self) -> None:
         try:
-            while (call := self._outbox.next()) is not None:
+            while (call := self._batcher.next()) is not None:
                 try:
                     ids = await self._run(call)
                 except OqError as error:
-                    self._outbox.refused(error)
+                    self._batcher.refused(error)
                 else:
-                    self._outbox.answered(ids)
+                    self._batcher.answered(ids)
         finally:
             self._sending = False
-            self._outbox.close(Unavailable("the client was closed; the task may still be stored"))
+            self._batcher.close(Unavailable("the client was closed; the task may still be stored"))

@@ -1,4 +1,4 @@
-"""Closing what is still open when the program ends.
+"""Closes queues that are still open when the program ends.
 
 At that time `atexit` is too late: from Python 3.12 on no thread may be started any more, and a
 queue that closes syncs its store on one. So a thread waits for the end of the main thread; the

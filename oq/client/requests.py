@@ -1,4 +1,4 @@
-"""Each call's request, and how to read its answer. Nothing here does I/O."""
+"""Makes the request of each client method, and reads its response. Nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Generic[T]):
+class ApiRequest(Generic[T]):
     """One request. `safe` calls may be sent again when the connection was lost underway.
 
     `read` makes of a successful response what was asked for.
@@ -105,9 +105,9 @@ def new_key(key: str | None) -> str:
     return key
 
 
-def submit(body: bytes, key: str) -> Call[str]:
+def submit(body: bytes, key: str) -> ApiRequest[str]:
     """The key makes a submit safe: sent twice, it is still one task."""
-    return Call(
+    return ApiRequest(
         method="POST",
         path="api/tasks",
         body=body,
@@ -117,16 +117,16 @@ def submit(body: bytes, key: str) -> Call[str]:
     )
 
 
-def submit_alone(body: bytes, key: str) -> Call[list[str]]:
+def submit_alone(body: bytes, key: str) -> ApiRequest[list[str]]:
     """One task, answered as several are."""
     call = submit(body, key)
     return replace(call, read=lambda response: [call.read(response)])  # type: ignore[arg-type, return-value]
 
 
-def submit_many(drafts: Sequence[tuple[bytes, str]]) -> Call[list[str]]:
+def submit_many(drafts: Sequence[tuple[bytes, str]]) -> ApiRequest[list[str]]:
     """Several tasks in one commit: each as it is sent, and its key, which makes that safe."""
     items = [_with_key(body, key) for body, key in drafts]
-    return Call(
+    return ApiRequest(
         method="POST",
         path="api/tasks/batch",
         body=b"[" + b",".join(items) + b"]",
@@ -135,7 +135,7 @@ def submit_many(drafts: Sequence[tuple[bytes, str]]) -> Call[list[str]]:
     )
 
 
-def get(task_id: str, wait: float = 0) -> Call[Task]:
+def get(task_id: str, wait: float = 0) -> ApiRequest[Task]:
     """`wait` is in seconds."""
     params = (("wait", f"{wait * 1000:.0f}ms"),) if wait else ()
     return _on_task(
@@ -143,12 +143,12 @@ def get(task_id: str, wait: float = 0) -> Call[Task]:
     )
 
 
-def list_tasks(kind: type[T], **filters: object) -> Call[Page[T]]:
+def list_tasks(kind: type[T], **filters: object) -> ApiRequest[Page[T]]:
     """Each filter is a value or several; what is empty or None is left out. A `kind` of Summary
     leaves out the documents.
     """
     view = "summary" if kind is Summary else None
-    return Call(
+    return ApiRequest(
         method="GET",
         path="api/tasks",
         params=_params({**_named(filters), "view": view}),
@@ -169,7 +169,7 @@ class Listing(Generic[T]):
         self._filters = filters
         self._whole = False
 
-    def next(self) -> Call[Page[T]] | None:
+    def next(self) -> ApiRequest[Page[T]] | None:
         if self._whole:
             return None
         limit = min(PAGE, self._limit - len(self.tasks))
@@ -181,8 +181,8 @@ class Listing(Generic[T]):
         self._filters |= {"after": page.after, "offset": None}
 
 
-def count(which: Which) -> Call[Count]:
-    return Call(
+def count(which: Which) -> ApiRequest[Count]:
+    return ApiRequest(
         method="GET",
         path="api/tasks/count",
         params=_params(_named(which)),
@@ -193,7 +193,7 @@ def count(which: Which) -> Call[Count]:
 
 def bulk(
     action: str, ids: Sequence[str] | None, to: int | str | None, which: Which
-) -> Call[BulkOutcome]:
+) -> ApiRequest[BulkOutcome]:
     """Not safe: what it did the first time cannot be told from what it did the second time."""
     wish: dict[str, object] = {"action": action}
     if to is not None:
@@ -206,7 +206,7 @@ def bulk(
             for name, value in _named(which).items()
             if value
         }
-    return Call(
+    return ApiRequest(
         method="POST",
         path="api/tasks/bulk",
         body=_encode(wish),
@@ -214,8 +214,8 @@ def bulk(
     )
 
 
-def backends() -> Call[list[BackendView]]:
-    return Call(
+def backends() -> ApiRequest[list[BackendView]]:
+    return ApiRequest(
         method="GET",
         path="api/backends",
         safe=True,
@@ -223,8 +223,8 @@ def backends() -> Call[list[BackendView]]:
     )
 
 
-def stats(window: str) -> Call[Stats]:
-    return Call(
+def stats(window: str) -> ApiRequest[Stats]:
+    return ApiRequest(
         method="GET",
         path="api/stats",
         params=(("window", window),),
@@ -233,8 +233,8 @@ def stats(window: str) -> Call[Stats]:
     )
 
 
-def status() -> Call[QueueStatus]:
-    return Call(
+def status() -> ApiRequest[QueueStatus]:
+    return ApiRequest(
         method="GET",
         path="api/status",
         safe=True,
@@ -242,7 +242,7 @@ def status() -> Call[QueueStatus]:
     )
 
 
-def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) -> Call[None]:
+def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) -> ApiRequest[None]:
     """What the task generates, as lines; `quiet` is how many seconds may pass between two."""
     place = {"offset": offset or None, "attempt": attempt}
     return _on_task(
@@ -251,36 +251,36 @@ def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) ->
     )  # fmt: skip
 
 
-def feed_events(path: str, wanted: Mapping[str, object], quiet: float) -> Call[None]:
+def feed_events(path: str, wanted: Mapping[str, object], quiet: float) -> ApiRequest[None]:
     """What goes on; `quiet` is how many seconds may pass without a byte."""
-    return Call(
+    return ApiRequest(
         method="GET", path=path, params=_params(wanted), safe=True, wait=quiet, read=_nothing
     )
 
 
-def cancel(task_id: str) -> Call[None]:
+def cancel(task_id: str) -> ApiRequest[None]:
     return _on_task("POST", task_id, "cancel", read=_nothing)
 
 
-def set_priority(task_id: str, priority: int | str) -> Call[None]:
+def set_priority(task_id: str, priority: int | str) -> ApiRequest[None]:
     body = _encode({"priority": priority})
     return _on_task("POST", task_id, "priority", body=body, read=_nothing)
 
 
-def retry(task_id: str) -> Call[None]:
+def retry(task_id: str) -> ApiRequest[None]:
     return _on_task("POST", task_id, "retry", read=_nothing)
 
 
-def delete(task_id: str) -> Call[None]:
+def delete(task_id: str) -> ApiRequest[None]:
     return _on_task("DELETE", task_id, read=_nothing)
 
 
-def pause() -> Call[None]:
-    return Call(method="POST", path="api/queue/pause", safe=True, read=_nothing)
+def pause() -> ApiRequest[None]:
+    return ApiRequest(method="POST", path="api/queue/pause", safe=True, read=_nothing)
 
 
-def resume() -> Call[None]:
-    return Call(method="POST", path="api/queue/resume", safe=True, read=_nothing)
+def resume() -> ApiRequest[None]:
+    return ApiRequest(method="POST", path="api/queue/resume", safe=True, read=_nothing)
 
 
 def outcome(task: Task, timeout: float) -> dict[str, Any]:
@@ -297,13 +297,13 @@ def outcome(task: Task, timeout: float) -> dict[str, Any]:
 
 def _on_task(
     method: str, task_id: str, verb: str = "", *, read: Callable[[httpx.Response], T], **rest: Any
-) -> Call[T]:
+) -> ApiRequest[T]:
     task_id = task_id_of(task_id)
     # Quoted whole: an id is a user's text, and "../status" must not become another call.
     path = f"api/tasks/{quote(task_id, safe='')}"
     if not task_id or set(task_id) <= {"."}:
         raise InvalidTask("task_id", f"{task_id!r} is not a task's id")
-    return Call(
+    return ApiRequest(
         method=method,
         path=f"{path}/{verb}" if verb else path,
         task_id=task_id,
