@@ -14,8 +14,7 @@ import trio
 
 from oq.actors.attempts import RunningAttempt, RunningAttempts
 from oq.actors.streams import Streams
-from oq.backends.base import Backend, Request
-from oq.backends.way import way
+from oq.backends.base import Backend, Request, way
 from oq.rules import lifecycle
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id

@@ -8,7 +8,7 @@
     target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown
     fold, lines  chunks put together to one answer      failures   what a status code means
-    allowance    the memory that one answer may take    bodies     as far as they are wanted
+    answer_limit the memory that one answer may take    bodies     read as far as needed
 
 httpx is imported when the first backend that needs it is made.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable
+from contextvars import ContextVar
 from typing import Protocol
 
 from msgspec import Struct
@@ -91,3 +92,9 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Close the connections."""
         ...
+
+
+way: ContextVar[str] = ContextVar("oq_way", default="")
+"""The servers of oq that the request has come through (see `oq.rules.via`). Whoever sends a request
+sets it, in the trio task that sends; so the functions in between need not pass it on.
+"""

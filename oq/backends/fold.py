@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.backends.allowance import MAX_ANSWER, Allowance
+from oq.backends.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.backends.base import Emit
 from oq.backends.failures import error_text, first_byte, quoted, states_error
-from oq.backends.growing import GrowingText
+from oq.backends.growing_text import GrowingText
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
@@ -74,7 +74,7 @@ class Fold:
 
     def __init__(self, kind: TaskType, limit: int = MAX_ANSWER) -> None:
         self._kind = kind
-        self._allowance = Allowance(limit)
+        self._allowance = AnswerLimit(limit)
         self._answer = _Parts()
         self._message = _Parts()
         self._last: dict[str, Raw] = {}

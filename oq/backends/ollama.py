@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from oq.backends.address import base_url
-from oq.backends.allowance import MAX_ANSWER
+from oq.backends.answer_limit import MAX_ANSWER
 from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import FoldedLines, embedded
 from oq.backends.lines import Lines

@@ -8,7 +8,7 @@ from __future__ import annotations
 import trio
 
 from oq.backends.address import base_url
-from oq.backends.allowance import ITEM_COST, MAX_ANSWER, Allowance
+from oq.backends.answer_limit import ITEM_COST, MAX_ANSWER, AnswerLimit
 from oq.backends.base import Emit, Passage, Reply, Request
 from oq.backends.fold import Fold, embedded
 from oq.backends.models import openai_models
@@ -92,7 +92,7 @@ class OpenAIBackend:
     def _check_items(self, answer: bytes) -> None:
         """BackendFailure if its items take too much memory once they are apart."""
         items = answer.count(b"{")
-        Allowance(self._transport.max_answer).spend(len(answer) + ITEM_COST * items)
+        AnswerLimit(self._transport.max_answer).spend(len(answer) + ITEM_COST * items)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
         """See `oq.backends.base.Backend.pass_on`. What Ollama says of its models is made of what

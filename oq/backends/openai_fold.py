@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.backends.allowance import MAX_ANSWER, Allowance
+from oq.backends.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.backends.failures import error_text, states_error
 from oq.backends.fold import decode_answer
-from oq.backends.growing import GrowingText
+from oq.backends.growing_text import GrowingText
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -54,7 +54,7 @@ class OpenAIFold:
     def __init__(self, *, indexed: bool, limit: int = MAX_ANSWER) -> None:
         self._answer: Json = {}
         self._indexed = indexed
-        self._allowance = Allowance(limit)
+        self._allowance = AnswerLimit(limit)
         self.done = False
         """Whether [DONE] has come."""
 

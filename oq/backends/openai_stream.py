@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from oq.backends.allowance import MAX_ANSWER, Allowance
+from oq.backends.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.backends.failures import error_text, quoted, states_error
 from oq.backends.fold import decode_answer
 from oq.words.errors import BackendFailure
@@ -114,7 +114,7 @@ class Translator:
         started: float,
         limit: int = MAX_ANSWER,
     ) -> None:
-        self._allowance = Allowance(limit)
+        self._allowance = AnswerLimit(limit)
         self._chat = kind is TaskType.CHAT
         self._head = {"model": model, "created_at": created_at}
         self._started = started

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from oq.backends.allowance import MAX_ANSWER
+from oq.backends.answer_limit import MAX_ANSWER
 from oq.backends.base import Emit, Request
 from oq.backends.failures import error_text, quoted
 from oq.backends.fold import FoldedLines, decode_answer

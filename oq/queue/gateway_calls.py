@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import Struct
 
-from oq.backends.base import Backend, Passage, Reply
-from oq.backends.way import way
+from oq.backends.base import Backend, Passage, Reply, way
 from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
 from oq.queue.callers import Callers, WaitingCaller

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from oq.backends.simulated.shelf import Shelf
+from oq.backends.simulated.model_files import ModelFiles
 from tests.dropin.bodies import Sent, calls
 from tests.dropin.ways import direct
 
@@ -20,7 +20,7 @@ HEADERS = {"content-type": "application/json", "accept": "*/*"}
 @pytest.fixture
 def straight(machine):
     """Directly to a machine on which every model exists."""
-    machine.simulator.shelf = Shelf()
+    machine.simulator.model_files = ModelFiles()
     with direct(machine) as way:
         yield way
 

@@ -19,8 +19,8 @@ import httpx
 import trio
 
 from oq.backends.simulated import Call, Script, Simulator
+from oq.backends.simulated.model_files import ModelFiles
 from oq.backends.simulated.server import serve_simulator
-from oq.backends.simulated.shelf import Shelf
 from oq.cli.demo.children import Child, child
 
 SOON = 30.0
@@ -81,7 +81,7 @@ class Machine:
         self.simulator.calls.clear()
         self.simulator.scripts.clear()
         self.simulator.default = Script()
-        self.simulator.shelf = Shelf({MODEL})
+        self.simulator.model_files = ModelFiles({MODEL})
         for name in self.simulator.loaded.names:
             self.simulator.loaded.unload(name)
 

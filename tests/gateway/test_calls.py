@@ -160,7 +160,7 @@ async def test_a_failed_call_can_be_retried_by_its_user():
         answer = await here.oq.post("/api/chat", json={**CHAT, "model": "later"})
         assert answer.status_code == 404
         task_id = answer.headers["X-OQ-Task-ID"]
-        here.simulator.shelf.put("later")
+        here.simulator.model_files.put("later")
         await here.oq.post(f"/api/tasks/{task_id}/retry")
         assert (await here.task(answer))["result"]["done"] is True
 

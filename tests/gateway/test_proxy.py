@@ -72,7 +72,7 @@ async def test_they_are_changed_if_they_do(method, path, body):
         direct = await other.direct.request(method, path, json=body)
         through = await one.oq.request(method, path, json=body)
         assert (through.status_code, through.content) == (direct.status_code, direct.content)
-        assert one.simulator.shelf.names == other.simulator.shelf.names
+        assert one.simulator.model_files.names == other.simulator.model_files.names
 
 
 async def test_the_progress_of_a_pull_comes_as_it_is_made():

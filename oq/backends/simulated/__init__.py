@@ -3,11 +3,11 @@
     script      what it is told to do with a request
     text        what its model says: the same for the same prompt
     loaded      its memory: loading costs, and only so many models fit
-    shelf       its disk: the models that exist, and uploads
+    model_files its disk: the models that exist, and uploads
     ask         a request, whichever of the two APIs it came by
     simulator   the machine: decides, and remembers what it was asked
     backend     it runs within the process, on trio's clock only
-    server      it runs over HTTP: connection, running, shelf_calls, routes, voice
+    server      it runs over HTTP: connection, running, model_file_calls, routes, encoders
 
 `serve_simulator` is in `oq.backends.simulated.server`, which needs h11.
 """

@@ -86,11 +86,11 @@ class SimulatedBackend:
         if script.fault == "reset":
             raise _broken("reset", script)
         async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
-            voice = RUNS[call.path].voice(ask, self.simulator.now(), self.simulator.told(load))
+            encoder = RUNS[call.path].encoder(ask, self.simulator.now(), self.simulator.told(load))
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
                 return embedding(
-                    ENDPOINTS[call.path], voice.whole([], self.simulator.elapsed(call))
+                    ENDPOINTS[call.path], encoder.whole([], self.simulator.elapsed(call))
                 )
             answer = streamed(ENDPOINTS[call.path], emit, indexed=True)
             began = trio.current_time()
@@ -98,8 +98,8 @@ class SimulatedBackend:
                 if piece.due:
                     await trio.sleep_until(began + piece.due)
                 if piece.fault is not None:
-                    raise _broken(piece.fault, script, voice.error(script.error))
-                answer.feed(voice.piece(piece, self.simulator.elapsed(call)))
+                    raise _broken(piece.fault, script, encoder.error(script.error))
+                answer.feed(encoder.piece(piece, self.simulator.elapsed(call)))
         if ask.unload:
             self.simulator.loaded.unload(ask.model)
         return answer.completed()

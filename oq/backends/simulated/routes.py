@@ -11,10 +11,8 @@ import msgspec
 
 from oq.backends.simulated.ask import Refused, decode
 from oq.backends.simulated.connection import Connection, HttpRequest
-from oq.backends.simulated.running import RUNS
-from oq.backends.simulated.script import parse_scripts
-from oq.backends.simulated.shelf import digest_of
-from oq.backends.simulated.shelf_calls import (
+from oq.backends.simulated.encoders import OLLAMA_JSON, ollama_error, openai_error
+from oq.backends.simulated.model_file_calls import (
     BLOBS,
     CHANGES,
     PROGRESS,
@@ -23,9 +21,11 @@ from oq.backends.simulated.shelf_calls import (
     find_blob,
     model_named,
 )
+from oq.backends.simulated.model_files import digest_of
+from oq.backends.simulated.running import RUNS
+from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
-from oq.backends.simulated.voice import OLLAMA_JSON, ollama_error, openai_error
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -130,7 +130,7 @@ def _about(name: str) -> dict[str, Any]:
 
 
 def _check(simulator: Simulator, name: str) -> None:
-    if not simulator.shelf.has(name):
+    if not simulator.model_files.has(name):
         raise Refused(404, f"model '{name}' not found")
 
 

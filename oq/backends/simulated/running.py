@@ -11,9 +11,14 @@ import trio
 from oq.backends.simulated.ask import Ask, Refused, ask_ollama
 from oq.backends.simulated.ask_openai import ask_openai
 from oq.backends.simulated.connection import Connection, HttpRequest
+from oq.backends.simulated.encoders import (
+    AnswerEncoder,
+    LegacyEmbeddingEncoder,
+    OllamaEncoder,
+    OpenAIEncoder,
+)
 from oq.backends.simulated.script import Script
 from oq.backends.simulated.simulator import Call, Piece, Simulator, pieces
-from oq.backends.simulated.voice import LegacyVoice, OllamaVoice, OpenAIVoice, Voice
 from oq.words.task import TaskType
 
 
@@ -21,22 +26,22 @@ from oq.words.task import TaskType
 class _Run:
     kind: TaskType
     ask: Callable[[TaskType, bytes], Ask]
-    voice: Callable[[Ask, datetime, float], Voice]
+    encoder: Callable[[Ask, datetime, float], AnswerEncoder]
 
 
 def _ollama(kind: TaskType) -> _Run:
-    return _Run(kind, ask_ollama, OllamaVoice)
+    return _Run(kind, ask_ollama, OllamaEncoder)
 
 
 def _openai(kind: TaskType) -> _Run:
-    return _Run(kind, ask_openai, OpenAIVoice)
+    return _Run(kind, ask_openai, OpenAIEncoder)
 
 
 RUNS = {
     "/api/chat": _ollama(TaskType.CHAT),
     "/api/generate": _ollama(TaskType.GENERATE),
     "/api/embed": _ollama(TaskType.EMBED),
-    "/api/embeddings": _Run(TaskType.EMBED, ask_ollama, LegacyVoice),
+    "/api/embeddings": _Run(TaskType.EMBED, ask_ollama, LegacyEmbeddingEncoder),
     "/v1/chat/completions": _openai(TaskType.CHAT),
     "/v1/completions": _openai(TaskType.GENERATE),
     "/v1/embeddings": _openai(TaskType.EMBED),
@@ -55,11 +60,11 @@ async def run_model(
         await connection.reset()
         return
     async with simulator.loaded.use(ask.model, ask.options, script.load) as load:
-        voice = run.voice(ask, simulator.now(), simulator.told(load))
+        encoder = run.encoder(ask, simulator.now(), simulator.told(load))
         said = _embed_pieces(script) if ask.kind is TaskType.EMBED else pieces(ask, script)
         # What only loads the model is answered in one piece, asked to stream or not.
         answer = stream_answer if ask.stream and not ask.load else whole_answer
-        await answer(simulator, connection, voice, said, script, call)
+        await answer(simulator, connection, encoder, said, script, call)
     if ask.unload:
         simulator.loaded.unload(ask.model)
 
@@ -67,7 +72,7 @@ async def run_model(
 async def stream_answer(
     simulator: Simulator,
     connection: Connection,
-    voice: Voice,
+    encoder: AnswerEncoder,
     said: list[Piece],
     script: Script,
     call: Call,
@@ -78,19 +83,21 @@ async def stream_answer(
         if piece.due:
             await trio.sleep_until(began + piece.due)
         if not connection.started:
-            await connection.begin(200, voice.content_type)
+            await connection.begin(200, encoder.content_type)
         if piece.fault is not None:
-            await _break(connection, voice, piece, script)
+            await _break(connection, encoder, piece, script)
             return
-        await connection.send(voice.piece(piece, simulator.elapsed(call)))
+        await connection.send(encoder.piece(piece, simulator.elapsed(call)))
     await connection.end()
 
 
-async def _break(connection: Connection, voice: Voice, piece: Piece, script: Script) -> None:
-    line = voice.piece(Piece(0, text="these words never come whole"), 0)
+async def _break(
+    connection: Connection, encoder: AnswerEncoder, piece: Piece, script: Script
+) -> None:
+    line = encoder.piece(Piece(0, text="these words never come whole"), 0)
     match piece.fault:
         case "error":
-            await connection.send(voice.error(script.error))
+            await connection.send(encoder.error(script.error))
         case "garbage":
             await connection.send(b"<html>this is no JSON</html>\n")
         case "half_line":
@@ -104,7 +111,7 @@ async def _break(connection: Connection, voice: Voice, piece: Piece, script: Scr
 async def whole_answer(
     simulator: Simulator,
     connection: Connection,
-    voice: Voice,
+    encoder: AnswerEncoder,
     said: list[Piece],
     script: Script,
     call: Call,
@@ -114,17 +121,17 @@ async def whole_answer(
     fault = said[-1].fault
     if fault == "error":
         raise Refused(500, script.error)
-    body = b"" if fault else voice.whole(said, simulator.elapsed(call))
+    body = b"" if fault else encoder.whole(said, simulator.elapsed(call))
     match fault:
         case "garbage":
             body = b"<html>this is no JSON</html>\n"
         case "half_line":
             body = b'{"model":"half'
         case "cut":
-            await connection.begin(200, voice.whole_type)
+            await connection.begin(200, encoder.whole_type)
             await connection.cut(b'{"model":"cut in the middle"}')
             return
-    await connection.respond(200, body, voice.whole_type)
+    await connection.respond(200, body, encoder.whole_type)
 
 
 def _embed_pieces(script: Script) -> list[Piece]:

@@ -13,9 +13,9 @@ import trio
 
 from oq.backends.simulated.ask import Refused
 from oq.backends.simulated.connection import MAX_BODY, Connection, HttpRequest, TooLarge
+from oq.backends.simulated.model_file_calls import BLOBS, PROGRESS, receive_blob, run_progress
 from oq.backends.simulated.routes import answer_pages, error_body, json_type
 from oq.backends.simulated.running import RUNS, run_model
-from oq.backends.simulated.shelf_calls import BLOBS, PROGRESS, receive_blob, run_progress
 from oq.backends.simulated.simulator import Call, Simulator
 
 

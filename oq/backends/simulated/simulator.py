@@ -16,8 +16,8 @@ import trio
 
 from oq.backends.simulated.ask import Ask, Refused
 from oq.backends.simulated.loaded import LoadedModels
+from oq.backends.simulated.model_files import ModelFiles
 from oq.backends.simulated.script import Fault, Script, ScriptedCall
-from oq.backends.simulated.shelf import Shelf
 from oq.backends.simulated.text import answer, as_json, tokenize
 from oq.words.clock import Clock
 
@@ -96,7 +96,7 @@ class Simulator:
         timed: bool = True,
     ) -> None:
         self.default = default or Script()
-        self.shelf = Shelf(models)
+        self.model_files = ModelFiles(models)
         self.loaded = LoadedModels(max_loaded, load)
         self.calls: deque[Call] = deque(maxlen=keep)
         self._keep_bytes = keep_bytes
@@ -121,8 +121,8 @@ class Simulator:
     @property
     def listed(self) -> list[str]:
         """The names of its models; where every name is one, those that were heard of."""
-        more = self.loaded.names if self.shelf.any_name else ()
-        return sorted(self.shelf.names.union(more))
+        more = self.loaded.names if self.model_files.any_name else ()
+        return sorted(self.model_files.names.union(more))
 
     def now(self) -> datetime:
         """The wall clock, for `created_at`."""
@@ -192,7 +192,7 @@ class Simulator:
 
     def check_model(self, model: str) -> None:
         """Refused with Ollama's 404 if there is no such model."""
-        if not self.shelf.has(model):
+        if not self.model_files.has(model):
             raise Refused(404, f'model "{model}" not found, try pulling it first')
 
 

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 import trio
 
-from oq.backends.allowance import Allowance
+from oq.backends.answer_limit import AnswerLimit
 from oq.backends.encoding import PIECE, decoder
 from oq.backends.lines import End, Frames
 from oq.backends.openai_fold import OpenAIFold
@@ -84,7 +84,7 @@ def test_events_that_say_nothing_are_bounded_too(flood):
 
 def test_tokens_take_what_they_are():
     """The allowance is for answers, not for their frames: a token's may be as small as it is."""
-    allowance = Allowance(200_000)
+    allowance = AnswerLimit(200_000)
     for _ in range(1000):
         allowance.take(b'{"model":"m","message":{"role":"assistant","content":" a"},"done":false}')
 

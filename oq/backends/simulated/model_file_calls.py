@@ -14,10 +14,10 @@ import trio
 
 from oq.backends.simulated.ask import Refused, decode
 from oq.backends.simulated.connection import Connection, HttpRequest
+from oq.backends.simulated.encoders import OLLAMA_JSON, ollama_error
+from oq.backends.simulated.model_files import digest_of
 from oq.backends.simulated.running import stream_answer, whole_answer
-from oq.backends.simulated.shelf import digest_of
 from oq.backends.simulated.simulator import Call, Piece, Simulator, timed
-from oq.backends.simulated.voice import OLLAMA_JSON, ollama_error
 
 BLOBS = "/api/blobs/"
 _LAYER = 4 * 1024 * 1024
@@ -26,7 +26,7 @@ _STEPS = 4
 """Lines in which a layer's progress is told."""
 
 
-class ProgressVoice:
+class ProgressEncoder:
     """Lines of progress, as Ollama's pull, push and create send them."""
 
     content_type = "application/x-ndjson"
@@ -52,9 +52,9 @@ async def run_progress(
     script = simulator.next_script()
     said = timed([Piece(0, text=msgspec.json.encode(line).decode()) for line in lines], script)
     answer = stream_answer if body.get("stream", True) else whole_answer
-    await answer(simulator, connection, ProgressVoice(), said, script, call)
+    await answer(simulator, connection, ProgressEncoder(), said, script, call)
     if script.fault is None:
-        simulator.shelf.put(name)
+        simulator.model_files.put(name)
 
 
 async def receive_blob(
@@ -67,12 +67,12 @@ async def receive_blob(
         sum_.update(part)
         call.received += len(part)
     got = f"sha256:{sum_.hexdigest()}"
-    if wanted in simulator.shelf.blobs:
+    if wanted in simulator.model_files.blobs:
         await connection.respond(200, b"", "text/plain")
     elif got != wanted:
         raise Refused(400, f'digest mismatch, expected "{wanted}", got "{got}"')
     else:
-        simulator.shelf.blobs.add(got)
+        simulator.model_files.blobs.add(got)
         await connection.respond(201, b"", "text/plain")
 
 
@@ -85,7 +85,7 @@ async def change_shelf(simulator: Simulator, connection: Connection, request: Ht
 
 def find_blob(simulator: Simulator, digest: str) -> None:
     """Refused with 404 if it was not uploaded."""
-    if digest not in simulator.shelf.blobs:
+    if digest not in simulator.model_files.blobs:
         raise Refused(404, f'blob "{digest}" not found')
 
 
@@ -94,14 +94,14 @@ def _copy(simulator: Simulator, body: dict[str, Any]) -> None:
     for what, name in (("source", source), ("destination", destination)):
         if not isinstance(name, str) or not name:
             raise Refused(400, f'{what} "{name or ""}" is invalid')
-    if not simulator.shelf.has(str(source)):
+    if not simulator.model_files.has(str(source)):
         raise Refused(404, f'model "{source}" not found')
-    simulator.shelf.put(str(destination))
+    simulator.model_files.put(str(destination))
 
 
 def _delete(simulator: Simulator, body: dict[str, Any]) -> None:
     name = model_named(body)
-    if not simulator.shelf.remove(name):
+    if not simulator.model_files.remove(name):
         raise Refused(404, f"model '{name}' not found")
     simulator.loaded.unload(name)
 
@@ -115,7 +115,7 @@ def _pull(simulator: Simulator, name: str, body: dict[str, Any]) -> Iterator[dic
 
 
 def _push(simulator: Simulator, name: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if not simulator.shelf.has(name):
+    if not simulator.model_files.has(name):
         raise Refused(404, f"model '{name}' not found")
     yield {"status": "retrieving manifest"}
     yield from _layer("pushing", name)
@@ -127,7 +127,7 @@ def _create(simulator: Simulator, name: str, body: dict[str, Any]) -> Iterator[d
     base, files = body.get("from"), body.get("files")
     if not base and not files:
         raise Refused(400, "neither 'from' or 'files' was specified")
-    if base and not simulator.shelf.has(str(base)):
+    if base and not simulator.model_files.has(str(base)):
         raise Refused(404, f"model '{base}' not found")
     for digest in files.values() if isinstance(files, dict) else ():
         find_blob(simulator, str(digest))

@@ -1,4 +1,4 @@
-"""What lies on the simulated machine's disk: its models, and the blobs that were uploaded."""
+"""The simulated machine's disk: its models, and the blobs that were uploaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TAG = ":latest"
 _FIRST = "simulated:latest"
 
 
-class Shelf:
+class ModelFiles:
     """Models by name, as Ollama names them: ``m`` is ``m:latest``.
 
     `names` are those that exist. With None every name does, so that nothing has to be pulled

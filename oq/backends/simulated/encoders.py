@@ -1,4 +1,4 @@
-"""The two ways in which an answer is put into bytes for HTTP: Ollama's NDJSON and OpenAI's SSE."""
+"""Encodes answers for HTTP in two forms: Ollama's NDJSON and OpenAI's SSE."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OLLAMA_JSON = "application/json; charset=utf-8"
 """The type of a whole answer, as Ollama's framework spells it."""
 
 
-class Voice(Protocol):
-    """One answer. `elapsed` is in seconds since the request came."""
+class AnswerEncoder(Protocol):
+    """Encodes one answer. `elapsed` is in seconds since the request came."""
 
     @property
     def content_type(self) -> str:
@@ -47,7 +47,7 @@ class Voice(Protocol):
         ...
 
 
-class OllamaVoice:
+class OllamaEncoder:
     """https://github.com/ollama/ollama/blob/main/docs/api.md"""
 
     content_type = "application/x-ndjson"
@@ -73,7 +73,7 @@ class OllamaVoice:
         return fold.completed().result
 
 
-class LegacyVoice(OllamaVoice):
+class LegacyEmbeddingEncoder(OllamaEncoder):
     """/api/embeddings, which came before /api/embed and gives one vector."""
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
@@ -81,7 +81,7 @@ class LegacyVoice(OllamaVoice):
         return msgspec.json.encode({"embedding": vectors[0] if vectors else []})
 
 
-class OpenAIVoice:
+class OpenAIEncoder:
     """https://platform.openai.com/docs/api-reference/chat/streaming, as Ollama and llama.cpp give
     it: a thought is in `reasoning_content`, a tool call's arguments come in more than one piece.
     """

@@ -1,5 +1,6 @@
-"""A text that comes bit by bit and may become very long. It is held once, as the JSON that is
-wanted of it in the end: a list of its bits would leave as much memory again in small holes.
+"""A long text that arrives in small pieces.
+
+It is kept as one JSON string: a list of its pieces would leave as much memory again in small holes.
 """
 
 from __future__ import annotations

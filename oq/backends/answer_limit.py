@@ -1,5 +1,6 @@
-"""The memory that one answer may take. A runaway model, or a server that means ill, must not take
-all there is.
+"""Limits the memory that one answer may take.
+
+A model that does not stop, or a hostile server, must not take all memory.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _USUAL = 32
 """Values in one line or event that cost nothing: a token comes with a dozen."""
 
 
-class Allowance:
-    """`limit` in bytes, for all that is kept of an answer and all that is decoded of it at once."""
+class AnswerLimit:
+    """`limit` is in bytes. It holds for what is kept of an answer and what is decoded at once."""
 
     def __init__(self, limit: int = MAX_ANSWER) -> None:
         self._limit = self._left = limit
@@ -38,7 +39,7 @@ class Allowance:
 
 
 def over(limit: int) -> BackendFailure:
-    """What is said of an answer that is too large."""
+    """The error for an answer that is too large."""
     return BackendFailure(
         f"the answer takes over {limit} bytes of memory (ollama.max_answer); ask for less, or"
         " raise that setting"
