@@ -7,9 +7,6 @@ until it is on disk, passed on or refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from oq.words.errors import Unavailable
 
 ALWAYS = 64 * 1024
@@ -25,24 +22,25 @@ class Inflight:
         self.held = 0
         """Bytes that are held now."""
 
-    @contextmanager
-    def hold(self) -> Iterator[Held]:
-        """An account for one body, closed at the end of the block."""
-        one = Held(self)
-        try:
-            yield one
-        finally:
-            one.free()
+    def hold(self) -> Held:
+        """An account for one body: ``with inflight.hold() as held``."""
+        return Held(self)
 
 
 class Held:
-    """The account of one body."""
+    """The account of one body, closed at the end of its block."""
 
     __slots__ = ("_all", "size")
 
     def __init__(self, all_: Inflight) -> None:
         self._all = all_
         self.size = 0
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
 
     def add(self, size: int) -> None:
         """Count so many more bytes. Unavailable if there is no room for them."""
