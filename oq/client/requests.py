@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import msgspec
 
-from oq.words.arguments import check_new, check_several, task_id_of
+from oq.words.arguments import check_new, check_several, task_id_of, whole_number
 from oq.words.bulk import BulkOutcome
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
@@ -165,7 +165,7 @@ class Listing(Generic[T]):
     def __init__(self, kind: type[T], limit: int | None, **filters: object) -> None:
         self.tasks: list[T] = []
         self._kind = kind
-        self._limit = PAGE if limit is None else limit
+        self._limit = PAGE if limit is None else whole_number("limit", limit)
         self._filters = filters
         self._whole = False
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from oq.rules.ids import is_id
 from oq.rules.validation import parse_priority
+from oq.words.arguments import whole_number
 from oq.words.errors import InvalidTask
 from oq.words.task import Status, TaskState, TaskType
 from oq.words.which import Count as Count
@@ -159,17 +160,17 @@ def task_filter(
 ) -> TaskFilter:
     """A filter from what people write; InvalidTask names what is wrong."""
     return TaskFilter(
-        statuses=frozenset(choice("status", Status, value) for value in _each(status)),
-        types=frozenset(choice("type", TaskType, value) for value in _each(type)),
-        priorities=frozenset(parse_priority(value) for value in _each(priority)),
-        models=frozenset(_each(model)),
-        text=text,
+        statuses=frozenset(choice("status", Status, value) for value in _each("status", status)),
+        types=frozenset(choice("type", TaskType, value) for value in _each("type", type)),
+        priorities=frozenset(parse_priority(value) for value in _each("priority", priority)),
+        models=frozenset(_text("model", value) for value in _each("model", model)),
+        text=_text("text", text),
         since=_time("since", since),
         until=_time("until", until),
         sort=choice("sort", Sort, sort),
-        limit=limit,
-        offset=offset,
-        after=after,
+        limit=whole_number("limit", limit),
+        offset=whole_number("offset", offset),
+        after=None if after is None else _text("after", after),
     )
 
 
@@ -182,8 +183,23 @@ def _time(name: str, value: datetime | str | None) -> datetime | None:
         ) from None
 
 
-def _each(value: Any) -> Iterable[Any]:
-    return (value,) if isinstance(value, (str, int)) else value
+def _each(name: str, value: Any) -> Iterable[Any]:
+    """What was given, one or several."""
+    if isinstance(value, (str, int)):
+        return (value,)
+    if isinstance(value, Iterable):
+        return value
+    raise InvalidTask(name, f"{_quoted(value)} is neither one value nor a list of them")
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise InvalidTask(name, f"{_quoted(value)} is no text")
+
+
+def _quoted(value: object) -> str:
+    return repr(str(value)[:64])
 
 
 def choice(name: str, kind: type[Choice], value: str) -> Choice:

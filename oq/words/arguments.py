@@ -41,6 +41,13 @@ def check_several(given: object) -> None:
         )
 
 
+def whole_number(name: str, given: object) -> int:
+    """The number; InvalidTask for what is none."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return given
+    raise InvalidTask(name, f"{_shown(given)} is no whole number")
+
+
 def _check_awaited(name: str, given: object) -> None:
     if isinstance(given, Coroutine):
         given.close()  # Python would warn of it too, in other words and at another time

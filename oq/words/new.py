@@ -153,6 +153,10 @@ def embed(
     `truncate` says whether a text that is too long is cut (it is, unless this is False) or refused;
     `extra` holds more: dimensions, keep_alive, ... The others are those of `chat`.
     """
+    if isinstance(input, (bytes, Mapping)) or not isinstance(input, Iterable):
+        raise InvalidTask(
+            "payload.input", f"{str(input)[:64]!r} is neither a text nor a list of texts"
+        )
     texts = input if isinstance(input, str) else list(input)
     payload = _payload(extra, input=texts, truncate=truncate)
     return NewTask(
@@ -176,6 +180,8 @@ def _messages(given: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> l
 
 
 def _payload(extra: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
+    if extra is not None and not isinstance(extra, Mapping):
+        raise InvalidTask("extra", f"{str(extra)[:64]!r} is no dict of fields")
     given = {name: value for name, value in fields.items() if value is not None}
     return given | dict(extra or {})
 

@@ -152,6 +152,33 @@ def test_the_help_of_oq_begins_with_what_can_be_done():
         assert name in first, name
 
 
+@pytest.mark.parametrize("given", [None, 7, b"text", {"text": "x"}])
+def test_what_is_no_text_to_embed_is_named(given):
+    with pytest.raises(oq.InvalidTask, match="neither a text nor a list of texts"):
+        oq.embed("m", given)
+
+
+@pytest.mark.parametrize("make", [oq.chat, oq.generate, oq.embed])
+def test_what_are_no_fields_is_named(make):
+    with pytest.raises(oq.InvalidTask, match="extra: '5' is no dict"):
+        make("m", "x", extra=5)
+
+
+WRONG_TERMS: list[dict[str, Any]] = [
+    {"after": 9999}, {"after": 9999, "sort": "queue"}, {"limit": "ten"}, {"limit": [1]},
+    {"priority": object()}, {"status": 7}, {"sort": 7},
+]  # fmt: skip
+
+
+@everywhere()
+async def test_what_is_no_term_of_a_listing_is_named(queue):
+    await queue.submit(HELLO)
+    for terms in WRONG_TERMS:
+        wrong = next(iter(terms))
+        with pytest.raises(oq.InvalidTask, match=wrong):
+            await queue.list(**terms)
+
+
 WRONG_IDS: list[tuple[Any, str]] = [(None, "None is not a task's id"), (7, "7 is not a task's id")]
 
 

@@ -84,3 +84,16 @@ def test_a_filter_for_what_there_is_none_of_is_refused_by_name(field, value):
     with pytest.raises(InvalidTask, match=f"'{value}'") as caught:
         task_filter(**{field: value})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("limit", "x"), ("limit", None), ("limit", True), ("offset", "a"), ("after", 9999),
+        ("text", 5), ("model", 5), ("model", None), ("status", None), ("priority", object()),
+    ],
+)  # fmt: skip
+def test_what_is_of_another_kind_is_refused_by_name(field, value):
+    with pytest.raises(InvalidTask) as caught:
+        task_filter(**{field: value})
+    assert caught.value.field == field
