@@ -250,7 +250,7 @@ def _sample(minute: int, queue: Queue, directory: Path) -> Sample:
 
 async def _quickness(load: Load, directory: Path) -> Quick:
     """Measured in an idle queue, and then with that many tasks pending in one that is opened."""
-    wanted = TaskFilter(statuses=frozenset([Status.PENDING]), limit=PROBES)
+    wanted = TaskFilter(status=frozenset([Status.PENDING]), limit=PROBES)
     starts, listings = [], []
     async with _queue(load, directory) as (queue, backend):
         ends = Ends(queue)

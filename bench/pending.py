@@ -98,7 +98,7 @@ class Session:
 
     async def list(self, times: int) -> dict[str, float]:
         """A page of the newest pending tasks."""
-        wanted = TaskFilter(statuses=frozenset([Status.PENDING]), limit=PAGE)
+        wanted = TaskFilter(status=frozenset([Status.PENDING]), limit=PAGE)
         return await _timed("list", times, lambda: self._queue.page(wanted))
 
     async def status(self, times: int) -> dict[str, float]:

@@ -11,13 +11,11 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
@@ -30,7 +28,6 @@ from oq.blocking.flow import Flow
 from oq.blocking.loop import Loop
 from oq.queue import Queue, Subscription, open_queue
 from oq.queue.options import Options, check_config
-from oq.rules.filters import DEFAULT_LIMIT
 from oq.words.bulk import BulkOutcome
 from oq.words.config import BackendConfig, Config
 from oq.words.durations import Time
@@ -40,7 +37,7 @@ from oq.words.new import NewTask
 from oq.words.stream import Chunk
 from oq.words.task import Submission, Summary, Task
 from oq.words.views import BackendView, QueueStatus
-from oq.words.which import Count, Order, Which
+from oq.words.which import Count, Wanted, Which
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,43 +157,17 @@ class BlockingQueue:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
         return self._call(self._queue.run_batch, tasks)
 
-    def list(
-        self,
-        *,
-        status: str | Iterable[str] = (),
-        type: str | Iterable[str] = (),
-        priority: int | str | Iterable[int | str] = (),
-        model: str | Iterable[str] = (),
-        limit: int = DEFAULT_LIMIT,
-        offset: int = 0,
-        after: str | None = None,
-        text: str = "",
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-        sort: Order = "newest",
-    ) -> builtins.list[Task]:
-        """The tasks that match, newest first; `after` is the id below which to go on. `text`,
-        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries` gives
-        less. Raises InvalidTask.
-        """
-        return self._call(
-            self._queue.list, status=status, type=type, priority=priority, model=model,
-            limit=limit, offset=offset, after=after, text=text, since=since, until=until, sort=sort,
-        )  # fmt: skip
+    def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
+        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
 
-    def list_summaries(
-        self,
-        *,
-        limit: int = DEFAULT_LIMIT,
-        offset: int = 0,
-        after: str | None = None,
-        sort: Order = "newest",
-        **which: Unpack[Which],
-    ) -> builtins.list[Summary]:
+        Of big tasks `list_summaries` gives less. Raises InvalidTask.
+        """
+        return self._call(self._queue.list, **wanted)
+
+    def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
-        return self._call(
-            self._queue.list_summaries, limit=limit, offset=offset, after=after, sort=sort, **which
-        )
+        return self._call(self._queue.list_summaries, **wanted)
 
     def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask

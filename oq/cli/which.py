@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import click
 
 from oq.cli.terms import priority_value
 from oq.words.durations import parse_duration
-from oq.words.task import Status, TaskType
-from oq.words.which import Which
+from oq.words.which import CONDITIONS, Condition, Which
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,52 +50,30 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
         ) from None
 
 
+def _option(name: str, condition: Condition) -> Callable[[F], F]:
+    """The option of this field of the filter."""
+    help = condition.text[0].upper() + condition.text[1:]
+    rest: dict[str, Any] = {}
+    if condition.kind is datetime:
+        rest = {"callback": _moment, "metavar": "TIME"}
+    elif condition.many:
+        known = [one.value for one in condition.kind] if issubclass(condition.kind, StrEnum) else []
+        help += f": {', '.join(known)}" if known else ""
+        check = _one_of(known) if known else several
+        rest = {"multiple": True, "callback": check, "metavar": f"{name.upper()},..."}
+    return click.option(f"--{name}", help=f"{help}.", default=None, **rest)
+
+
 def which_options(command: F) -> F:
-    """--status, --type, --priority, --model, --text, --since and --until; see `which`."""
-    statuses, types = [one.value for one in Status], [one.value for one in TaskType]
-    options = [
-        click.option(
-            "--status",
-            multiple=True,
-            callback=_one_of(statuses),
-            metavar="STATUS,...",
-            help=f"{', '.join(statuses)}.",
-        ),
-        click.option(
-            "--type",
-            "kind",
-            multiple=True,
-            callback=_one_of(types),
-            metavar="TYPE,...",
-            help=f"{', '.join(types)}.",
-        ),
-        click.option(
-            "--priority",
-            multiple=True,
-            callback=several,
-            metavar="PRIORITY,...",
-            help="low, normal, high, critical, or a number.",
-        ),
-        click.option("--model", multiple=True, callback=several, metavar="MODEL,..."),
-        click.option("--text", default="", help="Found in id, model, metadata or the prompt."),
-        click.option("--since", callback=_moment, metavar="TIME", help="Submitted from then on."),
-        click.option("--until", callback=_moment, metavar="TIME", help="Submitted before then."),
-    ]
-    for option in reversed(options):
-        command = option(command)
+    """An option for each field of the filter; see `which`."""
+    for name, condition in reversed(CONDITIONS.items()):
+        command = _option(name, condition)(command)
     return command
 
 
 def which(given: dict[str, Any]) -> Which:
     """The filter in a command's options, which are taken out of `given`."""
-    found = Which(
-        status=given.pop("status"),
-        type=given.pop("kind"),
-        priority=[priority_value(text) for text in given.pop("priority")],
-        model=given.pop("model"),
-        text=given.pop("text"),
-        since=given.pop("since"),
-        until=given.pop("until"),
-    )
+    found = {name: given.pop(name) for name in CONDITIONS}
+    found["priority"] = [priority_value(text) for text in found["priority"]]
     kept: Which = {name: value for name, value in found.items() if value}  # type: ignore[assignment]
     return kept

@@ -6,7 +6,6 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -34,7 +33,7 @@ from oq.words.stats import Stats
 from oq.words.stream import Chunk
 from oq.words.task import Summary, Task
 from oq.words.views import BackendView, QueueStatus
-from oq.words.which import Count, Order, Which
+from oq.words.which import Count, Wanted, Which
 
 T = TypeVar("T")
 
@@ -231,45 +230,18 @@ class AsyncClient:
             await events.greeting(follower)
             yield events
 
-    async def list(
-        self,
-        *,
-        status: str | Iterable[str] = (),
-        type: str | Iterable[str] = (),
-        priority: int | str | Iterable[int | str] = (),
-        model: str | Iterable[str] = (),
-        limit: int | None = None,
-        offset: int | None = None,
-        after: str | None = None,
-        text: str = "",
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-        sort: Order = "newest",
-    ) -> builtins.list[Task]:
-        """The tasks that match, newest first; the server gives 1000 unless `limit` says else.
+    async def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
+        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
 
-        `after` is the id below which to go on. More than 1000 come in several requests. `text`,
-        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries`
-        gives less. Raises InvalidTask.
+        More than 1000 come in several requests. Of big tasks `list_summaries` gives less. Raises
+        InvalidTask.
         """
-        listing = requests.Listing(
-            Task, limit, status=status, type=type, priority=priority, model=model,
-            offset=offset, after=after, text=text, since=since, until=until, sort=sort,
-        )  # fmt: skip
-        return await self._listed(listing)
+        return await self._listed(requests.Listing(Task, wanted))
 
-    async def list_summaries(
-        self,
-        *,
-        limit: int | None = None,
-        offset: int | None = None,
-        after: str | None = None,
-        sort: Order = "newest",
-        **which: Unpack[Which],
-    ) -> builtins.list[Summary]:
+    async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
-        listing = requests.Listing(Summary, limit, offset=offset, after=after, sort=sort, **which)
-        return await self._listed(listing)
+        return await self._listed(requests.Listing(Summary, wanted))
 
     async def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask

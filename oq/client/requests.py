@@ -19,7 +19,15 @@ from oq.words.new import NewTask
 from oq.words.stats import Stats
 from oq.words.task import Status, Summary, Task
 from oq.words.views import BackendView, QueueStatus
-from oq.words.which import Count, Which
+from oq.words.which import (
+    CONDITIONS,
+    IN_HTTP,
+    Count,
+    Wanted,
+    Which,
+    check_keywords,
+    values_of,
+)
 
 T = TypeVar("T")
 PAGE = 1000
@@ -143,7 +151,7 @@ def get(task_id: str, wait: float = 0) -> ApiRequest[Task]:
     )
 
 
-def list_tasks(kind: type[T], **filters: object) -> ApiRequest[Page[T]]:
+def list_tasks(kind: type[T], wanted: Wanted) -> ApiRequest[Page[T]]:
     """Each filter is a value or several; what is empty or None is left out. A `kind` of Summary
     leaves out the documents.
     """
@@ -151,7 +159,7 @@ def list_tasks(kind: type[T], **filters: object) -> ApiRequest[Page[T]]:
     return ApiRequest(
         method="GET",
         path="api/tasks",
-        params=_params({**_named(filters), "view": view}),
+        params=_params({**_named(wanted), "view": view}),
         safe=True,
         read=lambda response: Page(_decode(response, list[kind]), _cursor(response)),  # type: ignore[valid-type]
     )
@@ -162,23 +170,24 @@ class Listing(Generic[T]):
     page, until there is none. Pages are bounded in bytes too: one may be short, or empty.
     """
 
-    def __init__(self, kind: type[T], limit: int | None, **filters: object) -> None:
+    def __init__(self, kind: type[T], wanted: Wanted) -> None:
         self.tasks: list[T] = []
         self._kind = kind
+        limit = wanted.get("limit")
         self._limit = PAGE if limit is None else whole_number("limit", limit)
-        self._filters = filters
+        self._wanted = wanted
         self._whole = False
 
     def next(self) -> ApiRequest[Page[T]] | None:
         if self._whole:
             return None
         limit = min(PAGE, self._limit - len(self.tasks))
-        return list_tasks(self._kind, **self._filters, limit=limit)
+        return list_tasks(self._kind, {**self._wanted, "limit": limit})
 
     def add(self, page: Page[T]) -> None:
         self.tasks += page.tasks
         self._whole = len(self.tasks) >= self._limit or page.after is None
-        self._filters |= {"after": page.after, "offset": None}
+        self._wanted = {**self._wanted, "after": page.after, "offset": None}
 
 
 def count(which: Which) -> ApiRequest[Count]:
@@ -201,9 +210,10 @@ def bulk(
     if ids is not None:
         wish["ids"] = [task_id_of(one) for one in ids]
     if ids is None or which:
+        check_keywords(which, CONDITIONS)
         wish["filter"] = {
-            name: value if name in _SINGLE else list(_several(value))
-            for name, value in _named(which).items()
+            IN_HTTP[name]: list(values_of(value)) if CONDITIONS[name].many else _text(value)
+            for name, value in which.items()
             if value
         }
     return ApiRequest(
@@ -317,25 +327,22 @@ def _params(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(one)) for name, value in given.items() for one in _several(value))
 
 
-_SINGLE = frozenset({"q", "since", "until"})
-
-
-def _named(which: Mapping[str, object]) -> dict[str, object]:
-    """The filter as the HTTP API names it."""
-    given = {"q" if name == "text" else name: value for name, value in which.items()}
+def _named(wanted: Mapping[str, object]) -> dict[str, object]:
+    """The filter as the HTTP API names it. What is the default is left out."""
+    check_keywords(wanted, Wanted.__annotations__)
+    given = {IN_HTTP.get(name, name): _text(value) for name, value in wanted.items()}
     for name, default in (("q", ""), ("sort", "newest")):
         if given.get(name) == default:
             del given[name]
-    for name in ("since", "until"):
-        if isinstance(moment := given.get(name), datetime):
-            given[name] = moment.isoformat()
     return given
 
 
+def _text(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def _several(given: object) -> Iterable[object]:
-    if given is None:
-        return ()
-    return given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    return () if given is None else values_of(given)
 
 
 def _encode(document: object) -> bytes:

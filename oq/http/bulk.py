@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, defstruct, field
 from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.context import Context
 from oq.http.responses import quart_response, read_body
-from oq.rules.filters import TaskFilter
-from oq.rules.validation import check_size, decode, parse_priority
+from oq.rules.filters import TaskFilter, task_filter
+from oq.rules.validation import check_size, decode
 from oq.words.errors import InvalidTask
 from oq.words.messages import Verb
-from oq.words.task import Status, TaskType
+from oq.words.task import Priority
+from oq.words.which import CONDITIONS, IN_HTTP
 
 Time = Annotated[datetime, Meta(tz=True)]
 
 
-class BulkFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tasks: the same fields as the parameters of a listing. What is left out lets everything
-    through; without `status` those are meant with which it can be done.
+def _bulk_filter() -> type[Struct]:
+    fields: list[tuple[str, Any, Any]] = []
+    for name, one in CONDITIONS.items():
+        kind = {Priority: int | str, datetime: Time | None}.get(one.kind, one.kind)
+        if one.many:
+            fields.append((IN_HTTP[name], list[kind], field(default_factory=list)))  # type: ignore[valid-type]
+        else:
+            fields.append((IN_HTTP[name], kind, None if one.kind is datetime else ""))
+    made = defstruct(
+        "BulkFilter", fields, frozen=True, kw_only=True, forbid_unknown_fields=True,
+        module=__name__,
+    )  # fmt: skip
+    made.__doc__ = """Which tasks: the same fields as the parameters of a listing. What is left out
+    lets everything through; without `status` those are meant with which it can be done.
     """
+    return made
 
-    status: list[Status] = []
-    type: list[TaskType] = []
-    priority: list[int | str] = []
-    model: list[str] = []
-    q: str = ""
-    since: Time | None = None
-    until: Time | None = None
+
+if TYPE_CHECKING:  # its fields are those of the filter, which is declared elsewhere
+    BulkFilter = Any
+else:
+    BulkFilter = _bulk_filter()
 
 
 class BulkRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,13 +77,5 @@ def _tasks(wish: BulkRequest) -> list[str] | TaskFilter:
         return wish.ids
     if wish.filter is None or wish.ids is not None:
         raise InvalidTask("ids", "name either ids or a filter")
-    wanted = wish.filter
-    return TaskFilter(
-        statuses=frozenset(wanted.status),
-        types=frozenset(wanted.type),
-        priorities=frozenset(map(parse_priority, set(wanted.priority))),
-        models=frozenset(wanted.model),
-        text=wanted.q,
-        since=wanted.since,
-        until=wanted.until,
-    )
+    given = {name: getattr(wish.filter, asked) for name, asked in IN_HTTP.items()}
+    return task_filter(**given)

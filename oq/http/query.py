@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
 from werkzeug.datastructures import MultiDict
 
+from oq.rules.filters import TaskFilter, task_filter
 from oq.rules.ids import is_id
 from oq.words.durations import parse_duration
 from oq.words.errors import InvalidTask
+from oq.words.which import CONDITIONS, IN_HTTP
 
 T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
-Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _SHOWN = 64  # characters of a wrong value that an error repeats
 
@@ -70,23 +70,27 @@ class Query:
         except ValueError as error:
             raise InvalidTask(name, str(error)[:200]) from None
 
-    def time(self, name: str) -> datetime | None:
-        """A time with its zone; the plus of one may have been read as a space."""
-        value = self.one(name)
-        if value is None:
-            return None
-        try:
-            return msgspec.convert(value.replace(" ", "+"), Zoned, strict=False)
-        except msgspec.ValidationError:
-            raise InvalidTask(
-                name, f"{value[:_SHOWN]!r} is no time such as 2026-01-31T12:00:00Z"
-            ) from None
-
     def task_id(self, name: str) -> str | None:
         value = self.one(name)
         if value is not None and not is_id(value):
             raise InvalidTask(name, f"{value[:_SHOWN]!r} is not the id of a task")
         return value
+
+    def filter(self) -> TaskFilter:
+        """The filter that the parameters ask for, and which part of the listing."""
+        wanted: dict[str, Any] = {}
+        for name, condition in CONDITIONS.items():
+            asked = IN_HTTP[name]
+            given = self.many(asked) if condition.many else self.one(asked)
+            if condition.kind is datetime and isinstance(given, str):
+                given = given.replace(" ", "+")  # the plus of a zone may have been read as a space
+            wanted[name] = given
+        for name in ("sort", "after"):
+            wanted[name] = self.one(name)
+        for name in ("limit", "offset"):
+            value = self.one(name)
+            wanted[name] = None if value is None else whole(name, value)
+        return task_filter(**{name: one for name, one in wanted.items() if one is not None})
 
     def _each(self, name: str, convert: Callable[[str], T]) -> Iterable[T]:
         return [convert(value) for value in self.many(name)]

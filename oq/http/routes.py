@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from oq.http import bulk, events, ops, streams, tasks
@@ -17,8 +16,9 @@ from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
 from oq.words.stats import Stats
 from oq.words.stream import Chunk
-from oq.words.task import Status, Submission, Task, TaskSummary, TaskType
+from oq.words.task import Priority, Submission, Task, TaskSummary
 from oq.words.views import BackendView, QueueStatus
+from oq.words.which import CONDITIONS, IN_HTTP
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -74,14 +74,9 @@ _FEED = (
     Parameter("task_id", "only events of this task"),
     Parameter("after", "go on after the event with this seq", int),
 )
-_FILTER = (
-    Parameter("status", "only tasks in these states", Status, many=True),
-    Parameter("type", "only tasks of these types", TaskType, many=True),
-    Parameter("priority", "only these priorities, by number or by name", many=True),
-    Parameter("model", "only tasks for these models", many=True),
-    Parameter("q", "only those with this text in id, model, metadata or how the prompt begins"),
-    Parameter("since", "only those submitted from this time on, as RFC 3339 writes it", datetime),
-    Parameter("until", "only those submitted before this time", datetime),
+_FILTER = tuple(
+    Parameter(IN_HTTP[name], one.text, str if one.kind is Priority else one.kind, one.many)
+    for name, one in CONDITIONS.items()
 )
 _LISTING = (
     *_FILTER,

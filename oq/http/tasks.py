@@ -25,9 +25,8 @@ from oq.http.responses import (
     quart_response,
     read_body,
 )
-from oq.rules.filters import DEFAULT_LIMIT, Sort, TaskFilter
 from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
-from oq.words.task import RawTask, Status, TaskType
+from oq.words.task import RawTask
 
 NDJSON = "application/x-ndjson"
 LONG = 64 * 1024
@@ -63,7 +62,7 @@ async def submit_batch(context: Context, request: JsonRequest) -> JsonResponse:
 async def listing(context: Context, request: Request) -> Response:
     """Tasks from the newest to the oldest, or as `sort` says."""
     query = Query(request.args)
-    wanted = task_filter(query)
+    wanted = query.filter()
     if query.choice("view", View, View.FULL) is View.SUMMARY:
         lines = await context.queue.summaries(wanted)
         return quart_response(lines.tasks, headers=_next(request, lines.next))
@@ -73,7 +72,7 @@ async def listing(context: Context, request: Request) -> Response:
 
 async def count(context: Context, request: Request) -> Response:
     """How many tasks a listing with this filter shows in all."""
-    return quart_response(await context.queue.count(task_filter(Query(request.args))))
+    return quart_response(await context.queue.count(Query(request.args).filter()))
 
 
 async def read(context: Context, request: Request, task_id: str) -> Response:
@@ -119,23 +118,6 @@ async def delete(context: Context, request: Request, task_id: str) -> Response:
     """Forget a task that has ended."""
     await context.queue.delete(task_id)
     return Response(b"", 204)
-
-
-def task_filter(query: Query) -> TaskFilter:
-    """The filter that a request asks for."""
-    return TaskFilter(
-        statuses=query.choices("status", Status),
-        types=query.choices("type", TaskType),
-        priorities=frozenset(map(parse_priority, query.many("priority"))),
-        models=frozenset(query.many("model")),
-        text=query.one("q") or "",
-        since=query.time("since"),
-        until=query.time("until"),
-        sort=query.choice("sort", Sort, Sort.NEWEST),
-        limit=query.whole("limit", DEFAULT_LIMIT),
-        offset=query.whole("offset", 0),
-        after=query.one("after"),
-    )
 
 
 def _next(request: Request, after: str | None) -> dict[str, str] | None:

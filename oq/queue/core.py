@@ -234,7 +234,7 @@ class Core:
         level = validation.parse_priority(to)
         more = False
         if isinstance(ids, TaskFilter):
-            wanted = ids if ids.statuses else replace(ids, statuses=bulk.CONCERNS[action])
+            wanted = ids if ids.status else replace(ids, status=bulk.CONCERNS[action])
             named, more = await self._listing.ids(wanted, most)
         else:
             named = list(dict.fromkeys(map(task_id_of, ids)))

@@ -74,7 +74,7 @@ class Listing:
         at more than PAGE_ROWS of them.
         """
         if filter.by_status_only:
-            return Count(sum(map(self._store.count_on_disk, filter.statuses or Status)), exact=True)
+            return Count(sum(map(self._store.count_on_disk, filter.status or Status)), exact=True)
         found = 0
 
         def take(state: TaskState) -> bool:
@@ -216,7 +216,7 @@ class Listing:
         """The tasks that are still to be seen. Those in the filter's states have an index."""
         if filter.sort is Sort.QUEUE:
             return self._in_line(walk)
-        indexed = TaskFilter(statuses=filter.statuses, after=walk.after)
+        indexed = TaskFilter(status=filter.status, after=walk.after)
         match filter.sort:
             case Sort.NEWEST:
                 return self._store.newest(indexed)

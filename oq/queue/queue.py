@@ -8,12 +8,10 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterable,
     Iterator,
     Sequence,
 )
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from datetime import datetime
 from typing import Any, Unpack
 
 import msgspec
@@ -24,7 +22,7 @@ from oq.actors.subscription import Subscription
 from oq.queue.callers import Callers
 from oq.queue.core import Core
 from oq.queue.gateway_calls import GatewayCalls
-from oq.rules.filters import DEFAULT_LIMIT, Page, Shown, TaskFilter, choice, task_filter
+from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.validation import Limits, check, decode_submission
 from oq.store.shutdown_note import ShutdownNote
 from oq.words.arguments import check_new, check_several
@@ -37,7 +35,7 @@ from oq.words.new import NewTask
 from oq.words.stream import Chunk
 from oq.words.task import RawTask, Status, Submission, Summary, Task
 from oq.words.views import BackendView
-from oq.words.which import Count, Order, Which
+from oq.words.which import Count, Wanted, Which
 
 OnDone = Callable[[Task], object]
 
@@ -119,43 +117,18 @@ class Queue(Core):
         ids = await self.submit_many(tasks)
         return [await self.get(task_id, wait=float("inf")) for task_id in ids]
 
-    async def list(
-        self,
-        *,
-        status: str | Iterable[str] = (),
-        type: str | Iterable[str] = (),
-        priority: int | str | Iterable[int | str] = (),
-        model: str | Iterable[str] = (),
-        limit: int = DEFAULT_LIMIT,
-        offset: int = 0,
-        after: str | None = None,
-        text: str = "",
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-        sort: Order = "newest",
-    ) -> builtins.list[Task]:
-        """The tasks that match, newest first; `after` is the id below which to go on. `text`,
-        `since` and `until` are those of `oq.words.which.Which`. Of big tasks `list_summaries` gives
-        less. Raises InvalidTask.
-        """
-        wanted = task_filter(
-            status=status, type=type, priority=priority, model=model, limit=limit, offset=offset,
-            after=after, text=text, since=since, until=until, sort=sort,
-        )  # fmt: skip
-        return [_task(task) for task in await _pages(self.page, wanted)]
+    async def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
+        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
 
-    async def list_summaries(
-        self,
-        *,
-        limit: int = DEFAULT_LIMIT,
-        offset: int = 0,
-        after: str | None = None,
-        sort: Order = "newest",
-        **which: Unpack[Which],
-    ) -> builtins.list[Summary]:
+        Of big tasks `list_summaries` gives less. Raises InvalidTask.
+        """
+        found = await _pages(self.page, task_filter(**wanted))
+        return [_task(task) for task in found]
+
+    async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
-        wanted = task_filter(limit=limit, offset=offset, after=after, sort=sort, **which)
-        found = await _pages(self.summaries, wanted)
+        found = await _pages(self.summaries, task_filter(**wanted))
         return msgspec.json.decode(msgspec.json.encode(found), type=builtins.list[Summary])
 
     async def count(self, filter: TaskFilter | None = None, /, **which: Unpack[Which]) -> Count:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, Unpack
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +15,8 @@ from oq.rules.ids import is_id
 from oq.rules.validation import parse_priority
 from oq.words.arguments import whole_number
 from oq.words.errors import InvalidTask
-from oq.words.task import Status, TaskState, TaskType
+from oq.words.task import Priority, Status, TaskState, TaskType
+from oq.words.which import CONDITIONS, Wanted, check_keywords, values_of
 from oq.words.which import Count as Count
 
 Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -27,6 +28,7 @@ DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
 MAX_TEXT = 200
 """Characters that may be looked for."""
+_MAY_BE_NONE = frozenset({"since", "until", "limit", "offset", "after"})
 
 
 class Sort(StrEnum):
@@ -69,16 +71,18 @@ class LinePlace(Struct, frozen=True):
 
 
 class TaskFilter(Struct, frozen=True, kw_only=True):
-    """Empty sets let everything through. `since` and `until` bound when a task was submitted, the
+    """The conditions of `oq.words.which.Which`, checked, and which part of a listing is wanted.
+
+    Empty sets let everything through. `since` and `until` bound when a task was submitted, the
     latter excluded. `text` is looked for in the id, the model, the metadata and the excerpt of the
     prompt, whatever the case. `after` is the id of the last task already seen, or in the order of
     the queue its place (see `LinePlace`): the listing goes on behind it.
     """
 
-    statuses: frozenset[Status] = frozenset()
-    types: frozenset[TaskType] = frozenset()
-    priorities: frozenset[int] = frozenset()
-    models: frozenset[str] = frozenset()
+    status: frozenset[Status] = frozenset()
+    type: frozenset[TaskType] = frozenset()
+    priority: frozenset[int] = frozenset()
+    model: frozenset[str] = frozenset()
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -102,10 +106,10 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     def admits(self, state: TaskState) -> bool:
         """Whether its state lets the task through; what it says is for `finds`."""
         return (
-            (not self.statuses or state.status in self.statuses)
-            and (not self.types or state.type in self.types)
-            and (not self.priorities or state.priority in self.priorities)
-            and (not self.models or state.model in self.models)
+            (not self.status or state.status in self.status)
+            and (not self.type or state.type in self.type)
+            and (not self.priority or state.priority in self.priority)
+            and (not self.model or state.model in self.model)
             and (self.since is None or state.created_at >= self.since)
             and (self.until is None or state.created_at < self.until)
         )
@@ -124,7 +128,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     def by_status_only(self) -> bool:
         """Whether the counts by status say how many tasks it admits."""
         return not (
-            self.types or self.priorities or self.models or self.text or self.since or self.until
+            self.type or self.priority or self.model or self.text or self.since or self.until
         )
 
 
@@ -144,52 +148,58 @@ class Page(Struct, Generic[Shown], frozen=True):
     next: str | None
 
 
-def task_filter(
-    *,
-    status: str | Iterable[str] = (),
-    type: str | Iterable[str] = (),
-    priority: int | str | Iterable[int | str] = (),
-    model: str | Iterable[str] = (),
-    limit: int = DEFAULT_LIMIT,
-    offset: int = 0,
-    after: str | None = None,
-    text: str = "",
-    since: datetime | str | None = None,
-    until: datetime | str | None = None,
-    sort: str = Sort.NEWEST,
-) -> TaskFilter:
-    """A filter from what people write; InvalidTask names what is wrong."""
-    return TaskFilter(
-        statuses=frozenset(choice("status", Status, value) for value in _each("status", status)),
-        types=frozenset(choice("type", TaskType, value) for value in _each("type", type)),
-        priorities=frozenset(parse_priority(value) for value in _each("priority", priority)),
-        models=frozenset(_text("model", value) for value in _each("model", model)),
-        text=_text("text", text),
-        since=_time("since", since),
-        until=_time("until", until),
-        sort=choice("sort", Sort, sort),
-        limit=whole_number("limit", limit),
-        offset=whole_number("offset", offset),
-        after=None if after is None else _text("after", after),
-    )
+def task_filter(**wanted: Unpack[Wanted]) -> TaskFilter:
+    """A filter from what people write; InvalidTask names what is wrong, TypeError a keyword that
+    there is not.
+    """
+    check_keywords(wanted, Wanted.__annotations__)
+    given = {
+        name: _checked(name, value)
+        for name, value in wanted.items()
+        if value is not None or name not in _MAY_BE_NONE
+    }
+    return TaskFilter(**given)
 
 
-def _time(name: str, value: datetime | str | None) -> datetime | None:
+def _checked(name: str, given: Any) -> Any:
+    """The value of this keyword as `TaskFilter` has it."""
+    condition = CONDITIONS.get(name)
+    if condition is None:
+        return choice("sort", Sort, given) if name == "sort" else _part(name, given)
+    if condition.many:
+        return frozenset(_value(name, condition.kind, one) for one in _each(name, given))
+    return _value(name, condition.kind, given)
+
+
+def _part(name: str, given: Any) -> Any:
+    """Where a listing begins, and how long it is."""
+    return _text(name, given) if name == "after" else whole_number(name, given)
+
+
+def _value(name: str, kind: type, given: Any) -> Any:
+    if kind is Priority:
+        return parse_priority(given)
+    if kind is datetime:
+        return _time(name, given)
+    if issubclass(kind, StrEnum):
+        return choice(name, kind, given)
+    return _text(name, given)
+
+
+def _time(name: str, value: datetime | str) -> datetime:
     try:
-        return msgspec.convert(value, Zoned | None, strict=False)
+        return msgspec.convert(value, Zoned, strict=False)
     except msgspec.ValidationError:
         raise InvalidTask(
             name, f"{str(value)[:64]!r} is no time with a zone, such as 2026-01-31T12:00:00Z"
         ) from None
 
 
-def _each(name: str, value: Any) -> Iterable[Any]:
+def _each(name: str, given: Any) -> Iterable[Any]:
     """What was given, one or several."""
-    if isinstance(value, (str, int)):
-        return (value,)
-    if isinstance(value, Iterable):
-        return value
-    raise InvalidTask(name, f"{_quoted(value)} is neither one value nor a list of them")
+    if isinstance(given, (str, int, Iterable)):
+        return values_of(given)
+    raise InvalidTask(name, f"{_quoted(given)} is neither one value nor a list of them")
 
 
 def _text(name: str, value: object) -> str:

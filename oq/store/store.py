@@ -235,14 +235,14 @@ class Store:
         if `reverse`. Reads the index only.
         """
         low, high = _behind(filter, reverse=reverse)
-        lines = [self._keys_of(one, low, high, reverse) for one in filter.statuses or Status]
+        lines = [self._keys_of(one, low, high, reverse) for one in filter.status or Status]
         return map(keys.unpack, heapq.merge(*lines, reverse=reverse))
 
     def _listed(
         self, filter: TaskFilter, low: bytes, high: bytes, *, reverse: bool
     ) -> Iterator[TaskState]:
-        if filter.statuses:
-            lines = [self._listed_of(one, low, high, reverse) for one in filter.statuses]
+        if filter.status:
+            lines = [self._listed_of(one, low, high, reverse) for one in filter.status]
             states: Iterator[TaskState] = heapq.merge(
                 *lines, key=lambda state: state.id, reverse=reverse
             )

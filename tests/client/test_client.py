@@ -181,13 +181,23 @@ def test_list_repeats_its_filters(serve):
     client, server = serve(httpx.Response(200, json=[TASK, TASK | {"surprise": 1}]))
     tasks = client.list(status=["pending", "running"], model="a,b", priority=5, limit=10)
     assert [task.status for task in tasks] == [Status.RUNNING, Status.RUNNING]
-    assert server.last.url.params.multi_items() == [
+    assert sorted(server.last.url.params.multi_items()) == [
+        ("limit", "10"),
+        ("model", "a,b"),
+        ("priority", "5"),
         ("status", "pending"),
         ("status", "running"),
-        ("priority", "5"),
-        ("model", "a,b"),
-        ("limit", "10"),
     ]
+
+
+def test_a_filter_that_there_is_not_is_named_before_anything_is_sent(serve):
+    client, server = serve(httpx.Response(200, json=[]))
+    for call in client.list, client.list_summaries, client.count:
+        with pytest.raises(TypeError, match=r"no filter 'colour'; there are .*model"):
+            call(colour="red")
+    with pytest.raises(TypeError, match="no filter 'limit'"):
+        client.bulk("cancel", limit=3)
+    assert server.requests == []
 
 
 def test_status_is_typed(serve):

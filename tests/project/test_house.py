@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 import oq
+from oq.http.bulk import BulkFilter
+from oq.rules.filters import TaskFilter
+from oq.words.which import CONDITIONS, IN_HTTP, Wanted
 
 HOUSE = Path(oq.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -273,3 +276,25 @@ def test_no_test_waits_by_sleeping():
         for line, called in calls(path)
         if called in ("time.sleep", "sleep")
     ] == []
+
+
+def test_the_filter_is_declared_once():
+    """`oq.words.which.Which` is the declaration, and `TaskFilter` its checked form: query, bulk
+    body, keywords and options are made from it. So nobody else names its fields together.
+    """
+    declared = {"status", "type", "priority", "model"}
+    several = {
+        f"{path.relative_to(HOUSE)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and declared <= {each.arg for each in (*node.args.args, *node.args.kwonlyargs)}
+    }
+    assert several == set()
+
+
+def test_the_checked_filter_has_the_fields_of_the_declared_one():
+    checked = set(TaskFilter.__struct_fields__)
+    assert checked == set(Wanted.__annotations__)
+    assert set(CONDITIONS) < checked
+    assert BulkFilter.__struct_fields__ == tuple(IN_HTTP.values())

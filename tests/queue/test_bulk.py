@@ -176,7 +176,7 @@ async def test_others_are_served_in_between(autojump_clock):
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(submit)
-            await queue.bulk(Verb.CANCEL, TaskFilter(statuses=frozenset({Status.PENDING})))
+            await queue.bulk(Verb.CANCEL, TaskFilter(status=frozenset({Status.PENDING})))
             nursery.cancel_scope.cancel()
         assert len({count // bulk.AT_ONCE for count in submitted}) >= 4
 

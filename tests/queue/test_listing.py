@@ -40,7 +40,7 @@ async def test_each_order_is_kept_over_pages(limit):
         assert await walked(queue, limit=limit, sort=Sort.OLDEST) == [a, b, c, d]
         assert await walked(queue, limit=limit, sort=Sort.QUEUE) == [b, a, c, d]
         some = frozenset({Status.PENDING, Status.FAILED})
-        assert await walked(queue, limit=limit, sort=Sort.OLDEST, statuses=some) == [a, b, c, d]
+        assert await walked(queue, limit=limit, sort=Sort.OLDEST, status=some) == [a, b, c, d]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1000])
@@ -61,7 +61,7 @@ async def test_the_queue_shows_nothing_but_what_waits():
         (pending,) = await waiting(queue, 5)
         assert await walked(queue, sort=Sort.QUEUE) == [pending]
         ended = frozenset({Status.COMPLETED})
-        assert await walked(queue, sort=Sort.QUEUE, statuses=ended) == []
+        assert await walked(queue, sort=Sort.QUEUE, status=ended) == []
 
 
 async def first_of(queue, count):
@@ -191,12 +191,12 @@ async def test_a_count_is_exact_or_says_that_it_is_not(monkeypatch):
         await waiting(queue, 1, 5, 5, 5)
         pending = frozenset({Status.PENDING})
         assert await queue.count(TaskFilter()) == Count(4, exact=True)
-        assert await queue.count(TaskFilter(statuses=pending)) == Count(4, exact=True)
-        assert await queue.count(TaskFilter(priorities=frozenset({5}))) == Count(3, exact=True)
+        assert await queue.count(TaskFilter(status=pending)) == Count(4, exact=True)
+        assert await queue.count(TaskFilter(priority=frozenset({5}))) == Count(3, exact=True)
         assert await queue.count(TaskFilter(text="hello", limit=1)) == Count(4, exact=True)
         monkeypatch.setattr(listing, "PAGE_ROWS", 2)
-        assert await queue.count(TaskFilter(statuses=pending)) == Count(4, exact=True)
-        assert await queue.count(TaskFilter(priorities=frozenset({5}))) == Count(2, exact=False)
+        assert await queue.count(TaskFilter(status=pending)) == Count(4, exact=True)
+        assert await queue.count(TaskFilter(priority=frozenset({5}))) == Count(2, exact=False)
 
 
 async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
@@ -213,7 +213,7 @@ async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(others)
-            page = await queue.summaries(TaskFilter(models=frozenset({"none"})))
+            page = await queue.summaries(TaskFilter(model=frozenset({"none"})))
             assert (page.tasks, page.next) == ([], None)
             assert turns >= 5
             assert await walked(queue, sort=Sort.QUEUE) == ids

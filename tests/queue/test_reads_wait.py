@@ -164,7 +164,7 @@ async def test_the_end_of_a_stream():
 
 async def test_which_tasks_a_bulk_wish_concerns():
     async with half() as at:
-        wanted = TaskFilter(statuses=frozenset({Status.CANCELLED}))
+        wanted = TaskFilter(status=frozenset({Status.CANCELLED}))
         early, late = await at.early_and_late(lambda: at.queue._listing.ids(wanted, 10))
         assert early in (None, ([], False))
         assert late == ([at.task_id], False)

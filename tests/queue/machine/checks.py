@@ -120,7 +120,7 @@ class WatchedQueue(RuleBasedStateMachine):
     @invariant()
     def each_state_is_listed_newest_first(self):
         for status in Status:
-            found = [task.id for task in self.listed(statuses=frozenset({status}))]
+            found = [task.id for task in self.listed(status=frozenset({status}))]
             assert found == sorted((t.id for t in self.model.of(status.value)), reverse=True)
 
     @invariant()

@@ -41,7 +41,7 @@ def shown(store, **conditions) -> list[int]:
 
 
 def of(*statuses: Status) -> dict[str, frozenset[Status]]:
-    return {"statuses": frozenset(statuses)}
+    return {"status": frozenset(statuses)}
 
 
 def test_without_conditions_all_tasks_newest_first(full):
@@ -62,11 +62,11 @@ def test_several_states_are_merged_by_their_age(full):
 @pytest.mark.parametrize(
     ("conditions", "numbers"),
     [
-        ({"priorities": frozenset({15})}, [10, 9, 8, 7, 6]),
-        ({"models": frozenset({"smollm2"})}, [5, 4, 3, 2, 1]),
-        ({"types": frozenset({TaskType.GENERATE})}, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
-        ({"types": frozenset({TaskType.CHAT})}, []),
-        ({"models": frozenset({"llama3"}), **of(Status.FAILED)}, [9]),
+        ({"priority": frozenset({15})}, [10, 9, 8, 7, 6]),
+        ({"model": frozenset({"smollm2"})}, [5, 4, 3, 2, 1]),
+        ({"type": frozenset({TaskType.GENERATE})}, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        ({"type": frozenset({TaskType.CHAT})}, []),
+        ({"model": frozenset({"llama3"}), **of(Status.FAILED)}, [9]),
     ],
 )
 def test_conditions_are_held_together(full, conditions, numbers):

@@ -96,7 +96,7 @@ class Lives:
         newest = sorted(self.tasks.values(), key=lambda state: state.id, reverse=True)
         assert list(self.store.newest(TaskFilter())) == newest
         for status in Status:
-            found = list(self.store.newest(TaskFilter(statuses=frozenset({status}))))
+            found = list(self.store.newest(TaskFilter(status=frozenset({status}))))
             assert found == [state for state in newest if state.status is status]
 
 
