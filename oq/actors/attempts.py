@@ -39,7 +39,7 @@ class RunningAttempt:
     def request(self, body: Body) -> Request:
         """What the backend is asked."""
         state = self.start.state
-        return Request(state.type, state.model, body.payload, body.options, body.call)
+        return Request(state.type, state.terms.model, body.payload, body.options, body.call)
 
     def stop(self, reason: Outcome) -> None:
         """Break it off. The first reason holds."""
@@ -49,7 +49,7 @@ class RunningAttempt:
                 self.scope.cancel()
 
     def timed_out(self) -> Failed:
-        what = "its timeout" if self.state.timeout else "ollama.timeout"
+        what = "its timeout" if self.state.terms.timeout else "ollama.timeout"
         return Failed(f"no answer within {format_duration(self.timeout)} ({what})", retryable=True)
 
 

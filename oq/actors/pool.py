@@ -106,7 +106,7 @@ class Pool:
     def _begin(self, job: Job, now: datetime) -> RunningAttempt:
         state = self._store.state(job.task_id)
         assert state is not None, f"task {job.task_id} was dispatched but is not stored"
-        timeout = state.timeout or self._timeout
+        timeout = state.terms.timeout or self._timeout
         attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
         self._store.running_page.add(job.task_id, attempt)

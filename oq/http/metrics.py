@@ -118,7 +118,7 @@ class Metrics(Collector):
 
     def _count(self, change: Change, event: EventType, tally: Tally) -> None:
         state = change.state
-        labels = (state.type, self._label(state.model))
+        labels = (state.type, self._label(state.terms.model))
         if change.before is None:
             tally.counts["submitted", labels] += 1
         if event is EventType.TASK_STARTED:

@@ -98,9 +98,9 @@ class Admission:
 
     async def accept(self, task: Submission, key: str | None) -> Accepted:
         """One task; see `Core.accept`."""
-        checked = validation.check(task, self.limits)
         if key is not None:
-            checked = replace(checked, idempotency_key=validation.check_idempotency_key(key))
+            task = replace(task, idempotency_key=key)
+        checked = validation.check(task, self.limits)
         return await self.accept_checked(checked)
 
     async def accept_checked(self, checked: Checked) -> Accepted:
@@ -138,7 +138,7 @@ class Admission:
 
     def _known(self, task: Checked, mark: bytes | None) -> _Claim | None:
         """The task that its idempotency key stands for, if it does. Conflict: for another one."""
-        key = task.idempotency_key
+        key = task.terms.idempotency_key
         if key is None:
             return None
         claim = self._claims.get(key)
@@ -159,7 +159,7 @@ class Admission:
         problems: dict[int, str] = {}
         marks: dict[str, bytes | None] = {}
         for index, task in enumerate(tasks):
-            mark, key = _mark(task), task.idempotency_key
+            mark, key = _mark(task), task.terms.idempotency_key
             try:
                 asked.append(_Asked(task, mark, self._known(task, mark), awaited=True))
                 if key is not None and marks.setdefault(key, mark) != mark:
@@ -212,7 +212,7 @@ class Admission:
         now = self._clock.now()
         for asked in tasks:
             # A key may also have been used by a task further up in the same batch.
-            claim = asked.known or self._claims.get(asked.task.idempotency_key or "")
+            claim = asked.known or self._claims.get(asked.task.terms.idempotency_key or "")
             if claim is None:
                 change = self._submitted(asked, now, receipt)
                 changes.append(change)
@@ -226,7 +226,7 @@ class Admission:
 
     def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
-        key, mark = asked.task.idempotency_key, asked.mark
+        key, mark = asked.task.terms.idempotency_key, asked.mark
         task_id = self._ids.next(now)
         change = lifecycle.submitted(asked.task, task_id, now, mark, awaited=asked.awaited)
         self._in_flight += 1
@@ -241,25 +241,27 @@ class Admission:
     def _unclaim(self, changes: list[Change]) -> None:
         """They are on disk, or never will be; their callers may have left meanwhile."""
         for change in changes:
-            if change.state.idempotency_key is not None:
-                del self._claims[change.state.idempotency_key]
+            key = change.state.terms.idempotency_key
+            if key is not None:
+                del self._claims[key]
 
 
 def fingerprint(checked: Checked) -> bytes:
     """What an idempotency key stands for: a digest of all that the task asks for. Of a call that is
     its path and its body: who comes back with it may come another way.
     """
-    asked: tuple[object, ...] = (checked.body.call, checked.body.payload)
-    if checked.body.call is None:
+    terms, body = checked.terms, checked.body
+    asked: tuple[object, ...] = (body.call, body.payload)
+    if body.call is None:
         asked = (
-            checked.type, checked.model, checked.priority, checked.max_retries, checked.run_at,
-            checked.timeout, checked.metadata, checked.body.payload, checked.body.options,
+            checked.type, terms.model, terms.priority, terms.max_retries, terms.run_at,
+            terms.timeout, terms.metadata, body.payload, body.options,
         )  # fmt: skip
     return hashlib.blake2b(_encode(asked), digest_size=16).digest()
 
 
 def _mark(task: Checked) -> bytes | None:
-    return None if task.idempotency_key is None else fingerprint(task)
+    return None if task.terms.idempotency_key is None else fingerprint(task)
 
 
 def _used_otherwise(key: str) -> Conflict:

@@ -85,12 +85,10 @@ class GatewayCalls:
             priority=new.priority,
             timeout=new.timeout,
             metadata=msgspec.json.encode(metadata),
+            key=key,
             limits=self._admission.limits,
             way=new.way,
         )
-        if key is not None:
-            key = validation.check_idempotency_key(key)
-            checked = msgspec.structs.replace(checked, idempotency_key=key)
         return await self._admission.accept_checked(checked)
 
     @contextmanager
@@ -99,8 +97,8 @@ class GatewayCalls:
         the task is cancelled, unless any of them wished it to be detached.
         """
         state = self._store.state(task_id)
-        if state is not None and state.metadata is not None:
-            detach = detach or _METADATA.decode(state.metadata).detached
+        if state is not None and state.terms.metadata is not None:
+            detach = detach or _METADATA.decode(state.terms.metadata).detached
         with self._callers.attend(task_id, detach=detach, grace=grace) as caller:
             yield caller
 

@@ -232,7 +232,7 @@ def _load(board: Board, store: Store, clock: Clock, longest: float) -> list[Dela
             if place.run_at is not None and place.run_at > now:
                 delays.append(_waiting_on(task.task_id, place.run_at, place, longest))
             elif place.run_at is not None:
-                place = Place(place.priority)
+                place = Place(place.priority, place.model)
             yield task.task_id, place
 
     board.load(waiting())

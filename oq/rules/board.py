@@ -95,11 +95,11 @@ class Board:
         for delay in delays:
             run = self._running.get(delay.task_id)
             if run is not None and run.next is not None and run.next.run_at == delay.run_at:
-                run.next = Place(run.next.priority)
+                run.next = Place(run.next.priority, run.next.model)
             place = self._delayed.get(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
                 self._undelay(delay.task_id)
-                self._policy.add(delay.task_id, Place(place.priority))
+                self._policy.add(delay.task_id, Place(place.priority, place.model))
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""

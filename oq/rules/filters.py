@@ -52,7 +52,7 @@ class LinePlace(Struct, frozen=True):
 
     @classmethod
     def of(cls, state: TaskState) -> LinePlace:
-        return cls(state.priority, state.run_at, state.id)
+        return cls(state.terms.priority, state.run_at, state.id)
 
     @classmethod
     def parse(cls, text: str) -> LinePlace:
@@ -108,19 +108,19 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
         return (
             (not self.status or state.status in self.status)
             and (not self.type or state.type in self.type)
-            and (not self.priority or state.priority in self.priority)
-            and (not self.model or state.model in self.model)
+            and (not self.priority or state.terms.priority in self.priority)
+            and (not self.model or state.terms.model in self.model)
             and (self.since is None or state.created_at >= self.since)
             and (self.until is None or state.created_at < self.until)
         )
 
     def finds(self, state: TaskState, excerpt: Callable[[], str]) -> bool:
         """Whether it has the text; `excerpt` is only asked when nothing else has."""
-        text = self.text.casefold()
+        text, metadata = self.text.casefold(), state.terms.metadata
         return (
             text in state.id
-            or text in state.model.casefold()
-            or (state.metadata is not None and text in _said(state.metadata).casefold())
+            or text in state.terms.model.casefold()
+            or (metadata is not None and text in _said(metadata).casefold())
             or text in excerpt().casefold()
         )
 

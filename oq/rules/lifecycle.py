@@ -51,21 +51,17 @@ def submitted(
     """A new task. `mark` is the fingerprint of what the idempotency key is used for; the result of
     one that is `awaited` is kept until it was read.
     """
+    terms = checked.terms
     state = TaskState(
         id=task_id,
         type=checked.type,
-        model=checked.model,
-        priority=checked.priority,
+        terms=terms,
         created_at=now,
-        run_at=checked.run_at if checked.run_at and checked.run_at > now else None,
-        max_retries=checked.max_retries,
-        timeout=checked.timeout,
-        metadata=checked.metadata,
-        idempotency_key=checked.idempotency_key,
+        run_at=terms.run_at if terms.run_at and terms.run_at > now else None,
         awaited=awaited,
     )
     return Change(
-        state, None, EventType.TASK_SUBMITTED, {"priority": state.priority},
+        state, None, EventType.TASK_SUBMITTED, {"priority": terms.priority},
         body=checked.body, fingerprint=mark,
     )  # fmt: skip
 
@@ -97,7 +93,7 @@ def finished(
             )  # fmt: skip
             return msgspec.structs.replace(step, result=result)
         case Failed(error, retryable, retry_after):
-            if retryable and state.retry_count < state.max_retries:
+            if retryable and state.retry_count < state.terms.max_retries:
                 retry = state.retry_count + 1
                 delay = policy.delay(retry, draw, retry_after)
                 return _retry_later(state, now, error, retry, now + timedelta(seconds=delay))
@@ -127,7 +123,7 @@ def died(state: TaskState, now: datetime) -> Change:
         return _failed(state, now, state.error or "")
     deaths = state.deaths + 1
     reason = "oq stopped while this attempt ran"
-    if deaths > state.max_retries:
+    if deaths > state.terms.max_retries:
         error = f"poison: oq died {deaths} times while this task ran; see its attempts"
         change = _failed(state, now, error, attempt_error=reason)
         return msgspec.structs.replace(
@@ -164,7 +160,8 @@ def reprioritised(state: TaskState, priority: int) -> Change:
         )
     return _step(
         state, Status.PENDING, EventType.PRIORITY_UPDATED,
-        {"priority": priority, "before": state.priority}, priority=priority,
+        {"priority": priority, "before": state.terms.priority},
+        terms=msgspec.structs.replace(state.terms, priority=priority),
     )  # fmt: skip
 
 

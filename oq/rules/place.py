@@ -10,11 +10,13 @@ from oq.words.task import TaskState
 
 
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """All that recovery has to know of a pending task, so that it reads nothing else of it. `delay`
-    is how many seconds a retry was to wait; a record from before that was noted has none.
+    """All that the scheduler has to know of a pending task, so that recovery reads nothing else of
+    it. `delay` is how many seconds a retry was to wait; a record from before that was noted has
+    none.
     """
 
     priority: int
+    model: str
     run_at: datetime | None = None
     retrying: bool = False
     delay: float | None = None
@@ -22,7 +24,10 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
 
 def place_of(state: TaskState) -> Place:
     retrying = state.retry_count > 0
-    return Place(state.priority, state.run_at, retrying, _delay(state) if retrying else None)
+    return Place(
+        state.terms.priority, state.terms.model, state.run_at,
+        retrying, _delay(state) if retrying else None,
+    )  # fmt: skip
 
 
 def _delay(state: TaskState) -> float | None:

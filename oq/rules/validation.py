@@ -32,6 +32,7 @@ from oq.words.task import (
     Submission,
     TaskType,
 )
+from oq.words.terms import Terms
 
 T = TypeVar("T")
 
@@ -111,14 +112,8 @@ class Checked(Struct, frozen=True, gc=False):
     """A submission that has passed: every field has its final type."""
 
     type: TaskType
-    model: str
-    priority: int
-    max_retries: int
-    run_at: datetime | None
-    timeout: float | None
-    metadata: bytes | None
+    terms: Terms
     body: Body
-    idempotency_key: str | None = None
 
 
 def decode_submission(body: bytes | Raw) -> Submission:
@@ -178,12 +173,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
     kind = _TYPES.get(submission.type)
     if kind is None:
         raise InvalidTask("type", f"{submission.type[:64]!r} is none of chat, generate, embed")
-    model = _model(submission.model)
-    max_retries = submission.max_retries
-    if max_retries is None or (max_retries == 0 and limits.zero_is_default):
-        max_retries = limits.max_retries
-    if not 0 <= max_retries <= MAX_RETRIES:
-        raise InvalidTask("max_retries", f"{max_retries} is not between 0 and {MAX_RETRIES}")
+    terms = _terms(submission, limits)
     payload = bytes(submission.payload)
     if len(payload) > limits.max_payload:
         raise InvalidTask(
@@ -194,16 +184,19 @@ def check(submission: Submission, limits: Limits) -> Checked:
     options = _object("options", submission.options)
     if options is not None:
         check_size("options", options, limits)
-    key = submission.idempotency_key
-    return Checked(
-        type=kind,
-        model=model,
+    return Checked(kind, terms, Body(payload, options or b"{}"))
+
+
+def _terms(submission: Submission, limits: Limits) -> Terms:
+    """What its user wants of the task beside the answer."""
+    key, run_at = submission.idempotency_key, submission.run_at
+    return Terms(
+        model=_model(submission.model),
         priority=parse_priority(submission.priority),
-        max_retries=max_retries,
-        run_at=None if submission.run_at is None else _run_at(submission.run_at),
+        max_retries=_max_retries(submission.max_retries, limits),
+        run_at=None if run_at is None else _run_at(run_at),
         timeout=_timeout(submission.timeout),
         metadata=_metadata(submission.metadata, limits),
-        body=Body(payload, options or b"{}"),
         idempotency_key=None if key is None else check_idempotency_key(key),
     )
 
@@ -216,21 +209,21 @@ def check_call(
     priority: int,
     timeout: float | str | None,
     metadata: bytes,
+    key: str | None = None,
     limits: Limits,
     way: str = "",
 ) -> Checked:
     """The task that a call is. What its body says is for the backend to judge."""
     check_size("", body, limits)
-    return Checked(
-        type=call.type,
+    terms = Terms(
         model=_model(model),
         priority=priority,
         max_retries=limits.max_retries,
-        run_at=None,
         timeout=_timeout(timeout),
         metadata=metadata,
-        body=Body(body, call=call.path, way=way),
+        idempotency_key=None if key is None else check_idempotency_key(key),
     )
+    return Checked(call.type, terms, Body(body, call=call.path, way=way))
 
 
 def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> None:
@@ -310,6 +303,14 @@ def _model(name: str) -> str:
             "model", f"{name[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
         )
     return name
+
+
+def _max_retries(value: int | None, limits: Limits) -> int:
+    if value is None or (value == 0 and limits.zero_is_default):
+        return limits.max_retries
+    if not 0 <= value <= MAX_RETRIES:
+        raise InvalidTask("max_retries", f"{value} is not between 0 and {MAX_RETRIES}")
+    return value
 
 
 def _run_at(value: datetime) -> datetime:

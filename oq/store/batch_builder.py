@@ -117,9 +117,9 @@ class BatchBuilder:
         elif before is Status.RUNNING:
             # What was written ahead of the end of an attempt that came to nothing.
             puts.extend(stream_removal(self._engine, key))
-        if change.fingerprint is not None and state.idempotency_key is not None:
+        if change.fingerprint is not None and state.terms.idempotency_key is not None:
             claim = KeyClaim(state.id, change.fingerprint)
-            puts.append(("keys", state.idempotency_key.encode(), _encode(claim)))
+            puts.append(("keys", state.terms.idempotency_key.encode(), _encode(claim)))
 
     def _put_removal(self, removal: Removal) -> None:
         state = removal.state
@@ -130,8 +130,8 @@ class BatchBuilder:
         self._puts.append(("status", keys.status_key(state.status, key), None))
         if state.status.ended:
             self._put_no_end(state, key)
-        if state.idempotency_key is not None:
-            self._puts.append(("keys", state.idempotency_key.encode(), None))
+        if state.terms.idempotency_key is not None:
+            self._puts.append(("keys", state.terms.idempotency_key.encode(), None))
         if removal.retired is not None:
             self._puts.append(("meta", keys.gone_key(key), keys.pack_time(removal.retired)))
             self.meta.gone += 1

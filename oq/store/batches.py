@@ -15,8 +15,9 @@ import msgspec
 
 from oq.rules.place import Place
 from oq.rules.stream_log import StreamLog
+from oq.store.format_one import PlaceOne, state_of
 from oq.store.keys import GONE, META_KEY, UNREAD, Meta
-from oq.words.task import Body, TaskState
+from oq.words.task import Body
 
 HEAD = 12
 DELETE, PUT = 4, 5
@@ -32,10 +33,11 @@ ID_BYTES = 16
 LETTERS = b"prcfx"
 _DECODERS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
     ("keys", msgspec.msgpack.Decoder(tuple[str, bytes]).decode),
-    ("state", msgspec.msgpack.Decoder(TaskState).decode),
+    ("state", state_of),
     ("body", msgspec.msgpack.Decoder(Body).decode),
     ("stream", msgspec.msgpack.Decoder(StreamLog).decode),
     ("status", msgspec.msgpack.Decoder(Place).decode),
+    ("status", msgspec.msgpack.Decoder(PlaceOne).decode),
 )
 """In this order: the record of each of these families is none of those before it."""
 _ID = rb"(.{6}[\x70-\x7f].[\x80-\xbf].{7})"

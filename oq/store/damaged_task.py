@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from oq.store import keys
 from oq.store.engine import Engine
 from oq.words.task import Attempt, Priority, Status, TaskState, TaskType
+from oq.words.terms import Terms
 
 DAMAGED = (
     "the record of this task cannot be read from the disk; delete the task (cancel it first if it"
@@ -41,12 +42,10 @@ def _made(key: bytes, status: Status) -> TaskState:
     return TaskState(
         id=keys.unpack(key),
         type=TaskType.GENERATE,
-        model="",
-        priority=int(Priority.NORMAL),
+        terms=Terms(model="", priority=int(Priority.NORMAL), max_retries=0),
         status=status,
         created_at=submitted,
         error=DAMAGED,
-        max_retries=0,
         attempts=(Attempt(submitted),) if status is Status.RUNNING else (),
         damaged=True,
     )

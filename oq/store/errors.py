@@ -41,6 +41,16 @@ def index_disagrees(found: int, counted: int) -> StoreCorrupt:
     )
 
 
+def newer_format(format: int, reads: int, needed: str) -> StoreError:
+    """The store was written by an oq that comes after this one."""
+    which = f"oq {needed}" if needed else "the version of oq that wrote it"
+    return StoreError(
+        f"the data directory has format {format}, and this oq reads no format above {reads}: use"
+        f" {which} or a later one, or choose another directory with --data-dir or"
+        " queue.storage_path. Nothing in it was changed"
+    )
+
+
 def other_world(*, simulated: bool) -> StoreError:
     """The store's tasks are for real models and the backends are simulated, or the reverse."""
     holds, backends, why = (

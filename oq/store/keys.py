@@ -27,8 +27,10 @@ from oq.words.task import Status, TaskState
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 GONE = b"\0"
-FORMAT = 1
-"""The layout's version; a store of another one is not opened."""
+FORMAT = 2
+"""The layout's version. A store of an older one is migrated (`oq.store.migration`), one of a newer
+one is not opened.
+"""
 
 UNREAD = b"u"
 """The mark of an ended task whose result is kept until somebody has read it."""
@@ -45,13 +47,17 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Meta(Struct, kw_only=True):
-    """The store's own record. `counts` is how many tasks are in each state, `last_id` the greatest
-    id that any task ever had. `simulated` says that the tasks' answers are made up; a store from
+    """The store's own record. `oq` is the version of oq that gave it this format; a store from
+    before that was noted does not say. While it is `migrating`, some records are of the format
+    before. `counts` is how many tasks are in each state, `last_id` the greatest id that any task
+    ever had. `simulated` says that the tasks' answers are made up; a store from
     before that was noted holds real ones. `unread` counts the ended tasks whose result waits to be
     read, and `gone` the removed ones whose ids are still known.
     """
 
     format: int = FORMAT
+    oq: str = ""
+    migrating: bool = False
     commit: int = 0
     event_seq: int = 0
     last_id: str = NIL

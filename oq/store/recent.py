@@ -64,4 +64,4 @@ def _runs_soon(state: TaskState) -> bool:
 
 
 def _size(state: TaskState, body: Body) -> int:
-    return len(body.payload) + len(body.options) + len(state.metadata or b"")
+    return len(body.payload) + len(body.options) + len(state.terms.metadata or b"")

@@ -25,8 +25,8 @@ from oq.store import report as reports
 from oq.store.damaged import open_damaged
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH, read_mark
 from oq.store.engine import Put
-from oq.store.keys import Meta
 from oq.store.lock_holder import LockHolder
+from oq.store.migration import fresh_meta
 from oq.store.permissions import belongs_as, close_to_others
 from oq.store.report import SalvageReport
 from oq.store.rocks import RocksEngine
@@ -171,9 +171,11 @@ def _write_anew(reader: SalvageReader, engine: RocksEngine, last: int) -> None:
     """The numbers of commits go on after `last`, so that no mark is ahead of them."""
     try:
         gone = reader.gone()
+        new = fresh_meta()
         meta = replace(
-            reader.meta or Meta(), commit=last, counts=Meta().counts, unread=0, gone=len(gone)
-        )
+            reader.meta or new, format=new.format, oq=new.oq, migrating=False,
+            commit=last, counts=new.counts, unread=0, gone=len(gone),
+        )  # fmt: skip
         rows: list[Put] = [("meta", key, value) for key, value in gone]
         engine.write([*rows, ("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
         store = Store(engine)

@@ -20,6 +20,7 @@ from oq.rules.stream_log import StreamLog
 from oq.store import keys
 from oq.store.batch_builder import KeyClaim
 from oq.store.batches import ID_BYTES, UNDECODABLE
+from oq.store.format_one import state_of
 from oq.store.keys import Meta
 from oq.store.report import Finding
 from oq.store.salvaged_log import SalvagedLog
@@ -36,7 +37,6 @@ HELD = (
     " again; retry it if it is to run"
 )
 
-_decode_state = msgspec.msgpack.Decoder(TaskState).decode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
 _decode_claim = msgspec.msgpack.Decoder(KeyClaim).decode
 _decode_stream = msgspec.msgpack.Decoder(StreamLog).decode
@@ -89,7 +89,7 @@ class SalvageReader:
             return []
 
     def _task(self, key: bytes) -> Change | None:
-        state = self._read("state", key, _decode_state)
+        state = self._read("state", key, state_of)
         if state is None or keys.pack(state.id) != key:
             return self._lose(key, "its record cannot be read")
         if state.status.ended and state.completed_at is None:
@@ -110,9 +110,10 @@ class SalvageReader:
         elif state.status is Status.FAILED:
             result = self._read("result", key, _whole_refusal)
         claim = self._fingerprint(state)
-        if claim is None and state.idempotency_key is not None:
+        if claim is None and state.terms.idempotency_key is not None:
+            terms = replace(state.terms, idempotency_key=None)
             state = self._change(
-                state, replace(state, idempotency_key=None), "its idempotency key cannot be read"
+                state, replace(state, terms=terms), "its idempotency key cannot be read"
             )
         stream = self._stream(key) if state.status.ended else None
         return Change(
@@ -224,9 +225,8 @@ class SalvageReader:
 
     def _fingerprint(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""
-        if state.idempotency_key is None:
-            return None
-        claim = self._read("keys", state.idempotency_key.encode(), _decode_claim)
+        key = state.terms.idempotency_key
+        claim = None if key is None else self._read("keys", key.encode(), _decode_claim)
         return None if claim is None else claim.fingerprint
 
     def _keys(self) -> set[bytes]:

@@ -26,6 +26,7 @@ from oq.store.decoding import read
 from oq.store.engine import Engine
 from oq.store.errors import behind_mark, index_disagrees, other_world, removed_by_retention
 from oq.store.keys import Meta
+from oq.store.migration import check_format, fresh_meta, migrated
 from oq.store.recent import Recent
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
@@ -325,15 +326,14 @@ class Store:
 
     def _read_meta(self) -> Meta:
         value = self._engine.get("meta", keys.META_KEY)
-        meta = Meta() if value is None else read(_decode_meta, value, "the record of the store")
+        if value is None:
+            meta = fresh_meta()
+        else:
+            check_format(value)
+            meta = read(_decode_meta, value, "the record of the store")
         if meta.commit < self._engine.mark():
             raise behind_mark(meta.commit, self._engine.mark())
-        if meta.format != keys.FORMAT:
-            raise StoreCorrupt(
-                f"the store has format {meta.format}, this oq reads format {keys.FORMAT};"
-                " use the version of oq that wrote it"
-            )
-        return meta
+        return migrated(self._engine, meta)
 
 
 def _behind(filter: TaskFilter, *, reverse: bool) -> tuple[bytes, bytes]:

@@ -27,6 +27,7 @@ from oq.store.directory import DATABASE, read_mark
 from oq.store.errors import behind_mark, damaged, translate
 from oq.store.keys import FAMILIES, META_KEY, Meta
 from oq.store.logfile import ENDLESS, HEADER, LAST, WHOLE, blocks, entries, headers, numbered
+from oq.store.migration import check_format
 
 log = structlog.get_logger("oq.store")
 OptionsFor = Callable[[DBRecoveryMode], Options]
@@ -151,4 +152,7 @@ def last_commit(database: Path, options: Options) -> int:
         value = rows.get_column_family("meta").get(META_KEY)
     finally:
         rows.close()
-    return 0 if value is None else msgspec.msgpack.decode(value, type=Meta).commit
+    if value is None:
+        return 0
+    check_format(value)
+    return msgspec.msgpack.decode(value, type=Meta).commit

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from oq.words.terms import Terms
 
 MIN_PRIORITY, MAX_PRIORITY = 0, 100
 MAX_RETRIES = 1000
@@ -92,17 +95,15 @@ class Attempt(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
 class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Where a task stands: the record that is rewritten at each step of its life.
 
-    `run_at` is the time before which it may not run; it is also set while a retry waits.
-    `timeout` is in seconds. `deaths` counts the attempts during which the process itself died.
-    `metadata` is a JSON object, undecoded. `idempotency_key` is kept to be removed with the task.
-    `awaited` says that its result is kept until it was read.
+    `terms` are what its user wants; of these only the priority ever changes. `run_at` is set while
+    it waits for a time, which is that of its terms or that of a retry. `deaths` counts the attempts
+    during which the process itself died. `awaited` says that its result is kept until it was read.
     `damaged`: the record could not be read, and this one stands in its place.
     """
 
     id: str
     type: TaskType
-    model: str
-    priority: int
+    terms: Terms
     status: Status = Status.PENDING
     created_at: datetime
     started_at: datetime | None = None
@@ -110,13 +111,9 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     run_at: datetime | None = None
     error: str | None = None
     retry_count: int = 0
-    max_retries: int
     deaths: int = 0
-    timeout: float | None = None
     attempts: tuple[Attempt, ...] = ()
     usage: Usage | None = None
-    metadata: bytes | None = None
-    idempotency_key: str | None = None
     awaited: bool = False
     damaged: bool = False
 
@@ -219,29 +216,35 @@ class Summary(_Shown, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] | None = None
 
 
+View = TypeVar("View", RawTask, TaskSummary)
+
+_OF_TERMS = tuple(
+    name
+    for name in _Shown.__struct_fields__
+    if name in Terms.__struct_fields__ and name not in TaskState.__struct_fields__
+)
+_OF_STATE = tuple(name for name in _Shown.__struct_fields__ if name in TaskState.__struct_fields__)
+_terms_shown = attrgetter(*_OF_TERMS)
+_state_shown = attrgetter(*_OF_STATE)
+
+
+def _view(kind: type[View], state: TaskState, queue_position: int | None, **more: Any) -> View:
+    """The record as a view of this kind, which shows `more` than all views do. On the wire the
+    terms of a task stand among its other fields.
+    """
+    terms = state.terms
+    return kind(
+        queue_position=queue_position,
+        metadata=UNSET if terms.metadata is None else Raw(terms.metadata),
+        **dict(zip(_OF_TERMS, _terms_shown(terms), strict=True)),
+        **dict(zip(_OF_STATE, _state_shown(state), strict=True)),
+        **more,
+    )
+
+
 def summarise(state: TaskState, excerpt: str, queue_position: int | None = None) -> TaskSummary:
     """The wire's view of a task among many."""
-    return TaskSummary(
-        id=state.id,
-        type=state.type,
-        priority=state.priority,
-        status=state.status,
-        model=state.model,
-        created_at=state.created_at,
-        retry_count=state.retry_count,
-        max_retries=state.max_retries,
-        started_at=state.started_at,
-        completed_at=state.completed_at,
-        run_at=state.run_at,
-        timeout=state.timeout,
-        error=state.error,
-        attempts=state.attempts,
-        queue_position=queue_position,
-        usage=state.usage,
-        damaged=state.damaged,
-        excerpt=excerpt,
-        metadata=UNSET if state.metadata is None else Raw(state.metadata),
-    )
+    return _view(TaskSummary, state, queue_position, excerpt=excerpt)
 
 
 def show(
@@ -251,26 +254,9 @@ def show(
     queue_position: int | None = None,
 ) -> RawTask:
     """The wire's view of a task, from the records that the store keeps of it."""
-    return RawTask(
-        id=state.id,
-        type=state.type,
-        priority=state.priority,
-        status=state.status,
-        model=state.model,
-        created_at=state.created_at,
-        retry_count=state.retry_count,
-        max_retries=state.max_retries,
-        started_at=state.started_at,
-        completed_at=state.completed_at,
-        run_at=state.run_at,
-        timeout=state.timeout,
-        error=state.error,
-        attempts=state.attempts,
-        queue_position=queue_position,
-        usage=state.usage,
-        damaged=state.damaged,
+    return _view(
+        RawTask, state, queue_position,
         payload=Raw(body.payload if body else b"{}"),
         options=Raw(body.options if body else b"{}"),
-        metadata=UNSET if state.metadata is None else Raw(state.metadata),
         result=UNSET if result is None else Raw(result),
-    )
+    )  # fmt: skip

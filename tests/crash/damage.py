@@ -60,7 +60,7 @@ def read_all(path: Path) -> dict[str, TaskState]:
             if state.damaged:
                 raise StoreCorrupt(state.error or "")
             assert store.body(state.id) is not None
-            assert store.claim(state.idempotency_key or "") is not None
+            assert store.claim(state.terms.idempotency_key or "") is not None
         assert_consistent(store, store._engine)
     finally:
         store.close()

@@ -46,5 +46,5 @@ def _check_keys(engine: Engine, states: dict[str, TaskState]) -> None:
         key.decode(): msgspec.msgpack.decode(value, type=KeyClaim).task_id
         for key, value in everything(engine, "keys").items()
     }
-    wanted = {s.idempotency_key: task_id for task_id, s in states.items() if s.idempotency_key}
+    wanted = {key: id for id, s in states.items() if (key := s.terms.idempotency_key)}
     assert found == wanted, "the idempotency keys do not fit the states"

@@ -72,7 +72,7 @@ def check_first_starts(states: dict[str, TaskState]) -> None:
     lines: dict[int, list[TaskState]] = {}
     for state in states.values():
         if state.attempts:
-            lines.setdefault(state.priority, []).append(state)
+            lines.setdefault(state.terms.priority, []).append(state)
     for line in lines.values():
         for before, after in pairwise(line):
             assert before.attempts[0].started_at <= after.attempts[0].started_at, (

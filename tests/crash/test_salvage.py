@@ -86,7 +86,7 @@ def test_of_a_healthy_store_everything_is_kept(data):
     store = open_store(str(data))
     assert store.commit > report.found
     first = next(iter(before.values()))
-    assert store.claim(first.idempotency_key).task_id == first.id
+    assert store.claim(first.terms.idempotency_key).task_id == first.id
     store.close()
 
 
@@ -168,13 +168,13 @@ def first_of_store(store: Store, status: Status) -> TaskState:
 def test_a_completed_task_whose_result_is_lost_has_failed(data):
     """Or its user would take the nothing that is left for what the model said."""
     completed = first_of(data, Status.COMPLETED)
-    key = completed.idempotency_key.encode()
+    key = completed.terms.idempotency_key.encode()
     remove(data, ("result", keys.pack(completed.id)), ("keys", key))
     report = salvage(str(data))
     assert kept(report) == TASKS
     assert {found.task_id for found in report.changed} == {completed.id}
     after = states(data)[completed.id]
-    assert (after.status, after.idempotency_key) == (Status.FAILED, None)
+    assert (after.status, after.terms.idempotency_key) == (Status.FAILED, None)
     assert "its result was lost" in after.error
     check(data)
 
@@ -298,7 +298,7 @@ def test_what_stood_in_damage_is_counted_by_commit_and_named(data):
     assert report.missing_commits == [(commit, commit) for commit in commits]
     after = states(data)
     (lost,) = report.lost
-    assert before[lost.task_id].idempotency_key == "key 88"
+    assert before[lost.task_id].terms.idempotency_key == "key 88"
     (changed,) = report.changed
     assert before[changed.task_id].status is Status.COMPLETED
     assert after[changed.task_id].status is Status.FAILED

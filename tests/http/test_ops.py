@@ -14,6 +14,7 @@ from oq.words.messages import Committed
 from oq.words.outcome import Completed, Failed, Interrupted
 from oq.words.steps import Change
 from oq.words.task import Attempt, Status, TaskState, TaskType, Usage
+from oq.words.terms import Terms
 from tests.support.builders import at, finish, new, start
 from tests.support.http import GENERATE, Api, api
 
@@ -130,10 +131,8 @@ def committed(model: str, **fields: object) -> Committed:
     state = TaskState(
         id="x",
         type=TaskType.CHAT,
-        model=model,
-        priority=5,
+        terms=Terms(model=model, priority=5, max_retries=0),
         created_at=NOW,
-        max_retries=0,
         **fields,
     )
     before = {

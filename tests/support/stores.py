@@ -74,7 +74,7 @@ def assert_consistent(store: Store, engine: Engine) -> None:
         key for key, state in states.items() if state.status.ended or state.status is Status.RUNNING
     }
     assert set(everything(engine, "keys")) == {
-        state.idempotency_key.encode() for state in states.values() if state.idempotency_key
+        key.encode() for state in states.values() if (key := state.terms.idempotency_key)
     }
     assert [(task.task_id, task.place) for task in store.pending()] == [
         (state.id, place_of(state))

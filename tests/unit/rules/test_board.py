@@ -17,7 +17,7 @@ from tests.support.builders import at, task_id
 
 A, B, C = (task_id(n) for n in range(1, 4))
 NOW = 0.0
-READY, LATER = Place(5), Place(5, at(10))
+READY, LATER = Place(5, "m"), Place(5, "m", at(10))
 
 
 def board(*tasks: str, slots: int = 2, limits: tuple[int, ...] = (9,)) -> Board:
@@ -174,7 +174,7 @@ def test_nothing_starts_while_paused_or_draining(halt):
 
 def test_recovery_puts_each_task_where_it_was():
     made = board(slots=9)
-    made.load([(A, Place(1)), (B, Place(9)), (C, Place(9, at(10), retrying=True))])
+    made.load([(A, Place(1, "m")), (B, Place(9, "m")), (C, Place(9, "m", at(10), retrying=True))])
     assert made.by_priority() == {1: 1, 9: 2}
     assert (made.delayed, made.retrying) == (1, 1)
     assert everything_next(made) == [Job(B, "b0"), Job(A, "b0")]
@@ -217,7 +217,9 @@ class BoardMachine(RuleBasedStateMachine):
         known = self.tasks[task]
         known.place, known.where = place, "delayed" if place.run_at else "ready"
 
-    places = st.builds(Place, st.integers(0, 3), st.none() | st.integers(1, 3).map(at))
+    places = st.builds(
+        Place, st.integers(0, 3), st.sampled_from("mn"), st.none() | st.integers(1, 3).map(at)
+    )
 
     @rule(place=places)
     def submit(self, place):
@@ -297,7 +299,7 @@ class BoardMachine(RuleBasedStateMachine):
         for task in self.those("running"):
             known = self.tasks[task]
             if known.told == "place" and known.place.run_at == at(seconds):
-                known.place = Place(known.place.priority)
+                known.place = Place(known.place.priority, known.place.model)
 
     @rule(name=st.sampled_from(["b0", "b1"]))
     @precondition(lambda self: len(self.down) < 2)

@@ -76,7 +76,7 @@ async def test_the_other_bodies_are_as_strict():
 )  # fmt: skip
 def test_a_whole_task_of_an_ollama_queue_client_is_taken(more):
     task = check(decode_submission(as_json({**GO_TASK, **more})), LIMITS)
-    assert (task.model, task.priority, task.max_retries) == ("llama2", 10, 3)
+    assert (task.terms.model, task.terms.priority, task.terms.max_retries) == ("llama2", 10, 3)
 
 
 async def test_a_client_s_own_id_is_not_the_task_s():
@@ -126,7 +126,7 @@ def test_a_payload_that_asks_nothing_is_refused_as_before(kind, payload):
 )  # fmt: skip
 def test_how_many_retries_a_task_gets(sent, zero_is_default, got):
     limits = msgspec.structs.replace(LIMITS, zero_is_default=zero_is_default)
-    assert check(decode_submission(as_json({**GENERATE, **sent})), limits).max_retries == got
+    assert check(decode_submission(as_json({**GENERATE, **sent})), limits).terms.max_retries == got
 
 
 async def test_zero_is_default_is_a_setting():

@@ -127,8 +127,8 @@ def test_in_any_life_retries_and_attempts_stay_bounded(steps):
         if step not in ALLOWED[state.status]:
             continue
         state = STEPS[step](state).state
-        assert 0 <= state.retry_count <= state.max_retries
-        assert state.deaths <= state.max_retries + 1
+        assert 0 <= state.retry_count <= state.terms.max_retries
+        assert state.deaths <= state.terms.max_retries + 1
         assert len(state.attempts) <= ATTEMPTS_KEPT
         assert (state.completed_at is not None) is state.status.ended
         assert (state.started_at is not None) or state.status is not Status.RUNNING
@@ -144,8 +144,8 @@ def test_a_new_task_is_pending_and_carries_what_was_asked():
     change = new(7, priority=9, max_retries=2, timeout="5m", key="k")
     assert (change.before, change.event) == (None, EventType.TASK_SUBMITTED)
     assert (change.state.id, change.state.created_at) == (task_id(7), NOW)
-    assert (change.state.priority, change.state.max_retries) == (9, 2)
-    assert (change.state.timeout, change.state.idempotency_key) == (300.0, "k")
+    assert (change.state.terms.priority, change.state.terms.max_retries) == (9, 2)
+    assert (change.state.terms.timeout, change.state.terms.idempotency_key) == (300.0, "k")
     assert change.fingerprint == b"mark of k"
     assert change.body is not None
 
@@ -290,8 +290,9 @@ def test_a_cancelled_task_waits_for_no_time_any_more():
 def test_another_priority_changes_nothing_else():
     before = new(run_at=at(60)).state
     change = lifecycle.reprioritised(before, 42)
-    assert change.state == msgspec.structs.replace(before, priority=42)
-    assert change.data == {"priority": 42, "before": before.priority}
+    terms = msgspec.structs.replace(before.terms, priority=42)
+    assert change.state == msgspec.structs.replace(before, terms=terms)
+    assert change.data == {"priority": 42, "before": before.terms.priority}
 
 
 def test_a_task_that_is_queued_again_has_all_its_retries_and_keeps_its_attempts():

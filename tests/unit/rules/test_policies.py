@@ -40,7 +40,7 @@ class Blind(Fifo):
 def board(policy: type[Fifo], *tasks: str, limits: tuple[int, ...] = (2,)) -> Board:
     backends = [BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)]
     made = Board(9, backends, policy(backends), paused=False)
-    made.load((task, Place(5)) for task in tasks)
+    made.load((task, Place(5, "m")) for task in tasks)
     return made
 
 

@@ -187,9 +187,9 @@ def test_whatever_is_spliced_into_a_body_it_is_refused_or_it_is_json(junk, where
 
 def test_what_is_not_said_has_its_default():
     task = accept(GOOD)
-    assert (task.type, task.model, task.priority) == (TaskType.GENERATE, "m", 5)
-    assert task.max_retries == LIMITS.max_retries
-    assert (task.run_at, task.timeout, task.metadata) == (None, None, None)
+    assert (task.type, task.terms.model, task.terms.priority) == (TaskType.GENERATE, "m", 5)
+    assert task.terms.max_retries == LIMITS.max_retries
+    assert (task.terms.run_at, task.terms.timeout, task.terms.metadata) == (None, None, None)
     assert task.body.options == b"{}"
 
 
@@ -216,7 +216,7 @@ def test_a_payload_passes_through_byte_for_byte(payload):
 def test_options_and_metadata_pass_through_byte_for_byte():
     document = '{ "b":1, "a":[ null ], "num_ctx": 4096 }'
     assert accept(raw(document, "options")).body.options == document.encode()
-    assert accept(raw(document, "metadata")).metadata == document.encode()
+    assert accept(raw(document, "metadata")).terms.metadata == document.encode()
 
 
 @pytest.mark.parametrize(
@@ -240,16 +240,16 @@ def test_what_ollama_takes_is_taken(kind, payload):
     [(0, 0), (100, 100), ("low", 1), ("Normal", 5), ("HIGH", 10), ("critical", 15), ("42", 42)],
 )
 def test_a_priority_is_a_number_or_a_name(value, priority):
-    assert accept({**GOOD, "priority": value}).priority == priority
+    assert accept({**GOOD, "priority": value}).terms.priority == priority
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("5m", 300), (2, 2), (0.25, 0.25), ("90", 90)])
 def test_a_timeout_is_a_go_duration_or_seconds(value, seconds):
-    assert accept({**GOOD, "timeout": value}).timeout == seconds
+    assert accept({**GOOD, "timeout": value}).terms.timeout == seconds
 
 
 def test_a_time_is_kept_in_utc_whatever_its_zone():
-    run_at = accept({**GOOD, "run_at": "2026-01-31T13:00:00+01:00"}).run_at
+    run_at = accept({**GOOD, "run_at": "2026-01-31T13:00:00+01:00"}).terms.run_at
     assert (run_at, run_at.tzinfo) == (datetime(2026, 1, 31, 12, tzinfo=UTC), UTC)
 
 
@@ -258,7 +258,7 @@ def test_a_time_is_kept_in_utc_whatever_its_zone():
 )
 def test_a_time_that_is_accepted_can_be_stored(run_at):
     try:
-        kept = check(submission(run_at=run_at), LIMITS).run_at
+        kept = check(submission(run_at=run_at), LIMITS).terms.run_at
     except InvalidTask:
         return
     stored = msgspec.msgpack.encode(kept)
@@ -275,7 +275,7 @@ def test_a_batch_is_an_array_or_lines():
     )
     for body, ndjson in ((array, False), (lines, True)):
         tasks = check_batch(decode_batch(body, ndjson=ndjson, limits=LIMITS), LIMITS)
-        assert [task.model for task in tasks] == ["m", "n"]
+        assert [task.terms.model for task in tasks] == ["m", "n"]
 
 
 @pytest.mark.parametrize("ndjson", [True, False])

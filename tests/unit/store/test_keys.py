@@ -68,9 +68,9 @@ def test_a_place_says_all_that_recovery_needs():
     ready = new(priority=7).state
     delayed = new(run_at=at(5)).state
     retrying = finish(start(ready).state, Failed("busy", retryable=True)).state
-    assert place_of(ready) == Place(7)
-    assert place_of(delayed) == Place(5, at(5))
-    assert place_of(retrying) == Place(7, at(1), retrying=True, delay=1.0)
+    assert place_of(ready) == Place(7, "smollm2")
+    assert place_of(delayed) == Place(5, "smollm2", at(5))
+    assert place_of(retrying) == Place(7, "smollm2", at(1), retrying=True, delay=1.0)
 
 
 def test_a_retry_that_is_due_has_no_delay_left():
@@ -84,7 +84,7 @@ def test_a_retry_that_is_due_has_no_delay_left():
     st.integers(0, 100), st.none() | ENDS, st.booleans(), st.none() | st.floats(0, allow_nan=False)
 )
 def test_a_place_comes_back_from_disk_as_it_was(priority, run_at, retrying, delay):
-    place = Place(priority, run_at, retrying, delay)
+    place = Place(priority, "llama3.2:1b", run_at, retrying, delay)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(place), type=Place) == place
 
 

@@ -11,7 +11,7 @@ from oq.rules.slices import OpenLog
 from oq.rules.stream_log import PORTION, StreamLog
 from oq.store import KeyClaim
 from oq.store.keys import FAMILIES, META_KEY, Meta
-from oq.words.errors import StoreCorrupt, StoreFull
+from oq.words.errors import StoreCorrupt, StoreError, StoreFull
 from oq.words.outcome import Failed, Interrupted
 from oq.words.steps import IN_PARTS, Ahead, Change, Records, Removal, SetPaused
 from oq.words.stream import Piece
@@ -52,7 +52,9 @@ def test_a_submitted_task_waits_with_all_that_was_asked(store):
     put(store, change)
     assert store.state(task_id(1)) == change.state
     assert store.body(task_id(1)) == change.body
-    assert [(task.task_id, task.place) for task in store.pending()] == [(task_id(1), Place(9))]
+    assert [(task.task_id, task.place) for task in store.pending()] == [
+        (task_id(1), Place(9, "smollm2"))
+    ]
     assert (counts(store), store.count_ended()) == ({"pending": 1}, 0)
 
 
@@ -167,7 +169,9 @@ def test_nothing_of_a_long_stream_stays_behind(store, shelf, step):
 
 def test_a_retry_waits_with_its_time(store):
     put(store, finish(put(store, start(put(store, new(1)))), Failed("busy", retryable=True)))
-    assert [task.place for task in store.pending()] == [Place(5, at(1), retrying=True, delay=1.0)]
+    assert [task.place for task in store.pending()] == [
+        Place(5, "smollm2", at(1), retrying=True, delay=1.0)
+    ]
 
 
 def test_another_priority_is_in_the_index_too(store):
@@ -286,7 +290,10 @@ def test_all_is_there_after_a_restart(store, shelf):
     assert {n: again.state(task_id(n)) for n in range(1, 5)} == before
     assert (again.commit, again.event_seq, again.paused) == (store.commit, 17, True)
     assert counts(again) == counts(store)
-    assert [task.place for task in again.pending()] == [Place(9, at(60)), Place(5)]
+    assert [task.place for task in again.pending()] == [
+        Place(9, "smollm2", at(60)),
+        Place(5, "smollm2"),
+    ]
     assert again.running() == [before[3]]
     assert (again.result(task_id(1)), again.body(task_id(1))) == (DONE.result, new(1).body)
     assert again.claim("k") == KeyClaim(task_id(1), b"mark of k")
@@ -305,7 +312,7 @@ def test_the_greatest_id_is_known_even_when_its_task_is_gone(store, shelf):
 def test_a_store_of_another_format_is_not_opened(shelf):
     meta = msgspec.msgpack.encode(Meta(format=99))
     shelf.engine.write([("meta", META_KEY, meta)])
-    with pytest.raises(StoreCorrupt, match="format 99"):
+    with pytest.raises(StoreError, match="format 99"):
         shelf.store()
 
 
