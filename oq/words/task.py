@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -224,8 +223,6 @@ _OF_TERMS = tuple(
     if name in Terms.__struct_fields__ and name not in TaskState.__struct_fields__
 )
 _OF_STATE = tuple(name for name in _Shown.__struct_fields__ if name in TaskState.__struct_fields__)
-_terms_shown = attrgetter(*_OF_TERMS)
-_state_shown = attrgetter(*_OF_STATE)
 
 
 def _view(kind: type[View], state: TaskState, queue_position: int | None, **more: Any) -> View:
@@ -236,8 +233,8 @@ def _view(kind: type[View], state: TaskState, queue_position: int | None, **more
     return kind(
         queue_position=queue_position,
         metadata=UNSET if terms.metadata is None else Raw(terms.metadata),
-        **dict(zip(_OF_TERMS, _terms_shown(terms), strict=True)),
-        **dict(zip(_OF_STATE, _state_shown(state), strict=True)),
+        **{name: getattr(terms, name) for name in _OF_TERMS},
+        **{name: getattr(state, name) for name in _OF_STATE},
         **more,
     )
 
