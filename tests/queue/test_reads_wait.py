@@ -20,6 +20,7 @@ from oq.queue import Queue, open_queue
 from oq.rules.filters import TaskFilter
 from oq.rules.validation import decode_submission
 from oq.store import MemoryEngine, Store
+from oq.words.errors import StoreCorrupt
 from oq.words.task import Status
 from tests.support.http import GENERATE, Api, settings
 
@@ -168,3 +169,22 @@ async def test_which_tasks_a_bulk_wish_concerns():
         early, late = await at.early_and_late(lambda: at.queue._listing.ids(wanted, 10))
         assert early in (None, ([], False))
         assert late == ([at.task_id], False)
+
+
+async def test_what_a_read_raises_reaches_the_one_who_reads_and_nobody_else():
+    async with half() as at:
+
+        def look() -> None:
+            raise StoreCorrupt("this record cannot be read")
+
+        async def read() -> str:
+            try:
+                await at.queue._writer.read(at.task_id, look)
+            except StoreCorrupt as error:
+                return str(error)
+            return "nothing was wrong"
+
+        early, late = await at.early_and_late(read)
+        assert early is None
+        assert late == "this record cannot be read"
+        assert (await at.queue.view(at.task_id)).status is Status.CANCELLED

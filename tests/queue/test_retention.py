@@ -17,7 +17,7 @@ from oq.rules.retention import Retention
 from oq.store import MemoryEngine, Store
 from oq.words.clock import Clock
 from oq.words.config import Config, to_config
-from oq.words.errors import Busy, NotFound, Removed
+from oq.words.errors import Busy, NotFound, Removed, Unavailable
 from oq.words.messages import BulkCommand, Commit
 from oq.words.steps import Removal
 from oq.words.task import Status
@@ -207,34 +207,79 @@ async def test_many_tasks_are_removed_in_few_turns_of_the_event_loop(autojump_cl
         assert turns.count < 300
 
 
-async def test_a_removal_that_is_refused_comes_with_the_next_clean_up():
-    store = Store(MemoryEngine())
-    for number in (1, 2, 3):
-        started = start(new(number).state).state
-        store.write([new(number), finish(started, now=at(number))], number)
-    to_scheduler, commands = trio.open_memory_channel[BulkCommand](10)
-    to_writer, _ = trio.open_memory_channel[Commit](10)
-    keep = Retention(tasks=1, seconds=0, unread=0, removed=0, removed_seconds=0)
-    janitor = Janitor(
-        store, mock_wall_clock(), keep, HOUR, Reads(to_writer), to_scheduler, to_writer
-    )
+class CleanUp:
+    """A janitor over a store in memory, whose wishes are carried out as the test says."""
 
-    async def scheduler(busy_with: str) -> None:
-        async for command in commands:
+    def __init__(self, **keep: int) -> None:
+        nothing = dict.fromkeys(("tasks", "seconds", "unread", "removed", "removed_seconds"), 0)
+        self.store = Store(MemoryEngine())
+        to_scheduler, self._commands = trio.open_memory_channel[BulkCommand](10)
+        to_writer, self._commits = trio.open_memory_channel[Commit](10)
+        self._janitor = Janitor(
+            self.store, mock_wall_clock(), Retention(**nothing | keep), HOUR, Reads(to_writer),
+            to_scheduler, to_writer,
+        )  # fmt: skip
+
+    def end(self, number: int, when: float) -> None:
+        """A task that has ended then."""
+        started = start(new(number).state).state
+        self.store.write([new(number), finish(started, now=at(when))], number)
+
+    async def run(self, *, busy_with: str = "", full: bool = False) -> int:
+        """Clean up; how many tasks went. The scheduler is busy with one, or the disk is full."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._schedule, busy_with)
+            nursery.start_soon(self._write, full)
+            removed = await self._janitor.clean()
+            nursery.cancel_scope.cancel()
+        return removed
+
+    async def _schedule(self, busy_with: str) -> None:
+        async for command in self._commands:
             for each in command.left:
                 if each != busy_with:
-                    store.write([Removal(store.state(each))], 3)
+                    retired = mock_wall_clock().now() if command.retired else None
+                    self.store.write([Removal(self.store.state(each), retired)], 3)
                 command.answer(each, Busy() if each == busy_with else None)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(scheduler, task_id(1))
-        assert await janitor.clean() == 1
-        nursery.cancel_scope.cancel()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(scheduler, "")
-        assert await janitor.clean() == 1
-        nursery.cancel_scope.cancel()
-    assert [ended.task_id for ended in store.oldest_ended(10)] == [task_id(3)]
+    async def _write(self, full: bool) -> None:
+        async for commit in self._commits:
+            if not full:
+                self.store.write(commit.steps, 3)
+            commit.receipt.settle(Unavailable("the disk is full") if full else None)
+
+
+async def test_a_removal_that_is_refused_comes_with_the_next_clean_up(autojump_clock):
+    clean_up = CleanUp(tasks=1)
+    for number in (1, 2, 3):
+        clean_up.end(number, number)
+    assert await clean_up.run(busy_with=task_id(1)) == 1
+    assert await clean_up.run() == 1
+    assert [ended.task_id for ended in clean_up.store.oldest_ended(10)] == [task_id(3)]
+
+
+async def test_what_ended_by_a_clock_that_was_set_back_is_found_all_the_same(autojump_clock):
+    """It lies before what was removed already, where nobody looks otherwise."""
+    clean_up = CleanUp(tasks=1)
+    for number in (1, 2, 3):
+        clean_up.end(number, 100 + number)
+    assert await clean_up.run() == 2
+    for number in (4, 5):
+        clean_up.end(number, number)
+    assert await clean_up.run() == 2
+    assert clean_up.store.count_ended() == 1
+
+
+async def test_ids_that_a_full_disk_keeps_are_forgotten_when_it_has_space(autojump_clock):
+    clean_up = CleanUp(tasks=1, removed=10, removed_seconds=60)
+    for number in (1, 2):
+        clean_up.end(number, number)
+    assert await clean_up.run() == 1
+    await trio.sleep(61)
+    assert await clean_up.run(full=True) == 0
+    assert clean_up.store.gone == 1
+    assert await clean_up.run() == 0
+    assert clean_up.store.gone == 0
 
 
 async def test_of_removed_tasks_so_many_ids_are_known_for_so_long(autojump_clock):

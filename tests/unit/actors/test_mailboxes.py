@@ -1,0 +1,104 @@
+"""Closing is the message: an actor whose mailbox is closed ends, and closes what it sends to."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from oq.actors.monitor import Monitor
+from oq.actors.pool import Pool
+from oq.actors.streams import Streams
+from oq.actors.timer import Timer
+from oq.backends.simulated import SimulatedBackend
+from oq.store import MemoryEngine, Store
+from oq.words.clock import Clock
+from oq.words.errors import BackendDown
+from oq.words.messages import Delay, Dispatch, Job
+from oq.words.task import Status
+from tests.support.builders import NOW, POLICY, at, new, task_id
+
+
+async def assert_closed(channel: trio.MemoryReceiveChannel[object]) -> None:
+    with pytest.raises(trio.EndOfChannel):
+        await channel.receive()
+
+
+async def test_the_timer_ends_though_something_is_still_delayed(autojump_clock):
+    to_timer, inbox = trio.open_memory_channel[list[Delay]](1)
+    to_scheduler, due = trio.open_memory_channel(1)
+    timer = Timer(Clock(NOW.timestamp), inbox, to_scheduler, lambda delay: True)
+    to_timer.send_nowait([Delay(task_id(1), at(3600))])
+    to_timer.close()
+    await timer.run()
+    await assert_closed(due)
+
+
+class DownBackend(SimulatedBackend):
+    """Nobody answers there."""
+
+    async def probe(self) -> None:
+        raise BackendDown("connection refused")
+
+
+async def test_the_monitor_ends_though_a_backend_is_down(autojump_clock):
+    to_monitor, inbox = trio.open_memory_channel[str](1)
+    to_scheduler, told = trio.open_memory_channel(10)
+    monitor = Monitor({"b": DownBackend("b")}, 1.0, inbox, to_scheduler)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(monitor.run)
+        await to_monitor.send("b")
+        assert (await told.receive()).reason == "connection refused"
+        await trio.sleep(10)  # it looks again and again
+        to_monitor.close()
+    await assert_closed(told)
+
+
+class Jobs:
+    """A pool over a store in memory, and the channels to it and from it."""
+
+    def __init__(self) -> None:
+        self.store = Store(MemoryEngine())
+        self.store.running_page.begin(2)
+        self.to_pool, inbox = trio.open_memory_channel(10)
+        to_writer, self.commits = trio.open_memory_channel(10)
+        to_scheduler, self.freed = trio.open_memory_channel(10)
+        streams = Streams(lambda task_id, tokens: None, to_writer.clone(), self.store.stream)
+        self.pool = Pool(
+            self.store, {"b": SimulatedBackend("b")}, Clock(), POLICY, 60.0, streams,
+            inbox, to_writer, to_scheduler,
+        )  # fmt: skip
+
+    def dispatch(self) -> None:
+        """Have task 1 run."""
+        self.store.write([new(1)], 1)
+        self.to_pool.send_nowait(Dispatch([Job(task_id(1), "b")]))
+
+    def statuses(self) -> list[Status]:
+        """The states to which the pool has brought tasks so far."""
+        found = []
+        while self.commits.statistics().current_buffer_used:
+            found += [step.state.status for step in self.commits.receive_nowait().steps]
+        return found
+
+
+async def test_the_pool_ends_when_what_runs_has_ended(autojump_clock):
+    jobs = Jobs()
+    jobs.dispatch()
+    jobs.to_pool.close()
+    with trio.fail_after(60):
+        await jobs.pool.run()
+    assert jobs.statuses() == [Status.RUNNING, Status.COMPLETED]
+
+
+async def test_a_job_that_comes_after_the_pool_was_interrupted_goes_back_unrun(autojump_clock):
+    jobs = Jobs()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(jobs.pool.run)
+        await wait_all_tasks_blocked()
+        jobs.pool.interrupt("oq was shut down")
+        jobs.dispatch()
+        with trio.fail_after(60):
+            await jobs.freed.receive()
+        jobs.to_pool.close()
+    assert jobs.statuses() == [Status.RUNNING, Status.PENDING]
