@@ -14,7 +14,7 @@ import httpx
 from anyio.abc import TaskGroup
 
 from oq.client import requests
-from oq.client.address import DEFAULT_SERVER, no_address, server_url
+from oq.client.address import DEFAULT_SERVER, connecting, no_address, server_url
 from oq.client.aio_follow import AsyncFollowing
 from oq.client.follow import EndFollower, EventFollower, Follower, StreamFollower
 from oq.client.handover import OnDone, Sends, hand_over
@@ -73,11 +73,8 @@ class AsyncClient:
         self._on_away = on_away
         try:
             self._http = httpx.AsyncClient(
-                base_url=self.server,
                 transport=transport,
-                trust_env=False,  # a proxy meant for the internet must not see a local queue
-                verify=self.server.startswith("https:"),  # loading certificates takes 20 ms
-                headers={"User-Agent": "oq"},
+                **connecting(self.server),
                 # Calls take turns, see `_run`; streams are as many as are asked for.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS),
             )

@@ -6,13 +6,12 @@ import builtins
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from oq.client import requests
-from oq.client.address import DEFAULT_SERVER, no_address, server_url
+from oq.client.address import DEFAULT_SERVER, connecting, no_address, server_url
 from oq.client.follow import EventFollower, Follower, StreamFollower
 from oq.client.requests import ApiRequest
 from oq.client.retries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Retries, read
@@ -58,11 +57,8 @@ class Client:
         self._closed = False
         try:
             self._http = httpx.Client(
-                base_url=self.server,
                 transport=transport,
-                trust_env=False,  # a proxy meant for the internet must not see a local queue
-                verify=self.server.startswith("https:"),  # loading certificates takes 20 ms
-                headers={"User-Agent": "oq"},
+                **connecting(self.server),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             )
         except (httpx.InvalidURL, UnicodeError):
@@ -71,12 +67,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -103,6 +103,7 @@ async def test_a_shutdown_on_a_full_disk_ends_and_what_was_lost_runs_again(autoj
         assert (task.status, len(task.attempts)) == (Status.COMPLETED, 2)
 
 
+@pytest.mark.slow  # thousands of tasks that end
 async def test_a_full_disk_stops_work_before_it_piles_up(autojump_clock):
     engine, backend = Small(), SimulatedBackend()
     async with memory_queue(engine, backend, queue={"max_pending": 10_000}) as queue:

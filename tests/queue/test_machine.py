@@ -40,6 +40,8 @@ from tests.queue.machine.checks import WatchedQueue, moment
 from tests.queue.machine.disk import RocksDisk
 from tests.queue.machine.model import ENDED, Known
 
+pytestmark = pytest.mark.slow
+
 TICK = 0.001
 PRIORITIES = st.sampled_from([0, 5, 5, 5, 10, 100])
 DELAYS = st.sampled_from([None, None, None, -5, 1, 3, 60])
