@@ -1,0 +1,142 @@
+"""Directories that older versions of oq left, opened by this one: every task is what that oq read.
+
+`directories/` has, for each of them, the directory, what that oq read in it, and the script that
+made both.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import random
+import shutil
+import tarfile
+from contextlib import suppress
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from oq.rules.filters import TaskFilter
+from oq.store import Store, migration, open_store
+from oq.words.task import Status, TaskState, show
+from tests.crash import integrity
+from tests.crash.power import Disk, Moment, Plug, PowerCut, PowerEngine, Tear, leave, log_sizes
+
+DIRECTORIES = Path(__file__).parent / "directories"
+NAMES = sorted(path.name.removesuffix(".tar.xz") for path in DIRECTORIES.glob("*.tar.xz"))
+MANY = 10_000
+
+
+@pytest.fixture(params=NAMES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def data(name, tmp_path) -> Path:
+    """Such a directory, as its oq left it."""
+    with tarfile.open(DIRECTORIES / f"{name}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / name
+
+
+@pytest.fixture
+def expected(name) -> dict[str, Any]:
+    """What that oq read."""
+    return json.loads(lzma.decompress((DIRECTORIES / f"{name}.json.xz").read_bytes()))
+
+
+def described(store: Store, state: TaskState) -> dict[str, Any]:
+    body, key = store.body(state.id), state.terms.idempotency_key
+    result = store.result(state.id) if state.status is Status.COMPLETED else None
+    claim = store.claim(key) if key else None
+    log = store.stream(state.id)
+    refused = store.refusal(state.id) if state.status is Status.FAILED else None
+    return msgspec.to_builtins(
+        {
+            "task": msgspec.json.decode(msgspec.json.encode(show(state, body, result))),
+            "call": body and body.call,
+            "deaths": state.deaths,
+            "key": key,
+            "claim": claim and [claim.task_id, claim.fingerprint.hex()],
+            "refusal": refused and [refused.status, refused.body.decode()],
+            "attempt": log and log.attempt,
+            "pieces": log and log.pieces,
+            "frames": log and [frame.decode() for frame in log.frames],
+        }
+    )
+
+
+def whole(store: Store) -> dict[str, Any]:
+    """The same as that oq read, in the same form."""
+    waiting = list(store.pending())
+    states = list(store.oldest(TaskFilter(limit=MANY)))
+    models = {state.id: state.terms.model for state in states}
+    assert {one.task_id: one.place.model for one in waiting}.items() <= models.items()
+    return msgspec.to_builtins(
+        {
+            "tasks": [described(store, state) for state in states],
+            "counts": {status.value: store.count(status) for status in Status},
+            "last_id": store.last_id,
+            "event_seq": store.event_seq,
+            "paused": store.paused,
+            "pending": [
+                [one.task_id, one.place.priority, one.place.run_at, one.place.retrying]
+                for one in waiting
+            ],
+            "running": [state.id for state in store.running()],
+            "ended": [one.task_id for one in store.oldest_ended(MANY)],
+        }
+    )
+
+
+def check(data: Path, expected: dict[str, Any]) -> int:
+    """It opens, has all that it had, and agrees with itself; the number of its last commit."""
+    store = open_store(str(data))
+    try:
+        found = whole(store)
+        for before, after in zip(expected["tasks"], found["tasks"], strict=True):
+            assert after == before
+        assert found == expected
+        integrity.check(store)
+        return store.commit
+    finally:
+        store.close()
+
+
+def test_there_are_directories_to_open():
+    assert "64a4862" in NAMES
+
+
+def test_every_task_is_what_the_oq_that_wrote_it_read(data, expected):
+    assert len(expected["tasks"]) > 900
+    assert all(expected["counts"].values())
+    migrated = check(data, expected)
+    assert check(data, expected) == migrated, "it is migrated once"
+
+
+def test_a_power_cut_in_a_migration_loses_nothing(data, expected, tmp_path, monkeypatch):
+    """One for each sync: at the start, after each batch, and at the end."""
+    monkeypatch.setattr(migration, "BATCH", 400)
+    syncs = 2 + ceil(len(expected["tasks"]) / 400)
+    chance = random.Random(7)
+    for at in range(1, syncs + 1):
+        left: list[Path] = []
+        path = shutil.copytree(data, tmp_path / f"cut at {at}")
+        disk = Disk(durable=log_sizes(path), marks=[(path / "high-water").read_bytes()])
+        plug = Plug(at, Moment.WRITTEN, lambda: None)
+        engine = PowerEngine(path, disk, plug)
+        plug.pulled = partial(keep, left, path, disk, chance)
+        with suppress(PowerCut):
+            Store(engine)
+        engine.close()
+        assert left, f"there was no sync {at}"
+        check(left[0], expected)
+
+
+def keep(left: list[Path], path: Path, disk: Disk, chance: random.Random) -> None:
+    left.append(leave(path, disk, chance, list(Tear))[0])

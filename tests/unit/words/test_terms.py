@@ -1,0 +1,84 @@
+"""A term that a user can give is stored, shown, and counts; nobody forgets one on the way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from oq.queue.admission import fingerprint
+from oq.words.new import NewTask
+from oq.words.task import RawTask, Submission, Summary, Task, TaskSummary, show, summarise
+from oq.words.terms import Terms
+from tests.support.builders import checked, new
+
+RUN_AT = datetime(2126, 1, 31, 12, tzinfo=UTC)
+SENT = {
+    "model": "m",
+    "priority": 10,
+    "max_retries": 2,
+    "run_at": RUN_AT,
+    "timeout": 300.0,
+    "metadata": Raw(b'{"a":1}'),
+    "idempotency_key": "k",
+}
+"""Each term, with a value that is not the usual one."""
+OTHER = {
+    "model": "n",
+    "priority": 11,
+    "max_retries": 3,
+    "run_at": None,
+    "timeout": 301.0,
+    "metadata": Raw(b'{"a": 1}'),
+}
+NOT_SHOWN = {"idempotency_key"}
+SHOWN = sorted(set(Terms.__struct_fields__) - NOT_SHOWN)
+
+
+def test_these_are_all_terms():
+    assert set(SENT) == set(Terms.__struct_fields__)
+    assert set(OTHER) == set(SHOWN)
+
+
+@pytest.mark.parametrize("kind", [Task, RawTask, TaskSummary, Summary])
+def test_every_view_of_a_task_has_its_terms(kind):
+    assert set(kind.__struct_fields__) & set(Terms.__struct_fields__) == set(SHOWN)
+
+
+def test_every_term_can_be_given():
+    assert set(Submission.__struct_fields__) >= set(Terms.__struct_fields__)
+    assert set(NewTask.__struct_fields__) >= set(SHOWN)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_term_is_shown_as_it_was_given(name):
+    change = new(key="k", **{name: SENT[name]})
+    for view in (show(change.state, change.body), summarise(change.state, "")):
+        assert getattr(view, name) == SENT[name]
+    assert getattr(change.state.terms, name) in (SENT[name], b'{"a":1}')
+
+
+@pytest.mark.parametrize("name", sorted(OTHER))
+def test_a_key_stands_for_all_terms(name):
+    """With another value for any of them it is another task."""
+    first = fingerprint(checked(**SENT))
+    assert fingerprint(checked(**SENT)) == first
+    assert fingerprint(checked(**{**SENT, name: OTHER[name]})) != first
+
+
+def test_a_key_stands_for_what_it_always_stood_for():
+    """Fingerprints are on disk: these are of oq at commit 64a4862."""
+    hello, seed = Raw(b'{"prompt":"hello"}'), Raw(b'{"seed":7}')
+    sent = {**SENT, "run_at": datetime(2026, 1, 31, 12, tzinfo=UTC), "payload": hello}
+    whole = fingerprint(checked(**sent, options=seed))
+    assert whole.hex() == "b9c13fcb7ab61bcea5c9557054edb9aa"
+    assert fingerprint(checked(model="m", payload=hello)).hex() == (
+        "16d1b04677c07753b9f5c70e5ead58f5"
+    )
+
+
+def test_terms_come_back_from_disk_as_they_were():
+    terms = checked(**SENT).terms
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(terms), type=Terms) == terms
