@@ -42,7 +42,7 @@ from bench.pending import resident
 from oq.backends.base import Emit, Request
 from oq.queue import Queue, open_queue
 from oq.rules.filters import TaskFilter
-from oq.store import Store
+from oq.store import KeyValueLedger, Store
 from oq.store.rocks import RocksEngine
 from oq.words.clock import Clock
 from oq.words.config import Config, to_config
@@ -195,8 +195,8 @@ async def _run(load: Load, directory: Path) -> Outcome:
 
 @asynccontextmanager
 async def _queue(load: Load, directory: Path) -> AsyncIterator[tuple[Queue, ChurnBackend]]:
-    backend, store = ChurnBackend(), Store(Inline(directory))
-    async with open_queue(_config(load), backends=[backend], store=store, clock=clock()) as queue:
+    backend, ledger = ChurnBackend(), KeyValueLedger(Inline(directory))
+    async with open_queue(_config(load), backends=[backend], ledger=ledger, clock=clock()) as queue:
         yield queue, backend
 
 

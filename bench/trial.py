@@ -24,7 +24,7 @@ from oq.backends.simulated import NoopBackend
 from oq.http.app import create_app
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
-from oq.store import Store
+from oq.store import KeyValueLedger
 from oq.store.engine import Put
 from oq.store.rocks import RocksEngine
 from oq.words.config import to_config
@@ -80,7 +80,7 @@ async def _measure(directory: str, rounds: int) -> Figures:
     config = to_config({"queue": {"max_workers": 64, "max_completed_tasks": 0}})
     engine = Undisturbed(directory)
     async with (
-        open_queue(config, backends=[NoopBackend()], store=Store(engine)) as queue,
+        open_queue(config, backends=[NoopBackend()], ledger=KeyValueLedger(engine)) as queue,
         _served(queue) as port,
         yardstick.hop() as hop,
     ):

@@ -10,7 +10,7 @@ import trio
 
 from oq.actors.reads import Reads
 from oq.rules.retention import PatientClock, Retention, Sweep, surplus
-from oq.store import Store
+from oq.store import Ledger
 from oq.words.clock import Clock
 from oq.words.errors import OqError
 from oq.words.messages import BulkCommand, Commit, Verb
@@ -36,7 +36,7 @@ class Janitor:
 
     def __init__(
         self,
-        store: Store,
+        ledger: Ledger,
         clock: Clock,
         keep: Retention,
         interval: float,
@@ -44,7 +44,7 @@ class Janitor:
         to_scheduler: trio.MemorySendChannel[BulkCommand],
         to_writer: trio.MemorySendChannel[Commit],
     ) -> None:
-        self._store = store
+        self._ledger = ledger
         self._clock = clock
         self._patient = PatientClock()
         self._keep = keep
@@ -60,7 +60,7 @@ class Janitor:
             while True:
                 removed = await self.clean()
                 if removed:
-                    log.info("removed ended tasks", removed=removed, kept=self._store.count_ended())
+                    log.info("removed ended tasks", removed=removed, kept=self._ledger.facts.ended)
                 await trio.sleep(self._interval)
 
     async def clean(self) -> int:
@@ -79,10 +79,10 @@ class Janitor:
         """Look once through the ended tasks, as far as need be; how many were removed, and whether
         there are still too many.
         """
-        store = self._store
-        sweep = Sweep(self._keep, store.count_ended(), store.unread, now, thorough=thorough)
+        facts = self._ledger.facts
+        sweep = Sweep(self._keep, facts.ended, facts.unread, now, thorough=thorough)
         place, start, removed, kept_some = self._start, self._start, 0, False
-        while ended := list(store.oldest_ended(LOOK_AT_ONCE, place)):
+        while ended := await self._ledger.oldest_ended(LOOK_AT_ONCE, place):
             going: list[str] = []
             for task in ended:
                 if sweep.is_over(task):
@@ -122,15 +122,17 @@ class Janitor:
         if now is None or not self._keep.removed_seconds:
             return
         limit = now - timedelta(seconds=self._keep.removed_seconds)
-        while old := [gone.task_id for gone in self._store.oldest_gone(AT_ONCE) if gone.at < limit]:
-            if not await self._commit(IdsForgotten(tuple(old))):
+        while True:
+            oldest = await self._ledger.oldest_gone(AT_ONCE)
+            old = [gone.task_id for gone in oldest if gone.at < limit]
+            if not old or not await self._commit(IdsForgotten(tuple(old))):
                 return
 
     async def _forget_surplus(self) -> None:
         """Forget the oldest ids of removed tasks, where they are too many."""
-        if count := surplus(self._store.gone, self._keep.removed):
-            oldest = tuple(gone.task_id for gone in self._store.oldest_gone(count))
-            await self._commit(IdsForgotten(oldest))
+        if count := surplus(self._ledger.facts.gone, self._keep.removed):
+            oldest = await self._ledger.oldest_gone(count)
+            await self._commit(IdsForgotten(tuple(gone.task_id for gone in oldest)))
 
     async def _commit(self, step: IdsForgotten | ResultsRead) -> bool:
         receipt = Receipt()

@@ -19,7 +19,7 @@ from oq.rules import lifecycle
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id
 from oq.rules.via import add_mark
-from oq.store import Store
+from oq.store import Ledger
 from oq.words import errors
 from oq.words.channels import put, take
 from oq.words.clock import Clock
@@ -35,7 +35,7 @@ class Pool:
 
     def __init__(
         self,
-        store: Store,
+        ledger: Ledger,
         backends: dict[str, Backend],
         clock: Clock,
         policy: RetryPolicy,
@@ -47,7 +47,7 @@ class Pool:
         mark: str = "",
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._store = store
+        self._ledger = ledger
         self._backends = backends
         self._clock = clock
         self._policy = policy
@@ -90,7 +90,7 @@ class Pool:
                 begun: list[RunningAttempt] = []
                 for message in messages:
                     if isinstance(message, Dispatch):
-                        begun += [self._begin(job, now) for job in message.jobs]
+                        begun += [await self._begin(job, now) for job in message.jobs]
                     elif (run := self._runs.get(message.task_id)) is not None:
                         run.stop(Aborted())
                 if begun:
@@ -103,14 +103,13 @@ class Pool:
                         workers.start_soon(self._work, runs.clone())
                     to_workers.send_nowait(run)
 
-    def _begin(self, job: Job, now: datetime) -> RunningAttempt:
-        state = self._store.state(job.task_id)
-        assert state is not None, f"task {job.task_id} was dispatched but is not stored"
+    async def _begin(self, job: Job, now: datetime) -> RunningAttempt:
+        state = await self._ledger.state(job.task_id)
         timeout = state.terms.timeout or self._timeout
         attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
-        self._store.running_page.add(job.task_id, attempt)
-        body = None if state.damaged else self._body(job.task_id)
+        self._ledger.running_page.add(job.task_id, attempt)
+        body = None if state.damaged else await self._body(job.task_id)
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
             timeout, trio.current_time() + timeout,
@@ -138,12 +137,12 @@ class Pool:
                 # Out of the scope: it is cancelled, and so would be what records the end.
                 await self._finish(run)
 
-    def _body(self, task_id: str) -> Body | None:
+    async def _body(self, task_id: str) -> Body | None:
         """What the task asks for; None when the disk has damaged it, which is that task's end and
         not the queue's.
         """
         try:
-            return self._store.body(task_id)
+            return await self._ledger.body(task_id)
         except errors.StoreCorrupt as error:
             log.error("task cannot be read", task_id=task_id, reason=str(error))  # noqa: TRY400
             return None
@@ -183,7 +182,7 @@ class Pool:
         state = run.state
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
-        self._store.running_page.discard(state.id)
+        self._ledger.running_page.discard(state.id)
         if self._streams.told(state.id) and isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)

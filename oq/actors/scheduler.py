@@ -1,6 +1,7 @@
 """The scheduler: it owns the board, and is woken by what happens, never by a tick.
 
-It never waits for another actor. What it sends fits by construction (the pool's and the timer's
+It never waits for another actor, and asks the ledger only for what users want of single tasks. What
+it sends fits by construction (the pool's and the timer's
 mailboxes hold what slots and admission allow) or, to the writer, is refused to the one who asked.
 So the circle writer, scheduler, pool, writer cannot lock up.
 """
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import TypeGuard
 
 import structlog
 import trio
@@ -18,10 +20,10 @@ import trio
 from oq.rules import lifecycle
 from oq.rules.board import Board
 from oq.rules.place import place_of
-from oq.store import Store
+from oq.store import Ledger
 from oq.words.channels import take
 from oq.words.clock import Clock
-from oq.words.errors import Busy, Conflict, OqError
+from oq.words.errors import Busy, Conflict, NotFound, OqError
 from oq.words.messages import (
     Abort,
     BackendDown,
@@ -52,7 +54,7 @@ class Scheduler:
     def __init__(
         self,
         board: Board,
-        store: Store,
+        ledger: Ledger,
         clock: Clock,
         inbox: trio.MemoryReceiveChannel[Message],
         to_writer: trio.MemorySendChannel[Commit],
@@ -61,7 +63,7 @@ class Scheduler:
         to_monitor: trio.MemorySendChannel[str],
     ) -> None:
         self._board = board
-        self._store = store
+        self._ledger = ledger
         self._clock = clock
         self._inbox = inbox
         self._to_writer = to_writer
@@ -82,32 +84,34 @@ class Scheduler:
             self._dispatch()
             while messages := await take(self._inbox):
                 for message in messages:
-                    self._handle(message)
+                    await self._handle(message)
                 del message, messages  # they have results, which may be large: not to be kept
                 if self._delays:
                     self._to_timer.send_nowait(self._delays)
                     self._delays = []
                 self._dispatch()
 
-    def _handle(self, message: Message) -> None:
+    async def _handle(self, message: Message) -> None:
         match message:
             case Freed(task_id, backend, down):  # of all messages most
                 self._board.free(task_id)
                 if down is not None:
                     self._mark_down(backend, down)
-                self._resume(task_id)
+                if self._deferred:
+                    await self._resume(task_id)
                 self._settle_drains()
             case Committed(steps, _, receipts):
                 for step in steps:
-                    self._settled(step)
+                    if self._settled(step) and (self._answers or self._deferred):
+                        await self._answer(step.state.id)
                 for receipt in receipts:
                     receipt.settle()
             case Due(delays):
                 self._board.due(delays)
             case Command():
-                self._command(message)
+                await self._command(message)
             case BulkCommand():
-                self._bulk_command(message)
+                await self._bulk_command(message)
             case Pause():
                 self._pause(message)
             case Drain():
@@ -139,12 +143,13 @@ class Scheduler:
 
     # -- what is on disk
 
-    def _settled(self, step: Step) -> None:
+    def _settled(self, step: Step) -> TypeGuard[Change | Removal]:
+        """Take in what is on disk; whether a task has come to rest by it."""
         if not isinstance(step, OF_ONE_TASK):
             if isinstance(step, SetPaused):
                 self._board.paused = step.paused
                 self._pauses.popleft().receipt.settle()
-            return
+            return False
         state = step.state
         if state.status.ended or not isinstance(step, Change):
             self._board.end(state.id)
@@ -153,34 +158,33 @@ class Scheduler:
             if state.run_at is not None:
                 self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
         else:
-            return
-        if self._answers or self._deferred:
-            self._answer(state.id)
+            return False
+        return True
 
-    def _answer(self, task_id: str) -> None:
+    async def _answer(self, task_id: str) -> None:
         """What was asked of this task is on disk; what was asked of it meanwhile can be done."""
         answer = self._answers.pop(task_id, None)
         if answer is not None:
             answer()
-        self._resume(task_id)
+        await self._resume(task_id)
 
-    def _resume(self, task_id: str) -> None:
+    async def _resume(self, task_id: str) -> None:
         """If the task has come to rest, carry out what was asked of it meanwhile."""
         deferred = self._deferred.get(task_id)
         while deferred and not self._must_wait(task_id):
-            self._command(deferred.popleft())
+            await self._command(deferred.popleft())
         if deferred is not None and not deferred:
             del self._deferred[task_id]
 
     # -- what users ask for
 
-    def _command(self, command: Command) -> None:
+    async def _command(self, command: Command) -> None:
         task_id = command.task_id
         if self._must_wait(task_id):
             self._defer(command)
             return
         try:
-            state = self._state(task_id)
+            state = await self._ledger.state(task_id)
             if command.stopped_it and state.status is Status.CANCELLED:
                 command.receipt.settle()
                 return
@@ -193,25 +197,29 @@ class Scheduler:
             self._board.settle(task_id)
             self._answers[task_id] = command.receipt.settle
 
-    def _bulk_command(self, bulk: BulkCommand) -> None:
+    async def _bulk_command(self, bulk: BulkCommand) -> None:
         """The same for many, in one commit. Those that have to wait go their way one by one."""
-        steps: list[Step] = []
+        steps: list[Change | Removal] = []
         settling: list[str] = []
         now = self._clock.now()
         for task_id in bulk.left:
             if self._must_wait(task_id):
                 self._defer(bulk.of(task_id))
-                continue
-            try:
-                steps.append(self._decide(bulk, self._state(task_id), now))
-            except OqError as error:
-                bulk.answer(task_id, error)
             else:
                 settling.append(task_id)
+        for task_id, state in (await self._ledger.states(settling)).items():
+            if isinstance(state, NotFound):
+                bulk.answer(task_id, state)
+                continue
+            try:
+                steps.append(self._decide(bulk, state, now))
+            except OqError as error:
+                bulk.answer(task_id, error)
+        settling = [step.state.id for step in steps]
         if not steps:
             return
         try:
-            self._to_writer.send_nowait(Commit(steps))
+            self._to_writer.send_nowait(Commit([*steps]))
         except trio.WouldBlock:
             for task_id in settling:
                 bulk.answer(task_id, Busy())
@@ -219,12 +227,6 @@ class Scheduler:
         for task_id in settling:
             self._board.settle(task_id)
             self._answers[task_id] = partial(bulk.answer, task_id)
-
-    def _state(self, task_id: str) -> TaskState:
-        state = self._store.state(task_id)
-        if state is None:
-            raise self._store.missing(task_id)
-        return state
 
     def _must_wait(self, task_id: str) -> bool:
         return self._board.is_running(task_id) or self._board.is_settling(task_id)
@@ -242,7 +244,9 @@ class Scheduler:
                 self._to_pool.send_nowait(Abort(task_id))
         self._deferred.setdefault(task_id, deque()).append(command)
 
-    def _decide(self, command: Command | BulkCommand, state: TaskState, now: datetime) -> Step:
+    def _decide(
+        self, command: Command | BulkCommand, state: TaskState, now: datetime
+    ) -> Change | Removal:
         match command.verb:
             case Verb.CANCEL:
                 if state.status.ended:

@@ -7,7 +7,7 @@ a slow one costs nobody anything, and finds what came meanwhile joined together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -28,7 +28,7 @@ AHEAD = 1 << 20
 AHEAD_AT_ONCE = 2 << 20
 """Bytes that are written ahead in one go, and of each part of a long result."""
 
-ReadBack = Callable[[str, int], StreamLog | None]
+ReadBack = Callable[[str, int], Awaitable[StreamLog | None]]
 
 
 class Stream:
@@ -40,10 +40,20 @@ class Stream:
     receipt of what is being written ahead, or was refused: then no more is.
     """
 
-    __slots__ = ("_log", "_make_log", "_news", "ahead", "ended", "told", "void")
+    __slots__ = (
+        "_attempt", "_log", "_news", "_read_back", "_verbatim", "ahead", "ended", "told", "void"
+    )  # fmt: skip
 
-    def __init__(self, make_log: Callable[[], OpenLog]) -> None:
-        self._make_log = make_log
+    def __init__(
+        self,
+        attempt: int,
+        *,
+        verbatim: bool,
+        read_back: Callable[[int], Awaitable[StreamLog | None]],
+    ) -> None:
+        self._attempt = attempt
+        self._verbatim = verbatim
+        self._read_back = read_back
         self._log: OpenLog | None = None
         self.ahead: Receipt | None = None
         self.ended = False
@@ -55,12 +65,23 @@ class Stream:
     def log(self) -> OpenLog:
         """What it has generated so far."""
         if self._log is None:
-            self._log = self._make_log()
+            self._log = OpenLog(self._attempt, verbatim=self._verbatim)
         return self._log
 
     def records(self) -> Records | None:
         """What of it is not on disk yet, as it is stored."""
         return None if self._log is None else self._log.records()
+
+    async def slice(self, offset: int) -> StreamLog:
+        """The slice in which this offset lies, or the last one; an empty one if it has gone, which
+        happens when another attempt has begun. StoreCorrupt.
+        """
+        held = self.log.slice(offset)
+        if held is not None:
+            return held
+        stored = await self._read_back(offset)
+        mine = stored is not None and stored.attempt == self._attempt
+        return stored if stored is not None and mine else StreamLog(self._attempt, [])
 
     async def wait_news(self, offset: int) -> None:
         """Return when there are chunks after `offset`, or the attempt has ended."""
@@ -90,8 +111,8 @@ class Stream:
 
 
 class Streams:
-    """The streams of the tasks that run. `on_piece` is called with each task's count of pieces,
-    `read_back` gives the slice of a task's stream that is stored for an offset.
+    """The streams of the tasks that run. `on_piece` is called with each task's count of pieces.
+    `read_back` gives the stored slice of a task's stream for an offset, None if there is none.
     """
 
     def __init__(
@@ -107,9 +128,8 @@ class Streams:
 
     def begin(self, task_id: str, attempt: int, *, verbatim: bool) -> None:
         """An attempt starts. `verbatim`: its chunks are kept as they are."""
-        read_back = self._read_back
         self._streams[task_id] = Stream(
-            lambda: OpenLog(attempt, verbatim=verbatim, read_back=partial(read_back, task_id))
+            attempt, verbatim=verbatim, read_back=partial(self._read_back, task_id)
         )
 
     def emit(self, task_id: str, chunk: bytes) -> None:

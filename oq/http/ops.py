@@ -40,7 +40,7 @@ async def stats(context: Context, request: Request) -> Response:
         Stats(
             interval=WINDOWS[window].interval,
             points=context.metrics.history.points(window, context.queue.now()),
-            oldest_waiting=context.queue.oldest_waiting(),
+            oldest_waiting=await context.queue.oldest_waiting(),
         )
     )
 

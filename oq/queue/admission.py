@@ -12,16 +12,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.actors.writer import Writer
+from oq.queue.claims import Claim, Claims, used_otherwise
 from oq.queue.receipts import PendingReceipts
 from oq.rules import lifecycle, validation
 from oq.rules.drain_rate import DrainRate
 from oq.rules.ids import IdSource
 from oq.rules.validation import Checked, Limits
-from oq.store import Store
+from oq.store import Ledger
 from oq.words.channels import put
 from oq.words.clock import Clock
 from oq.words.config import Config
-from oq.words.errors import Conflict, InvalidBatch, InvalidTask, QueueFull, Unavailable
+from oq.words.errors import Conflict, InvalidBatch, InvalidTask, NotFound, QueueFull, Unavailable
 from oq.words.messages import Commit, Committed
 from oq.words.receipts import Receipt
 from oq.words.steps import Change
@@ -38,14 +39,6 @@ class Accepted(Struct, frozen=True, gc=False):
     created: bool = True
 
 
-class _Claim(Struct, frozen=True):
-    """What an idempotency key stands for; `receipt` while its task is on its way to the disk."""
-
-    task_id: str
-    fingerprint: bytes
-    receipt: Receipt | None = None
-
-
 class _Asked(Struct, frozen=True, gc=False):
     """A task that somebody wants in, its fingerprint if it has a key, and what that stands for.
     Its result is `awaited` if it is one of a batch, or if its caller will come back by its key.
@@ -53,8 +46,18 @@ class _Asked(Struct, frozen=True, gc=False):
 
     task: Checked
     mark: bytes | None
-    known: _Claim | None
+    known: Claim | None
     awaited: bool
+
+
+class _Taking(Struct, frozen=True, gc=False):
+    """Tasks that are taken in: the answers, the receipts that these wait for, and what is to be
+    written, if any of the tasks is new.
+    """
+
+    answers: list[Accepted]
+    receipts: set[Receipt]
+    commit: Commit | None
 
 
 class Admission:
@@ -63,7 +66,7 @@ class Admission:
     def __init__(
         self,
         config: Config,
-        store: Store,
+        ledger: Ledger,
         clock: Clock,
         writer: Writer,
         to_writer: trio.MemorySendChannel[Commit],
@@ -79,14 +82,14 @@ class Admission:
         )
         self.closed = False
         self._max_pending = config.queue.max_pending
-        self._store = store
+        self._ledger = ledger
         self._clock = clock
         self._writer = writer
         self._to_writer = to_writer
         self._answers = answers
-        self._ids = IdSource(store.last_id)
+        self._ids = IdSource(ledger.facts.last_id)
         self._in_flight = 0  # tasks on their way to the disk
-        self._claims: dict[str, _Claim] = {}
+        self._claims = Claims(ledger)
         self._drain_rate = DrainRate()
 
     def check_open(self) -> None:
@@ -108,8 +111,10 @@ class Admission:
         mark = _mark(checked)
         # The caller of a call has its answer as it is made.
         awaited = mark is not None and checked.body.call is None
-        asked = _Asked(checked, mark, self._known(checked, mark), awaited)
-        (accepted,) = await self._take([asked])
+        with self._claims:
+            asked = _Asked(checked, mark, await self._known(checked, mark), awaited)
+            taking = self._take([asked])
+        (accepted,) = await self._stored(taking)
         return accepted if accepted.created else await self._as_it_stands(accepted)
 
     async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
@@ -118,8 +123,10 @@ class Admission:
             raise InvalidTask(
                 "", f"{len(tasks)} tasks at once, at most {self.limits.max_batch} (queue.max_batch)"
             )
-        asked = self._look_up(validation.check_batch(tasks, self.limits))
-        return [accepted.task_id for accepted in await self._take(asked)]
+        checked = validation.check_batch(tasks, self.limits)
+        with self._claims:
+            taking = self._take(await self._look_up(checked))
+        return [accepted.task_id for accepted in await self._stored(taking)]
 
     def observe_ends(self, committed: Committed) -> None:
         """Note how fast tasks end, for those who are told when to come back."""
@@ -132,26 +139,17 @@ class Admission:
     def _admit(self, count: int) -> None:
         self.check_open()
         limit = self._max_pending
-        excess = self._store.count(Status.PENDING) + self._in_flight + count - limit
+        pending = self._ledger.durable.facts.counts[Status.PENDING]
+        excess = pending + self._in_flight + count - limit
         if excess > 0:
             raise QueueFull(limit, self._drain_rate.retry_after(excess, trio.current_time()))
 
-    def _known(self, task: Checked, mark: bytes | None) -> _Claim | None:
+    async def _known(self, task: Checked, mark: bytes | None) -> Claim | None:
         """The task that its idempotency key stands for, if it does. Conflict: for another one."""
         key = task.terms.idempotency_key
-        if key is None:
-            return None
-        claim = self._claims.get(key)
-        if claim is None:
-            stored = self._store.claim(key)
-            if stored is None or self._store.state(stored.task_id) is None:
-                return None  # never used, or by a task that went without taking its key along
-            claim = _Claim(stored.task_id, stored.fingerprint)
-        if claim.fingerprint != mark:
-            raise _used_otherwise(key)
-        return claim
+        return None if key is None or mark is None else await self._claims.look_up(key, mark)
 
-    def _look_up(self, tasks: Sequence[Checked]) -> list[_Asked]:
+    async def _look_up(self, tasks: Sequence[Checked]) -> list[_Asked]:
         """Each with the task that its key stands for; InvalidBatch names all whose keys were used
         otherwise.
         """
@@ -161,43 +159,54 @@ class Admission:
         for index, task in enumerate(tasks):
             mark, key = _mark(task), task.terms.idempotency_key
             try:
-                asked.append(_Asked(task, mark, self._known(task, mark), awaited=True))
+                asked.append(_Asked(task, mark, await self._known(task, mark), awaited=True))
                 if key is not None and marks.setdefault(key, mark) != mark:
-                    raise _used_otherwise(key)
+                    raise used_otherwise(key)
             except Conflict as error:
                 problems[index] = str(error)
         if problems:
             raise InvalidBatch(problems)
         return asked
 
-    async def _take(self, tasks: Sequence[_Asked]) -> list[Accepted]:
-        """Store those of the tasks that are not known yet; return when all of them are on disk."""
+    def _take(self, tasks: Sequence[_Asked]) -> _Taking:
+        """Decide, at once, which of the tasks are new, and have these count from now on."""
         fresh = sum(1 for asked in tasks if asked.known is None)
         if fresh:
             self._admit(fresh)
         changes: list[Change] = []
         receipt = Receipt(
-            on_written=lambda: self._count_off(changes), on_settled=lambda: self._unclaim(changes)
+            on_written=lambda: self._count_off(changes),
+            on_settled=lambda: self._claims.settle(changes),
         )
         try:
             answers, receipts = self._sort(tasks, changes, receipt)
-            if changes:
-                await put(self._to_writer, Commit(list(changes), receipt))
         except BaseException:
-            receipt.settle(Unavailable("the caller left before the queue had the task; try again"))
+            receipt.settle(_not_taken())
             raise
-        for each in receipts:
-            await self._answers.wait(each)
-        return answers
+        return _Taking(answers, receipts, Commit(list(changes), receipt) if changes else None)
+
+    async def _stored(self, taking: _Taking) -> list[Accepted]:
+        """The answers, when all of their tasks are on disk."""
+        if taking.commit is not None:
+            try:
+                await put(self._to_writer, taking.commit)
+            except BaseException:
+                assert taking.commit.receipt is not None
+                taking.commit.receipt.settle(_not_taken())
+                raise
+        for receipt in taking.receipts:
+            await self._answers.wait(receipt)
+        return taking.answers
 
     async def _as_it_stands(self, accepted: Accepted) -> Accepted:
         """The answer for a task that was there already: with its state, when that is on disk."""
         task_id = accepted.task_id
-        state = await self._writer.read(task_id, lambda: self._store.state(task_id))
-        if state is None:
+        try:
+            state = await self._ledger.durable.state(task_id)
+        except NotFound:
             raise Unavailable(
                 f"task {task_id}, which had this key, has just been deleted; try again"
-            )
+            ) from None
         return replace(accepted, status=state.status)
 
     def _sort(
@@ -212,7 +221,7 @@ class Admission:
         now = self._clock.now()
         for asked in tasks:
             # A key may also have been used by a task further up in the same batch.
-            claim = asked.known or self._claims.get(asked.task.terms.idempotency_key or "")
+            claim = asked.known or self._taken(asked)
             if claim is None:
                 change = self._submitted(asked, now, receipt)
                 changes.append(change)
@@ -224,6 +233,10 @@ class Admission:
             answers.append(Accepted(claim.task_id, Status.PENDING, created=False))
         return answers, receipts
 
+    def _taken(self, asked: _Asked) -> Claim | None:
+        key, mark = asked.task.terms.idempotency_key, asked.mark
+        return None if key is None or mark is None else self._claims.current(key, mark)
+
     def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
         key, mark = asked.task.terms.idempotency_key, asked.mark
@@ -231,19 +244,12 @@ class Admission:
         change = lifecycle.submitted(asked.task, task_id, now, mark, awaited=asked.awaited)
         self._in_flight += 1
         if key is not None and mark is not None:
-            self._claims[key] = _Claim(change.state.id, mark, receipt)
+            self._claims.take(key, Claim(task_id, mark, receipt))
         return change
 
     def _count_off(self, changes: list[Change]) -> None:
-        """The store counts them from here on, or nobody does."""
+        """The ledger counts them from here on, or nobody does."""
         self._in_flight -= len(changes)
-
-    def _unclaim(self, changes: list[Change]) -> None:
-        """They are on disk, or never will be; their callers may have left meanwhile."""
-        for change in changes:
-            key = change.state.terms.idempotency_key
-            if key is not None:
-                del self._claims[key]
 
 
 def fingerprint(checked: Checked) -> bytes:
@@ -264,5 +270,5 @@ def _mark(task: Checked) -> bytes | None:
     return None if task.terms.idempotency_key is None else fingerprint(task)
 
 
-def _used_otherwise(key: str) -> Conflict:
-    return Conflict(f"the idempotency key {key!r} was used for another task")
+def _not_taken() -> Unavailable:
+    return Unavailable("the caller left before the queue had the task; try again")

@@ -6,17 +6,18 @@ attempt is the last.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 from msgspec import Struct
 
 from oq.actors.hub import Watch
 from oq.actors.streams import Stream, Streams
-from oq.queue.reader import Read
 from oq.rules.stream_log import PORTION, StreamLog, portion_of
-from oq.store import Store
-from oq.words.errors import Unavailable
+from oq.store import Durable, Parts, Record
+from oq.words.errors import StoreCorrupt, Unavailable
 from oq.words.outcome import Refusal
-from oq.words.task import Status, TaskState
+from oq.words.task import TaskState
 
 _BROKEN_OFF = "oq was shut down in the middle of this answer"
 _ANEW = "the task was tried again in the middle of this answer"
@@ -29,17 +30,29 @@ class Ended(Struct, frozen=True):
     result: bytes | None
     refusal: Refusal | None
 
+    @classmethod
+    def of(cls, record: Record) -> Ended:
+        """StoreCorrupt when the result cannot be read."""
+        if record.problems:
+            raise StoreCorrupt(record.problems[0])
+        return cls(record.state, record.result, record.refusal)
+
 
 class CallReader:
     """Reads the answer for one caller."""
 
     def __init__(
-        self, read: Read, store: Store, streams: Streams, watch: Watch, task_id: str
+        self,
+        ledger: Durable,
+        check_open: Callable[[], None],
+        streams: Streams,
+        watch: Watch,
+        task_id: str,
     ) -> None:
         self.line = True
         """Whether the chunk that the last bytes are of ends as a line does."""
-        self._read = read
-        self._store = store
+        self._ledger = ledger
+        self._check_open = check_open
         self._streams = streams
         self._watch = watch
         self._task_id = task_id
@@ -61,7 +74,7 @@ class CallReader:
                 if said:
                     return said
                 self._stream = None
-            rest = await self._read(self._task_id, self._rest)
+            rest = await self._rest()
             if rest is not None:
                 return rest
             self._stream = self._streams.get(self._task_id)
@@ -70,7 +83,7 @@ class CallReader:
 
     async def ended(self) -> Ended:
         """How the task ends, for a caller that gets the answer whole. Unavailable, NotFound."""
-        while (ended := await self._read(self._task_id, self._end)) is None:
+        while (ended := await self._end()) is None:
             if not await self._watch.changed():
                 raise Unavailable(_BROKEN_OFF)
         return ended
@@ -78,25 +91,30 @@ class CallReader:
     async def _live(self, stream: Stream) -> bytes:
         """What a running attempt has said since; nothing when it is over."""
         await stream.wait_news(self._offset)
+        log = await stream.slice(self._offset)
         if stream.void:
             if self._attempt is not None:
                 raise Unavailable(_BROKEN_OFF)
             return b""
-        said = self._portion(stream.log.slice(self._offset))
+        said = self._portion(log)
         stream.told = stream.told or bool(said)
         return said
 
-    def _rest(self) -> bytes | Ended | None:
+    async def _rest(self) -> bytes | Ended | None:
         """What is left to say of a task that has ended; None while it has not."""
-        state = self._state()
+        self._check_open()
+        if self._slice is not None:
+            return self._portion(self._slice)
+        state, log = await self._ledger.stream(self._task_id, self._offset)
         if not state.status.ended:
             return None
-        log = self._slice or self._store.stream(self._task_id, self._offset)
-        return (log and self._portion(log)) or self._how(state)
+        return (log and self._portion(log)) or await self._end()
 
-    def _end(self) -> Ended | None:
-        state = self._state()
-        return self._how(state) if state.status.ended else None
+    async def _end(self) -> Ended | None:
+        """How the task has ended; None while it has not."""
+        self._check_open()
+        record = await self._ledger.record(self._task_id, Parts.ENDING)
+        return Ended.of(record) if record.state.status.ended else None
 
     def _portion(self, log: StreamLog) -> bytes:
         """The next bytes of the log; nothing at its end."""
@@ -120,14 +138,3 @@ class CallReader:
         begin = self._cut
         self._cut = begin + PORTION if begin + PORTION < len(frame) else 0
         return frame[begin : begin + PORTION]
-
-    def _state(self) -> TaskState:
-        state = self._store.state(self._task_id)
-        if state is None:
-            raise self._store.missing(self._task_id)
-        return state
-
-    def _how(self, state: TaskState) -> Ended:
-        if state.status is Status.COMPLETED:
-            return Ended(state, self._store.result(self._task_id), None)
-        return Ended(state, None, self._store.refusal(self._task_id))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
-from typing import TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -19,11 +18,12 @@ from oq.queue.catalogue import Catalogue, view
 from oq.queue.listing import Listing
 from oq.queue.reader import StreamReader
 from oq.queue.receipts import PendingReceipts
-from oq.queue.wiring import SHUT_DOWN, Wiring
+from oq.queue.recovery import SHUT_DOWN
+from oq.queue.wiring import Wiring
 from oq.rules import validation
 from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
-from oq.store import Store
+from oq.store import Ledger
 from oq.words.arguments import task_id_of
 from oq.words.bulk import BulkOutcome
 from oq.words.clock import Clock
@@ -33,10 +33,8 @@ from oq.words.errors import InvalidTask, NotFound, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import BackendDown, BulkCommand, Command, Commit, Drain, Pause, Verb
 from oq.words.receipts import Receipt
-from oq.words.task import RawTask, Status, Submission, TaskState, TaskSummary
+from oq.words.task import RawTask, Status, Submission, TaskSummary
 from oq.words.views import BackendStatus, BackendView, Models, QueueStatus
-
-T = TypeVar("T")
 
 SHUTDOWN_GRACE = 10.0
 """Seconds that interrupted tasks get to let go of their connections at shutdown."""
@@ -53,14 +51,15 @@ class Core:
     def __init__(
         self,
         config: Config,
-        store: Store,
+        ledger: Ledger,
         clock: Clock,
         wiring: Wiring,
         backends: Sequence[Backend],
     ) -> None:
         self.config = config
         self._clock = clock
-        self._store = store
+        self._ledger = ledger
+        self._durable = ledger.durable
         self._wiring = wiring
         self._board = wiring.board
         self._writer = wiring.writer
@@ -68,11 +67,11 @@ class Core:
         self._backends = {backend.name: backend for backend in backends}
         self._answers = PendingReceipts()
         self._admission = Admission(
-            config, store, clock, wiring.writer, wiring.to_writer, self._answers
+            config, ledger, clock, wiring.writer, wiring.to_writer, self._answers
         )
         self._hub.observe(self._admission.observe_ends)
         self._catalogue = Catalogue(self._tell_down)
-        self._listing = Listing(store, wiring.board, self._read, clock.now)
+        self._listing = Listing(ledger.durable, wiring.board, self._answers.check, clock.now)
         self.limits = self._admission.limits
         self._started = trio.current_time()
 
@@ -104,19 +103,20 @@ class Core:
         if not is_id(task_id_of(task_id)):
             raise NotFound(task_id)
         if wait <= 0:
-            return await self._read(task_id, lambda: self._show(task_id))
+            return await self._show(task_id)
         with self._hub.watch(task_id) as watch:
-            task = await self._read(task_id, lambda: self._show(task_id))
+            task = await self._show(task_id)
             with trio.move_on_after(wait):
                 while not task.status.ended and await watch.changed():
-                    task = await self._read(task_id, lambda: self._show(task_id))
+                    task = await self._show(task_id)
         return task
 
     async def check_known(self, task_id: str) -> None:
         """Return if there is such a task; NotFound."""
         if not is_id(task_id_of(task_id)):
             raise NotFound(task_id)
-        await self._read(task_id, lambda: self._state(task_id))
+        self._answers.check()
+        await self._durable.state(task_id)
 
     async def page(self, filter: TaskFilter) -> Page[RawTask]:
         """Tasks that the filter admits, in its order."""
@@ -132,7 +132,7 @@ class Core:
 
     def status(self) -> QueueStatus:
         """The queue at a glance."""
-        counts = {status: self._store.count_on_disk(status) for status in Status}
+        counts = self._durable.facts.counts
         board = self._board
         return QueueStatus(
             pending_tasks=counts[Status.PENDING],
@@ -172,11 +172,13 @@ class Core:
         """The time, by the queue's own clock."""
         return self._clock.now()
 
-    def oldest_waiting(self) -> datetime | None:
+    async def oldest_waiting(self) -> datetime | None:
         """When the task was submitted that has waited longest of those which could run."""
         task_id = self._board.oldest_ready()
-        state = None if task_id is None else self._store.state(task_id)
-        return None if state is None else state.created_at
+        if task_id is not None:
+            with suppress(NotFound):
+                return (await self._durable.state(task_id)).created_at
+        return None
 
     def check_ready(self) -> None:
         """Return if tasks can be submitted; Unavailable says why they cannot."""
@@ -195,8 +197,8 @@ class Core:
             raise NotFound(task_id)
         with self._hub.watch(task_id) as watch:
             yield StreamReader(
-                self._read, self._store, self._wiring.streams, self._wiring.reads, watch,
-                task_id, offset, attempt,
+                self._durable, self._answers.check, self._wiring.streams, self._wiring.reads,
+                watch, task_id, offset, attempt,
             )  # fmt: skip
 
     # -- changing
@@ -303,17 +305,12 @@ class Core:
 
     # -- how
 
-    def _show(self, task_id: str) -> RawTask:
-        state = self._state(task_id)
-        if state.status.ended:
-            self._wiring.reads.note(state)
-        return self._listing.shown(state)
-
-    def _state(self, task_id: str) -> TaskState:
-        state = self._store.state(task_id)
-        if state is None:
-            raise self._store.missing(task_id)
-        return state
+    async def _show(self, task_id: str) -> RawTask:
+        self._answers.check()
+        record = await self._durable.record(task_id)
+        if record.state.status.ended:
+            self._wiring.reads.note(record.state)
+        return self._listing.shown(record)
 
     def _backend_status(self) -> tuple[BackendStatus, ...]:
         return tuple(
@@ -333,10 +330,6 @@ class Core:
         """Somebody has found that a backend does not answer: so no task is sent there."""
         with suppress(trio.WouldBlock, trio.BrokenResourceError):  # the next one will say so too
             self._wiring.to_scheduler.send_nowait(BackendDown(backend, reason))
-
-    async def _read(self, task_id: str | None, look: Callable[[], T]) -> T:
-        self._answers.check()
-        return await self._writer.read(task_id, look)
 
     async def _command(self, command: Command) -> None:
         if not is_id(task_id_of(command.task_id)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import msgspec
 from msgspec import Struct
@@ -12,13 +12,12 @@ from oq.backends.base import Backend, Passage, Reply, way
 from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
 from oq.queue.callers import Callers, WaitingCaller
-from oq.queue.reader import Read
 from oq.queue.wiring import Wiring
 from oq.rules import validation
 from oq.rules.via import add_mark
-from oq.store import Store
+from oq.store import Ledger
 from oq.words.endpoints import Endpoint
-from oq.words.errors import BackendDown
+from oq.words.errors import BackendDown, NotFound
 
 
 class NewCall(Struct, frozen=True, kw_only=True):
@@ -56,8 +55,8 @@ class GatewayCalls:
         self,
         admission: Admission,
         wiring: Wiring,
-        store: Store,
-        read: Read,
+        ledger: Ledger,
+        check_open: Callable[[], None],
         callers: Callers,
         backends: Mapping[str, Backend],
         tell_down: Callable[[str, str], None],
@@ -69,8 +68,8 @@ class GatewayCalls:
         self._hub = wiring.hub
         self._streams = wiring.streams
         self._board = wiring.board
-        self._store = store
-        self._read = read
+        self._ledger = ledger
+        self._check_open = check_open
         self._callers = callers
 
     async def accept(self, new: NewCall, key: str | None) -> Accepted:
@@ -91,14 +90,16 @@ class GatewayCalls:
         )
         return await self._admission.accept_checked(checked)
 
-    @contextmanager
-    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[WaitingCaller]:
+    @asynccontextmanager
+    async def attend(
+        self, task_id: str, *, detach: bool, grace: float
+    ) -> AsyncIterator[WaitingCaller]:
         """Wait for the task's answer: `grace` seconds after the last caller has left without one
         the task is cancelled, unless any of them wished it to be detached.
         """
-        state = self._store.state(task_id)
-        if state is not None and state.terms.metadata is not None:
-            detach = detach or _METADATA.decode(state.terms.metadata).detached
+        with suppress(NotFound):
+            metadata = (await self._ledger.state(task_id)).terms.metadata
+            detach = detach or (metadata is not None and _METADATA.decode(metadata).detached)
         with self._callers.attend(task_id, detach=detach, grace=grace) as caller:
             yield caller
 
@@ -106,7 +107,7 @@ class GatewayCalls:
     def read_call(self, task_id: str) -> Iterator[CallReader]:
         """Follow what the backend says, byte for byte, to its end."""
         with self._hub.watch(task_id) as watch:
-            yield CallReader(self._read, self._store, self._streams, watch, task_id)
+            yield CallReader(self._ledger.durable, self._check_open, self._streams, watch, task_id)
 
     async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
         """Let a backend answer a request that is no task: an Ollama that is up if there is one,

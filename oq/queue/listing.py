@@ -8,14 +8,13 @@ another place in line, may be missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from time import perf_counter
-from typing import Protocol, TypeVar
+from sys import maxsize
+from typing import TypeVar
 
-import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -24,14 +23,11 @@ from oq.rules.call_body import as_shown
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, LinePlace, Page, Sort, TaskFilter
 from oq.rules.ids import is_id
-from oq.store import Store
-from oq.words.errors import InvalidTask, StoreCorrupt
+from oq.store import Durable, Parts, Record, Slice, Want
+from oq.words.errors import InvalidTask, NotFound
 from oq.words.task import RawTask, Status, TaskState, TaskSummary, show, summarise
 
 T = TypeVar("T")
-View = Callable[[TaskState], tuple[T, int]]
-"""What a page shows of a task, and how many bytes were read for it."""
-
 PAGE_BYTES = 32 * 1024 * 1024
 """A page of a listing ends once so many bytes were read for it: one payload may be of 16 MB."""
 
@@ -41,229 +37,181 @@ PAGE_ROWS = 50_000
 SEARCH_BYTES = 256 * 1024 * 1024
 """Bytes of payloads that are read for one page to find a text in them."""
 
-SLICE_ROWS = 1000
-SLICE_SECONDS = 0.001
-"""How many tasks are looked at, and for how long, before others get their turn."""
-
-
-class Read(Protocol):
-    """How the store is looked at: see `oq.actors.writer.Writer.read`."""
-
-    async def __call__(self, task_id: None, look: Callable[[], bool], /) -> bool: ...
+IDS_AT_ONCE = 1000
+"""Ids that are read of the index, or taken from the line, before others get their turn."""
 
 
 class Listing:
-    """Pages, counts and ids of the tasks in a store."""
+    """Pages, counts and ids of a ledger's tasks. `check_open` raises when the queue is over."""
 
-    def __init__(self, store: Store, board: Board, read: Read, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        ledger: Durable,
+        board: Board,
+        check_open: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
         self._now = now
-        self._store = store
+        self._ledger = ledger
         self._board = board
-        self._read = read
+        self._check_open = check_open
 
     async def page(self, filter: TaskFilter) -> Page[RawTask]:
         """The tasks that the filter admits, as many as fit into a page."""
-        return await self._page(filter, self._whole)
+        return await self._page(filter, Parts.ALL, self.shown)
 
     async def summaries(self, filter: TaskFilter) -> Page[TaskSummary]:
         """The same, as a line each."""
-        return await self._page(filter, self._summary)
+        return await self._page(filter, Parts.BODY, self._summary)
 
     async def count(self, filter: TaskFilter) -> Count:
         """How many tasks the filter admits, whatever its limit; at least so many, if it has to look
         at more than PAGE_ROWS of them.
         """
         if filter.by_status_only:
-            return Count(sum(map(self._store.count_on_disk, filter.status or Status)), exact=True)
+            return Count(self._ledger.facts.count(filter.status or Status), exact=True)
+        walk = await self._walk(filter)
         found = 0
-
-        def take(state: TaskState) -> bool:
-            nonlocal found
-            found += 1
-            return True
-
-        after = await self._walk(filter, take, PAGE_ROWS)
-        return Count(found, exact=after is None)
+        while not walk.is_over:
+            found += len(await self._step(walk, Parts.STATE))
+        return Count(found, exact=walk.exhausted)
 
     async def ids(self, filter: TaskFilter, most: int) -> tuple[list[str], bool]:
         """The ids of the first `most` tasks that the filter admits, whatever its limit, and whether
-        there are more.
+        there are more. It looks at all tasks if need be.
         """
         if filter.by_status_only and filter.sort is not Sort.QUEUE:
             return await self._indexed_ids(filter, most)
+        walk = await self._walk(filter, tasks=most, rows=maxsize, searched=maxsize)
         found: list[str] = []
-
-        def take(state: TaskState) -> bool:
-            if len(found) == most:
-                return False
-            found.append(state.id)
-            return True
-
-        after = await self._walk(filter, take, None)
-        return found, after is not None
+        while not walk.is_over:
+            found += [record.state.id for record in await self._step(walk, Parts.STATE)]
+        return found, not walk.exhausted
 
     async def _indexed_ids(self, filter: TaskFilter, most: int) -> tuple[list[str], bool]:
         """The same where the index says which tasks they are."""
         found: list[str] = []
-        reverse = filter.sort is Sort.NEWEST
-
-        def take() -> bool:
-            behind = replace(filter, after=found[-1]) if found else filter
-            some = list(islice(self._store.ids(behind, reverse=reverse), SLICE_ROWS))
-            found.extend(some)
-            return len(some) < SLICE_ROWS or len(found) > most
-
-        while not await self._read(None, take):
+        after = filter.after
+        while len(found) <= most:
+            self._check_open()
+            some = await self._ledger.ids(filter, after, IDS_AT_ONCE)
+            found += some
+            if len(some) < IDS_AT_ONCE:
+                break
+            after = some[-1]
             await trio.lowlevel.checkpoint()
         return found[:most], len(found) > most
 
-    def shown(self, state: TaskState) -> RawTask:
+    def shown(self, record: Record) -> RawTask:
         """The task, whole; marked as damaged, without what of it cannot be read."""
-        problems: list[str] = []
-        body = self._part(self._store.body, state, problems)
-        result = None
-        if state.status is Status.COMPLETED:
-            result = self._part(self._store.result, state, problems)
-        if problems:
-            state = replace(state, damaged=True, error=state.error or problems[0])
-        return show(state, body and as_shown(body), result, self._position(state))
+        state, body = _marked(record), record.body
+        return show(state, body and as_shown(body), record.result, self._position(state))
 
-    def _part(
-        self, read: Callable[[str], T | None], state: TaskState, problems: list[str]
-    ) -> T | None:
-        try:
-            return read(state.id)
-        except StoreCorrupt as error:
-            problems.append(f"{error}; `oq salvage` saves what is left, when oq is stopped")
-            return None
-
-    async def _page(self, filter: TaskFilter, view: View[T]) -> Page[T]:
-        """A page, and where to go on: also when it ended early, perhaps with no task at all."""
-        tasks: list[T] = []
-        skip, size = filter.offset, 0
-
-        def take(state: TaskState) -> bool:
-            nonlocal skip, size
-            if skip:
-                skip -= 1
-                return True
-            if len(tasks) == filter.limit or size >= PAGE_BYTES:
-                return False
-            task, cost = view(state)
-            tasks.append(task)
-            size += cost
-            return True
-
-        after = await self._walk(filter, take, PAGE_ROWS)
-        if skip and after is not None:
-            raise _offset_too_far(filter.offset)
-        return Page(tasks, after)
-
-    def _whole(self, state: TaskState) -> tuple[RawTask, int]:
-        task = self.shown(state)
-        return task, len(msgspec.json.encode(task))
-
-    def _summary(self, state: TaskState) -> tuple[TaskSummary, int]:
-        problems: list[str] = []
-        body = self._part(self._store.body, state, problems)
-        if problems:
-            state = replace(state, damaged=True, error=state.error or problems[0])
+    def _summary(self, record: Record) -> TaskSummary:
+        state, body = _marked(record), record.body
         text = excerpt(state.type, body.payload) if body is not None else ""
-        summary = summarise(state, text, self._position(state))
-        return summary, len(body.payload) if body is not None else 0
+        return summarise(state, text, self._position(state))
 
     def _position(self, state: TaskState) -> int | None:
         return self._board.position(state.id) if state.status is Status.PENDING else None
 
-    def _excerpt(self, state: TaskState, walk: _Walk) -> str:
-        body = self._part(self._store.body, state, [])
-        if body is None:
-            return ""
-        walk.searched += len(body.payload)
-        return excerpt(state.type, body.payload)
+    async def _page(self, filter: TaskFilter, parts: Parts, view: Callable[[Record], T]) -> Page[T]:
+        """A page, and where to go on: also when it ended early, perhaps with no task at all."""
+        walk = await self._walk(filter, tasks=filter.offset, size=maxsize)
+        while filter.offset and not walk.is_over:
+            await self._step(walk, Parts.STATE)
+        if walk.tasks and not walk.exhausted:
+            raise _offset_too_far(filter.offset)
+        walk.tasks, walk.size, walk.full = filter.limit, PAGE_BYTES, False
+        tasks: list[T] = []
+        while not walk.is_over:
+            tasks += [view(record) for record in await self._step(walk, parts)]
+        return Page(tasks, None if walk.exhausted else walk.cursor(filter.sort))
 
     async def _walk(
-        self, filter: TaskFilter, take: Callable[[TaskState], bool], rows: int | None
-    ) -> str | None:
-        """Give `take` each task that the filter admits, until it wants no more, or `rows` were
-        looked at, or SEARCH_BYTES read; then the last one that was dealt with, and None when there
-        was no more to see.
+        self,
+        filter: TaskFilter,
+        *,
+        tasks: int = maxsize,
+        size: int = maxsize,
+        rows: int | None = None,
+        searched: int | None = None,
+    ) -> _Walk:
+        """A look through the tasks from the filter's place on, that has not begun. Without bounds
+        of its own it may look at as much as one page may.
         """
-        walk = _Walk(filter.after, rows)
+        place = None
         if filter.sort is Sort.QUEUE and filter.after is not None:
-            walk.place = self._place(filter.after)
-        while True:
-            ended = await self._read(None, lambda: self._slice(filter, walk, take))
-            if ended:
-                return None if walk.exhausted else walk.cursor(filter.sort)
+            place = await self._place(filter.after)
+        rows = PAGE_ROWS if rows is None else rows
+        searched = SEARCH_BYTES if searched is None else searched
+        return _Walk(filter, filter.after, place, tasks, size, rows, searched)
+
+    async def _step(self, walk: _Walk, parts: Parts) -> list[Record]:
+        """The tasks of the next slice. Others had their turn before."""
+        if walk.begun:
             await trio.lowlevel.checkpoint()
+        self._check_open()
+        want = Want(parts, walk.tasks, walk.size, walk.rows, walk.searched)
+        if walk.filter.sort is not Sort.QUEUE:
+            found = await self._ledger.look(walk.filter, walk.after, want)
+        else:
+            line = list(islice(self._board.in_line(self._from(walk.place)), IDS_AT_ONCE))
+            found = await self._ledger.look_at(line, walk.filter, want)
+            if found.over and len(line) == IDS_AT_ONCE and found.last is not None:
+                found = replace(found, over=False)
+        walk.take(found)
+        return found.records
 
-    def _slice(self, filter: TaskFilter, walk: _Walk, take: Callable[[TaskState], bool]) -> bool:
-        """Look at some tasks; whether that was all."""
-        until = perf_counter() + SLICE_SECONDS
-        for row, state in enumerate(self._rows(filter, walk)):
-            if walk.is_over:
-                return True
-            if row == SLICE_ROWS or (row and perf_counter() > until):
-                return False
-            if self._admits(filter, state, walk) and not take(state):
-                return True
-            walk.pass_by(state)
-        walk.exhausted = True
-        return True
-
-    def _rows(self, filter: TaskFilter, walk: _Walk) -> Iterator[TaskState]:
-        """The tasks that are still to be seen. Those in the filter's states have an index."""
-        if filter.sort is Sort.QUEUE:
-            return self._in_line(walk)
-        indexed = TaskFilter(status=filter.status, after=walk.after)
-        match filter.sort:
-            case Sort.NEWEST:
-                return self._store.newest(indexed)
-            case Sort.OLDEST:
-                return self._store.oldest(indexed)
-
-    def _in_line(self, walk: _Walk) -> Iterator[TaskState]:
-        place = walk.place
+    def _from(self, place: LinePlace | None) -> LinePlace | None:
+        """Where in line to go on behind this place."""
         if place is not None and place.run_at is not None and place.run_at <= self._now():
-            place = replace(place, run_at=None)  # its time has come: it was among the ready ones
-        for task_id in self._board.in_line(place):
-            state = self._store.state(task_id)
-            if state is not None:
-                yield state
+            return replace(place, run_at=None)  # its time has come: it was among the ready ones
+        return place
 
-    def _place(self, after: str) -> LinePlace:
+    async def _place(self, after: str) -> LinePlace:
         """The place that is meant; of a bare id that where the task is now."""
         if not is_id(after):
             return LinePlace.parse(after)
-        last = self._store.state(after)
-        if last is None:
-            raise InvalidTask("after", f"task {after} is gone; take the place from the Link header")
-        return LinePlace.of(last)
-
-    def _admits(self, filter: TaskFilter, state: TaskState, walk: _Walk) -> bool:
-        if not filter.admits(state):
-            return False
-        return not filter.text or filter.finds(state, lambda: self._excerpt(state, walk))
+        try:
+            return LinePlace.of(await self._ledger.state(after))
+        except NotFound:
+            raise InvalidTask(
+                "after", f"task {after} is gone; take the place from the Link header"
+            ) from None
 
 
 @dataclass(slots=True)
 class _Walk:
     """How far a look through the tasks has come: the last one seen, the place in line that it then
-    had, and how many more there may be. `searched` are the bytes of payloads that were read to find
-    a text.
+    had, and how much more it may give and look at (see `Want`). `full`: there is more than that.
     """
 
+    filter: TaskFilter
     after: str | None
-    left: int | None
-    place: LinePlace | None = None
+    place: LinePlace | None
+    tasks: int
+    size: int
+    rows: int
+    searched: int
+    begun: bool = False
+    full: bool = False
     exhausted: bool = False
-    searched: int = 0
 
     @property
     def is_over(self) -> bool:
-        """Whether it has looked at as much as it may. Bulk wishes look at all that there is."""
-        return self.left is not None and (self.left == 0 or self.searched >= SEARCH_BYTES)
+        """Whether it has seen everything, or as much as it may."""
+        return self.exhausted or self.full or self.rows <= 0 or self.searched <= 0
+
+    def take(self, found: Slice) -> None:
+        """Go on behind this slice."""
+        self.begun, self.exhausted, self.full = True, found.over, found.full
+        self.tasks -= len(found.records)
+        self.size -= sum(record.size for record in found.records)
+        self.rows -= found.rows
+        self.searched -= found.searched
+        if found.last is not None:
+            self.after, self.place = found.last.id, LinePlace.of(found.last)
 
     def cursor(self, sort: Sort) -> str:
         """Where another look goes on."""
@@ -271,10 +219,11 @@ class _Walk:
             return "" if self.place is None else str(self.place)
         return self.after or ""
 
-    def pass_by(self, state: TaskState) -> None:
-        self.after, self.place = state.id, LinePlace.of(state)
-        if self.left is not None:
-            self.left -= 1
+
+def _marked(record: Record) -> TaskState:
+    """The task's state; marked as damaged if something else of it is."""
+    state, problems = record.state, record.problems
+    return replace(state, damaged=True, error=state.error or problems[0]) if problems else state
 
 
 def _offset_too_far(offset: int) -> InvalidTask:

@@ -15,8 +15,9 @@ from oq.logs import configured_as_guest
 from oq.queue.core import SHUTDOWN_GRACE
 from oq.queue.options import Options, check_config, guest_logging, to_config_with
 from oq.queue.queue import Queue
-from oq.queue.wiring import put_back, wire
-from oq.store import Store, open_store
+from oq.queue.recovery import put_back
+from oq.queue.wiring import wire
+from oq.store import Ledger, open_ledger
 from oq.store.report import SalvageReport
 from oq.store.shutdown_note import ShutdownNote
 from oq.words.clock import Clock
@@ -28,7 +29,7 @@ def open_queue(
     config: Config | None = None,
     *,
     backends: Sequence[Backend | BackendConfig | Mapping[str, Any]] | None = None,
-    store: Store | None = None,
+    ledger: Ledger | None = None,
     clock: Clock | None = None,
     **options: Unpack[Options],
 ) -> Opening:
@@ -39,8 +40,8 @@ def open_queue(
 
     `options` are settings by keyword, over those of `config`: ``ollama_host=``, ``max_workers=``,
     ``storage_path=``, ``max_retries=`` and all the others of `oq.queue.options.Options`. `backends`
-    is the list that a file would have, or backends that are made already; `store` and `clock` stand
-    in for those that the settings describe.
+    is the list that a file would have, or backends that are made already; `ledger` and `clock`
+    stand in for those that the settings describe.
 
     Unless they say how to log, or the program has configured structlog, warnings and errors go to
     the standard error and the rest nowhere.
@@ -52,7 +53,7 @@ def open_queue(
 
     Raises InvalidConfig; StoreLocked, StoreCorrupt or StoreError when the store cannot be opened.
     """
-    return Opening(_open(config, backends or (), store, clock or Clock(), options))
+    return Opening(_open(config, backends or (), ledger, clock or Clock(), options))
 
 
 class Opening(AbstractAsyncContextManager[Queue]):
@@ -97,7 +98,7 @@ _WITHOUT_TRIO = (
 async def _open(
     config: Config | None,
     backends: Sequence[Backend | BackendConfig | Mapping[str, Any]],
-    store: Store | None,
+    ledger: Ledger | None,
     clock: Clock,
     options: Options,
 ) -> AsyncIterator[Queue]:
@@ -105,26 +106,26 @@ async def _open(
     made, described = _sort(backends)
     config = to_config_with(config or Config(), options, described)
     with configured_as_guest(guest_logging(config, options)):
-        async with _running(config, made or None, store, clock) as queue:
+        async with _running(config, made or None, ledger, clock) as queue:
             yield queue
 
 
 @asynccontextmanager
 async def _running(
-    config: Config, backends: Sequence[Backend] | None, store: Store | None, clock: Clock
+    config: Config, backends: Sequence[Backend] | None, ledger: Ledger | None, clock: Clock
 ) -> AsyncIterator[Queue]:
-    shutdown_note = ShutdownNote(config.queue.storage_path) if store is None else None
-    store = store or open_store(config.queue.storage_path, config.queue.read_cache)
+    shutdown_note = ShutdownNote(config.queue.storage_path) if ledger is None else None
+    ledger = ledger or open_ledger(config.queue.storage_path, config.queue.read_cache)
     failure: BaseException | None = None
     queue: Queue | None = None
     try:
         ends = open_backends(config, clock) if backends is None else list(backends)
         # One that is simulated is enough: a real task could be sent to it.
-        store.enter(simulated=any(end.kind == "simulated" for end in ends))
+        await ledger.enter(simulated=any(end.kind == "simulated" for end in ends))
         try:
             async with trio.open_nursery() as actors:
-                wiring = wire(
-                    config, store, {end.name: end for end in ends}, clock,
+                wiring = await wire(
+                    config, ledger, {end.name: end for end in ends}, clock,
                     ended_by_oq=shutdown_note is not None and shutdown_note.is_there(),
                 )  # fmt: skip
                 if shutdown_note is not None:
@@ -132,7 +133,7 @@ async def _running(
                 wiring.start(actors)
                 try:
                     async with trio.open_nursery() as hands:
-                        queue = Queue(config, store, clock, wiring, ends, hands=hands)
+                        queue = Queue(config, ledger, clock, wiring, ends, hands=hands)
                         queue.shutdown_note = shutdown_note
                         yield queue
                         await queue.drain()
@@ -146,12 +147,13 @@ async def _running(
             if queue is not None:
                 queue.end(failure)
                 if not wiring.crashed:  # then what runs may be the cause
-                    put_back(store, clock)
+                    with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
+                        await put_back(ledger, clock)
         with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
             for end in ends:
                 await end.aclose()
     finally:
-        store.close()
+        await ledger.close()
         if shutdown_note is not None:
             shutdown_note.remove()
     if failure is not None:

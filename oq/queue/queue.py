@@ -57,7 +57,7 @@ class Queue(Core):
         self.shutdown_note: ShutdownNote | None = None
         self._callers = Callers(hands, self.cancel)
         self.calls = GatewayCalls(
-            self._admission, self._wiring, self._store, self._read, self._callers,
+            self._admission, self._wiring, self._ledger, self._answers.check, self._callers,
             self._backends, self._tell_down,
         )  # fmt: skip
 

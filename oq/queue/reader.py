@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -12,18 +11,10 @@ from oq.actors.hub import Watch
 from oq.actors.reads import Reads
 from oq.actors.streams import Stream, Streams
 from oq.rules.stream_log import StreamLog, attempt_id, portion
-from oq.store import Store
+from oq.store import Durable
 from oq.words.errors import StoreCorrupt
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
-
-T = TypeVar("T")
-
-
-class Read(Protocol):
-    """Looks at the store when it shows nothing that a power cut could take back."""
-
-    async def __call__(self, task_id: str, look: Callable[[], T], /) -> T: ...
 
 
 class StreamReader:
@@ -35,8 +26,8 @@ class StreamReader:
 
     def __init__(
         self,
-        read: Read,
-        store: Store,
+        ledger: Durable,
+        check_open: Callable[[], None],
         streams: Streams,
         reads: Reads,
         watch: Watch,
@@ -46,8 +37,8 @@ class StreamReader:
     ) -> None:
         self.offset = offset
         self.attempt = attempt
-        self._read = read
-        self._store = store
+        self._ledger = ledger
+        self._check_open = check_open
         self._streams = streams
         self._reads = reads
         self._watch = watch
@@ -76,7 +67,8 @@ class StreamReader:
                 if due:
                     return due
                 self._stream = None
-            due = await self._read(self._task_id, self._rest)
+            self._check_open()
+            due = await self._rest()
             if due:
                 return due
             self._stream = self._streams.get(self._task_id)
@@ -90,22 +82,20 @@ class StreamReader:
         if restart:
             return restart
         await stream.wait_news(self.offset)
-        return self._portion(stream.log.slice(self.offset))
+        return self._portion(await stream.slice(self.offset))
 
-    def _rest(self) -> list[Chunk]:
+    async def _rest(self) -> list[Chunk]:
         """What is left to say of a task that has ended; nothing while it has not."""
-        state = self._store.state(self._task_id)
-        if state is None:
-            raise self._store.missing(self._task_id)
-        if not state.status.ended:
-            return []
-        last = attempt_id(state.attempts[-1].started_at) if state.attempts else 0
-        due = self._turn_to(last)
         try:
-            log = self._stored(last)
+            state, log = await self._stored()
         except StoreCorrupt as error:
             self._done = True
+            state = await self._ledger.state(self._task_id)
+            due = self._turn_to(_last_attempt(state))
             return [*due, self._end(replace(state, error=state.error or str(error)))]
+        if not state.status.ended:
+            return []
+        due = self._turn_to(_last_attempt(state))
         if log is not None:
             due += self._portion(log)
         if log is None or (self.offset >= log.end and not log.more):
@@ -114,13 +104,19 @@ class StreamReader:
             due.append(self._end(state))
         return due
 
-    def _stored(self, attempt: int) -> StreamLog | None:
-        """The slice that comes next; None if this attempt has generated nothing."""
+    async def _stored(self) -> tuple[TaskState, StreamLog | None]:
+        """Where the task stands, and the slice that comes next: None if its last attempt has
+        generated nothing. One that follows another attempt begins at its start.
+        """
         held = self._slice
-        if held is not None and held.attempt == attempt and held.first <= self.offset < held.end:
-            return held
-        log = self._store.stream(self._task_id, self.offset)
-        return log if log is not None and log.attempt == attempt else None
+        if held is not None and held.first <= self.offset < held.end:
+            state = await self._ledger.state(self._task_id)
+            if held.attempt == _last_attempt(state):
+                return state, held
+        state, log = await self._ledger.stream(self._task_id, self.offset)
+        if self.attempt not in (None, _last_attempt(state)):
+            state, log = await self._ledger.stream(self._task_id, 0)
+        return state, log if log is not None and log.attempt == _last_attempt(state) else None
 
     def _portion(self, log: StreamLog) -> list[Chunk]:
         due = portion(log, self.offset)
@@ -147,3 +143,7 @@ class StreamReader:
             return []
         self.offset = 0
         return [Chunk(data="", offset=0, done=False, attempt=attempt, restart=True)]
+
+
+def _last_attempt(state: TaskState) -> int:
+    return attempt_id(state.attempts[-1].started_at) if state.attempts else 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -28,27 +27,19 @@ _decode = msgspec.msgpack.Decoder(StreamLog).decode
 class OpenLog:
     """The log of an attempt that runs. `verbatim`: its chunks are kept as they are.
 
-    Full slices may be written while it grows (`ahead`), and those that are on disk are not kept:
-    `read_back` gives the stored slice of an offset, None if it has gone.
+    Full slices may be written while it grows (`ahead`), and those that are on disk are not kept.
     """
 
     __slots__ = (
-        "_decoded", "_full", "_kept", "_open", "_parts", "_read_back", "_starts", "_verbatim",
-        "_weight", "attempt", "waiting",
+        "_decoded", "_full", "_kept", "_open", "_parts", "_starts", "_verbatim", "_weight",
+        "attempt", "waiting",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        attempt: int,
-        *,
-        verbatim: bool,
-        read_back: Callable[[int], StreamLog | None] = lambda _: None,
-    ) -> None:
+    def __init__(self, attempt: int, *, verbatim: bool) -> None:
         self.attempt = attempt
         self.waiting = 0
         """Bytes of the full slices that are not on disk."""
         self._verbatim = verbatim
-        self._read_back = read_back
         self._full: deque[bytes] = deque()  # those that are not on disk
         self._kept = 0  # how many are
         self._parts = 0  # of the result, which are or are about to be
@@ -74,17 +65,13 @@ class OpenLog:
         else:
             self._open.pieces.append(piece)
 
-    def slice(self, offset: int) -> StreamLog:
-        """The slice in which this offset lies, or the last one; an empty one if it has gone, which
-        happens when another attempt has begun. StoreCorrupt.
-        """
+    def slice(self, offset: int) -> StreamLog | None:
+        """The slice in which this offset lies, or the last one; None when it is on disk."""
         if offset >= self._open.first:
             return self._open
         number = slice_number(self._starts, offset)
         if number < self._kept:
-            stored = self._read_back(offset)
-            mine = stored is not None and stored.attempt == self.attempt
-            return stored if stored is not None and mine else StreamLog(self.attempt, [])
+            return None
         if self._decoded is None:
             self._decoded = WeakValueDictionary()
         found = self._decoded.get(number)

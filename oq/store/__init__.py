@@ -1,24 +1,51 @@
-"""Floor 2: the tasks on disk."""
+"""Floor 2: the tasks on disk.
 
-from oq.store.batch_builder import KeyClaim
+ledger      what the queue asks of whatever keeps its tasks, and the records that it gives
+key_value   the ledger over an engine: commits that wait for the disk, reads that wait for those
+store       what each step writes, and how it is read back (with batch_builder, streams, looks)
+engine      the key-value engines below: memory, rocks
+salvage     what can be saved of a directory that does not open any more
+"""
+
 from oq.store.engine import READ_CACHE
+from oq.store.key_value import KeyValueLedger
+from oq.store.ledger import Durable, KeyClaim, Ledger, Parts, Record, Slice, Waiting, Want
 from oq.store.memory import MemoryEngine
-from oq.store.store import Store, Waiting
+from oq.store.store import Store
 
-__all__ = ["KeyClaim", "MemoryEngine", "Store", "Waiting", "open_store"]
+__all__ = [
+    "Durable",
+    "KeyClaim",
+    "KeyValueLedger",
+    "Ledger",
+    "MemoryEngine",
+    "Parts",
+    "Record",
+    "Slice",
+    "Store",
+    "Waiting",
+    "Want",
+    "open_ledger",
+    "open_store",
+]  # fmt: skip
 
 
-def open_store(path: str, read_cache: int = READ_CACHE) -> Store:
-    """The store in a data directory, which is made if need be.
+def open_ledger(path: str, read_cache: int = READ_CACHE) -> KeyValueLedger:
+    """The ledger in a data directory, which is made if need be.
 
-    `read_cache` is how many bytes of what was read stay in memory.
-    StoreLocked, StoreCorrupt or StoreError say why it cannot be opened.
+    `read_cache` is how many bytes of what was read stay in memory. StoreLocked, StoreCorrupt or
+    StoreError say why it cannot be opened.
     """
     from oq.store.rocks import RocksEngine
 
     engine = RocksEngine(path, read_cache)
     try:
-        return Store(engine)
+        return KeyValueLedger(engine)
     except BaseException:
         engine.close()
         raise
+
+
+def open_store(path: str, read_cache: int = READ_CACHE) -> Store:
+    """What is written in a data directory, for tools and tests; see `open_ledger`."""
+    return open_ledger(path, read_cache).store

@@ -6,7 +6,6 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.rules.place import place_of
@@ -15,6 +14,7 @@ from oq.store.batches import UNDECODABLE
 from oq.store.damaged_task import ended_key
 from oq.store.engine import Engine, Put
 from oq.store.keys import Meta
+from oq.store.ledger import KeyClaim
 from oq.store.streams import stream_puts, stream_removal
 from oq.words.errors import StoreCorrupt
 from oq.words.steps import (
@@ -31,13 +31,6 @@ from oq.words.task import Status, TaskState
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
-
-
-class KeyClaim(Struct, frozen=True, array_like=True):
-    """What an idempotency key was used for: which task, and the fingerprint of what was asked."""
-
-    task_id: str
-    fingerprint: bytes
 
 
 Other = Ahead | SetPaused | ResultsRead | IdsForgotten

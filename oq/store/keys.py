@@ -18,10 +18,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-from msgspec import Struct
-
-from oq.rules.ids import NIL
+from oq.rules.facts import Facts
 from oq.words.task import Status, TaskState
 
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
@@ -46,26 +43,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Meta(Struct, kw_only=True):
+class Meta(Facts, kw_only=True):
     """The store's own record. `oq` is the version of oq that gave it this format; a store from
     before that was noted does not say. While it is `migrating`, some records are of the format
-    before. `counts` is how many tasks are in each state, `last_id` the greatest id that any task
-    ever had. `simulated` says that the tasks' answers are made up; a store from
-    before that was noted holds real ones. `unread` counts the ended tasks whose result waits to be
-    read, and `gone` the removed ones whose ids are still known.
+    before. `commit` is the number of the last batch. `simulated` says that the tasks' answers are
+    made up; a store from before that was noted holds real ones.
     """
 
     format: int = FORMAT
     oq: str = ""
     migrating: bool = False
     commit: int = 0
-    event_seq: int = 0
-    last_id: str = NIL
-    paused: bool = False
     simulated: bool = False
-    unread: int = 0
-    gone: int = 0
-    counts: dict[Status, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Status, 0))
 
 
 def pack(task_id: str) -> bytes:

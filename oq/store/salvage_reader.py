@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from oq.rules.slices import PART
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
-from oq.store.batch_builder import KeyClaim
 from oq.store.batches import ID_BYTES, UNDECODABLE
 from oq.store.format_one import state_of
 from oq.store.keys import Meta
+from oq.store.ledger import KeyClaim
 from oq.store.report import Finding
 from oq.store.salvaged_log import SalvagedLog
 from oq.words.errors import StoreError

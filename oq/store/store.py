@@ -5,13 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
 
 from oq.rules.filters import TaskFilter
 from oq.rules.ids import NIL, is_id
@@ -19,20 +16,21 @@ from oq.rules.place import Place, place_of
 from oq.rules.retention import Ended
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
-from oq.store.batch_builder import BatchBuilder, KeyClaim, merge
+from oq.store.batch_builder import BatchBuilder, merge
 from oq.store.batches import UNDECODABLE
 from oq.store.damaged_task import damaged_task
 from oq.store.decoding import read
 from oq.store.engine import Engine
 from oq.store.errors import behind_mark, index_disagrees, other_world, removed_by_retention
 from oq.store.keys import Meta
+from oq.store.ledger import Gone, KeyClaim, Waiting
 from oq.store.migration import check_format, fresh_meta, migrated
 from oq.store.recent import Recent
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
 from oq.words.outcome import Refusal
 from oq.words.steps import IN_PARTS, Step
-from oq.words.task import ENDED, Body, Status, TaskState
+from oq.words.task import Body, Status, TaskState
 
 PAST_ANY_ID = b"\xff" * 17
 PAST_ANY_END = b"\xff" * 25
@@ -47,22 +45,6 @@ _check_json = msgspec.json.Decoder(Raw).decode
 _decode_claim = msgspec.msgpack.Decoder(KeyClaim).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A task that retention removed, and when."""
-
-    task_id: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A pending task, as recovery finds it."""
-
-    task_id: str
-    place: Place
-
-
 class Store:
     """All tasks, over an engine. Not thread-safe but for `sync`, which one thread may run while
     others read and write.
@@ -72,34 +54,25 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.running_page = engine.running_page
-        """The tasks that backends have."""
         self._recent = Recent()
         self._streams = StreamShelf(engine)
         self._meta = self._read_meta()
         self._on_disk = self._meta  # as of the last sync
 
     @property
-    def sync_blocks(self) -> bool:
-        return self._engine.sync_blocks
+    def facts(self) -> Meta:
+        """By what is written."""
+        return self._meta
 
     @property
-    def commit(self) -> int:
-        """The number of the last batch that was written."""
-        return self._meta.commit
+    def facts_on_disk(self) -> Meta:
+        """By what no power cut can take back."""
+        return self._on_disk
 
     @property
-    def event_seq(self) -> int:
-        return self._meta.event_seq
-
-    @property
-    def last_id(self) -> str:
-        """The greatest id that any task ever had."""
-        return self._meta.last_id
-
-    @property
-    def paused(self) -> bool:
-        return self._meta.paused
+    def synced(self) -> bool:
+        """Whether all that is written is on disk."""
+        return self._on_disk is self._meta
 
     def enter(self, *, simulated: bool) -> None:
         """Say whether the tasks are to run on simulated backends. StoreError when those that this
@@ -107,30 +80,9 @@ class Store:
         real one. It is on disk with the first task.
         """
         if self._meta.last_id == NIL:
-            self._meta = replace(self._meta, simulated=simulated)
+            self._meta.simulated = simulated
         elif self._meta.simulated is not simulated:
             raise other_world(simulated=simulated)
-
-    def count(self, status: Status) -> int:
-        """How many tasks are in this state, by what is written."""
-        return self._meta.counts[status]
-
-    def count_on_disk(self, status: Status) -> int:
-        """The same by what no power cut can take back: for all that is told."""
-        return self._on_disk.counts[status]
-
-    def count_ended(self) -> int:
-        return sum(self._meta.counts[status] for status in ENDED)
-
-    @property
-    def unread(self) -> int:
-        """Ended tasks whose results are kept until somebody has read them."""
-        return self._meta.unread
-
-    @property
-    def gone(self) -> int:
-        """Removed tasks whose ids are still known."""
-        return self._meta.gone
 
     # -- writing
 
@@ -168,6 +120,13 @@ class Store:
     def state(self, task_id: str) -> TaskState | None:
         """Where the task stands. If its record cannot be read another stands in its place."""
         return self._recent.state(task_id) or self._state(keys.pack(task_id))
+
+    def known(self, task_id: str) -> TaskState:
+        """The same of a task that there is. NotFound, or Removed."""
+        state = self.state(task_id)
+        if state is None:
+            raise self.missing(task_id)
+        return state
 
     def body(self, task_id: str) -> Body | None:
         """What it asks for. StoreCorrupt."""
@@ -214,8 +173,9 @@ class Store:
         for key, value in self._scan_status(Status.PENDING):
             found += 1
             yield Waiting(keys.unpack(key[1:]), self._place(key[1:], value))
-        if found != self.count(Status.PENDING):
-            raise index_disagrees(found, self.count(Status.PENDING))
+        counted = self._meta.counts[Status.PENDING]
+        if found != counted:
+            raise index_disagrees(found, counted)
 
     def running(self) -> list[TaskState]:
         """The tasks that were running when this store was last written to."""

@@ -10,8 +10,8 @@ import trio
 class Receipt:
     """Tells who waits that something is on disk, or why it is not.
 
-    `on_written` is called when it is written, though not yet for certain, or refused; `on_settled`
-    when it is answered, also if nobody waits any more.
+    `on_written` is called as soon as it is on disk, or refused; `on_settled` when it is answered,
+    also if nobody waits any more.
     """
 
     __slots__ = ("_done", "_error", "_on_settled", "_on_written")

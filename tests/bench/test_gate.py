@@ -10,13 +10,13 @@ import trio
 
 from bench import gate, stopwatch, trial
 from bench.stopwatch import Stopwatch
-from oq.actors.sync_thread import SyncThread
 from oq.actors.writer import Writer
 from oq.backends.simulated import NoopBackend
 from oq.http import tasks
 from oq.queue import Queue
 from oq.store import Store
 from oq.store.rocks import RocksEngine
+from oq.store.sync_thread import SyncThread
 
 ROUNDS = 6
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from oq.store import Store, rocks
+from oq.store import KeyValueLedger, Store, rocks
 
 from . import integrity
 from .ledger import Ledger, check_first_starts
@@ -43,15 +43,13 @@ class Chain:
         """Work, cut, and see whether what is left keeps the promises when it is opened."""
         at, moment = 1 + 5 * number % SYNCS, list(Moment)[number % len(Moment)]
         plug = Plug(at, moment, self._pulled)
-        store = self._open(plug)
-        await work_until_cut(store, self.ledger, self.chance, f"{number}")
+        await work_until_cut(self._open(plug), self.ledger, self.chance, f"{number}")
         shutil.rmtree(self.path)
         self.path = self.after
 
     async def finish(self) -> None:
         """Let the work end, and look at all of it."""
-        store = self._open(Plug(10**9, Moment.SYNCED, lambda: None))
-        await finish(store, self.ledger)
+        await finish(self._open(Plug(10**9, Moment.SYNCED, lambda: None)), self.ledger)
         store = Store(rocks.RocksEngine(self.path))
         try:
             self.ledger.check(store)
@@ -59,17 +57,17 @@ class Chain:
         finally:
             store.close()
 
-    def _open(self, plug: Plug) -> Store:
+    def _open(self, plug: Plug) -> KeyValueLedger:
         self.disk.durable = log_sizes(self.path)  # what there was before is on the platter
         engine = self.engine(self.path, self.disk, plug)
         try:
-            store = Store(engine)
-            self.ledger.check(store)
+            tasks = KeyValueLedger(engine)
+            self.ledger.check(tasks.store)
         except BaseException:
             engine.close()
             raise
         self.ledger.closed = False
-        return store
+        return tasks
 
     def _pulled(self) -> None:
         self.ledger.closed = True

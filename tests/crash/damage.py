@@ -54,7 +54,7 @@ def read_all(path: Path) -> dict[str, TaskState]:
     store = open_store(str(path))
     try:
         pending = list(store.pending())
-        assert len(pending) == store.count(Status.PENDING)
+        assert len(pending) == store.facts.counts[Status.PENDING]
         states = {state.id: state for state in store.newest(TaskFilter(limit=10_000))}
         for state in states.values():
             if state.damaged:

@@ -25,11 +25,11 @@ def check(store: Store) -> dict[str, TaskState]:
     assert_consistent(store, engine)
     states = states_of(engine)
     assert all(state.id == task_id for task_id, state in states.items())
-    assert all(task_id <= store.last_id for task_id in states), "last_id is not the last"
+    assert all(task_id <= store.facts.last_id for task_id in states), "last_id is not the last"
     _check_places(engine, states)
     _check_keys(engine, states)
     value = engine.get("meta", keys.META_KEY)
-    assert value is None or msgspec.msgpack.decode(value, type=Meta).commit == store.commit
+    assert value is None or msgspec.msgpack.decode(value, type=Meta).commit == store.facts.commit
     return states
 
 

@@ -12,7 +12,7 @@ import trio
 from oq.backends.base import Emit, Request
 from oq.backends.simulated import NoopBackend
 from oq.queue import Queue, open_queue
-from oq.store import Store
+from oq.store import KeyValueLedger
 from oq.words.config import to_config
 from oq.words.errors import Conflict
 from oq.words.messages import Committed
@@ -46,7 +46,9 @@ class Watch(NoopBackend):
         return await super().run(request, emit)
 
 
-async def work_until_cut(store: Store, ledger: Ledger, chance: random.Random, life: str) -> None:
+async def work_until_cut(
+    tasks: KeyValueLedger, ledger: Ledger, chance: random.Random, life: str
+) -> None:
     """Put the queue to work; return when the power is gone. Every task's prompt begins with `life`.
 
     AssertionError when a task runs again that was reported as ended.
@@ -55,7 +57,7 @@ async def work_until_cut(store: Store, ledger: Ledger, chance: random.Random, li
     numbers = count()
     try:
         with trio.fail_after(60):
-            async with open_queue(CONFIG, backends=[backend], store=store) as queue:
+            async with open_queue(CONFIG, backends=[backend], ledger=tasks) as queue:
                 queue.observe(lambda committed: _report(ledger, committed))
                 async with trio.open_nursery() as clients:
                     for _ in range(CLIENTS):
@@ -65,11 +67,11 @@ async def work_until_cut(store: Store, ledger: Ledger, chance: random.Random, li
     assert backend.again == [], "ran although they were reported as ended"
 
 
-async def finish(store: Store, ledger: Ledger) -> None:
+async def finish(tasks: KeyValueLedger, ledger: Ledger) -> None:
     """Let all that waits run to its end. AssertionError as above."""
     backend = Watch(ledger, random.Random(0))
-    async with open_queue(CONFIG, backends=[backend], store=store) as queue:
-        for task_id in [task.task_id for task in store.pending()]:
+    async with open_queue(CONFIG, backends=[backend], ledger=tasks) as queue:
+        for task_id in [task.task_id for task in tasks.store.pending()]:
             assert (await queue.view(task_id, wait=60)).status.ended
     assert backend.again == [], "ran although they were reported as ended"
 

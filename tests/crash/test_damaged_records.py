@@ -183,4 +183,4 @@ async def test_one_that_nobody_has_read_is_not_counted_for_ever(autojump_clock):
                 await watch.changed()
         spoil(disk, "state", task_id, b"\xc1")
         await queue.delete(task_id)
-    assert Store(disk).unread == 0
+    assert Store(disk).facts.unread == 0

@@ -14,7 +14,7 @@ import pytest
 from oq.backends.simulated import NoopBackend
 from oq.client import Client
 from oq.queue import open_queue
-from oq.store import Store, open_store
+from oq.store import KeyValueLedger, open_store
 from oq.store.rocks import RocksEngine
 from oq.words.errors import ServerNotReached, StoreError
 from oq.words.new import generate
@@ -80,7 +80,7 @@ class FragileEngine(RocksEngine):
 
 async def submit_and_break(engine: FragileEngine, acknowledged: list[str]) -> None:
     """Submit, break the disk, and submit again: nobody may hear of that one."""
-    async with open_queue(backends=[NoopBackend()], store=Store(engine)) as queue:
+    async with open_queue(backends=[NoopBackend()], ledger=KeyValueLedger(engine)) as queue:
         acknowledged += [await queue.submit(generate("m", "hello")) for _ in range(3)]
         engine.broken = True
         acknowledged.append(await queue.submit(generate("m", "too late")))

@@ -10,7 +10,7 @@ from oq.backends.openai import OpenAIBackend
 from oq.backends.simulated import Script, Simulator
 from oq.backends.simulated.server import serve_simulator
 from oq.queue import open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import Config
 from oq.words.task import Status
 from tests.support.queues import generate, until
@@ -33,7 +33,9 @@ async def test_cancelling_a_running_task_closes_the_connection_upstream(kind, wh
     async with trio.open_nursery() as nursery:
         url = await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
         backend = kind("upstream", url)
-        async with open_queue(Config(), backends=[backend], store=Store(MemoryEngine())) as queue:
+        async with open_queue(
+            Config(), backends=[backend], ledger=KeyValueLedger(MemoryEngine())
+        ) as queue:
             task_id = await queue.submit(generate())
             await until(queue, task_id, Status.RUNNING)
             with trio.fail_after(5):

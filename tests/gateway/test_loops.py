@@ -18,7 +18,7 @@ from oq.http.listen import bind, check_not_backend
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
 from oq.rules.via import HEADER, MOST, add_mark, arrived
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import ServerConfig, to_config
 from oq.words.errors import BackendRejected, InvalidConfig, LoopDetected
 from tests.support.builders import NOW
@@ -47,7 +47,7 @@ async def serving(here: socket.socket, backend: str) -> AsyncIterator[Queue]:
         "queue": {"drain_timeout": 0},
     })  # fmt: skip
     async with (
-        open_queue(config, store=Store(MemoryEngine())) as queue,
+        open_queue(config, ledger=KeyValueLedger(MemoryEngine())) as queue,
         trio.open_nursery() as nursery,
     ):
         app = create_app(queue)

@@ -22,7 +22,7 @@ from oq.http.app import create_app
 from oq.http.listen import bind_all, url
 from oq.http.server import Server
 from oq.queue import open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import BackendKind, to_config
 from tests.hostile.lies import MB, End, Liar, Lie
 from tests.hostile.world import KEY, Steps
@@ -96,7 +96,7 @@ async def in_front_of(backend: Backend, kind: BackendKind) -> AsyncIterator[http
                 "backends": [{"name": "b", "kind": kind, "url": where, "api_key": KEY}],
             }
         )  # fmt: skip
-        async with open_queue(config, store=Store(MemoryEngine())) as queue:
+        async with open_queue(config, ledger=KeyValueLedger(MemoryEngine())) as queue:
             app = create_app(queue)
             sockets, _ = bind_all(config)
             server = Server(app, app.fast_path, sockets, max_connections=200)

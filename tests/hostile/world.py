@@ -16,7 +16,7 @@ from oq.http.app import create_app
 from oq.http.listen import bind_all, url
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
 from tests.hostile.drawn import HANDSHAKE
 from tests.support.gateway import QUICK
@@ -100,7 +100,7 @@ async def world() -> AsyncIterator[World]:
                 ],
             }
         )
-        async with open_queue(config, store=Store(MemoryEngine())) as queue:
+        async with open_queue(config, ledger=KeyValueLedger(MemoryEngine())) as queue:
             app = create_app(queue)
             sockets, _ = bind_all(config)
             server = Server(app, app.fast_path, sockets, max_connections=200)

@@ -15,7 +15,7 @@ from oq.backends.simulated import SimulatedBackend, Simulator
 from oq.backends.simulated.server import serve_simulator
 from oq.http.app import create_app
 from oq.queue import catalogue, open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.errors import BackendDown, BackendFailure
 from tests.support.http import GENERATE, HANG, Api, api, settings
 
@@ -95,7 +95,9 @@ async def test_backends():
 async def test_a_backend_that_is_down_says_why():
     backend = SimulatedBackend("sim")
     backend.down = "refused"
-    async with open_queue(settings(), backends=[backend], store=Store(MemoryEngine())) as queue:
+    async with open_queue(
+        settings(), backends=[backend], ledger=KeyValueLedger(MemoryEngine())
+    ) as queue:
         await trio.testing.wait_all_tasks_blocked()
         oq = Api(create_app(queue), queue)
         (shown,) = (await oq.get("/api/backends")).json
@@ -116,7 +118,9 @@ class Slow(SimulatedBackend):
 
 async def test_a_backend_that_does_not_list_its_models_delays_nobody_for_long(autojump_clock):
     backend = Slow("sim")
-    async with open_queue(settings(), backends=[backend], store=Store(MemoryEngine())) as queue:
+    async with open_queue(
+        settings(), backends=[backend], ledger=KeyValueLedger(MemoryEngine())
+    ) as queue:
         began = trio.current_time()
         (shown,) = await queue.look_at_backends()
         assert trio.current_time() - began == catalogue.TIMEOUT
@@ -147,7 +151,9 @@ class Dying(SimulatedBackend):
 async def test_a_backend_that_cannot_be_reached_is_down_wherever_it_is_shown(autojump_clock):
     """Whoever finds out first: here somebody who looks, while no task runs."""
     backend = Dying("sim")
-    async with open_queue(settings(), backends=[backend], store=Store(MemoryEngine())) as queue:
+    async with open_queue(
+        settings(), backends=[backend], ledger=KeyValueLedger(MemoryEngine())
+    ) as queue:
         oq = Api(create_app(queue), queue)
         await trio.testing.wait_all_tasks_blocked()
         backend.dead = True
@@ -165,7 +171,9 @@ async def test_a_backend_that_cannot_be_reached_is_down_wherever_it_is_shown(aut
 
 async def test_many_who_ask_at_once_are_one_question(autojump_clock):
     backend = Slow("sim")
-    async with open_queue(settings(), backends=[backend], store=Store(MemoryEngine())) as queue:
+    async with open_queue(
+        settings(), backends=[backend], ledger=KeyValueLedger(MemoryEngine())
+    ) as queue:
         async with trio.open_nursery() as nursery:
             for _ in range(10):
                 nursery.start_soon(queue.look_at_backends)

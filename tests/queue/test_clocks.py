@@ -14,7 +14,7 @@ from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.http.metrics import Metrics
 from oq.queue import Queue, open_queue
 from oq.rules.history import History
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.config import to_config
 from oq.words.task import Status
@@ -38,7 +38,7 @@ async def opened(
 ) -> AsyncIterator[Queue]:
     async with open_queue(
         to_config(settings()), backends=[backend or SimulatedBackend()],
-        store=Store(engine), clock=wrong.clock,
+        ledger=KeyValueLedger(engine), clock=wrong.clock,
     ) as queue:  # fmt: skip
         yield queue
 

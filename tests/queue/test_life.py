@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from oq.backends.base import Emit, Request
 from oq.backends.simulated import NoopBackend, SimulatedBackend
 from oq.queue import open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.config import to_config
 from oq.words.errors import Conflict, InvalidBatch, InvalidTask, NotFound, QueueFull, Unavailable
@@ -284,7 +284,7 @@ async def test_a_batch_that_is_sent_again_makes_no_task_twice(autojump_clock):
         with pytest.raises(InvalidBatch):
             await queue.accept_many(twice)
         assert queue.status().total_tasks == 4
-        assert not queue._admission._claims
+        assert not queue._admission._claims._under_way
 
 
 async def test_who_hangs_up_and_sends_again_gets_the_same_task(autojump_clock):
@@ -322,7 +322,7 @@ async def test_a_clock_that_was_wrong_for_a_while_changes_no_backoff(autojump_cl
     async with open_queue(
         to_config(settings()),
         backends=[SimulatedBackend()],
-        store=Store(MemoryEngine()),
+        ledger=KeyValueLedger(MemoryEngine()),
         clock=clock,
     ) as queue:
         wrong = 3600.0

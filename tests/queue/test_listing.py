@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from oq.queue import listing
 from oq.rules.filters import Count, Sort, TaskFilter
+from oq.store import looks
 from oq.words.errors import InvalidTask
 from oq.words.task import Status
 from tests.support.queues import generate, memory_queue, mock_wall_clock
@@ -200,7 +201,7 @@ async def test_a_count_is_exact_or_says_that_it_is_not(monkeypatch):
 
 
 async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
-    monkeypatch.setattr(listing, "SLICE_ROWS", 1)
+    monkeypatch.setattr(looks, "SLICE_ROWS", 1)
     async with memory_queue() as queue:
         ids = await waiting(queue, *[5] * 10)
         turns = 0
@@ -223,7 +224,7 @@ async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
 
 @pytest.mark.parametrize("sort", Sort)
 async def test_a_task_that_goes_while_a_page_is_looked_for_does_no_harm(sort, monkeypatch):
-    monkeypatch.setattr(listing, "SLICE_ROWS", 1)
+    monkeypatch.setattr(looks, "SLICE_ROWS", 1)
     async with memory_queue() as queue:
         ids = await waiting(queue, *[5] * 20)
         found: list[str] = []

@@ -12,7 +12,7 @@ import trio
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
 from oq.rules.filters import TaskFilter
-from oq.store import Store
+from oq.store import KeyValueLedger
 from oq.store.rocks import RocksEngine
 from oq.store.running_page import RunningPage
 from oq.words.config import to_config
@@ -26,7 +26,7 @@ import os, signal, sys
 import trio
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
-from oq.store import Store
+from oq.store import KeyValueLedger
 from oq.store.rocks import RocksEngine
 from oq.words.config import to_config
 from tests.support.queues import generate
@@ -42,8 +42,8 @@ class Disk(RocksEngine):
             super().write(batch)
 
 async def main():
-    store = Store(Disk(sys.argv[1]))
-    async with open_queue(to_config({}), backends=[Deadly()], store=store) as queue:
+    ledger = KeyValueLedger(Disk(sys.argv[1]))
+    async with open_queue(to_config({}), backends=[Deadly()], ledger=ledger) as queue:
         if sys.argv[2] == "submit":
             await queue.accept(generate(max_retries=1))
         await trio.sleep_forever()
@@ -58,16 +58,16 @@ async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
         child = [sys.executable, "-c", DEADLY, str(tmp_path / "data"), how]
         done = await trio.run_process(child, check=False)
         assert done.returncode == -signal.SIGKILL
-    store = Store(RocksEngine(tmp_path / "data"))
-    async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
+    ledger = KeyValueLedger(RocksEngine(tmp_path / "data"))
+    async with open_queue(to_config({}), backends=[SimulatedBackend()], ledger=ledger) as queue:
         [task] = (await queue.page(TaskFilter())).tasks
         assert (task.status, task.error.split(":")[0]) == (Status.FAILED, "poison")
         assert len(task.attempts) == 2
 
 
 async def test_what_has_ended_is_in_nobodys_hand(tmp_path):
-    store = Store(RocksEngine(tmp_path / "data"))
-    async with open_queue(to_config({}), backends=[SimulatedBackend()], store=store) as queue:
+    ledger = KeyValueLedger(RocksEngine(tmp_path / "data"))
+    async with open_queue(to_config({}), backends=[SimulatedBackend()], ledger=ledger) as queue:
         await ended(queue, (await queue.accept(generate())).task_id)
         assert RunningPage(tmp_path / "data" / "in-hand").left == ()
 

@@ -19,7 +19,7 @@ from oq.http.app import create_app
 from oq.queue import Queue, open_queue
 from oq.rules.filters import TaskFilter
 from oq.rules.validation import decode_submission
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine, looks
 from oq.words.errors import StoreCorrupt
 from oq.words.task import Status
 from tests.support.http import GENERATE, Api, settings
@@ -71,7 +71,7 @@ async def half() -> AsyncIterator[Half]:
     disk = SlowDisk()
     backends = [SimulatedBackend("sim")]
     async with (
-        open_queue(settings(), backends=backends, store=Store(disk)) as queue,
+        open_queue(settings(), backends=backends, ledger=KeyValueLedger(disk)) as queue,
         trio.open_nursery() as nursery,
     ):
         await queue.pause()
@@ -171,15 +171,17 @@ async def test_which_tasks_a_bulk_wish_concerns():
         assert late == ([at.task_id], False)
 
 
-async def test_what_a_read_raises_reaches_the_one_who_reads_and_nobody_else():
+async def test_what_a_read_raises_reaches_the_one_who_reads_and_nobody_else(monkeypatch):
     async with half() as at:
 
-        def look() -> None:
+        def unreadable(*asked: object) -> None:
             raise StoreCorrupt("this record cannot be read")
+
+        monkeypatch.setattr(looks, "ids", unreadable)
 
         async def read() -> str:
             try:
-                await at.queue._writer.read(at.task_id, look)
+                await at.queue._listing.ids(TaskFilter(), 10)
             except StoreCorrupt as error:
                 return str(error)
             return "nothing was wrong"

@@ -14,7 +14,7 @@ from oq.backends.simulated import SimulatedBackend
 from oq.client.failures import refusal
 from oq.queue import Queue, open_queue
 from oq.rules.retention import Retention
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine, Store
 from oq.words.clock import Clock
 from oq.words.config import Config, to_config
 from oq.words.errors import Busy, NotFound, Removed, Unavailable
@@ -212,11 +212,12 @@ class CleanUp:
 
     def __init__(self, **keep: int) -> None:
         nothing = dict.fromkeys(("tasks", "seconds", "unread", "removed", "removed_seconds"), 0)
-        self.store = Store(MemoryEngine())
+        ledger = KeyValueLedger(MemoryEngine())
+        self.store = ledger.store
         to_scheduler, self._commands = trio.open_memory_channel[BulkCommand](10)
         to_writer, self._commits = trio.open_memory_channel[Commit](10)
         self._janitor = Janitor(
-            self.store, mock_wall_clock(), Retention(**nothing | keep), HOUR, Reads(to_writer),
+            ledger, mock_wall_clock(), Retention(**nothing | keep), HOUR, Reads(to_writer),
             to_scheduler, to_writer,
         )  # fmt: skip
 
@@ -267,7 +268,7 @@ async def test_what_ended_by_a_clock_that_was_set_back_is_found_all_the_same(aut
     for number in (4, 5):
         clean_up.end(number, number)
     assert await clean_up.run() == 2
-    assert clean_up.store.count_ended() == 1
+    assert clean_up.store.facts.ended == 1
 
 
 async def test_ids_that_a_full_disk_keeps_are_forgotten_when_it_has_space(autojump_clock):
@@ -277,9 +278,9 @@ async def test_ids_that_a_full_disk_keeps_are_forgotten_when_it_has_space(autoju
     assert await clean_up.run() == 1
     await trio.sleep(61)
     assert await clean_up.run(full=True) == 0
-    assert clean_up.store.gone == 1
+    assert clean_up.store.facts.gone == 1
     assert await clean_up.run() == 0
-    assert clean_up.store.gone == 0
+    assert clean_up.store.facts.gone == 0
 
 
 async def test_of_removed_tasks_so_many_ids_are_known_for_so_long(autojump_clock):
@@ -318,7 +319,7 @@ async def test_a_clock_that_jumps_for_a_moment_removes_nothing(autojump_clock):
     clock = Clock(lambda: EPOCH + trio.current_time() + wrong)
     async with open_queue(
         to_config(queue_settings()), backends=[SimulatedBackend()],
-        store=Store(MemoryEngine()), clock=clock,
+        ledger=KeyValueLedger(MemoryEngine()), clock=clock,
     ) as queue:  # fmt: skip
         task_id = (await queue.accept(generate())).task_id
         await ended(queue, task_id)
@@ -339,7 +340,7 @@ async def test_a_queue_that_starts_with_a_wrong_clock_removes_nothing_at_once(au
     clock = Clock(lambda: EPOCH + trio.current_time() + wrong)
     async with open_queue(
         to_config(queue_settings()), backends=[SimulatedBackend()],
-        store=Store(engine), clock=clock,
+        ledger=KeyValueLedger(engine), clock=clock,
     ) as queue:  # fmt: skip
         await trio.sleep(0.5 * HOUR)
         wrong = 0.0

@@ -19,7 +19,7 @@ from oq.http.app import App, create_app
 from oq.http.listen import bind_all, url
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import BackendKind, to_config
 from tests.support.builders import AT_ONCE
 
@@ -70,8 +70,8 @@ async def site(
         backend = await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
         backends = [{"name": "b", "kind": kind, "url": backend}]
         config = to_config({"backends": backends, "simulated": AT_ONCE, **sections})
-        store = Store(engine or MemoryEngine())
-        async with open_queue(config, store=store) as queue:
+        ledger = KeyValueLedger(engine or MemoryEngine())
+        async with open_queue(config, ledger=ledger) as queue:
             app = create_app(queue)
             sockets, priorities = bind_all(config)
             app.gateway.listening.update(priorities)

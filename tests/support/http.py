@@ -15,7 +15,7 @@ from oq.http.app import App, create_app
 from oq.http.listen import bind, url
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import Config, to_config
 from oq.words.events import EventType
 from tests.support.builders import AT_ONCE
@@ -95,8 +95,8 @@ async def queue_in_memory(
     config: Config, simulator: Simulator | None = None
 ) -> AsyncIterator[Queue]:
     backend = SimulatedBackend("sim", simulator)
-    store = Store(MemoryEngine())
-    async with open_queue(config, backends=[backend], store=store, log_level="debug") as queue:
+    ledger = KeyValueLedger(MemoryEngine())
+    async with open_queue(config, backends=[backend], ledger=ledger, log_level="debug") as queue:
         yield queue
 
 

@@ -17,7 +17,7 @@ import trio.testing
 
 from oq.backends.simulated import SimulatedBackend, Simulator
 from oq.queue import Queue, open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.config import to_config
 from oq.words.events import Event, EventType
@@ -66,7 +66,7 @@ async def memory_queue(
     async with open_queue(
         to_config(settings(**sections)),
         backends=[backend or SimulatedBackend(simulator=Simulator())],
-        store=Store(engine or MemoryEngine()),
+        ledger=KeyValueLedger(engine or MemoryEngine()),
         clock=mock_wall_clock(),
     ) as queue:
         yield queue

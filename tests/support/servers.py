@@ -22,7 +22,7 @@ from oq.http.listen import bind, url
 from oq.http.responses import JsonResponse
 from oq.http.server import Server
 from oq.queue import open_queue
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from tests.support.http import settings
 
 
@@ -66,9 +66,9 @@ class Served:
         self._token = trio.lowlevel.current_trio_token()
         self._stop = trio.Event()
         backend = SimulatedBackend("sim")
-        store = Store(self._engine)
+        ledger = KeyValueLedger(self._engine)
         async with (
-            open_queue(config, backends=[backend], store=store) as queue,
+            open_queue(config, backends=[backend], ledger=ledger) as queue,
             trio.open_nursery() as nursery,
         ):
             app = create_app(queue)

@@ -53,7 +53,9 @@ def assert_consistent(store: Store, engine: Engine) -> None:
     assert states == {key: store.state(task_id) for key, task_id in ids.items()}
     assert all(written.body(task_id) == store.body(task_id) for task_id in ids.values())
     for status in Status:
-        assert store.count(status) == sum(state.status is status for state in states.values())
+        assert store.facts.counts[status] == sum(
+            state.status is status for state in states.values()
+        )
     assert set(everything(engine, "status")) == {
         keys.status_key(state.status, key) for key, state in states.items()
     }
@@ -61,10 +63,10 @@ def assert_consistent(store: Store, engine: Engine) -> None:
     assert set(ended) == {
         keys.ended_key(state, key) for key, state in states.items() if state.status.ended
     }
-    assert store.unread == sum(mark == keys.UNREAD for mark in ended.values())
+    assert store.facts.unread == sum(mark == keys.UNREAD for mark in ended.values())
     assert all(states[key[8:]].awaited for key, mark in ended.items() if mark == keys.UNREAD)
     gone = {key[1:] for key in everything(engine, "meta") if key != keys.META_KEY}
-    assert store.gone == len(gone)
+    assert store.facts.gone == len(gone)
     assert not gone & states.keys()
     assert set(everything(engine, "body")) == set(states)
     in_state = {

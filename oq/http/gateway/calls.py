@@ -91,7 +91,8 @@ class CallHandler:
     async def _answer(self, wanted: CallRequest, accepted: Accepted, out: GatewayResponse) -> None:
         task_id = accepted.task_id
         grace = 0.0 if wanted.key is None else self._grace
-        with self._queue.calls.attend(task_id, detach=wanted.new.detached, grace=grace) as caller:
+        detach = wanted.new.detached
+        async with self._queue.calls.attend(task_id, detach=detach, grace=grace) as caller:
             place = self._queue.calls.position(task_id)
             headers = [
                 (b"x-oq-task-id", task_id.encode()),

@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oq.queue import Queue, open_queue
-from oq.store import Store
+from oq.store import KeyValueLedger
 from oq.words.clock import Clock
 from oq.words.config import Config
 from oq.words.errors import OqError, Unavailable
@@ -123,7 +123,7 @@ class Host:
                 async with open_queue(
                     self._config,
                     backends=[self.backend],
-                    store=Store(self._disk.open()),
+                    ledger=KeyValueLedger(self._disk.open()),
                     clock=wall,
                 ) as self.queue:
                     task_status.started()

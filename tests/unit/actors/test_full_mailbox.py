@@ -13,7 +13,7 @@ from oq.rules.board import Board
 from oq.rules.fifo import Fifo
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.errors import Busy
 from oq.words.messages import BulkCommand, Command, Commit, Pause, Verb
@@ -23,15 +23,15 @@ from tests.support.builders import new, task_id
 @asynccontextmanager
 async def scheduler_before_a_full_mailbox() -> AsyncIterator[trio.MemorySendChannel]:
     """The channel to a scheduler that has tasks 1 and 2 in line; its backend is down."""
-    store = Store(MemoryEngine())
-    store.write([new(1), new(2)], 2)
+    ledger = KeyValueLedger(MemoryEngine())
+    ledger.store.write([new(1), new(2)], 2)
     slots = [BackendSlots("b", 2, down="connection refused")]
     board = Board(2, slots, Fifo(slots), paused=False)
-    board.load((task_id(number), Place(5)) for number in (1, 2))
+    board.load((task_id(number), Place(5, "m")) for number in (1, 2))
     to_scheduler, inbox = trio.open_memory_channel(10)
     to_writer, _full = trio.open_memory_channel[Commit](0)
     others = [trio.open_memory_channel(10)[0] for _ in range(3)]
-    scheduler = Scheduler(board, store, Clock(), inbox, to_writer, *others)
+    scheduler = Scheduler(board, ledger, Clock(), inbox, to_writer, *others)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run)
         with to_scheduler, trio.fail_after(10):

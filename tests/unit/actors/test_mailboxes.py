@@ -11,7 +11,7 @@ from oq.actors.pool import Pool
 from oq.actors.streams import Streams
 from oq.actors.timer import Timer
 from oq.backends.simulated import SimulatedBackend
-from oq.store import MemoryEngine, Store
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.errors import BackendDown
 from oq.words.messages import Delay, Dispatch, Job
@@ -58,14 +58,15 @@ class Jobs:
     """A pool over a store in memory, and the channels to it and from it."""
 
     def __init__(self) -> None:
-        self.store = Store(MemoryEngine())
-        self.store.running_page.begin(2)
+        ledger = KeyValueLedger(MemoryEngine())
+        self.store = ledger.store
+        ledger.running_page.begin(2)
         self.to_pool, inbox = trio.open_memory_channel(10)
         to_writer, self.commits = trio.open_memory_channel(10)
         to_scheduler, self.freed = trio.open_memory_channel(10)
-        streams = Streams(lambda task_id, tokens: None, to_writer.clone(), self.store.stream)
+        streams = Streams(lambda task_id, tokens: None, to_writer.clone(), ledger.stream)
         self.pool = Pool(
-            self.store, {"b": SimulatedBackend("b")}, Clock(), POLICY, 60.0, streams,
+            ledger, {"b": SimulatedBackend("b")}, Clock(), POLICY, 60.0, streams,
             inbox, to_writer, to_scheduler,
         )  # fmt: skip
 

@@ -95,7 +95,7 @@ async def test_what_was_read_takes_no_more_memory_than_the_setting_says(tmp_path
     async with open_queue(
         storage_path=tmp_path, read_cache=size, backends=[SimulatedBackend()]
     ) as queue:
-        engine = queue._store._engine
+        engine = queue._ledger.store._engine
         for family in ("body", "keys"):
             assert len(everything(engine, family)) == 64
         for family in engine._families.values():
@@ -144,7 +144,7 @@ def only_log(path: Path) -> Path:
 def test_what_was_written_is_there_even_if_nobody_closed_the_store(left):
     store = open_store(str(left))
     assert [task.task_id for task in store.pending()] == [task_id(n) for n in range(1, 51)]
-    assert (store.commit, store.event_seq) == (50, 50)
+    assert (store.facts.commit, store.facts.event_seq) == (50, 50)
     store.close()
 
 
@@ -153,7 +153,7 @@ def test_a_torn_tail_of_what_was_not_synced_is_no_damage(left):
     with only_log(left).open("ab") as log:
         log.write(b"\x17" * 20)
     store = open_store(str(left))
-    assert store.commit == 50
+    assert store.facts.commit == 50
     store.close()
 
 

@@ -137,4 +137,4 @@ def test_each_ended_task_comes_with_the_place_to_go_on_from(full):
 def test_removed_tasks_are_not_among_the_ended(full):
     full.write([Removal(full.state(task.task_id)) for task in full.oldest_ended(4)], 0)
     assert ended(full) == [4, 3]
-    assert full.count_ended() == 2
+    assert full.facts.ended == 2

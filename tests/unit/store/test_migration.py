@@ -66,7 +66,7 @@ def test_tasks_in_every_state_are_as_they_were(shelf):
 def test_a_store_of_todays_format_is_opened_without_a_write(shelf):
     store = shelf.store()
     fill(store)
-    assert shelf.reopen(store).commit == store.commit
+    assert shelf.reopen(store).facts.commit == store.facts.commit
 
 
 class Cut(Exception):

@@ -25,7 +25,7 @@ def umask(request):
 
 def fill(data: Path, tasks: int = 50) -> None:
     store = open_store(str(data))
-    for number in range(store.commit, store.commit + tasks):
+    for number in range(store.facts.commit, store.facts.commit + tasks):
         store.write([new(number + 1, prompt="secret" * 200)], 0)
         store.sync()
     store.close()

@@ -21,7 +21,9 @@ from tests.support.stores import everything
 
 
 def counts(store) -> dict[str, int]:
-    return {status.value: store.count(status) for status in Status if store.count(status)}
+    return {
+        status.value: store.facts.counts[status] for status in Status if store.facts.counts[status]
+    }
 
 
 def put(store, *steps, seq=0):
@@ -42,7 +44,7 @@ def with_stream(change: Change) -> Change:
 
 def test_a_new_store_is_empty(store):
     assert counts(store) == {}
-    assert (store.commit, store.event_seq, store.paused) == (0, 0, False)
+    assert (store.facts.commit, store.facts.event_seq, store.facts.paused) == (0, 0, False)
     assert store.state(task_id(1)) is store.body(task_id(1)) is store.result(task_id(1)) is None
     assert list(store.pending()) == store.running() == list(store.oldest_ended(9)) == []
 
@@ -55,7 +57,7 @@ def test_a_submitted_task_waits_with_all_that_was_asked(store):
     assert [(task.task_id, task.place) for task in store.pending()] == [
         (task_id(1), Place(9, "smollm2"))
     ]
-    assert (counts(store), store.count_ended()) == ({"pending": 1}, 0)
+    assert (counts(store), store.facts.ended) == ({"pending": 1}, 0)
 
 
 def test_a_started_task_waits_no_more(store):
@@ -69,7 +71,7 @@ def test_a_completed_task_has_its_result_byte_for_byte(store):
     put(store, finish(put(store, start(put(store, new(1)))), DONE, at(5)))
     assert store.result(task_id(1)) == DONE.result
     assert [task.task_id for task in store.oldest_ended(9)] == [task_id(1)]
-    assert (counts(store), store.count_ended()) == ({"completed": 1}, 1)
+    assert (counts(store), store.facts.ended) == ({"completed": 1}, 1)
 
 
 def test_what_an_attempt_generated_is_kept_with_its_end(store):
@@ -220,7 +222,7 @@ def test_steps_of_one_task_in_one_batch_are_one(store):
     assert store.body(task_id(1)) == submitted.body
     assert store.result(task_id(1)) == DONE.result
     assert store.claim("k") is not None
-    assert store.commit == 1
+    assert store.facts.commit == 1
 
 
 def test_a_task_that_goes_out_and_comes_back_in_one_batch_is_where_it_was(store):
@@ -246,16 +248,16 @@ def test_steps_of_many_tasks_in_one_batch_do_not_mix(store):
 
 def test_the_last_of_several_pauses_counts(store):
     store.write([SetPaused(True), new(1), SetPaused(False), SetPaused(True)], 1)
-    assert store.paused is True
+    assert store.facts.paused is True
     store.write([SetPaused(False)], 1)
-    assert store.paused is False
+    assert store.facts.paused is False
 
 
 def test_every_batch_has_the_next_number(store):
     numbers = []
     for step in (new(1), SetPaused(True), new(2)):
         store.write([step], 0)
-        numbers.append(store.commit)
+        numbers.append(store.facts.commit)
     assert numbers == [1, 2, 3]
 
 
@@ -270,11 +272,11 @@ def test_a_full_disk_changes_nothing_and_later_nothing_is_missing(store, shelf, 
         with pytest.raises(StoreFull):
             store.write([new(2), start(waiting), SetPaused(True)], 9)
     assert counts(store) == {"pending": 1}
-    assert (store.commit, store.event_seq, store.paused) == (1, 1, False)
-    assert (store.last_id, store.state(task_id(2))) == (task_id(1), None)
+    assert (store.facts.commit, store.facts.event_seq, store.facts.paused) == (1, 1, False)
+    assert (store.facts.last_id, store.state(task_id(2))) == (task_id(1), None)
     store.write([new(2), start(waiting), SetPaused(True)], 9)
     assert counts(store) == {"pending": 1, "running": 1}
-    assert (store.commit, store.event_seq, store.paused) == (2, 9, True)
+    assert (store.facts.commit, store.facts.event_seq, store.facts.paused) == (2, 9, True)
 
 
 # -- opening again
@@ -288,7 +290,11 @@ def test_all_is_there_after_a_restart(store, shelf):
     before = {n: store.state(task_id(n)) for n in range(1, 5)}
     again = shelf.reopen(store)
     assert {n: again.state(task_id(n)) for n in range(1, 5)} == before
-    assert (again.commit, again.event_seq, again.paused) == (store.commit, 17, True)
+    assert (again.facts.commit, again.facts.event_seq, again.facts.paused) == (
+        store.facts.commit,
+        17,
+        True,
+    )
     assert counts(again) == counts(store)
     assert [task.place for task in again.pending()] == [
         Place(9, "smollm2", at(60)),
@@ -298,7 +304,7 @@ def test_all_is_there_after_a_restart(store, shelf):
     assert (again.result(task_id(1)), again.body(task_id(1))) == (DONE.result, new(1).body)
     assert again.claim("k") == KeyClaim(task_id(1), b"mark of k")
     again.write([new(5)], 18)
-    assert (again.commit, again.event_seq) == (store.commit + 1, 18)
+    assert (again.facts.commit, again.facts.event_seq) == (store.facts.commit + 1, 18)
 
 
 def test_the_greatest_id_is_known_even_when_its_task_is_gone(store, shelf):
@@ -306,7 +312,7 @@ def test_the_greatest_id_is_known_even_when_its_task_is_gone(store, shelf):
     put(store, new(3))
     ended = put(store, lifecycle.cancelled(store.state(task_id(9)), NOW))
     store.write([Removal(ended)], 0)
-    assert shelf.reopen(store).last_id == store.last_id == task_id(9)
+    assert shelf.reopen(store).facts.last_id == store.facts.last_id == task_id(9)
 
 
 def test_a_store_of_another_format_is_not_opened(shelf):

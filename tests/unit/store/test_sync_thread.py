@@ -7,7 +7,7 @@ import threading
 import pytest
 import trio
 
-from oq.actors.sync_thread import SyncThread
+from oq.store.sync_thread import SyncThread
 
 
 async def test_the_work_is_done_elsewhere_and_waited_for_here():

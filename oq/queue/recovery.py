@@ -1,0 +1,119 @@
+"""Recovery: tasks that were running when a process ended go back in line, and all that wait are put
+on the board.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from datetime import datetime
+
+import structlog
+
+from oq.rules import lifecycle
+from oq.rules.board import Board
+from oq.rules.place import Place
+from oq.rules.stream_log import start_of
+from oq.store import Ledger
+from oq.words.clock import Clock
+from oq.words.errors import NotFound, StoreError
+from oq.words.events import Event
+from oq.words.messages import Delay
+from oq.words.outcome import Interrupted
+from oq.words.steps import Change
+from oq.words.task import Status, TaskState
+
+log = structlog.get_logger("oq")
+
+SHUT_DOWN = Interrupted("oq was shut down while this attempt ran")
+
+
+async def recover(ledger: Ledger, clock: Clock, *, ended_by_oq: bool) -> list[Event]:
+    """Put back in line what ran when the process ended, on disk, before anything starts; what
+    subscribers are to be told of it.
+    """
+    now = clock.now()
+    died = [
+        lifecycle.interrupted(state, SHUT_DOWN, now) if ended_by_oq else lifecycle.died(state, now)
+        for state in await ledger.running()
+    ]
+    ran = len(died)
+    unseen = [] if ended_by_oq else await _unseen(ledger)
+    for state, started_at in unseen:
+        died += lifecycle.died_unseen(state, started_at, now)
+    events = await _commit(ledger, died, clock)
+    if died:
+        poisoned = sum(change.state.status is Status.FAILED for change in died)
+        ran += len(unseen)
+        log.warning("recovered tasks that ran when oq stopped", tasks=ran, poisoned=poisoned)
+    return events
+
+
+async def put_back(ledger: Ledger, clock: Clock) -> None:
+    """Put back in line what still runs when a queue is closed in haste. To be called when its
+    actors have ended; it is the ledger's last change.
+    """
+    ledger.running_page.clear()
+    running = await ledger.running()
+    broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in running]
+    try:
+        await _commit(ledger, broken_off, clock)
+    except StoreError as error:  # they stand as running, and have spent a life
+        log.error("tasks not put back", tasks=len(broken_off), reason=str(error))  # noqa: TRY400
+
+
+async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> list[Delay]:
+    """Put the pending tasks on the board; those that wait for their time, for the timer. A retry
+    of which no delay is known waits for the `longest` there is.
+
+    Those whose time came while nobody looked are ready at once, before the first dispatch.
+    """
+    delays: list[Delay] = []
+    ids: list[str] = []
+    places: list[Place] = []
+    alike: dict[Place, Place] = {}  # a million tasks may wait, and most are alike
+    now = clock.now()
+    async with aclosing(ledger.waiting()) as waiting:
+        async for tasks in waiting:
+            for task in tasks:
+                place = task.place
+                if place.run_at is not None and place.run_at > now:
+                    delays.append(_delay(task.task_id, place.run_at, place, longest))
+                else:
+                    ready = Place(place.priority, place.model)
+                    place = alike.setdefault(ready, ready)
+                ids.append(task.task_id)
+                places.append(place)
+    board.load(zip(ids, places, strict=True))
+    return delays
+
+
+async def _commit(ledger: Ledger, steps: list[Change], clock: Clock) -> list[Event]:
+    seq = ledger.facts.event_seq
+    events = lifecycle.tell(steps, seq, clock.now())
+    if steps:
+        await ledger.commit(steps, seq + len(events))
+    return events
+
+
+async def _unseen(ledger: Ledger) -> list[tuple[TaskState, datetime]]:
+    """The tasks that a backend had got when the process ended, and whose start is not on disk; with
+    the time of that start.
+    """
+    attempts = dict(ledger.running_page.left)
+    found: list[tuple[TaskState, datetime]] = []
+    for task_id, state in (await ledger.states(attempts)).items():
+        if isinstance(state, NotFound) or state.status is not Status.PENDING:
+            continue
+        started_at = start_of(attempts[task_id])
+        if not state.attempts or state.attempts[-1].started_at < started_at:
+            found.append((state, started_at))
+    return found
+
+
+def _delay(task_id: str, run_at: datetime, place: Place, longest: float) -> Delay:
+    """The rest of a retry's delay is never more than the delay: the clock may be wrong now, or have
+    been so when it was written. One of which no delay is known waits for the `longest` there is.
+    """
+    if not place.retrying:
+        return Delay(task_id, run_at)
+    return Delay(task_id, run_at, True, longest if place.delay is None else place.delay)
