@@ -77,7 +77,7 @@ def test_a_retry_that_is_due_has_no_delay_left():
     """So has one that waits behind others; and one whose attempts an older oq did not write."""
     retrying = finish(start(new().state).state, Failed("busy", retryable=True)).state
     for fields in ({"run_at": None}, {"attempts": ()}):
-        assert keys.place_of(msgspec.structs.replace(retrying, **fields)).delay is None
+        assert place_of(msgspec.structs.replace(retrying, **fields)).delay is None
 
 
 @given(
