@@ -376,6 +376,7 @@ def submitted(server: str) -> Counter[str]:
     return Counter(task.metadata["custom_id"] for task in tasks)
 
 
+@pytest.mark.slow
 def test_two_thousand_lines_and_three_kills(place):
     """Client and server are killed, one after the other: each line has one task and one result."""
     lines = [(chat if i % 2 else generate)(f"line {i}", delay=0.02) for i in range(2000)]

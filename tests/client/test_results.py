@@ -130,6 +130,7 @@ async def many_results(server: Process, count: int) -> None:
     assert got == {number: str(number) for number in range(count)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "count"), [("trio", TASKS), ("asyncio", TASKS // 3)])
 def test_thousands_of_results_with_two_restarts_in_between(tmp_path, backend, count):
     async def bounded() -> None:

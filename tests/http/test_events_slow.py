@@ -208,7 +208,7 @@ async def test_it_is_told_that_it_lagged_and_goes_on(request_bytes, parse):
 
 # Readers of a stream
 
-TOKENS = 4000
+TOKENS = 1500
 TALK = {
     **GENERATE,
     "options": {"simulate": {"text": " ".join(["w" * 100] * TOKENS), "rate": 100_000}},

@@ -130,6 +130,7 @@ def test_a_process_with_too_few_files_says_so_in_one_line(tmp_path: Path):
     assert wrong.count("\n") == 1
 
 
+@pytest.mark.slow
 async def test_with_few_files_the_store_works_on_under_a_crowd(tmp_path: Path):
     """Idle connections take all that there are; then tasks come that make the store write files."""
     process = await trio.to_thread.run_sync(start, tmp_path, 256)

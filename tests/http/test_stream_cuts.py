@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -177,6 +178,7 @@ async def submit_all(oq: Live) -> list[tuple[str, Said]]:
     return [(task_id, said) for task_id, (_, said) in zip(ids, tasks, strict=True)]
 
 
+@pytest.mark.slow
 async def test_a_thousand_cut_connections_lose_and_repeat_nothing():
     simulator = Simulator()
     simulator.push(*BROKEN)
