@@ -26,14 +26,14 @@ from oq.store.damaged import open_damaged
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH, read_mark
 from oq.store.engine import Put
 from oq.store.lock_holder import LockHolder
-from oq.store.migration import fresh_meta
+from oq.store.migration import check_format, fresh_meta
 from oq.store.permissions import belongs_as, close_to_others
 from oq.store.report import SalvageReport
-from oq.store.rocks import RocksEngine
+from oq.store.rocks import DamagedRows, RocksEngine
 from oq.store.salvage_reader import SalvageReader
 from oq.store.store import Store
 from oq.words.clock import Clock
-from oq.words.errors import StoreError, StoreLocked
+from oq.words.errors import StoreCorrupt, StoreError, StoreLocked
 from oq.words.steps import Change
 from oq.words.task import Status
 
@@ -118,6 +118,7 @@ def _rebuild(directory: Path, clock: Clock) -> SalvageReport:
     acknowledged = read_mark(directory)
     logged = damaged.logged
     try:
+        _check_format(damaged.rows)
         reader = SalvageReader(damaged.rows, logged, clock.now())
         found = reader.meta.commit if reader.meta else 0
         if found < acknowledged:
@@ -141,6 +142,14 @@ def _rebuild(directory: Path, clock: Clock) -> SalvageReport:
         copy=str(_free(directory, f"before-salvage-{time}")),
         file=str(_free(directory, f"salvage-{time}", ".json")),
     )
+
+
+def _check_format(rows: DamagedRows) -> None:
+    """StoreError when a newer oq has written it: what this one does not know would be left out."""
+    with suppress(StoreCorrupt):  # then its tasks are all that tells
+        record = rows.get("meta", keys.META_KEY)
+        if record is not None:
+            check_format(record)
 
 
 def _untraced(reader: SalvageReader) -> int:

@@ -19,12 +19,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from rocksdict import Options, Rdict
 
 from oq.rules.filters import TaskFilter
 from oq.store import Store, migration, open_store
+from oq.store.directory import DATABASE
+from oq.store.keys import META_KEY
+from oq.store.salvage import salvage
+from oq.words.errors import StoreCorrupt, StoreError
 from oq.words.task import Status, TaskState, show
 from tests.crash import integrity
+from tests.crash.damage import snapshot
 from tests.crash.power import Disk, Moment, Plug, PowerCut, PowerEngine, Tear, leave, log_sizes
+from tests.support.builders import new
 
 DIRECTORIES = Path(__file__).parent / "directories"
 NAMES = sorted(path.name.removesuffix(".tar.xz") for path in DIRECTORIES.glob("*.tar.xz"))
@@ -119,6 +126,18 @@ def test_every_task_is_what_the_oq_that_wrote_it_read(data, expected):
     assert check(data, expected) == migrated, "it is migrated once"
 
 
+@pytest.mark.parametrize("missing", ["nothing*", "MANIFEST-*"])
+def test_a_salvage_reads_the_older_format_too(data, expected, missing):
+    """Without a manifest the records tell by their looks what they are."""
+    for file in (data / DATABASE).glob(missing):
+        file.unlink()
+    report = salvage(str(data))
+    assert ({status.value: n for status, n in report.kept.items()}, report.lost) == (
+        expected["counts"], []
+    )  # fmt: skip
+    check(data, expected)
+
+
 def test_a_power_cut_in_a_migration_loses_nothing(data, expected, tmp_path, monkeypatch):
     """One for each sync: at the start, after each batch, and at the end."""
     monkeypatch.setattr(migration, "BATCH", 400)
@@ -140,3 +159,32 @@ def test_a_power_cut_in_a_migration_loses_nothing(data, expected, tmp_path, monk
 
 def keep(left: list[Path], path: Path, disk: Disk, chance: random.Random) -> None:
     left.append(leave(path, disk, chance, list(Tear))[0])
+
+
+def newer(path: Path) -> Path:
+    """A directory that a later oq has made, with a family of records that this one does not have,
+    and a record of the store that it cannot decode.
+    """
+    store = open_store(str(path))
+    store.write([new(1)], 0)
+    store.close()
+    options = Options(raw_mode=True)
+    options.create_missing_column_families(True)
+    names = [*Rdict.list_cf(str(path / DATABASE)), "owners"]
+    theirs = Rdict(str(path / DATABASE), options, column_families=dict.fromkeys(names, options))
+    meta = {"format": 99, "oq": "7.1.0", "commit": {"of": "another shape"}}
+    theirs.get_column_family("meta")[META_KEY] = msgspec.msgpack.encode(meta)
+    theirs.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    "use", [lambda path: open_store(str(path)), lambda path: salvage(str(path))]
+)
+def test_a_directory_of_a_newer_oq_stays_as_it_is_and_says_which_oq_is_needed(tmp_path, use):
+    path = newer(tmp_path / "data")
+    before = snapshot(path)
+    with pytest.raises(StoreError, match=r"has format 99.*use oq 7\.1\.0 or a later one") as caught:
+        use(str(path))
+    assert not isinstance(caught.value, StoreCorrupt)
+    assert snapshot(path) == before

@@ -11,9 +11,9 @@ from oq.store import MemoryEngine, Store, keys, migration
 from oq.store.keys import META_KEY, Meta
 from oq.words.errors import StoreCorrupt, StoreError
 from oq.words.outcome import Failed
-from oq.words.steps import Change
+from oq.words.steps import Change, Removal
 from oq.words.task import TaskState
-from tests.support.builders import NOW, at, finish, new, start, task_id
+from tests.support.builders import NOW, at, checked, finish, new, start, task_id
 from tests.support.format_one import place_one, state_one, wind_back, wind_back_meta
 from tests.support.stores import assert_consistent, everything
 
@@ -39,6 +39,10 @@ def fill(store: Store) -> dict[str, TaskState]:
     put(store, lifecycle.cancelled(put(store, new(6, run_at=at(9))), NOW))
     failed = put(store, start(put(store, new(7))))
     put(store, finish(failed, Failed("no such model", retryable=False)))
+    awaited = put(store, lifecycle.submitted(checked(), task_id(8), NOW, awaited=True))
+    put(store, finish(put(store, start(awaited))))
+    gone = put(store, lifecycle.cancelled(put(store, new(9)), NOW))
+    store.write([Removal(gone, retired=NOW)], 0)
     return {state.id: state for state in store.newest(TaskFilter())}
 
 
