@@ -144,7 +144,13 @@ serve: $(READY) $(if $(NODE),$(PAGE))
 
 page: $(PAGE)
 
-page-check: $(MODULES)
+# The page's types of what the server says and takes are made from its own description of itself.
+SCHEMA := web/src/api/schema.ts
+$(SCHEMA): $(READY) $(MODULES) $(shell find oq -name '*.py')
+	.venv/bin/python -c 'import sys; from oq.http.app import openapi; sys.stdout.buffer.write(openapi())' > web/openapi.json
+	$(NPM) run types
+
+page-check: $(MODULES) $(SCHEMA)
 	$(NPM) run check
 	$(NPM) test
 
@@ -160,7 +166,7 @@ release: $(READY) $(PAGE)
 
 clean:
 	rm -rf .venv .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
-	rm -rf build dist oq/http/static .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist oq/http/static web/openapi.json web/src/api/schema.ts .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -4,7 +4,7 @@ import ts from "typescript-eslint";
 import svelteConfig from "./svelte.config.js";
 
 export default ts.config(
-  { ignores: ["node_modules", "../oq/http/static"] },
+  { ignores: ["node_modules", "../oq/http/static", "src/api/schema.ts"] },
   ...ts.configs.strict,
   ...svelte.configs.recommended,
   {

@@ -113,6 +113,11 @@ def _error(text: str) -> tuple[RawHeaders, bytes]:
     return [(b"content-type", b"application/json"), (b"content-length", length)], body
 
 
+def openapi() -> bytes:
+    """The document that `/openapi.json` answers."""
+    return encode(document((*ROUTES, *GATEWAY)))
+
+
 def create_app(queue: Queue) -> App:
     """The HTTP side of `queue`."""
     metrics = Metrics(queue.status)
@@ -120,7 +125,7 @@ def create_app(queue: Queue) -> App:
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))
-    context = Context(queue, metrics, encode(document((*ROUTES, *GATEWAY))), inflight)
+    context = Context(queue, metrics, openapi(), inflight)
     app = App(context, Gateway(context, queue, Clock(), own=(route.path for route in ROUTES)))
     app.config["MAX_CONTENT_LENGTH"] = app.limit
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT

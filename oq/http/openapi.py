@@ -29,6 +29,7 @@ def document(routes: Iterable[Route]) -> Json:
     types = list(dict.fromkeys(_types(routes)))
     described = map(_described, types)
     schemas, components = msgspec.json.schema_components(described, ref_template=_REF)
+    _require_what_is_sent(routes, components)
     schema = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, Json] = {}
     for route in routes:
@@ -44,6 +45,25 @@ def document(routes: Iterable[Route]) -> Json:
         "paths": paths,
         "components": {"schemas": components},
     }
+
+
+def _require_what_is_sent(routes: Iterable[Route], components: dict[str, Json]) -> None:
+    """An answer has all its fields, also those with defaults, unless its type leaves these out."""
+    answers = {kind for route in routes for _, kind in route.answers.values()}
+    for struct in {found for kind in answers for found in _structs(kind)}:
+        if not struct.__struct_config__.omit_defaults:
+            shape = components[struct.__name__]
+            shape["required"] = list(shape["properties"])
+
+
+def _structs(kind: Any) -> Iterable[type[Struct]]:
+    """The structs of which a type is made."""
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        yield kind
+        for field in msgspec.structs.fields(kind):
+            yield from _structs(field.type)
+    for part in get_args(kind):
+        yield from _structs(part)
 
 
 def _types(routes: Iterable[Route]) -> Iterable[Any]:

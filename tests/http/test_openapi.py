@@ -79,3 +79,10 @@ async def test_it_is_served():
         reply = await oq.get("/openapi.json")
         assert reply.headers["Content-Type"] == "application/json"
         assert reply.json == DOCUMENT
+
+
+def test_an_answer_has_all_its_fields_unless_its_type_leaves_them_out():
+    schemas = DOCUMENT["components"]["schemas"]
+    assert set(schemas["Point"]["required"]) == set(schemas["Point"]["properties"])
+    assert set(schemas["Usage"]["required"]) == {"prompt_tokens", "completion_tokens"}
+    assert "error" not in schemas["BackendStatus"]["required"], "one that is up has none"

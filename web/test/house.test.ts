@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 
 const SOURCE = join(import.meta.dirname, "../src");
 const FILES = readdirSync(SOURCE, { recursive: true, encoding: "utf8" })
-  .filter((name) => /\.(ts|svelte|css)$/.test(name))
+  .filter((name) => /\.(ts|svelte|css)$/.test(name) && name !== "api/schema.ts") // that one is made
   .map((name) => ({ name, text: readFileSync(join(SOURCE, name), "utf8") }));
 const MOST_LINES = 250;
 

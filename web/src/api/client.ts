@@ -6,7 +6,7 @@ import type {
   Backend,
   BulkAction,
   BulkAnswer,
-  Document,
+  BulkFilter,
   QueueStatus,
   Stats,
   Summary,
@@ -72,7 +72,7 @@ export function count(query: URLSearchParams): Promise<{ count: number; exact: b
 /** Does the same to many tasks: those with these ids, or all that a filter admits. */
 export async function bulk(
   action: BulkAction,
-  which: { ids: string[] } | { filter: Document },
+  which: { ids: string[] } | { filter: BulkFilter },
   priority?: number,
 ): Promise<BulkAnswer> {
   const body = { action, ...which, ...(priority !== undefined && { priority }) };

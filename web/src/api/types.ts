@@ -1,85 +1,59 @@
-// The wire's shapes, as /openapi.json describes them. Documents of users and models are `unknown`:
-// nothing may be assumed of them.
+// The wire's shapes, made from what /openapi.json says of them (`make page-check`). Documents of
+// users and models are `unknown`: nothing may be assumed of them.
 
-export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"] as const;
-export const TYPES = ["chat", "generate", "embed"] as const;
-export type Status = (typeof STATUSES)[number];
-export type TaskType = (typeof TYPES)[number];
+import type { components, operations } from "./schema";
+
+type Schemas = components["schemas"];
 export type Document = Record<string, unknown>;
 
-export interface Attempt {
-  started_at: string;
-  ended_at?: string;
-  error?: string;
-  backend?: string;
-}
+/** As the server sends it: what is not set is left out, and never null. */
+type Sent<T> = T extends (infer One)[]
+  ? Sent<One>[]
+  : T extends object
+    ? {
+        [Name in keyof T]: object extends Pick<T, Name>
+          ? Sent<Exclude<T[Name], null>>
+          : Sent<T[Name]>;
+      }
+    : T;
+/** The same, with these fields as documents. */
+type With<T, Names extends keyof T> = Omit<Sent<T>, Names> & { [Name in Names]?: Document };
 
-export interface Usage {
-  prompt_tokens: number;
-  completion_tokens: number;
-}
-
+export type Status = Schemas["Status"];
+export type TaskType = Schemas["TaskType"];
+export type EventType = Schemas["EventType"];
+export type Attempt = Sent<Schemas["Attempt"]>;
+export type Usage = Sent<Schemas["Usage"]>;
 /** A task in a listing with `view=summary`. */
-export interface Summary {
-  id: string;
-  type: TaskType;
-  priority: number;
-  status: Status;
-  model: string;
-  created_at: string;
-  retry_count: number;
-  max_retries: number;
-  started_at?: string;
-  completed_at?: string;
-  run_at?: string;
-  timeout?: number;
-  error?: string;
-  attempts?: Attempt[];
-  queue_position?: number;
-  usage?: Usage;
-  metadata?: Document;
-  excerpt?: string;
-}
-
-export interface Task extends Summary {
+export type Summary = With<Schemas["TaskSummary"], "metadata">;
+export type Task = With<Schemas["Task"], "metadata" | "payload" | "options" | "result"> & {
   payload: Document;
-  options?: Document;
-  result?: Document;
-}
+};
+/** A backend; its models are told by /api/backends only. */
+export type Backend = Sent<Schemas["BackendStatus"]> &
+  Partial<Pick<Sent<Schemas["BackendView"]>, "models" | "loaded">>;
+export type QueueStatus = Sent<Schemas["QueueStatus"]>;
+export type QueueEvent = With<Schemas["Event"], "data">;
+export type Chunk = Sent<Schemas["Chunk"]>;
+export type Point = Sent<Schemas["Point"]>;
+export type Stats = Sent<Schemas["Stats"]>;
+export type BulkAction = Schemas["Verb"];
+export type BulkAnswer = Sent<Schemas["BulkOutcome"]>;
+/** The filter as the parameters of a listing, and as the body of a bulk action. */
+export type Query = NonNullable<operations["count"]["parameters"]["query"]>;
+export type BulkFilter = Schemas["BulkFilter"];
 
-export interface Backend {
-  name: string;
-  kind: string;
-  url: string;
-  up: boolean;
-  running: number;
-  max_concurrency?: number | null;
-  error?: string | null;
-  models?: { name: string }[];
-  loaded?: { name: string }[];
-}
+/** The values in the order in which people see them; the compiler sees that none is missing. */
+const all =
+  <One extends string>() =>
+  <Listed extends readonly One[]>(
+    ...listed: Listed & (Exclude<One, Listed[number]> extends never ? unknown : never)
+  ): Listed =>
+    listed;
 
-export interface QueueStatus {
-  pending_tasks: number;
-  running_tasks: number;
-  completed_tasks: number;
-  failed_tasks: number;
-  cancelled_tasks: number;
-  total_tasks: number;
-  queues_by_priority: Record<string, number>;
-  workers_active: number;
-  workers_idle: number;
-  delayed_tasks: number;
-  retrying_tasks: number;
-  paused: boolean;
-  draining: boolean;
-  uptime: number;
-  event_seq: number;
-  problem: string | null;
-  backends: Backend[];
-}
-
-export const EVENT_TYPES = [
+export const STATUSES = all<Status>()("pending", "running", "completed", "failed", "cancelled");
+export const TYPES = all<TaskType>()("chat", "generate", "embed");
+export const EVENT_TYPES = all<EventType>()(
   "task_submitted",
   "task_started",
   "task_completed",
@@ -88,56 +62,4 @@ export const EVENT_TYPES = [
   "task_cancelled",
   "priority_updated",
   "task_progress",
-] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
-
-export interface QueueEvent {
-  seq: number;
-  task_id: string;
-  type: EventType;
-  status: Status;
-  timestamp: string;
-  data?: Document;
-}
-
-export interface Chunk {
-  data: string;
-  offset: number;
-  done: boolean;
-  attempt?: number;
-  restart?: boolean;
-  thinking?: string;
-  tool_calls?: unknown[];
-  status?: Status;
-  error?: string;
-}
-
-export interface Point {
-  t: string;
-  submitted: number;
-  completed: number;
-  failed: number;
-  cancelled: number;
-  retried: number;
-  wait_p50: number | null;
-  wait_p95: number | null;
-  run_p50: number | null;
-  run_p95: number | null;
-  tokens: number;
-}
-
-export interface Stats {
-  interval: number;
-  points: Point[];
-  oldest_waiting: string | null;
-}
-
-export type BulkAction = "cancel" | "retry" | "delete" | "priority";
-
-export interface BulkAnswer {
-  matched: number;
-  done: number;
-  skipped: number;
-  problems: { task_id: string; error: string }[];
-  more?: boolean; // others match, beyond what one call does
-}
+);

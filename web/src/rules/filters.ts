@@ -1,21 +1,19 @@
 // Which tasks a listing shows, as the address of the page says it and as the server is asked.
 // Both are the same words, so that a link from one person opens the same view for another.
 
-import { STATUSES, TYPES, type Status, type TaskType } from "../api/types";
+import { STATUSES, TYPES, type BulkFilter, type Query, type Status } from "../api/types";
 import { PRIORITIES } from "./numbers";
 
 export const SORTS = ["newest", "oldest", "queue"] as const;
 export type Sort = (typeof SORTS)[number];
 
-export interface Filter {
-  status: Status[];
-  type: TaskType[];
-  priority: string[]; // numbers
-  model: string[];
-  q: string;
-  since: string; // RFC 3339, or a span before now such as "1h"
-  until: string;
-}
+/** A value for each field that the server's filter has. Priorities are numbers in texts; a time is
+ * RFC 3339, or a span before now such as "1h". */
+export type Filter = {
+  [Name in keyof Required<Query>]: Required<Query>[Name] extends readonly (infer One)[]
+    ? One[]
+    : string;
+};
 
 export const EVERYTHING: Filter = {
   status: [],
@@ -141,16 +139,16 @@ export function askFor(filter: Filter, now: number): URLSearchParams {
 }
 
 /** The filter as the body of a bulk action. */
-export function filterBody(filter: Filter, now: number): Record<string, unknown> {
+export function filterBody(filter: Filter, now: number): BulkFilter {
   const query = askFor(filter, now);
-  const body: Record<string, unknown> = {};
-  for (const name of ["status", "type", "model"] as const) {
-    if (filter[name].length > 0) body[name] = [...filter[name]];
-  }
+  const body: BulkFilter = {};
+  if (filter.status.length > 0) body.status = [...filter.status];
+  if (filter.type.length > 0) body.type = [...filter.type];
+  if (filter.model.length > 0) body.model = [...filter.model];
   if (filter.priority.length > 0) {
-    body["priority"] = filter.priority.map(Number);
+    body.priority = filter.priority.map(Number);
   }
-  for (const name of ["q", "since", "until"]) {
+  for (const name of ["q", "since", "until"] as const) {
     const value = query.get(name);
     if (value !== null) body[name] = value;
   }
