@@ -39,7 +39,8 @@ from bench.embedded import Ends, TimedBackend
 from bench.figures import percentile
 from bench.payload import submission
 from bench.pending import resident
-from oq.backends.base import Emit, Request
+from oq.backends.base import Request
+from oq.dialects.base import Emit
 from oq.queue import Queue, open_queue
 from oq.rules.filters import TaskFilter
 from oq.store import KeyValueLedger, Store

@@ -16,8 +16,9 @@ from bench.disk import Disk
 from bench.figures import percentile
 from bench.payload import submission
 from bench.scenario import Setting, Side
-from oq.backends.base import Backend, Emit, Request
+from oq.backends.base import Backend, Request
 from oq.backends.simulated import NoopBackend
+from oq.dialects.base import Emit
 from oq.queue import Queue, open_queue
 from oq.words.config import to_config
 from oq.words.messages import Committed

@@ -21,7 +21,8 @@ import trio
 from bench.embedded import TimedBackend
 from bench.figures import percentile
 from bench.payload import submission
-from oq.backends.base import Emit, Request
+from oq.backends.base import Request
+from oq.dialects.base import Emit
 from oq.queue import Queue, open_queue
 from oq.rules.filters import TaskFilter
 from oq.words.config import to_config

@@ -114,8 +114,7 @@ class Pool:
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
             timeout, trio.current_time() + timeout,
         )  # fmt: skip
-        verbatim = body is not None and body.call is not None
-        self._streams.begin(job.task_id, attempt, verbatim=verbatim)
+        self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
         if self._interrupted is not None:
             run.stop(self._interrupted)

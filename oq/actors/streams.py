@@ -41,18 +41,17 @@ class Stream:
     """
 
     __slots__ = (
-        "_attempt", "_log", "_news", "_read_back", "_verbatim", "ahead", "ended", "told", "void"
+        "_attempt", "_call", "_log", "_news", "_read_back", "ahead", "ended", "told", "void"
     )  # fmt: skip
 
     def __init__(
         self,
         attempt: int,
-        *,
-        verbatim: bool,
+        call: str | None,
         read_back: Callable[[int], Awaitable[StreamLog | None]],
     ) -> None:
         self._attempt = attempt
-        self._verbatim = verbatim
+        self._call = call
         self._read_back = read_back
         self._log: OpenLog | None = None
         self.ahead: Receipt | None = None
@@ -65,7 +64,7 @@ class Stream:
     def log(self) -> OpenLog:
         """What it has generated so far."""
         if self._log is None:
-            self._log = OpenLog(self._attempt, verbatim=self._verbatim)
+            self._log = OpenLog(self._attempt, self._call)
         return self._log
 
     def records(self) -> Records | None:
@@ -126,11 +125,9 @@ class Streams:
         self._to_writer = to_writer
         self._read_back = read_back
 
-    def begin(self, task_id: str, attempt: int, *, verbatim: bool) -> None:
-        """An attempt starts. `verbatim`: its chunks are kept as they are."""
-        self._streams[task_id] = Stream(
-            attempt, verbatim=verbatim, read_back=partial(self._read_back, task_id)
-        )
+    def begin(self, task_id: str, attempt: int, call: str | None) -> None:
+        """An attempt starts. `call`: the path of the call that the task is, if it is one."""
+        self._streams[task_id] = Stream(attempt, call, partial(self._read_back, task_id))
 
     def emit(self, task_id: str, chunk: bytes) -> None:
         """A chunk has come from the backend."""

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from typing import assert_never
 
 from oq.backends.address import base_url, check_api_key
-from oq.backends.base import Backend, Emit, Request
+from oq.backends.base import Backend, Request
+from oq.dialects.base import Emit
 from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config, OllamaConfig, SimulatedConfig
 from oq.words.errors import InvalidConfig

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable
 from contextvars import ContextVar
 from typing import Protocol
 
 from msgspec import Struct
 
+from oq.dialects.base import Dialect, Emit
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 from oq.words.views import Models
 
-Emit = Callable[[bytes], None]
-"""Called with each chunk as it comes: one whole JSON object, in the form in which Ollama sends it;
-of a call, the bytes for its caller. It never blocks."""
-
 
 class Request(Struct, frozen=True, gc=False):
     """One task, as a backend gets it. `payload` and `options` are JSON objects.
 
-    With a `call` (its path, see `oq.words.endpoints`) `payload` is that call's whole body, what is
+    With a `call` (its path, see `oq.dialects`) `payload` is that call's whole body, what is
     emitted are the bytes that its caller is to get, and the result is that of the call.
     """
 
@@ -66,6 +63,11 @@ class Backend(Protocol):
     def kind(self) -> BackendKind: ...
     @property
     def url(self) -> str: ...
+
+    @property
+    def speaks(self) -> tuple[Dialect, ...]:
+        """The dialects whose calls it takes as they are."""
+        ...
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task to its end.

@@ -10,13 +10,15 @@ import msgspec
 from msgspec import Raw
 
 from oq.backends.address import base_url
-from oq.backends.answer_limit import MAX_ANSWER
-from oq.backends.base import Emit, Passage, Reply, Request
-from oq.backends.fold import FoldedLines, embedded
-from oq.backends.lines import Lines
+from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import ollama_models
 from oq.backends.transport import Timeouts, Transport
-from oq.backends.verbatim import run_call
+from oq.backends.verbatim import call_of, not_spoken, run_call
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import Emit
+from oq.dialects.ollama import OLLAMA
+from oq.dialects.ollama_fold import FoldedLines, embedded
+from oq.dialects.openai import OPENAI
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
@@ -36,6 +38,7 @@ class OllamaBackend:
     """
 
     kind: BackendKind = "ollama"
+    speaks = (OLLAMA, OPENAI)
 
     def __init__(
         self,
@@ -67,11 +70,14 @@ class OllamaBackend:
 
     async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None:
+            call = call_of(request)
+            if call.dialect not in self.speaks:
+                raise not_spoken(self, call)
             return await run_call(self._transport, request.call, request, emit, indexed=True)
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))
-        answer = FoldedLines(Lines(), request.type, emit, self._transport.max_answer)
+        answer = FoldedLines(request.type, emit, self._transport.max_answer)
         await self._transport.stream(path, body, answer.feed)
         return answer.completed()
 

@@ -8,15 +8,17 @@ from datetime import datetime
 import msgspec
 from msgspec import Raw
 
-from oq.backends.base import Emit, Request
-from oq.backends.failures import error_text
-from oq.rules.call_body import split_body
+from oq.backends.base import Request
+from oq.dialects.answer_errors import error_text
+from oq.dialects.base import Emit, split_body
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 
 Run = Callable[[Request, Emit], Awaitable[Completed]]
+Translated = Callable[[Request, Emit, Run, datetime], Awaitable[Completed]]
+"""How a call is run that a server does not speak: by what runs tasks there."""
 
 _EMBEDDINGS = "/api/embeddings"
 _UNSAID = {

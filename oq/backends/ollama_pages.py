@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from oq.backends.base import Passage, Reply
-from oq.backends.fold import decode_answer
+from oq.dialects.answer_errors import decode_answer
 
 _KEPT = timedelta(days=36_500)
 """Such a server keeps its models: Ollama says so with a time that is far away."""

@@ -5,29 +5,36 @@ Tasks are in Ollama's form, and so are the answers; `translate` and `openai_stre
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import trio
 
 from oq.backends.address import base_url
-from oq.backends.answer_limit import ITEM_COST, MAX_ANSWER, AnswerLimit
-from oq.backends.base import Emit, Passage, Reply, Request
-from oq.backends.fold import Fold, embedded
+from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import openai_models
-from oq.backends.ollama_calls import run_ollama_call
+from oq.backends.ollama_calls import Translated, run_ollama_call
 from oq.backends.ollama_pages import answer_page
 from oq.backends.openai_stream import Translator, ollama_embeddings
-from oq.backends.sse import Events
 from oq.backends.translate import openai_call
 from oq.backends.transport import Timeouts, Transport
-from oq.backends.verbatim import run_call
+from oq.backends.verbatim import call_of, not_spoken, run_call
+from oq.dialects import Dialect, dialect_at
+from oq.dialects.answer_limit import ITEM_COST, MAX_ANSWER, AnswerLimit
+from oq.dialects.base import Emit
+from oq.dialects.events import Event, Events
+from oq.dialects.ollama import OLLAMA
+from oq.dialects.ollama_fold import Fold, embedded
+from oq.dialects.openai import OPENAI
+from oq.dialects.openai_fold import DONE
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
-from oq.words.endpoints import ENDPOINTS, Dialect
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 from oq.words.views import Models
 
 DEFAULT_PORT = 80
-_DONE = b"[DONE]"
+_TRANSLATED: dict[Dialect, Translated] = {OLLAMA: run_ollama_call}
+"""What runs the calls of a dialect that such a server does not speak."""
 
 
 class OpenAIBackend:
@@ -37,6 +44,7 @@ class OpenAIBackend:
     """
 
     kind: BackendKind = "openai"
+    speaks = (OPENAI,)
 
     def __init__(
         self,
@@ -70,11 +78,8 @@ class OpenAIBackend:
             return await self._run(request, emit)
 
     async def _run(self, request: Request, emit: Emit) -> Completed:
-        if request.call is not None and ENDPOINTS[request.call].dialect is Dialect.OPENAI:
-            path = request.call.removeprefix("/v1")
-            return await run_call(self._transport, path, request, emit, indexed=False)
         if request.call is not None:
-            return await run_ollama_call(request, emit, self._run, self._clock.now())
+            return await self._call(request, emit)
         path, body = openai_call(request)
         started = trio.current_time()
         if request.type is TaskType.EMBED:
@@ -85,9 +90,19 @@ class OpenAIBackend:
         now = self._clock.now()
         limit = self._transport.max_answer
         translator = Translator(request.type, request.model, now, started, limit)
-        stream = _Answer(Fold(request.type, limit), translator, emit)
+        stream = _Answer(Fold(request.type, limit), Events(AnswerLimit(limit)), translator, emit)
         await self._transport.stream(path, body, stream.feed)
         return stream.completed()
+
+    async def _call(self, request: Request, emit: Emit) -> Completed:
+        call = call_of(request)
+        if call.dialect in self.speaks:
+            path = call.path.removeprefix("/v1")
+            return await run_call(self._transport, path, request, emit, indexed=False)
+        translated = _TRANSLATED.get(call.dialect)
+        if translated is None:
+            raise not_spoken(self, call)
+        return await translated(request, emit, self._run, self._clock.now())
 
     def _check_items(self, answer: bytes) -> None:
         """BackendFailure if its items take too much memory once they are apart."""
@@ -99,7 +114,7 @@ class OpenAIBackend:
         this server says of its own.
         """
         with self._transport.secret.kept_from_errors():
-            if passage.path.startswith("/v1/"):
+            if dialect_at(passage.path) in self.speaks:
                 await self._transport.pass_on(passage, passage.target.removeprefix("/v1"), reply)
             else:
                 await answer_page(passage, self._models, self._clock.now(), reply)
@@ -125,30 +140,33 @@ class OpenAIBackend:
 class _Answer:
     """SSE as it comes in: each event is translated, folded, and passed on."""
 
-    def __init__(self, fold: Fold, translator: Translator, emit: Emit) -> None:
-        self._events = Events()
+    def __init__(self, fold: Fold, events: Events, translator: Translator, emit: Emit) -> None:
+        self._events = events
         self._translator = translator
         self._fold = fold
         self._emit = emit
 
     def feed(self, data: bytes) -> bool:
-        for event in self._events.feed(data):
-            if self._fold.done:
-                break
-            now = trio.current_time()
-            if event == _DONE:
-                self._take(self._translator.ending(now, marked=True))
-            else:
-                self._take(self._translator.chunks(event, now))
+        self._take(self._events.feed(data))
         return self._fold.done
 
     def completed(self) -> Completed:
         if not self._fold.done:
-            self._events.close()
-            self._take(self._translator.ending(trio.current_time(), marked=False))
+            self._take(self._events.rest())
+        if not self._fold.done:
+            self._pass_on(self._translator.ending(trio.current_time(), marked=False))
         return self._fold.completed()
 
-    def _take(self, chunks: list[bytes]) -> None:
+    def _take(self, events: Iterator[Event]) -> None:
+        for event in events:
+            now = trio.current_time()
+            if event.data == DONE:
+                self._pass_on(self._translator.ending(now, marked=True))
+                return
+            if event.data:
+                self._pass_on(self._translator.chunks(event.data, now))
+
+    def _pass_on(self, chunks: list[bytes]) -> None:
         for chunk in chunks:
             self._fold.add(chunk)
             self._emit(chunk)

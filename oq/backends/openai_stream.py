@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from oq.backends.answer_limit import MAX_ANSWER, AnswerLimit
-from oq.backends.failures import error_text, quoted, states_error
-from oq.backends.fold import decode_answer
+from oq.dialects.answer_errors import decode_answer, error_text, quoted, states_error
+from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.words.errors import BackendFailure
 from oq.words.task import TaskType
 
@@ -129,7 +128,6 @@ class Translator:
 
         BackendFailure if it is an error, or nothing that such a server sends.
         """
-        self._allowance.take(data)
         event = decode_answer(_EVENT.decode, data)
         if event.states_error():
             text = f"the backend broke off with an error: {error_text(data)}"

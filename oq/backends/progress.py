@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oq.backends.answer_limit import over
+from oq.dialects.answer_limit import over
 
 
 @dataclass(slots=True)

@@ -15,7 +15,6 @@ import httpx
 import trio
 
 from oq.backends.address import check_api_key
-from oq.backends.answer_limit import MAX_ANSWER
 from oq.backends.base import Passage, Reply, way
 from oq.backends.bodies import MAX_ERROR_BODY, head, in_one_piece, plain, unwind
 from oq.backends.encoding import decoder
@@ -24,6 +23,7 @@ from oq.backends.keeping import Keeping, Trial
 from oq.backends.progress import Progress, Sent
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.target import within
+from oq.dialects.answer_limit import MAX_ANSWER
 from oq.rules.via import HEADER
 from oq.words.clock import Clock
 from oq.words.durations import format_duration

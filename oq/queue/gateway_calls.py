@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.backends.base import Backend, Passage, Reply, way
+from oq.dialects import Endpoint, dialect_at
 from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
 from oq.queue.callers import Callers, WaitingCaller
@@ -16,7 +17,6 @@ from oq.queue.wiring import Wiring
 from oq.rules import validation
 from oq.rules.via import add_mark
 from oq.store import Ledger
-from oq.words.endpoints import Endpoint
 from oq.words.errors import BackendDown, NotFound
 
 
@@ -78,8 +78,9 @@ class GatewayCalls:
         """
         metadata = _Metadata(new.call.path, new.client, new.user_agent, new.detached)
         checked = validation.check_call(
-            new.call,
+            new.call.path,
             new.body,
+            kind=new.call.type,
             model=new.model,
             priority=new.priority,
             timeout=new.timeout,
@@ -110,20 +111,19 @@ class GatewayCalls:
             yield CallReader(self._ledger.durable, self._check_open, self._streams, watch, task_id)
 
     async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
-        """Let a backend answer a request that is no task: an Ollama that is up if there is one,
-        for what is Ollama's. `come` is its way so far. Raises BackendError; a backend that cannot
-        be reached is down from then on, for tasks as well.
+        """Let a backend answer a request that is no task: one that is up, and among those one that
+        speaks its dialect, if there is one. `come` is its way so far. Raises BackendError; a
+        backend that cannot be reached is down from then on, for tasks as well.
         """
         way.set(add_mark(come, self.mark))
-        ollamas = passage.path.startswith("/api/")
-        ranked = sorted(
+        dialect = dialect_at(passage.path)
+        name = min(
             self._board.backends,
             key=lambda slots: (
                 slots.down is not None,
-                ollamas and self._backends[slots.name].kind == "openai",
+                dialect not in self._backends[slots.name].speaks,
             ),
-        )
-        name = ranked[0].name
+        ).name
         try:
             await self._backends[name].pass_on(passage, reply)
         except BackendDown as error:

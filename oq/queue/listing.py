@@ -18,8 +18,8 @@ from typing import TypeVar
 import trio
 from msgspec.structs import replace
 
+from oq.dialects import as_shown
 from oq.rules.board import Board
-from oq.rules.call_body import as_shown
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, LinePlace, Page, Sort, TaskFilter
 from oq.rules.ids import is_id

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from oq.actors.hub import Watch
 from oq.actors.reads import Reads
 from oq.actors.streams import Stream, Streams
+from oq.dialects import piece_reader
 from oq.rules.stream_log import StreamLog, attempt_id, portion
 from oq.store import Durable
 from oq.words.errors import StoreCorrupt
@@ -119,7 +120,7 @@ class StreamReader:
         return state, log if log is not None and log.attempt == _last_attempt(state) else None
 
     def _portion(self, log: StreamLog) -> list[Chunk]:
-        due = portion(log, self.offset)
+        due = portion(log, self.offset, piece_reader(log.call))
         if due:
             self.offset = due[-1].offset
         # The only chunk of a slice may be a long one, of which readers share the decoded form.

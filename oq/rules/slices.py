@@ -25,26 +25,26 @@ _decode = msgspec.msgpack.Decoder(StreamLog).decode
 
 
 class OpenLog:
-    """The log of an attempt that runs. `verbatim`: its chunks are kept as they are.
+    """The log of an attempt that runs. That of a `call` keeps its chunks as they are.
 
     Full slices may be written while it grows (`ahead`), and those that are on disk are not kept.
     """
 
     __slots__ = (
-        "_decoded", "_full", "_kept", "_open", "_parts", "_starts", "_verbatim", "_weight",
-        "attempt", "waiting",
+        "_decoded", "_full", "_kept", "_open", "_parts", "_starts", "_weight", "attempt", "call",
+        "waiting",
     )  # fmt: skip
 
-    def __init__(self, attempt: int, *, verbatim: bool) -> None:
+    def __init__(self, attempt: int, call: str | None) -> None:
         self.attempt = attempt
+        self.call = call
         self.waiting = 0
         """Bytes of the full slices that are not on disk."""
-        self._verbatim = verbatim
         self._full: deque[bytes] = deque()  # those that are not on disk
         self._kept = 0  # how many are
         self._parts = 0  # of the result, which are or are about to be
         self._starts: list[int] = []  # of all full slices
-        self._open = StreamLog(attempt, [], [])
+        self._open = StreamLog(attempt, [], [], call=call)
         self._weight = 0
         # A chunk may be of many megabytes, and has a slice of its own: its readers share one.
         self._decoded: WeakValueDictionary[int, StreamLog] | None = None  # most have no full slice
@@ -55,7 +55,7 @@ class OpenLog:
 
     def add(self, chunk: bytes) -> None:
         """The backend has sent a chunk."""
-        piece = None if self._verbatim else piece_of(chunk)
+        piece = piece_of(chunk) if self.call is None else None
         size = len(chunk) if piece is None else weight(piece)
         if self._weight and self._weight + size > PORTION:
             self._close()
@@ -115,13 +115,15 @@ class OpenLog:
             return Records(_encode(short)) if len(self) or self._parts else None
         slices = enumerate([*self._full, _encode(self._open)], self._kept)
         starts = [*self._starts, self._open.first]
-        head = StreamLog(self.attempt, [], starts=starts, parts=self._parts)
+        head = StreamLog(self.attempt, [], starts=starts, parts=self._parts, call=self.call)
         return Records(_encode(head), tuple(slices))
 
     def _head(self, slices: int) -> bytes:
         """The head of a log that ends with so many slices."""
         starts = self._starts[:slices]
-        return _encode(StreamLog(self.attempt, [], starts=starts, parts=self._parts))
+        return _encode(
+            StreamLog(self.attempt, [], starts=starts, parts=self._parts, call=self.call)
+        )
 
     def _close(self) -> None:
         """The open slice is full."""
@@ -129,7 +131,7 @@ class OpenLog:
         self._full.append(record)
         self.waiting += len(record)
         self._starts.append(self._open.first)
-        self._open = StreamLog(self.attempt, [], [], first=self._open.end)
+        self._open = StreamLog(self.attempt, [], [], first=self._open.end, call=self.call)
         self._weight = 0
 
 

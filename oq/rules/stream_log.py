@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -24,7 +23,6 @@ PIECE_WEIGHT = 8
 OBJECT_WEIGHT = 4096
 """What tool calls or log probabilities count: nobody measures them before they are encoded."""
 
-_DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -51,7 +49,8 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
     `first` is how many chunks came before this slice, `more` whether another slice follows. A long
     log is stored as several records (see `oq.rules.slices`): its head has no chunks itself, but
     `starts`, the `first` of each slice. The head also says in how many `parts` the task's result
-    lies beside the log, if it is a long one; each of those is a log of one frame.
+    lies beside the log, if it is a long one; each of those is a log of one frame. `call` is
+    the path of the call, which says how its chunks are read; logs of earlier versions lack it.
     """
 
     attempt: int
@@ -61,6 +60,7 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
     more: bool = False
     starts: list[int] = []
     parts: int = 0
+    call: str | None = None
 
     def __len__(self) -> int:
         """How many chunks there are in it."""
@@ -72,31 +72,6 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
         return self.first + len(self)
 
 
-class _Delta(Struct, frozen=True):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[Any] | None = None
-
-
-_NO_DELTA = _Delta()
-
-
-class _Choice(Struct, frozen=True):
-    delta: _Delta = _NO_DELTA
-    text: str | None = None
-
-
-_NO_CHOICE = _Choice()
-
-
-class _OpenAIEvent(Struct):
-    """Of an event in OpenAI's form, what a stream passes on: of its first choice alone."""
-
-    choices: list[_Choice] = []
-
-
-_decode_event = msgspec.json.Decoder(_OpenAIEvent).decode
 _decode_chunk = msgspec.json.Decoder(_OllamaChunk).decode
 
 
@@ -110,27 +85,6 @@ def piece_of(chunk: bytes) -> Piece:
         message.content or "", message.thinking or None, message.tool_calls or None,
         said.logprobs or None,
     )  # fmt: skip
-
-
-def piece_of_frame(frame: bytes) -> Piece:
-    """The piece in one chunk as a backend sent it: a line of Ollama's, or an event of OpenAI's."""
-    if frame.lstrip()[:1] == b"{":
-        return piece_of(frame)
-    data = event_data(frame)
-    if not data or data == b"[DONE]":
-        return Piece()
-    choice = next(iter(_decode_event(data).choices), _NO_CHOICE)
-    delta = choice.delta
-    return Piece(
-        delta.content or choice.text or "",
-        delta.reasoning_content or delta.reasoning or None,
-        delta.tool_calls or None,
-    )
-
-
-def event_data(event: bytes) -> bytes:
-    """The data of a server-sent event, without its frame."""
-    return b"\n".join([line.rstrip(b"\r") for line in _DATA.findall(event)])
 
 
 def attempt_id(started_at: datetime) -> int:
@@ -168,13 +122,15 @@ def chunks(pieces: Sequence[Piece], offset: int, attempt: int, first: int = 0) -
         )
 
 
-def portion(log: StreamLog, offset: int) -> list[Chunk]:
-    """What a reader gets next of a log, from `offset` on: none at its end."""
+def portion(log: StreamLog, offset: int, read_frame: Callable[[bytes], Piece]) -> list[Chunk]:
+    """What a reader gets next of a log, from `offset` on: none at its end. `read_frame` gives the
+    piece in a chunk of the backend's own bytes.
+    """
     start = max(offset - log.first, 0)
     if start == len(log.pieces) - 1:  # the latest alone: what a reader that keeps up asks for
         return list(chunks(log.pieces, start, log.attempt, log.first))
     if log.frames:
-        pieces = [piece_of_frame(frame) for frame in portion_of(log.frames, start, len)]
+        pieces = [read_frame(frame) for frame in portion_of(log.frames, start, len)]
     else:
         pieces = portion_of(log.pieces, start, weight)
     return list(chunks(pieces, 0, log.attempt, log.first + start))

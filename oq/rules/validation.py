@@ -21,7 +21,6 @@ from oq.rules.json_size import count_values, without_strings
 from oq.rules.ollama_queue import WholeTask, from_prompt
 from oq.words.config import QueueConfig
 from oq.words.durations import parse_duration
-from oq.words.endpoints import Endpoint
 from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.task import (
     MAX_PRIORITY,
@@ -202,9 +201,10 @@ def _terms(submission: Submission, limits: Limits) -> Terms:
 
 
 def check_call(
-    call: Endpoint,
+    path: str,
     body: bytes,
     *,
+    kind: TaskType,
     model: str,
     priority: int,
     timeout: float | str | None,
@@ -213,7 +213,7 @@ def check_call(
     limits: Limits,
     way: str = "",
 ) -> Checked:
-    """The task that a call is. What its body says is for the backend to judge."""
+    """The task that a call to `path` is. What its body says is for the backend to judge."""
     check_size("", body, limits)
     terms = Terms(
         model=_model(model),
@@ -223,7 +223,7 @@ def check_call(
         metadata=metadata,
         idempotency_key=None if key is None else check_idempotency_key(key),
     )
-    return Checked(call.type, terms, Body(body, call=call.path, way=way))
+    return Checked(kind, terms, Body(body, call=path, way=way))
 
 
 def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from oq.dialects import check_paths
 from oq.settings.environment import read_variable, unread
 from oq.settings.file import read_file
 from oq.settings.layers import Layers, because, is_secret
@@ -79,6 +80,7 @@ def load_settings(
             layers.put(key, value, FLAG)
     try:
         config = to_config(layers.values)
+        check_paths(config)
     except InvalidConfig as error:
         raise layers.located(error) from None
     named = layers.origins.get("ollama.host", FLAG)  # a flag does stand instead of the backends

@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from oq.words.durations import Duration, parse_duration
-from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
 
@@ -311,11 +310,6 @@ def _check_gateway(config: Config) -> None:
             raise InvalidConfig(f"gateway.listen[{index}].port: {one.port} is used twice")
     for index, rule in enumerate(gateway.priorities):
         _check_priority(f"gateway.priorities[{index}].priority", rule.priority)
-        if rule.path not in ENDPOINTS:
-            known = ", ".join(ENDPOINTS)
-            raise InvalidConfig(
-                f"gateway.priorities[{index}].path: {rule.path!r} is none of {known}"
-            )
 
 
 def _check_priority(key: str, value: int | str) -> None:

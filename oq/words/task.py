@@ -120,8 +120,8 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What a task asks for: two JSON objects, byte for byte as they were submitted.
 
-    For a request to an API of Ollama or OpenAI, `call` is its path (see `oq.words.endpoints`),
-    `payload` is its whole body, and `way` has the marks of the servers of oq that it came through.
+    For a request to an API of Ollama or OpenAI, `call` is its path (see `oq.dialects`), `payload`
+    is its whole body, and `way` has the marks of the servers of oq that it came through.
     """
 
     payload: bytes

@@ -184,7 +184,7 @@ def long_answer(data: Path) -> TaskState:
     store = open_store(str(data))
     state = new(10_000).state
     store.write([new(10_000), start(state)], 0)
-    log = OpenLog(7, verbatim=False)
+    log = OpenLog(7, call=None)
     for _ in range(8):
         log.add(b'{"response": "%b"}' % (b"x" * PORTION))
     first = log.ahead(3 * PORTION)

@@ -17,7 +17,7 @@ from oq.http.app import create_app
 from oq.http.listen import bind, check_not_backend
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
-from oq.rules.via import HEADER, MOST, add_mark, arrived
+from oq.rules.via import HEADER, MOST, add_mark, check_loop
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import ServerConfig, to_config
 from oq.words.errors import BackendRejected, InvalidConfig, LoopDetected
@@ -117,15 +117,15 @@ async def test_a_chain_that_ends_at_a_model_is_no_loop():
 def test_a_mark_is_known_again_wherever_it_stands():
     way = ""
     for mark in MARKS[:3]:
-        assert arrived(way, mark) == way
+        assert check_loop(way, mark) == way
         way = add_mark(way, mark)
     for mark in MARKS[:3]:
         with pytest.raises(LoopDetected, match="come back"):
-            arrived(way, mark)
-    assert arrived(f"nonsense, {MARKS[0]}; x=1", MARKS[1]) == MARKS[0]
-    assert arrived(None, MARKS[0]) == ""
+            check_loop(way, mark)
+    assert check_loop(f"nonsense, {MARKS[0]}; x=1", MARKS[1]) == MARKS[0]
+    assert check_loop(None, MARKS[0]) == ""
     with pytest.raises(LoopDetected, match="too many"):
-        arrived(", ".join(MARKS[:MOST]), MARKS[-1])
+        check_loop(", ".join(MARKS[:MOST]), MARKS[-1])
 
 
 def test_508_is_final():

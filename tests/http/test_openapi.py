@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from oq.dialects import ENDPOINTS
 from oq.http.gateway.openapi import GATEWAY
 from oq.http.openapi import document
 from oq.http.routes import ROUTES
-from oq.words.endpoints import ENDPOINTS
 from tests.support.http import GENERATE, api
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document((*ROUTES, *GATEWAY))))

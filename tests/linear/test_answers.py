@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from oq.backends.encoding import decoder
-from oq.backends.failures import error_text, quoted
-from oq.backends.fold import FoldedLines
-from oq.backends.lines import Lines
 from oq.backends.openai_stream import Translator
 from oq.backends.secrets import ScrubbedStream, Secret
-from oq.backends.sse import Events
-from oq.backends.verbatim import embedding, streamed
-from oq.words.endpoints import ENDPOINTS
+from oq.dialects import ENDPOINTS
+from oq.dialects.answer_errors import error_text, quoted
+from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
+from oq.dialects.events import Events
+from oq.dialects.ollama_fold import FoldedLines
 from oq.words.task import TaskType
 
 from .growth import assert_linear
@@ -42,30 +41,31 @@ def keep(chunk: bytes) -> None:
 @pytest.mark.parametrize("shape", NDJSON.values(), ids=NDJSON)
 def test_lines_as_they_are(shape, piece):
     call = ENDPOINTS["/api/chat"]
-    assert_linear(shape, lambda data: fed(streamed(call, keep, indexed=True), data, piece))
+    assert_linear(shape, lambda data: fed(call.dialect.streamed(call, keep), data, piece))
 
 
 @PIECES
 @pytest.mark.parametrize("shape", NDJSON.values(), ids=NDJSON)
 def test_lines_of_a_task(shape, piece):
-    assert_linear(shape, lambda data: fed(FoldedLines(Lines(), TaskType.CHAT, keep), data, piece))
+    assert_linear(shape, lambda data: fed(FoldedLines(TaskType.CHAT, keep), data, piece))
 
 
 @PIECES
 @pytest.mark.parametrize("shape", EVENTS.values(), ids=EVENTS)
 def test_events_as_they_are(shape, piece):
     call = ENDPOINTS["/v1/chat/completions"]
-    assert_linear(shape, lambda data: fed(streamed(call, keep, indexed=True), data, piece))
+    assert_linear(shape, lambda data: fed(call.dialect.streamed(call, keep), data, piece))
 
 
 @PIECES
 @pytest.mark.parametrize("shape", EVENTS.values(), ids=EVENTS)
 def test_events_of_a_task(shape, piece):
     def work(data: bytes) -> None:
-        events, translator = Events(), Translator(TaskType.CHAT, "m", datetime.now(UTC), 0.0)
+        events = Events(AnswerLimit(MAX_ANSWER))
+        translator = Translator(TaskType.CHAT, "m", datetime.now(UTC), 0.0)
         for each in in_pieces(data, piece):
             for event in events.feed(each):
-                translator.chunks(event, 0.0)
+                translator.chunks(event.data, 0.0)
         translator.ending(0.0, marked=True)
 
     assert_linear(shape, work)
@@ -76,7 +76,7 @@ def test_a_whole_answer_and_an_error(shape):
     def work(data: bytes) -> None:
         error_text(data)
         quoted(data)
-        embedding(ENDPOINTS["/api/embed"], data)
+        ENDPOINTS["/api/embed"].dialect.whole(ENDPOINTS["/api/embed"], data)
 
     assert_linear(shape, work)
 

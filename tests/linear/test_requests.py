@@ -9,13 +9,12 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from oq.cli.batch.lines import Terms, read
+from oq.dialects import ENDPOINTS, as_shown
 from oq.http.query import Query
-from oq.rules.call_body import as_shown, read_call, upstream_body
 from oq.rules.excerpt import excerpt
 from oq.rules.surrogates import readable
 from oq.rules.validation import Limits, check, decode_batch, decode_submission
 from oq.words.durations import parse_duration
-from oq.words.endpoints import ENDPOINTS
 from oq.words.task import Body, TaskType
 
 from .growth import assert_linear
@@ -51,8 +50,8 @@ def test_a_batch_of_lines(shape):
 @pytest.mark.parametrize("call", [CHAT, COMPLETIONS], ids=["ollama", "openai"])
 def test_a_call(shape, call):
     def work(body: bytes) -> None:
-        read_call(call, body)
-        upstream_body(call, body)
+        call.dialect.read(call, body)
+        call.dialect.upstream(call, body)
 
     assert_linear(shape, work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import oq
+from oq.dialects import DIALECTS
 from oq.http.bulk import BulkFilter
 from oq.rules.filters import TaskFilter
 from oq.words.which import CONDITIONS, IN_HTTP, Wanted
@@ -25,16 +27,17 @@ MODULES = {
 FLOORS = {
     "words": 0,
     "rules": 1,
-    "store": 2,
-    "backends": 2,
-    "settings": 2,
-    "logs": 2,
-    "actors": 3,
-    "queue": 4,
-    "blocking": 5,
-    "http": 5,
-    "client": 5,
-    "cli": 6,
+    "dialects": 2,
+    "store": 3,
+    "backends": 3,
+    "settings": 3,
+    "logs": 3,
+    "actors": 4,
+    "queue": 5,
+    "blocking": 6,
+    "http": 6,
+    "client": 6,
+    "cli": 7,
 }
 MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 400, 60
 
@@ -171,6 +174,7 @@ def test_the_insides_of_hypercorn_and_h11_are_known_to_one_file():
 
 PURE_MODULES = {
     "__future__",
+    "abc",
     "bisect",
     "collections",
     "contextlib",
@@ -191,7 +195,7 @@ PURE_MODULES = {
     "uuid_utils",
     "weakref",
 }
-"""What words and rules may be made of. `uuid_utils` draws random numbers, which is all it does."""
+"""What words, rules and dialects may be made of. `uuid_utils` draws random numbers, no more."""
 
 EXCEPTIONS = {
     "oq.words.clock": {"time"},  # where the time comes from
@@ -201,16 +205,16 @@ EXCEPTIONS = {
 ASKS_THE_WORLD = {"open", "print", "input", "now", "utcnow", "today", "sleep", "getenv"}
 
 
-def test_words_and_rules_are_made_of_nothing_that_knows_the_world():
-    for name in of("words", "rules"):
+def test_words_rules_and_dialects_are_made_of_nothing_that_knows_the_world():
+    for name in of("words", "rules", "dialects"):
         allowed = PURE_MODULES | EXCEPTIONS.get(name, set())
         assert {module.split(".")[0] for module in imports(MODULES[name])} - allowed == set(), name
 
 
-def test_words_and_rules_ask_the_world_nothing():
+def test_words_rules_and_dialects_ask_the_world_nothing():
     assert [
         f"{name}:{line} calls {called}"
-        for name in of("words", "rules")
+        for name in of("words", "rules", "dialects")
         for line, called in calls(MODULES[name])
         if called.split(".")[-1] in ASKS_THE_WORLD
     ] == []
@@ -221,6 +225,63 @@ def calls(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
             yield node.lineno, ast.unparse(node.func)
+
+
+# -- who knows which dialect is meant
+
+
+DIALECT_MODULES = {f"oq.dialects.{dialect.name}" for dialect in DIALECTS}
+KNOW_A_DIALECT = ("oq.backends.", "oq.dialects")
+_A_DIALECT = re.compile(r"(\w+\.)*(dialect|dialect\.name|dialect\.title)", re.IGNORECASE)
+
+
+def means_a_dialect(node: ast.AST) -> bool:
+    text = ast.unparse(node)
+    return bool(_A_DIALECT.fullmatch(text)) or text in {one.name.upper() for one in DIALECTS}
+
+
+def asks_which_dialect(node: ast.AST) -> bool:
+    """Whether it compares a dialect with one of them; whether there is any may be asked."""
+    if isinstance(node, ast.Match):
+        return means_a_dialect(node.subject)
+    if not isinstance(node, ast.Compare) or ast.unparse(node.comparators[0]) == "None":
+        return False
+    same = isinstance(node.ops[0], ast.Is | ast.IsNot | ast.Eq | ast.NotEq)
+    return same and any(map(means_a_dialect, (node.left, *node.comparators)))
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("dialect is OLLAMA", True),
+        ("call.dialect.name == 'ollama'", True),
+        ("one.other != OPENAI", True),
+        ("match call.dialect:\n    case 1: pass", True),
+        ("dialect is None", False),
+        ("call.dialect in backend.speaks", False),
+    ],
+)
+def test_a_branch_by_dialect_would_be_seen(text, seen):
+    assert any(map(asks_which_dialect, ast.walk(ast.parse(text)))) is seen
+
+
+def test_nobody_asks_which_dialect_it_is():
+    """They ask the dialect. A third one would be forgotten in such a branch."""
+    assert [
+        f"{name}:{node.lineno}"
+        for name, path in MODULES.items()
+        for node in ast.walk(tree(path))
+        if asks_which_dialect(node)
+    ] == []
+
+
+def test_only_backends_and_the_list_of_dialects_know_one_by_name():
+    assert [
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        for other in imports(path)
+        if other in DIALECT_MODULES and not name.startswith(KNOW_A_DIALECT)
+    ] == []
 
 
 # -- how large, and what is said

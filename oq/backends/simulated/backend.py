@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from oq.backends.base import Emit, Passage, Reply, Request
+from oq.backends.base import Passage, Reply, Request
 from oq.backends.failures import status_error
 from oq.backends.ollama import ollama_body
 from oq.backends.simulated.ask import Ask, Refused
@@ -13,10 +13,12 @@ from oq.backends.simulated.routes import error_body
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator, pieces
-from oq.backends.verbatim import embedding, streamed
-from oq.rules.call_body import upstream_body
+from oq.backends.verbatim import call_of, not_spoken
+from oq.dialects import DIALECTS, ENDPOINTS, Dialect
+from oq.dialects.base import Emit
+from oq.dialects.ollama import OLLAMA
+from oq.dialects.openai import OPENAI
 from oq.words.config import BackendKind
-from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import BackendDown, BackendError, BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
@@ -31,6 +33,7 @@ class SimulatedBackend:
     """
 
     kind: BackendKind = "simulated"
+    speaks = (OLLAMA, OPENAI)
 
     def __init__(self, name: str = "simulated", simulator: Simulator | None = None) -> None:
         self.name = name
@@ -42,11 +45,7 @@ class SimulatedBackend:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
-        path, body = f"/api/{request.type}", b""
-        if request.call is None:
-            body = ollama_body(request)
-        else:
-            path, body = request.call, upstream_body(ENDPOINTS[request.call], request.payload)
+        path, body = self._upstream(request)
         call = self.simulator.record("POST", path, [], body, request.model)
         with self.simulator.answering(call):
             try:
@@ -54,8 +53,6 @@ class SimulatedBackend:
                 script = self.simulator.script_for(ask)
             except Refused as refused:
                 raise self._error(path, refused) from None
-            if request.call is None:
-                return await self._answer(call, ask, script, lambda line: emit(line.rstrip(b"\n")))
             return await self._answer(call, ask, script, emit)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
@@ -82,17 +79,25 @@ class SimulatedBackend:
         """Nothing to close."""
         await trio.lowlevel.checkpoint()
 
+    def _upstream(self, request: Request) -> tuple[str, bytes]:
+        """The path and the body of what the machine is asked."""
+        if request.call is None:
+            return f"/api/{request.type}", ollama_body(request)
+        call = call_of(request)
+        if call.path not in RUNS:
+            raise not_spoken(self, call)
+        return call.path, call.dialect.upstream(call, request.payload)
+
     async def _answer(self, call: Call, ask: Ask, script: Script, emit: Emit) -> Completed:
         if script.fault == "reset":
             raise _broken("reset", script)
         async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
             encoder = RUNS[call.path].encoder(ask, self.simulator.now(), self.simulator.told(load))
+            asked = ENDPOINTS[call.path]
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
-                return embedding(
-                    ENDPOINTS[call.path], encoder.whole([], self.simulator.elapsed(call))
-                )
-            answer = streamed(ENDPOINTS[call.path], emit, indexed=True)
+                return asked.dialect.whole(asked, encoder.whole([], self.simulator.elapsed(call)))
+            answer = asked.dialect.streamed(asked, emit, indexed=True)
             began = trio.current_time()
             for piece in pieces(ask, script):
                 if piece.due:
@@ -125,6 +130,7 @@ class NoopBackend:
     """Answers every task at once and alike: for benchmarks of everything else."""
 
     kind: BackendKind = "simulated"
+    speaks: tuple[Dialect, ...] = DIALECTS
     url = "simulated://noop"
 
     def __init__(self, name: str = "noop", result: bytes = b'{"response":"","done":true}') -> None:

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from oq.backends.fold import Fold
 from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.render_ollama import OllamaLines, embed_answer
 from oq.backends.simulated.script import ScriptedCall
 from oq.backends.simulated.simulator import Piece
 from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
+from oq.dialects.ollama_fold import Fold
 from oq.words.task import TaskType
 
 OLLAMA_JSON = "application/json; charset=utf-8"

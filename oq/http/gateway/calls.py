@@ -10,17 +10,16 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
+from oq.dialects import Endpoint
 from oq.http.asgi import AsgiRequest, ClientGone, RawHeaders, Receive, Scope, Send
 from oq.http.context import Context
-from oq.http.gateway.errors import JSON, ErrorResponder, send_failure
+from oq.http.gateway.errors import ErrorResponder, send_failure
 from oq.http.gateway.proxy import wait_hung_up
 from oq.http.gateway.request import CallRequest, Defaults, read_request
 from oq.http.gateway.response import GatewayResponse
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
-from oq.rules.dialects import progress_frame
 from oq.rules.via import HEADER, check_loop
 from oq.words.clock import Clock
-from oq.words.endpoints import Dialect, Endpoint
 from oq.words.errors import Unavailable
 from oq.words.task import Status
 
@@ -32,11 +31,6 @@ PROGRESS_INTERVAL = 1.0
 """Seconds between two checks of the queue position, for a caller that asked for it."""
 PROGRESS_REPEAT = 15.0
 """Seconds after which an unchanged position is sent again, so that proxies stay connected."""
-
-_STREAM = {
-    Dialect.OLLAMA: (b"content-type", b"application/x-ndjson"),
-    Dialect.OPENAI: (b"content-type", b"text/event-stream"),
-}
 
 
 class CallHandler:
@@ -52,7 +46,9 @@ class CallHandler:
 
     async def serve(self, call: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
-        out = GatewayResponse(scope, send, partial(self._context.metrics.answered, call.dialect))
+        out = GatewayResponse(
+            scope, send, partial(self._context.metrics.answered, call.dialect.name)
+        )
         with self._context.inflight.hold() as held:
             request = AsgiRequest(scope, receive, self._limit, held)
             await self._serve(call, request, scope, receive, out)
@@ -139,19 +135,19 @@ class CallHandler:
         if ended.state.status is not Status.COMPLETED:
             await send_failure(reply.out, dialect, ended, reply.headers)
             return
-        await reply.out.whole(200, [JSON[dialect], *reply.headers], ended.result or b"")
+        await reply.out.whole(200, dialect.json_type, reply.headers, ended.result or b"")
 
     async def _stream(self, reply: _Reply) -> None:
         dialect = reply.wanted.new.call.dialect
         while not isinstance(received := await self._next(reply), Ended):
             if not reply.out.begun:
-                await reply.begin(received, whole=not reply.reader.line)
+                await reply.begin(received, ends_line=reply.reader.line)
             await reply.out.piece(received)
         if received.state.status is not Status.COMPLETED:
             await send_failure(reply.out, dialect, received, reply.headers)
             return
         if not reply.out.begun:
-            await reply.begin(b"", whole=False)
+            await reply.begin(b"")
         await reply.out.end()
 
     async def _next(self, reply: _Reply) -> bytes | Ended:
@@ -170,9 +166,10 @@ class CallHandler:
 
     async def _tell_place(self, reply: _Reply, place: int) -> None:
         new = reply.wanted.new
-        frame = progress_frame(new.call, new.model, reply.task_id, place, self._clock.now())
+        now = self._clock.now()
+        frame = new.call.dialect.progress(new.call, new.model, reply.task_id, place, now)
         if not reply.out.begun:
-            await reply.begin(frame, whole=False)
+            await reply.begin(frame)
         await reply.out.piece(frame)
 
 
@@ -187,12 +184,10 @@ class _Reply:
     reader: CallReader
     answered: bool = False
 
-    async def begin(self, first: bytes, *, whole: bool) -> None:
-        """The head of a stream. What is no line and no event, but all of it (`whole`), has the type
-        of a whole answer: Ollama does not stream what only loads a model.
+    async def begin(self, first: bytes, *, ends_line: bool = True) -> None:
+        """The head of a stream that begins with these bytes. What is no frame, but all of it, has
+        the type of a whole answer.
         """
         dialect = self.wanted.new.call.dialect
-        if dialect is Dialect.OPENAI:
-            whole = first.lstrip().startswith(b"{")
-        kind = (JSON if whole else _STREAM)[dialect]
-        await self.out.begin(200, [kind, *self.headers])
+        whole = dialect.is_whole(first, ends_line=ends_line)
+        await self.out.stream(dialect.json_type if whole else dialect.stream_type, self.headers)

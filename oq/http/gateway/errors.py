@@ -5,27 +5,18 @@ from __future__ import annotations
 import structlog
 import trio
 
-from oq.backends.failures import error_text
+from oq.dialects import Dialect
+from oq.dialects.answer_errors import error_text
 from oq.http import errors
 from oq.http.asgi import AsgiRequest, RawHeaders, Receive, Scope, discard_body, unread_body_headers
 from oq.http.gateway.response import GatewayResponse
 from oq.queue import Ended
-from oq.rules.dialects import BUSY, apart, error_body, error_frame
-from oq.rules.stream_log import event_data
-from oq.words.endpoints import Dialect
 from oq.words.errors import QueueFull
 from oq.words.task import Status
 
 log = structlog.get_logger()
 
-JSON = {
-    Dialect.OLLAMA: (b"content-type", b"application/json; charset=utf-8"),
-    Dialect.OPENAI: (b"content-type", b"application/json"),
-}
-"""As the servers of either API spell it."""
-TEXT = (b"content-type", b"text/plain; charset=utf-8")
-_FINAL = (b"x-should-retry", b"false")
-"""OpenAI's clients would try again by themselves what oq has tried as often as it is told to."""
+TEXT = b"text/plain; charset=utf-8"
 
 
 class ErrorResponder:
@@ -55,17 +46,17 @@ class ErrorResponder:
             log.warning("an answer that was passed on broke off", request=where, error=str(error))
             return
         status, text, more = errors.explain(error, self._request.limit, where)
-        if isinstance(error, QueueFull) and dialect is Dialect.OLLAMA:
-            status, text = 503, BUSY
+        if isinstance(error, QueueFull):
+            status, text = dialect.when_full(status, text)
         if out.begun:
-            await _break_off(out, dialect, error_frame(dialect, text))
+            await _break_off(out, dialect, dialect.error_frame(text))
             return
         headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
-        if status == 409 and dialect is Dialect.OPENAI:
-            headers.append(_FINAL)
+        if status == 409:
+            headers += dialect.no_retry
         if not self._request.whole:
             headers += unread_body_headers(self._scope)
-        await out.whole(status, [JSON[dialect], *headers], error_body(dialect, status, text))
+        await out.whole(status, dialect.json_type, headers, dialect.error(status, text))
 
 
 async def send_failure(
@@ -76,24 +67,23 @@ async def send_failure(
         await _break_off(out, dialect, _frame(dialect, ended))
         return
     status, body = _body(dialect, ended)
-    kind = JSON[dialect] if body[:1] in (b"{", b"[") else TEXT
-    final = [_FINAL] if dialect is Dialect.OPENAI else []
-    await out.whole(status, [kind, *headers, *final], body)
+    kind = dialect.json_type if body[:1] in (b"{", b"[") else TEXT
+    await out.whole(status, kind, [*headers, *dialect.no_retry], body)
 
 
 async def _break_off(out: GatewayResponse, dialect: Dialect, frame: bytes) -> None:
     # What a backend left half said must not make this unreadable as well.
-    await out.piece(apart(dialect, out.last) + frame + apart(dialect, frame))
+    await out.piece(dialect.separator(out.last) + frame + dialect.separator(frame))
     await out.end()
 
 
 def _frame(dialect: Dialect, ended: Ended) -> bytes:
     refusal = ended.refusal
     if refusal is None:
-        return error_frame(dialect, _reason(ended))
+        return dialect.error_frame(_reason(ended))
     if refusal.status is None:
         return refusal.body
-    return error_frame(dialect, error_text(refusal.body))
+    return dialect.error_frame(error_text(refusal.body))
 
 
 def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:
@@ -101,10 +91,10 @@ def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:
     if refusal is not None and refusal.status is not None:
         return refusal.status, refusal.body
     if refusal is not None:  # it broke off, but nobody has seen it begin
-        text = error_text(event_data(refusal.body) or refusal.body)
-        return 500, error_body(dialect, 500, text)
+        text = error_text(dialect.document(refusal.body) or refusal.body)
+        return 500, dialect.error(500, text)
     status = 409 if ended.state.status is Status.CANCELLED else 502
-    return status, error_body(dialect, status, _reason(ended))
+    return status, dialect.error(status, _reason(ended))
 
 
 def _reason(ended: Ended) -> str:

@@ -9,22 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
-from oq.http.gateway.allowlist import ALLOWED
+from oq.dialects import DIALECTS, ENDPOINTS, Dialect, Endpoint
+from oq.dialects.base import AllowedRequest
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.http.routes import Parameter, Route
-from oq.http.streaming import EVENT_STREAM
-from oq.http.streams import NDJSON
-from oq.words.endpoints import ENDPOINTS, Dialect, Endpoint
-
-
-class OpenAIErrorAnswer(Struct, frozen=True):
-    """What went wrong, as OpenAI says it: an object with `message`, `type`, `param` and `code`."""
-
-    error: dict[str, Any]
-
 
 _HEADERS = (
     Parameter("X-OQ-Priority", "0 to 100, or low, normal, high, critical"),
@@ -44,49 +33,42 @@ def _name(method: str, path: str) -> str:
     return "_".join([method.lower(), *parts])
 
 
-def _error(path: str) -> Any:
-    return OpenAIErrorAnswer if path.startswith("/v1/") else None
-
-
 def _task(call: Endpoint) -> Route:
-    stream = NDJSON if call.dialect is Dialect.OLLAMA else EVENT_STREAM
+    dialect = call.dialect
     return Route(
         "POST",
         call.path,
         CallHandler.serve,
-        f"A {call.type} task, as a client of {call.dialect.value.title()} asks for it",
+        f"A {call.type} task, as a client of {dialect.title} asks for it",
         {200: ("What the backend answers; X-OQ-Task-ID names the task", dict[str, Any])},
         errors=(400, 404, 409, 413, 429, 502, 503),
         headers=_HEADERS,
         body=dict[str, Any],
-        also_gives=() if call.streams is None else (stream,),
+        also_gives=() if call.streams is None else (dialect.stream_type.decode(),),
         name=_name("POST", call.path),
-        error=_error(call.path),
+        error=dialect.error_shape,
     )
 
 
-def _passed(method: str, path: str, summary: str, *errors: int) -> Route:
+def _passed(dialect: Dialect, allowed: AllowedRequest) -> Route:
+    method, path, admin = allowed.method, allowed.path, allowed.admin_effect is not None
     return Route(
         method,
         path,
         Proxy.serve,
-        summary,
+        allowed.summary + ("; only with gateway.allow_admin" if admin else ""),
         {200: ("What the backend answers", None if method == "HEAD" else dict[str, Any])},
-        errors=(404, 502, *errors),
+        errors=(404, 502, *((403,) if admin else ())),
         body=dict[str, Any] if method == "POST" else None,
         name=_name(method, path),
-        error=_error(path),
+        error=dialect.error_shape,
     )
 
 
 def _all() -> Iterator[Route]:
     yield from map(_task, ENDPOINTS.values())
-    for allowed in ALLOWED:
-        if allowed.admin_effect is None:
-            yield _passed(allowed.method, allowed.path, allowed.summary)
-        else:
-            summary = f"{allowed.summary}; only with gateway.allow_admin"
-            yield _passed(allowed.method, allowed.path, summary, 403)
+    for dialect in DIALECTS:
+        yield from (_passed(dialect, allowed) for allowed in dialect.allowed if allowed.listed)
 
 
 GATEWAY = tuple(_all())

@@ -8,6 +8,8 @@ import trio
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
 from oq.backends.base import Passage
+from oq.dialects import Dialect
+from oq.dialects.base import AllowedRequest
 from oq.http.asgi import (
     BODY_TIMEOUT,
     AsgiRequest,
@@ -18,16 +20,14 @@ from oq.http.asgi import (
     target_of,
 )
 from oq.http.context import Context
-from oq.http.gateway.allowlist import AllowedRequest, find
+from oq.http.gateway.allowlist import find
 from oq.http.gateway.errors import ErrorResponder
 from oq.http.gateway.response import GatewayResponse
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.rules.via import HEADER, check_loop
-from oq.words.endpoints import Dialect
 from oq.words.errors import Forbidden
 
-_UPLOAD = "/api/blobs/{digest}"
 _NDJSON = b"application/x-ndjson"
 MAX_LINE = 1024 * 1024
 """Bytes of a line that are held until it is whole."""
@@ -43,10 +43,9 @@ class Proxy:
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless its caller leaves before."""
-        dialect = Dialect.OLLAMA if scope["path"].startswith("/api/") else Dialect.OPENAI
-        out = GatewayResponse(scope, send, partial(self._metrics.answered, dialect))
+    async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of this dialect, unless its caller leaves before."""
+        out = GatewayResponse(scope, send, partial(self._metrics.answered, dialect.name))
         with self._inflight.hold() as held:
             request = AsgiRequest(scope, receive, self._limit, held)
             async with trio.open_nursery() as nursery:
@@ -71,7 +70,7 @@ class Proxy:
         allowed = find(method, path, target_of(scope))
         self._check(allowed, path)
         way = check_loop(request.headers.get(HEADER), self._queue.calls.mark)
-        if allowed.path == _UPLOAD and method == "POST":
+        if allowed.uploads:
             body: bytes | Upload = Upload(request)
         else:
             body = await request.get_data()

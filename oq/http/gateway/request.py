@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from oq.dialects import Endpoint
 from oq.http.asgi import AsgiHeaders, Scope
 from oq.queue import NewCall
-from oq.rules.call_body import read_call
 from oq.rules.validation import parse_priority
 from oq.words.config import GatewayConfig
-from oq.words.endpoints import Endpoint
 from oq.words.errors import InvalidTask
 
 MAX_AGENT = 200
@@ -59,7 +58,7 @@ def read_request(
     way: str = "",
 ) -> CallRequest:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
-    model, streams = read_call(call, body)
+    model, streams = call.dialect.read(call, body)
     client, server = scope.get("client"), scope.get("server")
     agent = headers.get("User-Agent")
     new = NewCall(

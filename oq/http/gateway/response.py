@@ -7,7 +7,7 @@ from collections.abc import Callable
 from oq.http.asgi import RawHeaders, Scope, Send
 from oq.http.connection import Connection
 
-_LENGTH = b"content-length"
+_LENGTH, _TYPE = b"content-length", b"content-type"
 
 
 class GatewayResponse:
@@ -30,10 +30,14 @@ class GatewayResponse:
         self.last = b""
         """The last bytes of the last piece."""
 
-    async def whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
-        """All of it."""
-        await self.begin(status, [*headers, (_LENGTH, b"%d" % len(body))])
+    async def whole(self, status: int, kind: bytes, headers: RawHeaders, body: bytes) -> None:
+        """All of it; `kind` is its content type."""
+        await self.begin(status, [(_TYPE, kind), *headers, (_LENGTH, b"%d" % len(body))])
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def stream(self, kind: bytes, headers: RawHeaders) -> None:
+        """The head of an answer that is a stream; `kind` is its content type."""
+        await self.begin(200, [(_TYPE, kind), *headers])
 
     async def begin(self, status: int, headers: RawHeaders) -> None:
         """The head of an answer that is sent in pieces. Without a length it is a stream."""

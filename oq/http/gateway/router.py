@@ -1,16 +1,16 @@
-"""Routes the requests of Ollama's and OpenAI's clients: to the queue, or to a backend."""
+"""Routes the requests of a dialect's clients (see `oq.dialects`): to the queue, or to a backend."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from oq.dialects import ENDPOINTS, dialect_at
 from oq.http.asgi import Receive, Scope, Send
 from oq.http.context import Context
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.queue import Queue
 from oq.words.clock import Clock
-from oq.words.endpoints import ENDPOINTS
 
 _ODD = ("", ".", "..")
 
@@ -31,7 +31,8 @@ class Gateway:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer the request; False if it is not one of theirs."""
         path: str = scope["path"]
-        if scope["type"] != "http" or not path.startswith(("/api/", "/v1/")) or _is_odd(path):
+        dialect = dialect_at(path)
+        if scope["type"] != "http" or dialect is None or _is_odd(path):
             return False
         call = ENDPOINTS.get(path)
         if call is not None and scope["method"] == "POST":
@@ -39,7 +40,7 @@ class Gateway:
         elif _root(path) in self._own:
             return False
         else:
-            await self._proxy.serve(scope, receive, send)
+            await self._proxy.serve(dialect, scope, receive, send)
         return True
 
 

@@ -9,16 +9,14 @@ import tracemalloc
 import pytest
 import trio
 
-from oq.backends.answer_limit import AnswerLimit
 from oq.backends.encoding import PIECE, decoder
-from oq.backends.lines import End, Frames
-from oq.backends.openai_fold import OpenAIFold
-from oq.backends.sse import Events
 from oq.backends.transport import MAX_LIST
-from oq.backends.verbatim import streamed
+from oq.dialects import ENDPOINTS
+from oq.dialects.answer_limit import AnswerLimit
+from oq.dialects.framing import End, Frames
+from oq.dialects.openai_fold import OpenAIFold
 from oq.rules.json_size import count_values
 from oq.words.config import to_config
-from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import BackendFailure, InvalidConfig
 from tests.gateway.test_liars import http, lying
 from tests.support.gateway import CHAT
@@ -65,7 +63,9 @@ def test_an_answer_that_takes_too_much_names_its_bound(path, delta):
     else:
         chunk = b'data: {"choices":[{"index":0,"delta":%b}]}\n\n' % delta
     kept: list[bytes] = []
-    answer = streamed(ENDPOINTS[path], kept.append, indexed=False, limit=1_000_000)
+    answer = ENDPOINTS[path].dialect.streamed(
+        ENDPOINTS[path], kept.append, indexed=False, limit=1_000_000
+    )
     with pytest.raises(BackendFailure, match=r"over 1000000 bytes .*ollama\.max_answer.*raise"):
         feed_again(answer, chunk, 100_000)
     assert sum(map(len, kept)) <= 1_000_000
@@ -76,7 +76,7 @@ def test_an_answer_that_takes_too_much_names_its_bound(path, delta):
 @pytest.mark.parametrize("flood", [b": are you there?\n\n", b"\n\n", b"event: ping\n\n"])
 def test_events_that_say_nothing_are_bounded_too(flood):
     kept: list[bytes] = []
-    answer = streamed(COMPLETIONS, kept.append, indexed=False, limit=100_000)
+    answer = COMPLETIONS.dialect.streamed(COMPLETIONS, kept.append, indexed=False, limit=100_000)
     with pytest.raises(BackendFailure, match=r"ollama\.max_answer"):
         feed_again(answer, flood, 100_000)
     assert len(kept) < 2000
@@ -191,15 +191,8 @@ async def test_compressed_bytes_that_say_nothing_are_bounded(path):
         assert "over 1000000 bytes of memory (ollama.max_answer)" in answer.text
 
 
-def test_an_event_of_many_lines_is_bounded_by_what_they_take():
-    events = Events(limit=1_000_000)
-    with pytest.raises(BackendFailure, match="an event of more than 1000000 bytes"):
-        feed_again(events, b"data:\n" * 1000, 1000)
-    assert Events(limit=1_000_000).feed(b"data: a\ndata: b\n\n" * 30_000) == [b"a\nb"] * 30_000
-
-
 def test_an_event_of_many_lines_is_bounded_before_they_are_apart():
-    answer = streamed(COMPLETIONS, [].append, indexed=False, limit=10_000_000)
+    answer = COMPLETIONS.dialect.streamed(COMPLETIONS, [].append, indexed=False, limit=10_000_000)
     said = b"data:a\n" * 1_000_000 + b"\n"
     tracemalloc.start()
     with pytest.raises(BackendFailure, match=r"ollama\.max_answer"):

@@ -9,7 +9,7 @@ import pytest
 
 from oq.backends.base import Request
 from oq.backends.ollama_calls import run_ollama_call
-from oq.words.endpoints import ENDPOINTS
+from oq.dialects import ENDPOINTS
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.outcome import Completed
 from oq.words.task import Usage

@@ -10,8 +10,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.backends.failures import MAX_QUOTED, MAX_TEXT, error_text, quoted
 from oq.backends.secrets import ScrubbedStream, Secret
+from oq.dialects.answer_errors import MAX_QUOTED, MAX_TEXT, error_text, quoted
 from oq.words.errors import BackendFailure
 from tests.gateway.test_liars import KEY, http, lying
 from tests.support.gateway import CHAT

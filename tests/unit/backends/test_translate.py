@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oq.backends.base import Request
-from oq.backends.fold import Fold
 from oq.backends.openai_stream import Translator, ollama_embeddings
 from oq.backends.translate import LOAD_TIME, openai_call
+from oq.dialects.ollama_fold import Fold
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.task import TaskType, Usage
 from tests.linear.growth import assert_linear

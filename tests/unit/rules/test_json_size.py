@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from oq.rules.call_body import upstream_body, with_member
+from oq.dialects import ENDPOINTS
 from oq.rules.excerpt import excerpt
+from oq.rules.json_members import with_member
 from oq.rules.validation import check, check_call, decode_batch, decode_submission
-from oq.words.endpoints import ENDPOINTS
 from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
 from tests.support.builders import LIMITS
@@ -36,11 +36,18 @@ def test_a_task_with_too_many_values_is_refused(field, value):
 
 
 def test_a_call_with_too_many_values_is_refused():
-    asked = {"model": "m", "priority": 5, "timeout": None, "metadata": b"{}", "limits": FEW}
+    asked = {
+        "kind": TaskType.CHAT,
+        "model": "m",
+        "priority": 5,
+        "timeout": None,
+        "metadata": b"{}",
+        "limits": FEW,
+    }
     with pytest.raises(InvalidTask, match=TOO_MANY):
-        check_call(ENDPOINTS["/api/chat"], f'{{"model":"m","a":{MANY}}}'.encode(), **asked)
+        check_call("/api/chat", f'{{"model":"m","a":{MANY}}}'.encode(), **asked)
     text = json.dumps({"model": "m", "prompt": MANY}).encode()
-    assert check_call(ENDPOINTS["/api/generate"], text, **asked).body.payload == text
+    assert check_call("/api/generate", text, **asked).body.payload == text
 
 
 def test_a_batch_may_have_so_many_for_each_of_its_tasks():
@@ -65,6 +72,7 @@ def test_a_name_that_is_escaped_and_one_in_a_deep_value():
 
 def test_options_of_a_stream_keep_their_bytes():
     body = b'{"model":"m","stream_options": { "x" : [[1e5]] }}'
-    assert upstream_body(ENDPOINTS["/v1/chat/completions"], body) == (
+    call = ENDPOINTS["/v1/chat/completions"]
+    assert call.dialect.upstream(call, body) == (
         b'{"stream":true,"model":"m","stream_options": {"include_usage":true, "x" : [[1e5]] }}'
     )

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oq.dialects import piece_reader
 from oq.rules.slices import OpenLog, slice_number
-from oq.rules.stream_log import OBJECT_WEIGHT, PORTION, StreamLog, portion
+from oq.rules.stream_log import OBJECT_WEIGHT, PORTION, StreamLog, piece_of, portion
 
 LONG = PORTION // 3
 """Three chunks of this length do not fit into a portion."""
@@ -24,8 +25,8 @@ def chunk(number: int, length: int) -> bytes:
     return json.dumps({"response": text}).encode() + b"\n"
 
 
-def opened(lengths: list[int], *, verbatim: bool) -> OpenLog:
-    log = OpenLog(7, verbatim=verbatim)
+def opened(lengths: list[int], *, call: str | None) -> OpenLog:
+    log = OpenLog(7, call=call)
     for number, length in enumerate(lengths):
         log.add(chunk(number, length))
     return log
@@ -48,17 +49,17 @@ def stored(log: OpenLog, offset: int) -> StreamLog:
 def read(slice_at, offset: int) -> tuple[str, list[int]]:
     """All from `offset` on, and how long each portion was."""
     text, sizes = "", []
-    while due := portion(slice_at(offset), offset):
+    while due := portion((log := slice_at(offset)), offset, piece_reader(log.call)):
         text += "".join(one.data for one in due)
         sizes.append(sum(len(one.data) for one in due))
         offset = due[-1].offset
     return text, sizes
 
 
-@pytest.mark.parametrize("verbatim", [False, True])
+@pytest.mark.parametrize("call", [None, "/api/generate", "unknown"])
 @given(lengths=TEXTS, offset=st.integers(0, 9))
-def test_portions_are_all_of_the_log_and_none_is_longer_than_it_must_be(verbatim, lengths, offset):
-    log = opened(lengths, verbatim=verbatim)
+def test_portions_are_all_of_the_log_and_none_is_longer_than_it_must_be(call, lengths, offset):
+    log = opened(lengths, call=call)
     whole = "".join(
         json.loads(chunk(*one))["response"] for one in list(enumerate(lengths))[offset:]
     )
@@ -70,16 +71,16 @@ def test_portions_are_all_of_the_log_and_none_is_longer_than_it_must_be(verbatim
 
 
 def test_one_record_holds_a_short_log_as_it_always_did():
-    log = opened([1, 2], verbatim=False)
+    log = opened([1, 2], call=None)
     records = log.records()
     assert records.others == ()
     attempt, pieces, frames, *_ = msgspec.msgpack.decode(records.head)
     assert (attempt, len(pieces), frames) == (7, 2, [])
-    assert OpenLog(7, verbatim=False).records() is None
+    assert OpenLog(7, call=None).records() is None
 
 
 def test_only_the_last_slice_says_that_no_more_follows():
-    log = opened([LONG] * 10, verbatim=False)
+    log = opened([LONG] * 10, call=None)
     head, *slices = decoded(log)
     assert (len(head), head.starts) == (0, [one.first for one in slices])
     assert len(slices) > 2
@@ -95,13 +96,13 @@ def test_a_log_that_was_stored_whole_is_given_in_portions_too():
 
 
 def test_what_has_no_length_counts_too():
-    log = OpenLog(7, verbatim=False)
+    log = OpenLog(7, call=None)
     for _ in range(100):
         log.add(b'{"message": {"content": "", "tool_calls": [{"function": {"name": "f"}}]}}')
-    assert len(portion(log.slice(0), 0)) <= PORTION // OBJECT_WEIGHT
+    assert len(portion(log.slice(0), 0, piece_of)) <= PORTION // OBJECT_WEIGHT
 
 
 def test_readers_of_a_long_chunk_share_what_was_decoded():
-    log = opened([3 * PORTION, 1], verbatim=False)
+    log = opened([3 * PORTION, 1], call=None)
     first = log.slice(0)
     assert log.slice(0) is first

@@ -270,6 +270,13 @@ def test_the_gateways_lists_keep_their_lines(write):
     assert shown["gateway.listen[0].priority"] == "low"
 
 
+def test_the_priority_of_a_path_that_is_no_call_is_an_error_in_its_line(write):
+    write("gateway:\n  priorities:\n    - {path: /api/embed, priority: 3}\n"
+          "    - {path: /api/tags, priority: 1}\n")  # fmt: skip
+    with pytest.raises(InvalidConfig, match=r"config.yaml:4: gateway.*\[1\].path: '/api/tags"):
+        load_settings()
+
+
 def test_a_variable_sets_what_is_no_list_of_sections(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     environ = {"OQ_GATEWAY_ALLOW_ADMIN": "true", "OQ_GATEWAY_PRIORITY": "critical"}

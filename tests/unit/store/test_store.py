@@ -84,7 +84,7 @@ def test_what_an_attempt_generated_is_kept_with_its_end(store):
 
 def long_stream(number: int) -> Change:
     """The end of an attempt that has generated several slices."""
-    log = OpenLog(7, verbatim=False)
+    log = OpenLog(7, call=None)
     for _ in range(10):
         log.add(b'{"response": "%b"}' % (b"x" * (PORTION // 3)))
     running = start(new(number).state)
@@ -108,7 +108,7 @@ def write_long(store, parts: list[bytes]) -> OpenLog:
     """Start the first task, and write its result ahead, and half of what it generates."""
     put(store, new(1))
     put(store, start(new(1).state))
-    log = OpenLog(7, verbatim=False)
+    log = OpenLog(7, call=None)
     for number in range(10):
         log.add(b'{"response": "%d%b"}' % (number, b"x" * (PORTION // 2)))
         if number == 5:

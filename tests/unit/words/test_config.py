@@ -152,7 +152,6 @@ def test_a_number_that_no_float_holds_is_refused_like_the_others():
         ({"listen": [{"port": 7126, "priority": -1}]}, "gateway.listen[0].priority"),
         ({"listen": [{"port": 7125, "priority": 1}]}, "gateway.listen[0].port"),
         ({"listen": [{"port": 1, "priority": 1}] * 2}, "gateway.listen[1].port"),
-        ({"priorities": [{"path": "/api/tags", "priority": 1}]}, "gateway.priorities[0].path"),
         ({"priorities": [{"path": "/api/chat", "priority": ""}]}, "gateway.priorities[0].priority"),
     ],
 )

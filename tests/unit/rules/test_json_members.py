@@ -1,20 +1,14 @@
-"""What oq reads of a call's body, and the one thing that it changes."""
+"""A member of a JSON object changes, and nothing else."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.rules.call_body import read_call, split_body, upstream_body, with_member
-from oq.words.endpoints import ENDPOINTS
-from oq.words.errors import InvalidTask
-
-CHAT, GENERATE, EMBED = (ENDPOINTS[f"/api/{name}"] for name in ("chat", "generate", "embed"))
-COMPLETIONS = ENDPOINTS["/v1/chat/completions"]
+from oq.rules.json_members import with_member
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(['"', "\\", "{:,}"]),
@@ -59,57 +53,6 @@ def test_every_one_of_several_is_replaced():
         with_member(body, "stream", b"true")
         == b' { "stream" : true , "m": {"stream": 1}, "str\\u0065am":\ntrue\n}'
     )
-
-
-@pytest.mark.parametrize(
-    ("call", "said", "streams"),
-    [
-        (CHAT, "", True),
-        (CHAT, ', "stream": null', True),
-        (CHAT, ', "stream": false', False),
-        (GENERATE, ', "stream": true', True),
-        (EMBED, ', "stream": true', False),
-        (COMPLETIONS, "", False),
-        (COMPLETIONS, ', "stream": true', True),
-    ],
-)
-def test_whether_a_call_streams(call, said, streams):
-    body = f'{{"model": "m"{said}}}'.encode()
-    assert read_call(call, body) == ("m", streams)
-    if streams or call is EMBED:
-        assert upstream_body(call, body) is body
-
-
-def test_a_call_that_does_not_stream_does_upstream():
-    body = b'{"model": "m", "stream": false, "messages": [ ]}'
-    assert upstream_body(CHAT, body) == b'{"model": "m", "stream": true, "messages": [ ]}'
-
-
-def test_a_call_of_openais_keeps_its_counts():
-    assert json.loads(upstream_body(COMPLETIONS, b'{"model": "m", "n": 2}')) == {
-        "stream_options": {"include_usage": True},
-        "stream": True,
-        "model": "m",
-        "n": 2,
-    }
-    given = b'{"model": "m", "stream": false, "stream_options": {"x": 1}}'
-    assert json.loads(upstream_body(COMPLETIONS, given))["stream_options"] == {
-        "x": 1,
-        "include_usage": True,
-    }
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"{}", b'{"model": ""}', b'{"model": 3}'])
-def test_what_is_no_call_is_refused(body):
-    with pytest.raises(InvalidTask):
-        read_call(CHAT, body)
-
-
-def test_it_is_shown_as_other_tasks_are():
-    body = b'{"model": "m", "b": [1 , 2], "stream": false, "options": {"seed": 1}, "a": "x"}'
-    shown = split_body(body)
-    assert (shown.payload, shown.options) == (b'{"b":[1 , 2],"a":"x"}', b'{"seed": 1}')
-    assert split_body(b'{"model": "m", "options": null}').options == b"{}"
 
 
 def test_what_is_deep_is_passed_over_however_it_is_nested():

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.backends.verbatim import embedding, streamed
-from oq.words.endpoints import ENDPOINTS
+from oq.dialects import ENDPOINTS
 from oq.words.errors import BackendFailure
 from oq.words.task import Usage
 
-CHAT, COMPLETIONS = ENDPOINTS["/api/chat"], ENDPOINTS["/v1/chat/completions"]
+CHAT, EMBED, COMPLETIONS = (
+    ENDPOINTS[path] for path in ("/api/chat", "/api/embed", "/v1/chat/completions")
+)
 LINES = (
     b'{"message":{"role":"assistant","content":"Pa"},"done":false}\n'
     b'{ "message" : {"role":"assistant","content":"ris"} ,"done":false}\r\n'
@@ -33,7 +34,7 @@ CUTS = st.lists(st.integers(0, 400))
 def fed(call, stream: bytes, cuts=()):
     """The chunks that are passed on, and the whole answer."""
     said: list[bytes] = []
-    answer = streamed(call, said.append, indexed=False)
+    answer = call.dialect.streamed(call, said.append, indexed=False)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     for begin, end in pairwise(places):
         answer.feed(stream[begin:end])
@@ -72,7 +73,7 @@ def test_events(cuts: list[int]):
 )
 def test_what_is_no_answer_is_not_passed_on_as_one(call, stream):
     said: list[bytes] = []
-    answer = streamed(call, said.append, indexed=False)
+    answer = call.dialect.streamed(call, said.append, indexed=False)
     with pytest.raises(BackendFailure):
         answer.feed(stream) or answer.completed()
     assert stream.startswith(b"".join(said))
@@ -93,11 +94,11 @@ def test_nothing_is_passed_on_after_the_end():
     ],
 )
 def test_embeddings_are_kept_byte_for_byte(path, body, usage):
-    done = embedding(ENDPOINTS[path], body)
+    done = ENDPOINTS[path].dialect.whole(ENDPOINTS[path], body)
     assert (done.result, done.usage) == (body, usage)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"embedding":'])
 def test_what_is_no_embedding(body):
     with pytest.raises(BackendFailure):
-        embedding(ENDPOINTS["/api/embed"], body)
+        EMBED.dialect.whole(EMBED, body)

@@ -10,22 +10,23 @@ from ollama import ChatResponse, GenerateResponse
 from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
-from oq.rules.dialects import error_body, error_frame, progress_frame
-from oq.words.endpoints import ENDPOINTS, Dialect
+from oq.dialects import ENDPOINTS
+from oq.dialects.ollama import OLLAMA
+from oq.dialects.openai import OPENAI
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_errors():
-    assert json.loads(error_body(Dialect.OLLAMA, 404, 'no "x"')) == {"error": 'no "x"'}
-    error = json.loads(error_body(Dialect.OPENAI, 404, "no"))["error"]
+    assert json.loads(OLLAMA.error(404, 'no "x"')) == {"error": 'no "x"'}
+    error = json.loads(OPENAI.error(404, "no"))["error"]
     assert error == {"message": "no", "type": "not_found_error", "param": None, "code": None}
-    assert json.loads(error_body(Dialect.OPENAI, 599, ""))["error"]["type"] == "api_error"
+    assert json.loads(OPENAI.error(599, ""))["error"]["type"] == "api_error"
 
 
 def test_errors_in_a_stream():
-    assert error_frame(Dialect.OLLAMA, "no") == b'{"error":"no"}\n'
-    event = error_frame(Dialect.OPENAI, "no")
+    assert OLLAMA.error_frame("no") == b'{"error":"no"}\n'
+    event = OPENAI.error_frame("no")
     assert event.startswith(b"data: {")
     assert event.endswith(b"}\n\n")
 
@@ -40,7 +41,8 @@ def test_errors_in_a_stream():
     ],
 )
 def test_a_place_in_line_is_a_chunk_to_the_official_clients(path, kind):
-    frame = progress_frame(ENDPOINTS[path], "m", "id", 3, NOW)
+    call = ENDPOINTS[path]
+    frame = call.dialect.progress(call, "m", "id", 3, NOW)
     said = json.loads(frame.removeprefix(b"data: "))
     assert said["queue_position"] == 3
     if path.startswith("/v1"):

@@ -15,16 +15,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.backends.answer_limit import MAX_ANSWER, AnswerLimit
-from oq.backends.failures import error_text, states_error
-from oq.backends.fold import decode_answer
-from oq.backends.growing_text import GrowingText
+from oq.dialects.answer_errors import decode_answer, error_text, states_error
+from oq.dialects.growing_text import GrowingText
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
 Json = dict[str, Any]
 
+DONE = b"[DONE]"
+"""The data of the event that ends a stream."""
 MAX_INDEX = 4096
 """Items of one list that may be named by their index."""
 
@@ -51,30 +51,21 @@ class OpenAIFold:
     their `index`, as they do in Ollama's.
     """
 
-    def __init__(self, *, indexed: bool, limit: int = MAX_ANSWER) -> None:
+    def __init__(self, *, indexed: bool) -> None:
         self._answer: Json = {}
         self._indexed = indexed
-        self._allowance = AnswerLimit(limit)
         self.done = False
         """Whether [DONE] has come."""
 
-    def take(self, event: bytes) -> None:
-        """An event has come, whether it says anything or not: it is kept. BackendFailure if the
-        answer takes more memory than it may.
-        """
-        self._allowance.take(event)
-
-    def add(self, data: bytes, event: bytes) -> None:
-        """Fold one event that was taken, `data` being its data. BackendFailure if it is an error,
-        or nothing that such a server sends.
-        """
-        if data == b"[DONE]":
+    def add(self, data: bytes, frame: bytes) -> None:
+        """Fold one event. BackendFailure if it is an error, or nothing that such a server sends."""
+        if data == DONE:
             self.done = True
             return
         said = decode_answer(_OBJECT.decode, data)
         if states_error(said):
             text = f"the backend broke off with an error: {error_text(data)}"
-            raise BackendFailure(text, body=event)
+            raise BackendFailure(text, body=frame)
         choices = said.pop("choices", None)
         self._answer.setdefault("choices", _Items())  # its place among the others
         _put(self._answer, said)

@@ -1,4 +1,4 @@
-"""A streamed answer, folded into the one object that the same call gives without streaming.
+"""A stream in Ollama's form, folded into the one object that the same call gives without streaming.
 
 Texts and lists are put together from all chunks; everything else is the last chunk's, byte for
 byte: https://github.com/ollama/ollama/blob/main/docs/api.md
@@ -6,21 +6,17 @@ byte: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar
-
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.backends.answer_limit import MAX_ANSWER, AnswerLimit
-from oq.backends.base import Emit
-from oq.backends.failures import error_text, first_byte, quoted, states_error
-from oq.backends.growing_text import GrowingText
+from oq.dialects.answer_errors import decode_answer, error_text, first_byte, quoted, states_error
+from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
+from oq.dialects.base import Emit
+from oq.dialects.framing import End, Frames
+from oq.dialects.growing_text import GrowingText
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
-
-T = TypeVar("T")
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _TEXT = msgspec.json.Decoder(str | None)
@@ -111,20 +107,11 @@ class Fold:
         return Completed(msgspec.json.encode(kept), _usage(self._last_line))
 
 
-class Splitter(Protocol):
-    """Puts the bytes from a socket together to lines, with their ends or without."""
-
-    def feed(self, data: bytes) -> list[bytes]: ...
-    def rest(self) -> bytes: ...
-
-
 class FoldedLines:
     """Ollama's NDJSON as it comes in: each line is folded, and then passed on."""
 
-    def __init__(
-        self, lines: Splitter, kind: TaskType, emit: Emit, limit: int = MAX_ANSWER
-    ) -> None:
-        self._lines = lines
+    def __init__(self, kind: TaskType, emit: Emit, limit: int = MAX_ANSWER) -> None:
+        self._lines = Frames(End.LINE)
         self._fold = Fold(kind, limit)
         self._emit = emit
 
@@ -163,14 +150,3 @@ def _to_usage(counts: _Counts) -> Usage | None:
     if counts.prompt_eval_count is None and counts.eval_count is None:
         return None
     return Usage(counts.prompt_eval_count or 0, counts.eval_count or 0)
-
-
-def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
-    """Decode what a backend sent; whatever is wrong with it is a BackendFailure that quotes it."""
-    try:
-        str(text, "utf-8")  # Raw parts pass through unread, and what is stored must be readable
-        return decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BackendFailure(
-            f"the backend sent something that is no answer: {quoted(text)} ({error})"
-        ) from None

@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.backends.openai_fold import OpenAIFold
+from oq.dialects.openai_fold import OpenAIFold
 from oq.words.errors import BackendFailure
 from oq.words.task import Usage
 
 HEAD = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 
 
-def folded(*events: dict[str, Any], done: bool = True, indexed: bool = False, **limits: int):
-    fold = OpenAIFold(indexed=indexed, **limits)
+def folded(*events: dict[str, Any], done: bool = True, indexed: bool = False):
+    fold = OpenAIFold(indexed=indexed)
     for event in events:
         data = json.dumps({**HEAD, **event}).encode()
-        fold.take(b"data: " + data + b"\n\n")
         fold.add(data, b"data: " + data + b"\n\n")
     if done:
         fold.add(b"[DONE]", b"data: [DONE]\n\n")
@@ -140,8 +139,3 @@ def test_an_error_keeps_its_event():
 def test_what_no_server_sends(event):
     with pytest.raises(BackendFailure):
         folded(event)
-
-
-def test_an_endless_answer_is_broken_off():
-    with pytest.raises(BackendFailure, match="over 1000 bytes"):
-        folded(*[choice({"content": "x" * 90})] * 100, limit=1000)

@@ -1,0 +1,121 @@
+"""What is wrong with what a backend sent: the error that it states, or that it is no answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from oq.words.errors import BackendFailure
+
+T = TypeVar("T")
+
+MAX_TEXT = 2000
+"""Characters that are kept of what a backend says about an error."""
+LONGEST_WORD = 300
+"""Characters that are left out at most where a text is cut."""
+MAX_QUOTED = 200
+"""Characters that are quoted of what is no answer."""
+
+_LAST_WORD = re.compile(r"[^\s\"',:;(){}\[\]<>]+\Z")
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_OF_ANSWERS = frozenset({"choices", "done", "response", "embedding", "embeddings", "data"})
+
+
+def error_text(body: bytes) -> str:
+    """The text of an error: Ollama's ``{"error": "..."}``, OpenAI's ``{"error": {"message"}}``,
+    or whatever was sent, cut to MAX_TEXT characters.
+    """
+    text = _stated(body)
+    if text is None:
+        text = body.decode("utf-8", "replace").strip()
+    return _cut(text, MAX_TEXT)
+
+
+def states_error(fields: Mapping[str, Any]) -> bool:
+    """Whether an object that came under status 200 is an error and no answer: Ollama and OpenAI say
+    `error`, older versions of vLLM that the object is one, and proxies give a `message` or `detail`
+    where an answer has its choices. The values may be decoded or not.
+    """
+    if _plain(fields.get("error")) is not None or _plain(fields.get("object")) == "error":
+        return True
+    if fields.keys() & _OF_ANSWERS:
+        return False
+    return any(isinstance(_plain(fields.get(key)), str) for key in ("message", "detail"))
+
+
+def quoted(data: bytes | Raw) -> str:
+    """How something that a backend sent begins, for an error that says what is wrong with it."""
+    return repr(
+        _cut(bytes(memoryview(data)[: MAX_QUOTED + 1]).decode("utf-8", "replace"), MAX_QUOTED)
+    )
+
+
+def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
+    """Decode what a backend sent; whatever is wrong with it is a BackendFailure that quotes it."""
+    try:
+        str(text, "utf-8")  # Raw parts pass through unread, and what is stored must be readable
+        return decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BackendFailure(
+            f"the backend sent something that is no answer: {quoted(text)} ({error})"
+        ) from None
+
+
+class Embedded(Struct):
+    """What an answer with embeddings has, in each of the three forms there are. Servers confuse
+    them.
+    """
+
+    embedding: Raw | UnsetType = UNSET
+    embeddings: Raw | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+
+    def check(self, body: bytes) -> None:
+        """BackendFailure if this, which was decoded from the body, has none."""
+        if self.embedding is UNSET and self.embeddings is UNSET and self.data is UNSET:
+            text = f"the backend sent something that is no embedding: {quoted(body)}"
+            raise BackendFailure(text)
+
+
+def first_byte(value: Raw) -> bytes:
+    """Which kind of value it is."""
+    return bytes(memoryview(value)[:1])
+
+
+def _plain(value: object) -> object:
+    """The value itself where it is null or a text; what else there is nobody asks for."""
+    if not isinstance(value, Raw):
+        return value
+    return msgspec.json.decode(value) if first_byte(value) in (b"n", b'"') else value
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, with an ellipsis if it is longer than `most`. The last word is kept whole or left
+    out: the half of a key could not be recognised any more (see `oq.backends.secrets`).
+    """
+    if len(text) <= most:
+        return text
+    split = max(0, most - LONGEST_WORD)
+    return text[:split] + _LAST_WORD.sub("", text[split:most]) + " …"
+
+
+def _stated(body: bytes | Raw) -> str | None:
+    """What the document itself calls its error; None if it is none that we know."""
+    try:
+        fields = _OBJECT.decode(body)
+        for key in ("error", "message", "detail"):
+            if key in fields:
+                raw = bytes(fields[key])
+                return msgspec.json.decode(raw, type=str) if raw[:1] == b'"' else _inner(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None
+
+
+def _inner(raw: bytes) -> str:
+    """The text of an error that is an object, as OpenAI's is."""
+    return (_stated(raw) if raw[:1] == b"{" else None) or raw.decode("utf-8", "replace")

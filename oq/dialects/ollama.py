@@ -1,0 +1,131 @@
+"""Ollama's own API: https://github.com/ollama/ollama/blob/main/docs/api.md
+
+Chat and generate stream lines of JSON unless their body says otherwise; an error is an object with
+a text, ``{"error": "..."}``, and in the middle of a stream a line of that.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import msgspec
+
+from oq.dialects.answer_errors import Embedded, decode_answer
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import AllowedRequest, Answer, Dialect, Emit, Endpoint
+from oq.dialects.ollama_fold import FoldedLines
+from oq.rules.stream_log import piece_of
+from oq.words.outcome import Completed
+from oq.words.stream import Piece
+from oq.words.task import TaskType, Usage
+
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
+"""Ollama's own words, two spaces included, which clients look for."""
+
+_DIGEST = re.compile(r"[0-9a-z]+[:-][0-9A-Fa-f]+")
+_KEY = re.compile(r"[0-9A-Za-z_=-]+")
+_MODELS = "changes the models of the backend"
+_ACCOUNT = "is about the backend's account at ollama.com"
+
+
+class _Counted(Embedded):
+    prompt_eval_count: int | None = None
+
+
+_COUNTED = msgspec.json.Decoder(_Counted)
+
+
+class Ollama(Dialect):
+    """See `oq.dialects.base.Dialect`."""
+
+    name = "ollama"
+    title = "Ollama"
+    prefixes = ("/api/",)
+    json_type = b"application/json; charset=utf-8"
+    stream_type = b"application/x-ndjson"
+
+    def __init__(self) -> None:
+        self.endpoints = (
+            Endpoint("/api/chat", TaskType.CHAT, self, streams=True),
+            Endpoint("/api/generate", TaskType.GENERATE, self, streams=True),
+            Endpoint("/api/embed", TaskType.EMBED, self, streams=None),
+            Endpoint("/api/embeddings", TaskType.EMBED, self, streams=None),
+        )
+        self.allowed = (
+            AllowedRequest("GET", "/api/tags", "The models of the backend"),
+            AllowedRequest("GET", "/api/ps", "The models that it has in memory"),
+            AllowedRequest("GET", "/api/version", "Its version"),
+            AllowedRequest("POST", "/api/show", "All about one model"),
+            AllowedRequest("POST", "/api/pull", "Fetch a model", _MODELS),
+            AllowedRequest("POST", "/api/push", "Publish a model", _MODELS),
+            AllowedRequest("POST", "/api/create", "Make a model", _MODELS),
+            AllowedRequest("POST", "/api/copy", "Give a model another name", _MODELS),
+            AllowedRequest("DELETE", "/api/delete", "Delete a model", _MODELS),
+            AllowedRequest("HEAD", "/api/blobs/{digest}", "Whether a file is there", part=_DIGEST),
+            AllowedRequest(
+                "POST", "/api/blobs/{digest}", "Upload a file", _MODELS, _DIGEST, uploads=True
+            ),
+            AllowedRequest("POST", "/api/me", "Who is signed in", _ACCOUNT),
+            AllowedRequest("POST", "/api/signout", "Sign out", _ACCOUNT),
+            AllowedRequest("DELETE", "/api/user/keys/{key}", "Sign out", _ACCOUNT, _KEY),
+            # How a call is asked Ollama itself says to whom asks otherwise.
+            *(AllowedRequest("GET", call.path, "", listed=False) for call in self.endpoints),
+        )
+
+    def streamed(
+        self, call: Endpoint, emit: Emit, *, indexed: bool = False, limit: int = MAX_ANSWER
+    ) -> Answer:
+        """See `Dialect`."""
+        return FoldedLines(call.type, emit, limit)
+
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """See `Dialect`."""
+        answer = decode_answer(_COUNTED.decode, body)
+        answer.check(body)
+        count = answer.prompt_eval_count
+        return Completed(body, None if count is None else Usage(count, 0))
+
+    def piece(self, frame: bytes) -> Piece:
+        """See `Dialect`."""
+        try:
+            return piece_of(frame)
+        except msgspec.MsgspecError:
+            return Piece()
+
+    def document(self, frame: bytes) -> bytes:
+        """See `Dialect`."""
+        return frame
+
+    def error(self, status: int, message: str) -> bytes:
+        """See `Dialect`."""
+        return msgspec.json.encode({"error": message})
+
+    def error_frame(self, message: str) -> bytes:
+        """See `Dialect`."""
+        return self.error(500, message) + b"\n"
+
+    def progress(
+        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+    ) -> bytes:
+        """See `Dialect`."""
+        said: dict[str, object] = {"response": ""}
+        if call.type is TaskType.CHAT:
+            said = {"message": {"role": "assistant", "content": ""}}
+        head = {"model": model, "created_at": now, **said, "done": False}
+        return msgspec.json.encode({**head, "queue_position": position}) + b"\n"
+
+    def when_full(self, status: int, message: str) -> tuple[int, str]:
+        """As Ollama says it itself."""
+        return 503, BUSY
+
+    def separator(self, last: bytes) -> bytes:
+        """See `Dialect`."""
+        return b"" if not last or last.endswith(b"\n") else b"\n"
+
+    def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
+        """See `Dialect`: Ollama does not stream what only loads a model."""
+        return not ends_line
+
+
+OLLAMA = Ollama()

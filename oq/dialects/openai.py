@@ -1,0 +1,157 @@
+"""OpenAI's API, as far as servers that run models share it.
+
+https://platform.openai.com/docs/api-reference: streams are server-sent events that end with
+``data: [DONE]``, errors are objects: https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from oq.dialects.answer_errors import Embedded, decode_answer
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
+from oq.dialects.events import EventDialect, FoldedEvents
+from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage
+from oq.rules.json_members import with_member
+from oq.rules.surrogates import readable
+from oq.words.outcome import Completed
+from oq.words.stream import Piece
+from oq.words.task import TaskType
+
+_MODEL = re.compile(r"[^%?#\\]+")
+"""There may be slashes in it."""
+_KINDS = {
+    400: "invalid_request_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
+
+
+class OpenAIErrorAnswer(Struct, frozen=True):
+    """What went wrong, as OpenAI says it: an object with `message`, `type`, `param` and `code`."""
+
+    error: dict[str, Any]
+
+
+class _Optioned(Struct):
+    stream_options: Raw = Raw(b"null")
+
+
+class _Message(Struct, frozen=True):
+    """What a choice says: a `delta` of it, or in an answer that is whole the `message`."""
+
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+class _Choice(Struct, frozen=True):
+    delta: _Message | None = None
+    message: _Message | None = None
+    text: str | None = None
+
+
+class _Said(Struct, frozen=True):
+    choices: list[_Choice] = []
+
+
+_NO_CHOICE, _NO_MESSAGE = _Choice(), _Message()
+_OPTIONED = msgspec.json.Decoder(_Optioned)
+_EMBEDDED = msgspec.json.Decoder(Embedded)
+_SAID = msgspec.json.Decoder(_Said)
+
+
+class OpenAI(EventDialect):
+    """See `oq.dialects.base.Dialect`."""
+
+    name = "openai"
+    title = "OpenAI"
+    prefixes = ("/v1/",)
+    allowed = (
+        AllowedRequest("GET", "/v1/models", "The models of the backend, as OpenAI lists them"),
+        AllowedRequest("GET", "/v1/models/{model}", "One of them", part=_MODEL),
+    )
+    no_retry = ((b"x-should-retry", b"false"),)
+    error_shape = OpenAIErrorAnswer
+
+    def __init__(self) -> None:
+        self.endpoints = (
+            Endpoint("/v1/chat/completions", TaskType.CHAT, self, streams=False),
+            Endpoint("/v1/completions", TaskType.GENERATE, self, streams=False),
+            Endpoint("/v1/embeddings", TaskType.EMBED, self, streams=None),
+        )
+
+    def upstream(self, call: Endpoint, body: bytes) -> bytes:
+        """See `Dialect`. A call that did not stream asks for the counts that its answer has, too:
+        a stream has none by itself.
+        """
+        asked = super().upstream(call, body)
+        if asked is body:
+            return body
+        given = _OPTIONED.decode(readable(body)).stream_options
+        options = bytes(given) if memoryview(given)[:1].tobytes() == b"{" else b"{}"
+        return with_member(asked, "stream_options", with_member(options, "include_usage", b"true"))
+
+    def streamed(
+        self, call: Endpoint, emit: Emit, *, indexed: bool = False, limit: int = MAX_ANSWER
+    ) -> Answer:
+        """See `Dialect`."""
+        return FoldedEvents(OpenAIFold(indexed=indexed), emit, limit)
+
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """See `Dialect`."""
+        decode_answer(_EMBEDDED.decode, body).check(body)
+        return Completed(body, openai_usage(body))
+
+    def piece(self, frame: bytes) -> Piece:
+        """See `Dialect`: of several choices that of the first."""
+        said = self.document(frame)
+        if not said or said == DONE:
+            return Piece()
+        try:
+            choice = next(iter(_SAID.decode(said).choices), _NO_CHOICE)
+        except msgspec.MsgspecError:
+            return Piece()
+        message = choice.delta or choice.message or _NO_MESSAGE
+        return Piece(
+            message.content or choice.text or "",
+            message.reasoning_content or message.reasoning or None,
+            message.tool_calls or None,
+        )
+
+    def error(self, status: int, message: str) -> bytes:
+        """See `Dialect`."""
+        error = {"message": message, "type": _KINDS.get(status, "api_error"), "param": None}
+        return msgspec.json.encode({"error": {**error, "code": None}})
+
+    def error_frame(self, message: str) -> bytes:
+        """See `Dialect`."""
+        return b"data: " + self.error(500, message) + b"\n\n"
+
+    def progress(
+        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+    ) -> bytes:
+        """See `Dialect`."""
+        chat = call.type is TaskType.CHAT
+        delta = {"delta": {"role": "assistant", "content": ""}} if chat else {"text": ""}
+        chunk = {
+            "id": f"{'chatcmpl' if chat else 'cmpl'}-{task_id}",
+            "object": "chat.completion.chunk" if chat else "text_completion",
+            "created": int(now.timestamp()),
+            "model": model,
+            "choices": [{"index": 0, **delta, "logprobs": None, "finish_reason": None}],
+            "queue_position": position,
+        }
+        return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+OPENAI = OpenAI()
