@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any, TypeVar
+from inspect import Parameter
+from typing import Any, TypeVar, Unpack, get_type_hints
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -14,6 +16,7 @@ from msgspec.structs import force_setattr
 from oq.words.durations import Time
 from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
+from oq.words.terms import TermOptions
 
 
 class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,17 +50,26 @@ Make = TypeVar("Make", bound=Callable[..., NewTask])
 
 
 def _explained(make: Make) -> Make:
-    """Have a keyword that `make` does not take be answered with where it belongs."""
-    taken = make.__kwdefaults__ or {}
-    positional = make.__code__.co_varnames[: make.__code__.co_argcount]
+    """Have `help` list each of the terms, and a keyword that `make` does not take be answered with
+    where it belongs.
+    """
+    plain = inspect.signature(make)
+    own = [one for one in plain.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    terms = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in get_type_hints(TermOptions).items()
+    ]
+    signature = plain.replace(parameters=[*own, *terms])
+    taken = [one.name for one in signature.parameters.values() if one.kind is one.KEYWORD_ONLY]
 
     @wraps(make)
     def made(*args: Any, **given: Any) -> NewTask:
         for name in given:
-            if name not in taken and name not in positional:
+            if name not in signature.parameters:
                 raise TypeError(f"oq.{make.__name__}() takes no {name!r}; {_where(name, taken)}")
         return make(*args, **given)
 
+    made.__signature__ = signature  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 
@@ -86,11 +98,7 @@ def chat(
     system: str | None = None,
     extra: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
-    priority: int | str | None = None,
-    timeout: Time | None = None,
-    max_retries: int | None = None,
-    run_at: datetime | str | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    **terms: Unpack[TermOptions],
 ) -> NewTask:
     """A conversation to go on with: its messages, one message, or just what the user says.
 
@@ -101,10 +109,7 @@ def chat(
     run before `run_at`, a time with its zone. `metadata` stays with the task, for you.
     """
     payload = _payload(extra, messages=_messages(messages), system=system)
-    return NewTask(
-        type=TaskType.CHAT, model=model, payload=payload, options=options, priority=priority,
-        timeout=timeout, max_retries=max_retries, run_at=run_at, metadata=metadata,
-    )  # fmt: skip
+    return NewTask(type=TaskType.CHAT, model=model, payload=payload, options=options, **terms)
 
 
 @_explained
@@ -116,11 +121,7 @@ def generate(
     template: str | None = None,
     extra: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
-    priority: int | str | None = None,
-    timeout: Time | None = None,
-    max_retries: int | None = None,
-    run_at: datetime | str | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    **terms: Unpack[TermOptions],
 ) -> NewTask:
     """A text to complete.
 
@@ -128,10 +129,7 @@ def generate(
     Ollama's fields: images, suffix, raw, format, think, ... The others are those of `chat`.
     """
     payload = _payload(extra, prompt=prompt, system=system, template=template)
-    return NewTask(
-        type=TaskType.GENERATE, model=model, payload=payload, options=options, priority=priority,
-        timeout=timeout, max_retries=max_retries, run_at=run_at, metadata=metadata,
-    )  # fmt: skip
+    return NewTask(type=TaskType.GENERATE, model=model, payload=payload, options=options, **terms)
 
 
 @_explained
@@ -142,11 +140,7 @@ def embed(
     truncate: bool | None = None,
     extra: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
-    priority: int | str | None = None,
-    timeout: Time | None = None,
-    max_retries: int | None = None,
-    run_at: datetime | str | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    **terms: Unpack[TermOptions],
 ) -> NewTask:
     """One text or several to turn into vectors.
 
@@ -159,10 +153,7 @@ def embed(
         )
     texts = input if isinstance(input, str) else list(input)
     payload = _payload(extra, input=texts, truncate=truncate)
-    return NewTask(
-        type=TaskType.EMBED, model=model, payload=payload, options=options, priority=priority,
-        timeout=timeout, max_retries=max_retries, run_at=run_at, metadata=metadata,
-    )  # fmt: skip
+    return NewTask(type=TaskType.EMBED, model=model, payload=payload, options=options, **terms)
 
 
 def _messages(given: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Any]:

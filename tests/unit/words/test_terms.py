@@ -11,7 +11,7 @@ from msgspec import Raw
 from oq.queue.admission import fingerprint
 from oq.words.new import NewTask
 from oq.words.task import RawTask, Submission, Summary, Task, TaskSummary, show, summarise
-from oq.words.terms import Terms
+from oq.words.terms import TermOptions, Terms
 from tests.support.builders import checked, new
 
 RUN_AT = datetime(2126, 1, 31, 12, tzinfo=UTC)
@@ -50,6 +50,7 @@ def test_every_view_of_a_task_has_its_terms(kind):
 def test_every_term_can_be_given():
     assert set(Submission.__struct_fields__) >= set(Terms.__struct_fields__)
     assert set(NewTask.__struct_fields__) >= set(SHOWN)
+    assert TermOptions.__optional_keys__ == set(SHOWN) - {"model"}
 
 
 @pytest.mark.parametrize("name", SHOWN)
