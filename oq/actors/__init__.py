@@ -1,1 +1,1 @@
-"""Floor 3: the actors. They talk over memory channels, and never import each other."""
+"""Floor 4: the actors. They talk over memory channels, and never import each other."""

@@ -1,4 +1,4 @@
-"""Floor 2: the servers that run models.
+"""Floor 3: the servers that run models.
 
     base         what the queue asks of each
     ollama       Ollama, over its own API
@@ -7,8 +7,8 @@
     transport    HTTP, its timeouts and its errors      address    urls as people write them
     target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown
-    fold, lines  chunks put together to one answer      failures   what a status code means
-    answer_limit the memory that one answer may take    bodies     read as far as needed
+    verbatim     calls in a dialect that it speaks      failures   what a status code means
+    bodies       read as far as needed
 
 httpx is imported when the first backend that needs it is made.
 """

@@ -1,14 +1,19 @@
-"""Floor 2: the APIs whose calls oq takes as they are. Pure.
+"""Floor 2: the dialects, which are the APIs whose calls oq runs as tasks. No I/O.
 
-    base            what a dialect is: its calls, how it asks, answers and says errors
-    ollama, openai  one dialect each              ollama_fold, openai_fold  a stream as one object
-    framing         bytes as lines and events     events   server-sent events, for all that use them
-    answer_errors   the errors in an answer       growing  a text that comes bit by bit
-    allowance       the memory that one answer may take
+    base            what a dialect must know: its endpoints, how it reads, answers and says errors
+    ollama          Ollama's API                  ollama_fold   its stream as one object
+    openai          OpenAI's API                  openai_fold   its stream as one object
+    framing         splits bytes into lines and events
+    events          server-sent events, for every dialect that streams them
+    answer_errors   errors in what a backend sent
+    answer_limit    the memory that one answer may take
+    growing_text    a long text that arrives in small pieces
 
-Everybody else asks a call for its `dialect`, and that for what they want to know; nobody asks which
-dialect it is. To add one: write its module, put it into DIALECTS here, name it in `speaks` of the
-backends that answer its calls, and give samples of its calls to tests/unit/dialects/samples.py.
+No other part of oq asks which dialect a call has. It asks the dialect what it needs to know.
+
+To add a dialect: write its module, add it to DIALECTS below, add it to `speaks` of the backends
+that answer its calls, and add samples of its calls to tests/unit/dialects/samples.py. The tests
+beside the samples then check it.
 """
 
 from __future__ import annotations

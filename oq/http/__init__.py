@@ -1,4 +1,4 @@
-"""Floor 5: the queue over HTTP, WebSocket and server-sent events.
+"""Floor 6: the queue over HTTP, WebSocket and server-sent events.
 
 serve              the process: sockets, signals, draining, and the server itself
 listen             opens the listening sockets, and says why when it cannot

@@ -1,4 +1,4 @@
-"""Floor 4: the queue.
+"""Floor 5: the queue.
 
 opening        open_queue(): starts the actors and the store, and stops them; salvage
 wiring         the actors, and the channels between them

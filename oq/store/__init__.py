@@ -1,4 +1,4 @@
-"""Floor 2: the tasks on disk.
+"""Floor 3: the tasks on disk.
 
 ledger      what the queue asks of whatever keeps its tasks, and the records that it gives
 key_value   the ledger over an engine: commits that wait for the disk, reads that wait for those

@@ -1,0 +1,95 @@
+"""An example of each endpoint of each dialect: what is asked, and how a server answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oq.words.task import Usage
+
+
+class Sample(NamedTuple):
+    """`answer` is the streamed answer, frame by frame, which says `text`; of an endpoint that never
+    streams it is the whole one.
+    """
+
+    path: str
+    body: bytes
+    answer: list[bytes]
+    text: str
+    usage: Usage | None
+
+
+def events(*data: bytes) -> list[bytes]:
+    return [b"data: %b\n\n" % each for each in (*data, b"[DONE]")]
+
+
+SAMPLES = [
+    Sample(
+        "/api/chat",
+        b'{"model": "m", "messages": [{"role": "user", "content": "?"}]}',
+        [
+            b'{"model":"m","message":{"role":"assistant","content":"Pa"},"done":false}\n',
+            b'{"model":"m","message":{"role":"assistant","content":"ris"},"done":false}\n',
+            b'{"model":"m","message":{"role":"assistant","content":""},"done":true,'
+            b'"prompt_eval_count":3,"eval_count":2}\n',
+        ],
+        "Paris",
+        Usage(3, 2),
+    ),
+    Sample(
+        "/api/generate",
+        b'{"model": "m", "prompt": "?"}',
+        [
+            b'{"model":"m","response":"Pa","done":false}\r\n',
+            b'{"model":"m","response":"ris","done":false}\r\n',
+            b'{"model":"m","response":"","done":true,"eval_count":2}\r\n',
+        ],
+        "Paris",
+        Usage(0, 2),
+    ),
+    Sample(
+        "/api/embed",
+        b'{"model": "m", "input": "?"}',
+        [b'{"model":"m","embeddings":[[1e-05, 0.10]],"prompt_eval_count":3}'],
+        "",
+        Usage(3, 0),
+    ),
+    Sample(
+        "/api/embeddings",
+        b'{"model": "m", "prompt": "?"}',
+        [b'{"embedding":[1e-05, 0.10]}'],
+        "",
+        None,
+    ),
+    Sample(
+        "/v1/chat/completions",
+        b'{"model": "m", "messages": [{"role": "user", "content": "?"}]}',
+        [
+            b": are you there?\n\n",
+            *events(
+                b'{"choices":[{"index":0,"delta":{"role":"assistant","content":"Pa"}}]}',
+                b'{"choices":[{"index":0,"delta":{"content":"ris"},"finish_reason":"stop"}]}',
+                b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+            ),
+        ],
+        "Paris",
+        Usage(3, 2),
+    ),
+    Sample(
+        "/v1/completions",
+        b'{"model": "m", "prompt": "?"}',
+        events(
+            b'{"choices":[{"index":0,"text":"Pa"}]}',
+            b'{"choices":[{"index":0,"text":"ris","finish_reason":"stop"}]}',
+        ),
+        "Paris",
+        None,
+    ),
+    Sample(
+        "/v1/embeddings",
+        b'{"model": "m", "input": "?"}',
+        [b'{"data":[{"index":0,"embedding":[1e-05, 0.10]}],"usage":{"prompt_tokens":3}}'],
+        "",
+        Usage(3, 0),
+    ),
+]

@@ -1,0 +1,168 @@
+"""What every dialect promises: one that is added passes this with samples of its own."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oq.dialects import DIALECTS, ENDPOINTS, dialect_at, piece_reader
+from oq.dialects.answer_errors import error_text
+from oq.words.errors import BackendFailure, InvalidTask
+from oq.words.stream import Piece
+from oq.words.task import Body
+from tests.unit.dialects.samples import SAMPLES, Sample
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+STREAMS = [each for each in SAMPLES if ENDPOINTS[each.path].streams is not None]
+WHOLE = [each for each in SAMPLES if ENDPOINTS[each.path].streams is None]
+CUTS = st.lists(st.integers(0, 600), max_size=8)
+EACH_DIALECT = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
+
+
+def each(samples: list[Sample]):
+    return pytest.mark.parametrize("sample", samples, ids=[sample.path for sample in samples])
+
+
+def answer_to(path: str, stream: bytes, cuts: list[int] | tuple[()] = ()):
+    """The frames that are passed on, and the whole answer."""
+    call, passed = ENDPOINTS[path], []
+    answer = call.dialect.streamed(call, passed.append)
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    for begin, end in pairwise(places):
+        answer.feed(stream[begin:end])
+    return passed, answer.completed()
+
+
+def text_of(path: str, frames: list[bytes]) -> str:
+    return "".join(piece_reader(path)(frame).text for frame in frames)
+
+
+def test_every_endpoint_has_a_sample():
+    assert {sample.path for sample in SAMPLES} == set(ENDPOINTS)
+
+
+def test_each_path_belongs_to_one_dialect():
+    assert len(ENDPOINTS) == sum(len(dialect.endpoints) for dialect in DIALECTS)
+    assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS)
+    for dialect in DIALECTS:
+        for path in [one.path for one in (*dialect.endpoints, *dialect.allowed)]:
+            assert dialect_at(path) is dialect
+        assert all(("{" in one.path) == (one.part is not None) for one in dialect.allowed)
+    assert dialect_at("/") is dialect_at("/metrics") is None
+
+
+@each(SAMPLES)
+def test_a_call_is_read(sample):
+    call = ENDPOINTS[sample.path]
+    assert call.dialect.read(call, sample.body) == ("m", bool(call.streams))
+    for wrong in (b"", b"[]", b"{}", b'{"model": 3}', b"[" * 10_000):
+        with pytest.raises(InvalidTask):
+            call.dialect.read(call, wrong)
+
+
+@each(SAMPLES)
+def test_a_body_goes_upstream_as_it_came_or_streams(sample):
+    call = ENDPOINTS[sample.path]
+    wanted = sample.body.replace(b"{", b'{"stream": true, ', 1)
+    assert call.dialect.upstream(call, wanted) is wanted
+    unwanted = sample.body.replace(b"{", b'{"stream": false, ', 1)
+    sent = json.loads(call.dialect.upstream(call, unwanted))
+    assert sent.pop("stream") is (call.streams is not None)
+    asked = json.loads(sample.body)
+    assert {name: sent[name] for name in asked} == asked
+
+
+@each(SAMPLES)
+def test_a_call_is_shown_as_a_task(sample):
+    shown = ENDPOINTS[sample.path].dialect.shown(sample.body)
+    assert isinstance(shown, Body)
+    assert "model" not in json.loads(shown.payload)
+
+
+@each(STREAMS)
+@given(cuts=CUTS)
+def test_an_answer_passes_byte_for_byte_wherever_it_is_cut(sample, cuts):
+    passed, done = answer_to(sample.path, b"".join(sample.answer), cuts)
+    assert passed == sample.answer
+    assert sample.text in done.result.decode()
+    assert done.usage == sample.usage
+    assert text_of(sample.path, passed) == sample.text
+
+
+@each(STREAMS)
+def test_an_answer_that_is_cut_short_is_none(sample):
+    """At any byte before the text is whole: nobody takes the half of an answer for one."""
+    stream = b"".join(sample.answer)
+    for cut in range(stream.index(sample.text[-1:].encode())):
+        with pytest.raises(BackendFailure):
+            answer_to(sample.path, stream[:cut])
+
+
+@each(WHOLE)
+def test_an_answer_that_never_streams_is_kept(sample):
+    call, (body,) = ENDPOINTS[sample.path], sample.answer
+    done = call.dialect.whole(call, body)
+    assert (done.result, done.usage) == (body, sample.usage)
+    for wrong in (b"", b"[]", b"{}", body[:-1], b"<html>", b"\xff"):
+        with pytest.raises(BackendFailure):
+            call.dialect.whole(call, wrong)
+
+
+@each(STREAMS)
+@given(noise=st.binary(max_size=60), cuts=CUTS)
+def test_noise_is_a_failure_and_nothing_else(sample, noise, cuts):
+    with suppress(BackendFailure):
+        answer_to(sample.path, sample.answer[0] + noise + sample.answer[-1], cuts)
+    assert isinstance(piece_reader(sample.path)(noise), Piece)
+    assert isinstance(ENDPOINTS[sample.path].dialect.document(noise), bytes)
+
+
+@each(STREAMS)
+@pytest.mark.parametrize("broken", ["", "\n", "\r\n"])
+def test_an_error_after_half_a_frame_stands_alone(sample, broken):
+    """Who reads the stream as oq itself does finds the error in it."""
+    dialect = ENDPOINTS[sample.path].dialect
+    last = sample.answer[1].strip() + broken.encode()
+    frame = dialect.error_frame("kaput")
+    stream = last + dialect.separator(last[-3:]) + frame
+    assert dialect.separator(frame[-3:]) == b""
+    assert error_text(dialect.document(frame)) == "kaput"
+    with pytest.raises(BackendFailure, match="kaput") as caught:
+        answer_to(sample.path, stream)
+    assert caught.value.body is not None
+    assert error_text(dialect.document(caught.value.body)) == "kaput"
+
+
+@each(STREAMS)
+def test_a_place_in_line_changes_nothing_of_the_answer(sample):
+    call = ENDPOINTS[sample.path]
+    frame = call.dialect.progress(call, "m", "id", 3, NOW)
+    assert json.loads(call.dialect.document(frame))["queue_position"] == 3
+    assert piece_reader(sample.path)(frame) == Piece()
+    assert call.dialect.separator(frame[-3:]) == b""
+    passed, done = answer_to(sample.path, frame + b"".join(sample.answer))
+    assert passed == [frame, *sample.answer]
+    assert sample.text in done.result.decode()
+
+
+@EACH_DIALECT
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 429, 500, 502, 503])
+def test_an_error_says_its_text(dialect, status):
+    assert error_text(dialect.error(status, 'no "x"')) == 'no "x"'
+    full = dialect.when_full(429, "the queue is full")
+    assert full[0] in (429, 503, 529)
+    assert full[1]
+
+
+@each(STREAMS)
+def test_the_head_of_an_answer_says_whether_it_streams(sample):
+    dialect = ENDPOINTS[sample.path].dialect
+    assert not dialect.is_whole(sample.answer[0], ends_line=True)
+    assert not dialect.is_whole(b"", ends_line=True)
+    assert dialect.is_whole(b'{"done":true}', ends_line=False)
