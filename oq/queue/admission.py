@@ -254,7 +254,8 @@ class Admission:
 
 def fingerprint(checked: Checked) -> bytes:
     """What an idempotency key stands for: a digest of all that the task asks for. Of a call that is
-    its path and its body: who comes back with it may come another way.
+    its path and its body: who comes back with it may come another way. Fingerprints are on disk: a
+    term that is new must not change those of tasks that do not have it.
     """
     terms, body = checked.terms, checked.body
     asked: tuple[object, ...] = (body.call, body.payload)

@@ -1,7 +1,8 @@
 """A task, and everything that is said about one.
 
 The same task has three shapes. `Submission` is what a user sends. `TaskState` is the small
-record that the store rewrites at every step; payload and result lie beside it, written once.
+record that the store rewrites at every step; what the user decides about the task is in it as its
+`Terms` (`oq.words.terms`). Payload and result lie beside it, written once.
 `Task` (and `RawTask`, which carries its documents as undecoded JSON) is what a user reads back.
 """
 
