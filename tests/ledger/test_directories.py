@@ -80,17 +80,17 @@ def described(store: Store, state: TaskState) -> dict[str, Any]:
 
 def whole(store: Store) -> dict[str, Any]:
     """The same as that oq read, in the same form."""
-    waiting = list(store.pending())
+    facts, waiting = store.facts, list(store.pending())
     states = list(store.oldest(TaskFilter(limit=MANY)))
     models = {state.id: state.terms.model for state in states}
     assert {one.task_id: one.place.model for one in waiting}.items() <= models.items()
     return msgspec.to_builtins(
         {
             "tasks": [described(store, state) for state in states],
-            "counts": {status.value: store.count(status) for status in Status},
-            "last_id": store.last_id,
-            "event_seq": store.event_seq,
-            "paused": store.paused,
+            "counts": {status.value: facts.counts[status] for status in Status},
+            "last_id": facts.last_id,
+            "event_seq": facts.event_seq,
+            "paused": facts.paused,
             "pending": [
                 [one.task_id, one.place.priority, one.place.run_at, one.place.retrying]
                 for one in waiting
@@ -110,7 +110,7 @@ def check(data: Path, expected: dict[str, Any]) -> int:
             assert after == before
         assert found == expected
         integrity.check(store)
-        return store.commit
+        return store.facts.commit
     finally:
         store.close()
 
