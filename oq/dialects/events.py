@@ -18,6 +18,8 @@ from oq.dialects.framing import End, Frames
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 
+_ONE_LINE = re.compile(rb"data: ([^\r\n]+)\n\n")
+"""What most events are, which need not be looked at more closely."""
 _DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 _NAMED_ERROR = re.compile(rb"^event:[ \t]*error[ \t\r]*$", re.MULTILINE)
 _ERROR_FIELD = b"error:"
@@ -61,6 +63,8 @@ class Events:
     def _read(self, frame: bytes) -> Event:
         self._allowance.take(frame)  # before it is taken apart: its lines may be millions
         may_be_whole, self._or_whole = self._or_whole, False
+        if line := _ONE_LINE.fullmatch(frame):
+            return Event(line[1], frame)
         data = event_data(frame)
         if data:
             if _NAMED_ERROR.search(frame):

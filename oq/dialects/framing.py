@@ -15,12 +15,12 @@ MAX_FRAME = 64 * 1024 * 1024
 
 
 class End(Enum):
-    """What ends a frame, as servers write it. Blank lines after a line are no part of it; those
-    after an event are.
+    """What ends a frame: as most servers write it, and as any may. Blank lines after a line are no
+    part of it; those after an event are.
     """
 
-    LINE = re.compile(rb"(\n)[\r\n]*+")
-    EVENT = re.compile(rb"(\n\r?\n[\r\n]*+)")
+    LINE = (b"\n", re.compile(rb"(\n)[\r\n]*+"))
+    EVENT = (b"\n\n", re.compile(rb"(\n\r?\n[\r\n]*+)"))
 
 
 class Frames:
@@ -29,12 +29,14 @@ class Frames:
     """
 
     def __init__(self, end: End, limit: int = MAX_FRAME) -> None:
-        self._end = end.value
+        self._usual, self._end = end.value
         self._limit = limit
         self._held = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes; BackendFailure if one is longer than the limit."""
+        if not self._held and self._is_one(data):
+            return [data]
         searched = max(0, len(self._held) - 2)  # an end may have been cut in two
         self._held += data
         frames = []
@@ -47,6 +49,12 @@ class Frames:
         if len(self._held) > self._limit or any(len(frame) > self._limit for frame in frames):
             raise BackendFailure(f"the backend sent a line of more than {self._limit} bytes")
         return frames
+
+    def _is_one(self, data: bytes) -> bool:
+        """Whether it is one frame as it is, which most chunks are: then it need not be copied."""
+        end = self._usual
+        once = 0 < data.find(end) == len(data) - len(end)
+        return once and b"\r" not in data and len(data) <= self._limit
 
     def rest(self) -> bytes:
         """What has come after the last end."""
