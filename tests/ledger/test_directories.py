@@ -11,6 +11,7 @@ import lzma
 import random
 import shutil
 import tarfile
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from math import ceil
@@ -22,6 +23,7 @@ import pytest
 from rocksdict import Options, Rdict
 
 from oq.rules.filters import TaskFilter
+from oq.rules.stream_log import StreamLog
 from oq.store import Store, migration, open_store
 from oq.store.directory import DATABASE
 from oq.store.keys import META_KEY
@@ -57,30 +59,42 @@ def expected(name) -> dict[str, Any]:
     return json.loads(lzma.decompress((DIRECTORIES / f"{name}.json.xz").read_bytes()))
 
 
+def slices(store: Store, task_id: str) -> Iterator[StreamLog]:
+    """What is stored of what a task generated, slice by slice."""
+    log = store.stream(task_id, 0)
+    while log is not None:
+        yield log
+        following = store.stream(task_id, log.end) if log.more else None
+        log = None if following is None or following.first == log.first else following
+
+
 def described(store: Store, state: TaskState) -> dict[str, Any]:
     body, key = store.body(state.id), state.terms.idempotency_key
     result = store.result(state.id) if state.status is Status.COMPLETED else None
     claim = store.claim(key) if key else None
-    log = store.stream(state.id)
+    logs = list(slices(store, state.id))
     refused = store.refusal(state.id) if state.status is Status.FAILED else None
     return msgspec.to_builtins(
         {
             "task": msgspec.json.decode(msgspec.json.encode(show(state, body, result))),
             "call": body and body.call,
+            "way": body and body.way,
             "deaths": state.deaths,
+            "awaited": state.awaited,
             "key": key,
             "claim": claim and [claim.task_id, claim.fingerprint.hex()],
             "refusal": refused and [refused.status, refused.body.decode()],
-            "attempt": log and log.attempt,
-            "pieces": log and log.pieces,
-            "frames": log and [frame.decode() for frame in log.frames],
+            "attempt": logs[0].attempt if logs else None,
+            "pieces": [piece for log in logs for piece in log.pieces] if logs else None,
+            "frames": [one.decode() for log in logs for one in log.frames] if logs else None,
+            "slices": [log.first for log in logs],
         }
     )
 
 
 def whole(store: Store) -> dict[str, Any]:
-    """The same as that oq read, in the same form."""
-    facts, waiting = store.facts, list(store.pending())
+    """The same as that oq read, in the same form; it may not have read all of that."""
+    facts, waiting, ended = store.facts, list(store.pending()), list(store.oldest_ended(MANY))
     states = list(store.oldest(TaskFilter(limit=MANY)))
     models = {state.id: state.terms.model for state in states}
     assert {one.task_id: one.place.model for one in waiting}.items() <= models.items()
@@ -91,12 +105,17 @@ def whole(store: Store) -> dict[str, Any]:
             "last_id": facts.last_id,
             "event_seq": facts.event_seq,
             "paused": facts.paused,
+            "simulated": facts.simulated,
+            "unread": facts.unread,
             "pending": [
                 [one.task_id, one.place.priority, one.place.run_at, one.place.retrying]
                 for one in waiting
             ],
+            "delays": [one.place.delay for one in waiting],
             "running": [state.id for state in store.running()],
-            "ended": [one.task_id for one in store.oldest_ended(MANY)],
+            "ended": [one.task_id for one in ended],
+            "kept for a reader": [one.unread for one in ended],
+            "gone": [[one.task_id, one.at] for one in store.oldest_gone(MANY)],
         }
     )
 
@@ -107,8 +126,9 @@ def check(data: Path, expected: dict[str, Any]) -> int:
     try:
         found = whole(store)
         for before, after in zip(expected["tasks"], found["tasks"], strict=True):
-            assert after == before
-        assert found == expected
+            assert {name: after[name] for name in before} == before
+        for fact in expected.keys() - {"tasks"}:
+            assert found[fact] == expected[fact], fact
         integrity.check(store)
         return store.facts.commit
     finally:
@@ -116,16 +136,17 @@ def check(data: Path, expected: dict[str, Any]) -> int:
 
 
 def test_there_are_directories_to_open():
-    assert "64a4862" in NAMES
+    assert set(NAMES) >= {"64a4862", "c3d9675"}
 
 
 def test_every_task_is_what_the_oq_that_wrote_it_read(data, expected):
-    assert len(expected["tasks"]) > 900
+    assert len(expected["tasks"]) > 50
     assert all(expected["counts"].values())
     migrated = check(data, expected)
     assert check(data, expected) == migrated, "it is migrated once"
 
 
+@pytest.mark.parametrize("name", ["64a4862"])
 @pytest.mark.parametrize("missing", ["nothing*", "MANIFEST-*"])
 def test_a_salvage_reads_the_older_format_too(data, expected, missing):
     """Without a manifest the records tell by their looks what they are."""
