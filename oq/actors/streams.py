@@ -20,8 +20,7 @@ from oq.words.channels import put
 from oq.words.errors import OqError
 from oq.words.messages import Commit
 from oq.words.receipts import Receipt
-from oq.words.steps import IN_PARTS, Ahead, Change, Records
-from oq.words.task import Status
+from oq.words.steps import Ahead, Change, InParts, Records
 
 AHEAD = 1 << 20
 """Bytes of full slices that a stream holds before they are written ahead of its end."""
@@ -154,7 +153,7 @@ class Streams:
         if void:
             return change
         result = change.result
-        if result is not None and change.state.status is Status.COMPLETED:
+        if isinstance(result, bytes):
             result = await self._write_result(task_id, stream, result)
         records = stream.records()
         if records is None:
@@ -173,7 +172,7 @@ class Streams:
             self._to_writer.send_nowait(Commit([Ahead(task_id, records)], receipt))
             stream.ahead = receipt
 
-    async def _write_result(self, task_id: str, stream: Stream, result: bytes) -> bytes:
+    async def _write_result(self, task_id: str, stream: Stream, result: bytes) -> bytes | InParts:
         """Write a long result in parts; what stands in its place, or all of it if there is no room
         for them.
         """
@@ -187,4 +186,4 @@ class Streams:
                 await receipt.wait()
             except OqError:
                 return result
-        return IN_PARTS
+        return InParts()

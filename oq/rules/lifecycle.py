@@ -218,10 +218,10 @@ def _failed(
 
 
 def _refused(change: Change, refusal: Refusal | None) -> Change:
-    """A failed task's result is what its backend said instead."""
+    """A failed task keeps what its backend said instead of a result."""
     if refusal is None:
         return change
-    return msgspec.structs.replace(change, result=msgspec.msgpack.encode(refusal))
+    return msgspec.structs.replace(change, refusal=refusal)
 
 
 def _end_attempt(state: TaskState, now: datetime, error: str | None) -> tuple[Attempt, ...]:

@@ -29,6 +29,9 @@ FORMAT = 2
 one is not opened.
 """
 
+IN_PARTS = b"parts"
+"""The record of a result that lies in parts beside the task's log. No JSON begins like this."""
+
 UNREAD = b"u"
 """The mark of an ended task whose result is kept until somebody has read it."""
 

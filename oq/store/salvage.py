@@ -201,7 +201,7 @@ def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
     size = 0
     for change in changes:
         batch.append(change)
-        size += 1000 + len(change.result or b"")
+        size += 1000 + (len(change.result) if isinstance(change.result, bytes) else 0)
         if change.stream is not None:
             size += sum(len(record) for _, record in change.stream.others)
         size += len(change.body.payload) if change.body else 0

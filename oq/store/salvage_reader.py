@@ -26,7 +26,7 @@ from oq.store.report import Finding
 from oq.store.salvaged_log import SalvagedLog
 from oq.words.errors import StoreError
 from oq.words.outcome import Refusal
-from oq.words.steps import IN_PARTS, Change, Records
+from oq.words.steps import Change, Records
 from oq.words.task import ENDED, Body, Status, TaskState
 
 T = TypeVar("T")
@@ -99,6 +99,7 @@ class SalvageReader:
         if body is None and state.status is not Status.COMPLETED:
             return self._lose(key, "what it asked for cannot be read", state.status)
         result: bytes | None = None
+        refusal: Refusal | None = None
         if state.status is Status.COMPLETED:
             result = self._result(key)
             if result is None and body is None:
@@ -108,7 +109,7 @@ class SalvageReader:
             elif body is None:
                 self._change(state, state, "what it asked for cannot be read; its result is there")
         elif state.status is Status.FAILED:
-            result = self._read("result", key, _whole_refusal)
+            refusal = self._read("result", key, _decode_refusal)
         claim = self._fingerprint(state)
         if claim is None and state.terms.idempotency_key is not None:
             terms = replace(state.terms, idempotency_key=None)
@@ -117,8 +118,8 @@ class SalvageReader:
             )
         stream = self._stream(key) if state.status.ended else None
         return Change(
-            state, None, None, body=body or Body(b"{}"), result=result, stream=stream,
-            fingerprint=claim,
+            state, None, None, body=body or Body(b"{}"), result=result, refusal=refusal,
+            stream=stream, fingerprint=claim,
         )  # fmt: skip
 
     def _as_far_as_it_got(self, key: bytes, state: TaskState) -> TaskState:
@@ -200,7 +201,7 @@ class SalvageReader:
     def _result(self, key: bytes) -> bytes | None:
         """Its result, in one piece."""
         result = self._read("result", key, bytes)
-        if result != IN_PARTS:
+        if result != keys.IN_PARTS:
             return result
         head = self._read("stream", key, _decode_stream)
         count = 0 if head is None else head.parts  # a head has no chunks, and so is false
@@ -262,11 +263,6 @@ def _without_result(state: TaskState) -> TaskState:
     """A completed task whose result is lost has failed, after all; its user may try it again."""
     error = "its result was lost: the store was damaged, and salvaged"
     return replace(state, status=Status.FAILED, error=error)
-
-
-def _whole_refusal(value: bytes) -> bytes:
-    _decode_refusal(value)
-    return value
 
 
 def _whole_stream(value: bytes) -> bytes:

@@ -29,7 +29,7 @@ from oq.store.recent import Recent
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
 from oq.words.outcome import Refusal
-from oq.words.steps import IN_PARTS, Step
+from oq.words.steps import Step
 from oq.words.task import Body, Status, TaskState
 
 PAST_ANY_ID = b"\xff" * 17
@@ -139,7 +139,7 @@ class Store:
     def result(self, task_id: str) -> bytes | None:
         """The JSON that it came to. StoreCorrupt."""
         value = self._engine.get("result", keys.pack(task_id))
-        if value == IN_PARTS:
+        if value == keys.IN_PARTS:
             value = self._streams.result(task_id)
         if value is not None:
             read(_check_json, value, f"the result of task {task_id}")

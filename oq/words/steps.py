@@ -7,6 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from oq.words.events import EventType
+from oq.words.outcome import Refusal
 from oq.words.task import Body, Status, TaskState
 
 
@@ -19,17 +20,18 @@ class Records(Struct, frozen=True, gc=False):
     others: tuple[tuple[int, bytes], ...] = ()
 
 
-IN_PARTS = b"parts"
-"""Stands in the place of a result that is so long that it lies in parts beside the task's log. No
-JSON begins like this."""
+class InParts(Struct, frozen=True, gc=False):
+    """Stands in the place of a result that is so long that it was written before the task's end, in
+    parts.
+    """
 
 
 class Change(Struct, frozen=True, gc=False):
     """One task's step, to be made durable: where it stands now, and where it stood.
 
     `before` is None for a new task, `event` is what subscribers are told (None: nothing), `data`
-    goes with it. `body` comes with a new task, `result` with a completed one (with a failed one it
-    is the backend's `Refusal`, encoded), and `stream` with an ended one that has generated
+    goes with it. `body` comes with a new task, `result` (JSON) with a completed one, `refusal` with
+    a failed one whose backend has said something, and `stream` with an ended one that has generated
     something.
     """
 
@@ -38,7 +40,8 @@ class Change(Struct, frozen=True, gc=False):
     event: EventType | None
     data: dict[str, object] | None = None
     body: Body | None = None
-    result: bytes | None = None
+    result: bytes | InParts | None = None
+    refusal: Refusal | None = None
     stream: Records | None = None
     fingerprint: bytes | None = None
     """What the idempotency key of a new task was used for."""

@@ -24,7 +24,7 @@ from oq.store.report import decode
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
 from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
-from oq.words.steps import IN_PARTS, Ahead, Removal
+from oq.words.steps import Ahead, InParts, Removal
 from oq.words.task import Status, TaskState
 from tests.crash import integrity
 from tests.crash.damage import (
@@ -193,7 +193,7 @@ def long_answer(data: Path) -> TaskState:
     for part in LONG_RESULT:
         store.write([Ahead(state.id, log.part(part))], 0)
     end = finish(start(state).state, DONE)
-    store.write([msgspec.structs.replace(end, stream=log.records(), result=IN_PARTS)], 0)
+    store.write([msgspec.structs.replace(end, stream=log.records(), result=InParts())], 0)
     store.sync()
     store.close()
     return end.state

@@ -15,9 +15,9 @@ from trio.testing import wait_all_tasks_blocked
 from oq.actors import streams
 from oq.rules.stream_log import PORTION
 from oq.store import MemoryEngine
+from oq.store.keys import IN_PARTS
 from oq.words.errors import BackendFailure, StoreFull
 from oq.words.outcome import Completed
-from oq.words.steps import IN_PARTS
 from oq.words.task import Status
 from tests.support.queues import ended, generate, memory_queue, until
 from tests.support.stores import everything

@@ -9,7 +9,10 @@ from oq.rules.place import place_of
 from oq.store import MemoryEngine, Store, keys
 from oq.store.engine import Engine
 from oq.store.rocks import RocksEngine
+from oq.store.salvage_reader import SalvageReader
+from oq.store.salvaged_log import SalvagedLog
 from oq.words.task import Status
+from tests.support.builders import NOW
 
 
 class Shelf:
@@ -87,3 +90,12 @@ def assert_consistent(store: Store, engine: Engine) -> None:
         for _, state in sorted(states.items())
         if state.status is Status.PENDING
     ]
+    reader = SalvageReader(engine, SalvagedLog(), NOW)
+    tasks = [*reader.tasks()]
+    if reader.changed:
+        return  # the test has damaged it
+    anew = MemoryEngine()
+    Store(anew).write(tasks, 0)
+    for family in ("state", "body", "status", "keys"):
+        assert everything(anew, family) == everything(engine, family), "made of the tasks alone"
+    assert set(everything(anew, "ended")) == set(ended)  # the marks say what was read since

@@ -13,7 +13,7 @@ from oq.store import KeyClaim
 from oq.store.keys import FAMILIES, META_KEY, Meta
 from oq.words.errors import StoreCorrupt, StoreError, StoreFull
 from oq.words.outcome import Failed, Interrupted
-from oq.words.steps import IN_PARTS, Ahead, Change, Records, Removal, SetPaused
+from oq.words.steps import Ahead, Change, InParts, Records, Removal, SetPaused
 from oq.words.stream import Piece
 from oq.words.task import Status
 from tests.support.builders import DONE, NOW, at, finish, new, start, task_id
@@ -124,7 +124,7 @@ def test_what_was_written_ahead_is_whole_with_the_end(store, shelf):
     log = write_long(store, [b'{"response":"', b"a" * PORTION, b'"}'])
     running = store.state(task_id(1))
     change = finish(running, DONE)
-    put(store, msgspec.structs.replace(change, stream=log.records(), result=IN_PARTS))
+    put(store, msgspec.structs.replace(change, stream=log.records(), result=InParts()))
     assert store.result(task_id(1)) == b'{"response":"' + b"a" * PORTION + b'"}'
     slices = {store.stream(task_id(1), offset).first for offset in range(10)}
     assert len(slices) > 4
@@ -138,7 +138,7 @@ def test_what_was_written_ahead_is_whole_with_the_end(store, shelf):
 def test_a_part_of_a_result_that_is_gone_is_told(store, shelf):
     log = write_long(store, [b'{"response":"', b'"}'])
     change = finish(store.state(task_id(1)), DONE)
-    put(store, msgspec.structs.replace(change, stream=log.records(), result=IN_PARTS))
+    put(store, msgspec.structs.replace(change, stream=log.records(), result=InParts()))
     name = next(key for key in everything(shelf.engine, "stream") if key[16:].startswith(b"\x80"))
     shelf.engine.write([("stream", name, None)])
     with pytest.raises(StoreCorrupt, match="a part of the result"):
