@@ -20,6 +20,8 @@ from openai.types.chat import ChatCompletion
 
 from oq.client import Client
 
+pytestmark = pytest.mark.slow  # most start servers and commands as processes
+
 OQ = [sys.executable, "-m", "oq.cli"]
 KEEP_ALL = "queue: {max_completed_tasks: 0, max_workers: 16}\n"
 

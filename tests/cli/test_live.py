@@ -20,6 +20,8 @@ from oq.client import Client, generate
 from oq.words.views import BackendStatus, QueueStatus
 from tests.cli.test_cli import OQ, serving
 
+pytestmark = pytest.mark.slow  # most start servers and commands as processes
+
 THOUGHTFUL = {"thinking": "let me see", "tokens": 4, "rate": 200}
 
 

@@ -37,6 +37,8 @@ from oq.store import open_store
 from oq.words.task import TaskState
 from tests.support.http import GENERATE, HANG
 
+pytestmark = pytest.mark.slow  # most start servers and commands as processes
+
 OQ = [sys.executable, "-m", "oq.cli"]
 TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 ONCE = {**HANG, "max_retries": 0}

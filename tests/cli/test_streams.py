@@ -13,6 +13,8 @@ import pytest
 from oq.client import Client, generate
 from tests.support.servers import served
 
+pytestmark = pytest.mark.slow  # most start servers and commands as processes
+
 OQ = [sys.executable, "-m", "oq.cli"]
 SUBMIT = ["submit", "generate", "-m", "m", "--prompt", "abc"]
 BATCH = ["batch", "run", "in.jsonl", "-o", "out.jsonl"]

@@ -45,6 +45,7 @@ def test_it_holds_the_program_and_the_dashboard_and_nothing_else(wheel: Path):
     assert strangers == []
 
 
+@pytest.mark.slow
 def test_installed_in_an_empty_place_without_node_it_serves_the_dashboard(
     wheel: Path, tmp_path: Path
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oq.rules import lifecycle
-from oq.rules.filters import DEFAULT_LIMIT, MAX_LIMIT, TaskFilter, task_filter
+from oq.rules.filters import DEFAULT_LIMIT, MAX_LIMIT, MAX_TEXT, TaskFilter, task_filter
 from oq.words.errors import InvalidTask
 from oq.words.task import Status, TaskType
 from tests.support.builders import NOW, new, task_id
@@ -59,7 +59,13 @@ def test_a_listing_that_makes_no_sense_is_refused_by_name(field, value):
     assert caught.value.field == field
 
 
+def test_a_text_that_is_too_long_is_refused():
+    with pytest.raises(InvalidTask, match="its 201 characters are over 200"):
+        TaskFilter(text="x" * (MAX_TEXT + 1))
+
+
 def test_the_bounds_themselves_are_allowed():
+    assert TaskFilter(text="x" * MAX_TEXT).text
     assert TaskFilter(limit=1, offset=0, after=task_id(1)).limit == 1
     assert TaskFilter(limit=MAX_LIMIT).limit == MAX_LIMIT
 

@@ -106,3 +106,19 @@ def test_readers_of_a_long_chunk_share_what_was_decoded():
     log = opened([3 * PORTION, 1], call=None)
     first = log.slice(0)
     assert log.slice(0) is first
+
+
+@pytest.mark.parametrize(("most", "at_once"), [(1, 1), (2 * PORTION, 2), (100 * PORTION, 5)])
+def test_full_slices_are_written_ahead_each_once_and_so_many_bytes_at_once(most, at_once):
+    log = opened([LONG] * 11, call=None)  # two in each slice, and one in the open one
+    written: list[int] = []
+    while (records := log.ahead(most)).others:
+        assert len(records.others) in (at_once, 5 - len(written))
+        assert sum(len(record) for _, record in records.others) <= most or at_once == 1
+        written += [number for number, _ in records.others]
+        log.note_kept(records)
+    assert written == [0, 1, 2, 3, 4]
+    assert (log.waiting, log.slice(0)) == (0, None)
+    last = log.records()
+    assert last is not None
+    assert [number for number, _ in last.others] == [5]
