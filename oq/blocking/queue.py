@@ -28,6 +28,7 @@ from oq.blocking.flow import Flow
 from oq.blocking.loop import Loop
 from oq.queue import Queue, Subscription, open_queue
 from oq.queue.options import Options, check_config
+from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.config import BackendConfig, Config
 from oq.words.durations import Time
@@ -157,6 +158,7 @@ class BlockingQueue:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
         return self._call(self._queue.run_batch, tasks)
 
+    @lists_keywords(Wanted)
     def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
         """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
         keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
@@ -165,16 +167,19 @@ class BlockingQueue:
         """
         return self._call(self._queue.list, **wanted)
 
+    @lists_keywords(Wanted)
     def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
         return self._call(self._queue.list_summaries, **wanted)
 
+    @lists_keywords(Which)
     def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
         """
         return self._loop.call(partial(self._queue.count, **which))
 
+    @lists_keywords(Which)
     def bulk(
         self,
         action: str,

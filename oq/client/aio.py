@@ -24,6 +24,7 @@ from oq.client.retries import PATIENCE, OnAway, Retries, read
 from oq.client.submit_sender import SubmitSender
 from oq.client.task_groups import background, together
 from oq.client.watcher import Watcher
+from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
@@ -227,6 +228,7 @@ class AsyncClient:
             await events.greeting(follower)
             yield events
 
+    @lists_keywords(Wanted)
     async def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
         """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
         keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
@@ -236,10 +238,12 @@ class AsyncClient:
         """
         return await self._listed(requests.Listing(Task, wanted))
 
+    @lists_keywords(Wanted)
     async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
         return await self._listed(requests.Listing(Summary, wanted))
 
+    @lists_keywords(Which)
     async def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
@@ -266,6 +270,7 @@ class AsyncClient:
         """Forget an ended task; Conflict if it has not ended."""
         await self._run(requests.delete(task_id))
 
+    @lists_keywords(Which)
     async def bulk(
         self,
         action: str,

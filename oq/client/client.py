@@ -16,6 +16,7 @@ from oq.client.follow import EventFollower, Follower, StreamFollower
 from oq.client.requests import ApiRequest
 from oq.client.retries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Retries, read
 from oq.client.sync_follow import Following
+from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
@@ -159,6 +160,7 @@ class Client:
             events.greeting(follower)
             yield events
 
+    @lists_keywords(Wanted)
     def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
         """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
         keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
@@ -168,10 +170,12 @@ class Client:
         """
         return self._listed(requests.Listing(Task, wanted))
 
+    @lists_keywords(Wanted)
     def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
         return self._listed(requests.Listing(Summary, wanted))
 
+    @lists_keywords(Which)
     def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
@@ -198,6 +202,7 @@ class Client:
         """Forget an ended task; Conflict if it has not ended."""
         self._run(requests.delete(task_id))
 
+    @lists_keywords(Which)
     def bulk(
         self,
         action: str,

@@ -25,7 +25,7 @@ from oq.queue.gateway_calls import GatewayCalls
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.validation import Limits, check, decode_submission
 from oq.store.shutdown_note import ShutdownNote
-from oq.words.arguments import check_new, check_several
+from oq.words.arguments import check_new, check_several, lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
@@ -117,6 +117,7 @@ class Queue(Core):
         ids = await self.submit_many(tasks)
         return [await self.get(task_id, wait=float("inf")) for task_id in ids]
 
+    @lists_keywords(Wanted)
     async def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
         """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
         keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
@@ -126,17 +127,20 @@ class Queue(Core):
         found = await _pages(self.page, task_filter(**wanted))
         return [_task(task) for task in found]
 
+    @lists_keywords(Wanted)
     async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
         found = await _pages(self.summaries, task_filter(**wanted))
         return msgspec.json.decode(msgspec.json.encode(found), type=builtins.list[Summary])
 
+    @lists_keywords(Which)
     async def count(self, filter: TaskFilter | None = None, /, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
         """
         return await super().count(task_filter(**which) if filter is None else filter)
 
+    @lists_keywords(Which)
     async def bulk(
         self,
         action: str,

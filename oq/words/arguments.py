@@ -5,10 +5,14 @@ A wrong object is named at once, and not by whatever breaks on it later.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar, get_type_hints
 
 from oq.words.errors import InvalidTask
 from oq.words.task import Task
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SHOWN = 64
 
@@ -58,3 +62,20 @@ def _check_awaited(name: str, given: object) -> None:
 def _shown(given: object) -> str:
     text = repr(given)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def lists_keywords(of: type) -> Callable[[F], F]:
+    """Have `help` list the keywords of this TypedDict where the function takes them as one."""
+
+    def decorate(function: F) -> F:
+        shown = inspect.signature(function)
+        own = [one for one in shown.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        more = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+            for name, hint in get_type_hints(of).items()
+            if name not in shown.parameters
+        ]
+        function.__signature__ = shown.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        return function
+
+    return decorate

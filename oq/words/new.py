@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
-from inspect import Parameter
-from typing import Any, TypeVar, Unpack, get_type_hints
+from typing import Any, TypeVar, Unpack
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from oq.words.arguments import lists_keywords
 from oq.words.durations import Time
 from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
@@ -53,13 +53,8 @@ def _explained(make: Make) -> Make:
     """Have `help` list each of the terms, and a keyword that `make` does not take be answered with
     where it belongs.
     """
-    plain = inspect.signature(make)
-    own = [one for one in plain.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    terms = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in get_type_hints(TermOptions).items()
-    ]
-    signature = plain.replace(parameters=[*own, *terms])
+    make = lists_keywords(TermOptions)(make)
+    signature = inspect.signature(make)
     taken = [one.name for one in signature.parameters.values() if one.kind is one.KEYWORD_ONLY]
 
     @wraps(make)
@@ -69,7 +64,6 @@ def _explained(make: Make) -> Make:
                 raise TypeError(f"oq.{make.__name__}() takes no {name!r}; {_where(name, taken)}")
         return make(*args, **given)
 
-    made.__signature__ = signature  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 

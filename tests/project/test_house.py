@@ -183,6 +183,7 @@ PURE_MODULES = {
     "difflib",
     "enum",
     "functools",
+    "inspect",  # the signatures of functions, for their help
     "heapq",
     "itertools",
     "math",
@@ -199,7 +200,6 @@ PURE_MODULES = {
 
 EXCEPTIONS = {
     "oq.words.clock": {"time"},  # where the time comes from
-    "oq.words.new": {"inspect"},  # the signatures of the functions in it, for their help
     "oq.words.channels": {"trio"},  # the types of channels
     "oq.words.receipts": {"trio"},  # the event that settles a receipt
 }

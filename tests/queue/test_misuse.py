@@ -146,6 +146,14 @@ def test_the_help_of_a_task_lists_all_that_can_be_said_of_it(make):
     assert all(term in pydoc.plain(pydoc.render_doc(make)) for term in terms)
 
 
+@pytest.mark.parametrize("of", [oq.Queue, oq.BlockingQueue, oq.Client, oq.AsyncClient])
+@pytest.mark.parametrize("verb", ["list", "list_summaries", "count", "bulk"])
+def test_the_help_of_a_listing_lists_its_filters(of, verb):
+    shown = set(inspect.signature(getattr(of, verb)).parameters)
+    assert {"status", "type", "priority", "model", "text", "since", "until"} <= shown
+    assert verb not in ("list", "list_summaries") or {"limit", "offset", "after", "sort"} <= shown
+
+
 def test_the_help_of_oq_begins_with_what_can_be_done():
     first = pydoc.plain(pydoc.render_doc(oq)).split("PACKAGE CONTENTS")[0]
     for name in ("oq.Client()", "submit(oq.chat(", "BlockingQueue", "open_queue", "to_dict"):
