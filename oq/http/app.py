@@ -1,44 +1,48 @@
-"""The application: the table of routes on Quart-Trio, behind the guard."""
+"""The application: the table of routes on Quart-Trio, behind the door."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from quart import Request, request, websocket
+from quart import request as quart_request
+from quart import websocket as quart_websocket
 from quart_trio import QuartTrio
 
 from oq.http import errors
 from oq.http.asgi import (
-    BODY_TIMEOUT,
-    AsgiRequest,
+    BodyReader,
     ClientGone,
     RawHeaders,
     Receive,
     Scope,
     Send,
-    has_body,
     refuse,
-    replay_body,
     target_of,
+    without_body,
 )
 from oq.http.context import Context
+from oq.http.door import Door
 from oq.http.fast_path import FastPath
 from oq.http.gateway.openapi import GATEWAY
 from oq.http.gateway.router import Gateway
-from oq.http.guard import Guard, preflight, secure
+from oq.http.guard import preflight, secure
 from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
 from oq.http.query import Query
-from oq.http.responses import ErrorAnswer, JsonRequest, encode, read_body, to_quart
+from oq.http.request import Request
+from oq.http.responses import ErrorAnswer, encode, to_quart
 from oq.http.routes import ROUTES, Route
 from oq.queue import Queue
 from oq.words.clock import Clock
 
+_REQUEST = "oq.request"
+"""Where a scope that Quart gets has the request that was made of it."""
+
 
 class App(QuartTrio):
-    """Quart behind the guard. `context` is what the handlers share; `fast_path` answers some
+    """Quart behind the door. `context` is what the handlers share; `fast_path` answers some
     requests without Quart.
     """
 
@@ -47,15 +51,16 @@ class App(QuartTrio):
         self.context = context
         self.gateway = gateway
         self.limit = context.queue.config.queue.max_payload
-        self.guard = Guard(context.queue.config.server)
+        self.door = Door(context.queue.config.server)
         fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.fast_path}
-        self.fast_path = FastPath(fast, context, self.guard, self.limit)
+        self.fast_path = FastPath(fast, context, self.door, self.limit)
 
     async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await super().asgi_app(scope, receive, send)
             return
-        refusal, origin = self.guard.judge(scope)
+        request = self.door.enter(scope)
+        refusal, origin = request.verdict
 
         async def secured(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -66,34 +71,34 @@ class App(QuartTrio):
             await refuse(scope, receive, secured, 403, *_error(refusal))
         elif (problem := _check_target(target_of(scope))) is not None:
             await refuse(scope, receive, secured, problem[0], *_error(problem[1]))
-        elif (headers := preflight(scope, origin)) is not None:
+        elif (headers := preflight(scope, request.headers, origin)) is not None:
             await refuse(scope, receive, secured, 204, headers, b"")
-        elif not await self.gateway.serve(scope, receive, secured):
-            await self._serve_own(scope, receive, secured)
+        elif not await self.gateway.serve(request, receive, secured):
+            await self._serve_own(request, receive, secured)
 
-    async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_own(self, request: Request, receive: Receive, send: Send) -> None:
         """Let Quart answer, once the body is whole: it would take what comes whatever it may be."""
-        if scope["type"] != "http" or not has_body(scope):
+        scope: Scope = {**request.scope, _REQUEST: request}
+        if request.is_websocket:
             await super().asgi_app(scope, receive, send)
             return
         with self.context.inflight.hold() as held:
             try:
-                body = await AsgiRequest(scope, receive, self.limit, held).get_data()
+                request.body = await BodyReader(request, receive, self.limit, held).read()
             except ClientGone:
                 pass
             except Exception as error:
-                await self._refuse_body(error, scope, receive, send)
+                await self._refuse_body(error, request, receive, send)
             else:
-                await super().asgi_app(scope, replay_body(body, receive), send)
+                await super().asgi_app(scope, without_body(receive), send)
 
     async def _refuse_body(
-        self, error: Exception, scope: Scope, receive: Receive, send: Send
+        self, error: Exception, request: Request, receive: Receive, send: Send
     ) -> None:
-        where = f"{scope['method']} {scope['path']}"
-        status, text, more = errors.explain(error, self.limit, where)
+        status, text, more = errors.explain(error, self.limit, request.where)
         headers, body = _error(text)
         extra = [(name.lower().encode(), value.encode()) for name, value in more.items()]
-        await refuse(scope, receive, send, status, [*headers, *extra], body)
+        await refuse(request.scope, receive, send, status, [*headers, *extra], body)
 
 
 def _check_target(target: str) -> tuple[int, str] | None:
@@ -127,8 +132,6 @@ def create_app(queue: Queue) -> App:
     inflight = Inflight(max(server.max_inflight_bytes, limit))
     context = Context(queue, metrics, openapi(), inflight)
     app = App(context, Gateway(context, queue, Clock(), own=(route.path for route in ROUTES)))
-    app.config["MAX_CONTENT_LENGTH"] = app.limit
-    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect
     errors.install(app, app.limit)
     for route in ROUTES:
@@ -146,23 +149,22 @@ def _add(app: App, route: Route) -> None:
         app.add_url_rule(path, route.handler.__name__, view, methods=[route.method])
 
 
+def _request_of(scope: Scope) -> Request:
+    request: Request = scope[_REQUEST]
+    return request
+
+
 def _view(context: Context, route: Route, known: tuple[str, ...] | None) -> Callable[..., Any]:
     handler = route.handler
 
     async def view(**parts: str) -> Any:
-        current = request._get_current_object()  # type: ignore[attr-defined]
-        if known is not None and current.query_string:
-            Query(current.args).only(known)
-        if route.fast_path:
-            body = await read_body(current)
-            return to_quart(await handler(context, JsonRequest(_headers(current), body)))
-        return await handler(context, current, **parts)
+        request = _request_of(quart_request.scope)
+        if known is not None and request.scope["query_string"]:
+            Query(request.args).only(known)
+        answer = await handler(context, request, **parts)
+        return to_quart(answer) if route.fast_path else answer
 
     return view
-
-
-def _headers(given: Request) -> dict[bytes, bytes]:
-    return {name.lower(): value for name, value in given.scope["headers"]}
 
 
 def _socket_view(
@@ -171,8 +173,9 @@ def _socket_view(
     handler = route.handler
 
     async def view() -> Any:
-        current = websocket._get_current_object()  # type: ignore[attr-defined]
-        Query(current.args).only(known or ())
-        return await handler(context, current)
+        socket = quart_websocket._get_current_object()  # type: ignore[attr-defined]
+        request = _request_of(socket.scope)
+        Query(request.args).only(known or ())
+        return await handler(context, request, socket)
 
     return view

@@ -14,6 +14,7 @@ import trio
 from werkzeug.exceptions import RequestTimeout
 
 from oq.http.inflight import Held
+from oq.http.request import Request
 from oq.words.errors import PayloadTooLarge
 
 Scope = Any
@@ -29,44 +30,31 @@ class ClientGone(Exception):
     """The client disconnected before its request was complete. Nobody waits for a response."""
 
 
-class AsgiHeaders:
-    """The headers of a request, by name."""
+class BodyReader:
+    """Reads the body of a request. `limit` is its largest size in bytes."""
 
-    __slots__ = ("_items",)
-
-    def __init__(self, items: RawHeaders) -> None:
-        self._items = dict(items)
-
-    def get(self, name: str) -> str | None:
-        value = self._items.get(name.lower().encode())
-        return None if value is None else value.decode("latin-1")
-
-
-class AsgiRequest:
-    """An HTTP request of the ASGI server: its headers and its body."""
-
-    def __init__(self, scope: Scope, receive: Receive, limit: int, held: Held) -> None:
-        self.headers = AsgiHeaders(scope["headers"])
+    def __init__(self, request: Request, receive: Receive, limit: int, held: Held) -> None:
         self.held = held
         self.whole = False
         """Whether the body has been read to its end."""
+        self._length = request.header(b"content-length")
         self._receive = receive
         self.limit = limit
 
-    async def get_data(self) -> bytes:
+    async def read(self) -> bytes:
         """The whole body.
 
         PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone;
         Unavailable when all bodies together have too many bytes.
         """
-        length = self.headers.get("content-length")
+        length = self._length
         if length and length.isascii() and length.isdigit() and int(length) > self.limit:
             raise PayloadTooLarge(self.limit)
         with trio.move_on_after(BODY_TIMEOUT):
-            return await self._read()
+            return await self._read_all()
         raise RequestTimeout
 
-    async def _read(self) -> bytes:
+    async def _read_all(self) -> bytes:
         parts: list[bytes] = []
         size = 0
         while (part := await self.part()) is not None:
@@ -98,9 +86,9 @@ def target_of(scope: Scope) -> str:
     return quote(scope["path"]) if raw is None else raw.decode("ascii", "replace")
 
 
-def replay_body(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that first returns the body that has been read, then what `receive` returns."""
-    first: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+def without_body(receive: Receive) -> Receive:
+    """A `receive` of a request whose body has been read already, for those who wait for one."""
+    first: list[Any] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive_again() -> Any:
         return first.pop() if first else await receive()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, defstruct, field
-from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.context import Context
-from oq.http.responses import quart_response, read_body
+from oq.http.request import Request
+from oq.http.responses import quart_response
 from oq.rules.filters import TaskFilter, task_filter
 from oq.rules.validation import check_size, decode
 from oq.words.errors import InvalidTask
@@ -62,9 +62,8 @@ _REQUEST = msgspec.json.Decoder(BulkRequest)
 
 async def bulk(context: Context, request: Request) -> Response:
     """Cancel, retry, delete or reprioritise many tasks; the answer comes when all is on disk."""
-    body = await read_body(request)
-    check_size("", body, context.queue.limits)
-    wish = decode(_REQUEST.decode, body)
+    check_size("", request.body, context.queue.limits)
+    wish = decode(_REQUEST.decode, request.body)
     if (wish.action is Verb.PRIORITY) != (wish.priority is not None):
         raise InvalidTask("priority", 'it goes with the action "priority", and only with that')
     tasks = _tasks(wish)

@@ -70,6 +70,7 @@ class Connection:
         self._config = config
         self._context = context
         self._stream = stream
+        self._client: tuple[str, int] | None = None
         self._sending = trio.Lock()
         self._all = trio.CancelScope()
         self._reading = trio.CancelScope()  # its deadline is the end of an idle connection
@@ -123,7 +124,7 @@ class Connection:
 
     async def _run(self) -> None:
         socket = self._stream.socket
-        client = parse_socket_addr(socket.family, socket.getpeername())
+        self._client = parse_socket_addr(socket.family, socket.getpeername())
         server = parse_socket_addr(socket.family, socket.getsockname())
         async with TaskGroup() as group:
             self._protocol = Http1(
@@ -133,7 +134,7 @@ class Connection:
                 group,
                 ConnectionState({"connection": self}),
                 False,
-                client,
+                self._client,
                 server,
                 self._send,
             )
@@ -184,7 +185,9 @@ class Connection:
 
     def _take(self, data: bytes) -> FastRequest | None:
         """The request for the fast path that `data` begins with, if it is one's turn."""
-        return self._fast_path.take(data) if self._protocol.is_between_requests else None
+        if not self._protocol.is_between_requests:
+            return None
+        return self._fast_path.take(data, self._client)
 
     async def _serve_plain(self, taken: FastRequest, data: bytes) -> None:
         """Answer the request that `data` begins with."""
@@ -205,9 +208,9 @@ class Connection:
         more = self._config.response_headers("h11")
         if last:
             more.append((b"connection", b"close"))
-        sent = await self._send_bytes(to_bytes(answer, taken.origin, more))
+        sent = await self._send_bytes(to_bytes(answer, taken.request.verdict.origin, more))
         told: Any = {"status": answer.status}
-        await self._config.log.access(taken.scope, told, trio.current_time() - begun)
+        await self._config.log.access(taken.request.scope, told, trio.current_time() - begun)
         if last or not sent or self._context.terminated.is_set():
             self._ending = True
         else:

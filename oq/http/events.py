@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import trio
-from quart.wrappers import Request, Websocket
+from quart.wrappers import Websocket
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.datastructures import MultiDict
 
 from oq.http import streaming
-from oq.http.connection import Connection
 from oq.http.context import Context
 from oq.http.query import Query, whole
+from oq.http.request import Request
 from oq.http.responses import encode
 from oq.http.streaming import EVENT_STREAM, SSE_RETRY, sse_event, streaming_response
 from oq.queue import Core, Subscription
@@ -44,12 +44,12 @@ class Wanted(NamedTuple):
     after: int | None
 
 
-async def websocket(context: Context, socket: Websocket) -> None:
+async def websocket(context: Context, request: Request, socket: Websocket) -> None:
     """Events as JSON text frames: one object, or an array when several are due."""
     context.check_feeds()
-    with context.subscribe(*_wanted(socket.args)) as feed:
+    with context.subscribe(*_wanted(request.args)) as feed:
         await socket.send(_hello(context.queue, feed).decode())
-        send = _sender(socket)
+        send = _sender(request, socket)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
             async for batch in feed:
@@ -65,7 +65,7 @@ async def server_sent(context: Context, request: Request) -> Response:
     """The same as server-sent events; `id` is the seq, so `Last-Event-ID` resumes."""
     context.check_feeds()
     wanted = _wanted(request.args)
-    seen = request.headers.get("Last-Event-ID")
+    seen = request.header(b"last-event-id")
     if seen:  # newer than the address, which a browser repeats as it was
         wanted = wanted._replace(after=_seq("Last-Event-ID", seen))
     return streaming_response(request, _feed(context, wanted), EVENT_STREAM)
@@ -100,11 +100,10 @@ async def _ignore_messages(socket: Websocket) -> None:
         await socket.receive()
 
 
-def _sender(socket: Websocket) -> Callable[[bytes], Awaitable[None]]:
+def _sender(request: Request, socket: Websocket) -> Callable[[bytes], Awaitable[None]]:
     """How to send a text frame: by its connection if there is one that can, or by Quart."""
-    connection: Connection | None = socket.scope.get("state", {}).get("connection")
-    if connection is not None and socket.http_version == "1.1":
-        return connection.send_text
+    if request.connection is not None:
+        return request.connection.send_text
 
     async def send(text: bytes) -> None:
         await socket.send(text.decode())

@@ -13,25 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oq.http.context import Context
+from oq.http.door import Door
 from oq.http.errors import explain
 from oq.http.fast_request import Head, read_head
-from oq.http.guard import Guard, secure
-from oq.http.responses import JSON, ErrorAnswer, JsonRequest, JsonResponse, json_response
+from oq.http.guard import secure
+from oq.http.request import Request
+from oq.http.responses import JSON, ErrorAnswer, JsonResponse, json_response
 
-FastHandler = Callable[[Context, JsonRequest], Awaitable[JsonResponse]]
+FastHandler = Callable[[Context, Request], Awaitable[JsonResponse]]
 
 
 class FastRequest(NamedTuple):
-    """A request that the fast path answers. `scope` has the fields of its ASGI scope that are
-    used; `origin` is the allowed page of another site that it comes from.
-    """
+    """A request that the fast path answers, with its head as it was read."""
 
     head: Head
-    scope: Any
-    origin: bytes | None
+    request: Request
 
 
 class FastPath:
@@ -40,38 +39,36 @@ class FastPath:
     """
 
     def __init__(
-        self, handlers: Mapping[str, FastHandler], context: Context, guard: Guard, limit: int
+        self, handlers: Mapping[str, FastHandler], context: Context, door: Door, limit: int
     ) -> None:
         self._handlers = {f"{call} HTTP/1.1".encode(): each for call, each in handlers.items()}
         self._context = context
-        self._guard = guard
+        self._door = door
         self._limit = limit
         self.inflight = context.inflight
 
-    def take(self, data: bytes) -> FastRequest | None:
-        """The request that `data` begins with; None if that is not for the fast path."""
+    def take(self, data: bytes, client: tuple[str, int] | None) -> FastRequest | None:
+        """The request of `client` that `data` begins with; None if it is not for the fast path."""
         head = read_head(data, self._handlers, self._limit)
         if head is None:
             return None
         method, path, _ = head.line.decode().split(" ")
-        headers = head.headers.items()
-        scope = {"type": "http", "method": method, "path": path, "headers": headers}
-        refusal, origin = self._guard.judge(scope)
-        return FastRequest(head, scope, origin) if refusal is None else None
+        scope = {"type": "http", "method": method, "path": path, "client": client}
+        request = self._door.enter(scope, head.headers)
+        return FastRequest(head, request) if request.verdict.refusal is None else None
 
     async def answer(self, taken: FastRequest, body: bytes) -> JsonResponse:
         """What the call's handler says, or what went wrong."""
-        head = taken.head
+        request = taken.request
+        request.body = body
         try:
-            return await self._handlers[head.line](self._context, JsonRequest(head.headers, body))
+            return await self._handlers[taken.head.line](self._context, request)
         except Exception as error:
             return self.refuse(taken, error)
 
     def refuse(self, taken: FastRequest, error: Exception) -> JsonResponse:
         """The answer to a request that ended in this error."""
-        status, text, headers = explain(
-            error, self._limit, f"{taken.scope['method']} {taken.scope['path']}"
-        )
+        status, text, headers = explain(error, self._limit, taken.request.where)
         return json_response(ErrorAnswer(text), status, headers)
 
 

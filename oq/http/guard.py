@@ -9,7 +9,7 @@ then the `Host` header carries that name. Programs that are not browsers send no
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -49,6 +49,9 @@ class Verdict(NamedTuple):
     origin: bytes | None = None
 
 
+_WELCOME = Verdict()
+
+
 class Guard:
     """The rules of `server.host`, `server.allowed_hosts` and `server.allowed_origins`."""
 
@@ -63,25 +66,16 @@ class Guard:
         self._host_allowed = lru_cache(maxsize=256)(self._check_host)
         self._origin_allowed = lru_cache(maxsize=256)(self._check_origin)
 
-    def judge(self, scope: Any) -> Verdict:
-        """Whether an ASGI request (HTTP or WebSocket) may be answered."""
-        host = origin = site = mode = b""
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"sec-fetch-site":
-                site = value
-            elif name == b"sec-fetch-mode":
-                mode = value
+    def judge(self, scope: Any, headers: Mapping[bytes, bytes]) -> Verdict:
+        """Whether an ASGI request (HTTP or WebSocket) with these headers may be answered."""
+        host = headers.get(b"host", b"")
         # HTTP/1.0 may leave Host out; no browser does.
         if host and not self._host_allowed(host):
             return Verdict(
                 f"this server does not answer to the name {_shown(host)} in the Host header;"
                 " add it to server.allowed_hosts if it should"
             )
-        if origin:
+        if origin := headers.get(b"origin"):
             if not self._origin_allowed(origin, host):
                 return Verdict(
                     f"pages of {_shown(origin)} may not call this server;"
@@ -89,9 +83,9 @@ class Guard:
                 )
             if _authority(origin) != host.lower():
                 return Verdict(origin=origin)
-        elif site == b"cross-site" and not _is_navigation(scope, mode):
+        elif headers.get(b"sec-fetch-site") == b"cross-site" and not _is_navigation(scope, headers):
             return Verdict("a page of another site may not call this server")
-        return Verdict()
+        return _WELCOME
 
     def _check_host(self, host: bytes) -> bool:
         if self._any_host:
@@ -130,19 +124,18 @@ def secure(headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> Head
     return result
 
 
-def preflight(scope: Any, origin: bytes | None) -> Headers | None:
+def preflight(scope: Any, headers: Mapping[bytes, bytes], origin: bytes | None) -> Headers | None:
     """The headers that answer a browser's question whether an allowed page may send a request;
     None if the request is not such a question.
     """
     if scope["type"] != "http" or scope["method"] != "OPTIONS" or origin is None:
         return None
-    asked = {name: value for name, value in scope["headers"] if name.startswith(_ASKED)}
-    if _ASKED + b"method" not in asked:
+    if _ASKED + b"method" not in headers:
         return None
     return [
         (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE"),
         # Clients of OpenAI's send a dozen of their own, and headers are nothing that is guarded.
-        (b"access-control-allow-headers", asked.get(_ASKED + b"headers", _TAKEN)),
+        (b"access-control-allow-headers", headers.get(_ASKED + b"headers", _TAKEN)),
         (b"access-control-max-age", b"600"),
     ]
 
@@ -171,8 +164,9 @@ def _authority(origin: bytes) -> bytes:
     return origin.partition(b"://")[2].lower()
 
 
-def _is_navigation(scope: Any, mode: bytes) -> bool:
+def _is_navigation(scope: Any, headers: Mapping[bytes, bytes]) -> bool:
     """A link that was followed: it shows a page to a person, and no script can read it."""
+    mode = headers.get(b"sec-fetch-mode")
     return mode == b"navigate" and scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
 
 

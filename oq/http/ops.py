@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 
 from prometheus_client.exposition import choose_encoder
-from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import NotFound as NothingThere
 
 from oq.http.context import Context
 from oq.http.missing_dashboard import PAGE, POLICY
 from oq.http.query import Query
+from oq.http.request import Request
 from oq.http.responses import JSON, OK, quart_response
 from oq.rules.history import WINDOWS
 from oq.words.stats import Stats
@@ -75,7 +75,7 @@ async def readyz(context: Context, request: Request) -> Response:
 
 async def metrics(context: Context, request: Request) -> Response:
     """Figures for Prometheus."""
-    generate, content_type = choose_encoder(request.headers.get("Accept", ""))
+    generate, content_type = choose_encoder(request.header(b"accept") or "")
     return Response(generate(context.metrics.registry), content_type=content_type)
 
 
@@ -86,7 +86,7 @@ async def openapi(context: Context, request: Request) -> Response:
 
 async def root(context: Context, request: Request) -> Response:
     """The dashboard for browsers, or how to build it; what Ollama says for everybody else."""
-    if "text/html" not in request.headers.get("Accept", ""):
+    if "text/html" not in (request.header(b"accept") or ""):
         return Response(_RUNNING, headers=_BY_ACCEPT, content_type="text/plain; charset=utf-8")
     page = await context.site.page(request)
     return page or Response(

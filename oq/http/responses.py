@@ -1,4 +1,4 @@
-"""Reads request bodies and makes JSON responses, with msgspec."""
+"""Makes JSON responses, with msgspec."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
-from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.words.task import Status
@@ -50,21 +49,6 @@ class PriorityChange(Struct, frozen=True, forbid_unknown_fields=True):
 OK = OkAnswer()
 
 
-class JsonRequest(NamedTuple):
-    """A complete request for a handler of the fast path. Names of headers are lower-case."""
-
-    headers: Mapping[bytes, bytes]
-    body: bytes
-
-    def header(self, name: bytes) -> str | None:
-        value = self.headers.get(name)
-        return None if value is None else value.decode("latin-1")
-
-    @property
-    def mimetype(self) -> str:
-        return (self.header(b"content-type") or "").partition(";")[0].strip().lower()
-
-
 class JsonResponse(NamedTuple):
     """A response with JSON in bytes. Both the fast path and Quart can send it."""
 
@@ -95,8 +79,3 @@ def to_quart(plain: JsonResponse) -> Response:
 def encode(value: object) -> bytes:
     """The value as JSON."""
     return _ENCODER.encode(value)
-
-
-async def read_body(request: Request) -> bytes:
-    """The whole body; its size, and the time that it may take, are bounded by the application."""
-    return await request.get_data(cache=False, as_text=False, parse_form_data=False)

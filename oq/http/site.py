@@ -15,8 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import trio
-from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
+from werkzeug.datastructures import Accept
+from werkzeug.http import parse_accept_header
+
+from oq.http.request import Request
 
 BUILT = Path(__file__).parent / "static"
 """Where the build goes; in a wheel it is there already."""
@@ -131,10 +134,11 @@ def _load(path: Path) -> _File:
 
 def _answer(request: Request, file: _File, headers: dict[str, str]) -> Response:
     headers = {**headers, "ETag": file.tag}
-    if file.tag in request.headers.get("If-None-Match", ""):
+    if file.tag in (request.header(b"if-none-match") or ""):
         return Response(b"", 304, headers)
     body = file.plain
-    if file.zipped is not None and request.accept_encodings.quality("gzip") > 0:
+    encodings = parse_accept_header(request.header(b"accept-encoding"), Accept)
+    if file.zipped is not None and encodings.quality("gzip") > 0:
         headers["Content-Encoding"] = "gzip"
         body = file.zipped
     return Response(body, headers=headers, content_type=file.content_type)

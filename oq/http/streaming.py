@@ -10,11 +10,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from quart.wrappers import Request
 from quart.wrappers.response import ResponseBody
 from quart_trio.wrappers import TrioResponse as Response
 
-from oq.http.connection import Connection
+from oq.http.request import Request
 
 EVENT_STREAM = "text/event-stream"
 SSE_RETRY = b"retry: 2000\n"
@@ -59,9 +58,7 @@ class _Body(ResponseBody):
 
     def __init__(self, request: Request, feed: AbstractContextManager[PieceSource]) -> None:
         self._feed = feed
-        self._connection: Connection | None = None
-        if request.http_version == "1.1":
-            self._connection = request.scope.get("state", {}).get("connection")
+        self._connection = request.connection
 
     async def __aenter__(self) -> _Body:
         self._pieces = self._feed.__enter__()

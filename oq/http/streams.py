@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import msgspec
 import trio
-from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from oq.http import streaming
 from oq.http.context import Context, SharedBytes, SharedLines
 from oq.http.query import Query, whole
+from oq.http.request import Request
 from oq.http.streaming import EVENT_STREAM, sse_event, streaming_response
 from oq.queue import StreamReader
 from oq.rules.stream_log import PORTION
@@ -50,7 +52,8 @@ async def stream(context: Context, request: Request, task_id: str) -> Response:
     context.check_open()
     place = _place(request)
     await context.queue.check_known(task_id)  # while it can still be said
-    events = request.accept_mimetypes.best_match((NDJSON, EVENT_STREAM)) == EVENT_STREAM
+    accepted = parse_accept_header(request.header(b"accept"), MIMEAccept)
+    events = accepted.best_match((NDJSON, EVENT_STREAM)) == EVENT_STREAM
     feed = _open(context, task_id, place, events=events)
     return streaming_response(request, feed, EVENT_STREAM if events else NDJSON)
 
@@ -62,7 +65,7 @@ def _place(request: Request) -> Place:
         0 if offset is None else _count("offset", offset),
         None if attempt is None else _count("attempt", attempt),
     )
-    seen = request.headers.get("Last-Event-ID")
+    seen = request.header(b"last-event-id")
     if not seen:
         return place
     before, dot, after = seen.partition(".")

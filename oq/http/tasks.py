@@ -7,23 +7,21 @@ from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET
-from quart.wrappers import Request
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.context import Context, SharedBytes
 from oq.http.query import Query
+from oq.http.request import Request
 from oq.http.responses import (
     JSON,
     OK,
     BatchAnswer,
-    JsonRequest,
     JsonResponse,
     PriorityChange,
     SubmitAnswer,
     encode,
     json_response,
     quart_response,
-    read_body,
 )
 from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
 from oq.words.task import RawTask
@@ -41,7 +39,7 @@ class View(StrEnum):
     SUMMARY = "summary"
 
 
-async def submit(context: Context, request: JsonRequest) -> JsonResponse:
+async def submit(context: Context, request: Request) -> JsonResponse:
     """Store one task; the answer is sent once it is on disk."""
     task = decode_submission(request.body)
     accepted = await context.queue.accept(task, idempotency_key=request.header(b"idempotency-key"))
@@ -52,7 +50,7 @@ async def submit(context: Context, request: JsonRequest) -> JsonResponse:
     )
 
 
-async def submit_batch(context: Context, request: JsonRequest) -> JsonResponse:
+async def submit_batch(context: Context, request: Request) -> JsonResponse:
     """Store many tasks, all or none, from a JSON array or from lines of JSON."""
     ndjson = request.mimetype == NDJSON
     tasks = decode_batch(request.body, ndjson=ndjson, limits=context.queue.limits)
@@ -103,7 +101,7 @@ async def cancel(context: Context, request: Request, task_id: str) -> Response:
 
 async def set_priority(context: Context, request: Request, task_id: str) -> Response:
     """Move a task that waits to another priority."""
-    change = decode(_PRIORITY.decode, await read_body(request))
+    change = decode(_PRIORITY.decode, request.body)
     await context.queue.set_priority(task_id, parse_priority(change.priority))
     return quart_response(OK)
 

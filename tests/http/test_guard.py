@@ -18,7 +18,7 @@ from tests.support.http import GENERATE, api, live
 
 def allowed(name: str, **server: object) -> bool:
     guard = Guard(ServerConfig(**server))
-    return guard.judge(scope(host=name)).refusal is None
+    return guard.judge(scope(), {b"host": name.encode()}).refusal is None
 
 
 def scope(method: str = "GET", **headers: str) -> dict[str, object]:
@@ -104,7 +104,7 @@ def test_names_that_are_added():
 
 
 def test_http_1_0_may_leave_the_name_out():
-    assert Guard(ServerConfig()).judge(scope()).refusal is None
+    assert Guard(ServerConfig()).judge(scope(), {}).refusal is None
 
 
 async def test_a_foreign_host_is_refused_with_what_to_do():

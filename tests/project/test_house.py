@@ -7,12 +7,16 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import oq
 from oq.dialects import DIALECTS
 from oq.http.bulk import BulkFilter
+from oq.http.gateway.openapi import GATEWAY
+from oq.http.request import Request
+from oq.http.routes import ROUTES
 from oq.rules.filters import TaskFilter
 from oq.words.which import CONDITIONS, IN_HTTP, Wanted
 
@@ -360,3 +364,42 @@ def test_the_checked_filter_has_the_fields_of_the_declared_one():
     assert checked == set(Wanted.__annotations__)
     assert set(CONDITIONS) < checked
     assert BulkFilter.__struct_fields__ == tuple(IN_HTTP.values())
+
+
+# -- the door
+
+
+def test_requests_are_made_and_the_guard_is_asked_in_one_place():
+    def who(calls_it: str) -> set[str]:
+        return {
+            name
+            for name in of("http")
+            for _, called in calls(MODULES[name])
+            if called.split(".")[-1] == calls_it
+        }
+
+    assert who("judge") == who("Guard") == who("Caller") == {"oq.http.door"}
+    assert who("Request") - {"oq.http.http1"} == {"oq.http.door"}  # there it is one of h11
+
+
+def test_every_handler_takes_a_request_that_came_through_the_door():
+    """And so its caller. `oq.http.app` takes that out of what Quart passes on."""
+    handlers = [route.handler for route in (*ROUTES, *GATEWAY)]
+    assert [
+        handler.__qualname__
+        for handler in handlers
+        if get_type_hints(handler).get("request") is not Request
+    ] == []
+    quarts = {"quart.request", "quart.websocket", "quart.wrappers.Request"}
+    knows = {name for name in of("http") if names_imported(MODULES[name]) & quarts}
+    assert knows == {"oq.http.app", "oq.http.errors"}
+
+
+def names_imported(path: Path) -> set[str]:
+    """Every name that the file imports, with its module."""
+    return {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }

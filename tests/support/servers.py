@@ -117,7 +117,7 @@ class _CountingFastPath(FastPath):
         self._served = served
 
     async def answer(self, taken: FastRequest, body: bytes) -> JsonResponse:
-        with self._served.counted(taken.scope):
+        with self._served.counted(taken.request.scope):
             return await super().answer(taken, body)
 
 

@@ -11,14 +11,14 @@ import trio
 from msgspec.structs import replace
 
 from oq.dialects import Endpoint
-from oq.http.asgi import AsgiRequest, ClientGone, RawHeaders, Receive, Scope, Send
+from oq.http.asgi import BodyReader, ClientGone, RawHeaders, Receive, Send
 from oq.http.context import Context
 from oq.http.gateway.errors import ErrorResponder, send_failure
 from oq.http.gateway.proxy import wait_hung_up
-from oq.http.gateway.request import CallRequest, Defaults, read_request
+from oq.http.gateway.request import CallRequest, Defaults, check_way, read_request
 from oq.http.gateway.response import GatewayResponse
+from oq.http.request import Request
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
-from oq.rules.via import HEADER, check_loop
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
 from oq.words.task import Status
@@ -44,44 +44,43 @@ class CallHandler:
         self._grace = queue.config.gateway.reconnect_grace
         self.defaults = Defaults(queue.config.gateway)
 
-    async def serve(self, call: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, call: Endpoint, request: Request, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
         out = GatewayResponse(
-            scope, send, partial(self._context.metrics.answered, call.dialect.name)
+            request, send, partial(self._context.metrics.answered, call.dialect.name)
         )
         with self._context.inflight.hold() as held:
-            request = AsgiRequest(scope, receive, self._limit, held)
-            await self._serve(call, request, scope, receive, out)
+            body = BodyReader(request, receive, self._limit, held)
+            await self._serve(call, request, body, receive, out)
 
     async def _serve(
         self,
         call: Endpoint,
-        request: AsgiRequest,
-        scope: Scope,
+        request: Request,
+        body: BodyReader,
         receive: Receive,
         out: GatewayResponse,
     ) -> None:
         async with trio.open_nursery() as nursery:
             try:
-                wanted, accepted = await self._take_in(call, scope, request)
+                wanted, accepted = await self._take_in(call, request, body)
                 nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
                 await self._answer(wanted, accepted, out)
             except ClientGone:
                 pass
             except Exception as error:
-                responder = ErrorResponder(scope, request, out, call.dialect)
+                responder = ErrorResponder(request, body, out, call.dialect)
                 await responder.refuse(error, receive)
             nursery.cancel_scope.cancel()
 
     async def _take_in(
-        self, call: Endpoint, scope: Scope, request: AsgiRequest
+        self, call: Endpoint, request: Request, body: BodyReader
     ) -> tuple[CallRequest, Accepted]:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
-        way = check_loop(request.headers.get(HEADER), self._queue.calls.mark)
-        body = await request.get_data()
-        wanted = read_request(call, scope, request.headers, body, self.defaults, way)
+        way = check_way(request, self._queue.calls.mark)
+        wanted = read_request(call, request, await body.read(), self.defaults, way)
         accepted = await self._accept(wanted)
-        request.held.free()
+        body.held.free()
         return wanted._replace(new=replace(wanted.new, body=b"")), accepted
 
     async def _answer(self, wanted: CallRequest, accepted: Accepted, out: GatewayResponse) -> None:

@@ -8,8 +8,9 @@ import trio
 from oq.dialects import Dialect
 from oq.dialects.answer_errors import error_text
 from oq.http import errors
-from oq.http.asgi import AsgiRequest, RawHeaders, Receive, Scope, discard_body, unread_body_headers
+from oq.http.asgi import BodyReader, RawHeaders, Receive, discard_body, unread_body_headers
 from oq.http.gateway.response import GatewayResponse
+from oq.http.request import Request
 from oq.queue import Ended
 from oq.words.errors import QueueFull
 from oq.words.task import Status
@@ -23,29 +24,29 @@ class ErrorResponder:
     """Answers one request with an error of oq's own."""
 
     def __init__(
-        self, scope: Scope, request: AsgiRequest, out: GatewayResponse, dialect: Dialect
+        self, request: Request, body: BodyReader, out: GatewayResponse, dialect: Dialect
     ) -> None:
-        self._scope = scope
         self._request = request
+        self._body = body
         self._out = out
         self._dialect = dialect
 
     async def refuse(self, error: Exception, receive: Receive) -> None:
         """Send the error. Its form depends on how much of the response has been sent."""
         async with trio.open_nursery() as nursery:
-            if not self._request.whole:  # a body that nobody takes would block this answer
+            if not self._body.whole:  # a body that nobody takes would block this answer
                 nursery.start_soon(discard_body, receive)
             await self._say(error)
             nursery.cancel_scope.cancel()
 
     async def _say(self, error: Exception) -> None:
         out, dialect = self._out, self._dialect
-        where = f"{self._scope['method']} {self._scope['path'][:100]}"
+        where = f"{self._request.method} {self._request.path[:100]}"
         if out.begun and out.sized:
             # Nothing can be said any more: the connection ends where the answer did.
             log.warning("an answer that was passed on broke off", request=where, error=str(error))
             return
-        status, text, more = errors.explain(error, self._request.limit, where)
+        status, text, more = errors.explain(error, self._body.limit, where)
         if isinstance(error, QueueFull):
             status, text = dialect.when_full(status, text)
         if out.begun:
@@ -54,8 +55,8 @@ class ErrorResponder:
         headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
         if status == 409:
             headers += dialect.no_retry
-        if not self._request.whole:
-            headers += unread_body_headers(self._scope)
+        if not self._body.whole:
+            headers += unread_body_headers(self._request.scope)
         await out.whole(status, dialect.json_type, headers, dialect.error(status, text))
 
 

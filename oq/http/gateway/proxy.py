@@ -12,7 +12,7 @@ from oq.dialects import Dialect
 from oq.dialects.base import AllowedRequest
 from oq.http.asgi import (
     BODY_TIMEOUT,
-    AsgiRequest,
+    BodyReader,
     ClientGone,
     Receive,
     Scope,
@@ -22,10 +22,11 @@ from oq.http.asgi import (
 from oq.http.context import Context
 from oq.http.gateway.allowlist import find
 from oq.http.gateway.errors import ErrorResponder
+from oq.http.gateway.request import check_way
 from oq.http.gateway.response import GatewayResponse
+from oq.http.request import Request
 from oq.queue import Queue
 from oq.rules.headers import down, up
-from oq.rules.via import HEADER, check_loop
 from oq.words.errors import Forbidden
 
 _NDJSON = b"application/x-ndjson"
@@ -43,40 +44,40 @@ class Proxy:
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
-    async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, dialect: Dialect, request: Request, receive: Receive, send: Send) -> None:
         """Answer one request of this dialect, unless its caller leaves before."""
-        out = GatewayResponse(scope, send, partial(self._metrics.answered, dialect.name))
+        out = GatewayResponse(request, send, partial(self._metrics.answered, dialect.name))
         with self._inflight.hold() as held:
-            request = AsgiRequest(scope, receive, self._limit, held)
+            body = BodyReader(request, receive, self._limit, held)
             async with trio.open_nursery() as nursery:
                 try:
-                    await self._pass(scope, receive, request, out, nursery)
+                    await self._pass(request, body, receive, out, nursery)
                 except ClientGone:
                     pass
                 except Exception as error:
-                    responder = ErrorResponder(scope, request, out, dialect)
+                    responder = ErrorResponder(request, body, out, dialect)
                     await responder.refuse(error, receive)
                 nursery.cancel_scope.cancel()
 
     async def _pass(
         self,
-        scope: Scope,
+        request: Request,
+        reader: BodyReader,
         receive: Receive,
-        request: AsgiRequest,
         out: GatewayResponse,
         nursery: trio.Nursery,
     ) -> None:
-        method, path = scope["method"], scope["path"]
-        allowed = find(method, path, target_of(scope))
+        method, path = request.method, request.path
+        allowed = find(method, path, target_of(request.scope))
         self._check(allowed, path)
-        way = check_loop(request.headers.get(HEADER), self._queue.calls.mark)
+        way = check_way(request, self._queue.calls.mark)
         if allowed.uploads:
-            body: bytes | Upload = Upload(request)
+            body: bytes | Upload = Upload(reader)
         else:
-            body = await request.get_data()
+            body = await reader.read()
             nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
         relay = Relay(out)
-        await self._queue.calls.pass_on(_passage(scope, body), relay, way)
+        await self._queue.calls.pass_on(_passage(request.scope, body), relay, way)
         await relay.end()
 
     def _check(self, allowed: AllowedRequest, path: str) -> None:
@@ -118,15 +119,15 @@ class Relay:
 class Upload:
     """A body of any size, part by part: what is not sent on is not taken either."""
 
-    def __init__(self, request: AsgiRequest) -> None:
-        self._request = request
+    def __init__(self, reader: BodyReader) -> None:
+        self._reader = reader
 
     def __aiter__(self) -> Upload:
         return self
 
     async def __anext__(self) -> bytes:
         with trio.move_on_after(BODY_TIMEOUT):
-            part = await self._request.part()
+            part = await self._reader.part()
             if part is None:
                 raise StopAsyncIteration
             return part

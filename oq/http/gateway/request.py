@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oq.dialects import Endpoint
-from oq.http.asgi import AsgiHeaders, Scope
+from oq.http.request import Request
 from oq.queue import NewCall
 from oq.rules.validation import parse_priority
+from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
 from oq.words.errors import InvalidTask
 
 MAX_AGENT = 200
 """Characters of a User-Agent that are kept."""
 
+_VIA = HEADER.lower().encode()
 _YES, _NO = frozenset({"true", "1", "yes"}), frozenset({"", "false", "0", "no"})
 
 
@@ -50,37 +52,36 @@ class Defaults:
 
 
 def read_request(
-    call: Endpoint,
-    scope: Scope,
-    headers: AsgiHeaders,
-    body: bytes,
-    defaults: Defaults,
-    way: str = "",
+    call: Endpoint, request: Request, body: bytes, defaults: Defaults, way: str = ""
 ) -> CallRequest:
     """InvalidTask says what is wrong, if it is not left to the backend to say."""
     model, streams = call.dialect.read(call, body)
-    client, server = scope.get("client"), scope.get("server")
-    agent = headers.get("User-Agent")
+    server = request.scope.get("server")
+    agent = request.header(b"user-agent")
     new = NewCall(
         call=call,
         body=body,
         model=model,
         priority=defaults.priority(
-            call, server[1] if server else None, headers.get("X-OQ-Priority")
+            call, server[1] if server else None, request.header(b"x-oq-priority")
         ),
-        timeout=headers.get("X-OQ-Timeout") or defaults.timeout,
-        detached=_flag(headers, "X-OQ-Detach"),
-        client=client[0] if client else None,
+        timeout=request.header(b"x-oq-timeout") or defaults.timeout,
+        detached=_flag(request, "X-OQ-Detach"),
+        client=request.caller.address,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,
     )
-    return CallRequest(
-        new, streams, headers.get("Idempotency-Key"), streams and _flag(headers, "X-OQ-Progress")
-    )
+    progress = streams and _flag(request, "X-OQ-Progress")
+    return CallRequest(new, streams, request.header(b"idempotency-key"), progress)
 
 
-def _flag(headers: AsgiHeaders, name: str) -> bool:
-    value = (headers.get(name) or "").strip().lower()
+def check_way(request: Request, mark: str) -> str:
+    """The way of the request so far; LoopDetected if it has been at the queue with this mark."""
+    return check_loop(request.header(_VIA), mark)
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = (request.header(name.lower().encode()) or "").strip().lower()
     if value not in _YES | _NO:
         raise InvalidTask(name, f"{value[:64]!r} is neither true nor false")
     return value in _YES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oq.http.asgi import RawHeaders, Scope, Send
-from oq.http.connection import Connection
+from oq.http.asgi import RawHeaders, Send
+from oq.http.request import Request
 
 _LENGTH, _TYPE = b"content-length", b"content-type"
 
@@ -17,12 +17,10 @@ class GatewayResponse:
     `oq.http.streaming`.
     """
 
-    def __init__(self, scope: Scope, send: Send, on_status: Callable[[int], None]) -> None:
+    def __init__(self, request: Request, send: Send, on_status: Callable[[int], None]) -> None:
         self._send = send
         self._on_status = on_status
-        self._connection: Connection | None = None
-        if scope["http_version"] == "1.1":
-            self._connection = scope.get("state", {}).get("connection")
+        self._connection = request.connection
         self.begun = False
         """Whether the status has been sent. After that it cannot be changed."""
         self.sized = False

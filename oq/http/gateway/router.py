@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from oq.dialects import ENDPOINTS, dialect_at
-from oq.http.asgi import Receive, Scope, Send
+from oq.http.asgi import Receive, Send
 from oq.http.context import Context
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
+from oq.http.request import Request
 from oq.queue import Queue
 from oq.words.clock import Clock
 
@@ -28,19 +29,19 @@ class Gateway:
         """The ports whose calls have a priority of their own, and which."""
         return self._calls.defaults.ports
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def serve(self, request: Request, receive: Receive, send: Send) -> bool:
         """Answer the request; False if it is not one of theirs."""
-        path: str = scope["path"]
+        path = request.path
         dialect = dialect_at(path)
-        if scope["type"] != "http" or dialect is None or _is_odd(path):
+        if request.is_websocket or dialect is None or _is_odd(path):
             return False
         call = ENDPOINTS.get(path)
-        if call is not None and scope["method"] == "POST":
-            await self._calls.serve(call, scope, receive, send)
+        if call is not None and request.method == "POST":
+            await self._calls.serve(call, request, receive, send)
         elif _root(path) in self._own:
             return False
         else:
-            await self._proxy.serve(dialect, scope, receive, send)
+            await self._proxy.serve(dialect, request, receive, send)
         return True
 
 
