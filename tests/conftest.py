@@ -32,8 +32,8 @@ settings.register_profile("explore", deadline=None, max_examples=1000, print_blo
 settings.load_profile("fixed")
 
 
-SLOW_ROOMS = {"browser", "crash", "dropin", "memory"}
-"""Rooms of tests that start browsers and servers, kill them, or fill memory."""
+SLOW_ROOMS = {"bench", "browser", "crash", "dropin", "memory"}
+"""Rooms of tests that start browsers and servers, kill them, fill memory, or measure."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

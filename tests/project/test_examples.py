@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.example_servers import servers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 ID = r"[0-9a-f]{8}-[0-9a-f-]{27}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -18,10 +17,12 @@ from tests.project.test_house import HOUSE
 REPO = HOUSE.parent
 
 
-def pip(python: str | Path, *words: str | Path) -> None:
-    quiet = ("--disable-pip-version-check", "--no-input", "--quiet")
+pytestmark = pytest.mark.slow
+
+
+def uv(*words: str | Path) -> None:
     done = subprocess.run(
-        [python, "-m", "pip", *words[:1], *quiet, *words[1:]], capture_output=True, text=True
+        [sys.executable, "-m", "uv", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -31,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (BUILT / "index.html").exists():
         pytest.skip("the dashboard has not been built; `make page` does that")
     directory = tmp_path_factory.mktemp("wheel")
-    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", directory, REPO)
+    uv("build", "--wheel", "--out-dir", directory, REPO)
     (built,) = directory.glob("*.whl")
     return built
 
@@ -45,13 +46,12 @@ def test_it_holds_the_program_and_the_dashboard_and_nothing_else(wheel: Path):
     assert strangers == []
 
 
-@pytest.mark.slow
 def test_installed_in_an_empty_place_without_node_it_serves_the_dashboard(
     wheel: Path, tmp_path: Path
 ):
-    venv.create(tmp_path / "venv", with_pip=True)
+    uv("venv", "--python", sys.executable, tmp_path / "venv")
+    uv("pip", "install", "--python", tmp_path / "venv", wheel)
     programs = tmp_path / "venv" / "bin"
-    pip(programs / "python", "install", wheel)
     environment = {"PATH": str(programs), "HOME": str(tmp_path)}  # no Node, no other Python
     command = ["oq", "serve", "--simulate", "--port", "0", "--data-dir", str(tmp_path / "data")]
     process = subprocess.Popen(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # The child's words go to the standard output at once: it must not share a buffer with its parent.
 HEAD = """
 import gc, os, sys, warnings
