@@ -187,7 +187,8 @@ class Ledger(Protocol):
         Return when they are safe. One commit at a time.
 
         StoreFull: nothing of it is kept, and it may be tried again. Any other StoreError is final:
-        it is not known what is safe.
+        it is not known what is safe. AssertionError when a step cannot have happened, as far as the
+        counts tell: nothing of it is kept.
         """
         ...
 
