@@ -130,7 +130,7 @@ def test_an_error_after_half_a_frame_stands_alone(sample, broken):
     dialect = ENDPOINTS[sample.path].dialect
     last = sample.answer[1].strip() + broken.encode()
     frame = dialect.error_frame("kaput")
-    stream = last + dialect.separator(last[-3:]) + frame
+    stream = sample.answer[0] + last + dialect.separator(last[-3:]) + frame
     assert dialect.separator(frame[-3:]) == b""
     assert error_text(dialect.document(frame)) == "kaput"
     with pytest.raises(BackendFailure, match="kaput") as caught:
