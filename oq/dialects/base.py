@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
+from oq.rules.json_decoding import decode
 from oq.rules.json_members import with_member
 from oq.rules.surrogates import readable
-from oq.rules.validation import decode
 from oq.words.errors import InvalidTask
 from oq.words.outcome import Completed
 from oq.words.stream import Piece

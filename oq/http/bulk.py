@@ -13,7 +13,8 @@ from oq.http.context import Context
 from oq.http.request import Request
 from oq.http.responses import quart_response
 from oq.rules.filters import TaskFilter, task_filter
-from oq.rules.validation import check_size, decode
+from oq.rules.json_decoding import decode
+from oq.rules.limits import check_size
 from oq.words.errors import InvalidTask
 from oq.words.messages import Verb
 from oq.words.task import Priority

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from oq.backends.address import base_url
-from oq.rules.validation import parse_priority
+from oq.rules.terms import parse_priority
 from oq.words.config import Config, ServerConfig
 from oq.words.errors import InvalidConfig, Unavailable
 

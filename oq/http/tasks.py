@@ -23,7 +23,9 @@ from oq.http.responses import (
     json_response,
     quart_response,
 )
-from oq.rules.validation import decode, decode_batch, decode_submission, parse_priority
+from oq.rules.json_decoding import decode
+from oq.rules.terms import parse_priority
+from oq.rules.validation import decode_batch, decode_submission
 from oq.words.task import RawTask
 
 NDJSON = "application/x-ndjson"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
 import trio
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,8 +14,10 @@ from oq.queue.claims import Claim, Claims, used_otherwise
 from oq.queue.receipts import PendingReceipts
 from oq.rules import lifecycle, validation
 from oq.rules.drain_rate import DrainRate
+from oq.rules.fingerprint import fingerprint
 from oq.rules.ids import IdSource
-from oq.rules.validation import Checked, Limits
+from oq.rules.limits import Limits
+from oq.rules.validation import Checked
 from oq.store import Ledger
 from oq.words.channels import put
 from oq.words.clock import Clock
@@ -27,8 +27,6 @@ from oq.words.messages import Commit, Committed
 from oq.words.receipts import Receipt
 from oq.words.steps import Change
 from oq.words.task import Status, Submission
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Accepted(Struct, frozen=True, gc=False):
@@ -250,21 +248,6 @@ class Admission:
     def _count_off(self, changes: list[Change]) -> None:
         """The ledger counts them from here on, or nobody does."""
         self._in_flight -= len(changes)
-
-
-def fingerprint(checked: Checked) -> bytes:
-    """What an idempotency key stands for: a digest of all that the task asks for. Of a call that is
-    its path and its body: who comes back with it may come another way. Fingerprints are on disk: a
-    term that is new must not change those of tasks that do not have it.
-    """
-    terms, body = checked.terms, checked.body
-    asked: tuple[object, ...] = (body.call, body.payload)
-    if body.call is None:
-        asked = (
-            checked.type, terms.model, terms.priority, terms.max_retries, terms.run_at,
-            terms.timeout, terms.metadata, body.payload, body.options,
-        )  # fmt: skip
-    return hashlib.blake2b(_encode(asked), digest_size=16).digest()
 
 
 def _mark(task: Checked) -> bytes | None:

@@ -20,9 +20,9 @@ from oq.queue.reader import StreamReader
 from oq.queue.receipts import PendingReceipts
 from oq.queue.recovery import SHUT_DOWN
 from oq.queue.wiring import Wiring
-from oq.rules import validation
 from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
+from oq.rules.terms import parse_priority
 from oq.store import Ledger
 from oq.words.arguments import task_id_of
 from oq.words.bulk import BulkOutcome
@@ -212,7 +212,7 @@ class Core:
 
     async def set_priority(self, task_id: str, priority: int | str) -> None:
         """Give a pending task another priority. NotFound, Conflict, InvalidTask."""
-        await self._command(Command(Verb.PRIORITY, task_id, validation.parse_priority(priority)))
+        await self._command(Command(Verb.PRIORITY, task_id, parse_priority(priority)))
 
     async def retry(self, task_id: str) -> None:
         """Queue a failed or cancelled task again. NotFound, Conflict."""
@@ -233,7 +233,7 @@ class Core:
         ids or the priority is none.
         """
         most = self.config.queue.max_bulk
-        level = validation.parse_priority(to)
+        level = parse_priority(to)
         more = False
         if isinstance(ids, TaskFilter):
             wanted = ids if ids.status else replace(ids, status=bulk.CONCERNS[action])

@@ -23,7 +23,8 @@ from oq.queue.callers import Callers
 from oq.queue.core import Core
 from oq.queue.gateway_calls import GatewayCalls
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
-from oq.rules.validation import Limits, check, decode_submission
+from oq.rules.limits import Limits
+from oq.rules.validation import check, decode_submission
 from oq.store.shutdown_note import ShutdownNote
 from oq.words.arguments import check_new, check_several, lists_keywords
 from oq.words.bulk import BulkOutcome

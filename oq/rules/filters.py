@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.rules.ids import is_id
-from oq.rules.validation import parse_priority
+from oq.rules.terms import parse_priority
 from oq.words.arguments import whole_number
 from oq.words.errors import InvalidTask
 from oq.words.task import Priority, Status, TaskState, TaskType

@@ -12,7 +12,7 @@ from oq.words.durations import Time
 
 
 class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Every field has passed its checks (`oq.rules.validation`) and has its final type. They come
+    """Every field has passed its checks (`oq.rules.terms`) and has its final type. They come
     with the submission, are stored with the task and are carried whole from there.
 
     A task does not run before `run_at`. `timeout` is in seconds, of one attempt. `metadata` is a

@@ -14,7 +14,8 @@ from oq.cli.batch.lines import Terms, read
 from oq.cli.batch.openai_answer import Strange, openai_answer
 from oq.cli.batch.openai_request import openai_task
 from oq.cli.batch.results import completed
-from oq.rules.validation import Limits, check, decode_submission
+from oq.rules.limits import Limits
+from oq.rules.validation import check, decode_submission
 from oq.words.errors import InvalidTask
 from oq.words.task import TaskType
 

@@ -12,8 +12,9 @@ from oq.cli.batch.lines import Terms, read
 from oq.dialects import ENDPOINTS, as_shown
 from oq.http.query import Query
 from oq.rules.excerpt import excerpt
+from oq.rules.limits import Limits
 from oq.rules.surrogates import readable
-from oq.rules.validation import Limits, check, decode_batch, decode_submission
+from oq.rules.validation import check, decode_batch, decode_submission
 from oq.words.durations import parse_duration
 from oq.words.task import Body, TaskType
 

@@ -188,6 +188,7 @@ PURE_MODULES = {
     "enum",
     "functools",
     "inspect",  # the signatures of functions, for their help
+    "hashlib",
     "heapq",
     "itertools",
     "math",

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Raw
 
 from oq.rules import lifecycle
+from oq.rules.limits import Limits
 from oq.rules.retry import RetryPolicy
-from oq.rules.validation import Checked, Limits, check
+from oq.rules.validation import Checked, check
 from oq.words.outcome import Completed, Outcome
 from oq.words.steps import Change
 from oq.words.task import Submission, TaskState

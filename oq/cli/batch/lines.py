@@ -15,7 +15,8 @@ import msgspec
 
 from oq.cli.batch.openai_request import openai_task
 from oq.cli.texts import without_mark
-from oq.rules.validation import Limits, check, decode_submission
+from oq.rules.limits import Limits
+from oq.rules.validation import check, decode_submission
 from oq.words.errors import InvalidTask
 from oq.words.new import NewTask
 from oq.words.task import TaskType

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from oq.dialects import Endpoint
 from oq.http.request import Request
 from oq.queue import NewCall
-from oq.rules.validation import parse_priority
+from oq.rules.terms import parse_priority
 from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
 from oq.words.errors import InvalidTask

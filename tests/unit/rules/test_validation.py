@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from oq.rules import validation
-from oq.rules.validation import Limits, check, check_batch, decode_batch, decode_submission
+from oq.rules.limits import Limits
+from oq.rules.terms import check_idempotency_key
+from oq.rules.validation import check, check_batch, decode_batch, decode_submission
 from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.task import TaskType
 from tests.support.builders import LIMITS, submission
@@ -317,13 +319,13 @@ def test_a_batch_that_is_none_says_why(body, ndjson, why):
 
 @pytest.mark.parametrize("key", ["k", "a" * 255, "order 17/b", "~!@#"])
 def test_an_idempotency_key_is_printable_ascii(key):
-    assert validation.check_idempotency_key(key) == key
+    assert check_idempotency_key(key) == key
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "é", "a\nb", "\x7f"])
 def test_another_idempotency_key_is_refused(key):
     with pytest.raises(InvalidTask, match="Idempotency-Key"):
-        validation.check_idempotency_key(key)
+        check_idempotency_key(key)
 
 
 def test_a_task_made_in_python_is_checked_like_any_other():

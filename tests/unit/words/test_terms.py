@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from oq.queue.admission import fingerprint
+from oq.rules.fingerprint import fingerprint
 from oq.words.new import NewTask
 from oq.words.task import RawTask, Submission, Summary, Task, TaskSummary, show, summarise
 from oq.words.terms import TermOptions, Terms

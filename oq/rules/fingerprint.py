@@ -1,0 +1,27 @@
+"""What an idempotency key stands for."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from oq.rules.validation import Checked
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def fingerprint(checked: Checked) -> bytes:
+    """A digest of all that a task asks for. Of a call that is its path and its body: who comes back
+    with it may come another way.
+
+    Fingerprints are on disk: a term that is new must not change those of tasks that do not have it.
+    """
+    terms, body = checked.terms, checked.body
+    asked: tuple[object, ...] = (body.call, body.payload)
+    if body.call is None:
+        asked = (
+            checked.type, terms.model, terms.priority, terms.max_retries, terms.run_at,
+            terms.timeout, terms.metadata, body.payload, body.options,
+        )  # fmt: skip
+    return hashlib.blake2b(_encode(asked), digest_size=16).digest()
