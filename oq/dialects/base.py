@@ -1,8 +1,8 @@
-"""What a dialect is: one API whose calls oq takes as they are, and runs as tasks.
+"""What a dialect is: one API whose calls oq runs as tasks.
 
-A backend that speaks a call's dialect gets the very bytes that its caller sent, except that chat
-and generate always stream: closing the connection is the only way to stop them, and a call that
-does not stream may run on after its caller has gone.
+A backend that speaks the dialect of a call gets the bytes that the caller sent. One thing may
+change: chat and generate always stream, because closing the connection is the only way to stop
+them, and a call that does not stream may run on after its caller has gone.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from oq.words.stream import Piece
 from oq.words.task import Body, TaskType
 
 Emit = Callable[[bytes], None]
-"""Called with each chunk of an answer as it comes: of a task, one JSON object in the form in which
-Ollama sends it; of a call, the bytes for its caller. It never blocks."""
+"""Called with each chunk of an answer when it arrives. For a call, a chunk is the bytes that its
+caller gets. For other tasks it is one JSON object in Ollama's form. It never blocks."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Endpoint(Struct, frozen=True):
-    """One call. `streams` is what it does when its body does not say; None: it never does."""
+    """One endpoint. `streams`: whether it streams by default; None: it never streams."""
 
     path: str
     type: TaskType
@@ -60,19 +60,19 @@ class AllowedRequest(NamedTuple):
 
 
 class Answer(Protocol):
-    """What is made of the bytes of a streamed answer."""
+    """Reads the bytes of a streamed answer."""
 
     def feed(self, data: bytes) -> bool:
-        """Take what has come; true once the answer is whole. BackendFailure if it is none."""
+        """Take the next bytes. True when the answer is complete. BackendFailure if it is wrong."""
         ...
 
     def completed(self) -> Completed:
-        """The whole answer. BackendFailure if it is none."""
+        """The complete answer. BackendFailure if it has not come to its end."""
         ...
 
 
 class _Asked(Struct):
-    """What oq itself has to know of a call."""
+    """The fields of a body that oq itself needs."""
 
     model: str | None = None
     stream: bool | None = None
@@ -84,7 +84,7 @@ _APART = frozenset({"model", "options", "stream"})
 
 
 class Dialect(ABC):
-    """One API. Where most APIs agree, its methods are here.
+    """One API. What most APIs have in common is defined here.
 
     `name` stands in metrics, `title` is for people. Paths that begin with one of `prefixes` belong
     to it; `allowed` lists the requests that are not calls. `json_type` and `stream_type` are
@@ -106,8 +106,8 @@ class Dialect(ABC):
     # -- what a caller asks
 
     def read(self, call: Endpoint, body: bytes) -> tuple[str, bool]:
-        """The model, and whether the answer is to be streamed. InvalidTask if the body is not such
-        a call; what else is wrong with it is for the backend to say.
+        """The model, and whether the caller wants a stream. InvalidTask if the body does not say
+        the model; the backend checks everything else.
         """
         asked = decode(_ASKED.decode, readable(body), any_number=True)
         if not asked.model:
@@ -117,13 +117,13 @@ class Dialect(ABC):
         return asked.model, call.streams if asked.stream is None else asked.stream
 
     def upstream(self, call: Endpoint, body: bytes) -> bytes:
-        """The body for a backend that speaks this dialect."""
+        """The body that is sent to a backend that speaks this dialect."""
         if call.streams is None or self.read(call, body)[1]:
             return body
         return with_member(body, "stream", b"true")
 
     def shown(self, body: bytes) -> Body:
-        """The body of a call as payload and options, as other tasks have them."""
+        """The body as payload and options: views of a task show it like this."""
         return task_form(body)
 
     # -- what a backend answers
@@ -132,22 +132,24 @@ class Dialect(ABC):
     def streamed(
         self, call: Endpoint, emit: Emit, *, indexed: bool = False, limit: int = MAX_ANSWER
     ) -> Answer:
-        """The streamed answer to a call: each frame is looked at, and then passed on to `emit` as
-        it came. `indexed`: tool calls of a whole answer keep their `index`, as they do in Ollama's.
-        `limit`: the bytes of memory that it may take.
+        """Reads the streamed answer to a call. `emit` gets each frame unchanged, after it was
+        checked. `limit` is in bytes of memory. `indexed`: in the complete answer tool calls keep
+        their `index`, as Ollama does it.
         """
 
     @abstractmethod
     def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """The answer to a call that never streams; BackendFailure if it is none."""
+        """The answer to a call that never streams. BackendFailure if the body is no answer."""
 
     @abstractmethod
     def piece(self, frame: bytes) -> Piece:
-        """What a frame of an answer says, for readers of the task's stream. It may be anything."""
+        """What one frame adds to the task's stream. The frame may be any bytes; an empty piece if
+        nothing can be read from it.
+        """
 
     @abstractmethod
     def document(self, frame: bytes) -> bytes:
-        """The JSON in a frame; in what is no frame there is none."""
+        """The JSON in a frame; empty bytes if there is none."""
 
     # -- what oq says itself
 
@@ -163,26 +165,26 @@ class Dialect(ABC):
     def progress(
         self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
     ) -> bytes:
-        """A whole chunk that says nothing but how many-th in line the task is: valid for clients
-        that know no such thing, which is why it is a chunk at all.
+        """A frame that tells the caller the place of its task in the queue, 1 being the next one.
+        Clients that do not know such frames read it as a chunk without text.
         """
 
     def when_full(self, status: int, message: str) -> tuple[int, str]:
-        """How it is said that the queue is full, if not as everything else."""
+        """The status and the text of the error that the queue is full. Some APIs have their own."""
         return status, message
 
     @abstractmethod
     def separator(self, last: bytes) -> bytes:
-        """What must come between the `last` bytes of a stream and a frame, so that it stands alone.
+        """The bytes to send before a frame of oq's own, after a stream that ended with `last`.
 
-        A backend may break off behind any byte: an event without the blank line at its end would
-        take in what follows, or at the end of the stream be lost.
+        A backend may break off after any byte. Without the separator, a client would read the
+        frame as a part of an unfinished one.
         """
 
     @abstractmethod
     def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
-        """Whether an answer that was to stream, and begins with these bytes, is one whole object.
-        `ends_line`: the chunk that they are of ends as a line does.
+        """Whether an answer that begins with these bytes is one JSON object and not a stream, even
+        though the caller asked for one. `ends_line`: their chunk ends with a line break.
         """
 
 

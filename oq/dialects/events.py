@@ -1,8 +1,8 @@
 """Server-sent events, and what all dialects that stream them have in common.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html. The specification lets a reader skip
-what it does not know; an event in which nothing is known would be the end of an answer unseen, so
-it is an error here.
+https://html.spec.whatwg.org/multipage/server-sent-events.html. The specification tells readers to
+skip lines that they do not know. Here a frame that has no known line is an error: it may be an
+error page, and a part of the answer would be missing without notice.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 
 _ONE_LINE = re.compile(rb"data: ([^\r\n]+)\n\n")
-"""What most events are, which need not be looked at more closely."""
+"""The usual event: one line of data and nothing else. For it the checks below are not needed."""
 _DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 _NAMED_ERROR = re.compile(rb"^event:[ \t]*error[ \t\r]*$", re.MULTILINE)
 _ERROR_FIELD = b"error:"
-"""How older llama.cpp says an error."""
+"""Older versions of llama.cpp send errors in this field."""
 _WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:")
 
 
@@ -35,33 +35,33 @@ class Event(NamedTuple):
 
 
 class Events:
-    """Splits a stream into its events. `allowance` is what their answer may take.
+    """Splits a stream into its events. `limit` is that of the whole answer.
 
-    `or_whole`: the stream may be one JSON object instead, which is then the data of an event: some
-    servers stream nothing, whatever they are asked for, and some say errors so.
+    `or_whole`: the stream may be one JSON object instead, which is given as one event. Some servers
+    never stream, and some send errors like this.
     """
 
-    def __init__(self, allowance: AnswerLimit, *, or_whole: bool = False) -> None:
+    def __init__(self, limit: AnswerLimit, *, or_whole: bool = False) -> None:
         self._frames = Frames(End.EVENT)
-        self._allowance = allowance
+        self._limit = limit
         self._or_whole = or_whole
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """The events that `data` completes, one after the other. BackendFailure if one is an error,
-        is none at all, or takes too much memory.
+        """The events that `data` completes. BackendFailure if one is an error, is not an event, or
+        takes too much memory.
         """
         for frame in self._frames.feed(data):
             yield self._read(frame)
 
     def rest(self) -> Iterator[Event]:
-        """The last event, if the stream has ended without the blank line behind it. Whether it is
-        whole its data must show.
+        """The last event of a stream that ended without a blank line. It may be incomplete: then
+        its data is no JSON.
         """
         if rest := self._frames.rest():
             yield self._read(rest)
 
     def _read(self, frame: bytes) -> Event:
-        self._allowance.take(frame)  # before it is taken apart: its lines may be millions
+        self._limit.take(frame)  # before it is taken apart: its lines may be millions
         may_be_whole, self._or_whole = self._or_whole, False
         if line := _ONE_LINE.fullmatch(frame):
             return Event(line[1], frame)

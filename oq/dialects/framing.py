@@ -1,6 +1,6 @@
-"""Bytes as they come from a socket, put together to frames: lines, or server-sent events.
+"""Splits the bytes of a stream into frames: lines, or server-sent events.
 
-Every byte stays: frames are passed on with their ends, as they came.
+A frame keeps its end, so that it can be passed on byte for byte.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ MAX_FRAME = 64 * 1024 * 1024
 
 
 class End(Enum):
-    """What ends a frame: as most servers write it, and as any may. Blank lines after a line are no
-    part of it; those after an event are.
+    """The end of a frame: the usual one, and an expression for every one that is allowed. Blank
+    lines after a line are dropped; blank lines after an event are a part of it.
     """
 
     LINE = (b"\n", re.compile(rb"(\n)[\r\n]*+"))
@@ -51,7 +51,7 @@ class Frames:
         return frames
 
     def _is_one(self, data: bytes) -> bool:
-        """Whether it is one frame as it is, which most chunks are: then it need not be copied."""
+        """Whether `data` is exactly one frame. Most chunks are, and then need no copy."""
         end = self._usual
         once = 0 < data.find(end) == len(data) - len(end)
         return once and b"\r" not in data and len(data) <= self._limit

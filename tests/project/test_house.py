@@ -12,7 +12,7 @@ from typing import get_type_hints
 import pytest
 
 import oq
-from oq.dialects import DIALECTS
+from oq.dialects import DIALECTS, ENDPOINTS
 from oq.http.bulk import BulkFilter
 from oq.http.gateway.openapi import GATEWAY
 from oq.http.request import Request
@@ -278,6 +278,21 @@ def test_nobody_asks_which_dialect_it_is():
         for name, path in MODULES.items()
         for node in ast.walk(tree(path))
         if asks_which_dialect(node)
+    ] == []
+
+
+def test_the_path_of_a_call_stands_in_its_dialect_alone():
+    """A list of paths elsewhere would not have those of the next dialect. oq's own translations
+    know theirs: that is what they are for.
+    """
+    prefixes = {prefix for dialect in DIALECTS for prefix in dialect.prefixes}
+    translations = ("oq.dialects.", "oq.backends.", "oq.cli.batch.")
+    assert [
+        f"{name}:{node.lineno} {node.value}"
+        for name, path in MODULES.items()
+        if not name.startswith(translations)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value in {*ENDPOINTS, *prefixes}
     ] == []
 
 
