@@ -49,9 +49,12 @@ _decode_stamp = msgspec.msgpack.Decoder(_Stamp).decode
 
 def fresh_meta() -> Meta:
     """The record of a store that has nothing in it yet."""
-    from importlib.metadata import version  # takes 40 ms, and most stores are not new
+    from importlib.metadata import PackageNotFoundError, version  # 40 ms; few stores are new
 
-    return Meta(oq=version("oq"))
+    try:
+        return Meta(oq=version("oq"))
+    except PackageNotFoundError:  # it runs from its source, without having been installed
+        return Meta()
 
 
 def check_format(record: bytes) -> None:
