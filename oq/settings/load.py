@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects import check_paths
 from oq.settings.environment import read_variable, unread
 from oq.settings.file import read_file
 from oq.settings.layers import Layers, because, is_secret
@@ -80,7 +79,7 @@ def load_settings(
             layers.put(key, value, FLAG)
     try:
         config = to_config(layers.values)
-        check_paths(config)
+        _check_paths(config)
     except InvalidConfig as error:
         raise layers.located(error) from None
     named = layers.origins.get("ollama.host", FLAG)  # a flag does stand instead of the backends
@@ -90,6 +89,14 @@ def load_settings(
             f" {layers.origins.get('backends', 'the file')} stand instead"
         )
     return Settings(config, source, layers.origins, tuple(layers.remarks))
+
+
+def _check_paths(config: Config) -> None:
+    if config.gateway.priorities:
+        # Imported here: most settings have none, and commands should start at once.
+        from oq.dialects import check_paths
+
+        check_paths(config)
 
 
 def variable(key: str) -> str | None:
