@@ -170,6 +170,34 @@ def test_rocksdb_is_known_to_the_engine_and_to_who_looks_through_its_log_and_nob
     assert {name for name, path in MODULES.items() if "rocksdict" in set(imports(path))} == ROCKS
 
 
+LEDGER = {"Durable", "Ledger", "Parts", "Record", "Slice", "Want"}
+"""What a ledger is asked by, and what it gives."""
+AT_THE_ENDS = {"open_ledger", "report", "salvage", "shutdown_note"}
+"""What else the queue has of the store, as it opens and closes."""
+
+
+def test_the_queue_and_its_actors_know_their_store_as_a_ledger_only():
+    known = {
+        (name, alias.name if node.module == "oq.store" else str(node.module).split(".")[2])
+        for name in of("actors", "queue")
+        for node in ast.walk(tree(MODULES[name]))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("oq.store")
+        for alias in node.names
+    }
+    assert {name for name, _ in known} > {"oq.actors.writer", "oq.queue.core"}
+    assert {what for name, what in known if name.startswith("oq.actors.")} == {"Ledger"}
+    assert {what for _, what in known} <= LEDGER | AT_THE_ENDS
+
+
+def test_only_the_store_encodes_records():
+    """A slice of a stream is the same bytes in memory, where readers share it, and on disk. What is
+    digested for an idempotency key is no record.
+    """
+    others = {name for name in MODULES if part(name) != "store"}
+    encoding = {name for name in others if "msgpack" in MODULES[name].read_text()}
+    assert encoding == {"oq.rules.slices", "oq.rules.fingerprint"}
+
+
 def test_the_insides_of_hypercorn_and_h11_are_known_to_one_file():
     inside = ("hypercorn.protocol", "h11._", "wsproto")
     knows = {n for n, path in MODULES.items() if any(m.startswith(inside) for m in imports(path))}
