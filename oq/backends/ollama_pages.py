@@ -49,6 +49,8 @@ _MODELS = msgspec.json.Decoder(_Models)
 _NAMED = msgspec.json.Decoder(_Named)
 
 Page = tuple[int, dict[str, Any]]
+Pages = Callable[[Passage, Callable[[], Awaitable[bytes]], datetime, Reply], Awaitable[None]]
+"""How requests that are no tasks are answered for a server that does not know them."""
 
 
 async def answer_page(

@@ -13,7 +13,7 @@ from oq.backends.address import base_url
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import openai_models
 from oq.backends.ollama_calls import Translated, run_ollama_call
-from oq.backends.ollama_pages import answer_page
+from oq.backends.ollama_pages import Pages, answer_page
 from oq.backends.openai_stream import Translator, ollama_embeddings
 from oq.backends.translate import openai_call
 from oq.backends.transport import Timeouts, Transport
@@ -34,7 +34,9 @@ from oq.words.views import Models
 
 DEFAULT_PORT = 80
 _TRANSLATED: dict[Dialect, Translated] = {OLLAMA: run_ollama_call}
-"""What runs the calls of a dialect that such a server does not speak."""
+"""Runs the calls of dialects that such a server does not speak."""
+_PAGES: dict[Dialect | None, Pages] = {OLLAMA: answer_page}
+"""Answers the other requests of these dialects."""
 
 
 class OpenAIBackend:
@@ -110,14 +112,15 @@ class OpenAIBackend:
         AnswerLimit(self._transport.max_answer).spend(len(answer) + ITEM_COST * items)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
-        """See `oq.backends.base.Backend.pass_on`. What Ollama says of its models is made of what
-        this server says of its own.
+        """See `oq.backends.base.Backend.pass_on`. Ollama's list of models is made from the list
+        of this server.
         """
+        pages = _PAGES.get(dialect_at(passage.path))
         with self._transport.secret.kept_from_errors():
-            if dialect_at(passage.path) in self.speaks:
+            if pages is None:
                 await self._transport.pass_on(passage, passage.target.removeprefix("/v1"), reply)
             else:
-                await answer_page(passage, self._models, self._clock.now(), reply)
+                await pages(passage, self._models, self._clock.now(), reply)
 
     async def _models(self) -> bytes:
         return await self._transport.get("/models")
