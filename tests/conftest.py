@@ -32,8 +32,9 @@ settings.register_profile("explore", deadline=None, max_examples=1000, print_blo
 settings.load_profile("fixed")
 
 
-SLOW_ROOMS = {"bench", "browser", "crash", "dropin", "memory"}
-"""Rooms of tests that start browsers and servers, kill them, fill memory, or measure."""
+SLOW_ROOMS = {"bench", "browser", "crash", "dropin", "hostile", "memory"}
+"""Rooms of tests that start browsers and servers, kill them, fill memory, or measure;
+and of drawn attacks."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -19,6 +19,8 @@ import pytest
 from oq.cli import VERSION
 from oq.cli.terminal import clean, clean_text
 
+pytestmark = pytest.mark.slow  # most start servers and commands as processes
+
 OQ = [sys.executable, "-m", "oq.cli"]
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b2J \r\u202e[bold]"
 TASK = {

@@ -20,6 +20,8 @@ from oq.words.errors import InvalidConfig, StoreError, Unavailable
 from tests.support.builders import AT_ONCE
 from tests.support.http import GENERATE, HANG
 
+pytestmark = pytest.mark.slow  # most start servers and commands as processes
+
 SERVE = """
 import json, sys
 from oq.http.serve import run

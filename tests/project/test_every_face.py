@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_one_task_goes_through_each_face():
     command = [sys.executable, "-m", "tests.every_face"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

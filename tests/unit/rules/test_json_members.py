@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def parts(whole: bytes, hole: bytes) -> tuple[bytes, bytes]:
     return before, after
 
 
+@pytest.mark.slow
 @given(MEMBERS, JSON, LAYOUTS)
 def test_only_the_member_itself_changes(members: dict[str, Any], old: Any, layout: dict[str, Any]):
     """Whatever stands around it, and wherever else its name occurs."""
@@ -36,6 +38,7 @@ def test_only_the_member_itself_changes(members: dict[str, Any], old: Any, layou
     assert json.loads(changed) == {**given, "stream": True}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), JSON), LAYOUTS)
 def test_a_member_that_is_missing_is_put_first(members: dict[str, Any], layout: dict[str, Any]):
     members.pop("stream", None)
