@@ -1,10 +1,12 @@
-"""Floor 3: the tasks on disk.
+"""Floor 2: the tasks on disk.
 
-ledger      what the queue asks of whatever keeps its tasks, and the records that it gives
-key_value   the ledger over an engine: commits that wait for the disk, reads that wait for those
-store       what each step writes, and how it is read back (with batch_builder, streams, looks)
-engine      the key-value engines below: memory, rocks
-salvage     what can be saved of a directory that does not open any more
+ledger        what the queue asks of whatever keeps its tasks, and the records that it gives
+key_value     the ledger over an engine: commits that wait for the disk, reads that wait for those
+store         writes a batch of steps, and reads records back (with batch_builder, streams, looks)
+projections   what a step writes: one for each family of records, index and count
+engine        what is below: keys and values, in memory (memory) or in RocksDB (rocks, wal)
+migration     brings a directory of an older format to today's
+salvage       saves what can be read of a directory that does not open any more
 """
 
 from oq.store.engine import READ_CACHE
@@ -14,19 +16,8 @@ from oq.store.memory import MemoryEngine
 from oq.store.store import Store
 
 __all__ = [
-    "Durable",
-    "KeyClaim",
-    "KeyValueLedger",
-    "Ledger",
-    "MemoryEngine",
-    "Parts",
-    "Record",
-    "Slice",
-    "Store",
-    "Waiting",
-    "Want",
-    "open_ledger",
-    "open_store",
+    "Durable", "KeyClaim", "KeyValueLedger", "Ledger", "MemoryEngine", "Parts", "Record", "Slice",
+    "Store", "Waiting", "Want", "open_ledger", "open_store",
 ]  # fmt: skip
 
 
