@@ -226,11 +226,11 @@ async def _second(queue: Queue, rate: int) -> None:
     gets another priority meanwhile.
     """
     models = ["flaky"] * (rate // 50) + ["bad"] * (rate // 70)
-    await queue.accept_many([submission(model) for model in models])
-    endless = await queue.accept(submission("endless", priority="critical"))
+    await queue.raw.submit_many([submission(model) for model in models])
+    endless = await queue.raw.submit(submission("endless", priority="critical"))
     later = clock().now() + timedelta(seconds=5)
-    delayed = await queue.accept(replace(submission(), run_at=later))
-    await queue.accept_many([submission()] * (rate - len(models) - 2))
+    delayed = await queue.raw.submit(replace(submission(), run_at=later))
+    await queue.raw.submit_many([submission()] * (rate - len(models) - 2))
     await queue.set_priority(delayed.task_id, "low")
     await trio.sleep(0.5)
     await queue.cancel(endless.task_id)
@@ -257,14 +257,14 @@ async def _quickness(load: Load, directory: Path) -> Quick:
         ends = Ends(queue)
         for number in range(1, PROBES + 1):
             begun = time.perf_counter()
-            await queue.accept(submission())
+            await queue.raw.submit(submission())
             await ends.wait(number)
             starts.append((backend.called[-1] - begun) * 1e3)
         await queue.pause()
-        await queue.accept_many([submission()] * PROBES)
+        await queue.raw.submit_many([submission()] * PROBES)
         for _ in range(PROBES):
             begun = time.perf_counter()
-            await queue.page(wanted)
+            await queue.raw.list(wanted)
             listings.append((time.perf_counter() - begun) * 1e3)
     first_row = _first_row(directory)
     begun = time.perf_counter()

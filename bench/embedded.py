@@ -87,7 +87,7 @@ async def bulk(count: int) -> dict[str, float]:
     async with queue(NoopBackend()) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count // BULK):
-            await opened.accept_many(tasks)
+            await opened.raw.submit_many(tasks)
         await ends.wait(count)
         return {"bulk": count / (time.perf_counter() - begun)}
 
@@ -98,7 +98,7 @@ async def producers(count: int, parties: int = PRODUCERS) -> dict[str, float]:
 
         async def produce() -> None:
             for _ in range(count // parties):
-                await opened.accept(submission())
+                await opened.raw.submit(submission())
 
         begun = time.perf_counter()
         async with trio.open_nursery() as nursery:
@@ -113,7 +113,7 @@ async def sequential(count: int) -> dict[str, float]:
     async with queue(NoopBackend()) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count):
-            await opened.accept(submission())
+            await opened.raw.submit(submission())
         await ends.wait(count)
         return {"sequential": count / (time.perf_counter() - begun)}
 
@@ -156,7 +156,7 @@ async def rested(count: int, rest: float = REST) -> dict[str, float]:
 async def _start(opened: Queue, ends: Ends, backend: TimedBackend, earlier: int) -> float:
     """One task, after so many; return when it has ended."""
     begun = time.perf_counter()
-    await opened.accept(submission())
+    await opened.raw.submit(submission())
     await ends.wait(earlier + 1)
     return (backend.called[-1] - begun) * 1e3
 
@@ -170,7 +170,7 @@ async def slot_freed(count: int) -> dict[str, float]:
     backend = TimedBackend()
     async with queue(backend, workers=1) as (opened, ends):
         await opened.pause()
-        await opened.accept_many([submission()] * count)
+        await opened.raw.submit_many([submission()] * count)
         await opened.resume()
         await ends.wait(count)
     gaps = [

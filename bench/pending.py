@@ -80,14 +80,14 @@ class Session:
         begun, count = time.perf_counter(), 0
         while (missing := target - self._queue.status().pending_tasks) > 0:
             count += min(missing, BATCH)
-            await self._queue.accept_many([submission()] * min(missing, BATCH))
+            await self._queue.raw.submit_many([submission()] * min(missing, BATCH))
         seconds = time.perf_counter() - begun
         await self._backend.wait_held()
         return {"filled": count, "fill_seconds": seconds}
 
     async def submit(self, times: int) -> dict[str, float]:
         """One after the other, each until it is on disk."""
-        return await _timed("submit", times, lambda: self._queue.accept(submission()))
+        return await _timed("submit", times, lambda: self._queue.raw.submit(submission()))
 
     async def pop(self, times: int) -> dict[str, float]:
         """From a slot that is freed to the next call of the backend, with one slot."""
@@ -100,7 +100,7 @@ class Session:
     async def list(self, times: int) -> dict[str, float]:
         """A page of the newest pending tasks."""
         wanted = TaskFilter(status=frozenset([Status.PENDING]), limit=PAGE)
-        return await _timed("list", times, lambda: self._queue.page(wanted))
+        return await _timed("list", times, lambda: self._queue.raw.list(wanted))
 
     async def status(self, times: int) -> dict[str, float]:
         """The queue at a glance."""

@@ -144,13 +144,13 @@ class Trial:
         }
 
     async def _bulk(self) -> None:
-        await self._queue.accept_many([submission()] * BULK)
+        await self._queue.raw.submit_many([submission()] * BULK)
         self._submitted += BULK
 
     async def _producers(self) -> None:
         async def produce() -> None:
             for _ in range(EACH):
-                await self._queue.accept(submission())
+                await self._queue.raw.submit(submission())
 
         async with trio.open_nursery() as nursery:
             for _ in range(PRODUCERS):
@@ -159,7 +159,7 @@ class Trial:
 
     async def _lone(self) -> None:
         for _ in range(LONE):
-            await self._queue.accept(submission())
+            await self._queue.raw.submit(submission())
             await self._ended(1)
 
     async def _posts(self) -> None:

@@ -241,7 +241,7 @@ class BlockingQueue:
         task that has ended. `offset` and `attempt`, from the last chunk that you have, go on from
         there. It ends without `done` when the queue closes. Raises NotFound.
         """
-        opened = self._queue.read_stream(task_id, offset=offset, attempt=attempt)
+        opened = self._queue.raw.stream(task_id, offset=offset, attempt=attempt)
         chunks = self._loop.call_sync(opened.__enter__)
 
         def receive() -> builtins.list[Chunk]:

@@ -46,12 +46,13 @@ class App(QuartTrio):
     requests without Quart.
     """
 
-    def __init__(self, context: Context, gateway: Gateway) -> None:
+    def __init__(self, queue: Queue, context: Context, gateway: Gateway) -> None:
         super().__init__(__name__, static_folder=None)
+        self.queue = queue
         self.context = context
         self.gateway = gateway
-        self.limit = context.queue.config.queue.max_payload
-        self.door = Door(context.queue.config.server)
+        self.limit = queue.config.queue.max_payload
+        self.door = Door(queue)
         fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.fast_path}
         self.fast_path = FastPath(fast, context, self.door, self.limit)
 
@@ -130,8 +131,9 @@ def create_app(queue: Queue) -> App:
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))
-    context = Context(queue, metrics, openapi(), inflight)
-    app = App(context, Gateway(context, queue, Clock(), own=(route.path for route in ROUTES)))
+    context = Context(metrics, openapi(), inflight)
+    gateway = Gateway(context, queue, Clock(), own=(route.path for route in ROUTES))
+    app = App(queue, context, gateway)
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect
     errors.install(app, app.limit)
     for route in ROUTES:

@@ -63,13 +63,13 @@ _REQUEST = msgspec.json.Decoder(BulkRequest)
 
 async def bulk(context: Context, request: Request) -> Response:
     """Cancel, retry, delete or reprioritise many tasks; the answer comes when all is on disk."""
-    check_size("", request.body, context.queue.limits)
+    check_size("", request.body, request.queue.limits)
     wish = decode(_REQUEST.decode, request.body)
     if (wish.action is Verb.PRIORITY) != (wish.priority is not None):
         raise InvalidTask("priority", 'it goes with the action "priority", and only with that')
     tasks = _tasks(wish)
     priority = 0 if wish.priority is None else wish.priority
-    return quart_response(await context.queue.bulk(wish.action, tasks, priority))
+    return quart_response(await request.queue.bulk(wish.action, tasks, priority))
 
 
 def _tasks(wish: BulkRequest) -> list[str] | TaskFilter:

@@ -1,4 +1,6 @@
-"""What all HTTP handlers share: the queue, the metrics, and the streams that are open."""
+"""What all HTTP handlers share: the metrics, and the streams that are open. The queue is not among
+it: each request has its own, which knows the caller.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from oq.http.errors import FeedsFull
 from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.site import Site
-from oq.queue import Core, Subscription
+from oq.queue import RawQueue, Subscription
 from oq.words.errors import Unavailable
 from oq.words.events import EventType
 from oq.words.task import RawTask, Status
@@ -41,7 +43,6 @@ SharedTasks = WeakValueDictionary[tuple[str, datetime | None, Status], SharedByt
 class Context:
     """The state of the HTTP server, which its handlers share. One event loop owns it."""
 
-    queue: Core
     metrics: Metrics
     document: bytes
     """What `/openapi.json` answers."""
@@ -57,22 +58,21 @@ class Context:
     _at_close: set[Callable[[], None]] = field(default_factory=set)
     _feeds: set[Subscription] = field(default_factory=set)
 
-    async def view(self, task_id: str, wait: float) -> RawTask:
+    async def wait_for(self, queue: RawQueue, task_id: str, wait: float) -> RawTask:
         """The task, after at most `wait` seconds; sooner when it ends or the server closes."""
         if wait and not self._closing:
             with trio.CancelScope() as scope, self.until_close(scope.cancel):
-                return await self.queue.view(task_id, wait)
-        return await self.queue.view(task_id)
+                return await queue.get(task_id, wait=wait)
+        return await queue.get(task_id)
 
     def check_open(self) -> None:
         """Unavailable if the server closes."""
         if self._closing:
             raise Unavailable(CLOSING)
 
-    def check_feeds(self) -> None:
+    def check_feeds(self, limit: int) -> None:
         """Unavailable if no more can subscribe: to be asked while it can still be answered."""
         self.check_open()
-        limit = self.queue.config.events.max_subscribers
         if len(self._feeds) >= limit:
             raise FeedsFull(
                 f"{limit} subscribers listen already (events.max_subscribers); try again later"
@@ -80,10 +80,14 @@ class Context:
 
     @contextmanager
     def subscribe(
-        self, types: frozenset[EventType] | None, task_id: str | None, after: int | None
+        self,
+        queue: RawQueue,
+        types: frozenset[EventType] | None,
+        task_id: str | None,
+        after: int | None,
     ) -> Iterator[Subscription]:
         """A subscription that ends when the server closes."""
-        with self.queue.subscribe(types=types, task_id=task_id, after=after) as feed:
+        with queue.subscribe(types=types, task_id=task_id, after=after) as feed:
             self._feeds.add(feed)
             try:
                 with self.until_close(feed.end):

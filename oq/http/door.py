@@ -1,5 +1,5 @@
-"""The door: here a request is made, its caller is known, and the guard is asked. All requests pass
-it: those of the fast path, those of oq's own API, and those of the gateway.
+"""The door: here a request is made, its caller is found out, and the guard is asked. All requests
+pass it: those of the fast path, those of oq's own API, and those of the gateway.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from typing import Any
 
 from oq.http.guard import Guard
 from oq.http.request import Request
+from oq.queue import Queue
 from oq.words.caller import Caller
-from oq.words.config import ServerConfig
 
 
 class Door:
-    """Makes the requests of a server with these settings."""
+    """Makes the requests of the server of a queue."""
 
-    def __init__(self, server: ServerConfig) -> None:
-        self._guard = Guard(server)
+    def __init__(self, queue: Queue) -> None:
+        self._guard = Guard(queue.config.server)
+        self._queue = queue
 
     def enter(self, scope: Any, headers: dict[bytes, bytes] | None = None) -> Request:
         """The request of this ASGI scope. Its verdict says whether it may be answered. `headers`
@@ -25,7 +26,8 @@ class Door:
         if headers is None:
             headers = dict(scope["headers"])
         verdict = self._guard.judge(scope, headers)
-        return Request(scope=scope, headers=headers, caller=_caller(scope), verdict=verdict)
+        queue = self._queue.on_behalf_of(_caller(scope))
+        return Request(scope=scope, headers=headers, queue=queue, verdict=verdict)
 
 
 def _caller(scope: Any) -> Caller:

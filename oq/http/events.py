@@ -21,7 +21,7 @@ from oq.http.query import Query, whole
 from oq.http.request import Request
 from oq.http.responses import encode
 from oq.http.streaming import EVENT_STREAM, SSE_RETRY, sse_event, streaming_response
-from oq.queue import Core, Subscription
+from oq.queue import RawQueue, Subscription
 from oq.words.errors import InvalidTask
 from oq.words.events import Event, EventType, Lagged
 
@@ -46,14 +46,14 @@ class Wanted(NamedTuple):
 
 async def websocket(context: Context, request: Request, socket: Websocket) -> None:
     """Events as JSON text frames: one object, or an array when several are due."""
-    context.check_feeds()
-    with context.subscribe(*_wanted(request.args)) as feed:
-        await socket.send(_hello(context.queue, feed).decode())
+    context.check_feeds(request.queue.config.events.max_subscribers)
+    with context.subscribe(request.queue, *_wanted(request.args)) as feed:
+        await socket.send(_hello(request.queue, feed).decode())
         send = _sender(request, socket)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_ignore_messages, socket)
             async for batch in feed:
-                for number, parts in enumerate(_portions(batch, context.queue.encode_event)):
+                for number, parts in enumerate(_portions(batch, request.queue.encode_event)):
                     if number:
                         await trio.lowlevel.checkpoint()
                     await send(_frame(parts))
@@ -63,12 +63,12 @@ async def websocket(context: Context, request: Request, socket: Websocket) -> No
 
 async def server_sent(context: Context, request: Request) -> Response:
     """The same as server-sent events; `id` is the seq, so `Last-Event-ID` resumes."""
-    context.check_feeds()
+    context.check_feeds(request.queue.config.events.max_subscribers)
     wanted = _wanted(request.args)
     seen = request.header(b"last-event-id")
     if seen:  # newer than the address, which a browser repeats as it was
         wanted = wanted._replace(after=_seq("Last-Event-ID", seen))
-    return streaming_response(request, _feed(context, wanted), EVENT_STREAM)
+    return streaming_response(request, _feed(context, request.queue, wanted), EVENT_STREAM)
 
 
 def _wanted(args: MultiDict[str, str]) -> Wanted:
@@ -88,7 +88,7 @@ def _seq(name: str, value: str) -> int:
     return number
 
 
-def _hello(queue: Core, feed: Subscription) -> bytes:
+def _hello(queue: RawQueue, feed: Subscription) -> bytes:
     return encode({"type": "hello", "seq": feed.seq, "status": queue.status()})
 
 
@@ -131,9 +131,9 @@ def _frame(parts: list[bytes]) -> bytes:
 
 
 @contextmanager
-def _feed(context: Context, wanted: Wanted) -> Iterator[_Pieces]:
-    with context.subscribe(*wanted) as feed:
-        yield _Pieces(context, feed, resumed=wanted.after is not None)
+def _feed(context: Context, queue: RawQueue, wanted: Wanted) -> Iterator[_Pieces]:
+    with context.subscribe(queue, *wanted) as feed:
+        yield _Pieces(queue, feed, resumed=wanted.after is not None)
 
 
 class _Pieces:
@@ -141,8 +141,8 @@ class _Pieces:
     does.
     """
 
-    def __init__(self, context: Context, feed: Subscription, *, resumed: bool) -> None:
-        self._context = context
+    def __init__(self, queue: RawQueue, feed: Subscription, *, resumed: bool) -> None:
+        self._queue = queue
         self._feed = feed
         self._resumed = resumed
         self._greeted = False
@@ -171,8 +171,8 @@ class _Pieces:
     def _hello(self) -> bytes:
         # Whoever resumes has not seen what is before `feed.seq` yet: no id to come back with.
         seq = None if self._resumed else b"%d" % self._feed.seq
-        return SSE_RETRY + sse_event(_hello(self._context.queue, self._feed), seq)
+        return SSE_RETRY + sse_event(_hello(self._queue, self._feed), seq)
 
     def _event(self, item: Event | Lagged) -> bytes:
         seq = b"%d" % item.seq if isinstance(item, Event) else None
-        return sse_event(self._context.queue.encode_event(item), seq)
+        return sse_event(self._queue.encode_event(item), seq)

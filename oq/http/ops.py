@@ -30,7 +30,7 @@ _BY_ACCEPT = {"Vary": "Accept"}
 
 async def status(context: Context, request: Request) -> Response:
     """The queue at a glance."""
-    return quart_response(context.queue.status())
+    return quart_response(request.queue.status())
 
 
 async def stats(context: Context, request: Request) -> Response:
@@ -39,26 +39,26 @@ async def stats(context: Context, request: Request) -> Response:
     return quart_response(
         Stats(
             interval=WINDOWS[window].interval,
-            points=context.metrics.history.points(window, context.queue.now()),
-            oldest_waiting=await context.queue.oldest_waiting(),
+            points=context.metrics.history.points(window, request.queue.now()),
+            oldest_waiting=await request.queue.oldest_waiting(),
         )
     )
 
 
 async def backends(context: Context, request: Request) -> Response:
     """The servers that run models, and the models that they say they have."""
-    return quart_response(await context.queue.look_at_backends())
+    return quart_response(await request.queue.backends())
 
 
 async def pause(context: Context, request: Request) -> Response:
     """Start no more tasks; submitting goes on."""
-    await context.queue.pause()
+    await request.queue.pause()
     return quart_response(OK)
 
 
 async def resume(context: Context, request: Request) -> Response:
     """Start tasks again."""
-    await context.queue.resume()
+    await request.queue.resume()
     return quart_response(OK)
 
 
@@ -69,7 +69,7 @@ async def healthz(context: Context, request: Request) -> Response:
 
 async def readyz(context: Context, request: Request) -> Response:
     """The store can be written and the server is not shutting down."""
-    context.queue.check_ready()
+    request.queue.check_ready()
     return quart_response(OK)
 
 

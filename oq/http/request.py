@@ -9,6 +9,7 @@ from msgspec import Struct
 from werkzeug.datastructures import MultiDict
 
 from oq.http.guard import Verdict
+from oq.queue import RawQueue
 from oq.words.caller import Caller
 
 if TYPE_CHECKING:
@@ -19,14 +20,20 @@ class Request(Struct, kw_only=True):
     """A request whose caller is known. Names of headers are lower-case.
 
     `scope` is its ASGI scope; on the fast path that has no more than the method, the path and the
-    client. `body` is the whole body, for handlers that take one.
+    client. `queue` has the verbs on behalf of the request's caller. `body` is the whole body, for
+    handlers that take one.
     """
 
     scope: Any
     headers: dict[bytes, bytes]
-    caller: Caller
+    queue: RawQueue
     verdict: Verdict
     body: bytes = b""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        return self.queue.caller
 
     @property
     def is_websocket(self) -> bool:

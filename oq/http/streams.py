@@ -51,10 +51,10 @@ async def stream(context: Context, request: Request, task_id: str) -> Response:
     """
     context.check_open()
     place = _place(request)
-    await context.queue.check_known(task_id)  # while it can still be said
+    await request.queue.check_known(task_id)  # while it can still be said
     accepted = parse_accept_header(request.header(b"accept"), MIMEAccept)
     events = accepted.best_match((NDJSON, EVENT_STREAM)) == EVENT_STREAM
-    feed = _open(context, task_id, place, events=events)
+    feed = _open(context, request, task_id, place, events=events)
     return streaming_response(request, feed, EVENT_STREAM if events else NDJSON)
 
 
@@ -82,8 +82,10 @@ def _count(name: str, value: str) -> int:
 
 
 @contextmanager
-def _open(context: Context, task_id: str, place: Place, *, events: bool) -> Iterator[_Pieces]:
-    with context.queue.read_stream(task_id, offset=place.offset, attempt=place.attempt) as reader:
+def _open(
+    context: Context, request: Request, task_id: str, place: Place, *, events: bool
+) -> Iterator[_Pieces]:
+    with request.queue.stream(task_id, offset=place.offset, attempt=place.attempt) as reader:
         pieces = _Pieces(reader, context.long_lines, task_id, events=events)
         with context.until_close(pieces.end):
             yield pieces

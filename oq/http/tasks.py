@@ -44,7 +44,7 @@ class View(StrEnum):
 async def submit(context: Context, request: Request) -> JsonResponse:
     """Store one task; the answer is sent once it is on disk."""
     task = decode_submission(request.body)
-    accepted = await context.queue.accept(task, idempotency_key=request.header(b"idempotency-key"))
+    accepted = await request.queue.submit(task, idempotency_key=request.header(b"idempotency-key"))
     return json_response(
         SubmitAnswer(accepted.task_id, accepted.status),
         201 if accepted.created else 200,
@@ -55,8 +55,8 @@ async def submit(context: Context, request: Request) -> JsonResponse:
 async def submit_batch(context: Context, request: Request) -> JsonResponse:
     """Store many tasks, all or none, from a JSON array or from lines of JSON."""
     ndjson = request.mimetype == NDJSON
-    tasks = decode_batch(request.body, ndjson=ndjson, limits=context.queue.limits)
-    return json_response(BatchAnswer(await context.queue.accept_many(tasks)), 201)
+    tasks = decode_batch(request.body, ndjson=ndjson, limits=request.queue.limits)
+    return json_response(BatchAnswer(await request.queue.submit_many(tasks)), 201)
 
 
 async def listing(context: Context, request: Request) -> Response:
@@ -64,21 +64,22 @@ async def listing(context: Context, request: Request) -> Response:
     query = Query(request.args)
     wanted = query.filter()
     if query.choice("view", View, View.FULL) is View.SUMMARY:
-        lines = await context.queue.summaries(wanted)
+        lines = await request.queue.list_summaries(wanted)
         return quart_response(lines.tasks, headers=_next(request, lines.next))
-    page = await context.queue.page(wanted)
+    page = await request.queue.list(wanted)
     return quart_response(page.tasks, headers=_next(request, page.next))
 
 
 async def count(context: Context, request: Request) -> Response:
     """How many tasks a listing with this filter shows in all."""
-    return quart_response(await context.queue.count(Query(request.args).filter()))
+    return quart_response(await request.queue.count(Query(request.args).filter()))
 
 
 async def read(context: Context, request: Request, task_id: str) -> Response:
     """One task, whole; with `wait`, once it has ended or that time has passed."""
-    wait = Query(request.args).seconds("wait")
-    task = await context.view(task_id, min(wait, context.queue.config.server.max_wait))
+    queue = request.queue
+    wait = min(Query(request.args).seconds("wait"), queue.config.server.max_wait)
+    task = await context.wait_for(queue, task_id, wait)
     if task.result is UNSET or memoryview(task.result).nbytes < LONG:
         return quart_response(task)
     return _shared(context, task)
@@ -97,26 +98,26 @@ def _shared(context: Context, task: RawTask) -> Response:
 
 async def cancel(context: Context, request: Request, task_id: str) -> Response:
     """Stop a task that waits or runs."""
-    await context.queue.cancel(task_id)
+    await request.queue.cancel(task_id)
     return quart_response(OK)
 
 
 async def set_priority(context: Context, request: Request, task_id: str) -> Response:
     """Move a task that waits to another priority."""
     change = decode(_PRIORITY.decode, request.body)
-    await context.queue.set_priority(task_id, parse_priority(change.priority))
+    await request.queue.set_priority(task_id, parse_priority(change.priority))
     return quart_response(OK)
 
 
 async def retry(context: Context, request: Request, task_id: str) -> Response:
     """Queue a failed or cancelled task again; its attempts are kept."""
-    await context.queue.retry(task_id)
+    await request.queue.retry(task_id)
     return quart_response(OK)
 
 
 async def delete(context: Context, request: Request, task_id: str) -> Response:
     """Forget a task that has ended."""
-    await context.queue.delete(task_id)
+    await request.queue.delete(task_id)
     return Response(b"", 204)
 
 

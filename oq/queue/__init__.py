@@ -4,7 +4,8 @@ opening        open_queue(): starts the actors and the store, and stops them; sa
 wiring         the actors, and the channels between them
 admission      takes tasks in, up to the queue's limits
 receipts       waits until what was asked for is on disk
-core           the verbs as the HTTP server calls them, with documents as JSON
+core           what is behind the verbs
+raw            the verbs on behalf of one caller, with documents as JSON
 queue          the verbs as a Python program calls them
 bulk           one action on many tasks
 listing        pages and counts of tasks
@@ -20,22 +21,22 @@ from oq.actors.subscription import Subscription
 from oq.queue.admission import Accepted
 from oq.queue.call_reader import CallReader, Ended
 from oq.queue.callers import WaitingCaller
-from oq.queue.core import Core
 from oq.queue.gateway_calls import GatewayCalls, NewCall
 from oq.queue.opening import open_queue, salvage
 from oq.queue.queue import Queue
+from oq.queue.raw import RawQueue
 from oq.queue.reader import StreamReader
 from oq.store.report import Finding, SalvageReport
 
 __all__ = [
     "Accepted",
     "CallReader",
-    "Core",
     "Ended",
     "Finding",
     "GatewayCalls",
     "NewCall",
     "Queue",
+    "RawQueue",
     "SalvageReport",
     "StreamReader",
     "Subscription",

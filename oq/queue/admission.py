@@ -98,7 +98,7 @@ class Admission:
             raise Unavailable(self._writer.problem)
 
     async def accept(self, task: Submission, key: str | None) -> Accepted:
-        """One task; see `Core.accept`."""
+        """One task; see `RawQueue.submit`."""
         if key is not None:
             task = replace(task, idempotency_key=key)
         checked = validation.check(task, self.limits)
@@ -116,7 +116,7 @@ class Admission:
         return accepted if accepted.created else await self._as_it_stands(accepted)
 
     async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
-        """Several, in one commit; see `Core.accept_many`."""
+        """Several, in one commit; see `RawQueue.submit_many`."""
         if len(tasks) > self.limits.max_batch:
             raise InvalidTask(
                 "", f"{len(tasks)} tasks at once, at most {self.limits.max_batch} (queue.max_batch)"

@@ -17,6 +17,7 @@ from oq.queue.wiring import Wiring
 from oq.rules import validation
 from oq.rules.via import add_mark
 from oq.store import Ledger
+from oq.words.caller import LOCAL, Caller
 from oq.words.errors import BackendDown, NotFound
 
 
@@ -31,7 +32,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     priority: int
     timeout: float | str | None = None
     detached: bool = False
-    client: str | None = None
+    caller: Caller = LOCAL
     user_agent: str | None = None
     way: str = ""
 
@@ -76,7 +77,7 @@ class GatewayCalls:
         """Store the call and return once it is on disk; the same key with the same body gives the
         task that it gave before. Raises InvalidTask, Conflict, QueueFull, Unavailable.
         """
-        metadata = _Metadata(new.call.path, new.client, new.user_agent, new.detached)
+        metadata = _Metadata(new.call.path, new.caller.address, new.user_agent, new.detached)
         checked = validation.check_call(
             new.call.path,
             new.body,

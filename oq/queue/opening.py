@@ -12,7 +12,7 @@ import trio
 from oq.backends import open_backends
 from oq.backends.base import Backend
 from oq.logs import configured_as_guest
-from oq.queue.core import SHUTDOWN_GRACE
+from oq.queue.core import SHUTDOWN_GRACE, Core
 from oq.queue.options import Options, check_config, guest_logging, to_config_with
 from oq.queue.queue import Queue
 from oq.queue.recovery import put_back
@@ -133,7 +133,8 @@ async def _running(
                 wiring.start(actors)
                 try:
                     async with trio.open_nursery() as hands:
-                        queue = Queue(config, ledger, clock, wiring, ends, hands=hands)
+                        core = Core(config, ledger, clock, wiring, ends)
+                        queue = Queue(core, hands)
                         queue.shutdown_note = shutdown_note
                         yield queue
                         await queue.drain()
@@ -145,7 +146,7 @@ async def _running(
             failure = lone(group)
         finally:
             if queue is not None:
-                queue.end(failure)
+                core.end(failure)
                 if not wiring.crashed:  # then what runs may be the cause
                     with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
                         await put_back(ledger, clock)

@@ -18,16 +18,19 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from oq.actors.hub import Observer
 from oq.actors.subscription import Subscription
 from oq.queue.callers import Callers
 from oq.queue.core import Core
 from oq.queue.gateway_calls import GatewayCalls
+from oq.queue.raw import RawQueue
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.limits import Limits
 from oq.rules.validation import check, decode_submission
 from oq.store.shutdown_note import ShutdownNote
 from oq.words.arguments import check_new, check_several, lists_keywords
 from oq.words.bulk import BulkOutcome
+from oq.words.caller import LOCAL, Caller
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
 from oq.words.events import EventType
@@ -35,7 +38,7 @@ from oq.words.messages import Verb
 from oq.words.new import NewTask
 from oq.words.stream import Chunk
 from oq.words.task import RawTask, Status, Submission, Summary, Task
-from oq.words.views import BackendView
+from oq.words.views import BackendView, QueueStatus
 from oq.words.which import Count, Wanted, Which
 
 OnDone = Callable[[Task], object]
@@ -43,24 +46,30 @@ OnDone = Callable[[Task], object]
 _decode_task = msgspec.json.Decoder(Task).decode
 
 
-class Queue(Core):
+class Queue:
     """A running queue: `oq.open_queue` makes one.
 
     The verbs are those of `oq.Client` and `oq.AsyncClient`. All of them may be called from any
     number of trio tasks at once.
     """
 
-    def __init__(self, *parts: Any, hands: trio.Nursery) -> None:
-        super().__init__(*parts)
+    def __init__(self, core: Core, hands: trio.Nursery) -> None:
+        self.config = core.config
+        self._core = core
+        self.raw = self.on_behalf_of(LOCAL)
         self._hands = hands  # where what was asked for at submission waits for its task
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
         self.shutdown_note: ShutdownNote | None = None
-        self._callers = Callers(hands, self.cancel)
+        self._callers = Callers(hands, self.raw.cancel)
         self.calls = GatewayCalls(
-            self._admission, self._wiring, self._ledger, self._answers.check, self._callers,
-            self._backends, self._tell_down,
+            core.admission, core.wiring, core.ledger, core.answers.check, self._callers,
+            core.by_name, core.tell_down,
         )  # fmt: skip
+
+    def on_behalf_of(self, caller: Caller) -> RawQueue:
+        """The verbs as this caller may use them, with documents as the JSON that they are."""
+        return RawQueue(self._core, caller)
 
     async def submit(
         self,
@@ -80,7 +89,7 @@ class Queue(Core):
 
         Raises InvalidTask, Conflict (the key was used for another task), QueueFull, Unavailable.
         """
-        accepted = await self.accept(_submission(task), idempotency_key=idempotency_key)
+        accepted = await self.raw.submit(_submission(task), idempotency_key=idempotency_key)
         if on_done is not None or results_to is not None:
             self._hands.start_soon(self._hand_over, accepted.task_id, on_done, results_to)
         return accepted.task_id
@@ -90,7 +99,7 @@ class Queue(Core):
 
         Raises InvalidBatch naming every task that is wrong, QueueFull, Unavailable.
         """
-        return await self.accept_many(_submissions(tasks, self.limits))
+        return await self.raw.submit_many(_submissions(tasks, self.raw.limits))
 
     async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
         """The task as it stands or, with `wait`, once it has ended or that time is over.
@@ -100,8 +109,8 @@ class Queue(Core):
         seconds = 0.0 if wait is None else seconds_of("wait", wait)
         if seconds > 0:
             with self._while_open():
-                return _task(await self.view(task_id, seconds))
-        return _task(await self.view(task_id))
+                return _task(await self.raw.get(task_id, wait=seconds))
+        return _task(await self.raw.get(task_id))
 
     async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
@@ -125,27 +134,27 @@ class Queue(Core):
 
         Of big tasks `list_summaries` gives less. Raises InvalidTask.
         """
-        found = await _pages(self.page, task_filter(**wanted))
+        found = await _pages(self.raw.list, task_filter(**wanted))
         return [_task(task) for task in found]
 
     @lists_keywords(Wanted)
     async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
         """The same without payloads, options and results, with how each prompt begins."""
-        found = await _pages(self.summaries, task_filter(**wanted))
+        found = await _pages(self.raw.list_summaries, task_filter(**wanted))
         return msgspec.json.decode(msgspec.json.encode(found), type=builtins.list[Summary])
 
     @lists_keywords(Which)
-    async def count(self, filter: TaskFilter | None = None, /, **which: Unpack[Which]) -> Count:
+    async def count(self, **which: Unpack[Which]) -> Count:
         """How many tasks match; at least so many, when they are too many to look at. InvalidTask
         names what is wrong.
         """
-        return await super().count(task_filter(**which) if filter is None else filter)
+        return await self.raw.count(task_filter(**which))
 
     @lists_keywords(Which)
     async def bulk(
         self,
         action: str,
-        ids: Sequence[str] | TaskFilter | None = None,
+        ids: Sequence[str] | None = None,
         to: int | str | None = None,
         **which: Unpack[Which],
     ) -> BulkOutcome:
@@ -162,11 +171,53 @@ class Queue(Core):
         if verb is Verb.PRIORITY and to is None:
             raise InvalidTask("priority", 'the action "priority" needs one')
         tasks = task_filter(**which) if ids is None else ids
-        return await super().bulk(verb, tasks, 0 if to is None else to)
+        return await self.raw.bulk(verb, tasks, 0 if to is None else to)
 
     async def backends(self) -> builtins.list[BackendView]:
         """The servers that run models, and the models that they say they have."""
-        return await self.look_at_backends()
+        return await self.raw.backends()
+
+    def status(self) -> QueueStatus:
+        """The queue at a glance."""
+        return self.raw.status()
+
+    async def cancel(self, task_id: str) -> None:
+        """Take it out of the queue, or stop it; return once that is on disk.
+
+        Raises NotFound, or Conflict when it has ended already.
+        """
+        await self.raw.cancel(task_id)
+
+    async def set_priority(self, task_id: str, priority: int | str) -> None:
+        """Give a pending task another priority. NotFound, Conflict, InvalidTask."""
+        await self.raw.set_priority(task_id, priority)
+
+    async def retry(self, task_id: str) -> None:
+        """Queue a failed or cancelled task again. NotFound, Conflict."""
+        await self.raw.retry(task_id)
+
+    async def delete(self, task_id: str) -> None:
+        """Forget a task that has ended. NotFound, Conflict."""
+        await self.raw.delete(task_id)
+
+    async def pause(self) -> None:
+        """Start no more tasks, also after a restart, until `resume`."""
+        await self.raw.pause()
+
+    async def resume(self) -> None:
+        """Start tasks again."""
+        await self.raw.resume()
+
+    async def drain(self, timeout: Time | None = None) -> None:
+        """Take no more tasks and start none; let those that run end for `timeout`
+        (`queue.drain_timeout` if it is None), then put them back in line. Return when nothing runs
+        and all is on disk. A second drain may be in more of a hurry than the first.
+        """
+        await self._core.drain(timeout)
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` called with every commit, for measuring. It must not block."""
+        self._core.hub.observe(observer)
 
     @asynccontextmanager
     async def stream(
@@ -178,7 +229,7 @@ class Queue(Core):
         task that has ended. `offset` and `attempt`, from the last chunk that you have, go on from
         there. Raises NotFound.
         """
-        with self.read_stream(task_id, offset=offset, attempt=attempt) as chunks:
+        with self.raw.stream(task_id, offset=offset, attempt=attempt) as chunks:
             yield chunks
 
     def let_go(self) -> None:
@@ -221,7 +272,7 @@ class Queue(Core):
         all events but progress. Raises InvalidTask for a type that there is not, and Unavailable
         when there are too many subscribers.
         """
-        return super().subscribe(types=_event_types(types), task_id=task_id, after=after)
+        return self.raw.subscribe(types=_event_types(types), task_id=task_id, after=after)
 
     async def _hand_over(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 from msgspec.structs import replace
@@ -23,12 +23,13 @@ class StreamReader:
 
     It ends without one only when the queue closes: open the stream again from `offset` and
     `attempt` where it goes on. `receive` gives the chunks that are due, a portion of them at once.
+    `check` raises what keeps the task from being read.
     """
 
     def __init__(
         self,
         ledger: Durable,
-        check_open: Callable[[], None],
+        check: Callable[[], Awaitable[None]],
         streams: Streams,
         reads: Reads,
         watch: Watch,
@@ -39,7 +40,7 @@ class StreamReader:
         self.offset = offset
         self.attempt = attempt
         self._ledger = ledger
-        self._check_open = check_open
+        self._check = check
         self._streams = streams
         self._reads = reads
         self._watch = watch
@@ -68,7 +69,7 @@ class StreamReader:
                 if due:
                     return due
                 self._stream = None
-            self._check_open()
+            await self._check()
             due = await self._rest()
             if due:
                 return due

@@ -13,7 +13,7 @@ from bench.stopwatch import Stopwatch
 from oq.actors.writer import Writer
 from oq.backends.simulated import NoopBackend
 from oq.http import tasks
-from oq.queue import Queue
+from oq.queue import RawQueue
 from oq.store import Store
 from oq.store.rocks import RocksEngine
 from oq.store.sync_thread import SyncThread
@@ -92,13 +92,13 @@ def test_a_sleep_in_the_http_side_is_caught(baseline, monkeypatch):
 
 
 def test_a_lone_post_that_waits_in_trio_is_caught(baseline, monkeypatch):
-    accept = Queue.accept
+    submit = RawQueue.submit
 
     async def slow(self, *parts, **more):
         await trio.sleep(0.01)  # the slowness to be found
-        return await accept(self, *parts, **more)
+        return await submit(self, *parts, **more)
 
-    monkeypatch.setattr(Queue, "accept", slow)
+    monkeypatch.setattr(RawQueue, "submit", slow)
     assert {"lone_wall", "post_wall"} <= found(baseline)
 
 

@@ -72,7 +72,7 @@ async def finish(tasks: KeyValueLedger, ledger: Ledger) -> None:
     backend = Watch(ledger, random.Random(0))
     async with open_queue(CONFIG, backends=[backend], ledger=tasks) as queue:
         for task_id in [task.task_id for task in tasks.store.pending()]:
-            assert (await queue.view(task_id, wait=60)).status.ended
+            assert (await queue.raw.get(task_id, wait=60)).status.ended
     assert backend.again == [], "ran although they were reported as ended"
 
 

@@ -159,7 +159,7 @@ async def test_the_janitor_removes_it_like_any_other(autojump_clock):
     spoil(disk, "state", ids[0], b"\xc1")
     async with memory_queue(disk, queue={"max_completed_tasks": 1}) as queue:
         while queue.status().total_tasks > 1:
-            with queue._hub.watch(ids[0]) as watch:
+            with queue._core.hub.watch(ids[0]) as watch:
                 await watch.changed()
         assert [task.id for task in await queue.list()] == [ids[2]]
 
@@ -178,7 +178,7 @@ async def test_one_that_nobody_has_read_is_not_counted_for_ever(autojump_clock):
     disk = Disk()
     async with memory_queue(disk) as queue:
         [task_id] = await queue.submit_many([generate("a")])
-        with queue._hub.watch(task_id) as watch:
+        with queue._core.hub.watch(task_id) as watch:
             while queue.status().completed_tasks < 1:
                 await watch.changed()
         spoil(disk, "state", task_id, b"\xc1")

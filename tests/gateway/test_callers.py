@@ -72,7 +72,7 @@ async def test_hanging_up_stops_the_model(path, body):
         async with calling(here, path, body) as task_id:
             pass
         assert (await asked(here)).path == path
-        assert (await here.queue.view(task_id, 5)).status == "cancelled"
+        assert (await here.queue.raw.get(task_id, wait=5)).status == "cancelled"
 
 
 async def test_hanging_up_while_it_waits_takes_it_out_of_the_queue():
@@ -83,7 +83,7 @@ async def test_hanging_up_while_it_waits_takes_it_out_of_the_queue():
                 await here.oq.post("/api/chat", json=CHAT, timeout=0.2)
             with trio.fail_after(5):
                 [cancelled] = await anext(events)
-        assert (await here.queue.view(cancelled.task_id)).status == "cancelled"
+        assert (await here.queue.raw.get(cancelled.task_id)).status == "cancelled"
         assert not here.bodies("/api/chat")
 
 
@@ -92,7 +92,7 @@ async def test_a_detached_call_goes_on_without_its_caller():
         body = {**CHAT, "options": {"simulate": {"text": "one two three", "rate": 20}}}
         async with calling(here, "/api/chat", body, X_OQ_Detach="true") as task_id:
             pass
-        task = await here.queue.view(task_id, 5)
+        task = await here.queue.raw.get(task_id, wait=5)
         assert task.status == "completed"
 
 
@@ -137,7 +137,7 @@ async def test_a_call_with_a_key_waits_for_its_caller_only_for_a_while():
         async with calling(here, "/api/chat", body, Idempotency_Key="k") as task_id:
             pass
         await asked(here)
-        assert (await here.queue.view(task_id, 5)).status == "cancelled"
+        assert (await here.queue.raw.get(task_id, wait=5)).status == "cancelled"
         answer = await here.oq.post("/api/chat", json=body, headers={"Idempotency-Key": "k"})
         assert answer.status_code == 409
         assert answer.json() == {"error": f"task {task_id} was cancelled"}
@@ -346,7 +346,7 @@ async def test_a_caller_is_told_when_the_server_closes_and_the_task_is_kept(stre
             here.app.context.close()
         assert answers[0].status_code == 503
         assert submitted.task_id in answers[0].json()["error"]
-        assert (await here.queue.view(submitted.task_id)).status == "pending"
+        assert (await here.queue.raw.get(submitted.task_id)).status == "pending"
 
 
 async def test_an_interactive_call_overtakes_what_has_a_lower_priority():

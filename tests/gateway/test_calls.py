@@ -198,7 +198,7 @@ async def test_a_body_that_not_everybody_can_read_does_not_spoil_the_list():
 async def test_of_an_attempt_that_failed_unseen_nothing_is_seen(path):
     """It said two words and broke off before anybody could pass them on."""
     async with site(kind="simulated") as here:
-        simulator = here.queue._backends["b"].simulator
+        simulator = here.queue._core.by_name["b"].simulator
         simulator.push(Script(text="no no no", fault="error", at=2), Script(text="yes"))
         answer = await here.oq.post(path, json={**CHAT, "stream": True})
         assert words(said(answer.content))[0] == "yes"

@@ -129,7 +129,7 @@ async def test_an_answer_of_known_length_that_breaks_off_is_not_passed_off_as_wh
             await stream.aclose()
 
         await nursery.start(trio.serve_listeners, half, listeners)
-        here.queue._backends["b"]._transport.url = f"http://127.0.0.1:{port}"
+        here.queue._core.by_name["b"]._transport.url = f"http://127.0.0.1:{port}"
         with pytest.raises(httpx.RemoteProtocolError):
             await here.oq.get("/api/tags")
         nursery.cancel_scope.cancel()
@@ -137,7 +137,7 @@ async def test_an_answer_of_known_length_that_breaks_off_is_not_passed_off_as_wh
 
 async def test_a_backend_that_does_not_answer():
     async with site() as here:
-        here.queue._backends["b"]._transport.url = "http://127.0.0.1:1"
+        here.queue._core.by_name["b"]._transport.url = "http://127.0.0.1:1"
         answer = await here.oq.get("/api/tags")
         assert answer.status_code == 502
         assert "127.0.0.1:1" in answer.json()["error"]
@@ -327,7 +327,7 @@ async def test_the_headers_of_a_backend_do_not_become_oqs(spelled, status):
     lines = "".join(f"{spelled(name)}: {value}\r\n" for name, value in HOSTILE.items())
     said = f"HTTP/1.1 {status} Yes\r\nContent-Length: {len(PAGE)}\r\n{lines}\r\n".encode() + PAGE
     async with site() as here, canary(said) as backend:
-        here.queue._backends["b"]._transport.url = f"http://{backend.where}"
+        here.queue._core.by_name["b"]._transport.url = f"http://{backend.where}"
         answer = await here.oq.get("/api/tags", follow_redirects=False)
         assert (answer.status_code, answer.content) == (status, PAGE)
         own = (await here.oq.get("/healthz")).headers
@@ -358,7 +358,7 @@ async def test_what_a_caller_needs_of_a_backends_headers_is_passed_on():
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     said = f"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\n{lines}\r\n{{}}".encode()
     async with site() as here, canary(said) as backend:
-        here.queue._backends["b"]._transport.url = f"http://{backend.where}"
+        here.queue._core.by_name["b"]._transport.url = f"http://{backend.where}"
         answer = await here.oq.get("/api/tags")
         assert {name: answer.headers[name] for name in headers} == headers
 
@@ -377,7 +377,7 @@ async def test_a_callers_secrets_do_not_go_to_a_backend():
         "Accept": "text/x-asked",
     }
     async with site() as here, canary(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as backend:
-        here.queue._backends["b"]._transport.url = f"http://{backend.where}"
+        here.queue._core.by_name["b"]._transport.url = f"http://{backend.where}"
         await here.oq.post("/api/show", json={}, headers=sent)
         [head] = backend.heads
         assert b"caller" not in head

@@ -122,14 +122,14 @@ async def test_a_backend_that_does_not_list_its_models_delays_nobody_for_long(au
         settings(), backends=[backend], ledger=KeyValueLedger(MemoryEngine())
     ) as queue:
         began = trio.current_time()
-        (shown,) = await queue.look_at_backends()
+        (shown,) = await queue.raw.backends()
         assert trio.current_time() - began == catalogue.TIMEOUT
         assert shown.up
         assert "did not list its models" in str(shown.error)
-        await queue.look_at_backends()
+        await queue.raw.backends()
         assert backend.asked == 1, "an answer is kept for a while, also when it is none"
         await trio.sleep(catalogue.KEPT)
-        await queue.look_at_backends()
+        await queue.raw.backends()
         assert backend.asked == 2
 
 
@@ -176,7 +176,7 @@ async def test_many_who_ask_at_once_are_one_question(autojump_clock):
     ) as queue:
         async with trio.open_nursery() as nursery:
             for _ in range(10):
-                nursery.start_soon(queue.look_at_backends)
+                nursery.start_soon(queue.raw.backends)
         assert backend.asked == 1
 
 

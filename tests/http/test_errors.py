@@ -9,6 +9,7 @@ import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from oq.queue import RawQueue
 from oq.rules.validation import decode_submission
 from oq.words.errors import QueueFull, StoreCorrupt, StoreFull, Unavailable
 from tests.support.http import GENERATE, UNKNOWN, api, live
@@ -197,7 +198,7 @@ async def test_retry_after_is_never_less_than_the_queue_asks(monkeypatch: pytest
         async def full(*_: object, **__: object) -> None:
             raise QueueFull(2, 7.4)
 
-        monkeypatch.setattr(oq.queue, "accept", full)
+        monkeypatch.setattr(RawQueue, "submit", full)
         assert (await oq.post("/api/tasks", GENERATE)).headers["Retry-After"] == "8"
 
 
@@ -208,7 +209,7 @@ async def test_what_cannot_be_stored_now_is_503(error: Exception, monkeypatch: p
         async def fail(*_: object, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(oq.queue, "accept", fail)
+        monkeypatch.setattr(RawQueue, "submit", fail)
         reply = await oq.post("/api/tasks", GENERATE)
         assert reply.status == 503
         assert reply.error == str(error)
@@ -221,7 +222,7 @@ async def test_a_damaged_record_is_not_to_be_tried_again(monkeypatch: pytest.Mon
         async def fail(*_: object, **__: object) -> None:
             raise StoreCorrupt("secret detail")
 
-        monkeypatch.setattr(oq.queue, "view", fail)
+        monkeypatch.setattr(RawQueue, "get", fail)
         with structlog.testing.capture_logs() as lines:
             reply = await oq.get(f"/api/tasks/{UNKNOWN}")
         assert reply.status == 500
@@ -238,7 +239,7 @@ async def test_a_bug_is_logged_under_a_reference_and_says_nothing(monkeypatch: p
         async def fail(*_: object, **__: object) -> None:
             raise ZeroDivisionError("secret detail")
 
-        monkeypatch.setattr(oq.queue, "accept", fail)
+        monkeypatch.setattr(RawQueue, "submit", fail)
         with structlog.testing.capture_logs() as lines:
             reply = await oq.post("/api/tasks", GENERATE)
         assert reply.status == 500
@@ -365,7 +366,7 @@ async def test_a_handshake_that_breaks_its_protocol_ends_only_its_connection():
 
 async def test_a_caller_that_hangs_up_stops_waiting():
     async with live(paused=True) as oq:
-        submitted = await oq.queue.accept(decode_submission(json.dumps(GENERATE).encode()))
+        submitted = await oq.queue.raw.submit(decode_submission(json.dumps(GENERATE).encode()))
         async with await oq.connect() as stream:
             await stream.send_all(
                 head(f"GET /api/tasks/{submitted.task_id}?wait=5m HTTP/1.1\nHost: localhost")

@@ -50,8 +50,8 @@ async def until(socket: WebSocketConnection, kind: str) -> list[dict[str, Any]]:
 
 
 async def run_one(oq: Live) -> str:
-    accepted = await oq.queue.accept(decode_submission(TASK))
-    await oq.queue.view(accepted.task_id, 10)
+    accepted = await oq.queue.raw.submit(decode_submission(TASK))
+    await oq.queue.raw.get(accepted.task_id, wait=10)
     await wait_all_tasks_blocked()  # until subscribers know it, too
     return accepted.task_id
 
@@ -77,7 +77,7 @@ async def test_hello_and_then_the_life_of_a_task():
 async def test_several_that_are_due_come_in_one_frame():
     async with live(paused=True) as oq, websocket(oq) as socket:
         await items(socket)
-        await oq.queue.accept_many([decode_submission(TASK)] * 20)
+        await oq.queue.raw.submit_many([decode_submission(TASK)] * 20)
         seen = await items(socket)
         assert [event["seq"] for event in seen] == list(range(1, 21))
 
@@ -86,7 +86,7 @@ async def test_frames_of_every_size():
     async with live(paused=True) as oq, websocket(oq) as socket:
         await items(socket)
         for count in (1, 2, 500):
-            await oq.queue.accept_many([decode_submission(TASK)] * count)
+            await oq.queue.raw.submit_many([decode_submission(TASK)] * count)
             assert len(await items(socket)) == count
 
 
@@ -97,7 +97,7 @@ async def test_who_is_far_behind_gets_it_in_portions(
     monkeypatch.setattr(events, "PORTION", most)
     monkeypatch.setattr(events, "PORTION_BYTES", size)
     async with live(paused=True) as oq:
-        await oq.queue.accept_many([decode_submission(TASK)] * 10)
+        await oq.queue.raw.submit_many([decode_submission(TASK)] * 10)
         await wait_all_tasks_blocked()
         async with websocket(oq, "?after=0") as socket:
             await items(socket)
@@ -116,11 +116,11 @@ async def test_server_sent_events_come_in_portions_too(
     monkeypatch.setattr(events, "PORTION", most)
     monkeypatch.setattr(events, "PORTION_BYTES", size)
     async with live(paused=True) as oq:
-        await oq.queue.accept_many([decode_submission(TASK)] * 10)
+        await oq.queue.raw.submit_many([decode_submission(TASK)] * 10)
         await wait_all_tasks_blocked()
-        face = oq.app.context
-        with face.subscribe(None, None, 0) as feed:
-            pieces = events._Pieces(face, feed, resumed=True)
+        context = oq.app.context
+        with context.subscribe(oq.queue.raw, None, None, 0) as feed:
+            pieces = events._Pieces(oq.queue.raw, feed, resumed=True)
             await pieces.next()
             seen: list[bytes] = []
             while len(seen) < 10:
@@ -128,7 +128,7 @@ async def test_server_sent_events_come_in_portions_too(
                 assert len(portion) <= 3
                 seen += [block.partition(b"\n")[0] for block in portion]
             assert seen == [b"id: %d" % seq for seq in range(1, 11)]
-            face.close()
+            context.close()
             assert await pieces.next() == b""
 
 
@@ -136,7 +136,7 @@ async def test_an_event_that_is_longer_than_a_portion_comes_alone(monkeypatch: p
     monkeypatch.setattr(events, "PORTION_BYTES", 1)
     async with live(paused=True) as oq, websocket(oq) as socket:
         await items(socket)
-        await oq.queue.accept_many([decode_submission(TASK)] * 2)
+        await oq.queue.raw.submit_many([decode_submission(TASK)] * 2)
         assert [len(await items(socket)) for _ in range(2)] == [1, 1]
 
 
@@ -162,7 +162,7 @@ async def test_filters_and_resuming():
 
 async def test_what_is_not_kept_any_more_is_told_as_missed():
     async with live(paused=True, events={"ring": 4}) as oq:
-        await oq.queue.accept_many([decode_submission(TASK)] * 10)
+        await oq.queue.raw.submit_many([decode_submission(TASK)] * 10)
         await wait_all_tasks_blocked()
         async with websocket(oq, "?after=3") as socket:
             assert (await items(socket))[0]["type"] == "hello"
@@ -177,7 +177,7 @@ async def test_what_is_not_kept_any_more_is_told_as_missed():
             assert [(await stream.next())["id"] for _ in range(4)] == ["7", "8", "9", "10"]
         async with websocket(oq, "?after=99") as socket:
             await items(socket)
-            await oq.queue.accept(decode_submission(TASK))
+            await oq.queue.raw.submit(decode_submission(TASK))
             assert [event["seq"] for event in await items(socket)] == [11]
 
 
@@ -185,11 +185,11 @@ async def test_progress_is_sent_to_those_who_ask():
     talk = {**GENERATE, "options": {"simulate": {"tokens": 5, "rate": 100}}}
     async with live() as oq, websocket(oq, "?types=task_progress,task_completed") as socket:
         await items(socket)
-        await oq.queue.accept(decode_submission(json.dumps(talk).encode()))
+        await oq.queue.raw.submit(decode_submission(json.dumps(talk).encode()))
         seen = await until(socket, "task_completed")
         assert seen[0]["type"] == "task_progress"
         assert seen[0]["data"]["tokens"] >= 1
-        assert not oq.queue._hub._told, "nothing is kept of a task that has ended"
+        assert not oq.queue._core.hub._told, "nothing is kept of a task that has ended"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ async def test_one_that_stops_reading_is_cut_off_and_holds_nobody(monkeypatch: p
             await items(reader)
             seen = 0
             while len(oq.app.context._feeds) == 2:
-                await oq.queue.accept_many([decode_submission(TASK)] * 500)
+                await oq.queue.raw.submit_many([decode_submission(TASK)] * 500)
                 while seen < oq.queue.status().event_seq:
                     seen += len(await items(reader))
             assert len(oq.app.context._feeds) == 1

@@ -107,7 +107,7 @@ def run_tasks(oq: Live, count: int) -> Round:
     async def work() -> None:
         nonlocal left, ended
         left, ended = count, trio.Event()
-        await oq.queue.accept_many([TASK] * count)
+        await oq.queue.raw.submit_many([TASK] * count)
         await ended.wait()
 
     return work
@@ -221,7 +221,7 @@ async def test_a_reader_of_a_stream_that_stops_reading_costs_the_task_and_its_re
         task_id, late = "", b""
 
         async def work() -> None:
-            with oq.queue.read_stream(task_id) as reader:
+            with oq.queue.raw.stream(task_id) as reader:
                 await oq.queue.resume()
                 said = "".join([chunk.data async for chunk in reader])
             assert len(said) == 101 * TOKENS - 1
@@ -229,7 +229,9 @@ async def test_a_reader_of_a_stream_that_stops_reading_costs_the_task_and_its_re
 
         async def pending() -> None:
             nonlocal task_id
-            task_id = (await oq.queue.accept(decode_submission(json.dumps(TALK).encode()))).task_id
+            task_id = (
+                await oq.queue.raw.submit(decode_submission(json.dumps(TALK).encode()))
+            ).task_id
 
         @asynccontextmanager
         async def deaf() -> AsyncIterator[None]:

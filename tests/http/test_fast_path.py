@@ -16,6 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from oq.http import connection, server
 from oq.http.app import App
+from oq.queue import RawQueue
 from tests.support.http import GENERATE, Live, live
 
 BODY = json.dumps(GENERATE).encode()
@@ -175,7 +176,7 @@ async def test_both_ways_give_the_same_answer_when_nothing_can_be_stored(
             if drained:
                 await oq.queue.drain()
             else:
-                monkeypatch.setattr(oq.queue, "accept", fail)
+                monkeypatch.setattr(RawQueue, "submit", fail)
             with structlog.testing.capture_logs() as lines:
                 answer = await one.ask(way())
             (said,) = [each for each in lines if each["event"] == "internal error"] or [None]
@@ -327,13 +328,13 @@ class Slow:
 
     def __init__(self, oq: Live, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go = trio.Event()
-        accept = oq.queue.accept
+        accept = RawQueue.submit
 
         async def later(*given: Any, **named: Any) -> Any:
             await self.go.wait()
             return await accept(*given, **named)
 
-        monkeypatch.setattr(oq.queue, "accept", later)
+        monkeypatch.setattr(RawQueue, "submit", later)
 
 
 async def test_stopping_lets_an_answer_go_out(monkeypatch: pytest.MonkeyPatch):

@@ -37,14 +37,14 @@ def text(chunks: list[dict[str, Any]]) -> str:
 
 
 async def submit(oq: Live, task: dict[str, Any]) -> str:
-    accepted = await oq.queue.accept(decode_submission(json.dumps(task).encode()))
+    accepted = await oq.queue.raw.submit(decode_submission(json.dumps(task).encode()))
     return accepted.task_id
 
 
 async def running(oq: Live, **script: Any) -> str:
     """A task that has said something and goes on."""
     task_id = await submit(oq, talk(**script))
-    with oq.queue.read_stream(task_id) as reader:
+    with oq.queue.raw.stream(task_id) as reader:
         await reader.receive()
     return task_id
 
@@ -294,7 +294,7 @@ async def test_one_that_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch
     async with live() as oq, await oq.connect() as deaf:
         size = 8_000_000  # more than the kernel takes for one who does not read
         task_id = await submit(oq, talk(text="x" * size))
-        await oq.queue.view(task_id, 10)
+        await oq.queue.raw.get(task_id, wait=10)
         await deaf.send_all(
             f"GET /api/tasks/{task_id}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         )
@@ -330,7 +330,7 @@ async def test_no_reader_is_given_more_than_a_bounded_piece_at_once(
         else:
             task_id = await submit(oq, {**GENERATE, "options": script})
             if way != "live":
-                await oq.queue.view(task_id, 20)
+                await oq.queue.raw.get(task_id, wait=20)
             accept = {"Accept": SSE if way == "events" else NDJSON}
             reply = await client.get(f"{oq.url}/api/tasks/{task_id}/stream", headers=accept)
     found = [line[line.index("{") :] for line in reply.text.split("\n") if "{" in line]

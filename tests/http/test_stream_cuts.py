@@ -172,7 +172,7 @@ async def submit_all(oq: Live) -> list[tuple[str, Said]]:
     tasks = [({**CHAT, "max_retries": 3}, AT_LAST)]
     for script, said in ONCE:
         tasks.append(({**CHAT, "options": {"simulate": msgspec.to_builtins(script)}}, said))
-    ids = await oq.queue.accept_many(
+    ids = await oq.queue.raw.submit_many(
         [decode_submission(json.dumps(task).encode()) for task, _ in tasks]
     )
     return [(task_id, said) for task_id, (_, said) in zip(ids, tasks, strict=True)]

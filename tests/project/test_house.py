@@ -17,6 +17,7 @@ from oq.http.bulk import BulkFilter
 from oq.http.gateway.openapi import GATEWAY
 from oq.http.request import Request
 from oq.http.routes import ROUTES
+from oq.queue import Queue, RawQueue
 from oq.rules.filters import TaskFilter
 from oq.words.which import CONDITIONS, IN_HTTP, Wanted
 
@@ -437,6 +438,29 @@ def test_every_handler_takes_a_request_that_came_through_the_door():
     quarts = {"quart.request", "quart.websocket", "quart.wrappers.Request"}
     knows = {name for name in of("http") if names_imported(MODULES[name]) & quarts}
     assert knows == {"oq.http.app", "oq.http.errors"}
+
+
+def test_handlers_have_the_queue_from_their_request():
+    """There its verbs know the caller. The gateway's calls carry theirs (`NewCall.caller`)."""
+    knows = {name for name in of("http") if "oq.queue.Queue" in names_imported(MODULES[name])}
+    gateway = {f"oq.http.gateway.{name}" for name in ("router", "calls", "proxy")}
+    assert knows == {"oq.http.app", "oq.http.door", "oq.http.stopping", *gateway}
+    bind = {
+        name
+        for name in of("http")
+        for _, called in calls(MODULES[name])
+        if called.split(".")[-1] in ("on_behalf_of", "raw")
+    }
+    assert bind == {"oq.http.door"}
+
+
+def test_a_queue_has_one_vocabulary():
+    """What the raw verbs have beyond those of `oq.Queue` is no verb of a user's."""
+    raw, queue = (
+        {name for name in vars(kind) if not name.startswith("_")} for kind in (RawQueue, Queue)
+    )
+    beside = {"caller", "limits", "check_known", "check_ready", "encode_event", "now"}
+    assert raw - queue == beside | {"config", "oldest_waiting"}
 
 
 def names_imported(path: Path) -> set[str]:

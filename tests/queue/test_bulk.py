@@ -37,7 +37,7 @@ async def test_thousands_are_cancelled_and_share_their_syncs(autojump_clock):
         ids = await waiting(queue, 3000)
         commits: list[int] = []
         queue.observe(lambda committed: commits.append(len(committed.steps)))
-        outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
+        outcome = await queue.raw.bulk(Verb.CANCEL, TaskFilter())
         assert (outcome.matched, outcome.done, outcome.skipped) == (3000, 3000, 0)
         assert outcome.problems == []
         assert not outcome.more
@@ -50,13 +50,13 @@ async def test_thousands_are_cancelled_and_share_their_syncs(autojump_clock):
 async def test_each_of_the_actions(autojump_clock):
     async with memory_queue() as queue:
         ids = await waiting(queue, 3)
-        assert (await queue.bulk(Verb.PRIORITY, ids[:2], "high")).done == 2
+        assert (await queue.raw.bulk(Verb.PRIORITY, ids[:2], "high")).done == 2
         assert queue.status().queues_by_priority == {"5": 1, "10": 2}
-        assert (await queue.bulk(Verb.CANCEL, ids)).done == 3
-        assert (await queue.bulk(Verb.RETRY, TaskFilter())).done == 3
+        assert (await queue.raw.bulk(Verb.CANCEL, ids)).done == 3
+        assert (await queue.raw.bulk(Verb.RETRY, TaskFilter())).done == 3
         assert queue.status().pending_tasks == 3
-        assert (await queue.bulk(Verb.CANCEL, ids[:1])).done == 1
-        assert (await queue.bulk(Verb.DELETE, TaskFilter())).matched == 1
+        assert (await queue.raw.bulk(Verb.CANCEL, ids[:1])).done == 1
+        assert (await queue.raw.bulk(Verb.DELETE, TaskFilter())).matched == 1
         assert queue.status().total_tasks == 2
 
 
@@ -64,7 +64,7 @@ async def test_running_tasks_are_cancelled_too(autojump_clock):
     async with memory_queue() as queue:
         hang = {"fault": "hang"}
         ids = await queue.submit_many([generate(simulate=hang) for _ in range(5)])
-        outcome = await queue.bulk(Verb.CANCEL, ids)
+        outcome = await queue.raw.bulk(Verb.CANCEL, ids)
         assert outcome.done == 5
         assert queue.status().cancelled_tasks == 5
 
@@ -72,7 +72,7 @@ async def test_running_tasks_are_cancelled_too(autojump_clock):
 async def test_what_is_refused_is_told_task_by_task(autojump_clock):
     async with memory_queue() as queue:
         (waits,) = await waiting(queue, 1)
-        outcome = await queue.bulk(Verb.RETRY, [waits, UNKNOWN, "nonsense", UNKNOWN])
+        outcome = await queue.raw.bulk(Verb.RETRY, [waits, UNKNOWN, "nonsense", UNKNOWN])
         assert (outcome.matched, outcome.done, outcome.skipped) == (3, 0, 3)
         told = {problem.task_id: problem.error for problem in outcome.problems}
         assert "pending" in told[waits]
@@ -82,7 +82,7 @@ async def test_what_is_refused_is_told_task_by_task(autojump_clock):
 
 async def test_of_many_problems_the_first_are_told(autojump_clock):
     async with memory_queue() as queue:
-        outcome = await queue.bulk(Verb.CANCEL, [f"task {n}" for n in range(300)])
+        outcome = await queue.raw.bulk(Verb.CANCEL, [f"task {n}" for n in range(300)])
         assert outcome.skipped == 300
         assert len(outcome.problems) == bulk.MAX_PROBLEMS
 
@@ -91,10 +91,10 @@ async def test_there_is_a_limit(autojump_clock):
     async with memory_queue(queue={"max_bulk": 10}) as queue:
         ids = await waiting(queue, 15)
         with pytest.raises(InvalidTask, match=r"queue\.max_bulk"):
-            await queue.bulk(Verb.CANCEL, ids)
-        outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
+            await queue.raw.bulk(Verb.CANCEL, ids)
+        outcome = await queue.raw.bulk(Verb.CANCEL, TaskFilter())
         assert (outcome.done, outcome.more) == (10, True)
-        outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
+        outcome = await queue.raw.bulk(Verb.CANCEL, TaskFilter())
         assert (outcome.done, outcome.more) == (5, False)
 
 
@@ -105,15 +105,15 @@ async def test_those_for_which_there_was_no_room_are_tried_again(autojump_clock,
     async with memory_queue() as queue:
         await waiting(queue, 12)
         refusals = 0
-        real = queue._ask_many
+        real = queue._core.ask_many
 
         async def counted(command) -> None:
             nonlocal refusals
             await real(command)
             refusals += sum(isinstance(error, Busy) for error in command.refused.values())
 
-        queue._ask_many = counted
-        outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
+        queue._core.ask_many = counted
+        outcome = await queue.raw.bulk(Verb.CANCEL, TaskFilter())
         assert refusals, "the mailbox was never full: the test tests nothing"
         assert outcome.done == 12
 
@@ -126,7 +126,7 @@ async def test_each_record_is_read_once_and_each_commit_is_a_full_one(autojump_c
         commits: list[int] = []
         queue.observe(lambda committed: commits.append(len(committed.steps)))
         engine.read = 0
-        outcome = await queue.bulk(Verb.CANCEL, TaskFilter())
+        outcome = await queue.raw.bulk(Verb.CANCEL, TaskFilter())
         assert outcome.done == 4 * bulk.AT_ONCE
         assert engine.read == outcome.done
         assert sum(commits) == outcome.done
@@ -139,7 +139,7 @@ async def test_two_wishes_about_the_same_tasks_agree(autojump_clock):
         outcomes = []
 
         async def cancel() -> None:
-            outcomes.append(await queue.bulk(Verb.CANCEL, ids))
+            outcomes.append(await queue.raw.bulk(Verb.CANCEL, ids))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel)
@@ -153,7 +153,7 @@ async def test_problems_are_told_in_the_order_of_the_wish(autojump_clock):
     async with memory_queue() as queue:
         ids = await waiting(queue, 3)
         await queue.cancel(ids[1])
-        outcome = await queue.bulk(Verb.CANCEL, ["nonsense", ids[0], ids[1], UNKNOWN])
+        outcome = await queue.raw.bulk(Verb.CANCEL, ["nonsense", ids[0], ids[1], UNKNOWN])
         assert [one.task_id for one in outcome.problems] == ["nonsense", ids[1], UNKNOWN]
 
 
@@ -161,7 +161,7 @@ async def test_a_closed_queue_says_so(autojump_clock):
     async with memory_queue() as queue:
         ids = await waiting(queue, 2 * bulk.AT_ONCE)
     with pytest.raises(Unavailable, match="has closed"):
-        await queue.bulk(Verb.CANCEL, ids)
+        await queue.raw.bulk(Verb.CANCEL, ids)
 
 
 async def test_others_are_served_in_between(autojump_clock):
@@ -176,7 +176,7 @@ async def test_others_are_served_in_between(autojump_clock):
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(submit)
-            await queue.bulk(Verb.CANCEL, TaskFilter(status=frozenset({Status.PENDING})))
+            await queue.raw.bulk(Verb.CANCEL, TaskFilter(status=frozenset({Status.PENDING})))
             nursery.cancel_scope.cancel()
         assert len({count // bulk.AT_ONCE for count in submitted}) >= 4
 
@@ -204,7 +204,7 @@ async def test_beside_a_flood_each_step_is_one_commit_and_others_are_in_between(
                 )
             )
             before = submitted
-            assert (await queue.bulk(Verb.CANCEL, ids)).done == len(ids)
+            assert (await queue.raw.bulk(Verb.CANCEL, ids)).done == len(ids)
             nursery.cancel_scope.cancel()
         steps = [count for count in cancels if count]
         assert len(steps) <= 2 * 8, "a step has to be one commit"

@@ -47,7 +47,7 @@ async def put_to_wait(engine: MemoryEngine, wrong: Wrong, **script: object) -> s
     """A task that waits for its retry when its queue closes."""
     backend = SimulatedBackend(simulator=Simulator(Script(status=500, **script)))
     async with opened(engine, wrong, backend) as queue:
-        task_id = (await queue.accept(generate())).task_id
+        task_id = (await queue.raw.submit(generate())).task_id
         with queue.subscribe({"task_retrying"}, task_id=task_id) as events:
             await anext(events)
     return task_id
@@ -69,7 +69,7 @@ async def test_a_long_wait_that_a_backend_asked_for_is_no_shorter_after_a_restar
     task_id = await put_to_wait(engine, wrong, retry_after="600")
     async with opened(engine, wrong) as queue:
         await trio.sleep(590)
-        assert (await queue.view(task_id)).status is Status.PENDING
+        assert (await queue.raw.get(task_id)).status is Status.PENDING
         await ended(queue, task_id, within=60)
 
 
@@ -98,7 +98,7 @@ async def test_a_retry_from_before_the_start_may_take_another_place(autojump_clo
     task_id = await put_to_wait(engine, wrong, retry_after="600")
     async with opened(engine, wrong) as queue:
         await queue.set_priority(task_id, 9)
-        assert (await queue.view(task_id)).priority == 9
+        assert (await queue.raw.get(task_id)).priority == 9
         await ended(queue, task_id, within=601)
 
 
@@ -110,10 +110,10 @@ async def test_a_retry_is_due_as_soon_as_its_delay_has_passed(mock_clock):
         task_id = await queue.submit(generate(max_retries=1))
         await wait_all_tasks_blocked()
         for _ in range(10):
-            assert (await queue.view(task_id)).status is Status.PENDING
+            assert (await queue.raw.get(task_id)).status is Status.PENDING
             mock_clock.jump(0.1)
             await wait_all_tasks_blocked()
-        assert (await queue.view(task_id)).status is Status.FAILED
+        assert (await queue.raw.get(task_id)).status is Status.FAILED
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, 30 * DAY, -30 * DAY])
@@ -142,7 +142,7 @@ async def test_a_time_that_a_user_names_is_the_wall_clocks(autojump_clock):
         delayed = await queue.submit(generate(run_at=run_at))
         wrong.by = -HOUR
         await trio.sleep(5.5 * HOUR)
-        assert (await queue.view(delayed)).status is Status.PENDING
+        assert (await queue.raw.get(delayed)).status is Status.PENDING
         wrong.by = 2 * HOUR
         await ended(queue, delayed, within=60)
 

@@ -31,7 +31,7 @@ class Small(MemoryEngine):
 async def until_it_is_noticed(queue) -> None:
     """Have the queue find out that its disk is full."""
     with pytest.raises(Unavailable, match="no space left"):
-        await queue.accept(generate())
+        await queue.raw.submit(generate())
 
 
 async def test_a_submit_that_does_not_fit_is_refused_and_leaves_nothing(autojump_clock):
@@ -41,8 +41,8 @@ async def test_a_submit_that_does_not_fit_is_refused_and_leaves_nothing(autojump
         await until_it_is_noticed(queue)
         assert queue.status().problem == "no space left on the disk"
         with pytest.raises(Unavailable, match="no space left"):
-            queue.check_ready()
-        assert (queue.status().total_tasks, (await queue.page(TaskFilter())).tasks) == (0, [])
+            queue.raw.check_ready()
+        assert (queue.status().total_tasks, (await queue.raw.list(TaskFilter())).tasks) == (0, [])
         engine.full = False
 
 
@@ -54,31 +54,31 @@ async def test_an_idle_queue_takes_tasks_again_once_there_is_space(autojump_cloc
         engine.full = False
         await trio.sleep(10 * RETRY_INTERVAL)
         assert queue.status().problem is None
-        accepted = await queue.accept(generate())
+        accepted = await queue.raw.submit(generate())
         assert (await ended(queue, accepted.task_id)).status is Status.COMPLETED
 
 
 async def test_what_ended_while_the_disk_was_full_has_ended_once_there_is_space(autojump_clock):
     engine, backend = Small(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
-        accepted = await queue.accept(generate(simulate={"delay": 5}))
+        accepted = await queue.raw.submit(generate(simulate={"delay": 5}))
         await until(queue, accepted.task_id, Status.RUNNING)
         engine.full = True
         await trio.sleep(60)
-        task = await queue.view(accepted.task_id)
+        task = await queue.raw.get(accepted.task_id)
         assert task.status is Status.RUNNING, "nothing is told that is not on disk"
         engine.full = False
         task = await ended(queue, accepted.task_id, within=2 * RETRY_INTERVAL)
         assert (task.status, len(task.attempts)) == (Status.COMPLETED, 1)
         assert len(backend.simulator.calls) == 1, "it did not run again"
-        await queue.accept(generate())
+        await queue.raw.submit(generate())
 
 
 async def test_a_cancel_that_does_not_fit_says_so_and_takes_effect_later(autojump_clock):
     engine = Small()
     async with memory_queue(engine) as queue:
         await queue.pause()
-        accepted = await queue.accept(generate())
+        accepted = await queue.raw.submit(generate())
         engine.full = True
         began = trio.current_time()
         with pytest.raises(Unavailable, match="takes effect as soon as it is"):
@@ -92,7 +92,7 @@ async def test_a_cancel_that_does_not_fit_says_so_and_takes_effect_later(autojum
 async def test_a_shutdown_on_a_full_disk_ends_and_what_was_lost_runs_again(autojump_clock):
     engine = Small()
     async with memory_queue(engine) as queue:
-        accepted = await queue.accept(generate(simulate={"delay": 5}))
+        accepted = await queue.raw.submit(generate(simulate={"delay": 5}))
         await until(queue, accepted.task_id, Status.RUNNING)
         engine.full = True
     assert Store(engine).state(accepted.task_id).status is Status.RUNNING
@@ -108,7 +108,7 @@ async def test_a_full_disk_stops_work_before_it_piles_up(autojump_clock):
     engine, backend = Small(), SimulatedBackend()
     async with memory_queue(engine, backend, queue={"max_pending": 10_000}) as queue:
         await queue.pause()
-        await queue.accept_many([generate()] * 5000)
+        await queue.raw.submit_many([generate()] * 5000)
         await queue.resume()
         engine.full = True
         await trio.sleep(1000 * RETRY_INTERVAL)

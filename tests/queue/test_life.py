@@ -35,7 +35,7 @@ from tests.support.queues import (
 
 async def test_a_task_runs_and_its_result_is_the_backends_own_answer(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(generate(simulate={"text": "Paris."}))
+        accepted = await queue.raw.submit(generate(simulate={"text": "Paris."}))
         assert accepted.status is Status.PENDING
         task = await ended(queue, accepted.task_id)
         assert task.status is Status.COMPLETED
@@ -48,7 +48,7 @@ async def test_a_task_runs_and_its_result_is_the_backends_own_answer(autojump_cl
 
 async def test_a_failed_attempt_is_retried_with_backoff_and_then_fails(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(generate(simulate={"status": 500}, max_retries=3))
+        accepted = await queue.raw.submit(generate(simulate={"status": 500}, max_retries=3))
         task = await ended(queue, accepted.task_id)
         assert task.status is Status.FAILED
         assert (task.retry_count, len(task.attempts)) == (3, 4)
@@ -60,7 +60,7 @@ async def test_a_failed_attempt_is_retried_with_backoff_and_then_fails(autojump_
 
 async def test_what_can_never_work_is_not_retried(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(generate(simulate={"status": 400}))
+        accepted = await queue.raw.submit(generate(simulate={"status": 400}))
         task = await ended(queue, accepted.task_id)
         assert (task.status, task.retry_count, len(task.attempts)) == (Status.FAILED, 0, 1)
 
@@ -68,7 +68,7 @@ async def test_what_can_never_work_is_not_retried(autojump_clock):
 async def test_a_backends_retry_after_is_honoured(autojump_clock):
     backend = SimulatedBackend()
     async with memory_queue(backend=backend) as queue:
-        accepted = await queue.accept(
+        accepted = await queue.raw.submit(
             generate(simulate={"status": 503, "retry_after": "50"}, max_retries=1)
         )
         task = await ended(queue, accepted.task_id)
@@ -78,7 +78,7 @@ async def test_a_backends_retry_after_is_honoured(autojump_clock):
 
 async def test_the_tasks_own_timeout_ends_the_attempt(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(
+        accepted = await queue.raw.submit(
             generate(simulate={"fault": "hang"}, timeout="5s", max_retries=0)
         )
         task = await ended(queue, accepted.task_id, within=6)
@@ -89,47 +89,47 @@ async def test_the_tasks_own_timeout_ends_the_attempt(autojump_clock):
 async def test_a_task_that_waits_can_be_cancelled_for_good(autojump_clock):
     async with memory_queue() as queue:
         await queue.pause()
-        accepted = await queue.accept(generate())
+        accepted = await queue.raw.submit(generate())
         await queue.cancel(accepted.task_id)
-        assert (await queue.view(accepted.task_id)).status is Status.CANCELLED
+        assert (await queue.raw.get(accepted.task_id)).status is Status.CANCELLED
         with pytest.raises(Conflict, match="cancelled already"):
             await queue.cancel(accepted.task_id)
         await queue.resume()
         await trio.sleep(10)
-        assert (await queue.view(accepted.task_id)).attempts == ()
+        assert (await queue.raw.get(accepted.task_id)).attempts == ()
 
 
 async def test_cancelling_a_running_task_stops_the_backend_and_is_no_failure(autojump_clock):
     backend = SimulatedBackend()
     async with memory_queue(backend=backend) as queue:
-        accepted = await queue.accept(generate(simulate={"fault": "hang"}))
+        accepted = await queue.raw.submit(generate(simulate={"fault": "hang"}))
         await until(queue, accepted.task_id, Status.RUNNING)
         await queue.cancel(accepted.task_id)
-        task = await queue.view(accepted.task_id)
+        task = await queue.raw.get(accepted.task_id)
         assert (task.status, task.retry_count) == (Status.CANCELLED, 0)
         await trio.sleep(1000)
-        assert (await queue.view(accepted.task_id)).status is Status.CANCELLED
+        assert (await queue.raw.get(accepted.task_id)).status is Status.CANCELLED
         assert len(backend.simulator.calls) == 1
 
 
 async def test_several_may_cancel_the_same_running_task_at_once(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(generate(simulate={"fault": "hang"}))
+        accepted = await queue.raw.submit(generate(simulate={"fault": "hang"}))
         await until(queue, accepted.task_id, Status.RUNNING)
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(queue.cancel, accepted.task_id)
-        assert (await queue.view(accepted.task_id)).status is Status.CANCELLED
+        assert (await queue.raw.get(accepted.task_id)).status is Status.CANCELLED
 
 
 async def test_a_cancel_that_comes_while_a_retry_waits_ends_it(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(generate(simulate={"status": 500}))
+        accepted = await queue.raw.submit(generate(simulate={"status": 500}))
         await until_retrying(queue, accepted.task_id)
         assert queue.status().retrying_tasks == 1
         await queue.cancel(accepted.task_id)
         await trio.sleep(1000)
-        task = await queue.view(accepted.task_id)
+        task = await queue.raw.get(accepted.task_id)
         assert (task.status, len(task.attempts)) == (Status.CANCELLED, 1)
         assert queue.status().delayed_tasks == 0
 
@@ -138,14 +138,14 @@ async def test_a_backend_that_is_down_for_a_minute_burns_no_retry(autojump_clock
     backend = SimulatedBackend()
     backend.down = "connection refused"
     async with memory_queue(backend=backend) as queue:
-        ids = await queue.accept_many([generate(max_retries=0) for _ in range(5)])
+        ids = await queue.raw.submit_many([generate(max_retries=0) for _ in range(5)])
         await trio.sleep(60)
         status = queue.status()
         assert not status.backends[0].up
         assert "refused" in status.backends[0].error
         assert (status.pending_tasks, status.running_tasks) == (5, 0)
         for task_id in ids:
-            task = await queue.view(task_id)
+            task = await queue.raw.get(task_id)
             assert (task.status, task.retry_count, task.attempts) == (Status.PENDING, 0, ())
         backend.down = None
         for task_id in ids:
@@ -160,7 +160,7 @@ async def test_a_backends_bug_fails_the_attempt_and_not_the_queue(autojump_clock
             raise ZeroDivisionError("oops")
 
     async with memory_queue(backend=Buggy()) as queue:
-        accepted = await queue.accept(generate(max_retries=1))
+        accepted = await queue.raw.submit(generate(max_retries=1))
         task = await ended(queue, accepted.task_id)
         assert (task.status, task.error) == (Status.FAILED, "ZeroDivisionError: oops")
         await wait_all_tasks_blocked()  # the end is told before the slot is given back
@@ -170,9 +170,9 @@ async def test_a_backends_bug_fails_the_attempt_and_not_the_queue(autojump_clock
 async def test_a_delayed_task_waits_for_its_time(autojump_clock):
     async with memory_queue() as queue:
         at = mock_wall_clock().now() + timedelta(seconds=100)
-        accepted = await queue.accept(generate(run_at=at))
+        accepted = await queue.raw.submit(generate(run_at=at))
         await trio.sleep(99)
-        assert (await queue.view(accepted.task_id)).status is Status.PENDING
+        assert (await queue.raw.get(accepted.task_id)).status is Status.PENDING
         assert queue.status().delayed_tasks == 1
         task = await ended(queue, accepted.task_id, within=2)
         assert task.started_at >= at
@@ -181,7 +181,7 @@ async def test_a_delayed_task_waits_for_its_time(autojump_clock):
 async def test_a_failed_task_can_be_queued_again_with_its_attempts_kept(autojump_clock):
     backend = SimulatedBackend()
     async with memory_queue(backend=backend) as queue:
-        accepted = await queue.accept(generate(model="gone", simulate={"status": 404}))
+        accepted = await queue.raw.submit(generate(model="gone", simulate={"status": 404}))
         assert (await ended(queue, accepted.task_id)).status is Status.FAILED
         await queue.retry(accepted.task_id)
         task = await ended(queue, accepted.task_id)
@@ -190,7 +190,7 @@ async def test_a_failed_task_can_be_queued_again_with_its_attempts_kept(autojump
 
 async def test_what_cannot_be_retried_or_deleted_says_why(autojump_clock):
     async with memory_queue() as queue:
-        accepted = await queue.accept(generate(simulate={"delay": 5}))
+        accepted = await queue.raw.submit(generate(simulate={"delay": 5}))
         with pytest.raises(Conflict):
             await queue.delete(accepted.task_id)
         await ended(queue, accepted.task_id)
@@ -198,7 +198,7 @@ async def test_what_cannot_be_retried_or_deleted_says_why(autojump_clock):
             await queue.retry(accepted.task_id)
         await queue.delete(accepted.task_id)
         with pytest.raises(NotFound):
-            await queue.view(accepted.task_id)
+            await queue.raw.get(accepted.task_id)
         with pytest.raises(NotFound):
             await queue.cancel("not-an-id")
 
@@ -208,30 +208,30 @@ async def test_retention_keeps_the_latest_ended_tasks_whatever_their_state(autoj
         ids = []
         for n in range(30):
             script = {"status": 400} if n % 3 == 0 else {"delay": 1}
-            accepted = await queue.accept(generate(simulate=script))
+            accepted = await queue.raw.submit(generate(simulate=script))
             await ended(queue, accepted.task_id)
             ids.append(accepted.task_id)
         await queue.pause()
-        waiting = await queue.accept(generate())
+        waiting = await queue.raw.submit(generate())
         await trio.sleep(3700)
         for task_id in ids[:20]:
             with pytest.raises(NotFound):
-                await queue.view(task_id)
+                await queue.raw.get(task_id)
         for task_id in ids[20:]:
-            assert (await queue.view(task_id)).status.ended
-        assert (await queue.view(waiting.task_id)).status is Status.PENDING
+            assert (await queue.raw.get(task_id)).status.ended
+        assert (await queue.raw.get(waiting.task_id)).status is Status.PENDING
         assert queue.status().total_tasks == 11
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(autojump_clock):
     async with memory_queue(queue={"max_pending": 3}) as queue:
         await queue.pause()
-        await queue.accept_many([generate()] * 2)
+        await queue.raw.submit_many([generate()] * 2)
         with pytest.raises(QueueFull):
-            await queue.accept_many([generate()] * 2)
-        await queue.accept(generate())
+            await queue.raw.submit_many([generate()] * 2)
+        await queue.raw.submit(generate())
         with pytest.raises(QueueFull, match="max_pending") as full:
-            await queue.accept(generate())
+            await queue.raw.submit(generate())
         assert full.value.retry_after >= 1
 
 
@@ -239,11 +239,11 @@ async def test_one_bad_task_in_many_stores_nothing_and_is_named(autojump_clock):
     async with memory_queue() as queue:
         bad = Submission(type="chat", model="m", payload=msgspec.Raw(b"{}"))
         with pytest.raises(InvalidBatch) as invalid:
-            await queue.accept_many([generate(), bad, generate(priority=101)])
+            await queue.raw.submit_many([generate(), bad, generate(priority=101)])
         assert set(invalid.value.problems) == {1, 2}
         assert queue.status().total_tasks == 0
         with pytest.raises(InvalidTask):
-            await queue.accept_many([generate()] * 10_001)
+            await queue.raw.submit_many([generate()] * 10_001)
 
 
 async def test_an_idempotency_key_gives_one_task_however_often_it_is_sent(autojump_clock):
@@ -252,7 +252,7 @@ async def test_an_idempotency_key_gives_one_task_however_often_it_is_sent(autoju
         answers = []
 
         async def submit() -> None:
-            answers.append(await queue.accept(generate(), idempotency_key="once"))
+            answers.append(await queue.raw.submit(generate(), idempotency_key="once"))
 
         async with trio.open_nursery() as nursery:
             for _ in range(10):
@@ -260,31 +260,31 @@ async def test_an_idempotency_key_gives_one_task_however_often_it_is_sent(autoju
         assert len({answer.task_id for answer in answers}) == 1
         assert sorted(answer.created for answer in answers) == [False] * 9 + [True]
         with pytest.raises(Conflict, match="another task"):
-            await queue.accept(generate("something else"), idempotency_key="once")
+            await queue.raw.submit(generate("something else"), idempotency_key="once")
         with pytest.raises(InvalidTask):
-            await queue.accept(generate(), idempotency_key="ä")
+            await queue.raw.submit(generate(), idempotency_key="ä")
     async with memory_queue(engine) as queue:
-        again = await queue.accept(generate(), idempotency_key="once")
+        again = await queue.raw.submit(generate(), idempotency_key="once")
         assert (again.task_id, again.created) == (answers[0].task_id, False)
 
 
 async def test_a_batch_that_is_sent_again_makes_no_task_twice(autojump_clock):
     async with memory_queue() as queue:
         tasks = [generate(str(n), idempotency_key=f"k{n}") for n in range(3)]
-        first = await queue.accept_many([*tasks[:2], generate("keyless"), tasks[0]])
+        first = await queue.raw.submit_many([*tasks[:2], generate("keyless"), tasks[0]])
         assert first[3] == first[0]
-        again = await queue.accept_many(tasks)
+        again = await queue.raw.submit_many(tasks)
         assert again[:2] == first[:2]
         assert queue.status().total_tasks == 4
         other = generate("other", idempotency_key="k1")
         with pytest.raises(InvalidBatch) as invalid:
-            await queue.accept_many([generate(), other, *tasks])
+            await queue.raw.submit_many([generate(), other, *tasks])
         assert set(invalid.value.problems) == {1}
         twice = [generate(text, idempotency_key="new") for text in ("one", "two")]
         with pytest.raises(InvalidBatch):
-            await queue.accept_many(twice)
+            await queue.raw.submit_many(twice)
         assert queue.status().total_tasks == 4
-        assert not queue._admission._claims._under_way
+        assert not queue._core.admission._claims._under_way
 
 
 async def test_who_hangs_up_and_sends_again_gets_the_same_task(autojump_clock):
@@ -299,19 +299,19 @@ async def test_who_hangs_up_and_sends_again_gets_the_same_task(autojump_clock):
                         for _ in range(turns):
                             await trio.lowlevel.checkpoint()
                         scope.cancel()
-            await queue.accept(generate(), idempotency_key=str(key))
+            await queue.raw.submit(generate(), idempotency_key=str(key))
         assert queue.status().pending_tasks == 50
 
 
 async def _submit_with(queue, key: str) -> None:
-    await queue.accept(generate(), idempotency_key=key)
+    await queue.raw.submit(generate(), idempotency_key=key)
 
 
 async def test_two_thousand_tasks_that_lose_their_backend_at_once_all_wait_for_their_retry(
     autojump_clock,
 ):
     async with memory_queue(queue={"max_workers": 2000, "max_pending": 2100}) as queue:
-        await queue.accept_many([generate(simulate={"status": 500}, max_retries=1)] * 2000)
+        await queue.raw.submit_many([generate(simulate={"status": 500}, max_retries=1)] * 2000)
         await trio.sleep(60)
         assert queue.status().failed_tasks == 2000
 
@@ -358,7 +358,7 @@ async def test_who_waits_when_a_queue_ends_is_told_so(autojump_clock):
 async def test_events_tell_a_tasks_life_in_order(autojump_clock):
     async with memory_queue() as queue:
         with queue.subscribe() as events:
-            accepted = await queue.accept(generate(simulate={"status": 500}, max_retries=1))
+            accepted = await queue.raw.submit(generate(simulate={"status": 500}, max_retries=1))
             await ended(queue, accepted.task_id)
             batch = [event async for batch in _first(events, 6) for event in batch]
     assert [event.type for event in batch] == [
@@ -381,4 +381,4 @@ async def test_a_draining_queue_takes_no_tasks(autojump_clock):
     async with memory_queue() as queue:
         await queue.drain()
         with pytest.raises(Unavailable, match="shutting down"):
-            await queue.accept(generate())
+            await queue.raw.submit(generate())

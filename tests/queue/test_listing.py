@@ -19,12 +19,12 @@ from tests.support.queues import generate, memory_queue, mock_wall_clock
 async def walked(queue, **terms) -> list[str]:
     """Every id of a listing, over all of its pages."""
     found: list[str] = []
-    page = await queue.summaries(TaskFilter(**terms))
+    page = await queue.raw.list_summaries(TaskFilter(**terms))
     while True:
         found += [task.id for task in page.tasks]
         if page.next is None:
             return found
-        page = await queue.summaries(TaskFilter(**{**terms, "after": page.next}))
+        page = await queue.raw.list_summaries(TaskFilter(**{**terms, "after": page.next}))
 
 
 async def waiting(queue, *priorities: int) -> list[str]:
@@ -58,7 +58,7 @@ async def test_what_waits_for_its_time_comes_last_and_the_soonest_first(limit):
 async def test_the_queue_shows_nothing_but_what_waits():
     async with memory_queue() as queue:
         done = await queue.submit(generate())
-        await queue.view(done, wait=10)
+        await queue.raw.get(done, wait=10)
         (pending,) = await waiting(queue, 5)
         assert await walked(queue, sort=Sort.QUEUE) == [pending]
         ended = frozenset({Status.COMPLETED})
@@ -67,7 +67,7 @@ async def test_the_queue_shows_nothing_but_what_waits():
 
 async def first_of(queue, count):
     """The first page of so many tasks: their ids, and where it goes on."""
-    page = await queue.page(TaskFilter(sort=Sort.QUEUE, limit=count))
+    page = await queue.raw.list(TaskFilter(sort=Sort.QUEUE, limit=count))
     return [task.id for task in page.tasks], page.next
 
 
@@ -180,7 +180,7 @@ async def test_summaries_say_how_the_prompt_begins_and_leave_out_the_rest():
     async with memory_queue() as queue:
         await queue.pause()
         await queue.submit(generate("word " * 1000, metadata=Raw(b'{"a":1}')))
-        (line,) = (await queue.summaries(TaskFilter())).tasks
+        (line,) = (await queue.raw.list_summaries(TaskFilter())).tasks
         assert line.excerpt == ("word " * 40).strip()
         assert bytes(line.metadata) == b'{"a":1}'
         assert line.queue_position == 1
@@ -191,13 +191,13 @@ async def test_a_count_is_exact_or_says_that_it_is_not(monkeypatch):
     async with memory_queue() as queue:
         await waiting(queue, 1, 5, 5, 5)
         pending = frozenset({Status.PENDING})
-        assert await queue.count(TaskFilter()) == Count(4, exact=True)
-        assert await queue.count(TaskFilter(status=pending)) == Count(4, exact=True)
-        assert await queue.count(TaskFilter(priority=frozenset({5}))) == Count(3, exact=True)
-        assert await queue.count(TaskFilter(text="hello", limit=1)) == Count(4, exact=True)
+        assert await queue.raw.count(TaskFilter()) == Count(4, exact=True)
+        assert await queue.raw.count(TaskFilter(status=pending)) == Count(4, exact=True)
+        assert await queue.raw.count(TaskFilter(priority=frozenset({5}))) == Count(3, exact=True)
+        assert await queue.raw.count(TaskFilter(text="hello", limit=1)) == Count(4, exact=True)
         monkeypatch.setattr(listing, "PAGE_ROWS", 2)
-        assert await queue.count(TaskFilter(status=pending)) == Count(4, exact=True)
-        assert await queue.count(TaskFilter(priority=frozenset({5}))) == Count(2, exact=False)
+        assert await queue.raw.count(TaskFilter(status=pending)) == Count(4, exact=True)
+        assert await queue.raw.count(TaskFilter(priority=frozenset({5}))) == Count(2, exact=False)
 
 
 async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
@@ -214,7 +214,7 @@ async def test_others_get_their_turn_while_a_page_is_looked_for(monkeypatch):
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(others)
-            page = await queue.summaries(TaskFilter(model=frozenset({"none"})))
+            page = await queue.raw.list_summaries(TaskFilter(model=frozenset({"none"})))
             assert (page.tasks, page.next) == ([], None)
             assert turns >= 5
             assert await walked(queue, sort=Sort.QUEUE) == ids

@@ -104,7 +104,7 @@ async def test_what_is_long_is_on_disk_before_its_end(autojump_clock):
         readers.start_soon(follow)
         await backend.waits.wait()
         await wait_all_tasks_blocked()
-        stream = queue._wiring.streams.get(task_id)
+        stream = queue._core.wiring.streams.get(task_id)
         assert stream.log.waiting < AHEAD + PORTION
         on_disk = sum(map(len, everything(engine, "stream").values()))
         assert on_disk > len(WHOLE) - AHEAD - 2 * PORTION
@@ -192,7 +192,7 @@ async def test_with_a_full_disk_memory_keeps_it_until_there_is_space(autojump_cl
         await backend.waits.wait()
         backend.add_mark.set()
         await trio.sleep(5)
-        assert (await queue.view(task_id)).status is Status.RUNNING
+        assert (await queue.raw.get(task_id)).status is Status.RUNNING
         engine.full = False
         task = await ended(queue, task_id)
         assert json.loads(bytes(task.result))["response"] == WHOLE

@@ -91,7 +91,7 @@ class QueueMachine(WatchedQueue):
     @rule(target=ids, priority=PRIORITIES, delay=DELAYS, retries=st.integers(0, 2), key=KEYS)
     def submit(self, priority, delay, retries, key):
         sent, known = self.task(priority, delay, retries, key)
-        answer = self.host.ask(self.host.queue.accept, sent, idempotency_key=key)
+        answer = self.host.ask(self.host.queue.raw.submit, sent, idempotency_key=key)
         if key is not None and self.model.claimed(key):
             assert isinstance(answer, Conflict), "the key was used for another task"
             return multiple()
@@ -110,14 +110,14 @@ class QueueMachine(WatchedQueue):
         before = self.model.claimed(key)
         if before is None:
             return
-        answer = self.host.ask(self.host.queue.accept, self.sent[key][0], idempotency_key=key)
+        answer = self.host.ask(self.host.queue.raw.submit, self.sent[key][0], idempotency_key=key)
         assert (answer.task_id, answer.created) == (before.id, False)
         assert answer.status == before.status
 
     @rule(target=ids, tasks=st.lists(st.tuples(PRIORITIES, DELAYS), max_size=5))
     def submit_many(self, tasks):
         made = [self.task(priority, delay, 1, batched=True) for priority, delay in tasks]
-        answer = self.host.ask(self.host.queue.accept_many, [sent for sent, _ in made])
+        answer = self.host.ask(self.host.queue.raw.submit_many, [sent for sent, _ in made])
         if not self.model.has_room(len(made)):
             assert isinstance(answer, QueueFull) or not made
             return multiple()
@@ -249,7 +249,7 @@ class QueueMachine(WatchedQueue):
         self.model.draining = True
         if running := self.model.of("running"):
             sent, _ = self.task(100, None, 0)
-            assert isinstance(self.host.ask(self.host.queue.accept, sent), Unavailable)
+            assert isinstance(self.host.ask(self.host.queue.raw.submit, sent), Unavailable)
             for task in running if in_time else []:
                 self.host.settle(partial(self.backend.end, task.prompt, Completed(RESULT)))
                 self.model.end(task, "completed")
@@ -272,7 +272,7 @@ class QueueMachine(WatchedQueue):
         """Nobody was told that it is stored: it may be there or not, but whole."""
         sent, known = self.task(priority, None, 0)
         self.disk.cut_at_next_sync(before=before)
-        self.host.ask_and_cut(self.host.queue.accept, sent)
+        self.host.ask_and_cut(self.host.queue.raw.submit, sent)
         self.model.die()
         self.host.open()
         new = [task.id for task in self.listed() if task.id not in self.model.tasks]

@@ -53,7 +53,7 @@ async def test_a_thousand_tasks_over_four_priorities_start_in_the_promised_order
         await queue.pause()
         draw = random.Random(7)
         tasks = [generate(priority=draw.choice(PRIORITIES)) for _ in range(1000)]
-        ids = await queue.accept_many(tasks)
+        ids = await queue.raw.submit_many(tasks)
         promised = [
             task_id for _, task_id in sorted(zip((-t.priority for t in tasks), ids, strict=True))
         ]
@@ -77,10 +77,10 @@ async def test_a_thousand_tasks_over_four_priorities_start_in_the_promised_order
 async def test_a_task_that_comes_later_overtakes_all_that_wait_below_it(autojump_clock):
     async with memory_queue(queue={"max_workers": 1}) as queue:
         await queue.pause()
-        low = await queue.accept_many([generate(priority=1) for _ in range(100)])
-        urgent = await queue.accept(generate(priority="critical"))
-        assert (await queue.view(urgent.task_id)).queue_position == 1
-        assert (await queue.view(low[0])).queue_position == 2
+        low = await queue.raw.submit_many([generate(priority=1) for _ in range(100)])
+        urgent = await queue.raw.submit(generate(priority="critical"))
+        assert (await queue.raw.get(urgent.task_id)).queue_position == 1
+        assert (await queue.raw.get(low[0])).queue_position == 2
         await queue.resume()
         first, second = await collect(
             queue, 2, EventType.TASK_STARTED, after=queue.status().event_seq
@@ -91,27 +91,27 @@ async def test_a_task_that_comes_later_overtakes_all_that_wait_below_it(autojump
 async def test_a_changed_priority_changes_the_place_in_line(autojump_clock):
     async with memory_queue(queue={"max_workers": 1}) as queue:
         await queue.pause()
-        ids = await queue.accept_many([generate() for _ in range(3)])
+        ids = await queue.raw.submit_many([generate() for _ in range(3)])
         await queue.set_priority(ids[2], "high")
-        assert [(await queue.view(i)).queue_position for i in ids] == [2, 3, 1]
+        assert [(await queue.raw.get(i)).queue_position for i in ids] == [2, 3, 1]
         await queue.set_priority(ids[2], 5)
-        assert [(await queue.view(i)).queue_position for i in ids] == [1, 2, 3]
+        assert [(await queue.raw.get(i)).queue_position for i in ids] == [1, 2, 3]
 
 
 async def test_a_retry_takes_its_old_place_in_line_once_it_is_due(autojump_clock):
     async with memory_queue(queue={"max_workers": 1}) as queue:
-        failing = await queue.accept(generate(simulate={"status": 500}, max_retries=1))
+        failing = await queue.raw.submit(generate(simulate={"status": 500}, max_retries=1))
         await until_retrying(queue, failing.task_id)
         await queue.pause()
-        later = await queue.accept_many([generate() for _ in range(3)])
+        later = await queue.raw.submit_many([generate() for _ in range(3)])
         await trio.sleep(2)
-        assert (await queue.view(failing.task_id)).queue_position == 1
-        assert (await queue.view(later[0])).queue_position == 2
+        assert (await queue.raw.get(failing.task_id)).queue_position == 1
+        assert (await queue.raw.get(later[0])).queue_position == 2
 
 
 async def test_running_and_ended_tasks_keep_their_priority(autojump_clock):
     async with memory_queue() as queue:
-        task = await queue.accept(generate(simulate={"delay": 10}))
+        task = await queue.raw.submit(generate(simulate={"delay": 10}))
         await until(queue, task.task_id, Status.RUNNING)
         with pytest.raises(Conflict, match="running"):
             await queue.set_priority(task.task_id, 10)
@@ -126,9 +126,9 @@ async def test_pause_stops_dispatch_and_not_submission(autojump_clock):
     backend = SimulatedBackend()
     async with memory_queue(backend=backend) as queue:
         await queue.pause()
-        task = await queue.accept(generate())
+        task = await queue.raw.submit(generate())
         await trio.sleep(1000)
-        assert (await queue.view(task.task_id)).status is Status.PENDING
+        assert (await queue.raw.get(task.task_id)).status is Status.PENDING
         assert queue.status().paused
         await queue.resume()
         await ended(queue, task.task_id)

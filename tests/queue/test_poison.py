@@ -45,7 +45,7 @@ async def main():
     ledger = KeyValueLedger(Disk(sys.argv[1]))
     async with open_queue(to_config({}), backends=[Deadly()], ledger=ledger) as queue:
         if sys.argv[2] == "submit":
-            await queue.accept(generate(max_retries=1))
+            await queue.raw.submit(generate(max_retries=1))
         await trio.sleep_forever()
 
 trio.run(main)
@@ -60,7 +60,7 @@ async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
         assert done.returncode == -signal.SIGKILL
     ledger = KeyValueLedger(RocksEngine(tmp_path / "data"))
     async with open_queue(to_config({}), backends=[SimulatedBackend()], ledger=ledger) as queue:
-        [task] = (await queue.page(TaskFilter())).tasks
+        [task] = (await queue.raw.list(TaskFilter())).tasks
         assert (task.status, task.error.split(":")[0]) == (Status.FAILED, "poison")
         assert len(task.attempts) == 2
 
@@ -68,7 +68,7 @@ async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
 async def test_what_has_ended_is_in_nobodys_hand(tmp_path):
     ledger = KeyValueLedger(RocksEngine(tmp_path / "data"))
     async with open_queue(to_config({}), backends=[SimulatedBackend()], ledger=ledger) as queue:
-        await ended(queue, (await queue.accept(generate())).task_id)
+        await ended(queue, (await queue.raw.submit(generate())).task_id)
         assert RunningPage(tmp_path / "data" / "in-hand").left == ()
 
 

@@ -60,8 +60,8 @@ class Half:
             early = await ask()
         self.disk.open.set()
         with trio.fail_after(10):
-            with self.queue._hub.watch(self.task_id) as watch:
-                while self.queue._hub.seq < 2:
+            with self.queue._core.hub.watch(self.task_id) as watch:
+                while self.queue._core.hub.seq < 2:
                     await watch.changed()
             return early, await ask()
 
@@ -75,7 +75,7 @@ async def half() -> AsyncIterator[Half]:
         trio.open_nursery() as nursery,
     ):
         await queue.pause()
-        accepted = await queue.accept(submission(), idempotency_key="order 17")
+        accepted = await queue.raw.submit(submission(), idempotency_key="order 17")
         disk.open.clear()
         disk.syncing.clear()
         nursery.start_soon(queue.cancel, accepted.task_id)
@@ -95,7 +95,7 @@ async def test_a_resend_with_the_same_key():
     async with half() as at:
 
         async def resend() -> Status:
-            again = await at.queue.accept(submission(), idempotency_key="order 17")
+            again = await at.queue.raw.submit(submission(), idempotency_key="order 17")
             assert (again.task_id, again.created) == (at.task_id, False)
             return again.status
 
@@ -166,7 +166,7 @@ async def test_the_end_of_a_stream():
 async def test_which_tasks_a_bulk_wish_concerns():
     async with half() as at:
         wanted = TaskFilter(status=frozenset({Status.CANCELLED}))
-        early, late = await at.early_and_late(lambda: at.queue._listing.ids(wanted, 10))
+        early, late = await at.early_and_late(lambda: at.queue._core.listing.ids(wanted, 10))
         assert early in (None, ([], False))
         assert late == ([at.task_id], False)
 
@@ -181,7 +181,7 @@ async def test_what_a_read_raises_reaches_the_one_who_reads_and_nobody_else(monk
 
         async def read() -> str:
             try:
-                await at.queue._listing.ids(TaskFilter(), 10)
+                await at.queue._core.listing.ids(TaskFilter(), 10)
             except StoreCorrupt as error:
                 return str(error)
             return "nothing was wrong"
@@ -189,4 +189,4 @@ async def test_what_a_read_raises_reaches_the_one_who_reads_and_nobody_else(monk
         early, late = await at.early_and_late(read)
         assert early is None
         assert late == "this record cannot be read"
-        assert (await at.queue.view(at.task_id)).status is Status.CANCELLED
+        assert (await at.queue.raw.get(at.task_id)).status is Status.CANCELLED

@@ -48,7 +48,7 @@ async def test_a_retry_that_waits_survives_a_restart_and_runs_when_due(autojump_
     engine, backend = MemoryEngine(), SimulatedBackend()
     retry = {"initial_delay": "20s"}
     async with memory_queue(engine, backend, retry_config=retry) as queue:
-        accepted = await queue.accept(generate(simulate={"status": 500}, max_retries=1))
+        accepted = await queue.raw.submit(generate(simulate={"status": 500}, max_retries=1))
         waiting = await until_retrying(queue, accepted.task_id)
         assert waiting.run_at is not None
     async with memory_queue(engine, backend, retry_config=retry) as queue:
@@ -63,7 +63,7 @@ async def test_a_retry_that_waits_survives_a_restart_and_runs_when_due(autojump_
 async def test_a_shutdown_lets_running_tasks_end(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
-        accepted = await queue.accept(generate(simulate={"delay": 20}))
+        accepted = await queue.raw.submit(generate(simulate={"delay": 20}))
         await until(queue, accepted.task_id, Status.RUNNING)
     assert Store(engine).state(accepted.task_id).status is Status.COMPLETED
 
@@ -71,8 +71,8 @@ async def test_a_shutdown_lets_running_tasks_end(autojump_clock):
 async def test_a_shutdown_puts_back_what_does_not_end_in_time_and_burns_no_retry(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
-        accepted = await queue.accept(generate(simulate={"delay": 100}, max_retries=0))
-        behind = await queue.accept(generate())
+        accepted = await queue.raw.submit(generate(simulate={"delay": 100}, max_retries=0))
+        behind = await queue.raw.submit(generate())
         await until(queue, accepted.task_id, Status.RUNNING)
     state = Store(engine).state(accepted.task_id)
     assert (state.status, state.retry_count, state.deaths) == (Status.PENDING, 0, 0)
@@ -87,7 +87,7 @@ async def test_a_task_that_ran_at_a_crash_runs_again(autojump_clock):
     engine, backend = MemoryEngine(), SimulatedBackend()
 
     async def start(queue) -> None:
-        self_id.append((await queue.accept(generate(simulate={"delay": 50}))).task_id)
+        self_id.append((await queue.raw.submit(generate(simulate={"delay": 50}))).task_id)
         await until(queue, self_id[0], Status.RUNNING)
 
     self_id: list[str] = []
@@ -120,7 +120,7 @@ async def test_a_task_that_keeps_killing_the_process_fails_as_poison(autojump_cl
     engine, backend = MemoryEngine(), SimulatedBackend()
     async with memory_queue(engine, backend) as queue:
         await queue.pause()
-        accepted = await queue.accept(generate(simulate={"fault": "hang"}, max_retries=2))
+        accepted = await queue.raw.submit(generate(simulate={"fault": "hang"}, max_retries=2))
 
     async def run(queue) -> None:
         if queue.status().paused:
@@ -131,7 +131,7 @@ async def test_a_task_that_keeps_killing_the_process_fails_as_poison(autojump_cl
         assert Store(engine).state(accepted.task_id).status is not Status.FAILED
         await crash(engine, backend, when=run)
     async with memory_queue(engine, backend) as queue:
-        task = await queue.view(accepted.task_id)
+        task = await queue.raw.get(accepted.task_id)
         assert task.status is Status.FAILED
         assert "poison" in task.error
         assert len(task.attempts) == 3
@@ -141,17 +141,17 @@ async def test_a_pause_survives_a_restart(autojump_clock):
     engine = MemoryEngine()
     async with memory_queue(engine) as queue:
         await queue.pause()
-        accepted = await queue.accept(generate())
+        accepted = await queue.raw.submit(generate())
     async with memory_queue(engine) as queue:
         await trio.sleep(100)
         assert queue.status().paused
-        assert (await queue.view(accepted.task_id)).status is Status.PENDING
+        assert (await queue.raw.get(accepted.task_id)).status is Status.PENDING
 
 
 async def test_event_numbers_go_on_after_a_restart(autojump_clock):
     engine = MemoryEngine()
     async with memory_queue(engine) as queue:
-        await queue.accept(generate())
+        await queue.raw.submit(generate())
         await collect(queue, 1, EventType.TASK_COMPLETED, after=0)
         before = queue.status().event_seq
     async with memory_queue(engine) as queue:
@@ -174,13 +174,13 @@ async def test_what_is_on_disk_is_there_after_a_restart(tmp_path):
     config = to_config(settings(queue={"storage_path": str(tmp_path)}))
     backend = SimulatedBackend()
     async with open_queue(config, backends=[backend]) as queue:
-        first = await queue.accept(generate("one"))
+        first = await queue.raw.submit(generate("one"))
         await ended(queue, first.task_id)
         await queue.pause()
-        second = await queue.accept(generate("two", priority=15))
+        second = await queue.raw.submit(generate("two", priority=15))
     async with open_queue(config, backends=[backend], clock=mock_wall_clock()) as queue:
-        assert (await queue.view(first.task_id)).status is Status.COMPLETED
-        task = await queue.view(second.task_id)
+        assert (await queue.raw.get(first.task_id)).status is Status.COMPLETED
+        task = await queue.raw.get(second.task_id)
         assert (task.status, task.priority, task.queue_position) == (Status.PENDING, 15, 1)
 
 
@@ -222,7 +222,7 @@ async def test_who_comes_back_after_a_restart_is_told_what_it_missed(autojump_cl
             seen = (await anext(events))[-1].seq
     async with memory_queue(engine) as queue:
         with queue.subscribe(after=seen) as events:
-            assert await anext(events) == [Lagged(queue._hub.seq - seen)]
-        with queue.subscribe(after=queue._hub.seq) as events:
+            assert await anext(events) == [Lagged(queue._core.hub.seq - seen)]
+        with queue.subscribe(after=queue._core.hub.seq) as events:
             submitted = await queue.submit(generate())
             assert (await anext(events))[0].task_id == submitted

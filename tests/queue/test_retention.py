@@ -45,11 +45,11 @@ async def is_kept(queue: Queue, task_id: str) -> bool:
 
 async def test_a_night_of_results_is_there_in_the_morning(autojump_clock):
     async with memory_queue() as queue:
-        ids = [(await queue.accept(generate())).task_id for _ in range(1500)]
+        ids = [(await queue.raw.submit(generate())).task_id for _ in range(1500)]
         await let_all_end(queue)
         await trio.sleep(12 * HOUR)
         assert queue.status().completed_tasks == 1500
-        assert (await queue.view(ids[0])).status is Status.COMPLETED
+        assert (await queue.raw.get(ids[0])).status is Status.COMPLETED
 
 
 def test_the_default_keeps_two_nights_batches_for_a_week():
@@ -59,12 +59,12 @@ def test_the_default_keeps_two_nights_batches_for_a_week():
 
 async def test_a_task_goes_when_its_time_is_over_and_who_asks_is_told_so(autojump_clock):
     async with memory_queue(queue={"keep_completed": "7d"}) as queue:
-        task_id = (await queue.accept(generate())).task_id
+        task_id = (await queue.raw.submit(generate())).task_id
         await ended(queue, task_id)
         await trio.sleep(7 * DAY - 2 * HOUR)
-        await queue.view(task_id)
+        await queue.raw.get(task_id)
         await trio.sleep(4 * HOUR)
-        for verb in (queue.view, queue.result, queue.cancel, queue.retry, queue.delete):
+        for verb in (queue.raw.get, queue.result, queue.cancel, queue.retry, queue.delete):
             with pytest.raises(Removed, match=f"{task_id} had ended, and was removed by retention"):
                 await verb(task_id)
         with pytest.raises(Removed, match="keep_completed"):
@@ -74,11 +74,11 @@ async def test_a_task_goes_when_its_time_is_over_and_who_asks_is_told_so(autojum
 
 async def test_what_its_user_deleted_is_just_not_there(autojump_clock):
     async with memory_queue() as queue:
-        task_id = (await queue.accept(generate())).task_id
+        task_id = (await queue.raw.submit(generate())).task_id
         await ended(queue, task_id)
         await queue.delete(task_id)
         with pytest.raises(NotFound) as raised:
-            await queue.view(task_id)
+            await queue.raw.get(task_id)
         assert not isinstance(raised.value, Removed)
 
 
@@ -88,7 +88,7 @@ async def _batch(queue: Queue) -> list[str]:
 
 async def _keyed(queue: Queue) -> list[str]:
     return [
-        (await queue.accept(generate(), idempotency_key=f"line-{n}")).task_id for n in range(20)
+        (await queue.raw.submit(generate(), idempotency_key=f"line-{n}")).task_id for n in range(20)
     ]
 
 
@@ -98,16 +98,16 @@ async def test_a_batch_is_kept_until_it_was_read(submit, autojump_clock):
     async with memory_queue(engine, queue={"max_completed_tasks": 5}) as queue:
         batch = await submit(queue)
         for _ in range(20):
-            await queue.accept(generate())
+            await queue.raw.submit(generate())
         await let_all_end(queue)
         await trio.sleep(2 * HOUR)
         assert queue.status().total_tasks == 25, "those, and five of the others"
         for task_id in batch[:12]:
-            await queue.view(task_id)
+            await queue.raw.get(task_id)
         await trio.sleep(2 * HOUR)
         assert queue.status().total_tasks == 8 + 5
         for task_id in batch[12:]:
-            assert (await queue.view(task_id)).status is Status.COMPLETED
+            assert (await queue.raw.get(task_id)).status is Status.COMPLETED
     assert_consistent(Store(engine), engine)
 
 
@@ -117,7 +117,7 @@ async def test_a_stream_to_its_end_is_read_too(autojump_clock):
         await let_all_end(queue)
         async with queue.stream(read) as chunks:
             assert [chunk async for chunk in chunks][-1].done
-        await queue.accept(generate())
+        await queue.raw.submit(generate())
         await let_all_end(queue)
         await trio.sleep(2 * HOUR)
         assert await is_kept(queue, unread)
@@ -139,7 +139,7 @@ async def test_what_was_read_is_known_after_a_restart(autojump_clock):
         ids = await _batch(queue)
         await let_all_end(queue)
         for task_id in ids[:10]:
-            await queue.view(task_id)
+            await queue.raw.get(task_id)
     async with memory_queue(engine, queue={"max_completed_tasks": 2}) as queue:
         await trio.sleep(2 * HOUR)
         assert queue.status().total_tasks == 10 + 2
@@ -152,7 +152,7 @@ async def test_a_batch_goes_unread_when_its_time_is_over(autojump_clock):
         await let_all_end(queue)
         await trio.sleep(2 * DAY + 2 * HOUR)
         with pytest.raises(Removed):
-            await queue.view(task_id)
+            await queue.raw.get(task_id)
 
 
 async def test_even_unread_results_have_a_bound(autojump_clock):
@@ -175,7 +175,7 @@ async def test_a_result_that_is_made_again_is_unread_again(autojump_clock):
         await queue.retry(task_id)
         await let_all_end(queue)
         for _ in range(5):
-            await queue.accept(generate())
+            await queue.raw.submit(generate())
         await let_all_end(queue)
         await trio.sleep(2 * HOUR)
         assert await is_kept(queue, task_id)
@@ -198,7 +198,7 @@ async def test_many_tasks_are_removed_in_few_turns_of_the_event_loop(autojump_cl
         ids = await queue.submit_many([generate() for _ in range(1000)])
         await let_all_end(queue)
         for task_id in ids:
-            await queue.view(task_id)
+            await queue.raw.get(task_id)
         turns = Turns()
         trio.lowlevel.add_instrument(turns)
         await trio.sleep(2 * HOUR)
@@ -287,7 +287,7 @@ async def test_of_removed_tasks_so_many_ids_are_known_for_so_long(autojump_clock
     engine = MemoryEngine()
     bounds = {"max_completed_tasks": 1, "max_removed_ids": 10, "keep_removed_ids": "30d"}
     async with memory_queue(engine, queue=bounds) as queue:
-        ids = [(await queue.accept(generate())).task_id for _ in range(31)]
+        ids = [(await queue.raw.submit(generate())).task_id for _ in range(31)]
         await let_all_end(queue)
         await trio.sleep(2 * HOUR)
         told = [await _told(queue, task_id) for task_id in ids]
@@ -300,7 +300,7 @@ async def test_of_removed_tasks_so_many_ids_are_known_for_so_long(autojump_clock
 async def test_no_id_is_remembered_where_none_is_wanted(autojump_clock):
     bounds = {"max_completed_tasks": 1, "max_removed_ids": 0}
     async with memory_queue(queue=bounds) as queue:
-        ids = [(await queue.accept(generate())).task_id for _ in range(3)]
+        ids = [(await queue.raw.submit(generate())).task_id for _ in range(3)]
         await let_all_end(queue)
         await trio.sleep(2 * HOUR)
         assert [await _told(queue, task_id) for task_id in ids] == [NotFound, NotFound, None]
@@ -308,7 +308,7 @@ async def test_no_id_is_remembered_where_none_is_wanted(autojump_clock):
 
 async def _told(queue: Queue, task_id: str) -> type[Exception] | None:
     try:
-        await queue.view(task_id)
+        await queue.raw.get(task_id)
     except NotFound as error:
         return type(error)
     return None
@@ -321,7 +321,7 @@ async def test_a_clock_that_jumps_for_a_moment_removes_nothing(autojump_clock):
         to_config(queue_settings()), backends=[SimulatedBackend()],
         ledger=KeyValueLedger(MemoryEngine()), clock=clock,
     ) as queue:  # fmt: skip
-        task_id = (await queue.accept(generate())).task_id
+        task_id = (await queue.raw.submit(generate())).task_id
         await ended(queue, task_id)
         await trio.sleep(10.5 * HOUR)
         wrong = 365 * DAY
@@ -334,7 +334,7 @@ async def test_a_clock_that_jumps_for_a_moment_removes_nothing(autojump_clock):
 async def test_a_queue_that_starts_with_a_wrong_clock_removes_nothing_at_once(autojump_clock):
     engine = MemoryEngine()
     async with memory_queue(engine) as queue:
-        task_id = (await queue.accept(generate())).task_id
+        task_id = (await queue.raw.submit(generate())).task_id
         await ended(queue, task_id)
     wrong = 365 * DAY
     clock = Clock(lambda: EPOCH + trio.current_time() + wrong)

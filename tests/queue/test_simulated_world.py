@@ -32,7 +32,7 @@ async def keep_one_task(backends: list[dict[str, str]], path: Path) -> str:
     """Submit a task that waits, in the directory at `path`."""
     async with open_queue(backends=backends, storage_path=path) as queue:
         await queue.pause()
-        return (await queue.accept(generate())).task_id
+        return (await queue.raw.submit(generate())).task_id
 
 
 async def test_a_simulation_does_not_open_real_tasks(tmp_path):
@@ -40,7 +40,7 @@ async def test_a_simulation_does_not_open_real_tasks(tmp_path):
     with pytest.raises(StoreError, match=r"tasks for real models.*made up.*--data-dir"):
         await keep_one_task([SIMULATED], tmp_path)
     async with open_queue(backends=[REAL], storage_path=tmp_path) as queue:
-        assert (await queue.view(task_id)).status is Status.PENDING
+        assert (await queue.raw.get(task_id)).status is Status.PENDING
 
 
 async def test_one_simulated_backend_among_real_ones_is_a_simulation(tmp_path):
@@ -72,7 +72,7 @@ async def test_the_directory_of_a_queue_that_never_had_a_task_is_anybodys(tmp_pa
 async def test_a_store_whose_tasks_are_all_gone_is_still_of_its_world(tmp_path):
     async with open_queue(backends=[REAL], storage_path=tmp_path) as queue:
         await queue.pause()
-        task_id = (await queue.accept(generate())).task_id
+        task_id = (await queue.raw.submit(generate())).task_id
         await queue.cancel(task_id)
         await queue.delete(task_id)
     with pytest.raises(StoreError, match="real models"):

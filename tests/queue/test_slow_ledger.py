@@ -64,11 +64,11 @@ async def test_a_task_is_run_and_told(autojump_clock):
     async with slow_queue() as queue:
         task_id = await queue.submit(generate("hello"))
         assert (await ended(queue, task_id)).status is Status.COMPLETED
-        with queue.read_stream(task_id) as stream:
+        with queue.raw.stream(task_id) as stream:
             chunks = [chunk async for chunk in stream]
         assert (chunks[-1].done, chunks[-1].status) == (True, Status.COMPLETED)
         with pytest.raises(NotFound):
-            await queue.view("01990000-0000-7000-8000-000000000000")
+            await queue.raw.get("01990000-0000-7000-8000-000000000000")
 
 
 async def test_a_key_makes_one_task_though_its_first_task_lands_before_the_answer(autojump_clock):
@@ -79,7 +79,7 @@ async def test_a_key_makes_one_task_though_its_first_task_lands_before_the_answe
 
         async def submit(after: float) -> None:
             await trio.sleep(after)
-            accepted = await queue.accept(generate("hello"), idempotency_key="order 17")
+            accepted = await queue.raw.submit(generate("hello"), idempotency_key="order 17")
             found.add(accepted.task_id)
 
         async with trio.open_nursery() as nursery:
@@ -95,7 +95,7 @@ async def test_two_tasks_with_one_key_are_not_both_taken(autojump_clock):
 
         async def submit(prompt: str) -> None:
             try:
-                await queue.accept(generate(prompt), idempotency_key="order 17")
+                await queue.raw.submit(generate(prompt), idempotency_key="order 17")
             except Conflict:
                 refused.append(prompt)
 
@@ -113,14 +113,14 @@ async def test_wishes_about_one_and_about_many_are_carried_out(autojump_clock):
         await queue.pause()
         ids = [await queue.submit(generate()) for _ in range(3)]
         await queue.set_priority(ids[0], 9)
-        page = await queue.page(TaskFilter(sort=Sort.QUEUE))
+        page = await queue.raw.list(TaskFilter(sort=Sort.QUEUE))
         assert [task.id for task in page.tasks] == ids
-        outcome = await queue.bulk(Verb.CANCEL, [running, *ids])
+        outcome = await queue.raw.bulk(Verb.CANCEL, [running, *ids])
         assert (outcome.done, outcome.skipped) == (4, 0)
-        assert (await queue.count(TaskFilter(text="hello"))).count == 4
+        assert (await queue.raw.count(TaskFilter(text="hello"))).count == 4
         await queue.delete(ids[0])
         with pytest.raises(NotFound):
-            await queue.view(ids[0])
+            await queue.raw.get(ids[0])
 
 
 async def test_what_a_process_leaves_behind_is_taken_up(autojump_clock):

@@ -114,7 +114,7 @@ class Live:
 
     def __init__(self, app: App, server: Server, where: str, nursery: trio.Nursery) -> None:
         self.app = app
-        self.queue = app.context.queue
+        self.queue = app.queue
         self.server = server
         self.url = where
         self.port = httpx.URL(where).port or 0

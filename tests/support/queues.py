@@ -74,7 +74,7 @@ async def memory_queue(
 
 async def ended(queue: Queue, task_id: str, within: float = 1e6) -> RawTask:
     """The task once it has ended; it fails when that takes longer than `within` seconds."""
-    task = await queue.view(task_id, wait=within)
+    task = await queue.raw.get(task_id, wait=within)
     assert task.status.ended, f"still {task.status} after {within} s"
     return task
 
@@ -82,7 +82,7 @@ async def ended(queue: Queue, task_id: str, within: float = 1e6) -> RawTask:
 async def until(queue: Queue, task_id: str, status: Status) -> RawTask:
     """The task once it is in this state."""
     with queue.subscribe(task_id=task_id) as events:
-        while (task := await queue.view(task_id)).status is not status:
+        while (task := await queue.raw.get(task_id)).status is not status:
             assert not task.status.ended, f"it is {task.status} and will never be {status}"
             await events.__anext__()
     return task
@@ -93,7 +93,7 @@ async def until_retrying(queue: Queue, task_id: str) -> RawTask:
     with queue.subscribe(types=[EventType.TASK_RETRYING], task_id=task_id, after=0) as events:
         await events.__anext__()
     await trio.testing.wait_all_tasks_blocked()
-    return await queue.view(task_id)
+    return await queue.raw.get(task_id)
 
 
 async def collect(queue: Queue, count: int, *types: EventType, **wanted: Any) -> list[Event]:

@@ -67,7 +67,7 @@ def read_request(
         ),
         timeout=request.header(b"x-oq-timeout") or defaults.timeout,
         detached=_flag(request, "X-OQ-Detach"),
-        client=request.caller.address,
+        caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,
     )

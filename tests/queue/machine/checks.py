@@ -106,7 +106,7 @@ class WatchedQueue(RuleBasedStateMachine):
     # -- what must be so after each step
 
     def listed(self, **conditions) -> list[RawTask]:
-        return self.host.ask(self.host.queue.page, TaskFilter(**conditions)).tasks
+        return self.host.ask(self.host.queue.raw.list, TaskFilter(**conditions)).tasks
 
     @invariant()
     def every_task_is_as_it_should_be(self):

@@ -209,7 +209,7 @@ async def test_a_list_of_models_is_bounded(kind, key):
     said = b'{"%b":[' % key + b'{"id":"","name":""},' * (MAX_LIST // 19) + b'{"id":"","name":""}]}'
     async with lying(http(said), kind=kind) as here:
         with pytest.raises(BackendFailure, match=f"answers more than {MAX_LIST} bytes"):
-            await here.queue._backends["b"].models()
+            await here.queue._core.by_name["b"].models()
 
 
 async def test_embeddings_are_bounded_by_what_they_take_once_they_are_apart():

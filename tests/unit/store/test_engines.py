@@ -95,7 +95,7 @@ async def test_what_was_read_takes_no_more_memory_than_the_setting_says(tmp_path
     async with open_queue(
         storage_path=tmp_path, read_cache=size, backends=[SimulatedBackend()]
     ) as queue:
-        engine = queue._ledger.store._engine
+        engine = queue._core.ledger.store._engine
         for family in ("body", "keys"):
             assert len(everything(engine, family)) == 64
         for family in engine._families.values():

@@ -1,0 +1,265 @@
+"""The verbs of a queue on behalf of one caller, with documents as the JSON that they are.
+
+The HTTP server calls these. They have the names of the verbs of `oq.Queue`, which makes tasks and
+results of the documents, and calls these too.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from oq.actors.subscription import Subscription
+from oq.queue import bulk
+from oq.queue.admission import Accepted
+from oq.queue.core import Core
+from oq.queue.reader import StreamReader
+from oq.rules import scope
+from oq.rules.filters import Count, Page, TaskFilter
+from oq.rules.ids import is_id
+from oq.rules.limits import Limits
+from oq.rules.terms import parse_priority
+from oq.words.arguments import task_id_of
+from oq.words.bulk import BulkOutcome
+from oq.words.caller import Caller
+from oq.words.config import Config
+from oq.words.errors import InvalidTask, NotFound
+from oq.words.events import Event, EventType, Lagged
+from oq.words.messages import BulkCommand, Command, Pause, Verb
+from oq.words.task import RawTask, Submission, TaskState, TaskSummary
+from oq.words.views import BackendView, QueueStatus
+
+_ALL = TaskFilter()
+
+
+class RawQueue:
+    """All of its verbs may be called from any number of trio tasks at once.
+
+    Tasks that its caller may not see are not there for it: NotFound (see `oq.rules.scope`).
+    """
+
+    __slots__ = ("_core", "caller")
+
+    def __init__(self, core: Core, caller: Caller) -> None:
+        self._core = core
+        self.caller = caller
+
+    @property
+    def config(self) -> Config:
+        """The settings that the queue was opened with."""
+        return self._core.config
+
+    @property
+    def limits(self) -> Limits:
+        """What a task may have, and how much of it."""
+        return self._core.limits
+
+    # -- submitting
+
+    async def submit(self, task: Submission, *, idempotency_key: str | None = None) -> Accepted:
+        """Store a task and return once it is on disk.
+
+        The same `idempotency_key` with the same task gives the task that it gave before, and with
+        another one Conflict. Raises InvalidTask, QueueFull, Unavailable.
+        """
+        return await self._core.admission.accept(task, idempotency_key)
+
+    async def submit_many(self, tasks: Sequence[Submission]) -> builtins.list[str]:
+        """Store the tasks in one commit, all or none; their ids, in the same order.
+
+        Raises InvalidBatch naming every task that is wrong, InvalidTask when there are too many,
+        QueueFull, Unavailable.
+        """
+        return await self._core.admission.accept_many(tasks)
+
+    # -- reading
+
+    async def get(self, task_id: str, *, wait: float = 0.0) -> RawTask:
+        """The task as it stands. With `wait` (seconds) it waits that long for the task to end.
+
+        Raises NotFound.
+        """
+        _check_id(task_id)
+        if wait <= 0:
+            return await self._show(task_id)
+        with self._core.hub.watch(task_id) as watch:
+            task = await self._show(task_id)
+            with trio.move_on_after(wait):
+                while not task.status.ended and await watch.changed():
+                    task = await self._show(task_id)
+        return task
+
+    async def list(self, filter: TaskFilter) -> Page[RawTask]:
+        """Tasks that the filter admits, in its order."""
+        return await self._core.listing.page(self._narrow(filter))
+
+    async def list_summaries(self, filter: TaskFilter) -> Page[TaskSummary]:
+        """The same without their documents, with how the prompt of each begins."""
+        return await self._core.listing.summaries(self._narrow(filter))
+
+    async def count(self, filter: TaskFilter) -> Count:
+        """How many tasks the filter admits; at least so many, when they are too many to look at."""
+        return await self._core.listing.count(self._narrow(filter))
+
+    @contextmanager
+    def stream(
+        self, task_id: str, *, offset: int = 0, attempt: int | None = None
+    ) -> Iterator[StreamReader]:
+        """What the task generates: from `offset` on, then live, to its end.
+
+        `attempt` is the one that the offset is of (see `oq.words.stream.Chunk`): when another runs
+        by now, the reader is told to start anew. Raises NotFound, as the reader does.
+        """
+        _check_id(task_id)
+        core = self._core
+        with core.hub.watch(task_id) as watch:
+            yield StreamReader(
+                core.durable, partial(self._check_seen, task_id), core.wiring.streams,
+                core.wiring.reads, watch, task_id, offset, attempt,
+            )  # fmt: skip
+
+    async def check_known(self, task_id: str) -> None:
+        """Return if there is such a task; NotFound."""
+        _check_id(task_id)
+        self._core.answers.check()
+        self._check(await self._core.durable.state(task_id))
+
+    def status(self) -> QueueStatus:
+        """The queue at a glance."""
+        return self._core.status()
+
+    async def backends(self) -> builtins.list[BackendView]:
+        """The backends with their models, which those that are up are asked for."""
+        return await self._core.backends()
+
+    def now(self) -> datetime:
+        """The time, by the queue's own clock."""
+        return self._core.clock.now()
+
+    async def oldest_waiting(self) -> datetime | None:
+        """When the task was submitted that has waited longest of those which could run."""
+        return await self._core.oldest_waiting()
+
+    def check_ready(self) -> None:
+        """Return if tasks can be submitted; Unavailable says why they cannot."""
+        self._core.admission.check_open()
+
+    # -- changing
+
+    async def cancel(self, task_id: str) -> None:
+        """Take it out of the queue, or stop it; return once that is on disk.
+
+        Raises NotFound, or Conflict when it has ended already.
+        """
+        await self._command(Command(Verb.CANCEL, task_id))
+
+    async def set_priority(self, task_id: str, priority: int | str) -> None:
+        """Give a pending task another priority. NotFound, Conflict, InvalidTask."""
+        await self._command(Command(Verb.PRIORITY, task_id, parse_priority(priority)))
+
+    async def retry(self, task_id: str) -> None:
+        """Queue a failed or cancelled task again. NotFound, Conflict."""
+        await self._command(Command(Verb.RETRY, task_id))
+
+    async def delete(self, task_id: str) -> None:
+        """Forget a task that has ended. NotFound, Conflict."""
+        await self._command(Command(Verb.DELETE, task_id))
+
+    async def bulk(
+        self, action: Verb, ids: Sequence[str] | TaskFilter, to: int | str = 0
+    ) -> BulkOutcome:
+        """Ask the same of many tasks: of those with these ids, or of all that the filter admits (of
+        those in a state in which it can be asked, unless the filter names states), up to
+        `queue.max_bulk` of them. Return when all that is on disk.
+
+        What is refused for a single task is told of that task. InvalidTask if there are too many
+        ids or the priority is none.
+        """
+        most = self._core.config.queue.max_bulk
+        level = parse_priority(to)
+        more = False
+        if isinstance(ids, TaskFilter):
+            wanted = ids if ids.status else replace(ids, status=bulk.CONCERNS[action])
+            named, more = await self._core.listing.ids(self._narrow(wanted), most)
+        else:
+            named = list(dict.fromkeys(map(task_id_of, ids)))
+            if len(named) > most:
+                raise InvalidTask("ids", f"{len(named)} tasks are over {most} (queue.max_bulk)")
+        return await bulk.carry_out(self._ask_many, action, named, level, more=more)
+
+    async def pause(self) -> None:
+        """Start no more tasks, also after a restart, until `resume`."""
+        await self._core.ask(Pause(True))
+
+    async def resume(self) -> None:
+        """Start tasks again."""
+        await self._core.ask(Pause(False))
+
+    # -- events
+
+    def subscribe(
+        self,
+        *,
+        types: Collection[EventType] | None = None,
+        task_id: str | None = None,
+        after: int | None = None,
+    ) -> AbstractContextManager[Subscription]:
+        """``with queue.subscribe() as events: async for batch in events: ...``
+
+        Each batch is a list of Event and Lagged. `after` is the seq to resume from; without `types`
+        all events but progress. Unavailable when there are too many subscribers.
+        """
+        return self._core.hub.subscribe(types, task_id, after)
+
+    def encode_event(self, event: Event | Lagged) -> bytes:
+        """The event as JSON, encoded once for all its readers."""
+        return self._core.hub.encode(event)
+
+    # -- how
+
+    def _narrow(self, filter: TaskFilter) -> TaskFilter:
+        return scope.narrow(filter, self.caller)
+
+    async def _show(self, task_id: str) -> RawTask:
+        core = self._core
+        core.answers.check()
+        record = await core.durable.record(task_id)
+        self._check(record.state)
+        if record.state.status.ended:
+            core.wiring.reads.note(record.state)
+        return core.listing.shown(record)
+
+    def _check(self, state: TaskState) -> None:
+        """NotFound if the caller may not see the task."""
+        if not self._narrow(_ALL).admits(state):
+            raise NotFound(state.id)
+
+    async def _check_seen(self, task_id: str) -> None:
+        """The same for a task that is not read anyway: of a caller that sees all it is not."""
+        _check_id(task_id)
+        self._core.answers.check()
+        if self._narrow(_ALL) is not _ALL:
+            self._check(await self._core.durable.state(task_id))
+
+    async def _command(self, command: Command) -> None:
+        await self._check_seen(command.task_id)
+        await self._core.ask(command)
+
+    async def _ask_many(self, command: BulkCommand) -> None:
+        for task_id in command.left:
+            try:
+                await self._check_seen(task_id)
+            except NotFound as error:
+                command.answer(task_id, error)
+        await self._core.ask_many(command)
+
+
+def _check_id(task_id: str) -> None:
+    if not is_id(task_id_of(task_id)):
+        raise NotFound(task_id)
