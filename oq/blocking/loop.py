@@ -21,6 +21,10 @@ from oq.words.errors import Unavailable, lone
 T = TypeVar("T")
 R = TypeVar("R")
 
+HEED = 1.0
+"""Seconds after which a thread that waits looks whether a signal has come. One that comes in the
+moment before the thread falls asleep, or that another thread gets, does not wake it."""
+
 CLOSED = "this queue is closed; what it was given is kept, and runs when it is opened again"
 
 
@@ -43,7 +47,7 @@ class Loop(Generic[R]):
         self._thread = threading.Thread(target=self._run, name="oq", daemon=True)
         self._thread.start()
         try:
-            self.resource = self._opened.result()
+            self.resource = _result(self._opened)
         except BaseException:
             self._abandon()
             raise
@@ -64,7 +68,7 @@ class Loop(Generic[R]):
         call = _Call(function, args)
         try:  # one, without a gap in which a Ctrl-C would leave the call behind
             self._token.run_sync_soon(self._begin, call)
-            return call.done.result()
+            return _result(call.done)
         except trio.RunFinishedError:
             raise self._gone() from None
         except BaseException:
@@ -86,14 +90,15 @@ class Loop(Generic[R]):
         if self.here:
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._stop.set)
-            self._thread.join()
+            self.wait_stopped()
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
     def wait_stopped(self) -> None:
         """Return when the thread has ended."""
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(HEED)
 
     def _abandon(self) -> None:
         """Whoever opens it has left: close it as soon as it is open, or sooner."""
@@ -155,6 +160,14 @@ class Loop(Generic[R]):
         if self._failure is None:
             return Unavailable(CLOSED)
         return Unavailable(f"this queue has stopped: {self._failure}")
+
+
+def _result(promised: Future[T]) -> T:
+    """What it gives or raises, once it does; and KeyboardInterrupt, whatever gets the signal."""
+    while not promised.done():
+        with suppress(TimeoutError):  # ours, or else it is raised below
+            return promised.result(HEED)
+    return promised.result()
 
 
 class _Call(Generic[T]):

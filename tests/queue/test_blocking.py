@@ -378,6 +378,37 @@ def test_a_call_that_is_left_early_is_taken_back():
     loop.stop()
 
 
+def test_ctrl_c_is_heard_also_when_another_thread_gets_the_signal():
+    """Then nothing wakes the one that waits."""
+    started = threading.Event()
+
+    async def wait() -> None:
+        started.set()
+        await trio.sleep_forever()
+
+    def interrupt() -> None:
+        assert started.wait(LIMIT)
+        signal.raise_signal(signal.SIGINT)
+
+    loop = Loop(nullcontext)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        loop.call(wait)
+    thread.join()
+    loop.stop()
+
+
+def test_a_call_that_raises_a_timeout_of_its_own_ends_with_it():
+    async def late() -> None:
+        raise TimeoutError("its own")
+
+    loop = Loop(nullcontext)
+    with pytest.raises(TimeoutError, match="its own"):
+        loop.call(late)
+    loop.stop()
+
+
 def run(script: str, cwd: Path) -> str:
     """What a program prints; it fails if the program does, or does not end."""
     head = "import oq\nqueue = oq.BlockingQueue(backends=[{'name': 's', 'kind': 'simulated'}])\n"
