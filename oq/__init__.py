@@ -1,21 +1,21 @@
 """A durable priority queue in front of LLM servers: Ollama and OpenAI-compatible ones.
 
-With a server that runs (`oq serve`):
+With a running server (`oq serve`):
 
     queue = oq.Client()                              # or oq.AsyncClient, for asyncio and trio
     task_id = queue.submit(oq.chat("llama3.2", "hello", priority="high"))
     answer = queue.result(task_id)["message"]["content"]
 
-Without one, in a program of its own:
+Without a server, the queue runs inside your program:
 
     with oq.BlockingQueue(max_workers=2) as queue: ...
     async with oq.open_queue(max_workers=2) as queue: ...            # under trio
 
-`chat`, `generate` and `embed` make tasks; help(oq.chat) says what each may say of itself. A queue
-and both clients have the same verbs: submit, submit_many, run_batch, get, result, stream, list,
+`chat`, `generate` and `embed` make tasks; help(oq.chat) lists the arguments. The queues and the
+clients have the same methods: submit, submit_many, run_batch, get, result, stream, list,
 list_summaries, count, status, backends, cancel, set_priority, retry, delete, bulk, pause,
-resume, subscribe; the clients have stats too. What goes wrong is an OqError. `task.to_dict()` is
-what json.dumps takes.
+resume, subscribe. The clients also have stats. Errors of oq are subclasses of OqError.
+`task.to_dict()` gives a dict for json.dumps.
 """
 
 # The house, from the ground up; imports only go down:

@@ -44,20 +44,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CALLBACK_THREADS = 40
-"""Callbacks that may be under way at once; the others wait."""
+"""Callbacks that may run at once; others wait."""
 
 
 class BlockingQueue:
     """A queue on a thread of its own: ``with oq.BlockingQueue(max_workers=2) as queue: ...``
 
-    Its methods block, and may be called by any number of threads at once. The arguments are those
-    of `oq.open_queue`, and so are the errors: InvalidConfig, StoreLocked, StoreError. It is open
-    once it is made; close it, or use it in a `with` block, which does not wait for running tasks
-    if it is left by an exception. If it is forgotten, the interpreter closes it at its exit, and
-    what runs then is put back in line.
+    Its methods block. Any number of threads may call them at once. The arguments and the errors
+    (InvalidConfig, StoreLocked, StoreError) are those of `oq.open_queue`.
 
-    After `close` every method raises Unavailable, as it does in a process that was forked since it
-    was made: one process has a data directory open, and others use `oq.Client`.
+    The queue is open from the start. Call `close`, or use a `with` block. If an exception leaves
+    the block, the queue does not wait for running tasks. If the queue is still open when the
+    program exits, it is closed then, and running tasks are put back in line.
+
+    After `close` every method raises Unavailable. In a forked process it raises Unavailable too,
+    because only one process can have a data directory open. Other processes use `oq.Client`.
     """
 
     def __init__(
@@ -87,11 +88,11 @@ class BlockingQueue:
         self.close(timeout=None if kind is None else 0)
 
     def close(self, *, timeout: Time | None = None) -> None:
-        """Let running tasks end for `timeout` (`drain_timeout` unless it is given), put
-        those that have not back in line, and close the store.
+        """Wait up to `timeout` for running tasks, put those that still run back in line, and close
+        the store. If `timeout` is not given, it is the setting `drain_timeout`.
 
-        Ctrl-C cuts the wait short. Closing twice is no error. Raises what stopped the queue, if
-        anything did.
+        Ctrl-C ends the wait. Closing twice is no error. If an error stopped the queue before,
+        `close` raises it.
         """
         closed(self._close_at_exit)
         try:
@@ -110,15 +111,17 @@ class BlockingQueue:
         on_done: Callable[[Task], object] | None = None,
         results_to: stdlib_queue.Queue[Task] | stdlib_queue.SimpleQueue[Task] | None = None,
     ) -> str:
-        """Put a task into the queue; its id, once it is on disk.
+        """Put a task into the queue. Return its id once the task is on disk.
 
-        The same `idempotency_key` with the same task gives the same id again, and no second task.
-        When the task has ended, it is put into `results_to` and `on_done` is called with it, on a
-        thread for such calls, where it may block and use this queue; what it raises goes to
-        `threading.excepthook`. `close` does both for the tasks that ended before it, and gives
-        them ten seconds.
+        If the same task was submitted with the same `idempotency_key` before, no second task is
+        made, and the id is that of the first.
 
-        Raises InvalidTask, Conflict (the key was used for another task), QueueFull, Unavailable.
+        When the task has ended, the queue puts it into `results_to` and calls `on_done` with it, on
+        another thread. There `on_done` may block and use this queue. Its exceptions go to
+        `threading.excepthook`. `close` does so for tasks that have ended already, and waits at most
+        ten seconds for that.
+
+        Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, Unavailable.
         """
         receivers: builtins.list[Callable[[Task], object]] = []
         if results_to is not None:
@@ -133,49 +136,59 @@ class BlockingQueue:
         )
 
     def submit_many(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[str]:
-        """Put all of them into the queue in one commit, or none; their ids in the same order.
+        """Put all tasks into the queue, or none. Return their ids in the same order.
 
-        Raises InvalidBatch naming every task that is wrong, QueueFull, Unavailable.
+        Raises InvalidBatch, which names every task that is wrong, QueueFull, Unavailable.
         """
         return self._call(self._queue.submit_many, tasks)
 
     def get(self, task_id: str, *, wait: Time | None = None) -> Task:
-        """The task as it stands or, with `wait`, once it has ended or that time is over.
+        """The task as it is now. With `wait` it first waits, at most so long, until the task ends.
 
         Raises NotFound.
         """
         return self._call(self._queue.get, task_id, wait=wait)
 
     def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
-        """Wait until the task has ended; the model's own final answer.
+        """Wait until the task has ended. Return the final answer of the backend, a dict.
 
-        Raises TaskFailed or TaskCancelled if it did not complete, NotFound, and TimeoutError after
-        `timeout` (the task goes on), Unavailable when the queue closes first.
+        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
+        after `timeout` (the task goes on), and Unavailable if the queue closes before.
         """
         return self._call(self._queue.result, task_id, timeout=timeout)
 
     def run_batch(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[Task]:
-        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        """Submit all tasks, or none, and wait until all have ended. Return them in the same order.
+
+        Raises what `submit_many` and `get` raise.
+        """
         return self._call(self._queue.run_batch, tasks)
 
     @lists_keywords(Wanted)
     def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
-        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
-        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``.
 
-        Of big tasks `list_summaries` gives less. Raises InvalidTask.
+        The filters are `status`, `type`, `priority`, `model`, `text`, `since` and `until`. `limit`
+        is the largest number of tasks (1000 if not given), `offset` the number of tasks to skip.
+        `after` is the id of the last task that you have. `sort` is newest, oldest or queue (the
+        order in which pending tasks will run). For big tasks `list_summaries` is faster. Raises
+        InvalidTask.
         """
         return self._call(self._queue.list, **wanted)
 
     @lists_keywords(Wanted)
     def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
-        """The same without payloads, options and results, with how each prompt begins."""
+        """Like `list`, but each task has no payload, options or result. It has an `excerpt`: the
+        beginning of its prompt.
+        """
         return self._call(self._queue.list_summaries, **wanted)
 
     @lists_keywords(Which)
     def count(self, **which: Unpack[Which]) -> Count:
-        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
-        names what is wrong.
+        """The number of tasks that match. The filters are those of `list`.
+
+        If there are too many to look at all, `exact` of the answer is False, and there are at least
+        so many. Raises InvalidTask.
         """
         return self._loop.call(partial(self._queue.count, **which))
 
@@ -187,48 +200,61 @@ class BlockingQueue:
         to: int | str | None = None,
         **which: Unpack[Which],
     ) -> BulkOutcome:
-        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+        """Do one action on many tasks: ``bulk("retry", status="failed")``.
 
-        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
-        `ids`, or all that match, up to `queue.max_bulk`. Return when all that is on disk.
+        `action` is cancel, retry, delete or priority; `to` is the new priority. The tasks are those
+        with these `ids`, or all that match the filters of `list`, at most `queue.max_bulk`. It
+        returns when the changes are on disk.
 
-        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        If the action is not possible for a task, the outcome says why. Raises InvalidTask if the
+        arguments are wrong.
         """
         return self._call(self._queue.bulk, action, ids, to, **which)
 
     def backends(self) -> builtins.list[BackendView]:
-        """The servers that run models, and the models that they say they have."""
+        """The backends, and the models that each of them reports."""
         return self._call(self._queue.backends)
 
     def status(self) -> QueueStatus:
-        """The queue at a glance."""
+        """The numbers of tasks, the state of the queue and its backends."""
         return self._loop.call_sync(self._queue.status)
 
     def cancel(self, task_id: str) -> None:
-        """Take it out of the queue, or stop it; return once that is on disk.
+        """Cancel the task, also while it runs. It returns once that is on disk.
 
-        Raises NotFound, or Conflict when it has ended already.
+        Raises NotFound, or Conflict if the task has ended.
         """
         self._call(self._queue.cancel, task_id)
 
     def set_priority(self, task_id: str, priority: int | str) -> None:
-        """Give a pending task another priority. Raises NotFound, Conflict, InvalidTask."""
+        """Change the priority of a pending task. `priority` is 0 to 100, or a name.
+
+        Raises NotFound, Conflict if the task is not pending, InvalidTask if that is no priority.
+        """
         self._call(self._queue.set_priority, task_id, priority)
 
     def retry(self, task_id: str) -> None:
-        """Queue a failed or cancelled task again. Raises NotFound, Conflict."""
+        """Queue a failed or cancelled task again.
+
+        Raises NotFound, or Conflict if the task is neither failed nor cancelled.
+        """
         self._call(self._queue.retry, task_id)
 
     def delete(self, task_id: str) -> None:
-        """Forget a task that has ended. Raises NotFound, Conflict."""
+        """Delete a task that has ended, with its result.
+
+        Raises NotFound, or Conflict if the task has not ended.
+        """
         self._call(self._queue.delete, task_id)
 
     def pause(self) -> None:
-        """Start no more tasks, also after a restart, until `resume`."""
+        """Start no more tasks until `resume`, also after a restart. Running tasks go on, and tasks
+        can still be submitted.
+        """
         self._call(self._queue.pause)
 
     def resume(self) -> None:
-        """Start tasks again."""
+        """Start tasks again after `pause`."""
         self._call(self._queue.resume)
 
     @contextmanager
@@ -237,9 +263,10 @@ class BlockingQueue:
     ) -> Iterator[Iterator[Chunk]]:
         """``with queue.stream(id) as chunks: for chunk in chunks: ...``
 
-        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
-        task that has ended. `offset` and `attempt`, from the last chunk that you have, go on from
-        there. It ends without `done` when the queue closes. Raises NotFound.
+        The chunks that the task generates, from the first chunk on. New chunks come as they are
+        generated. The last chunk has `done`. If the queue closes before, the stream ends without
+        it. To continue an earlier stream, give the `offset` and the `attempt` of the last chunk
+        that you have. Raises NotFound.
         """
         opened = self._queue.raw.stream(task_id, offset=offset, attempt=attempt)
         chunks = self._loop.call_sync(opened.__enter__)
@@ -264,10 +291,11 @@ class BlockingQueue:
     ) -> Iterator[Iterator[Event | Lagged]]:
         """``with queue.subscribe({"task_failed"}) as events: for event in events: ...``
 
-        Everything that happens from now on, or to one task; without `types` all events but
-        progress. `after` is the seq to resume from. One that falls too far behind finds a Lagged.
-        It ends when the queue closes. Raises InvalidTask for a type that there is not, and
-        Unavailable when there are too many subscribers.
+        The events from now on. `types` are the types of events to receive; if not given, all except
+        `task_progress`. With `task_id` only the events of this task come. With `after` the events
+        after the one with this `seq` come first. A `Lagged` says how many events you missed because
+        you were too slow. The events end when the queue closes. Raises InvalidTask if there is no
+        such type, and Unavailable if there are too many subscribers.
         """
         opened = self._queue.subscribe(types, task_id=task_id, after=after)
         events = self._loop.call_sync(opened.__enter__)

@@ -1,4 +1,4 @@
-"""The client for asyncio and trio: one method a call, errors as in `oq.words.errors`."""
+"""The client for asyncio and trio. It raises the errors of `oq.words.errors`."""
 
 from __future__ import annotations
 
@@ -39,24 +39,26 @@ from oq.words.which import Count, Wanted, Which
 T = TypeVar("T")
 
 CONNECTIONS = 16
-"""Calls that are under way at once; others wait for one of them to end."""
+"""Calls that run at once; others wait until one of them has ended."""
 
 
 class AsyncClient:
-    """A connection to the oq server at `server` (``"localhost:7125"``, ``"http://box/oq"``).
+    """A client of the oq server at the address `server`, such as ``"localhost:7125"`` or
+    ``"http://box/oq"``.
 
-    ``async with oq.AsyncClient() as queue: ...``, under asyncio and under trio. Or without a block,
-    as in the cells of a notebook: ``queue = oq.AsyncClient()``, and at the end ``await
+    Under asyncio or trio: ``async with oq.AsyncClient() as queue: ...``. It also works without a
+    block, for example in a notebook: ``queue = oq.AsyncClient()``, and at the end ``await
     queue.aclose()``.
 
-    `timeout` is what the server gets for each answer; waiting for a task comes on top. Every method
-    raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
-    `stream`, `subscribe`) bear with that for `patience`, so that they survive a restart. Both are
-    seconds, ``"5m"`` or a timedelta, as is every time to wait here. `on_away` is called with why
-    and for how many seconds when such a wait finds the server away.
+    `timeout` is the longest time for one answer of the server, not counting the time that a call
+    waits for a task. If no server answers, every method raises ServerNotReached. But methods that
+    wait (`result`, `run_batch`, `stream`, `subscribe`) first try again for `patience`, so a restart
+    of the server does not disturb them. When such a wait finds the server away, `on_away` is called
+    once, with the error and the number of seconds of the wait. All times are seconds, ``"5m"`` or a
+    timedelta.
 
-    Any number of tasks of one event loop may use it at once, until it is closed: then whatever
-    still waits here is told so, and nothing goes on behind.
+    Any number of tasks of one event loop may use it at once. When it is closed, calls that still
+    wait raise Unavailable, and nothing runs in the background any more.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         self._closing.check()
         if self._group is not None or self._alone is not None:
-            raise RuntimeError("this AsyncClient is open already; a block of its own needs its own")
+            raise RuntimeError("this AsyncClient is open already; make another one for this block")
         return await self._enter()
 
     async def _enter(self) -> Self:
@@ -110,10 +112,10 @@ class AsyncClient:
         return await self._open.__aexit__(kind, error, trace)
 
     async def aclose(self) -> None:
-        """Close it, also within its block. Whatever still waits is told that the client was closed;
-        from then on every method raises Unavailable. Closing twice is no error.
+        """Close the client. It may be called inside the client's block too. Calls that still wait,
+        and all later calls, raise Unavailable. Closing twice is no error.
 
-        Raises what a callback has raised, if the client was not opened by a block.
+        If the client is used without a block, an exception of an `on_done` is raised here.
         """
         self._closing.close()
         if self._alone is not None:
@@ -128,16 +130,18 @@ class AsyncClient:
         on_done: OnDone | None = None,
         results_to: Sends | None = None,
     ) -> str:
-        """Put a task into the queue; its id comes once it is on the server's disk.
+        """Put a task into the queue. Return its id once the task is on the server's disk.
 
-        Tasks that are submitted while a request is in flight go together in the next one; each gets
-        its own id, or its own error. Submitting again with the same key gives the first task's id,
-        not a second task.
+        Tasks that are submitted while a request is in flight share the next request. Each call
+        returns its own id, or raises its own error. If the same task was submitted with the same
+        `idempotency_key` before, no second task is made, and the id is that of the first.
 
-        When the task has ended, it is sent to `results_to` and `on_done` is called with it, and
-        awaited if it is async; both while this client is open, and neither keeps it open. What
-        `on_done` raises ends the client's block. Raises InvalidTask, Conflict (the key was used for
-        another task), PayloadTooLarge, QueueFull, Unavailable.
+        When the task has ended, the client sends it to `results_to` and calls `on_done` with it.
+        `on_done` may be async. This happens only while the client is open; closing does not wait
+        for it. An exception in `on_done` ends the client's block.
+
+        Raises InvalidTask, Conflict (the key belongs to a different task), PayloadTooLarge,
+        QueueFull, Unavailable.
         """
         group = await self._opened()
         task_id = await self._sender.submit(requests.draft(task), idempotency_key)
@@ -146,16 +150,20 @@ class AsyncClient:
         return task_id
 
     async def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
-        """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
+        """Put all tasks into the queue, or none. Return their ids in the same order.
+
+        Raises InvalidBatch, which names every task that is wrong, PayloadTooLarge, QueueFull,
+        Unavailable.
+        """
         await self._opened()
         drafts = requests.drafts(tasks)
         return await self._run(requests.submit_many(drafts)) if drafts else []
 
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
-        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
+        """Submit all tasks, or none, and wait until all have ended. Return them in the same order.
 
-        NotFound if one of them was deleted before it could be read, and Removed if the server
-        keeps none for so long (`queue.keep_completed`).
+        Raises NotFound if somebody deleted a task before it was read, and Removed if retention
+        removed it (`queue.keep_completed`).
         """
         ended: dict[str, Task] = {}
 
@@ -169,7 +177,7 @@ class AsyncClient:
         return [ended[task_id] for task_id in ids]
 
     async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
-        """The task as it is now or, with `wait`, once it has ended or that time is over.
+        """The task as it is now. With `wait` it first waits, at most so long, until the task ends.
 
         Raises NotFound.
         """
@@ -181,11 +189,13 @@ class AsyncClient:
         return await self._run(requests.get(task_id))
 
     async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
-        """Wait until the task has ended; the model's own final answer.
+        """Wait until the task has ended. Return the final answer of the backend, a dict.
 
-        Any number may be waited for at once: they share a few connections. TaskFailed or
-        TaskCancelled if it did not complete; NotFound; TimeoutError after `timeout`, and the
-        task goes on; Unavailable when the server is away for longer than the client's patience.
+        You may wait for any number of tasks at once: these calls share a few connections.
+
+        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
+        after `timeout` (the task goes on), and Unavailable if the server is away for longer than
+        `patience`.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
         return requests.outcome(await self.get(task_id, wait=wait), wait)
@@ -196,11 +206,12 @@ class AsyncClient:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """``async with queue.stream(id) as chunks: async for chunk in chunks: ...``
 
-        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
-        task that has ended. A connection that is lost is made again, and goes on where it was.
-        `offset` and `attempt`, from the last chunk that you have, go on from there.
+        The chunks that the task generates, from the first chunk on. New chunks come as they are
+        generated. The last chunk has `done`. If the connection is lost, the client connects again
+        and continues at the same place. To continue an earlier stream, give the `offset` and the
+        `attempt` of the last chunk that you have.
 
-        Iterating raises NotFound, Unavailable after the client's patience.
+        Iterating raises NotFound, and Unavailable if the server is away for longer than `patience`.
         """
         await self._opened()
         follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
@@ -217,10 +228,13 @@ class AsyncClient:
     ) -> AsyncIterator[AsyncIterator[Event | Lagged]]:
         """``async with queue.subscribe() as events: async for event in events: ...``
 
-        Every event from when the block is entered, or from after the one with seq `after`; without
-        `types` all but progress. A connection that is lost is made again, and goes on where it was;
-        Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
-        iterating Unavailable after the client's patience.
+        The events from now on. `types` are the types of events to receive; if not given, all except
+        `task_progress`. With `task_id` only the events of this task come. With `after` the events
+        after the one with this `seq` come first. If the connection is lost, the client connects
+        again and continues at the same place. A `Lagged` says how many events were missed.
+
+        Entering the block raises InvalidTask and Unavailable. Iterating raises Unavailable if the
+        server is away for longer than `patience`.
         """
         await self._opened()
         follower = EventFollower(self.server, self._patience, types, task_id, after)
@@ -230,44 +244,53 @@ class AsyncClient:
 
     @lists_keywords(Wanted)
     async def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
-        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
-        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``.
 
-        More than 1000 come in several requests. Of big tasks `list_summaries` gives less. Raises
+        The filters are `status`, `type`, `priority`, `model`, `text`, `since` and `until`. `limit`
+        is the largest number of tasks (1000 if not given), `offset` the number of tasks to skip.
+        `after` is the id of the last task that you have. `sort` is newest, oldest or queue (the
+        order in which pending tasks will run). For big tasks `list_summaries` is faster. Raises
         InvalidTask.
         """
         return await self._listed(requests.Listing(Task, wanted))
 
     @lists_keywords(Wanted)
     async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
-        """The same without payloads, options and results, with how each prompt begins."""
+        """Like `list`, but each task has no payload, options or result. It has an `excerpt`: the
+        beginning of its prompt.
+        """
         return await self._listed(requests.Listing(Summary, wanted))
 
     @lists_keywords(Which)
     async def count(self, **which: Unpack[Which]) -> Count:
-        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
-        names what is wrong.
+        """The number of tasks that match. The filters are those of `list`.
+
+        If there are too many to look at all, `exact` of the answer is False, and there are at least
+        so many. Raises InvalidTask.
         """
         return await self._run(requests.count(which))
 
     async def status(self) -> QueueStatus:
-        """The queue at a glance."""
+        """The numbers of tasks, the state of the queue and its backends."""
         return await self._run(requests.status())
 
     async def cancel(self, task_id: str) -> None:
-        """Stop the task, also while it runs; Conflict if it has ended."""
+        """Cancel the task, also while it runs. Raises NotFound, or Conflict if it has ended."""
         await self._run(requests.cancel(task_id))
 
     async def set_priority(self, task_id: str, priority: int | str) -> None:
-        """Move a pending task; Conflict if it is not pending any more."""
+        """Change the priority of a pending task. `priority` is 0 to 100, or a name.
+
+        Raises NotFound, Conflict if the task is not pending, InvalidTask if that is no priority.
+        """
         await self._run(requests.set_priority(task_id, priority))
 
     async def retry(self, task_id: str) -> None:
-        """Queue a failed or cancelled task again; Conflict if it is neither."""
+        """Queue a failed or cancelled task again. Raises NotFound, or Conflict if it is neither."""
         await self._run(requests.retry(task_id))
 
     async def delete(self, task_id: str) -> None:
-        """Forget an ended task; Conflict if it has not ended."""
+        """Delete an ended task and its result. Raises NotFound, or Conflict if it has not ended."""
         await self._run(requests.delete(task_id))
 
     @lists_keywords(Which)
@@ -278,29 +301,30 @@ class AsyncClient:
         to: int | str | None = None,
         **which: Unpack[Which],
     ) -> BulkOutcome:
-        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+        """Do one action on many tasks: ``bulk("retry", status="failed")``.
 
-        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
-        `ids`, or all that match.
+        `action` is cancel, retry, delete or priority; `to` is the new priority. The tasks are those
+        with these `ids`, or all that match the filters of `list`.
 
-        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        If the action is not possible for a task, the outcome says why. Raises InvalidTask if the
+        arguments are wrong.
         """
         return await self._run(requests.bulk(action, ids, to, which))
 
     async def backends(self) -> builtins.list[BackendView]:
-        """The servers that run models, and the models that they say they have."""
+        """The backends, and the models that each of them reports."""
         return await self._run(requests.backends())
 
     async def stats(self, window: str = "15m") -> Stats:
-        """What happened lately, interval by interval: in the last ``"15m"`` or ``"24h"``."""
+        """What happened in the last 15 minutes (``"15m"``) or 24 hours (``"24h"``), by interval."""
         return await self._run(requests.stats(window))
 
     async def pause(self) -> None:
-        """Start no more tasks; what runs goes on, and submitting too."""
+        """Start no more tasks until `resume`. Running tasks go on, and submitting works."""
         await self._run(requests.pause())
 
     async def resume(self) -> None:
-        """Start tasks again."""
+        """Start tasks again after `pause`."""
         await self._run(requests.resume())
 
     async def _listed(self, listing: requests.Listing[T]) -> builtins.list[T]:
@@ -309,7 +333,7 @@ class AsyncClient:
         return listing.tasks
 
     async def _opened(self) -> TaskGroup:
-        """Where its tasks run. Used without a block, it lives on a task of its own from here on."""
+        """The group for background tasks. If there is no block, the client opens itself here."""
         if self._alone is not None:
             await self._alone.opened()
         self._closing.check()

@@ -1,4 +1,4 @@
-"""The client for programs that block: one method a call, errors as in `oq.words.errors`."""
+"""The client for programs that block. It raises the errors of `oq.words.errors`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ T = TypeVar("T")
 
 
 class Client:
-    """A connection to the oq server at `server` (``"localhost:7125"``, ``"http://box/oq"``).
+    """A client of the oq server at the address `server`, such as ``"localhost:7125"`` or
+    ``"http://box/oq"``. Several threads may use it at once. Call `close`, or use a `with` block.
 
-    `timeout` is what the server gets for each answer; waiting for a task comes on top. Every method
-    raises ServerNotReached when nobody answers there; those that wait (`result`, `run_batch`,
-    `stream`, `subscribe`) bear with that for `patience`, so that they survive a restart. Both are
-    seconds, ``"5m"`` or a timedelta, as is every time to wait here. `on_away` is called with why
-    and for how many seconds when such a wait finds the server away. It may be used by several
-    threads at once. Close it, or use it in a `with` block.
+    `timeout` is the longest time for one answer of the server, not counting the time that a call
+    waits for a task. If no server answers, every method raises ServerNotReached. But methods that
+    wait (`result`, `run_batch`, `stream`, `subscribe`) first try again for `patience`, so a restart
+    of the server does not disturb them. When such a wait finds the server away, `on_away` is called
+    once, with the error and the number of seconds of the wait. All times are seconds, ``"5m"`` or a
+    timedelta.
     """
 
     def __init__(
@@ -72,33 +73,41 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections. From then on every method raises Unavailable."""
+        """Close the connections. After that every method raises Unavailable."""
         self._closed = True
         self._http.close()
 
     def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> str:
-        """Put a task into the queue; its id comes once it is on the server's disk.
+        """Put a task into the queue. Return its id once the task is on the server's disk.
 
-        Submitting again with the same key gives the first task's id, not a second task; without
-        one each call has a key of its own, so that a lost connection does not duplicate.
+        If the same task was submitted with the same `idempotency_key` before, no second task is
+        made, and the id is that of the first. If no key is given, each call makes a key of its own,
+        so a lost connection does not make a second task.
+
+        Raises InvalidTask, Conflict (the key belongs to a different task), PayloadTooLarge,
+        QueueFull, Unavailable.
         """
         return self._run(requests.submit(requests.draft(task), requests.new_key(idempotency_key)))
 
     def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
-        """Put all of them into the queue, or none: InvalidBatch names every one that is wrong."""
+        """Put all tasks into the queue, or none. Return their ids in the same order.
+
+        Raises InvalidBatch, which names every task that is wrong, PayloadTooLarge, QueueFull,
+        Unavailable.
+        """
         drafts = requests.drafts(tasks)
         return self._run(requests.submit_many(drafts)) if drafts else []
 
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
-        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order.
+        """Submit all tasks, or none, and wait until all have ended. Return them in the same order.
 
-        NotFound if one of them was deleted before it could be read, and Removed if the server
-        keeps none for so long (`queue.keep_completed`).
+        Raises NotFound if somebody deleted a task before it was read, and Removed if retention
+        removed it (`queue.keep_completed`).
         """
         return [self.get(task_id, wait=float("inf")) for task_id in self.submit_many(tasks)]
 
     def get(self, task_id: str, *, wait: Time | None = None) -> Task:
-        """The task as it is now, or, with `wait`, once it has ended or that time is over.
+        """The task as it is now. With `wait` it first waits, at most so long, until the task ends.
 
         Raises NotFound.
         """
@@ -113,11 +122,11 @@ class Client:
             time.sleep(BREATH)
 
     def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
-        """Wait until the task has ended; the model's own final answer.
+        """Wait until the task has ended. Return the final answer of the backend, a dict.
 
-        TaskFailed or TaskCancelled if it did not complete; NotFound; TimeoutError after
-        `timeout`, and the task goes on; Unavailable when the server is away for longer than the
-        client's patience, or at the end of `timeout`.
+        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
+        after `timeout` (the task goes on), and Unavailable if the server is away for longer than
+        `patience`, or is away when `timeout` ends.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
         return requests.outcome(self.get(task_id, wait=wait), wait)
@@ -128,11 +137,12 @@ class Client:
     ) -> Iterator[Iterator[Chunk]]:
         """``with queue.stream(id) as chunks: for chunk in chunks: ...``
 
-        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
-        task that has ended. A connection that is lost is made again, and goes on where it was.
-        `offset` and `attempt`, from the last chunk that you have, go on from there.
+        The chunks that the task generates, from the first chunk on. New chunks come as they are
+        generated. The last chunk has `done`. If the connection is lost, the client connects again
+        and continues at the same place. To continue an earlier stream, give the `offset` and the
+        `attempt` of the last chunk that you have.
 
-        Iterating raises NotFound, Unavailable after the client's patience.
+        Iterating raises NotFound, and Unavailable if the server is away for longer than `patience`.
         """
         self._check_open()
         follower = StreamFollower(self.server, self._patience, task_id, offset, attempt)
@@ -149,10 +159,13 @@ class Client:
     ) -> Iterator[Iterator[Event | Lagged]]:
         """``with queue.subscribe() as events: for event in events: ...``
 
-        Every event from when the block is entered, or from after the one with seq `after`; without
-        `types` all but progress. A connection that is lost is made again, and goes on where it was;
-        Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
-        iterating Unavailable after the client's patience.
+        The events from now on. `types` are the types of events to receive; if not given, all except
+        `task_progress`. With `task_id` only the events of this task come. With `after` the events
+        after the one with this `seq` come first. If the connection is lost, the client connects
+        again and continues at the same place. A `Lagged` says how many events were missed.
+
+        Entering the block raises InvalidTask and Unavailable. Iterating raises Unavailable if the
+        server is away for longer than `patience`.
         """
         self._check_open()
         follower = EventFollower(self.server, self._patience, types, task_id, after)
@@ -162,44 +175,53 @@ class Client:
 
     @lists_keywords(Wanted)
     def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
-        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
-        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``.
 
-        More than 1000 come in several requests. Of big tasks `list_summaries` gives less. Raises
+        The filters are `status`, `type`, `priority`, `model`, `text`, `since` and `until`. `limit`
+        is the largest number of tasks (1000 if not given), `offset` the number of tasks to skip.
+        `after` is the id of the last task that you have. `sort` is newest, oldest or queue (the
+        order in which pending tasks will run). For big tasks `list_summaries` is faster. Raises
         InvalidTask.
         """
         return self._listed(requests.Listing(Task, wanted))
 
     @lists_keywords(Wanted)
     def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
-        """The same without payloads, options and results, with how each prompt begins."""
+        """Like `list`, but each task has no payload, options or result. It has an `excerpt`: the
+        beginning of its prompt.
+        """
         return self._listed(requests.Listing(Summary, wanted))
 
     @lists_keywords(Which)
     def count(self, **which: Unpack[Which]) -> Count:
-        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
-        names what is wrong.
+        """The number of tasks that match. The filters are those of `list`.
+
+        If there are too many to look at all, `exact` of the answer is False, and there are at least
+        so many. Raises InvalidTask.
         """
         return self._run(requests.count(which))
 
     def status(self) -> QueueStatus:
-        """The queue at a glance."""
+        """The numbers of tasks, the state of the queue and its backends."""
         return self._run(requests.status())
 
     def cancel(self, task_id: str) -> None:
-        """Stop the task, also while it runs; Conflict if it has ended."""
+        """Cancel the task, also while it runs. Raises NotFound, or Conflict if it has ended."""
         self._run(requests.cancel(task_id))
 
     def set_priority(self, task_id: str, priority: int | str) -> None:
-        """Move a pending task; Conflict if it is not pending any more."""
+        """Change the priority of a pending task. `priority` is 0 to 100, or a name.
+
+        Raises NotFound, Conflict if the task is not pending, InvalidTask if that is no priority.
+        """
         self._run(requests.set_priority(task_id, priority))
 
     def retry(self, task_id: str) -> None:
-        """Queue a failed or cancelled task again; Conflict if it is neither."""
+        """Queue a failed or cancelled task again. Raises NotFound, or Conflict if it is neither."""
         self._run(requests.retry(task_id))
 
     def delete(self, task_id: str) -> None:
-        """Forget an ended task; Conflict if it has not ended."""
+        """Delete an ended task and its result. Raises NotFound, or Conflict if it has not ended."""
         self._run(requests.delete(task_id))
 
     @lists_keywords(Which)
@@ -210,29 +232,30 @@ class Client:
         to: int | str | None = None,
         **which: Unpack[Which],
     ) -> BulkOutcome:
-        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+        """Do one action on many tasks: ``bulk("retry", status="failed")``.
 
-        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
-        `ids`, or all that match.
+        `action` is cancel, retry, delete or priority; `to` is the new priority. The tasks are those
+        with these `ids`, or all that match the filters of `list`.
 
-        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        If the action is not possible for a task, the outcome says why. Raises InvalidTask if the
+        arguments are wrong.
         """
         return self._run(requests.bulk(action, ids, to, which))
 
     def backends(self) -> builtins.list[BackendView]:
-        """The servers that run models, and the models that they say they have."""
+        """The backends, and the models that each of them reports."""
         return self._run(requests.backends())
 
     def stats(self, window: str = "15m") -> Stats:
-        """What happened lately, interval by interval: in the last ``"15m"`` or ``"24h"``."""
+        """What happened in the last 15 minutes (``"15m"``) or 24 hours (``"24h"``), by interval."""
         return self._run(requests.stats(window))
 
     def pause(self) -> None:
-        """Start no more tasks; what runs goes on, and submitting too."""
+        """Start no more tasks until `resume`. Running tasks go on, and submitting works."""
         self._run(requests.pause())
 
     def resume(self) -> None:
-        """Start tasks again."""
+        """Start tasks again after `pause`."""
         self._run(requests.resume())
 
     def _listed(self, listing: requests.Listing[T]) -> builtins.list[T]:

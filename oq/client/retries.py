@@ -30,7 +30,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 OnAway = Callable[[OqError, float], object]
-"""Called once when a server is found to be away: why, and for how many seconds it is waited for."""
+"""Called once when a wait finds the server away: with the error and the seconds of the wait."""
 
 
 class Patience:

@@ -45,10 +45,14 @@ async def watch(
 ) -> AsyncIterator[AsyncIterator[Event | Lagged]]:
     """``async with oq.watch("localhost:7125") as events: async for event in events: ...``
 
-    Under trio. Every event from when the block is entered, or from after the one with seq `after`;
-    without `types` all but progress. A connection that is lost is made again, and goes on where it
-    was; Lagged says how many events could not be had. Entering raises InvalidTask, and Unavailable;
-    iterating Unavailable when the server is away for `patience`.
+    The events of the server at `url`, from now on, over WebSocket and under trio. `types` are the
+    types of events to receive; if not given, all except `task_progress`. With `task_id` only the
+    events of this task come. With `after` the events after the one with this `seq` come first. If
+    the connection is lost, it is made again and continues at the same place. A `Lagged` says how
+    many events were missed.
+
+    Entering the block raises InvalidTask and Unavailable. Iterating raises Unavailable if the
+    server is away for longer than `patience`.
     """
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError("oq.watch needs trio; under asyncio use oq.AsyncClient.subscribe")
@@ -69,7 +73,7 @@ async def watch(
 
 
 class _Watching:
-    """Reads frames, and hands on what they tell, for as long as somebody takes it."""
+    """Reads frames and passes their events on to who iterates."""
 
     def __init__(
         self,
@@ -96,8 +100,8 @@ class _Watching:
             raise self._error from None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Started once the server has greeted; what goes wrong before is raised here, and what
-        goes wrong later to who iterates.
+        """It is started once the server has sent its first frame. An error before that is raised
+        here. An error after that is raised by the iteration.
         """
         with self._send, self._receive:
             try:
@@ -116,7 +120,7 @@ class _Watching:
                 await trio.sleep_forever()
 
     async def _connection(self, task_status: trio.TaskStatus[None]) -> None:
-        """One connection, until it is lost, which is an error of oq's."""
+        """Read from one connection until it is lost. That raises one of oq's errors."""
         stream, host, target = await self._dial()
         try:
             async with trio.open_nursery() as nursery:
@@ -140,7 +144,7 @@ class _Watching:
                 target,
                 max_message_size=MOST_BYTES,
             )
-        raise Unavailable(f"{self._server} did not take up the connection")
+        raise Unavailable(f"{self._server} did not complete the WebSocket handshake in time")
 
     async def _pass_on(
         self, socket: WebSocketConnection, task_status: trio.TaskStatus[None]
@@ -153,11 +157,11 @@ class _Watching:
                 with trio.fail_after(HANDSHAKE_TIMEOUT):
                     await socket.ping()
                 continue
-            told = self._follower.feed(frame.encode() if isinstance(frame, str) else frame)
+            items = self._follower.feed(frame.encode() if isinstance(frame, str) else frame)
             if not self._begun:
                 self._begun = True
                 task_status.started()
-            for item in told:
+            for item in items:
                 await self._send.send(item)
 
     async def _dial(self) -> tuple[_Noticing, str, str]:
@@ -180,12 +184,12 @@ class _Watching:
 
 
 def _as_oqs(error: BaseException, server: str) -> BaseException:
-    """What went wrong, as one of oq's errors if it is nothing worse."""
+    """The error as one of oq's errors, if it is about the connection."""
     match error:
         case ConnectionRejected(status_code=status, body=body):
             return refusal(httpx.Response(status, content=body or b""), server)
-        case ConnectionClosed(reason=said):
-            why = said.reason if said is not None and said.reason else "it was cut"
+        case ConnectionClosed(reason=close):
+            why = close.reason if close is not None and close.reason else "it was cut"
             return Unavailable(f"the connection to {server} was lost: {why}")
         case trio.TooSlowError():
             return Unavailable(f"{server} did not answer in time")
@@ -195,8 +199,8 @@ def _as_oqs(error: BaseException, server: str) -> BaseException:
 
 
 class _Noticing(trio.abc.Stream):
-    """A stream that says when the other side has ended it: during the handshake trio-websocket
-    would wait for ever.
+    """A stream that reports when the other side has ended it. Without it, trio-websocket would wait
+    without end if that happens during the handshake.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:

@@ -35,36 +35,37 @@ def open_queue(
 ) -> Opening:
     """``async with oq.open_queue(max_workers=2) as queue: ...``, under trio.
 
-    A running queue, for as long as the block lasts. Programs without trio use `oq.BlockingQueue`,
-    or `oq.Client` and `oq.AsyncClient` with a server (`oq serve`).
+    The queue runs inside the block. Programs without trio use `oq.BlockingQueue`, or they use
+    `oq.Client` or `oq.AsyncClient` with a server (`oq serve`).
 
-    `options` are settings by keyword, over those of `config`: ``ollama_host=``, ``max_workers=``,
-    ``storage_path=``, ``max_retries=`` and all the others of `oq.queue.options.Options`. `backends`
-    is the list that a file would have, or backends that are made already; `ledger` and `clock`
-    stand in for those that the settings describe.
+    `options` are settings as keywords, such as ``ollama_host=``, ``max_workers=``,
+    ``storage_path=`` and ``max_retries=``. They replace those of `config`. `oq.queue.options` lists
+    all of them. `backends` is a list: of settings, as in the settings file, or of backend objects.
+    `ledger` and `clock` replace the store on disk and the system clock.
 
-    Unless they say how to log, or the program has configured structlog, warnings and errors go to
-    the standard error and the rest nowhere.
+    If the settings do not say how to log, and the program has not configured structlog, only
+    warnings and errors are logged, to the standard error.
 
-    Leaving the block lets the running tasks end for `drain_timeout`, puts back in line those that
-    have not, and closes the store. When the block is left by an exception or cancelled, nothing is
-    waited for; what runs is put back in line all the same. When an actor crashes, the store is
-    closed properly, and what ran has spent a life: it may be the cause.
+    At the end of the block the queue waits up to `drain_timeout` for running tasks, puts those that
+    still run back in line, and closes the store. If an exception or a cancellation leaves the
+    block, the queue does not wait, but it puts running tasks back in line too. If a part of oq
+    itself crashes, the store is closed, and the running tasks run again at the next start. A task
+    that is running at too many such crashes fails.
 
-    Raises InvalidConfig; StoreLocked, StoreCorrupt or StoreError when the store cannot be opened.
+    Raises InvalidConfig, and StoreLocked, StoreCorrupt or StoreError if the store cannot be opened.
     """
     return Opening(_open(config, backends or (), ledger, clock or Clock(), options))
 
 
 class Opening(AbstractAsyncContextManager[Queue]):
-    """What `open_queue` gives: a queue that opens when the block is entered."""
+    """What `open_queue` returns: the queue opens at the beginning of the block."""
 
     def __init__(self, queue: AbstractAsyncContextManager[Queue]) -> None:
         self._queue = queue
 
     async def __aenter__(self) -> Queue:
         if not trio.lowlevel.in_trio_run():
-            raise RuntimeError(f"oq.open_queue needs trio: trio.run(main) runs it; {_WITHOUT_TRIO}")
+            raise RuntimeError(f"oq.open_queue needs trio: use trio.run(main); {_WITHOUT_TRIO}")
         return await self._queue.__aenter__()
 
     async def __aexit__(
@@ -83,14 +84,14 @@ class Opening(AbstractAsyncContextManager[Queue]):
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(
-            f"the queue is not open, so it has no {name!r};"
+            f"the queue is not open yet, so it has no {name!r};"
             " write `async with oq.open_queue(...) as queue`"
         )
 
 
 _WITHOUT_TRIO = (
-    "oq.BlockingQueue is a queue for any other program, and oq.AsyncClient (asyncio) and oq.Client"
-    " talk to a server that runs (`oq serve`)"
+    "programs without trio use oq.BlockingQueue, or oq.AsyncClient (asyncio) or oq.Client with a"
+    " running server (`oq serve`)"
 )
 
 
@@ -177,13 +178,13 @@ def _sort(
         else:
             raise _no_backend(backend)
     if made and described:
-        raise InvalidConfig("backends: give backends that are made, or their settings, not both")
+        raise InvalidConfig("backends: give backend objects or settings of backends, not both")
     return made, described
 
 
 def _no_backend(given: object) -> InvalidConfig:
     return InvalidConfig(
-        f"backends: {str(given)[:64]!r} is no backend; give a list of them, as in"
+        f"backends: {str(given)[:64]!r} is no backend; give a list of them, such as"
         ' [{"name": "big", "kind": "ollama", "url": "http://localhost:11434"}]'
     )
 

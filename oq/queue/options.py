@@ -1,7 +1,7 @@
-"""Settings by keyword, for those who open a queue in a program of their own.
+"""Settings as keywords of `oq.open_queue` and `oq.BlockingQueue`.
 
-Every key of the sections `queue`, `scheduler` and `retry_config` goes by its own name
-(``max_workers=8``, ``initial_delay="2s"``); those of `ollama`, `logging`, `events` and `simulated`
+The keys of the sections `queue`, `scheduler` and `retry_config` keep their names
+(``max_workers=8``, ``initial_delay="2s"``). Those of `ollama`, `logging`, `events` and `simulated`
 have a prefix (``ollama_host=``, ``log_level=``, ``events_ring=``, ``simulated_delay=``).
 """
 
@@ -33,7 +33,7 @@ _PREFIXES = {
 
 
 class Options(TypedDict, total=False):
-    """What `oq.open_queue` and `oq.BlockingQueue` take by keyword; see `oq.words.config`."""
+    """The keywords of `oq.open_queue` and `oq.BlockingQueue`; `oq.words.config` explains each."""
 
     ollama_host: str
     ollama_timeout: Time
@@ -84,22 +84,22 @@ class Options(TypedDict, total=False):
 
 
 def check_config(given: object) -> None:
-    """InvalidConfig for what is no `Config`, with what was meant by it."""
+    """InvalidConfig if it is not a `Config`. The message says what was probably meant."""
     if given is None or isinstance(given, Config):
         return
     if isinstance(given, str) and "://" in given:
-        meant = f"a queue that runs elsewhere is oq.Client({given[:64]!r}) or oq.AsyncClient"
+        meant = f"for a server that runs, use oq.Client({given[:64]!r}) or oq.AsyncClient"
     elif isinstance(given, (str, os.PathLike)):
-        meant = f"a data directory is storage_path={os.fspath(given)[:64]!r}"
+        meant = f"for a data directory, use storage_path={os.fspath(given)[:64]!r}"
     elif isinstance(given, Mapping):
-        meant = "settings are keywords, as in max_workers=2"
+        meant = "give settings as keywords, such as max_workers=2"
     else:
         meant = "oq.Config() makes one"
     raise InvalidConfig(f"{str(given)[:64]!r} is not an oq.Config; {meant}")
 
 
 def option_names() -> dict[str, tuple[str, str]]:
-    """Each option's name, with the section and the key that it sets."""
+    """The section and the key of each option, by its name."""
     names: dict[str, tuple[str, str]] = {}
     for section, prefix in _PREFIXES.items():
         for key in type(getattr(Config(), section)).__struct_fields__:
@@ -112,9 +112,9 @@ def to_config_with(
     options: Mapping[str, Any],
     backends: Sequence[BackendConfig | Mapping[str, Any]] = (),
 ) -> Config:
-    """`config` with these settings instead. InvalidConfig names the one that is wrong.
+    """`config` with these settings changed. InvalidConfig names the one that is wrong.
 
-    A host of Ollama stands instead of the backends that `config` may have.
+    The option `ollama_host` replaces the backends of `config`.
     """
     if not options and not backends:
         return config
@@ -135,7 +135,7 @@ def to_config_with(
 
 
 def guest_logging(config: Config, options: Mapping[str, Any]) -> LoggingConfig:
-    """How to log in somebody else's program: as it was told to, else only what is wrong."""
+    """How to log in a user's program: as the settings say, or else only warnings and errors."""
     told = config.logging != LoggingConfig() or any(name.startswith("log_") for name in options)
     return config.logging if told else LoggingConfig(level="warning")
 

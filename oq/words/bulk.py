@@ -1,4 +1,4 @@
-"""One wish about many tasks, and what became of it."""
+"""The outcome of one action on many tasks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from oq.words.task import Readable
 
 
 class BulkProblem(Struct, frozen=True):
-    """A task of which a wish was not granted, and why."""
+    """A task that was skipped, and why."""
 
     task_id: str
     error: str
 
 
 class BulkOutcome(Readable, Struct, frozen=True, kw_only=True):
-    """Of `matched` tasks the wish was granted for `done`, on disk, and not for `skipped`: mostly
-    they have ended meanwhile, or run. `problems` says why, of the first hundred. With `more` there
-    are others that match, beyond `queue.max_bulk`.
+    """The outcome of one action on many tasks.
+
+    `matched` is the number of tasks that match. The action was done for `done` of them, and that is
+    on disk. It was not possible for `skipped` of them, for example because they have ended
+    meanwhile. `problems` says why, for the first 100. `more` means that further tasks match: one
+    request changes at most `queue.max_bulk` tasks.
     """
 
     matched: int

@@ -1,7 +1,7 @@
-"""Every setting, its default and its bounds. Reading files and the environment: `oq.settings`.
+"""Every setting, its default and its bounds. `oq.settings` reads files and the environment.
 
-The sections and keys are those of ollama-queue's YAML; what oq adds is marked (+).
-Durations are seconds once they are here.
+The sections and keys are those of ollama-queue's YAML. Settings that oq adds are marked (+).
+Durations are in seconds here.
 """
 
 from __future__ import annotations
@@ -214,7 +214,10 @@ class GatewayConfig(Section, frozen=True):
 
 
 class Config(Section, frozen=True):
-    """All settings."""
+    """All settings, in sections. ``oq.Config()`` has the defaults.
+
+    Programs usually give settings as keywords of `oq.open_queue` or `oq.BlockingQueue` instead.
+    """
 
     ollama: OllamaConfig = field(default_factory=OllamaConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)
@@ -228,7 +231,9 @@ class Config(Section, frozen=True):
     backends: tuple[BackendConfig, ...] = ()
 
     def backend_list(self) -> tuple[BackendConfig, ...]:
-        """The backends, in the order of preference: `backends`, or `ollama.host` alone."""
+        """The backends in the order of preference. If `backends` is empty, it is one backend: the
+        Ollama at `ollama.host`.
+        """
         if self.backends:
             return self.backends
         return (BackendConfig(name="ollama", kind="ollama", url=self.ollama.host),)

@@ -32,7 +32,7 @@ class Duration(float):
 
 
 def parse_duration(value: object) -> Duration:
-    """Seconds from a Go duration, a number of seconds or a timedelta; ValueError says why not."""
+    """Seconds from a Go duration, a number of seconds or a timedelta, or ValueError."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, str) and len(value) > _LONGEST:
@@ -52,8 +52,8 @@ def parse_duration(value: object) -> Duration:
 
 
 def seconds_of(name: str, value: Time) -> float:
-    """The seconds of an argument that says how long to wait: infinity is for ever, and less than
-    nothing is nothing. InvalidTask names the argument when it is no length of time.
+    """The seconds of an argument that says how long to wait. Infinity means without end, and a
+    negative number means 0. InvalidTask names the argument if it is not a length of time.
     """
     if isinstance(value, timedelta):
         return max(0.0, value.total_seconds())

@@ -1,44 +1,44 @@
-"""Every error that a user of oq can meet, as one tree.
+"""Every error of oq, as one tree.
 
     OqError
     ├── InvalidTask          the request is wrong: which field, and why            400
     │   └── InvalidBatch     one or more items of a batch are wrong: which, and why
     ├── InvalidConfig        a setting is wrong: which key, which line, and why    (exit 2)
     ├── NotFound             no task has that id                                   404
-    │   └── Removed              it had ended, and retention has removed it            410
+    │   └── Removed              the task ended, and retention removed it              410
     ├── Forbidden            the settings do not allow it                          403
-    ├── LoopDetected         a request has come back to the oq that sent it        508
+    ├── LoopDetected         a request came back to the oq server that sent it     508
     ├── Conflict             the task's state does not allow it                    409
-    ├── PayloadTooLarge      over ``queue.max_payload``                            413
+    ├── PayloadTooLarge      a body of more bytes than ``queue.max_payload``       413
     ├── QueueFull            ``queue.max_pending`` is reached; try again later     429
     ├── Unavailable          not now: draining, or the store cannot write          503
-    │   ├── Busy                 more wishes than the writer takes at once
-    │   └── ServerNotReached     nobody answers at the server's address                (exit 3)
+    │   ├── Busy                 too many requests wait to be written to the disk
+    │   └── ServerNotReached     no oq server answers at this address                  (exit 3)
     ├── TaskFailed           ``result()`` of a task that failed
     ├── TaskCancelled        ``result()`` of a task that was cancelled
     ├── StoreError           the data directory cannot be used
     │   ├── StoreLocked      another process has it open
-    │   ├── StoreFull        no space left; reads go on, writes are refused
-    │   └── StoreCorrupt     what is on disk is damaged, or older than what was acknowledged
+    │   ├── StoreFull        no space left on the disk; reads work, writes are refused
+    │   └── StoreCorrupt     the data on disk is damaged, or acknowledged data is missing
     └── BackendError         one attempt at running a task did not succeed
-        ├── BackendDown      nobody answers there: the task waits, no retry is spent
+        ├── BackendDown      the backend does not answer: the task waits, no retry is used
         ├── BackendFailure   worth a retry: lost connection, timeout, 408, 429, 5xx
         └── BackendRejected  final: any other 4xx, an unknown model, a bad request
 
-The messages are for people: what happened, which value did it, what to do.
+The messages are for people: what happened, which value caused it, what to do.
 """
 
 from __future__ import annotations
 
 
 class OqError(Exception):
-    """The root of the tree."""
+    """The base class of all errors of oq."""
 
 
 class InvalidTask(OqError):
-    """A request that cannot become a task.
+    """Something in a request is wrong.
 
-    ``field`` names the part that is wrong (``"payload.messages"``), ``reason`` says why.
+    ``field`` names the part that is wrong, such as ``"payload.messages"``. ``reason`` says why.
     """
 
     def __init__(self, field: str, reason: str) -> None:
@@ -48,7 +48,10 @@ class InvalidTask(OqError):
 
 
 class InvalidBatch(InvalidTask):
-    """One or more items of a batch are wrong. ``problems`` maps each bad index to the reason."""
+    """One or more tasks of a batch are wrong, and none was stored.
+
+    ``problems`` maps the index of each wrong task to the reason.
+    """
 
     def __init__(self, problems: dict[int, str]) -> None:
         shown = "; ".join(f"item {index}: {why}" for index, why in sorted(problems.items()))
@@ -57,11 +60,11 @@ class InvalidBatch(InvalidTask):
 
 
 class InvalidConfig(OqError):
-    """A setting that cannot be used. The message names its key and, in a file, its line."""
+    """A setting is wrong. The message names its key and, if it is in a file, its line."""
 
 
 class NotFound(OqError):
-    """No task has this id: it never existed, or it ended and was removed."""
+    """No task has this id: it never existed, or it was removed."""
 
     def __init__(self, task_id: str) -> None:
         super().__init__(f"there is no task {task_id[:64]!r}")
@@ -69,8 +72,9 @@ class NotFound(OqError):
 
 
 class Removed(NotFound):
-    """The task had ended, and retention (``queue.keep_completed``, ``queue.max_completed_tasks``)
-    has removed it with its result.
+    """The task ended, and oq removed it later, with its result.
+
+    The settings ``queue.keep_completed`` and ``queue.max_completed_tasks`` say when.
     """
 
     def __init__(self, task_id: str, message: str) -> None:
@@ -79,19 +83,19 @@ class Removed(NotFound):
 
 
 class Forbidden(OqError):
-    """The settings do not allow what was asked."""
+    """The settings do not allow this request."""
 
 
 class LoopDetected(OqError):
-    """A backend's address leads back to oq itself."""
+    """The address of a backend leads back to oq itself."""
 
 
 class Conflict(OqError):
-    """The task's state does not allow what was asked, or an idempotency key was used otherwise."""
+    """The task's state does not allow this, or the idempotency key belongs to a different task."""
 
 
 class PayloadTooLarge(OqError):
-    """A body or a payload of more bytes than ``limit``."""
+    """The body or the payload has more bytes than ``limit``."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -101,11 +105,14 @@ class PayloadTooLarge(OqError):
 
 
 class QueueFull(OqError):
-    """``queue.max_pending`` tasks wait already. ``retry_after`` is in seconds."""
+    """``queue.max_pending`` tasks are waiting already.
+
+    ``retry_after`` is the number of seconds to wait before the next try.
+    """
 
     def __init__(self, limit: int, retry_after: float) -> None:
         super().__init__(
-            f"the queue is full ({limit} tasks wait; queue.max_pending);"
+            f"the queue is full ({limit} tasks are waiting; queue.max_pending);"
             f" try again in {retry_after:.0f} s"
         )
         self.limit = limit
@@ -113,18 +120,20 @@ class QueueFull(OqError):
 
 
 class Unavailable(OqError):
-    """Not now: the server is shutting down, cannot be reached, or cannot write."""
+    """Not possible now: the queue or the server is shutting down, cannot write to its disk, or
+    cannot be reached.
+    """
 
 
 class Busy(Unavailable):
-    """More is under way than the writer takes at once; a moment later there is room again."""
+    """Too many requests wait to be written to the disk. Try again after a moment."""
 
     def __init__(self) -> None:
-        super().__init__("the queue is busy writing; try again")
+        super().__init__("too many requests wait to be written to the disk; try again")
 
 
 class ServerNotReached(Unavailable):
-    """Nobody answers at ``server``, or what answers is not oq."""
+    """No oq server answers at the address ``server``."""
 
     def __init__(self, server: str, reason: str) -> None:
         super().__init__(f"no oq server at {server}: {reason}; start one with `oq serve`")
@@ -132,7 +141,7 @@ class ServerNotReached(Unavailable):
 
 
 class TaskFailed(OqError):
-    """The task ended as failed; the message is its error."""
+    """The task failed. The message is the task's error."""
 
     def __init__(self, task_id: str, error: str) -> None:
         super().__init__(error)
@@ -156,16 +165,18 @@ class StoreLocked(StoreError):
 
 
 class StoreFull(StoreError):
-    """No space is left on the disk; nothing was lost, and writes work again once there is."""
+    """No space is left on the disk. Nothing was lost. Writes work again once there is space."""
 
 
 class StoreCorrupt(StoreError):
-    """What is on disk is damaged, or older than what was acknowledged."""
+    """The data on disk is damaged, or data that was acknowledged is missing."""
 
 
 class BackendError(OqError):
-    """One attempt at running a task did not succeed. ``status`` is the backend's HTTP status,
-    ``body`` what it said with it, or in the middle of a stream.
+    """One attempt at running a task did not succeed.
+
+    ``status`` is the backend's HTTP status, if it sent one. ``body`` is the error that it sent, as
+    the body of its response or inside a stream.
     """
 
     def __init__(
@@ -177,13 +188,13 @@ class BackendError(OqError):
 
 
 class BackendDown(BackendError):
-    """Nobody answers at the backend's address. The task never ran, so it spends no retry."""
+    """The backend does not answer. The task did not run, so it uses no retry."""
 
 
 class BackendFailure(BackendError):
-    """The attempt failed in a way that another may not.
+    """The attempt failed, and another attempt may succeed.
 
-    ``retry_after`` (seconds) is what the backend asked for, if it did.
+    ``retry_after`` is the number of seconds that the backend asked to wait, if it asked.
     """
 
     def __init__(
@@ -199,11 +210,11 @@ class BackendFailure(BackendError):
 
 
 class BackendRejected(BackendError):
-    """The backend will never take this task; a retry would change nothing."""
+    """The backend refuses this task. A retry would not change that."""
 
 
 def lone(error: BaseException) -> BaseException:
-    """The one error in a nursery's group: that a nursery is at work is not its users' concern."""
+    """The one error in a nursery's group: users do not need to know that there is a nursery."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

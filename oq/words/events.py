@@ -1,4 +1,4 @@
-"""What subscribers are told: a task's life, one event a step."""
+"""What subscribers receive: one event for each step of a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oq.words.task import Readable, Status
 
 
 class EventType(StrEnum):
-    """The kinds of event. `TASK_PROGRESS` is only sent to those who ask for it by name."""
+    """The types of events. Only subscribers that name `TASK_PROGRESS` receive it."""
 
     TASK_SUBMITTED = "task_submitted"
     TASK_STARTED = "task_started"
@@ -29,9 +29,10 @@ class EventType(StrEnum):
 class Event(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of one task.
 
-    `seq` grows by one with each event and goes on growing over restarts; progress events, which
-    are not kept, repeat the seq of the last one that is. `data` is small: a priority, an error,
-    a retry's `run_at`, the tokens so far; never a payload or a result.
+    `seq` is a number that grows by one with each event, also over restarts. Progress events have no
+    number of their own: they repeat the `seq` of the event before them. `status` is the task's
+    status after this step. `data` has the details: the priority, the error, the `run_at` of a
+    retry, the number of tokens so far. It never has the payload or the result.
     """
 
     seq: int
@@ -43,6 +44,6 @@ class Event(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Lagged(Readable, Struct, frozen=True, tag_field="type", tag="lagged"):
-    """A reader fell behind and `missed` this many events; it goes on from now."""
+    """A subscriber was too slow: it missed `missed` events. It gets the events after them."""
 
     missed: int

@@ -1,4 +1,4 @@
-"""What can be submitted: one constructor a kind of task."""
+"""New tasks: one constructor for each type of task."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from oq.words.terms import TermOptions
 
 
 class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task as it is submitted; `chat`, `generate` and `embed` make one.
+    """A task to submit. `oq.chat`, `oq.generate` and `oq.embed` make one.
 
-    `priority` is 0 to 100 or low, normal, high, critical (higher runs first; normal if unset).
-    `timeout` is seconds, a Go duration (``"5m"``) or a timedelta, `run_at` a time with zone before
-    which it does not run. `options` goes to the model, `metadata` stays with the task.
+    `payload` and `options` go to the model. `priority` is 0 to 100, or low, normal, high, critical.
+    Tasks with a higher priority run first. The default is normal. `max_retries` is the number of
+    times that a failed attempt is repeated; the default is the setting `retry_config.max_retries`.
+    `run_at` is a time with a zone: the task does not run before it. `timeout` is the longest time
+    for one attempt: seconds, a Go duration (``"5m"``) or a timedelta. `metadata` is yours: oq
+    stores it with the task and does not send it to the model.
     """
 
     type: TaskType
@@ -41,7 +44,7 @@ class NewTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """InvalidTask for a number that JSON does not have: it would be sent as null."""
         for field in ("payload", "options", "metadata"):
             if not _is_finite(getattr(self, field)):
-                raise InvalidTask(field, "JSON has no infinite number, and none that is not one")
+                raise InvalidTask(field, "it contains inf or nan, and JSON has no such numbers")
         if isinstance(self.timeout, timedelta):  # JSON would have it as P1DT2H
             force_setattr(self, "timeout", self.timeout.total_seconds())
 
@@ -50,9 +53,7 @@ Make = TypeVar("Make", bound=Callable[..., NewTask])
 
 
 def _explained(make: Make) -> Make:
-    """Have `help` list each of the terms, and a keyword that `make` does not take be answered with
-    where it belongs.
-    """
+    """Make `help` list each of the terms, and an unknown keyword raise an error that helps."""
     make = lists_keywords(TermOptions)(make)
     signature = inspect.signature(make)
     taken = [one.name for one in signature.parameters.values() if one.kind is one.KEYWORD_ONLY]
@@ -61,20 +62,22 @@ def _explained(make: Make) -> Make:
     def made(*args: Any, **given: Any) -> NewTask:
         for name in given:
             if name not in signature.parameters:
-                raise TypeError(f"oq.{make.__name__}() takes no {name!r}; {_where(name, taken)}")
+                raise TypeError(
+                    f"oq.{make.__name__}() has no argument {name!r}; {_where(name, taken)}"
+                )
         return make(*args, **given)
 
     return made  # type: ignore[return-value]
 
 
 def _where(name: str, taken: Collection[str]) -> str:
-    """Where the value of a keyword that is not taken may belong."""
+    """Where the value of an unknown keyword may belong."""
     for other in taken:
         if other[0] == name[0] and len(set(other) ^ set(name)) <= 2:  # a letter is wrong, or two
             return f"did you mean {other!r}?"
     if name in _EXTRA:
-        return f"Ollama's own fields go into extra, as in extra={{{name!r}: ...}}"
-    return f"what is for the model goes into options, as in options={{{name!r}: ...}}"
+        return f"other fields of Ollama's API go into extra: extra={{{name!r}: ...}}"
+    return f"options of the model go into options: options={{{name!r}: ...}}"
 
 
 _EXTRA = {
@@ -94,13 +97,17 @@ def chat(
     options: Mapping[str, Any] | None = None,
     **terms: Unpack[TermOptions],
 ) -> NewTask:
-    """A conversation to go on with: its messages, one message, or just what the user says.
+    """A chat task: the model writes the next message of a conversation.
 
-    `system` is what the model is told first. `extra` holds more of Ollama's fields: tools, format,
-    think, ... `options` are the model's: ``{"temperature": 0}``. `priority` is 0 to 100 or low,
-    normal, high, critical; higher runs first. `timeout` is how long one attempt may take: seconds,
-    ``"5m"`` or a timedelta. `max_retries` is how often a failed attempt is tried again. It does not
-    run before `run_at`, a time with its zone. `metadata` stays with the task, for you.
+    `messages` is a list of messages (dicts with role and content), one message, or the user's text.
+    `system` is the system prompt. `extra` has more fields of Ollama's API: tools, format, think,
+    ... `options` are the options of the model, such as ``{"temperature": 0}``.
+
+    `priority` is 0 to 100, or low, normal, high, critical. Tasks with a higher priority run first.
+    The default is normal. `timeout` is the longest time for one attempt: seconds, ``"5m"`` or a
+    timedelta. `max_retries` is the number of times that a failed attempt is repeated. `run_at` is a
+    time with a zone: the task does not run before it. `metadata` is yours: oq stores it with the
+    task and does not send it to the model.
     """
     payload = _payload(extra, messages=_messages(messages), system=system)
     return NewTask(type=TaskType.CHAT, model=model, payload=payload, options=options, **terms)
@@ -117,10 +124,11 @@ def generate(
     options: Mapping[str, Any] | None = None,
     **terms: Unpack[TermOptions],
 ) -> NewTask:
-    """A text to complete.
+    """A generate task: the model continues the text `prompt`.
 
-    `template` is used instead of the model's own, in Ollama's notation. `extra` holds more of
-    Ollama's fields: images, suffix, raw, format, think, ... The others are those of `chat`.
+    `template` replaces the model's own prompt template. It is in Ollama's notation. `extra` has
+    more fields of Ollama's API: images, suffix, raw, format, think, ... The other arguments mean
+    the same as in `oq.chat`.
     """
     payload = _payload(extra, prompt=prompt, system=system, template=template)
     return NewTask(type=TaskType.GENERATE, model=model, payload=payload, options=options, **terms)
@@ -136,10 +144,11 @@ def embed(
     options: Mapping[str, Any] | None = None,
     **terms: Unpack[TermOptions],
 ) -> NewTask:
-    """One text or several to turn into vectors.
+    """An embed task: the model makes a vector of each text in `input`.
 
-    `truncate` says whether a text that is too long is cut (it is, unless this is False) or refused;
-    `extra` holds more: dimensions, keep_alive, ... The others are those of `chat`.
+    A text that is too long for the model is cut. With ``truncate=False`` it is an error instead.
+    `extra` has more fields of Ollama's API: dimensions, keep_alive, ... The other arguments mean
+    the same as in `oq.chat`.
     """
     if isinstance(input, (bytes, Mapping)) or not isinstance(input, Iterable):
         raise InvalidTask(
@@ -158,7 +167,7 @@ def _messages(given: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> l
     if not isinstance(given, Iterable):
         raise InvalidTask(
             "payload.messages",
-            f"{str(given)[:64]!r} is neither a text nor messages, as"
+            f"{str(given)[:64]!r} is neither a text nor a list of messages, such as"
             ' [{"role": "user", "content": "hello"}]',
         )
     return list(given)
@@ -166,7 +175,7 @@ def _messages(given: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> l
 
 def _payload(extra: Mapping[str, Any] | None, **fields: Any) -> dict[str, Any]:
     if extra is not None and not isinstance(extra, Mapping):
-        raise InvalidTask("extra", f"{str(extra)[:64]!r} is no dict of fields")
+        raise InvalidTask("extra", f"{str(extra)[:64]!r} is not a dict of fields")
     given = {name: value for name, value in fields.items() if value is not None}
     return given | dict(extra or {})
 

@@ -10,9 +10,12 @@ from oq.words.task import Readable
 
 
 class Point(Readable, Struct, frozen=True, kw_only=True):
-    """What happened in one interval, which began at `t`. How long tasks waited, and attempts took,
-    in seconds: half of them no longer than p50, 95 in a hundred no longer than p95; None if there
-    were none. `tokens` are those that were generated.
+    """What happened in one interval of time.
+
+    `t` is the time at which the interval began. `submitted` to `retried` are numbers of tasks.
+    `tokens` is the number of generated tokens. `wait_p50` and `wait_p95` are percentiles of how
+    long tasks waited, and `run_p50` and `run_p95` of how long attempts took, all in seconds. They
+    are null if there were none.
     """
 
     t: datetime
@@ -29,8 +32,10 @@ class Point(Readable, Struct, frozen=True, kw_only=True):
 
 
 class Stats(Readable, Struct, frozen=True):
-    """`interval` is in seconds; `oldest_waiting` when the task was submitted that has waited
-    longest of those which could run.
+    """What happened lately, interval by interval.
+
+    `interval` is the length of an interval in seconds. `points` has one entry for each interval,
+    the oldest first. `oldest_waiting` is when the oldest task that is ready to run was submitted.
     """
 
     interval: int

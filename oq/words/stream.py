@@ -1,4 +1,4 @@
-"""What is generated, as it is generated: the pieces that readers of a stream get."""
+"""The chunks of an answer, which readers of a task's stream receive."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from oq.words.task import Readable, Status
 class Chunk(Readable, Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One piece of a task's output.
 
-    `offset` counts the backend's chunks up to and including this one: ask for the stream from
-    `offset` on and you get what comes after it. Chunks that are due together may be joined, so
-    offsets can skip. Offsets belong to one `attempt`, which is named by when it started (in
-    microseconds since 1970); a new one begins with a chunk that says `restart`: what came before is
-    void. The last chunk has `done`, the task's final `status` and, if it failed, its `error`.
+    `offset` is the number of the backend's chunks up to this one, inclusive. To continue after this
+    chunk, ask for the stream from this `offset`. oq may join several of the backend's chunks, so
+    offsets can skip numbers. `attempt` identifies the attempt: it is the time when the attempt
+    started, in microseconds since 1970. Offsets count within one attempt. A chunk with `restart`
+    begins a new attempt: discard the chunks before it. The last chunk has `done`, the task's final
+    `status` and, if the task failed, its `error`.
     """
 
     data: str
-    """Text of the answer, or nothing."""
+    """Text of the answer. It can be empty."""
     offset: int
     done: bool
     attempt: int = 0
@@ -33,7 +34,7 @@ class Chunk(Readable, Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 
 class Piece(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """What is kept of one of the backend's chunks, to be replayed."""
+    """The parts of one of the backend's chunks that are kept for later readers."""
 
     text: str = ""
     thinking: str | None = None

@@ -1,9 +1,9 @@
-"""A task, and everything that is said about one.
+"""A task, in each of its shapes.
 
-The same task has three shapes. `Submission` is what a user sends. `TaskState` is the small
-record that the store rewrites at every step; what the user decides about the task is in it as its
-`Terms` (`oq.words.terms`). Payload and result lie beside it, written once.
-`Task` (and `RawTask`, which carries its documents as undecoded JSON) is what a user reads back.
+A task has three shapes. `Submission` is what a user sends. `TaskState` is the small record that the
+store rewrites at every step. It contains what the user decided about the task, as `Terms`
+(`oq.words.terms`). The payload and the result are separate records, and each is written once.
+`Task` is what a user reads back. `RawTask` is the same with its documents as undecoded JSON.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ MAX_RETRIES = 1000
 
 
 class Readable:
-    """What users read: `to_dict` makes of it what `json.dumps` takes."""
+    """Values that users read: `to_dict` makes a dict for `json.dumps`."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in the form of the HTTP API: dicts, lists, texts and numbers. Times are texts,
-        and what is not set is left out.
+        """The value as a dict, in the form of the HTTP API.
+
+        It contains only dicts, lists, texts, numbers, booleans and None. Times are texts. Fields
+        that are not set may be left out.
         """
         made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return made
 
 
 class TaskType(StrEnum):
-    """What the model is asked to do."""
+    """The types of tasks: what the model does."""
 
     CHAT = "chat"
     GENERATE = "generate"
@@ -46,7 +48,10 @@ class TaskType(StrEnum):
 
 
 class Priority(IntEnum):
-    """The named priorities. Any integer from 0 to 100 is one too; higher runs first."""
+    """The priorities that have names. Any integer from 0 to 100 is a priority too.
+
+    Tasks with a higher priority run first.
+    """
 
     LOW = 1
     NORMAL = 5
@@ -55,7 +60,10 @@ class Priority(IntEnum):
 
 
 class Status(StrEnum):
-    """The five states. A delayed task and a waiting retry are `PENDING` with a `run_at`."""
+    """The five states of a task.
+
+    A task that waits for its start time or for a retry is pending and has a `run_at`.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -67,7 +75,7 @@ class Status(StrEnum):
     __hash__ = str.__hash__
 
     ended: bool
-    """Whether nothing more happens to the task by itself."""
+    """Whether the task is completed, failed or cancelled."""
 
     def __init__(self, value: str) -> None:
         self.ended = value not in ("pending", "running")
@@ -77,14 +85,14 @@ ENDED = tuple(status for status in Status if status.ended)
 
 
 class Usage(Readable, Struct, frozen=True, gc=False):
-    """Tokens, as the backend counted them."""
+    """The number of tokens, as the backend counted them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
 class Attempt(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
-    """One try at running a task. `error` is absent when it succeeded."""
+    """One attempt at running a task. `error` is absent when it succeeded."""
 
     started_at: datetime
     ended_at: datetime | None = None
@@ -93,12 +101,12 @@ class Attempt(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """Where a task stands: the record that is rewritten at each step of its life.
+    """The state of a task: the record that is rewritten at each step of its life.
 
-    `terms` are what its user wants; of these only the priority ever changes. `run_at` is set while
-    it waits for a time, which is that of its terms or that of a retry. `deaths` counts the attempts
-    during which the process itself died. `awaited` says that its result is kept until it was read.
-    `damaged`: the record could not be read, and this one stands in its place.
+    `terms` are what its user decided. Only the priority in them ever changes. `run_at` is set while
+    the task waits for a time: the one of its terms, or the one of a retry. `deaths` counts the
+    attempts during which the process itself died. `awaited` means that the result is kept until it
+    is read. `damaged` means that the stored record cannot be read, and this one replaces it.
     """
 
     id: str
@@ -119,10 +127,10 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
 
 
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """What a task asks for: two JSON objects, byte for byte as they were submitted.
+    """What the model gets: two JSON objects, byte for byte as they were submitted.
 
-    For a request to an API of Ollama or OpenAI, `call` is its path (see `oq.dialects`), `payload`
-    is its whole body, and `way` has the marks of the servers of oq that it came through.
+    For a request to the API of Ollama or OpenAI, `call` is its path (see `oq.dialects`), `payload`
+    is its whole body, and `way` has the marks of the oq servers that it came through.
     """
 
     payload: bytes
@@ -132,10 +140,16 @@ class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
 
 
 class Submission(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A task as it is asked for, before it is checked. Shapes: see `oq.rules.validation`.
+    """A task to submit.
 
-    `priority` is a number or a name, `timeout` a Go duration or seconds, `run_at` a time with zone.
-    `idempotency_key` says what the header of that name says, for each task of a batch.
+    `type` is chat, generate or embed. `payload` is a JSON object. It needs `messages` (a list of
+    objects with `role`) for chat, `prompt` (a text) for generate, and `input` (a text or a list of
+    texts) for embed. Further fields of `payload`, and `options`, go to the model unchanged.
+    `priority` is 0 to 100, or low, normal, high, critical. `max_retries` is 0 to 1000. `run_at` is
+    a time with a zone: the task does not run before it. `timeout` is the longest time for one
+    attempt: seconds, or a Go duration such as "5m". `metadata` is a JSON object that oq stores with
+    the task. `idempotency_key` has 1 to 255 printable ASCII characters and means the same as the
+    header Idempotency-Key: two tasks with the same key and content are stored once.
     """
 
     type: str
@@ -151,9 +165,9 @@ class Submission(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields
 
 
 class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
-    """The fields that every reading of a task shows; what has a default is left out when unset.
+    """The fields that every view of a task has. Fields with a default are left out when not set.
 
-    `damaged`: something of it cannot be read from the disk; `error` says what to do.
+    `damaged` means that a part of the task cannot be read from the disk; `error` says what to do.
     """
 
     id: str
@@ -176,8 +190,13 @@ class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
 
 
 class Task(_Shown, kw_only=True, omit_defaults=True):
-    """A task as a user reads it. `payload`, `options`, `metadata` and `result` are JSON objects;
-    `result` is the backend's own final answer. `to_dict` makes a dict of it.
+    """A task as a user reads it.
+
+    `payload`, `options`, `metadata` and `result` are JSON objects. `result` is the final answer of
+    the backend. `run_at` is the time that a pending task waits for. `timeout` is in seconds.
+    `queue_position` is the place of a pending task in line. `error` says why the task failed.
+    `damaged` means that a part of the task cannot be read from the disk; `error` then says what to
+    do.
     """
 
     payload: dict[str, Any]
@@ -187,9 +206,9 @@ class Task(_Shown, kw_only=True, omit_defaults=True):
 
 
 class RawTask(_Shown, kw_only=True, omit_defaults=True):
-    """A `Task` whose documents stay undecoded JSON: what the server passes through untouched.
+    """A `Task` whose documents stay undecoded JSON: the server passes them through unchanged.
 
-    (An absent one is UNSET: a field of type ``Raw | None`` would take nothing but null.)
+    (An absent one is UNSET: a field of type ``Raw | None`` would accept only null.)
     """
 
     payload: Raw
@@ -199,8 +218,9 @@ class RawTask(_Shown, kw_only=True, omit_defaults=True):
 
 
 class TaskSummary(_Shown, kw_only=True, omit_defaults=True):
-    """A task as one line of a list: without its documents. `excerpt` is how its prompt, its last
-    user message or its input begins.
+    """A task without its payload, options and result.
+
+    `excerpt` is the beginning of its prompt, its last user message or its input.
     """
 
     excerpt: str = ""
@@ -208,8 +228,9 @@ class TaskSummary(_Shown, kw_only=True, omit_defaults=True):
 
 
 class Summary(_Shown, kw_only=True, omit_defaults=True):
-    """A `TaskSummary` as a user reads it: a task without its payload, its options and its result.
-    `excerpt` is how its prompt, its last user message or its input begins.
+    """A task without its payload, options and result.
+
+    `excerpt` is the beginning of its prompt, its last user message or its input.
     """
 
     excerpt: str = ""
@@ -220,9 +241,9 @@ View = TypeVar("View", RawTask, TaskSummary)
 
 
 def _view(kind: type[View], state: TaskState, queue_position: int | None, **more: Any) -> View:
-    """The record as a view of this kind, which shows `more` than all views do. A task's terms stand
-    among its other fields there. (Each is named here: to go through their names takes four times as
-    long, and listings are long.)
+    """The record as a view of this kind, with the fields in `more`. In a view the terms are fields
+    like all others. (Each is named here: a loop over the names takes four times as long, and
+    listings are long.)
     """
     terms = state.terms
     return kind(
@@ -249,7 +270,7 @@ def _view(kind: type[View], state: TaskState, queue_position: int | None, **more
 
 
 def summarise(state: TaskState, excerpt: str, queue_position: int | None = None) -> TaskSummary:
-    """The wire's view of a task among many."""
+    """A task as a listing shows it over HTTP."""
     return _view(TaskSummary, state, queue_position, excerpt=excerpt)
 
 
@@ -259,7 +280,7 @@ def show(
     result: bytes | None = None,
     queue_position: int | None = None,
 ) -> RawTask:
-    """The wire's view of a task, from the records that the store keeps of it."""
+    """A task as HTTP shows it, from the records that the store has of it."""
     return _view(
         RawTask, state, queue_position,
         payload=Raw(body.payload if body else b"{}"),

@@ -1,4 +1,4 @@
-"""What the user of a task decides about it, beside what the model is asked."""
+"""What a user decides about a task, apart from what goes to the model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from oq.words.durations import Time
 
 
 class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Every field has passed its checks (`oq.rules.terms`) and has its final type. They come
-    with the submission, are stored with the task and are carried whole from there.
+    """What a user decided about a task. The terms come with the submission and are stored with the
+    task. Every field has passed its checks (`oq.rules.terms`) and has its final type.
 
-    A task does not run before `run_at`. `timeout` is in seconds, of one attempt. `metadata` is a
-    JSON object, undecoded. The `idempotency_key` is removed with the task.
+    The task does not run before `run_at`. `timeout` is in seconds, for one attempt. `metadata` is
+    an undecoded JSON object. The `idempotency_key` is removed together with the task.
     """
 
     model: str
@@ -29,13 +29,13 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class TermOptions(TypedDict, total=False):
-    """The terms of a task as keywords of `oq.chat`, `oq.generate` and `oq.embed`; the model comes
-    before them, and the idempotency key goes with `submit`.
+    """The terms of a task as keywords of `oq.chat`, `oq.generate` and `oq.embed`. The model is
+    another argument of these, and the idempotency key is an argument of `submit`.
 
-    `priority` is 0 to 100 or low, normal, high, critical; higher runs first. `timeout` is how long
-    one attempt may take: seconds, ``"5m"`` or a timedelta. `max_retries` is how often a failed
-    attempt is tried again. The task does not run before `run_at`, a time with its zone. `metadata`
-    stays with it, for you.
+    `priority` is 0 to 100, or low, normal, high, critical. Tasks with a higher priority run first.
+    `timeout` is the longest time for one attempt: seconds, ``"5m"`` or a timedelta. `max_retries`
+    is the number of times that a failed attempt is repeated. `run_at` is a time with a zone: the
+    task does not run before it. `metadata` is stored with the task and not sent to the model.
     """
 
     priority: int | str | None

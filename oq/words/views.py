@@ -1,4 +1,4 @@
-"""What `status()` and the backends' list show: the queue at a glance."""
+"""What `status()` and `backends()` return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from oq.words.task import Readable
 
 
 class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
-    """One backend as the queue sees it. `error` says why it is down, `running` counts tasks."""
+    """One backend, without its models.
+
+    `up` is false when the backend does not answer, and `error` says why. `running` is the number of
+    tasks that it runs now.
+    """
 
     name: str
     kind: str
@@ -22,8 +26,11 @@ class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
 
 
 class Model(Readable, Struct, frozen=True, omit_defaults=True):
-    """A model that a backend has, or has loaded. `size` is in bytes, on its disk or in memory;
-    `parameters` and `quantization` are in its own words. What it does not say is left out.
+    """A model of a backend.
+
+    `size` is in bytes: in the list of models the size on disk, in the list of loaded models the
+    size in memory. `parameters` and `quantization` are texts of the backend. A field that the
+    backend does not report is left out.
     """
 
     name: str
@@ -31,18 +38,23 @@ class Model(Readable, Struct, frozen=True, omit_defaults=True):
     parameters: str | None = None
     quantization: str | None = None
     expires_at: datetime | None = None
-    """When it leaves the memory, if nobody asks for it."""
+    """When the backend removes it from memory, if nobody uses it before."""
 
 
 class Models(Readable, Struct, frozen=True):
-    """The models that a backend has, and those of them that it holds in memory, if it says so."""
+    """The models that a backend has, and the models that it reports to be in memory."""
 
     models: tuple[Model, ...] = ()
     loaded: tuple[Model, ...] = ()
 
 
 class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One backend with its models. `error` says why it is down, or why it does not list them."""
+    """One backend with its models.
+
+    `up` is false when the backend does not answer. `error` says why, or why it did not list its
+    models. `running` is the number of tasks that it runs now. `models` are all its models, and
+    `loaded` those that are in its memory.
+    """
 
     name: str
     kind: str
@@ -56,11 +68,13 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
 
 class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
-    """What `GET /api/status` answers. The first nine fields are those of ollama-queue.
+    """The numbers of tasks, the state of the queue and its backends.
 
-    `pending_tasks` counts every task in state pending: those that are ready, those that wait for
-    their `run_at` (`delayed_tasks`) and, among these, those that wait for a retry
-    (`retrying_tasks`). `uptime` is in seconds. `problem` says why nothing can be stored, if so.
+    `pending_tasks` counts all pending tasks. `delayed_tasks` counts those of them that wait for
+    their `run_at`, and `retrying_tasks` those of the delayed tasks that wait for a retry.
+    `queues_by_priority` is the number of pending tasks for each priority. `uptime` is in seconds.
+    `event_seq` is the `seq` of the last event. `problem` says why nothing can be stored now; it is
+    null when all is well.
     """
 
     pending_tasks: int

@@ -1,6 +1,6 @@
-"""The filter: which tasks are meant. `Which` is its one declaration. The query parameters, the body
-of a bulk request, the keywords of the library and the options of the CLI are all made from it; the
-checked form that tasks are held against is `oq.rules.filters.TaskFilter`.
+"""The filter of tasks. `Which` is its one declaration. The query parameters, the body of a bulk
+request, the keywords of the library and the options of the CLI are all made from it. The checked
+form, which tasks are compared with, is `oq.rules.filters.TaskFilter`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from msgspec import Struct
 from oq.words.task import Priority, Readable, Status, TaskType
 
 Order = Literal["newest", "oldest", "queue"]
-"""The order of a listing; ``"queue"`` is that in which the pending tasks will run."""
+"""The order of a listing; ``"queue"`` is the order in which the pending tasks will run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One field of the filter: a line of help, the kind of one value, whether there may be several
-    of them, and its name in HTTP if that is another.
+    """One field of the filter: a line of help, the kind of one value, whether several values are
+    allowed, and its name in HTTP if that is different.
     """
 
     text: str
@@ -31,12 +31,13 @@ class Condition:
 
 
 class Which(TypedDict, total=False):
-    """Which tasks. What is left out lets everything through; those that take several take one, too.
+    """The conditions of a filter. A condition that is not given admits every task.
 
-    `status`: pending, running, completed, failed, cancelled. `type`: chat, generate, embed.
-    `priority`: numbers or names. `text` is looked for in the id, the model, the metadata and the
-    beginning of the prompt. `since` and `until` bound when a task was submitted, the latter
-    excluded: times with their zone.
+    `status`, `type`, `priority` and `model` take one value or several. `status` is pending,
+    running, completed, failed or cancelled. `type` is chat, generate or embed. `priority` is a
+    number or a name. `text` is searched in the id, the model, the metadata and the beginning of the
+    prompt. `since` and `until` are times with a zone: only tasks that were submitted at or after
+    `since` and before `until`.
     """
 
     status: Annotated[
@@ -48,27 +49,30 @@ class Which(TypedDict, total=False):
     priority: Annotated[
         int | str | Iterable[int | str],
         Condition(
-            "only these priorities: 0 to 100, or low, normal, high, critical", Priority, many=True
+            "only tasks with these priorities: 0 to 100, or low, normal, high, critical",
+            Priority,
+            many=True,
         ),
     ]
     model: Annotated[str | Iterable[str], Condition("only tasks for these models", many=True)]
     text: Annotated[
         str,
         Condition(
-            "only those with this text in id, model, metadata or how the prompt begins", named="q"
+            "only tasks with this text in the id, model, metadata or beginning of the prompt",
+            named="q",
         ),
     ]
     since: Annotated[
-        datetime | str | None, Condition("only those submitted from this time on", datetime)
+        datetime | str | None, Condition("only tasks submitted at or after this time", datetime)
     ]
     until: Annotated[
-        datetime | str | None, Condition("only those submitted before this time", datetime)
+        datetime | str | None, Condition("only tasks submitted before this time", datetime)
     ]
 
 
 class Wanted(Which, total=False):
-    """Which tasks, and which part of their listing: at most `limit` of them, behind the first
-    `offset`, or behind `after`: the id of the last one already seen.
+    """The conditions of a filter, and a part of the listing: at most `limit` tasks, without the
+    first `offset` tasks, or only those after `after`, the id of the last task that you have.
     """
 
     limit: int | None
@@ -82,23 +86,23 @@ CONDITIONS: dict[str, Condition] = {
 }
 """The fields of the filter, by the names that they have in the library."""
 IN_HTTP: dict[str, str] = {name: one.named or name for name, one in CONDITIONS.items()}
-"""Those names, and what HTTP calls them."""
+"""The name of each field in HTTP."""
 
 
 def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
-    """TypeError for a keyword that is not known, as Python raises it, with those that are."""
+    """TypeError for an unknown keyword, as Python raises it; the message lists the known ones."""
     for name in given:
         if name not in known:
             raise TypeError(f"there is no filter {name!r}; there are {', '.join(sorted(known))}")
 
 
 def values_of(given: Any) -> Iterable[Any]:
-    """The values of a condition that may have several: one alone stands for itself."""
+    """The values of a condition that may have several."""
     return given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
 class Count(Readable, Struct, frozen=True):
-    """How many tasks there are of those that were meant: at least so many, unless it is `exact`."""
+    """The number of tasks that match. If `exact` is false, there are at least `count` of them."""
 
     count: int
     exact: bool

@@ -135,7 +135,7 @@ def test_a_keyword_that_there_is_not_says_where_it_belongs(make, wrong, told):
 def test_one_message_is_a_conversation_too():
     message = {"role": "user", "content": "hello"}
     assert oq.chat("m", message) == oq.chat("m", [message]) == oq.chat("m", "hello")
-    with pytest.raises(oq.InvalidTask, match="neither a text nor messages"):
+    with pytest.raises(oq.InvalidTask, match="neither a text nor a list of messages"):
         oq.chat("m", 3)
 
 
