@@ -53,20 +53,20 @@ class Ollama(Dialect):
             Endpoint("/api/embeddings", TaskType.EMBED, self, streams=None),
         )
         self.allowed = (
-            AllowedRequest("GET", "/api/tags", "The models of the backend"),
-            AllowedRequest("GET", "/api/ps", "The models that it has in memory"),
-            AllowedRequest("GET", "/api/version", "Its version"),
-            AllowedRequest("POST", "/api/show", "All about one model"),
-            AllowedRequest("POST", "/api/pull", "Fetch a model", _MODELS),
+            AllowedRequest("GET", "/api/tags", "List the models"),
+            AllowedRequest("GET", "/api/ps", "List the models in memory"),
+            AllowedRequest("GET", "/api/version", "Show the version of the backend"),
+            AllowedRequest("POST", "/api/show", "Show the details of a model"),
+            AllowedRequest("POST", "/api/pull", "Download a model", _MODELS),
             AllowedRequest("POST", "/api/push", "Publish a model", _MODELS),
-            AllowedRequest("POST", "/api/create", "Make a model", _MODELS),
-            AllowedRequest("POST", "/api/copy", "Give a model another name", _MODELS),
+            AllowedRequest("POST", "/api/create", "Create a model", _MODELS),
+            AllowedRequest("POST", "/api/copy", "Copy a model", _MODELS),
             AllowedRequest("DELETE", "/api/delete", "Delete a model", _MODELS),
-            AllowedRequest("HEAD", "/api/blobs/{digest}", "Whether a file is there", part=_DIGEST),
+            AllowedRequest("HEAD", "/api/blobs/{digest}", "Check that a file exists", part=_DIGEST),
             AllowedRequest(
                 "POST", "/api/blobs/{digest}", "Upload a file", _MODELS, _DIGEST, uploads=True
             ),
-            AllowedRequest("POST", "/api/me", "Who is signed in", _ACCOUNT),
+            AllowedRequest("POST", "/api/me", "Show the signed-in account", _ACCOUNT),
             AllowedRequest("POST", "/api/signout", "Sign out", _ACCOUNT),
             AllowedRequest("DELETE", "/api/user/keys/{key}", "Sign out", _ACCOUNT, _KEY),
             # How a call is asked Ollama itself says to whom asks otherwise.

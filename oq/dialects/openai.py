@@ -36,7 +36,7 @@ _KINDS = {
 
 
 class OpenAIErrorAnswer(Struct, frozen=True):
-    """What went wrong, as OpenAI says it: an object with `message`, `type`, `param` and `code`."""
+    """An error in OpenAI's form: an object with `message`, `type`, `param` and `code`."""
 
     error: dict[str, Any]
 
@@ -77,8 +77,8 @@ class OpenAI(EventDialect):
     title = "OpenAI"
     prefixes = ("/v1/",)
     allowed = (
-        AllowedRequest("GET", "/v1/models", "The models of the backend, as OpenAI lists them"),
-        AllowedRequest("GET", "/v1/models/{model}", "One of them", part=_MODEL),
+        AllowedRequest("GET", "/v1/models", "List the models, in OpenAI's form"),
+        AllowedRequest("GET", "/v1/models/{model}", "Show one model", part=_MODEL),
     )
     no_retry = ((b"x-should-retry", b"false"),)
     error_shape = OpenAIErrorAnswer

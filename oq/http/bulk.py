@@ -35,8 +35,9 @@ def _bulk_filter() -> type[Struct]:
         "BulkFilter", fields, frozen=True, kw_only=True, forbid_unknown_fields=True,
         module=__name__,
     )  # fmt: skip
-    made.__doc__ = """Which tasks: the same fields as the parameters of a listing. What is left out
-    lets everything through; without `status` those are meant with which it can be done.
+    made.__doc__ = """The conditions for tasks: the same fields as the parameters of a listing. A
+    field that is left out admits every task. Without `status` only tasks in a state in which the
+    action is possible match.
     """
     return made
 
@@ -48,8 +49,8 @@ else:
 
 
 class BulkRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked, and of which tasks: either `ids` or a `filter`. `priority` goes with the
-    action of that name.
+    """One action on many tasks. Give either `ids` or a `filter`. `priority` is the new priority;
+    only the action "priority" needs it.
     """
 
     action: Verb

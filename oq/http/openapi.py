@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
+from inspect import getdoc
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -87,7 +88,7 @@ def _operation(route: Route, schema: dict[str, Json]) -> Json:
     operation: Json = {
         "operationId": route.name or route.handler.__name__,
         "summary": route.summary,
-        "description": route.handler.__doc__,
+        "description": route.description or getdoc(route.handler),
         "responses": _responses(route, schema),
     }
     parameters = [

@@ -18,7 +18,7 @@ from oq.words.stats import Stats
 
 
 class StatsWindow(StrEnum):
-    """How far back: in intervals of 10 seconds, or of 5 minutes."""
+    """The time to look back: 15m has intervals of 10 seconds, and 24h intervals of 5 minutes."""
 
     QUARTER = "15m"
     DAY = "24h"
@@ -34,7 +34,9 @@ async def status(context: Context, request: Request) -> Response:
 
 
 async def stats(context: Context, request: Request) -> Response:
-    """What happened lately, interval by interval; a restart begins anew."""
+    """What happened in the last 15 minutes or 24 hours, interval by interval. The numbers start
+    again from 0 when the server restarts.
+    """
     window = Query(request.args).choice("window", StatsWindow, StatsWindow.QUARTER)
     return quart_response(
         Stats(
@@ -74,7 +76,7 @@ async def readyz(context: Context, request: Request) -> Response:
 
 
 async def metrics(context: Context, request: Request) -> Response:
-    """Figures for Prometheus."""
+    """Metrics for Prometheus, in its text format or in OpenMetrics, as the Accept header says."""
     generate, content_type = choose_encoder(request.header(b"accept") or "")
     return Response(generate(context.metrics.registry), content_type=content_type)
 
@@ -85,7 +87,9 @@ async def openapi(context: Context, request: Request) -> Response:
 
 
 async def root(context: Context, request: Request) -> Response:
-    """The dashboard for browsers, or how to build it; what Ollama says for everybody else."""
+    """Browsers (their Accept header has text/html) get the dashboard. Other clients get the text
+    that Ollama sends here.
+    """
     if "text/html" not in (request.header(b"accept") or ""):
         return Response(_RUNNING, headers=_BY_ACCEPT, content_type="text/plain; charset=utf-8")
     page = await context.site.page(request)
@@ -97,7 +101,7 @@ async def root(context: Context, request: Request) -> Response:
 
 
 async def asset(context: Context, request: Request, name: str) -> Response:
-    """A file of the dashboard: its name changes with its content."""
+    """A file of the dashboard. Its name changes when its content changes."""
     found = await context.site.asset(request, name)
     if found is None:
         raise NothingThere

@@ -16,32 +16,32 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class SubmitAnswer(Struct, frozen=True):
-    """A task that has been stored."""
+    """The id and the status of the stored task."""
 
     task_id: str
     status: Status
 
 
 class BatchAnswer(Struct, frozen=True):
-    """The tasks of a batch, in the order in which they were sent."""
+    """The ids of the stored tasks, in the order of the request."""
 
     task_ids: list[str]
 
 
 class OkAnswer(Struct, frozen=True):
-    """It was done, and is on disk."""
+    """The answer to a request that succeeded."""
 
     status: str = "ok"
 
 
 class ErrorAnswer(Struct, frozen=True):
-    """What went wrong, for people: what happened, which value did it, what to do."""
+    """An error. `error` is a text for people: what happened, which value caused it, what to do."""
 
     error: str
 
 
 class PriorityChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """A priority from 0 to 100, or low, normal, high, critical."""
+    """The new priority: 0 to 100, or low, normal, high, critical."""
 
     priority: int | str
 

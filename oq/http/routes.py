@@ -1,5 +1,5 @@
 """The table of routes. The paths that the server answers and the document that describes them are
-both made from it, so neither can say what the other does not.
+both made from it, so they always agree.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Handler = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Parameter:
-    """Something after the question mark, or in a header. `type` is what one value of it is;
-    `many` may be repeated, and lists several after commas.
+    """A query parameter or a header. `type` is the type of one value. If `many` is true, the
+    parameter may be repeated, and may have several values with commas between them.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Route:
-    """One call. `path` is as OpenAPI writes it; `answers` maps each good status to what it means
-    and the type of its body; `errors` are the statuses of its ``{"error": ...}`` answers.
+    """One call. `path` is in OpenAPI's notation. `answers` maps each good status to its meaning and
+    the type of its body. `errors` are the statuses of its ``{"error": ...}`` answers.
     """
 
     method: str
@@ -54,25 +54,28 @@ class Route:
     or_gives: Any = None
     """The type of a good answer in its other view."""
     also_gives: tuple[str, ...] = ()
-    """Other media types of the answer, for those whose Accept header asks for them."""
+    """Other media types of the answer, if the Accept header asks for them."""
     also_takes: dict[str, str] = field(default_factory=dict)
     """Other media types of the body, and what they are."""
     strict: bool = True
-    """Whether a parameter that it does not have is refused."""
+    """Whether an unknown parameter is refused."""
     websocket: bool = False
     fast_path: bool = False
     """Whether plain requests take the fast path; its handler is then a `FastHandler`."""
     name: str = ""
-    """What it is called, where the handler's own name does not say."""
+    """The operationId, if it is not the name of the handler."""
+    description: str = ""
+    """What it does, if the docstring of the handler does not say it."""
     error: Any = None
-    """The type of its errors, where it is another than ErrorAnswer."""
+    """The type of its errors, if it is not ErrorAnswer."""
 
 
-_DONE = {200: ("Done, and on disk", OkAnswer)}
+_DONE = {200: ("The change is done and on disk", OkAnswer)}
+_OK = {200: ("OK", OkAnswer)}
 _FEED = (
     Parameter("types", "only events of these types", EventType, many=True),
     Parameter("task_id", "only events of this task"),
-    Parameter("after", "go on after the event with this seq", int),
+    Parameter("after", "begin after the event with this seq", int),
 )
 _FILTER = tuple(
     Parameter(IN_HTTP[name], one.text, str if one.kind is Priority else one.kind, one.many)
@@ -80,19 +83,25 @@ _FILTER = tuple(
 )
 _LISTING = (
     *_FILTER,
-    Parameter("sort", "the order; `queue` shows those that wait, as they will run", Sort),
+    Parameter(
+        "sort",
+        "the order; `queue` lists only pending tasks, in the order in which they will run",
+        Sort,
+    ),
     Parameter("view", "`summary` leaves out payload, options and result", tasks.View),
-    Parameter("limit", "how many, at most 10000; 1000 when left out", int),
-    Parameter("offset", "how many to skip; `after` is faster", int),
+    Parameter("limit", "the largest number of tasks: 1 to 10000; the default is 1000", int),
+    Parameter("offset", "the number of tasks to skip; `after` is faster", int),
     Parameter(
         "after",
-        "the last id already seen (`sort=queue`: its place); the Link header has it",
+        "continue after this task: its id, or with `sort=queue` its place. The Link header of an"
+        " answer has the value for the next page",
         str,
     ),
 )
 _KEY = Parameter(
     "Idempotency-Key",
-    "a second request with the same key and body gives the first one's answer, with status 200",
+    "a text that identifies the task. A second request with the same key and body makes no second"
+    " task: its answer has the id of the first task, with status 200",
 )
 
 TASKS = (
@@ -102,8 +111,8 @@ TASKS = (
         tasks.submit,
         "Submit a task",
         {
-            201: ("Stored, and on disk", SubmitAnswer),
-            200: ("The idempotency key was known: the first answer", SubmitAnswer),
+            201: ("The task is stored on disk", SubmitAnswer),
+            200: ("The idempotency key was used before: the first task", SubmitAnswer),
         },
         errors=(400, 409, 413, 429, 503),
         headers=(_KEY,),
@@ -115,18 +124,18 @@ TASKS = (
         "/api/tasks/batch",
         tasks.submit_batch,
         "Submit many tasks, all or none",
-        {201: ("All are stored, and on disk", BatchAnswer)},
+        {201: ("All tasks are stored on disk", BatchAnswer)},
         errors=(400, 413, 429, 503),
         body=list[Submission],
-        also_takes={tasks.NDJSON: "one task a line"},
+        also_takes={tasks.NDJSON: "one task per line"},
         fast_path=True,
     ),
     Route(
         "GET",
         "/api/tasks",
         tasks.listing,
-        "List tasks, the newest first; the Link header leads on, also from a short or empty page",
-        {200: ("Tasks; with view=summary, their summaries", list[Task])},
+        "List tasks",
+        {200: ("Tasks, or with view=summary their summaries", list[Task])},
         errors=(400,),
         query=_LISTING,
         or_gives=list[TaskSummary],
@@ -135,8 +144,8 @@ TASKS = (
         "GET",
         "/api/tasks/count",
         tasks.count,
-        "Count tasks; of very many, at least so many",
-        {200: ("How many the filter admits", Count)},
+        "Count tasks",
+        {200: ("The number of tasks that match", Count)},
         errors=(400,),
         query=_FILTER,
     ),
@@ -144,8 +153,8 @@ TASKS = (
         "POST",
         "/api/tasks/bulk",
         bulk.bulk,
-        "Cancel, retry, delete or reprioritise many tasks",
-        {200: ("What was done is on disk", BulkOutcome)},
+        "Do one action on many tasks",
+        {200: ("The outcome; all changes are on disk", BulkOutcome)},
         errors=(400, 413, 503),
         body=bulk.BulkRequest,
     ),
@@ -153,23 +162,43 @@ TASKS = (
         "GET",
         "/api/tasks/{task_id}",
         tasks.read,
-        "Read a task, or wait for its end",
+        "Read a task, or wait until it ends",
         {200: ("The task", Task)},
         errors=(400, 404, 410),
-        query=(Parameter("wait", "answer when the task ends, at the latest after this long"),),
+        query=(
+            Parameter(
+                "wait",
+                "answer when the task has ended, or after this time: seconds, or a Go duration"
+                " such as 30s; at most the setting server.max_wait",
+            ),
+        ),
     ),
     Route(
         "GET",
         "/api/tasks/{task_id}/stream",
         streams.stream,
-        "What the task generates: what there is, then what comes, to its end",
-        {200: ("Chunks, one a line; as server-sent events, `id` is attempt.offset", Chunk)},
+        "Stream the output of a task",
+        {
+            200: (
+                "One chunk per line, or server-sent events whose `id` is attempt.offset",
+                Chunk,
+            )
+        },
         errors=(400, 404, 410, 503),
         query=(
-            Parameter("offset", "go on after so many of the backend's chunks", int),
-            Parameter("attempt", "what the offset counts chunks of; another starts anew", int),
+            Parameter("offset", "the `offset` of the last chunk that you have", int),
+            Parameter(
+                "attempt",
+                "the `attempt` of that chunk. If another attempt runs now, the stream begins anew",
+                int,
+            ),
         ),
-        headers=(Parameter("Last-Event-ID", "attempt.offset; newer than what the address says"),),
+        headers=(
+            Parameter(
+                "Last-Event-ID",
+                "the `id` of the last event that you have; it replaces `offset` and `attempt`",
+            ),
+        ),
         media=streams.NDJSON,
         also_gives=(EVENT_STREAM,),
     ),
@@ -177,7 +206,7 @@ TASKS = (
         "POST",
         "/api/tasks/{task_id}/cancel",
         tasks.cancel,
-        "Cancel a task that waits or runs",
+        "Cancel a pending or running task",
         _DONE,
         errors=(404, 409, 410, 503),
     ),
@@ -185,7 +214,7 @@ TASKS = (
         "POST",
         "/api/tasks/{task_id}/priority",
         tasks.set_priority,
-        "Change the priority of a task that waits",
+        "Change the priority of a pending task",
         _DONE,
         errors=(400, 404, 409, 410, 413, 503),
         body=PriorityChange,
@@ -202,34 +231,41 @@ TASKS = (
         "DELETE",
         "/api/tasks/{task_id}",
         tasks.delete,
-        "Forget a task that has ended",
-        {204: ("It is gone", None)},
+        "Delete a task that has ended",
+        {204: ("The task is deleted", None)},
         errors=(404, 409, 410, 503),
     ),
 )
 
 QUEUE = (
     Route(
-        "GET", "/api/status", ops.status, "The queue at a glance", {200: ("Figures", QueueStatus)}
+        "GET",
+        "/api/status",
+        ops.status,
+        "Show the state of the queue",
+        {200: ("The state of the queue", QueueStatus)},
+        description="The numbers of tasks, the state of the queue, and its backends.",
     ),
     Route(
         "GET",
         "/api/stats",
         ops.stats,
-        "What happened in the last quarter of an hour, or the last day",
-        {200: ("Every interval, the oldest first", Stats)},
+        "Show what happened in the last 15 minutes or 24 hours",
+        {200: ("All intervals, the oldest first", Stats)},
         errors=(400,),
-        query=(Parameter("window", "how far back; 15m when left out", ops.StatsWindow),),
+        query=(
+            Parameter("window", "the time to look back: 15m (the default) or 24h", ops.StatsWindow),
+        ),
     ),
     Route(
         "GET",
         "/api/backends",
         ops.backends,
-        "The backends and their models",
-        {200: ("In the order of preference", list[BackendView])},
+        "List the backends and their models",
+        {200: ("The backends, in the order of preference", list[BackendView])},
     ),
-    Route("POST", "/api/queue/pause", ops.pause, "Start no more tasks", _DONE, errors=(503,)),
-    Route("POST", "/api/queue/resume", ops.resume, "Start tasks again", _DONE, errors=(503,)),
+    Route("POST", "/api/queue/pause", ops.pause, "Pause the queue", _DONE, errors=(503,)),
+    Route("POST", "/api/queue/resume", ops.resume, "Resume the queue", _DONE, errors=(503,)),
 )
 
 EVENTS = (
@@ -237,8 +273,8 @@ EVENTS = (
         "GET",
         "/ws",
         events.websocket,
-        "Events over WebSocket: a hello, then one event a frame, or an array of several",
-        {101: ("Events as JSON text frames", Event)},
+        "Receive events over WebSocket",
+        {101: ("Text frames with JSON", Event)},
         errors=(400, 503),
         query=_FEED,
         websocket=True,
@@ -247,23 +283,27 @@ EVENTS = (
         "GET",
         "/api/events",
         events.server_sent,
-        "Events as server-sent events",
-        {200: ("Events; `id` is the seq", Event)},
+        "Receive events as server-sent events",
+        {200: ("Events; `id` is their seq", Event)},
         errors=(400, 503),
         query=_FEED,
-        headers=(Parameter("Last-Event-ID", "go on after the event with this seq", int),),
+        headers=(
+            Parameter(
+                "Last-Event-ID", "begin after the event with this seq; it replaces `after`", int
+            ),
+        ),
         media=EVENT_STREAM,
     ),
 )
 
 OPS = (
-    Route("GET", "/healthz", ops.healthz, "Whether it lives", _DONE, strict=False),
+    Route("GET", "/healthz", ops.healthz, "Check that the server is alive", _OK, strict=False),
     Route(
         "GET",
         "/readyz",
         ops.readyz,
-        "Whether it takes work",
-        {200: ("It does", OkAnswer)},
+        "Check that tasks can be submitted",
+        {200: ("Tasks can be submitted", OkAnswer)},
         errors=(503,),
         strict=False,
     ),
@@ -271,8 +311,8 @@ OPS = (
         "GET",
         "/metrics",
         ops.metrics,
-        "Figures for Prometheus",
-        {200: ("Prometheus' text format", str)},
+        "Metrics for Prometheus",
+        {200: ("Metrics in the text format of Prometheus", str)},
         media="text/plain",
         strict=False,
     ),
@@ -283,13 +323,14 @@ OPS = (
         "This document",
         {200: ("An OpenAPI 3.1 document", dict[str, Any])},
         strict=False,
+        description="The description of this API, in OpenAPI 3.1.",
     ),
     Route(
         "GET",
         "/",
         ops.root,
-        "The dashboard for browsers, `Ollama is running` for everybody else",
-        {200: ("It runs", str)},
+        "The dashboard",
+        {200: ("The dashboard, or the text `Ollama is running`", str)},
         media="text/plain",
         also_gives=("text/html",),
         strict=False,

@@ -46,8 +46,9 @@ class Place(NamedTuple):
 
 
 async def stream(context: Context, request: Request, task_id: str) -> Response:
-    """The task's output from `offset` on, then live. The last chunk has `done` and the status; a
-    stream that ends without one is to be asked for again from where it ended.
+    """The output of the task from `offset` on. New chunks are sent as they are generated. The last
+    chunk has `done` and the status of the task. If the stream ends without such a chunk, ask for it
+    again with the `offset` and `attempt` of the last chunk that you have.
     """
     context.check_open()
     place = _place(request)

@@ -60,7 +60,10 @@ async def submit_batch(context: Context, request: Request) -> JsonResponse:
 
 
 async def listing(context: Context, request: Request) -> Response:
-    """Tasks from the newest to the oldest, or as `sort` says."""
+    """Tasks, the newest first, or in the order of `sort`. The Link header of the answer has the
+    address of the next page. The last page has no Link header. A page may be shorter than `limit`,
+    or empty, even if it is not the last.
+    """
     query = Query(request.args)
     wanted = query.filter()
     if query.choice("view", View, View.FULL) is View.SUMMARY:

@@ -32,8 +32,8 @@ _MAY_BE_NONE = frozenset({"since", "until", "limit", "offset", "after"})
 
 
 class Sort(StrEnum):
-    """The order of a listing. `QUEUE` is that in which the pending tasks will run, those that wait
-    for their time last; it shows no others.
+    """The order of a listing. `queue` lists only pending tasks, in the order in which they will
+    run. Those that wait for their `run_at` come last.
     """
 
     NEWEST = "newest"

@@ -19,7 +19,7 @@ from oq.words.steps import Step
 
 
 class Verb(StrEnum):
-    """What a user may ask of one task."""
+    """The actions on a task."""
 
     CANCEL = "cancel"
     PRIORITY = "priority"

@@ -168,7 +168,7 @@ def test_what_is_no_text_to_embed_is_named(given):
 
 @pytest.mark.parametrize("make", [oq.chat, oq.generate, oq.embed])
 def test_what_are_no_fields_is_named(make):
-    with pytest.raises(oq.InvalidTask, match="extra: '5' is no dict"):
+    with pytest.raises(oq.InvalidTask, match="extra: '5' is not a dict"):
         make("m", "x", extra=5)
 
 

@@ -1,6 +1,6 @@
 """Describes the gateway's requests for the document at /openapi.json.
 
-What is in their bodies is described by those whose APIs they are:
+Ollama and OpenAI describe the bodies:
 https://github.com/ollama/ollama/blob/main/docs/api.md, https://platform.openai.com/docs/api-reference
 """
 
@@ -14,17 +14,31 @@ from oq.dialects.base import AllowedRequest
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.http.routes import Parameter, Route
+from oq.words.task import TaskType
 
 _HEADERS = (
-    Parameter("X-OQ-Priority", "0 to 100, or low, normal, high, critical"),
-    Parameter("X-OQ-Timeout", "what the whole attempt may take: a Go duration, or seconds"),
-    Parameter("X-OQ-Detach", "true: it goes on when its caller has gone"),
-    Parameter("X-OQ-Progress", "true: a stream that waits begins with chunks of `queue_position`"),
+    Parameter("X-OQ-Priority", "the task's priority: 0 to 100, or low, normal, high, critical"),
+    Parameter(
+        "X-OQ-Timeout",
+        "the longest time for one attempt: seconds, or a Go duration such as 5m",
+    ),
+    Parameter(
+        "X-OQ-Detach",
+        "true: the task goes on if the client disconnects",
+    ),
+    Parameter(
+        "X-OQ-Progress",
+        "true: while a streaming request waits, it receives chunks with its `queue_position`",
+    ),
     Parameter(
         "Idempotency-Key",
-        "a second call with the same key and body joins in the first one, or gets its answer",
+        "a text that identifies the request. A second request with the same key and body makes no"
+        " second task: it receives the answer of the first",
     ),
 )
+
+
+_A = {TaskType.CHAT: "a chat", TaskType.GENERATE: "a generate", TaskType.EMBED: "an embed"}
 
 
 def _name(method: str, path: str) -> str:
@@ -39,13 +53,15 @@ def _task(call: Endpoint) -> Route:
         "POST",
         call.path,
         CallHandler.serve,
-        f"A {call.type} task, as a client of {dialect.title} asks for it",
-        {200: ("What the backend answers; X-OQ-Task-ID names the task", dict[str, Any])},
+        f"Run a request of {dialect.title}'s API as {_A[call.type]} task",
+        {200: ("The backend's answer; the header X-OQ-Task-ID has the task's id", dict[str, Any])},
         errors=(400, 404, 409, 413, 429, 502, 503),
         headers=_HEADERS,
         body=dict[str, Any],
         also_gives=() if call.streams is None else (dialect.stream_type.decode(),),
         name=_name("POST", call.path),
+        description="oq puts the request into the queue and answers with the backend's answer. The"
+        f" documentation of {dialect.title}'s API describes the body and the answer.",
         error=dialect.error_shape,
     )
 
@@ -56,11 +72,14 @@ def _passed(dialect: Dialect, allowed: AllowedRequest) -> Route:
         method,
         path,
         Proxy.serve,
-        allowed.summary + ("; only with gateway.allow_admin" if admin else ""),
-        {200: ("What the backend answers", None if method == "HEAD" else dict[str, Any])},
+        allowed.summary,
+        {200: ("The backend's answer", None if method == "HEAD" else dict[str, Any])},
         errors=(404, 502, *((403,) if admin else ())),
         body=dict[str, Any] if method == "POST" else None,
         name=_name(method, path),
+        description="oq sends the request to a backend and answers with the backend's answer. No"
+        " task is made."
+        + (" The setting gateway.allow_admin must be true for this." if admin else ""),
         error=dialect.error_shape,
     )
 
