@@ -96,7 +96,7 @@ class App(QuartTrio):
     async def _refuse_body(
         self, error: Exception, request: Request, receive: Receive, send: Send
     ) -> None:
-        status, text, more = errors.explain(error, self.limit, request.where)
+        status, text, more = errors.explain(error, request.where)
         headers, body = _error(text)
         extra = [(name.lower().encode(), value.encode()) for name, value in more.items()]
         await refuse(request.scope, receive, send, status, [*headers, *extra], body)
@@ -135,7 +135,7 @@ def create_app(queue: Queue) -> App:
     gateway = Gateway(context, queue, Clock(), own=(route.path for route in ROUTES))
     app = App(queue, context, gateway)
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect
-    errors.install(app, app.limit)
+    errors.install(app)
     for route in ROUTES:
         _add(app, route)
     return app

@@ -11,7 +11,6 @@ from quart import Quart, has_request_context, request, websocket
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug import exceptions as refused
 
-from oq.http.asgi import unread_body_headers
 from oq.http.responses import ErrorAnswer, quart_response
 from oq.words.errors import (
     BackendError,
@@ -46,8 +45,6 @@ STATUS: dict[type[OqError], int] = {
     BackendError: 502,  # of what is passed on; a task has its own way to fail
 }
 RETRY_UNAVAILABLE = 5  # seconds: about what a restart takes
-_UNREAD = (408, 413)
-"""Those who get these may not have sent all of their body."""
 
 
 class FeedsFull(Unavailable):
@@ -64,31 +61,25 @@ class Explained(NamedTuple):
     headers: dict[str, str] = {}  # noqa: RUF012 - nobody changes them
 
 
-def install(app: Quart, max_body: int) -> None:
-    """Let `app` answer each error as this module says. `max_body` is the limit of a body."""
+def install(app: Quart) -> None:
+    """Let `app` answer each error as this module says."""
 
     async def handler(error: Exception) -> Response:
         if not has_request_context():
-            return respond(error, max_body, f"GET {websocket.path}")
-        response = respond(error, max_body, f"{request.method} {request.path}")
-        if response.status_code in _UNREAD:
-            for name, value in unread_body_headers(request.scope):
-                response.headers[name.decode()] = value.decode()
-        return response
+            return respond(error, f"GET {websocket.path}")
+        return respond(error, f"{request.method} {request.path}")
 
     app.register_error_handler(Exception, handler)
 
 
-def respond(error: Exception, max_body: int, where: str) -> Response:
+def respond(error: Exception, where: str) -> Response:
     """The answer to what was asked by `where` (``"POST /api/tasks"``) and ended in `error`."""
-    status, text, headers = explain(error, max_body, where)
+    status, text, headers = explain(error, where)
     return quart_response(ErrorAnswer(text), status, headers)
 
 
-def explain(error: Exception, max_body: int, where: str) -> Explained:
+def explain(error: Exception, where: str) -> Explained:
     """What `respond` says, for those who say it in another form."""
-    if isinstance(error, refused.RequestEntityTooLarge):
-        error = PayloadTooLarge(max_body)
     if isinstance(error, StoreCorrupt):
         return _from_damage(error, where)
     if isinstance(error, OqError) and status_of(error) != 500:

@@ -68,7 +68,7 @@ class FastPath:
 
     def refuse(self, taken: FastRequest, error: Exception) -> JsonResponse:
         """The answer to a request that ended in this error."""
-        status, text, headers = explain(error, self._limit, taken.request.where)
+        status, text, headers = explain(error, taken.request.where)
         return json_response(ErrorAnswer(text), status, headers)
 
 

@@ -46,7 +46,7 @@ class ErrorResponder:
             # Nothing can be said any more: the connection ends where the answer did.
             log.warning("an answer that was passed on broke off", request=where, error=str(error))
             return
-        status, text, more = errors.explain(error, self._body.limit, where)
+        status, text, more = errors.explain(error, where)
         if isinstance(error, QueueFull):
             status, text = dialect.when_full(status, text)
         if out.begun:
