@@ -54,7 +54,7 @@ _PREFIXES = sorted(
 
 def dialect_at(path: str) -> Dialect | None:
     """Whose API this path belongs to: that of the longest prefix. None if it is nobody's."""
-    return next((dialect for prefix, dialect in _PREFIXES if path.startswith(prefix)), None)
+    return next((dialect for prefix, dialect in _PREFIXES if _is_below(path, prefix)), None)
 
 
 def as_shown(body: Body) -> Body:
@@ -83,6 +83,11 @@ def check_paths(config: Config) -> None:
             raise InvalidConfig(
                 f"gateway.priorities[{index}].path: {rule.path!r} is none of {known}"
             )
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    """Whether the parts of the path begin with those of the prefix. ``/v1/a`` is not ``/v1/ab``."""
+    return path == prefix or path.startswith(prefix.rstrip("/") + "/")
 
 
 def _piece_of_any(frame: bytes) -> Piece:

@@ -86,11 +86,12 @@ _APART = frozenset({"model", "options", "stream"})
 class Dialect(ABC):
     """One API. What most APIs have in common is defined here.
 
-    `name` stands in metrics, `title` is for people. Paths that begin with one of `prefixes` belong
-    to it; `allowed` lists the requests that are not calls. `json_type` and `stream_type` are
-    content types, as servers of this API spell them. `no_retry` has headers that keep its clients
-    from trying again by themselves. `error_shape` describes an error for /openapi.json; None: it is
-    oq's own.
+    `name` stands in metrics, `title` is for people. To it belong the paths below one of `prefixes`
+    (``/v1`` has ``/v1/a`` but not ``/v1a``), if no other dialect has a longer prefix of them.
+    `allowed` lists the requests that are not calls. `json_type` and `stream_type` are content
+    types, as servers of this API spell them. `no_retry` has headers that keep its clients from
+    trying again by themselves. `error_shape` describes an error for /openapi.json; None: it is oq's
+    own.
     """
 
     name: str

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from oq.dialects import ENDPOINTS
+from oq.dialects import ENDPOINTS, dialect_at
 from oq.http.gateway.openapi import GATEWAY
 from oq.http.openapi import document
+from oq.http.responses import ErrorAnswer
 from oq.http.routes import ROUTES
 from tests.support.http import GENERATE, api
 
@@ -51,8 +52,9 @@ def test_errors_have_one_shape():
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     schema = response["content"]["application/json"]["schema"]
-                    shape = "/OpenAIErrorAnswer" if path.startswith("/v1/") else "/ErrorAnswer"
-                    assert schema["$ref"].endswith(shape), (path, status)
+                    dialect = dialect_at(path)
+                    shape = (dialect and dialect.error_shape) or ErrorAnswer
+                    assert schema["$ref"].endswith(f"/{shape.__name__}"), (path, status)
 
 
 def test_a_submission_is_described_field_by_field():

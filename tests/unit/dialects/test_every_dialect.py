@@ -57,6 +57,13 @@ def test_each_path_belongs_to_one_dialect():
     assert dialect_at("/") is dialect_at("/metrics") is None
 
 
+@EACH_DIALECT
+def test_a_dialect_has_whole_parts_of_a_path(dialect):
+    for prefix in dialect.prefixes:
+        assert dialect_at(prefix.rstrip("/") + "X/y") is not dialect
+        assert dialect_at(prefix.rstrip("/") + "/no/such/call") is dialect
+
+
 @each(SAMPLES)
 def test_a_call_is_read(sample):
     call = ENDPOINTS[sample.path]
@@ -98,8 +105,11 @@ def test_an_answer_passes_byte_for_byte_wherever_it_is_cut(sample, cuts):
 @each(STREAMS)
 def test_an_answer_that_is_cut_short_is_none(sample):
     """At any byte before the text is whole: nobody takes the half of an answer for one."""
-    stream = b"".join(sample.answer)
-    for cut in range(stream.index(sample.text[-1:].encode())):
+    frames, stream = sample.answer, b"".join(sample.answer)
+    texts = [text_of(sample.path, frames[: count + 1]) for count in range(len(frames))]
+    last = texts.index(sample.text)
+    whole = len(b"".join(frames[:last]) + frames[last].rstrip())
+    for cut in range(whole):
         with pytest.raises(BackendFailure):
             answer_to(sample.path, stream[:cut])
 
