@@ -7,6 +7,7 @@ receipts       waits until what was asked for is on disk
 core           what is behind the verbs
 raw            the verbs on behalf of one caller, with documents as JSON
 queue          the verbs as a Python program calls them
+documents      its tasks and results as documents, and back
 bulk           one action on many tasks
 listing        pages and counts of tasks
 reader         reads a task's stream

@@ -22,28 +22,30 @@ from oq.actors.hub import Observer
 from oq.actors.subscription import Subscription
 from oq.queue.callers import Callers
 from oq.queue.core import Core
+from oq.queue.documents import (
+    event_types_of,
+    result_of,
+    submission_of,
+    submissions_of,
+    task_of,
+)
 from oq.queue.gateway_calls import GatewayCalls
 from oq.queue.raw import RawQueue
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
-from oq.rules.limits import Limits
-from oq.rules.validation import check, decode_submission
 from oq.store.shutdown_note import ShutdownNote
-from oq.words.arguments import check_new, check_several, lists_keywords
+from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.caller import LOCAL, Caller
 from oq.words.durations import Time, seconds_of
-from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
-from oq.words.events import EventType
+from oq.words.errors import InvalidTask
 from oq.words.messages import Verb
 from oq.words.new import NewTask
 from oq.words.stream import Chunk
-from oq.words.task import RawTask, Status, Submission, Summary, Task
+from oq.words.task import Submission, Summary, Task
 from oq.words.views import BackendView, QueueStatus
 from oq.words.which import Count, Wanted, Which
 
 OnDone = Callable[[Task], object]
-
-_decode_task = msgspec.json.Decoder(Task).decode
 
 
 class Queue:
@@ -89,7 +91,7 @@ class Queue:
 
         Raises InvalidTask, Conflict (the key was used for another task), QueueFull, Unavailable.
         """
-        accepted = await self.raw.submit(_submission(task), idempotency_key=idempotency_key)
+        accepted = await self.raw.submit(submission_of(task), idempotency_key=idempotency_key)
         if on_done is not None or results_to is not None:
             self._hands.start_soon(self._hand_over, accepted.task_id, on_done, results_to)
         return accepted.task_id
@@ -99,7 +101,7 @@ class Queue:
 
         Raises InvalidBatch naming every task that is wrong, QueueFull, Unavailable.
         """
-        return await self.raw.submit_many(_submissions(tasks, self.raw.limits))
+        return await self.raw.submit_many(submissions_of(tasks, self.raw.limits))
 
     async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
         """The task as it stands or, with `wait`, once it has ended or that time is over.
@@ -109,8 +111,8 @@ class Queue:
         seconds = 0.0 if wait is None else seconds_of("wait", wait)
         if seconds > 0:
             with self._while_open():
-                return _task(await self.raw.get(task_id, wait=seconds))
-        return _task(await self.raw.get(task_id))
+                return task_of(await self.raw.get(task_id, wait=seconds))
+        return task_of(await self.raw.get(task_id))
 
     async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended; the model's own final answer.
@@ -120,7 +122,7 @@ class Queue:
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
         task = await self.get(task_id, wait=wait)
-        return outcome(task, None if self._closing else wait)
+        return result_of(task, None if self._closing else wait)
 
     async def run_batch(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[Task]:
         """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
@@ -135,7 +137,7 @@ class Queue:
         Of big tasks `list_summaries` gives less. Raises InvalidTask.
         """
         found = await _pages(self.raw.list, task_filter(**wanted))
-        return [_task(task) for task in found]
+        return [task_of(task) for task in found]
 
     @lists_keywords(Wanted)
     async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
@@ -272,7 +274,7 @@ class Queue:
         all events but progress. Raises InvalidTask for a type that there is not, and Unavailable
         when there are too many subscribers.
         """
-        return self.raw.subscribe(types=_event_types(types), task_id=task_id, after=after)
+        return self.raw.subscribe(types=event_types_of(types), task_id=task_id, after=after)
 
     async def _hand_over(
         self,
@@ -303,64 +305,3 @@ async def _pages(
         page = await look(replace(wanted, limit=left, offset=0, after=page.next))
         found = found + page.tasks
     return found
-
-
-def outcome(task: Task, timeout: float | None) -> dict[str, Any]:
-    """The result of a task that was waited for, or why there is none."""
-    match task.status:
-        case Status.COMPLETED:
-            return task.result or {}
-        case Status.FAILED:
-            raise TaskFailed(task.id, task.error or "no reason was given")
-        case Status.CANCELLED:
-            raise TaskCancelled(task.id)
-    if timeout is None:
-        raise Unavailable(f"the queue closed while task {task.id} was {task.status}; it is kept")
-    raise TimeoutError(f"task {task.id} is {task.status} after {timeout:g} s; it goes on")
-
-
-def _event_types(types: str | Collection[str] | None) -> set[EventType] | None:
-    if types is None:
-        return None
-    try:
-        return {EventType(kind) for kind in ([types] if isinstance(types, str) else types)}
-    except ValueError as error:
-        known = ", ".join(EventType)
-        raise InvalidTask("types", f"{error}; there are {known}") from None
-
-
-def _submission(task: NewTask | Submission) -> Submission:
-    if isinstance(task, Submission):
-        return task
-    check_new(task)
-    try:
-        body = msgspec.json.encode(task)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidTask("", f"this cannot be written as JSON: {error}") from None
-    return decode_submission(body)
-
-
-def _submissions(
-    tasks: Sequence[NewTask | Submission], limits: Limits
-) -> builtins.list[Submission]:
-    """The tasks in the form that is checked; InvalidBatch names all that are wrong."""
-    check_several(tasks)
-    made: dict[int, Submission] = {}
-    problems: dict[int, str] = {}
-    for index, task in enumerate(tasks):
-        try:
-            made[index] = _submission(task)
-        except InvalidTask as error:
-            problems[index] = str(error)
-    if not problems:
-        return [*made.values()]  # whoever takes them in checks them
-    for index, submission in made.items():
-        try:
-            check(submission, limits)
-        except InvalidTask as error:
-            problems[index] = str(error)
-    raise InvalidBatch(problems)
-
-
-def _task(task: RawTask) -> Task:
-    return _decode_task(msgspec.json.encode(task))
