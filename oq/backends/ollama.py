@@ -73,7 +73,7 @@ class OllamaBackend:
             call = call_of(request)
             if call.dialect not in self.speaks:
                 raise not_spoken(self, call)
-            return await run_call(self._transport, request.call, request, emit, indexed=True)
+            return await run_call(self._transport, request.call, request, emit)
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))

@@ -100,7 +100,7 @@ class OpenAIBackend:
         call = call_of(request)
         if call.dialect in self.speaks:
             path = call.path.removeprefix("/v1")
-            return await run_call(self._transport, path, request, emit, indexed=False)
+            return await run_call(self._transport, path, request, emit)
         translated = _TRANSLATED.get(call.dialect)
         if translated is None:
             raise not_spoken(self, call)

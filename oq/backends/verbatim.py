@@ -14,17 +14,15 @@ from oq.words.errors import BackendRejected
 from oq.words.outcome import Completed
 
 
-async def run_call(
-    transport: Transport, path: str, request: Request, emit: Emit, *, indexed: bool
-) -> Completed:
+async def run_call(transport: Transport, path: str, request: Request, emit: Emit) -> Completed:
     """Make the call of this task where the backend has it, at `path`.
 
-    `indexed`: see `Dialect.streamed`. The errors are those of `oq.backends.base.Backend.run`.
+    The errors are those of `oq.backends.base.Backend.run`.
     """
     call = call_of(request)
     if call.streams is None:
         return call.dialect.whole(call, await transport.fetch(path, request.payload))
-    answer = call.dialect.streamed(call, emit, indexed=indexed, limit=transport.max_answer)
+    answer = call.dialect.streamed(call, emit, transport.max_answer)
     await transport.stream(path, call.dialect.upstream(call, request.payload), answer.feed)
     return answer.completed()
 

@@ -130,17 +130,16 @@ class Dialect(ABC):
     # -- what a backend answers
 
     @abstractmethod
-    def streamed(
-        self, call: Endpoint, emit: Emit, *, indexed: bool = False, limit: int = MAX_ANSWER
-    ) -> Answer:
+    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
         """Reads the streamed answer to a call. `emit` gets each frame unchanged, after it was
-        checked. `limit` is in bytes of memory. `indexed`: in the complete answer tool calls keep
-        their `index`, as Ollama does it.
+        checked. `limit` is in bytes of memory.
         """
 
-    @abstractmethod
     def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """The answer to a call that never streams. BackendFailure if the body is no answer."""
+        """The answer to a call that never streams. BackendFailure if the body is no answer. A
+        dialect has this if it has such calls.
+        """
+        raise NotImplementedError(f"{call.path} is said to never stream, and {self.title} has none")
 
     @abstractmethod
     def piece(self, frame: bytes) -> Piece:

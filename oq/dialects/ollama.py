@@ -73,9 +73,7 @@ class Ollama(Dialect):
             *(AllowedRequest("GET", call.path, "", listed=False) for call in self.endpoints),
         )
 
-    def streamed(
-        self, call: Endpoint, emit: Emit, *, indexed: bool = False, limit: int = MAX_ANSWER
-    ) -> Answer:
+    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedLines(call.type, emit, limit)
 

@@ -101,11 +101,9 @@ class OpenAI(EventDialect):
         options = bytes(given) if memoryview(given)[:1].tobytes() == b"{" else b"{}"
         return with_member(asked, "stream_options", with_member(options, "include_usage", b"true"))
 
-    def streamed(
-        self, call: Endpoint, emit: Emit, *, indexed: bool = False, limit: int = MAX_ANSWER
-    ) -> Answer:
+    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
-        return FoldedEvents(OpenAIFold(indexed=indexed), emit, limit)
+        return FoldedEvents(OpenAIFold(), emit, limit)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""

@@ -25,6 +25,8 @@ Json = dict[str, Any]
 
 DONE = b"[DONE]"
 """The data of the event that ends a stream."""
+OLLAMA_FINGERPRINT = "fp_ollama"
+"""The `system_fingerprint` of all that Ollama answers in OpenAI's form."""
 MAX_INDEX = 4096
 """Items of one list that may be named by their index."""
 
@@ -47,13 +49,10 @@ _COUNTED = msgspec.json.Decoder(_Counted)
 
 
 class OpenAIFold:
-    """Takes the events of one stream. `indexed` says whether the tool calls of a whole answer keep
-    their `index`, as they do in Ollama's.
-    """
+    """Takes the events of one stream; see `oq.dialects.events.EventFold`."""
 
-    def __init__(self, *, indexed: bool) -> None:
+    def __init__(self) -> None:
         self._answer: Json = {}
-        self._indexed = indexed
         self.done = False
         """Whether [DONE] has come."""
 
@@ -101,7 +100,9 @@ class OpenAIFold:
         whole = {"message" if key == "delta" else key: _joined(v) for key, v in choice.items()}
         message = whole.get("message")
         calls = message.get("tool_calls") if isinstance(message, dict) else None
-        if not self._indexed and isinstance(calls, list):
+        # In a whole answer of OpenAI's a tool call has no index. In one of Ollama's it has.
+        by_ollama = self._answer.get("system_fingerprint") == OLLAMA_FINGERPRINT
+        if not by_ollama and isinstance(calls, list):
             for call in calls:
                 call.pop("index", None)
         return whole

@@ -97,7 +97,7 @@ class SimulatedBackend:
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
                 return asked.dialect.whole(asked, encoder.whole([], self.simulator.elapsed(call)))
-            answer = asked.dialect.streamed(asked, emit, indexed=True)
+            answer = asked.dialect.streamed(asked, emit)
             began = trio.current_time()
             for piece in pieces(ask, script):
                 if piece.due:

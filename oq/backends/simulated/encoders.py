@@ -15,6 +15,7 @@ from oq.backends.simulated.script import ScriptedCall
 from oq.backends.simulated.simulator import Piece
 from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
 from oq.dialects.ollama_fold import Fold
+from oq.dialects.openai_fold import OLLAMA_FINGERPRINT
 from oq.words.task import TaskType
 
 OLLAMA_JSON = "application/json; charset=utf-8"
@@ -94,7 +95,11 @@ class OpenAIEncoder:
         self._chat = ask.kind is TaskType.CHAT
         name = "chat.completion" if self._chat else "text_completion"
         self._head = {"id": f"{'chatcmpl' if self._chat else 'cmpl'}-simulated", "object": name}
-        self._about = {"created": int(created_at.timestamp()), "model": ask.model}
+        self._about = {
+            "created": int(created_at.timestamp()),
+            "model": ask.model,
+            "system_fingerprint": OLLAMA_FINGERPRINT,
+        }
         self._called = False
 
     def piece(self, piece: Piece, elapsed: float) -> bytes:

@@ -63,9 +63,7 @@ def test_an_answer_that_takes_too_much_names_its_bound(path, delta):
     else:
         chunk = b'data: {"choices":[{"index":0,"delta":%b}]}\n\n' % delta
     kept: list[bytes] = []
-    answer = ENDPOINTS[path].dialect.streamed(
-        ENDPOINTS[path], kept.append, indexed=False, limit=1_000_000
-    )
+    answer = ENDPOINTS[path].dialect.streamed(ENDPOINTS[path], kept.append, limit=1_000_000)
     with pytest.raises(BackendFailure, match=r"over 1000000 bytes .*ollama\.max_answer.*raise"):
         feed_again(answer, chunk, 100_000)
     assert sum(map(len, kept)) <= 1_000_000
@@ -76,7 +74,7 @@ def test_an_answer_that_takes_too_much_names_its_bound(path, delta):
 @pytest.mark.parametrize("flood", [b": are you there?\n\n", b"\n\n", b"event: ping\n\n"])
 def test_events_that_say_nothing_are_bounded_too(flood):
     kept: list[bytes] = []
-    answer = COMPLETIONS.dialect.streamed(COMPLETIONS, kept.append, indexed=False, limit=100_000)
+    answer = COMPLETIONS.dialect.streamed(COMPLETIONS, kept.append, limit=100_000)
     with pytest.raises(BackendFailure, match=r"ollama\.max_answer"):
         feed_again(answer, flood, 100_000)
     assert len(kept) < 2000
@@ -91,7 +89,7 @@ def test_tokens_take_what_they_are():
 
 def test_a_list_with_many_places_is_put_together_at_once():
     """Each of its items is found, not looked for."""
-    fold = OpenAIFold(indexed=True)
+    fold = OpenAIFold()
     for _ in range(3):
         calls = [{"index": n, "function": {"arguments": "x"}} for n in range(4000)]
         event = json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}).encode()
@@ -106,11 +104,11 @@ def test_a_list_with_many_places_is_put_together_at_once():
 def test_an_index_that_is_none_is_a_failure(index):
     event = json.dumps({"choices": [{"index": index, "delta": {}}]}).encode()
     with pytest.raises(BackendFailure, match="index that is no number"):
-        OpenAIFold(indexed=True).add(event, event)
+        OpenAIFold().add(event, event)
 
 
 def test_what_is_nested_too_deeply_is_a_failure():
-    fold = OpenAIFold(indexed=True)
+    fold = OpenAIFold()
     deep = b'{"choices":[{"index":0,"delta":{"x":%b}}]}' % (b"[" * 900 + b"]" * 900)
 
     def answer():
@@ -192,7 +190,7 @@ async def test_compressed_bytes_that_say_nothing_are_bounded(path):
 
 
 def test_an_event_of_many_lines_is_bounded_before_they_are_apart():
-    answer = COMPLETIONS.dialect.streamed(COMPLETIONS, [].append, indexed=False, limit=10_000_000)
+    answer = COMPLETIONS.dialect.streamed(COMPLETIONS, [].append, limit=10_000_000)
     said = b"data:a\n" * 1_000_000 + b"\n"
     tracemalloc.start()
     with pytest.raises(BackendFailure, match=r"ollama\.max_answer"):

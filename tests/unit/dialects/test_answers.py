@@ -34,7 +34,7 @@ CUTS = st.lists(st.integers(0, 400))
 def fed(call, stream: bytes, cuts=()):
     """The chunks that are passed on, and the whole answer."""
     said: list[bytes] = []
-    answer = call.dialect.streamed(call, said.append, indexed=False)
+    answer = call.dialect.streamed(call, said.append)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     for begin, end in pairwise(places):
         answer.feed(stream[begin:end])
@@ -73,7 +73,7 @@ def test_events(cuts: list[int]):
 )
 def test_what_is_no_answer_is_not_passed_on_as_one(call, stream):
     said: list[bytes] = []
-    answer = call.dialect.streamed(call, said.append, indexed=False)
+    answer = call.dialect.streamed(call, said.append)
     with pytest.raises(BackendFailure):
         answer.feed(stream) or answer.completed()
     assert stream.startswith(b"".join(said))

@@ -16,8 +16,8 @@ from oq.words.task import Usage
 HEAD = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 
 
-def folded(*events: dict[str, Any], done: bool = True, indexed: bool = False):
-    fold = OpenAIFold(indexed=indexed)
+def folded(*events: dict[str, Any], done: bool = True):
+    fold = OpenAIFold()
     for event in events:
         data = json.dumps({**HEAD, **event}).encode()
         fold.add(data, b"data: " + data + b"\n\n")
@@ -72,14 +72,16 @@ def test_no_text_is_lost(thoughts: list[str], words: list[str], unknown: str):
     assert said.get("some_future_text", "") == unknown * len(words)
 
 
-@pytest.mark.parametrize("indexed", [True, False])
-def test_tool_calls_come_in_pieces(indexed):
+@pytest.mark.parametrize(("server", "indexed"), [("fp_ollama", True), ("fp_1", False)])
+def test_tool_calls_come_in_pieces(server, indexed):
+    """Whole answers of OpenAI have no index, those of Ollama have."""
     calls = [
         {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x"'}},
         {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
         {"index": 0, "function": {"arguments": ":1}"}},
     ]
-    said = message(*(choice({"tool_calls": [call]}) for call in calls), indexed=indexed)
+    events = [{**choice({"tool_calls": [call]}), "system_fingerprint": server} for call in calls]
+    said = message(*events)
     first, second = said["tool_calls"]
     assert first["function"] == {"name": "f", "arguments": '{"x":1}'}
     assert (first["id"], second["id"], second["function"]["name"]) == ("a", "b", "g")
