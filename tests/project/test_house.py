@@ -267,6 +267,12 @@ def calls(path: Path) -> Iterator[tuple[int, str]]:
 
 DIALECT_MODULES = {f"oq.dialects.{dialect.name}" for dialect in DIALECTS}
 KNOW_A_DIALECT = ("oq.backends.", "oq.dialects")
+PREFIXES = {
+    form
+    for dialect in DIALECTS
+    for prefix in dialect.prefixes
+    for form in (prefix, prefix.rstrip("/"))
+}
 _A_DIALECT = re.compile(r"(\w+\.)*(dialect|dialect\.name|dialect\.title)", re.IGNORECASE)
 
 
@@ -276,9 +282,14 @@ def means_a_dialect(node: ast.AST) -> bool:
 
 
 def asks_which_dialect(node: ast.AST) -> bool:
-    """Whether it compares a dialect with one of them; whether there is any may be asked."""
+    """Whether it compares a dialect with one of them, or a path with the prefix of one; whether
+    there is any may be asked.
+    """
     if isinstance(node, ast.Match):
         return means_a_dialect(node.subject)
+    if isinstance(node, ast.Call):
+        said = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+        return ast.unparse(node.func).endswith(".startswith") and not said.isdisjoint(PREFIXES)
     if not isinstance(node, ast.Compare) or ast.unparse(node.comparators[0]) == "None":
         return False
     same = isinstance(node.ops[0], ast.Is | ast.IsNot | ast.Eq | ast.NotEq)
@@ -292,6 +303,9 @@ def asks_which_dialect(node: ast.AST) -> bool:
         ("call.dialect.name == 'ollama'", True),
         ("one.other != OPENAI", True),
         ("match call.dialect:\n    case 1: pass", True),
+        ("path.startswith('/v1/')", True),
+        ("path.startswith(('/api', '/other'))", True),
+        ("path.startswith('/v1/models/')", False),
         ("dialect is None", False),
         ("call.dialect in backend.speaks", False),
     ],
@@ -314,14 +328,13 @@ def test_the_path_of_a_call_stands_in_its_dialect_alone():
     """A list of paths elsewhere would not have those of the next dialect. oq's own translations
     know theirs: that is what they are for.
     """
-    prefixes = {prefix for dialect in DIALECTS for prefix in dialect.prefixes}
     translations = ("oq.dialects.", "oq.backends.", "oq.cli.batch.")
     assert [
         f"{name}:{node.lineno} {node.value}"
         for name, path in MODULES.items()
         if not name.startswith(translations)
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and node.value in {*ENDPOINTS, *prefixes}
+        if isinstance(node, ast.Constant) and node.value in {*ENDPOINTS, *PREFIXES}
     ] == []
 
 

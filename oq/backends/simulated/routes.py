@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -26,6 +26,9 @@ from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
+from oq.dialects import Dialect, dialect_at
+from oq.dialects.ollama import OLLAMA
+from oq.dialects.openai import OPENAI
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,15 +65,31 @@ async def answer_pages(simulator: Simulator, connection: Connection, request: Ht
         await connection.respond(404, b"404 page not found", "text/plain")
 
 
+class Form(NamedTuple):
+    """How an API says errors, and its content type of JSON."""
+
+    error: Callable[[int, str], bytes]
+    json_type: str = "application/json"
+
+
+FORMS: dict[Dialect | None, Form] = {
+    None: Form(ollama_error),
+    OLLAMA: Form(ollama_error, OLLAMA_JSON),
+    OPENAI: Form(openai_error),
+}
+"""By the API of the path. The dialects themselves are not asked for it: this server is the other
+side, and oq is tested against it.
+"""
+
+
 def error_body(path: str, status: int, message: str) -> bytes:
     """The body of an error, in the form of the API that `path` belongs to."""
-    make = openai_error if path.startswith("/v1/") else ollama_error
-    return make(status, message)
+    return FORMS[dialect_at(path)].error(status, message)
 
 
 def json_type(path: str) -> str:
     """The content type of JSON in the API that `path` belongs to."""
-    return OLLAMA_JSON if path.startswith("/api/") else "application/json"
+    return FORMS[dialect_at(path)].json_type
 
 
 def _page(method: str, path: str) -> Callable[[Simulator, HttpRequest], object] | None:
