@@ -27,6 +27,7 @@ from oq.words.errors import Busy, Conflict, NotFound, OqError
 from oq.words.messages import (
     Abort,
     BackendDown,
+    BackendLoaded,
     BackendUp,
     BulkCommand,
     Command,
@@ -45,7 +46,10 @@ from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")
 
-Message = Committed | Freed | Due | Command | BulkCommand | Pause | Drain | BackendUp | BackendDown
+Message = (
+    Committed | Freed | Due | Command | BulkCommand | Pause | Drain
+    | BackendUp | BackendDown | BackendLoaded
+)  # fmt: skip
 
 
 class Scheduler:
@@ -123,6 +127,8 @@ class Scheduler:
                 log.info("backend is up", backend=backend)
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
+            case BackendLoaded(backend, models):
+                self._board.note_loaded(backend, models)
 
     def _settle_drains(self) -> None:
         """A drain is over when nothing runs any more."""

@@ -98,7 +98,7 @@ async def wire(
     told = await recover(ledger, clock, ended_by_oq=ended_by_oq)
     ledger.running_page.begin(settings.max_workers)
     slots = _slots(config, backends)
-    policy = POLICIES[config.scheduler.policy](slots)
+    policy = POLICIES[config.scheduler.policy](slots, config.scheduler)
     facts = ledger.facts
     board = Board(settings.max_workers, slots, policy, paused=facts.paused)
     delays = await load(board, ledger, clock, retry.max_delay)

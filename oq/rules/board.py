@@ -118,20 +118,25 @@ class Board:
         """It has stopped running: its slot is free. KeyError when it held none."""
         run = self._running.pop(task_id)
         run.backend.give_back()
+        self._policy.ended(task_id, run.backend.name)
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
             self.place(task_id, run.next)
 
     def mark_down(self, backend: str, reason: str) -> bool:
-        """The backend does not answer; True when that is news."""
+        """The backend does not answer, and may have lost its memory; True when that is news."""
         slots = self._backends[backend]
         news = slots.down is None
-        slots.down = reason
+        slots.down, slots.loaded = reason, frozenset()
         return news
 
     def mark_up(self, backend: str) -> None:
         self._backends[backend].down = None
+
+    def note_loaded(self, backend: str, models: frozenset[str]) -> None:
+        """The backend has just these models in memory: see `BackendSlots.loaded` for the names."""
+        self._backends[backend].loaded = models
 
     # -- what is next
 
@@ -162,12 +167,12 @@ class Board:
         return task_id in self._settling
 
     def position(self, task_id: str) -> int | None:
-        """How many-th it is among the ready tasks, 1 being the next."""
+        """How many-th it is in line among the ready tasks, 1 being the first."""
         return self._policy.position(task_id)
 
     def in_line(self, after: LinePlace | None = None) -> Iterator[str]:
-        """The pending tasks in the order in which they will run, those that wait for their time
-        last; those behind that place. Without a time it is one among the ready tasks.
+        """The pending tasks in the order of the policy's line, those that wait for their time last;
+        with `after`, those behind that place. Without a time it is one among the ready tasks.
         """
         if after is None:
             yield from self._policy.in_line()

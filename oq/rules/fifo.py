@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from oq.rules.place import Place
 from oq.rules.ready import ReadyQueue
 from oq.rules.slots import BackendSlots
+from oq.words.config import SchedulerConfig
 
 
 class Fifo:
     """See `oq.rules.policy.Policy`, whose verbs these are."""
 
-    def __init__(self, backends: Sequence[BackendSlots]) -> None:
+    def __init__(self, backends: Sequence[BackendSlots], settings: SchedulerConfig) -> None:
         self._backends = backends
         self._ready = ReadyQueue()
 
@@ -26,6 +27,9 @@ class Fifo:
 
     def remove(self, task_id: str) -> bool:
         return self._ready.discard(task_id)
+
+    def ended(self, task_id: str, backend: str) -> None:
+        pass  # the records of the backends say all that it wants to know
 
     def next(self, now: float) -> tuple[str, str] | None:
         if not self._ready:

@@ -9,16 +9,23 @@ from typing import Protocol
 
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+from oq.words.config import SchedulerConfig
 
 
 class Policy(Protocol):
     """The order of the tasks that are ready: those that wait for nothing but a slot.
 
-    It is made with the backends of the queue, in the order of preference. These records are the
-    board's, which keeps them up to date; a policy only reads them.
+    It is made with the backends of the queue, in the order of preference, and with the section
+    `scheduler` of the settings. The records of the backends are the board's, which keeps them up to
+    date; a policy only reads them.
+
+    The *line* that `position` and `in_line` tell is by priority, the highest first, and inside one
+    by id, which is the order of submission. Listings page by it, so all policies share it.
+    For ``fifo`` it is the order in which tasks run. A policy whose order depends on the backends
+    cannot know that order beforehand: its line says the place by priority and submission, no more.
     """
 
-    def __init__(self, backends: Sequence[BackendSlots]) -> None: ...
+    def __init__(self, backends: Sequence[BackendSlots], settings: SchedulerConfig) -> None: ...
 
     # -- what happened
 
@@ -34,11 +41,22 @@ class Policy(Protocol):
         """This task is ready no longer; False if it was not ready."""
         ...
 
+    def ended(self, task_id: str, backend: str) -> None:
+        """A task that `next` gave out has stopped running on this backend, whatever came of it: the
+        slot is free already. Told once for each that was given out; it may be added again later.
+        """
+        ...
+
     # -- what is next
 
     def next(self, now: float) -> tuple[str, str] | None:
-        """Take out the task that runs next: its id, and the name of an open backend. None when no
-        task may start now. `now` is in seconds of a clock that never goes back.
+        """Take out the task that runs next: its id, and the name of an open backend. It is one of
+        those with the highest priority. None when no task may start now. `now` is in seconds of a
+        clock that never goes back.
+
+        Asked when something has happened, and at no other time. So a policy that holds tasks back
+        waits for something that it will be told. When all backends are up and nothing runs, it
+        gives a task out if there is one.
         """
         ...
 
@@ -49,11 +67,11 @@ class Policy(Protocol):
     def __contains__(self, task_id: str) -> bool: ...
 
     def position(self, task_id: str) -> int | None:
-        """How many-th in line the task is, 1 being the next; None if it is not ready."""
+        """How many-th in line the task is, 1 being the first; None if it is not ready."""
         ...
 
     def in_line(self, behind: tuple[int, str] | None = None) -> Iterator[str]:
-        """The ids in line, the next one first; with `behind`, a priority and an id, those that come
+        """The ids, in the order of the line; with `behind`, a priority and an id, those that come
         after the place that such a task has, or would have.
         """
         ...

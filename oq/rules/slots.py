@@ -13,6 +13,10 @@ class BackendSlots:
     limit: int
     running: int = 0
     down: str | None = None
+    loaded: frozenset[str] = frozenset()
+    """The models that it has in memory, by the names that tasks have for them (`Place.model`): one
+    with two names, as Ollama's ``llama3.2`` and ``llama3.2:latest``, is here by both. Empty until
+    the scheduler is told (`BackendLoaded`); no part of oq asks backends for it yet."""
 
     @property
     def open(self) -> bool:

@@ -159,6 +159,13 @@ class BackendDown(Struct, frozen=True):
     reason: str
 
 
+class BackendLoaded(Struct, frozen=True):
+    """A backend has just these models in memory, by the names that tasks have for them."""
+
+    backend: str
+    models: frozenset[str]
+
+
 class Job(Struct, frozen=True, gc=False):
     """A task that is to run now, on this backend."""
 

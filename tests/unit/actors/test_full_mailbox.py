@@ -15,6 +15,7 @@ from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
+from oq.words.config import SchedulerConfig
 from oq.words.errors import Busy
 from oq.words.messages import BulkCommand, Command, Commit, Pause, Verb
 from tests.support.builders import new, task_id
@@ -26,7 +27,7 @@ async def scheduler_before_a_full_mailbox() -> AsyncIterator[trio.MemorySendChan
     ledger = KeyValueLedger(MemoryEngine())
     ledger.store.write([new(1), new(2)], 2)
     slots = [BackendSlots("b", 2, down="connection refused")]
-    board = Board(2, slots, Fifo(slots), paused=False)
+    board = Board(2, slots, Fifo(slots, SchedulerConfig()), paused=False)
     board.load((task_id(number), Place(5, "m")) for number in (1, 2))
     to_scheduler, inbox = trio.open_memory_channel(10)
     to_writer, _full = trio.open_memory_channel[Commit](0)

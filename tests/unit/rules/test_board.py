@@ -12,6 +12,7 @@ from oq.rules.board import Board
 from oq.rules.fifo import Fifo
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+from oq.words.config import SchedulerConfig
 from oq.words.messages import Delay, Job
 from tests.support.builders import at, task_id
 
@@ -23,7 +24,7 @@ READY, LATER = Place(5, "m"), Place(5, "m", at(10))
 def board(*tasks: str, slots: int = 2, limits: tuple[int, ...] = (9,)) -> Board:
     """A board with these tasks ready, and backends b0, b1, ... of these limits."""
     backends = [BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)]
-    made = Board(slots, backends, Fifo(backends), paused=False)
+    made = Board(slots, backends, Fifo(backends, SchedulerConfig()), paused=False)
     made.load((task, READY) for task in tasks)
     return made
 
@@ -143,6 +144,16 @@ def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
     assert made.backends[0].down == "connection refused again"
     made.mark_up("b0")
     assert made.next(NOW) == Job(A, "b0")
+
+
+def test_what_a_backend_has_in_memory_is_forgotten_when_it_goes_down():
+    made = board(limits=(1, 1))
+    assert [one.loaded for one in made.backends] == [frozenset(), frozenset()]
+    made.note_loaded("b0", frozenset("mn"))
+    made.note_loaded("b1", frozenset("m"))
+    made.note_loaded("b0", frozenset("n"))
+    made.mark_down("b1", "gone")
+    assert [one.loaded for one in made.backends] == [frozenset("n"), frozenset()]
 
 
 def test_the_first_backend_that_can_is_the_one_that_does():

@@ -59,6 +59,12 @@ class ReadyMachine(RuleBasedStateMachine):
         assert list(self.queue) == self.in_order()
 
     @invariant()
+    def looking_takes_nothing_out(self):
+        assert self.queue.first() == next(iter(self.in_order()), None)
+        for task, priority in self.model.items():
+            assert self.queue.priority_of(task) == priority
+
+    @invariant()
     def positions_are_exact(self):
         for position, task in enumerate(self.in_order(), start=1):
             assert self.queue.position(task) == position
@@ -94,6 +100,7 @@ def test_a_task_that_comes_back_takes_its_old_place():
 def test_a_task_that_is_not_in_has_no_position():
     queue = ReadyQueue({task_id(1): 5})
     assert queue.position(task_id(2)) is None
+    assert queue.priority_of(task_id(2)) is None
     assert task_id(1) in queue
     assert task_id(2) not in queue
     queue.pop()
