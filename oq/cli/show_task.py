@@ -69,15 +69,12 @@ def print_outcome(task: Task, output: Output) -> None:
 
 def answer_text(task: Task, *, vectors: bool) -> str:
     """The text of a result; of an embedding the numbers, or a summary of them."""
+    from oq.dialects import text_in
+
+    text = text_in(task.result)
+    if text is not None:
+        return text
     match task.result:
-        case {"message": {"content": str(content)}} if content:
-            return content
-        case {"response": str(response)}:
-            return response
-        case {"choices": [{"message": {"content": str(content)}}, *_]} if content:
-            return content
-        case {"choices": [{"text": str(text)}, *_]}:
-            return text
         case {"embeddings": [[*_], *_] as rows}:
             return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
         case {"embedding": [*row]}:

@@ -37,6 +37,7 @@ __all__ = [
     "check_paths",
     "dialect_at",
     "piece_reader",
+    "text_in",
 ]
 
 DIALECTS: tuple[Dialect, ...] = (OLLAMA, OPENAI)
@@ -73,6 +74,12 @@ def piece_reader(call: str | None) -> Callable[[bytes], Piece]:
     """
     known = ENDPOINTS.get(call or "")
     return _piece_of_any if known is None else known.dialect.piece
+
+
+def text_in(result: object) -> str | None:
+    """The text in the result of a task, whose call need not be known. None if there is none."""
+    texts = (dialect.text(result) for dialect in DIALECTS)
+    return next((text for text in texts if text is not None), None)
 
 
 def check_paths(config: Config) -> None:

@@ -148,6 +148,12 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def text(self, result: object) -> str | None:
+        """The text in the result of a task, which is decoded JSON. None if it is no answer of this
+        dialect, or has no text, as an embedding has none.
+        """
+
+    @abstractmethod
     def document(self, frame: bytes) -> bytes:
         """The JSON in a frame; empty bytes if there is none."""
 

@@ -91,6 +91,16 @@ class Ollama(Dialect):
         except msgspec.MsgspecError:
             return Piece()
 
+    def text(self, result: object) -> str | None:
+        """See `Dialect`."""
+        match result:
+            case {"message": {"content": str(text)}} if text:
+                return text
+            case {"response": str(text)}:
+                return text
+            case _:
+                return None
+
     def document(self, frame: bytes) -> bytes:
         """See `Dialect`."""
         return frame

@@ -126,6 +126,16 @@ class OpenAI(EventDialect):
             message.tool_calls or None,
         )
 
+    def text(self, result: object) -> str | None:
+        """See `Dialect`: of several choices that of the first."""
+        match result:
+            case {"choices": [{"message": {"content": str(text)}}, *_]} if text:
+                return text
+            case {"choices": [{"text": str(text)}, *_]}:
+                return text
+            case _:
+                return None
+
     def error(self, status: int, message: str) -> bytes:
         """See `Dialect`."""
         error = {"message": message, "type": _KINDS.get(status, "api_error"), "param": None}

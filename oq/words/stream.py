@@ -28,6 +28,11 @@ class Chunk(Readable, Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     restart: bool = False
     thinking: str | None = None
     tool_calls: list[Any] | None = None
+    """As the backend sent them. A task that was submitted to oq has them in Ollama's form: whole
+    calls, each an object with `function`, whose `arguments` are an object. A call of OpenAI's API
+    has them as that API streams them: parts of calls, to be joined by their `index`, with
+    `arguments` that are parts of a text.
+    """
     logprobs: list[Any] | None = None
     status: Status | None = None
     error: str | None = None
@@ -39,6 +44,7 @@ class Piece(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     text: str = ""
     thinking: str | None = None
     tool_calls: list[Any] | None = None
+    """See `Chunk.tool_calls`."""
     logprobs: list[Any] | None = None
 
     @property

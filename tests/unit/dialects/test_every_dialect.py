@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.dialects import DIALECTS, ENDPOINTS, dialect_at, piece_reader
+from oq.dialects import DIALECTS, ENDPOINTS, dialect_at, piece_reader, text_in
 from oq.dialects.answer_errors import error_text
 from oq.words.errors import BackendFailure, InvalidTask
 from oq.words.stream import Piece
@@ -97,7 +97,7 @@ def test_a_call_is_shown_as_a_task(sample):
 def test_an_answer_passes_byte_for_byte_wherever_it_is_cut(sample, cuts):
     passed, done = answer_to(sample.path, b"".join(sample.answer), cuts)
     assert passed == sample.answer
-    assert sample.text in done.result.decode()
+    assert text_in(json.loads(done.result)) == sample.text
     assert done.usage == sample.usage
     assert text_of(sample.path, passed) == sample.text
 
@@ -119,6 +119,7 @@ def test_an_answer_that_never_streams_is_kept(sample):
     call, (body,) = ENDPOINTS[sample.path], sample.answer
     done = call.dialect.whole(call, body)
     assert (done.result, done.usage) == (body, sample.usage)
+    assert text_in(json.loads(body)) is None
     for wrong in (b"", b"[]", b"{}", body[:-1], b"<html>", b"\xff"):
         with pytest.raises(BackendFailure):
             call.dialect.whole(call, wrong)
@@ -159,6 +160,14 @@ def test_a_place_in_line_changes_nothing_of_the_answer(sample):
     passed, done = answer_to(sample.path, frame + b"".join(sample.answer))
     assert passed == [frame, *sample.answer]
     assert sample.text in done.result.decode()
+
+
+@EACH_DIALECT
+@pytest.mark.parametrize(
+    "result", [None, [], {}, {"message": None}, {"message": {"content": ""}}, {"choices": [{}]}]
+)
+def test_a_result_without_text_has_none(dialect, result):
+    assert dialect.text(result) is None
 
 
 @EACH_DIALECT
