@@ -13,26 +13,26 @@ _COMMANDS = {
     "serve": ("oq.cli.serve", "Run the server."),
     "submit": ("oq.cli.submit", "Put a chat, generate or embed task into the queue."),
     "stream": ("oq.cli.stream", "Print an answer as it is generated."),
-    "batch": ("oq.cli.batch", "Run a file of requests into a file of results."),
+    "batch": ("oq.cli.batch", "Run a file of requests and write a file of results."),
     "list": ("oq.cli.tasks", "List tasks, newest first."),
-    "count": ("oq.cli.tasks", "Say how many tasks there are."),
+    "count": ("oq.cli.tasks", "Count tasks."),
     "status": ("oq.cli.tasks", "Show the queue, or one task."),
-    "result": ("oq.cli.tasks", "Print what the model answered."),
-    "watch": ("oq.cli.watch", "Print what happens, as it happens."),
-    "top": ("oq.cli.top", "Look at the queue live."),
+    "result": ("oq.cli.tasks", "Print the answer of a task."),
+    "watch": ("oq.cli.watch", "Print events as they happen."),
+    "top": ("oq.cli.top", "Show the queue live."),
     "cancel": ("oq.cli.verbs", "Cancel tasks, also while they run."),
     "priority": ("oq.cli.verbs", "Change a pending task's priority."),
     "retry": ("oq.cli.verbs", "Queue failed or cancelled tasks again."),
-    "delete": ("oq.cli.verbs", "Forget ended tasks."),
-    "pause": ("oq.cli.verbs", "Start no more tasks; what runs goes on."),
+    "delete": ("oq.cli.verbs", "Delete ended tasks."),
+    "pause": ("oq.cli.verbs", "Start no more tasks; running tasks go on."),
     "resume": ("oq.cli.verbs", "Start tasks again."),
-    "backends": ("oq.cli.figures", "List the servers that run models, and their models."),
-    "stats": ("oq.cli.figures", "Show what happened lately."),
+    "backends": ("oq.cli.figures", "List the backends and their models."),
+    "stats": ("oq.cli.figures", "Show what happened in the last minutes or hours."),
     "config": ("oq.cli.config", "Check or show the settings."),
     "salvage": ("oq.cli.salvage", "Make a damaged data directory usable again."),
-    "simulate": ("oq.cli.simulate", "Run a fake Ollama, to try things and to test."),
+    "simulate": ("oq.cli.simulate", "Run a fake Ollama for tests."),
     "demo": ("oq.cli.demo", "Run three tasks on a small real model."),
-    "completion": ("oq.cli.completion", "Print the shell's completion of this command."),
+    "completion": ("oq.cli.completion", "Print a script that completes `oq` in your shell."),
     "version": ("oq.cli.version", "Print the version."),
 }
 """The module in which each command is the function of the same name, and its line of help."""
@@ -69,8 +69,8 @@ class LazyGroup(click.Group):
 def oq() -> None:
     """A durable priority queue in front of LLM servers.
 
-    `oq serve` runs the server; the other commands talk to it. They find it by --server, by the
-    variable OQ_SERVER, or by server.host and server.port of the settings.
+    `oq serve` runs the server. The other commands connect to it. Its address is --server, or else
+    the variable OQ_SERVER, or else server.host and server.port of the settings.
 
-    Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 no server reached.
+    Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 no server reached.
     """

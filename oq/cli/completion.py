@@ -11,7 +11,7 @@ VARIABLE = "_OQ_COMPLETE"
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_(shell: str) -> None:
-    """Print the script that has your shell complete `oq`.
+    """Print a script that makes your shell complete `oq` commands.
 
     bash: add to ~/.bashrc   eval "$(oq completion bash)"
 

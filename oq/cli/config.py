@@ -18,15 +18,16 @@ _file = click.option("--config", "config_path", metavar="FILE", help="The settin
 def config_() -> None:
     """Check or show the settings.
 
-    Flags beat the environment, which beats the file, which beats the defaults. The file is the
-    first of ./config.yaml, ~/.config/oq/config.yaml and /etc/oq/config.yaml, or --config.
+    A setting can come from a flag, an environment variable, the settings file, or the defaults; the
+    first of these counts. The file is --config, or else the first that exists of ./config.yaml,
+    ~/.config/oq/config.yaml and /etc/oq/config.yaml.
     """
 
 
 @config_.command("check")
 @_file
 def check(config_path: str | None) -> None:
-    """Say whether the settings can be used, and if not, which line is wrong."""
+    """Check whether the settings can be used. If not, the error names the wrong line."""
     settings = load_settings(config_path, {}, os.environ)
     check_usable(settings, settings.config)
     count = sum(origin != DEFAULT for _, _, origin in settings.rows())
@@ -39,7 +40,7 @@ def check(config_path: str | None) -> None:
 @_file
 @output_option
 def show(config_path: str | None, output: Output) -> None:
-    """Show every setting, and where its value comes from."""
+    """Show every setting and where its value comes from."""
     settings = load_settings(config_path, {}, os.environ)
     match output:
         case Output.JSON:

@@ -18,7 +18,7 @@ _TIMES = ("wait_p50", "wait_p95", "run_p50", "run_p95")
 @output_option
 @server_options
 def backends_(output: Output, server: str | None, config_path: str | None) -> None:
-    """List the servers that run models, and their models; * is in memory."""
+    """List the backends and their models. Models with a * are in memory."""
     with connect(server, config_path) as client:
         found = client.backends()
     match output:
@@ -31,11 +31,20 @@ def backends_(output: Output, server: str | None, config_path: str | None) -> No
 
 
 @click.command("stats")
-@click.option("--window", type=click.Choice(["15m", "24h"]), default="15m", show_default=True)
+@click.option(
+    "--window",
+    type=click.Choice(["15m", "24h"]),
+    default="15m",
+    show_default=True,
+    help="The time to look back.",
+)
 @output_option
 @server_options
 def stats_(window: str, output: Output, server: str | None, config_path: str | None) -> None:
-    """Show what happened lately, interval by interval; those without anything are left out."""
+    """Show what happened in the last 15 minutes or 24 hours, interval by interval.
+
+    Intervals in which nothing happened are left out.
+    """
     with connect(server, config_path) as client:
         found = client.stats(window)
     match output:

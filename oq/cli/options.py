@@ -42,19 +42,19 @@ def output_option(command: F) -> F:
         "--output",
         type=click.Choice([form.value for form in Output]),
         callback=_form,
-        help="table on a terminal, plain in a pipe, unless this says otherwise.",
+        help="The form of the output [table on a terminal, plain otherwise].",
     )(command)
 
 
 def server_options(command: F) -> F:
     """--server and --config, the ways to say where the server is."""
-    command = click.option(
-        "--config", "config_path", metavar="FILE", help="The settings file to look in."
-    )(command)
+    command = click.option("--config", "config_path", metavar="FILE", help="The settings file.")(
+        command
+    )
     return click.option(
         "--server",
         metavar="ADDRESS",
-        help="host:port or URL of the server [variable OQ_SERVER].",
+        help="The server, as host:port or URL [variable OQ_SERVER].",
     )(command)
 
 
@@ -67,7 +67,7 @@ def connect(server: str | None, config_path: str | None) -> Client:
 
 
 def _say_away(why: OqError, seconds: float) -> None:
-    complain(f"{why}; waiting for it up to {format_age(seconds)}")
+    complain(f"{why}; trying again for up to {format_age(seconds)}")
 
 
 def check_usable(settings: Settings, config: Config) -> None:

@@ -22,14 +22,14 @@ SHOWN = 5
 
 @click.command("salvage")
 @click.argument("data_dir", metavar="[DIR]", required=False)
-@click.option("--config", "config_path", metavar="FILE", help="The settings file to look in.")
+@click.option("--config", "config_path", metavar="FILE", help="The settings file.")
 @output_option
 def salvage_(data_dir: str | None, config_path: str | None, output: Output) -> None:
-    """Make a damaged data directory usable again, and keep the data as it was.
+    """Make a damaged data directory usable again, and keep a copy of the damaged data.
 
-    For when `oq serve` says that the data is damaged. DIR is queue.storage_path if not given. The
-    report says what was lost and what may be; it is kept as a file in DIR, beside the data as it
-    was. Exit code 0: nothing was lost; 1: something was, or may be.
+    Use it if `oq serve` says that the data is damaged. If DIR is not given, it is
+    queue.storage_path. The report says what was lost and what may be lost. It is also a file in
+    DIR, beside the copy. Exit code 0: nothing was lost. 1: something was lost, or may be.
     """
     from oq.queue import salvage
 

@@ -27,13 +27,13 @@ _SIMULATED = BackendConfig(name="simulated", kind="simulated")
 @click.option(
     "--ollama-host",
     metavar="ADDRESS",
-    help="The Ollama that runs the models [localhost:11434]; instead of the file's backends.",
+    help="The Ollama server to use [localhost:11434]; it replaces the file's backends.",
 )
 @click.option("--max-workers", type=click.IntRange(min=1), help="Tasks that run at once [4].")
 @click.option(
     "--simulate",
     is_flag=True,
-    help="Make up the answers: no model is needed. Its tasks are kept in a directory of their own"
+    help="Invent the answers: no model is needed. The tasks are kept in another directory"
     " [./data-simulated].",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -47,11 +47,12 @@ def serve_(
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 
-    Then running tasks get queue.drain_timeout to end, and what has not ended runs again at the
-    next start. A second signal stops within seconds. SIGHUP opens the log file anew.
+    Then oq waits up to queue.drain_timeout for the running tasks. Tasks that still run are stopped,
+    and run again at the next start. A second signal stops oq within seconds. SIGHUP reopens the log
+    file.
     """
     if simulate and ollama_host:
-        raise click.UsageError("--simulate and --ollama-host exclude each other")
+        raise click.UsageError("--simulate and --ollama-host cannot be used together")
     given = {
         "server.host": flags["host"],
         "server.port": flags["port"],

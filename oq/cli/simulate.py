@@ -17,14 +17,22 @@ _SECONDS = click.FloatRange(min=0, max=1e6)
 
 
 @click.command("simulate")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=11435, show_default=True)
-@click.option("--tokens-per-second", type=_SECONDS, default=50.0, show_default=True)
-@click.option("--tokens", type=click.IntRange(0, 1_000_000), default=16, help="In an answer [16].")
+@click.option("--host", default="127.0.0.1", help="The address to listen on [127.0.0.1].")
+@click.option("--port", type=click.IntRange(0, 65535), default=11435, help="The port [11435].")
+@click.option(
+    "--tokens-per-second", type=_SECONDS, default=50.0, help="The speed of an answer [50]."
+)
+@click.option(
+    "--tokens", type=click.IntRange(0, 1_000_000), default=16, help="Tokens in an answer [16]."
+)
 @click.option("--delay", type=_SECONDS, default=0.0, help="Seconds before the first token [0].")
-@click.option("--load", type=_SECONDS, default=0.0, help="Seconds that loading a model takes [0].")
-@click.option("--max-loaded", type=click.IntRange(min=1), default=3, help="Models in memory [3].")
-@click.option("--model", "models", multiple=True, help="A model that exists [any name].")
+@click.option("--load", type=_SECONDS, default=0.0, help="Seconds for loading a model [0].")
+@click.option(
+    "--max-loaded", type=click.IntRange(min=1), default=3, help="Models in memory at once [3]."
+)
+@click.option(
+    "--model", "models", multiple=True, help="A model to have; may be repeated [any name]."
+)
 def simulate_(
     host: str,
     port: int,
@@ -35,10 +43,10 @@ def simulate_(
     max_loaded: int,
     models: tuple[str, ...],
 ) -> None:
-    """Run a fake Ollama whose answers are made up, until Ctrl-C.
+    """Run a fake Ollama until Ctrl-C. It invents its answers.
 
-    It speaks Ollama's API and OpenAI's, so any client of theirs can be tried against it. A
-    request may carry its own script, as options.simulate.
+    It has Ollama's API and OpenAI's, so it works with clients of both. The field options.simulate
+    of a request can change the answer to it.
     """
     import trio
 

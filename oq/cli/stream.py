@@ -34,9 +34,10 @@ def stream_(
     server: str | None,
     config_path: str | None,
 ) -> None:
-    """Print what a task generates, from its beginning, until it ends.
+    """Print the answer of the task ID as it is generated.
 
-    The task may wait, run, or have ended already. With --output json each piece is a line of JSON.
+    The task may be pending or running, or it may have ended. With --output json each chunk is a
+    line of JSON.
     """
     with connect(server, config_path) as client:
         follow(client, task_id, output, thinking=thinking)
@@ -113,7 +114,7 @@ class _Printer:
         self._break()
         sys.stdout.flush()
         if self.said:
-            complain("the attempt was lost; a new one starts, and the answer with it")
+            complain("the attempt failed; a new attempt begins, and its answer replaces this one")
         self.said = False
 
     def _write(self, text: str, *, faint: bool) -> None:

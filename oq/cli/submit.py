@@ -24,7 +24,7 @@ def _thinks(ctx: click.Context, param: click.Parameter, value: bool) -> dict[str
 
 
 _think = click.option(
-    "--think", "extra", is_flag=True, callback=_thinks, help="Have the model think first."
+    "--think", "extra", is_flag=True, callback=_thinks, help="Let the model think first."
 )
 
 
@@ -32,7 +32,7 @@ _think = click.option(
 def submit_() -> None:
     """Put a task into the queue and print its id.
 
-    Where a text is asked for, `-` reads it from the standard input.
+    In place of a text, `-` reads it from the standard input.
     """
 
 
@@ -43,15 +43,15 @@ def submit_() -> None:
     multiple=True,
     required=True,
     metavar="ROLE:TEXT",
-    help="One message, as in 'user:hello'; may be repeated. Or a JSON array of messages.",
+    help="One message, such as 'user:hello'; may be repeated. Or a JSON array of messages.",
 )
-@click.option("--system", help="What the model is told first.")
+@click.option("--system", help="The system prompt.")
 @_think
 @task_terms
 def chat_(
     messages: tuple[str, ...], system: str | None, extra: dict[str, Any] | None, **rest: Any
 ) -> None:
-    """Go on with a conversation."""
+    """Submit a chat task: the model writes the next message of a conversation."""
     stdin = _Stdin()
     said = [message for text in messages for message in _messages(text, stdin)]
     from oq.client import chat
@@ -63,12 +63,12 @@ def chat_(
 
 
 @submit_.command("generate")
-@click.option("--prompt", required=True, help="What the model is to go on from.")
-@click.option("--system", help="What the model is told first.")
+@click.option("--prompt", required=True, help="The text that the model continues.")
+@click.option("--system", help="The system prompt.")
 @_think
 @task_terms
 def generate_(prompt: str, system: str | None, extra: dict[str, Any] | None, **rest: Any) -> None:
-    """Complete a text."""
+    """Submit a generate task: the model continues a text."""
     stdin = _Stdin()
     text = stdin.text(prompt) or ""
     from oq.client import generate
@@ -85,7 +85,7 @@ def generate_(prompt: str, system: str | None, extra: dict[str, Any] | None, **r
 @click.option("--input", "inputs", multiple=True, required=True, help="A text; may be repeated.")
 @task_terms
 def embed_(inputs: tuple[str, ...], **rest: Any) -> None:
-    """Turn texts into vectors."""
+    """Submit an embed task: the model makes a vector of each text."""
     stdin = _Stdin()
     texts = [stdin.text(text) or "" for text in inputs]
     from oq.client import embed
@@ -162,7 +162,10 @@ def _messages(given: str, stdin: _Stdin) -> list[dict[str, Any]]:
         document = parse_json(given)
         messages = document if isinstance(document, list) else [document]
         if not all(isinstance(message, dict) for message in messages):
-            raise click.UsageError(f"--messages {given[:80]!r} is not JSON with messages")
+            raise click.UsageError(
+                f"--messages {given[:80]!r} is not a JSON array of messages; write"
+                """ '[{"role": "user", "content": "hello"}]'"""
+            )
         return messages
     role, colon, text = given.partition(":")
     if not colon or role.strip().lower() not in _ROLES:

@@ -23,17 +23,17 @@ _ALL = 1 << 60
     type=click.Choice(get_args(Order)),
     default="newest",
     show_default=True,
-    help="queue: as the pending ones will run.",
+    help="queue: pending tasks in the order in which they will run.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="At most so many; 0 for all.",
+    help="The largest number of tasks; 0 for all.",
 )
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out so many first.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more of each, and cut nothing off.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Skip this number of tasks.")
+@click.option("-v", "--verbose", is_flag=True, help="Show more of each task, and cut nothing off.")
 @output_option
 @server_options
 def list_(
@@ -48,8 +48,9 @@ def list_(
 ) -> None:
     """List tasks, newest first.
 
-    A filter may be repeated, or list several values after commas. --since and --until take a time
-    or how long ago, as 90m. Only --output json has the payloads and the results.
+    A filter may be repeated, or have several values with commas between them. --since and --until
+    take a time, or a duration such as 90m for 90 minutes ago. Only --output json has the payloads
+    and the results.
     """
     page: Any = {**which(given), "sort": sort, "limit": limit or _ALL, "offset": offset}
     with connect(server, config_path) as client:
@@ -67,7 +68,7 @@ def list_(
 @output_option
 @server_options
 def count_(output: Output, server: str | None, config_path: str | None, **given: Any) -> None:
-    """Say how many tasks pass the filters; N+ is at least so many."""
+    """Print the number of tasks that match the filters. N+ means N or more."""
     with connect(server, config_path) as client:
         found = client.count(**which(given))
     if output is Output.JSON:
@@ -83,7 +84,7 @@ def count_(output: Output, server: str | None, config_path: str | None, **given:
 def status_(
     task_id: str | None, output: Output, server: str | None, config_path: str | None
 ) -> None:
-    """Show the queue, or all about the task ID."""
+    """Show the state of the queue, or the task ID."""
     with connect(server, config_path) as client:
         if task_id is not None:
             print_task(client.get(task_id), output)
@@ -95,13 +96,13 @@ def status_(
 
 @click.command("result")
 @click.argument("task_id", metavar="ID")
-@click.option("--wait", is_flag=True, help="Wait until it has ended.")
+@click.option("--wait", is_flag=True, help="Wait until the task has ended.")
 @output_option
 @server_options
 def result_(
     task_id: str, wait: bool, output: Output, server: str | None, config_path: str | None
 ) -> None:
-    """Print what the model answered; --output json gives the task whole."""
+    """Print the answer of the task ID. --output json prints the whole task."""
     with connect(server, config_path) as client:
         if wait:
             with explained(client, task_id):

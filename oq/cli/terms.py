@@ -21,7 +21,7 @@ def document(ctx: click.Context, param: click.Parameter, value: str | None) -> o
         return None
     found = parse_json(value)
     if not isinstance(found, dict):
-        raise click.BadParameter(f'{value[:80]!r} is not a JSON object, as {{"seed": 1}} is')
+        raise click.BadParameter(f'{value[:80]!r} is not a JSON object, such as {{"seed": 1}}')
     return found
 
 
@@ -31,7 +31,7 @@ def pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
     for pair in values:
         key, equals, text = pair.partition("=")
         if not key or not equals:
-            raise click.BadParameter(f"{pair[:80]!r} is not KEY=VALUE, as temperature=0.2 is")
+            raise click.BadParameter(f"{pair[:80]!r} is not KEY=VALUE, such as temperature=0.2")
         value = parse_json(text)
         found[key] = text if value is msgspec.UNSET else value
     return found
@@ -65,21 +65,21 @@ def thinking_option(command: F) -> F:
     return click.option(
         "--thinking/--no-thinking",
         default=None,
-        help="Print the model's thoughts too, as they come [on a terminal only].",
+        help="Print the model's thoughts too [on a terminal only].",
     )(command)
 
 
 def task_terms(command: F) -> F:
     """The options that every kind of task has."""
     options = [
-        click.option("-m", "--model", required=True, help="The model that is to run it."),
+        click.option("-m", "--model", required=True, help="The model to use."),
         click.option("-p", "--priority", help="low, normal, high, critical, or 0 to 100 [normal]."),
         click.option(
             "--options",
             "options",
             callback=document,
             metavar="JSON",
-            help="The model's options, as in --options '{\"temperature\": 0}'.",
+            help="The model's options, such as '{\"temperature\": 0}'.",
         ),
         click.option(
             "--option",
@@ -89,20 +89,33 @@ def task_terms(command: F) -> F:
             metavar="KEY=VALUE",
             help="One of the model's options; may be repeated.",
         ),
-        click.option("--max-retries", type=click.IntRange(min=0), help="Tries after the first."),
         click.option(
-            "--run-at", callback=moment, metavar="TIME", help="Not before: a time, or +10m."
+            "--max-retries",
+            type=click.IntRange(min=0),
+            help="How many times a failed attempt is repeated.",
         ),
         click.option(
-            "--timeout", callback=duration, metavar="DURATION", help="Of one attempt: 90, 5m."
+            "--run-at",
+            callback=moment,
+            metavar="TIME",
+            help="Do not run the task before this time: a time, or +10m for ten minutes from now.",
         ),
         click.option(
-            "--metadata", callback=document, metavar="JSON", help="Kept with the task, for you."
+            "--timeout",
+            callback=duration,
+            metavar="DURATION",
+            help="The longest time for one attempt, such as 90 (seconds) or 5m.",
+        ),
+        click.option(
+            "--metadata",
+            callback=document,
+            metavar="JSON",
+            help="A JSON object to store with the task. The model does not get it.",
         ),
         click.option(
             "--idempotency-key",
             metavar="KEY",
-            help="Submitted again with the same KEY, it is still one task.",
+            help="If the same task is submitted twice with the same KEY, it runs once.",
         ),
         click.option("--wait", is_flag=True, help="Wait for the answer and print it."),
         click.option("--stream", is_flag=True, help="Print the answer as it is generated."),

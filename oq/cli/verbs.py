@@ -26,18 +26,18 @@ _SHOWN = 20
 
 
 def _about(command: F) -> F:
-    """Which tasks: their ids, or filters, of which the command asks back."""
+    """The tasks: their ids, or filters. With filters the command asks for confirmation."""
     ids = click.argument("ids", metavar="[ID...]", nargs=-1)
-    yes = click.option("-y", "--yes", is_flag=True, help="Do not ask back.")
+    yes = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
     return ids(which_options(yes(server_options(command))))
 
 
 @click.command("cancel")
 @_about
 def cancel_(**given: Any) -> None:
-    """Cancel tasks. One that runs is stopped, and its model too.
+    """Cancel tasks. A running task is stopped, also on the backend.
 
-    Which tasks: those with these IDs, or all that wait or run and pass the filters.
+    Give IDs, or filters. With filters all pending and running tasks that match are cancelled.
     """
     _change("cancel", "cancelled", lambda client: client.cancel, **given)
 
@@ -45,16 +45,19 @@ def cancel_(**given: Any) -> None:
 @click.command("retry")
 @_about
 def retry_(**given: Any) -> None:
-    """Queue failed or cancelled tasks again: those with these IDs, or all that pass the filters."""
+    """Queue failed or cancelled tasks again.
+
+    Give IDs, or filters. With filters all failed and cancelled tasks that match are queued again.
+    """
     _change("retry", "queued again", lambda client: client.retry, **given)
 
 
 @click.command("delete")
 @_about
 def delete_(**given: Any) -> None:
-    """Forget ended tasks, with their results.
+    """Delete ended tasks, with their results.
 
-    Which tasks: those with these IDs, or all that have ended and pass the filters.
+    Give IDs, or filters. With filters all ended tasks that match are deleted.
     """
     _change("delete", "deleted", lambda client: client.delete, **given)
 
@@ -62,12 +65,12 @@ def delete_(**given: Any) -> None:
 @click.command("priority")
 @click.argument("ids", metavar="[ID...] PRIORITY", nargs=-1, required=True)
 @which_options
-@click.option("-y", "--yes", is_flag=True, help="Do not ask back.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def priority_(ids: tuple[str, ...], **given: Any) -> None:
-    """Give pending tasks another PRIORITY: low, normal, high, critical, or 0 to 100.
+    """Change the priority of pending tasks to PRIORITY: low, normal, high, critical, or 0 to 100.
 
-    Which tasks: those with these IDs, or all that wait and pass the filters.
+    Give IDs, or filters. With filters all pending tasks that match are changed.
     """
     *named, to = ids
     value = priority_value(to)
@@ -82,7 +85,7 @@ def priority_(ids: tuple[str, ...], **given: Any) -> None:
 @click.command("pause")
 @server_options
 def pause_(server: str | None, config_path: str | None) -> None:
-    """Start no more tasks. What runs goes on, and tasks can still be submitted."""
+    """Start no more tasks. Running tasks go on, and tasks can still be submitted."""
     with connect(server, config_path) as client:
         client.pause()
     print("paused; `oq resume` starts tasks again")
@@ -112,7 +115,7 @@ def _change(
     wanted = which(given)
     if bool(ids) == bool(wanted):
         raise click.UsageError(
-            "give the ids of tasks or filters such as --status failed, and not both"
+            "give either ids or filters such as --status failed, and not both"
             if ids
             else "Missing argument 'ID...', or filters such as --status failed"
         )
@@ -134,7 +137,7 @@ def _many(
             print("no tasks match")
             return
         if not sys.stdin.isatty():
-            raise click.UsageError(f"this is about {several}; --yes does it without asking back")
+            raise click.UsageError(f"this would {action} {several}; add --yes to confirm")
         click.confirm(f"{action} {several}?", abort=True, err=True)
     outcome = client.bulk(action, to=to, **wanted)
     print(f"{outcome.done} of {outcome.matched} tasks: {done}")

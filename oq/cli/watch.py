@@ -18,11 +18,14 @@ from oq.words.events import Event, EventType, Lagged
     "types",
     multiple=True,
     type=click.Choice([kind.value for kind in EventType]),
-    help="Only these events [all but task_progress]; may be repeated.",
+    help="Only events of this type [all except task_progress]; may be repeated.",
 )
-@click.option("--task", "task_id", metavar="ID", help="Only of this task.")
+@click.option("--task", "task_id", metavar="ID", help="Only events of this task.")
 @click.option(
-    "--after", type=click.IntRange(min=0), metavar="SEQ", help="Begin with what came after SEQ."
+    "--after",
+    type=click.IntRange(min=0),
+    metavar="SEQ",
+    help="Begin after the event with the number SEQ.",
 )
 @output_option
 @server_options
@@ -34,10 +37,10 @@ def watch_(
     server: str | None,
     config_path: str | None,
 ) -> None:
-    """Print each event as it happens, one a line, until Ctrl-C.
+    """Print each event as it happens, one per line, until Ctrl-C.
 
-    A connection that is lost is made again, and goes on where it was. --output json writes the
-    events as the server sends them.
+    If the connection is lost, oq connects again and continues at the same event. --output json
+    prints the events as the server sends them.
     """
     show = {Output.JSON: _as_json, Output.PLAIN: _as_cells, Output.TABLE: _for_people}[output]
     with (
@@ -73,4 +76,4 @@ def _for_people(event: Event | Lagged) -> None:
 
 
 def _lag(event: Lagged) -> str:
-    return f"{event.missed} events were missed here; they came faster than they were read"
+    return f"{event.missed} events were missed here: they came faster than they were read"

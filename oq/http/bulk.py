@@ -63,11 +63,15 @@ _REQUEST = msgspec.json.Decoder(BulkRequest)
 
 
 async def bulk(context: Context, request: Request) -> Response:
-    """Cancel, retry, delete or reprioritise many tasks; the answer comes when all is on disk."""
+    """Cancel, retry or delete many tasks, or change their priority. The answer is sent once all
+    changes are on disk.
+    """
     check_size("", request.body, request.queue.limits)
     wish = decode(_REQUEST.decode, request.body)
     if (wish.action is Verb.PRIORITY) != (wish.priority is not None):
-        raise InvalidTask("priority", 'it goes with the action "priority", and only with that')
+        raise InvalidTask(
+            "priority", 'the action "priority" needs it, and no other action may have it'
+        )
     tasks = _tasks(wish)
     priority = 0 if wish.priority is None else wish.priority
     return quart_response(await request.queue.bulk(wish.action, tasks, priority))
@@ -77,6 +81,6 @@ def _tasks(wish: BulkRequest) -> list[str] | TaskFilter:
     if wish.ids is not None and wish.filter is None:
         return wish.ids
     if wish.filter is None or wish.ids is not None:
-        raise InvalidTask("ids", "name either ids or a filter")
+        raise InvalidTask("ids", "give either ids or a filter, and not both")
     given = {name: getattr(wish.filter, asked) for name, asked in IN_HTTP.items()}
     return task_filter(**given)

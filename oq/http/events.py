@@ -45,7 +45,9 @@ class Wanted(NamedTuple):
 
 
 async def websocket(context: Context, request: Request, socket: Websocket) -> None:
-    """Events as JSON text frames: one object, or an array when several are due."""
+    """Events as JSON in text frames. The first frame is a hello with the queue's status. Each other
+    frame is one event, or an array of events.
+    """
     context.check_feeds(request.queue.config.events.max_subscribers)
     with context.subscribe(request.queue, *_wanted(request.args)) as feed:
         await socket.send(_hello(request.queue, feed).decode())
@@ -62,7 +64,9 @@ async def websocket(context: Context, request: Request, socket: Websocket) -> No
 
 
 async def server_sent(context: Context, request: Request) -> Response:
-    """The same as server-sent events; `id` is the seq, so `Last-Event-ID` resumes."""
+    """The same events as `/ws`, as server-sent events. The `id` of each is its `seq`, so a browser
+    that connects again continues at the right event.
+    """
     context.check_feeds(request.queue.config.events.max_subscribers)
     wanted = _wanted(request.args)
     seen = request.header(b"last-event-id")

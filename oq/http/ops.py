@@ -48,29 +48,29 @@ async def stats(context: Context, request: Request) -> Response:
 
 
 async def backends(context: Context, request: Request) -> Response:
-    """The servers that run models, and the models that they say they have."""
+    """The backends, and the models that each of them reports."""
     return quart_response(await request.queue.backends())
 
 
 async def pause(context: Context, request: Request) -> Response:
-    """Start no more tasks; submitting goes on."""
+    """Start no more tasks. Running tasks go on, and tasks can still be submitted."""
     await request.queue.pause()
     return quart_response(OK)
 
 
 async def resume(context: Context, request: Request) -> Response:
-    """Start tasks again."""
+    """Start tasks again after a pause."""
     await request.queue.resume()
     return quart_response(OK)
 
 
 async def healthz(context: Context, request: Request) -> Response:
-    """The process is alive and answers."""
+    """If it answers, the server process is alive."""
     return quart_response(OK)
 
 
 async def readyz(context: Context, request: Request) -> Response:
-    """The store can be written and the server is not shutting down."""
+    """The answer has status 200 if the store can be written and the server is not shutting down."""
     request.queue.check_ready()
     return quart_response(OK)
 

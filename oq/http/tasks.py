@@ -53,7 +53,9 @@ async def submit(context: Context, request: Request) -> JsonResponse:
 
 
 async def submit_batch(context: Context, request: Request) -> JsonResponse:
-    """Store many tasks, all or none, from a JSON array or from lines of JSON."""
+    """Store many tasks, all or none. The body is a JSON array of tasks, or one task per line. The
+    answer is sent once all tasks are on disk.
+    """
     ndjson = request.mimetype == NDJSON
     tasks = decode_batch(request.body, ndjson=ndjson, limits=request.queue.limits)
     return json_response(BatchAnswer(await request.queue.submit_many(tasks)), 201)
@@ -74,12 +76,16 @@ async def listing(context: Context, request: Request) -> Response:
 
 
 async def count(context: Context, request: Request) -> Response:
-    """How many tasks a listing with this filter shows in all."""
+    """The number of tasks that match the filter. If there are too many to look at all of them,
+    `exact` is false, and there are at least `count` tasks.
+    """
     return quart_response(await request.queue.count(Query(request.args).filter()))
 
 
 async def read(context: Context, request: Request, task_id: str) -> Response:
-    """One task, whole; with `wait`, once it has ended or that time has passed."""
+    """One task, with its payload and its result. With `wait` the answer is sent when the task has
+    ended, or after this time.
+    """
     queue = request.queue
     wait = min(Query(request.args).seconds("wait"), queue.config.server.max_wait)
     task = await context.wait_for(queue, task_id, wait)
@@ -100,13 +106,13 @@ def _shared(context: Context, task: RawTask) -> Response:
 
 
 async def cancel(context: Context, request: Request, task_id: str) -> Response:
-    """Stop a task that waits or runs."""
+    """Cancel a pending or running task. A running task is stopped."""
     await request.queue.cancel(task_id)
     return quart_response(OK)
 
 
 async def set_priority(context: Context, request: Request, task_id: str) -> Response:
-    """Move a task that waits to another priority."""
+    """Change the priority of a pending task."""
     change = decode(_PRIORITY.decode, request.body)
     await request.queue.set_priority(task_id, parse_priority(change.priority))
     return quart_response(OK)
@@ -119,7 +125,7 @@ async def retry(context: Context, request: Request, task_id: str) -> Response:
 
 
 async def delete(context: Context, request: Request, task_id: str) -> Response:
-    """Forget a task that has ended."""
+    """Delete a task that has ended, with its result."""
     await request.queue.delete(task_id)
     return Response(b"", 204)
 

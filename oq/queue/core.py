@@ -65,7 +65,7 @@ class Core:
         self._started = trio.current_time()
 
     def status(self) -> QueueStatus:
-        """The queue at a glance."""
+        """The numbers of tasks, the state of the queue and its backends."""
         counts = self.durable.facts.counts
         board = self.board
         return QueueStatus(
@@ -89,7 +89,7 @@ class Core:
         )
 
     async def backends(self) -> list[BackendView]:
-        """The backends with their models, which those that are up are asked for."""
+        """The backends with their models. Those that are up are asked for their models now."""
         found: dict[str, BackendView] = {}
 
         async def look(status: BackendStatus) -> None:
@@ -103,7 +103,7 @@ class Core:
         return [found.get(one.name) or view(one, Models()) for one in self._backend_status()]
 
     async def oldest_waiting(self) -> datetime | None:
-        """When the task was submitted that has waited longest of those which could run."""
+        """When the oldest task that is ready to run was submitted; None if no task is ready."""
         task_id = self.board.oldest_ready()
         if task_id is not None:
             with suppress(NotFound):
@@ -111,9 +111,11 @@ class Core:
         return None
 
     async def drain(self, timeout: Time | None = None) -> None:
-        """Take no more tasks and start none; let those that run end for `timeout`
-        (`queue.drain_timeout` if it is None), then put them back in line. Return when nothing runs
-        and all is on disk. A second drain may be in more of a hurry than the first.
+        """Accept and start no more tasks, and wait until the running tasks have ended.
+
+        After `timeout` (`queue.drain_timeout` if it is None) tasks that still run are stopped and
+        put back in line. It returns when nothing runs and all is on disk. A second call with a
+        shorter `timeout` is allowed.
         """
         default = self.config.queue.drain_timeout
         patience = default if timeout is None else seconds_of("timeout", timeout)
@@ -133,7 +135,7 @@ class Core:
             await receipt.wait()
 
     def end(self, failure: BaseException | None = None) -> None:
-        """The queue is over: whoever waits for it, or calls it from now on, is told so, and why."""
+        """End the queue: waiting and later calls raise Unavailable with the reason."""
         self.admission.closed = True
         self.answers.end("" if failure is None else f" ({failure})")
 
@@ -154,12 +156,12 @@ class Core:
         )
 
     def tell_down(self, backend: str, reason: str) -> None:
-        """Somebody has found that a backend does not answer: so no task is sent there."""
+        """Report that a backend does not answer, so that no task is sent there."""
         with suppress(trio.WouldBlock, trio.BrokenResourceError):  # the next one will say so too
             self.wiring.to_scheduler.send_nowait(BackendDown(backend, reason))
 
     async def ask(self, wish: Command | BulkCommand | Pause) -> None:
-        """Have the scheduler carry it out; return when that is on disk."""
+        """Ask the scheduler to do it; return when it is on disk."""
         self.answers.check()
         if self.writer.problem is not None:
             raise Unavailable(self.writer.problem)

@@ -21,7 +21,7 @@ _decode_task = msgspec.json.Decoder(Task).decode
 
 
 def result_of(task: Task, timeout: float | None) -> dict[str, Any]:
-    """The result of a task that was waited for, or why there is none."""
+    """The result of a task after waiting for it, or the error that says why there is none."""
     match task.status:
         case Status.COMPLETED:
             return task.result or {}
@@ -31,7 +31,7 @@ def result_of(task: Task, timeout: float | None) -> dict[str, Any]:
             raise TaskCancelled(task.id)
     if timeout is None:
         raise Unavailable(f"the queue closed while task {task.id} was {task.status}; it is kept")
-    raise TimeoutError(f"task {task.id} is {task.status} after {timeout:g} s; it goes on")
+    raise TimeoutError(f"task {task.id} is still {task.status} after {timeout:g} s; it goes on")
 
 
 def event_types_of(types: str | Collection[str] | None) -> set[EventType] | None:
@@ -42,7 +42,7 @@ def event_types_of(types: str | Collection[str] | None) -> set[EventType] | None
         return {EventType(kind) for kind in ([types] if isinstance(types, str) else types)}
     except ValueError as error:
         known = ", ".join(EventType)
-        raise InvalidTask("types", f"{error}; there are {known}") from None
+        raise InvalidTask("types", f"{error}; the types are {known}") from None
 
 
 def submission_of(task: NewTask | Submission) -> Submission:

@@ -1,4 +1,4 @@
-"""The queue as people call it, in a program of their own."""
+"""The queue as a Python program under trio calls it."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ OnDone = Callable[[Task], object]
 
 
 class Queue:
-    """A running queue: `oq.open_queue` makes one.
+    """A running queue. `oq.open_queue` makes one.
 
-    The verbs are those of `oq.Client` and `oq.AsyncClient`. All of them may be called from any
-    number of trio tasks at once.
+    It has the same methods as `oq.Client` and `oq.AsyncClient`. Any number of trio tasks may call
+    them at once.
     """
 
     def __init__(self, core: Core, hands: trio.Nursery) -> None:
         self.config = core.config
         self._core = core
         self.raw = self.on_behalf_of(LOCAL)
-        self._hands = hands  # where what was asked for at submission waits for its task
+        self._hands = hands  # runs what waits for a task to call `on_done`
         self._waiting: set[trio.CancelScope] = set()
         self._closing = False
         self.shutdown_note: ShutdownNote | None = None
@@ -70,7 +70,7 @@ class Queue:
         )  # fmt: skip
 
     def on_behalf_of(self, caller: Caller) -> RawQueue:
-        """The verbs as this caller may use them, with documents as the JSON that they are."""
+        """The queue as this caller may use it. Documents stay undecoded JSON there."""
         return RawQueue(self._core, caller)
 
     async def submit(
@@ -81,15 +81,17 @@ class Queue:
         on_done: OnDone | None = None,
         results_to: trio.MemorySendChannel[Task] | None = None,
     ) -> str:
-        """Put a task into the queue; its id, once it is on disk.
+        """Put a task into the queue. Return its id once the task is on disk.
 
-        The same `idempotency_key` with the same task gives the same id again, and no second task.
-        When the task has ended, it is sent to `results_to` and `on_done` is called with it, and
-        awaited if it is async. A queue that closes does both for the tasks that ended before, and
-        gives them ten seconds for it. What `on_done` raises ends the queue, as an error in any
-        other of its tasks does.
+        If the same task was submitted with the same `idempotency_key` before, no second task is
+        made, and the id is that of the first.
 
-        Raises InvalidTask, Conflict (the key was used for another task), QueueFull, Unavailable.
+        When the task has ended, the queue sends it to `results_to` and calls `on_done` with it.
+        `on_done` may be async. When the queue closes, it does so for tasks that have ended already,
+        and waits at most ten seconds for that. An exception in `on_done` ends the queue and leaves
+        its `async with` block.
+
+        Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, Unavailable.
         """
         accepted = await self.raw.submit(submission_of(task), idempotency_key=idempotency_key)
         if on_done is not None or results_to is not None:
@@ -97,14 +99,14 @@ class Queue:
         return accepted.task_id
 
     async def submit_many(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[str]:
-        """Put all of them into the queue in one commit, or none; their ids in the same order.
+        """Put all tasks into the queue, or none. Return their ids in the same order.
 
-        Raises InvalidBatch naming every task that is wrong, QueueFull, Unavailable.
+        Raises InvalidBatch, which names every task that is wrong, QueueFull, Unavailable.
         """
         return await self.raw.submit_many(submissions_of(tasks, self.raw.limits))
 
     async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
-        """The task as it stands or, with `wait`, once it has ended or that time is over.
+        """The task as it is now. With `wait` it first waits, at most so long, until the task ends.
 
         Raises NotFound.
         """
@@ -115,40 +117,50 @@ class Queue:
         return task_of(await self.raw.get(task_id))
 
     async def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
-        """Wait until the task has ended; the model's own final answer.
+        """Wait until the task has ended. Return the final answer of the backend, a dict.
 
-        Raises TaskFailed or TaskCancelled if it did not complete, NotFound, and TimeoutError after
-        `timeout` (the task goes on), Unavailable when the queue closes first.
+        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
+        after `timeout` (the task goes on), and Unavailable if the queue closes before.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
         task = await self.get(task_id, wait=wait)
         return result_of(task, None if self._closing else wait)
 
     async def run_batch(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[Task]:
-        """Submit the tasks in one commit and wait for all; the ended tasks, in the same order."""
+        """Submit all tasks, or none, and wait until all have ended. Return them in the same order.
+
+        Raises what `submit_many` and `get` raise.
+        """
         ids = await self.submit_many(tasks)
         return [await self.get(task_id, wait=float("inf")) for task_id in ids]
 
     @lists_keywords(Wanted)
     async def list(self, **wanted: Unpack[Wanted]) -> builtins.list[Task]:
-        """The tasks that match, the newest first: ``list(status="failed", limit=10)``. The
-        keywords are those of `oq.words.which.Wanted`; without a `limit` there are at most 1000.
+        """The tasks that match, the newest first: ``list(status="failed", limit=10)``.
 
-        Of big tasks `list_summaries` gives less. Raises InvalidTask.
+        The filters are `status`, `type`, `priority`, `model`, `text`, `since` and `until`. `limit`
+        is the largest number of tasks (1000 if not given), `offset` the number of tasks to skip.
+        `after` is the id of the last task that you have. `sort` is newest, oldest or queue (the
+        order in which pending tasks will run). For big tasks `list_summaries` is faster. Raises
+        InvalidTask.
         """
         found = await _pages(self.raw.list, task_filter(**wanted))
         return [task_of(task) for task in found]
 
     @lists_keywords(Wanted)
     async def list_summaries(self, **wanted: Unpack[Wanted]) -> builtins.list[Summary]:
-        """The same without payloads, options and results, with how each prompt begins."""
+        """Like `list`, but each task has no payload, options or result. It has an `excerpt`: the
+        beginning of its prompt.
+        """
         found = await _pages(self.raw.list_summaries, task_filter(**wanted))
         return msgspec.json.decode(msgspec.json.encode(found), type=builtins.list[Summary])
 
     @lists_keywords(Which)
     async def count(self, **which: Unpack[Which]) -> Count:
-        """How many tasks match; at least so many, when they are too many to look at. InvalidTask
-        names what is wrong.
+        """The number of tasks that match. The filters are those of `list`.
+
+        If there are too many to look at all, `exact` of the answer is False, and there are at least
+        so many. Raises InvalidTask.
         """
         return await self.raw.count(task_filter(**which))
 
@@ -160,65 +172,80 @@ class Queue:
         to: int | str | None = None,
         **which: Unpack[Which],
     ) -> BulkOutcome:
-        """Ask the same of many tasks: ``bulk("retry", status="failed")``.
+        """Do one action on many tasks: ``bulk("retry", status="failed")``.
 
-        `action` is cancel, retry, delete or, with the priority `to`, priority. Which tasks: those
-        `ids`, or all that match, up to `queue.max_bulk`. Return when all that is on disk.
+        `action` is cancel, retry, delete or priority; `to` is the new priority. The tasks are those
+        with these `ids`, or all that match the filters of `list`, at most `queue.max_bulk`. It
+        returns when the changes are on disk.
 
-        What is refused for a single task is told of it in the outcome. Raises InvalidTask.
+        If the action is not possible for a task, the outcome says why. Raises InvalidTask if the
+        arguments are wrong.
         """
         if ids is not None and which:
-            raise InvalidTask("ids", "name either ids or a filter")
+            raise InvalidTask("ids", "give either ids or a filter, and not both")
         verb = choice("action", Verb, action)
         if verb is Verb.PRIORITY and to is None:
-            raise InvalidTask("priority", 'the action "priority" needs one')
+            raise InvalidTask("priority", 'the action "priority" needs the new priority in `to`')
         tasks = task_filter(**which) if ids is None else ids
         return await self.raw.bulk(verb, tasks, 0 if to is None else to)
 
     async def backends(self) -> builtins.list[BackendView]:
-        """The servers that run models, and the models that they say they have."""
+        """The backends, and the models that each of them reports."""
         return await self.raw.backends()
 
     def status(self) -> QueueStatus:
-        """The queue at a glance."""
+        """The numbers of tasks, the state of the queue and its backends."""
         return self.raw.status()
 
     async def cancel(self, task_id: str) -> None:
-        """Take it out of the queue, or stop it; return once that is on disk.
+        """Cancel the task, also while it runs. It returns once that is on disk.
 
-        Raises NotFound, or Conflict when it has ended already.
+        Raises NotFound, or Conflict if the task has ended.
         """
         await self.raw.cancel(task_id)
 
     async def set_priority(self, task_id: str, priority: int | str) -> None:
-        """Give a pending task another priority. NotFound, Conflict, InvalidTask."""
+        """Change the priority of a pending task. `priority` is 0 to 100, or a name.
+
+        Raises NotFound, Conflict if the task is not pending, InvalidTask if that is no priority.
+        """
         await self.raw.set_priority(task_id, priority)
 
     async def retry(self, task_id: str) -> None:
-        """Queue a failed or cancelled task again. NotFound, Conflict."""
+        """Queue a failed or cancelled task again.
+
+        Raises NotFound, or Conflict if the task is neither failed nor cancelled.
+        """
         await self.raw.retry(task_id)
 
     async def delete(self, task_id: str) -> None:
-        """Forget a task that has ended. NotFound, Conflict."""
+        """Delete a task that has ended, with its result.
+
+        Raises NotFound, or Conflict if the task has not ended.
+        """
         await self.raw.delete(task_id)
 
     async def pause(self) -> None:
-        """Start no more tasks, also after a restart, until `resume`."""
+        """Start no more tasks until `resume`, also after a restart. Running tasks go on, and tasks
+        can still be submitted.
+        """
         await self.raw.pause()
 
     async def resume(self) -> None:
-        """Start tasks again."""
+        """Start tasks again after `pause`."""
         await self.raw.resume()
 
     async def drain(self, timeout: Time | None = None) -> None:
-        """Take no more tasks and start none; let those that run end for `timeout`
-        (`queue.drain_timeout` if it is None), then put them back in line. Return when nothing runs
-        and all is on disk. A second drain may be in more of a hurry than the first.
+        """Accept and start no more tasks, and wait until the running tasks have ended.
+
+        After `timeout` (`queue.drain_timeout` if it is None) tasks that still run are stopped and
+        put back in line. It returns when nothing runs and all is on disk. A second call with a
+        shorter `timeout` is allowed.
         """
         await self._core.drain(timeout)
 
     def observe(self, observer: Observer) -> None:
-        """Have `observer` called with every commit, for measuring. It must not block."""
+        """Call `observer` with every commit, for measuring. It must not block."""
         self._core.hub.observe(observer)
 
     @asynccontextmanager
@@ -227,23 +254,23 @@ class Queue:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """``async with queue.stream(id) as chunks: async for chunk in chunks: ...``
 
-        What the task generates, as it is generated, to the chunk that has `done`; all of it, of a
-        task that has ended. `offset` and `attempt`, from the last chunk that you have, go on from
-        there. Raises NotFound.
+        The chunks that the task generates, from the first chunk on. New chunks come as they are
+        generated. The last chunk has `done`. To continue an earlier stream, give the `offset` and
+        the `attempt` of the last chunk that you have. Raises NotFound.
         """
         with self.raw.stream(task_id, offset=offset, attempt=attempt) as chunks:
             yield chunks
 
     def let_go(self) -> None:
-        """The queue closes: whoever waits for a task gets it as it stands."""
+        """The queue closes: calls that wait for a task return it as it is now."""
         self._closing = True
         self._callers.close()
         for scope in self._waiting:
             scope.cancel()
 
     def foretell_end(self) -> None:
-        """Note on the disk that oq is about to end the process, perhaps without closing the store:
-        what runs then is not the cause. It blocks for as long as the disk does.
+        """Write a note to the disk that oq is about to end the process, perhaps without closing the
+        store. So the running tasks are not blamed for its end. It blocks while the disk does.
         """
         if self.shutdown_note is not None:
             self.shutdown_note.write()
@@ -270,9 +297,10 @@ class Queue:
     ) -> AbstractContextManager[Subscription]:
         """``with queue.subscribe({"task_failed"}) as events: async for batch in events: ...``
 
-        Each batch is a list of Event and Lagged. `after` is the seq to resume from; without `types`
-        all events but progress. Raises InvalidTask for a type that there is not, and Unavailable
-        when there are too many subscribers.
+        Each batch is a list of Event and Lagged. `types` are the types of events to receive; if not
+        given, all except `task_progress`. With `task_id` only the events of this task come. With
+        `after` the events after the one with this `seq` come first. Raises InvalidTask if there is
+        no such type, and Unavailable if there are too many subscribers.
         """
         return self.raw.subscribe(types=event_types_of(types), task_id=task_id, after=after)
 
@@ -297,7 +325,9 @@ class Queue:
 async def _pages(
     look: Callable[[TaskFilter], Awaitable[Page[Shown]]], wanted: TaskFilter
 ) -> list[Shown]:
-    """Up to its limit; a page is bounded in bytes too, so it may take several."""
+    """The tasks of one listing, up to its limit. Pages are bounded in bytes too, so there may be
+    several.
+    """
     page = await look(wanted)
     found = page.tasks
     while page.next is not None and len(found) < wanted.limit:

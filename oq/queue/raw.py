@@ -1,7 +1,7 @@
-"""The verbs of a queue on behalf of one caller, with documents as the JSON that they are.
+"""The methods of a queue on behalf of one caller. Documents stay undecoded JSON.
 
-The HTTP server calls these. They have the names of the verbs of `oq.Queue`, which makes tasks and
-results of the documents, and calls these too.
+The HTTP server calls these. `oq.Queue` has methods of the same names: they call these and decode
+the documents.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _ALL = TaskFilter()
 
 
 class RawQueue:
-    """All of its verbs may be called from any number of trio tasks at once.
+    """The queue as one caller sees it. Any number of trio tasks may call its methods at once.
 
-    Tasks that its caller may not see are not there for it: NotFound (see `oq.rules.scope`).
+    A task that the caller may not see is NotFound for it (see `oq.rules.scope`).
     """
 
     __slots__ = ("_core", "caller")
@@ -52,12 +52,12 @@ class RawQueue:
 
     @property
     def config(self) -> Config:
-        """The settings that the queue was opened with."""
+        """The settings of the queue."""
         return self._core.config
 
     @property
     def limits(self) -> Limits:
-        """What a task may have, and how much of it."""
+        """The limits for each task."""
         return self._core.limits
 
     # -- submitting
@@ -65,23 +65,25 @@ class RawQueue:
     async def submit(self, task: Submission, *, idempotency_key: str | None = None) -> Accepted:
         """Store a task and return once it is on disk.
 
-        The same `idempotency_key` with the same task gives the task that it gave before, and with
-        another one Conflict. Raises InvalidTask, QueueFull, Unavailable.
+        If the same task was accepted with the same `idempotency_key` before, the answer is that
+        task. Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull,
+        Unavailable.
         """
         return await self._core.admission.accept(task, idempotency_key)
 
     async def submit_many(self, tasks: Sequence[Submission]) -> builtins.list[str]:
-        """Store the tasks in one commit, all or none; their ids, in the same order.
+        """Store the tasks in one commit, all or none. Return their ids in the same order.
 
-        Raises InvalidBatch naming every task that is wrong, InvalidTask when there are too many,
-        QueueFull, Unavailable.
+        Raises InvalidBatch, which names every task that is wrong, InvalidTask if there are too many
+        tasks, QueueFull, Unavailable.
         """
         return await self._core.admission.accept_many(tasks)
 
     # -- reading
 
     async def get(self, task_id: str, *, wait: float = 0.0) -> RawTask:
-        """The task as it stands. With `wait` (seconds) it waits that long for the task to end.
+        """The task as it is now. With `wait` (seconds) it first waits, at most so long, until the
+        task ends.
 
         Raises NotFound.
         """
@@ -100,21 +102,21 @@ class RawQueue:
         return await self._core.listing.page(self._narrow(filter))
 
     async def list_summaries(self, filter: TaskFilter) -> Page[TaskSummary]:
-        """The same without their documents, with how the prompt of each begins."""
+        """The same without their documents, with the beginning of each prompt."""
         return await self._core.listing.summaries(self._narrow(filter))
 
     async def count(self, filter: TaskFilter) -> Count:
-        """How many tasks the filter admits; at least so many, when they are too many to look at."""
+        """The number of tasks that the filter admits; see `oq.words.which.Count`."""
         return await self._core.listing.count(self._narrow(filter))
 
     @contextmanager
     def stream(
         self, task_id: str, *, offset: int = 0, attempt: int | None = None
     ) -> Iterator[StreamReader]:
-        """What the task generates: from `offset` on, then live, to its end.
+        """The chunks that the task generates, from `offset` on, to the end of the task.
 
-        `attempt` is the one that the offset is of (see `oq.words.stream.Chunk`): when another runs
-        by now, the reader is told to start anew. Raises NotFound, as the reader does.
+        `attempt` is the attempt of the `offset` (see `oq.words.stream.Chunk`). If another attempt
+        runs now, the first chunk has `restart`. Raises NotFound, as the reader does.
         """
         _check_id(task_id)
         core = self._core
@@ -125,17 +127,17 @@ class RawQueue:
             )  # fmt: skip
 
     async def check_known(self, task_id: str) -> None:
-        """Return if there is such a task; NotFound."""
+        """Return if there is such a task, or raise NotFound."""
         _check_id(task_id)
         self._core.answers.check()
         self._check(await self._core.durable.state(task_id))
 
     def status(self) -> QueueStatus:
-        """The queue at a glance."""
+        """The numbers of tasks, the state of the queue and its backends."""
         return self._core.status()
 
     async def backends(self) -> builtins.list[BackendView]:
-        """The backends with their models, which those that are up are asked for."""
+        """The backends with their models. Those that are up are asked for their models now."""
         return await self._core.backends()
 
     def now(self) -> datetime:
@@ -143,43 +145,52 @@ class RawQueue:
         return self._core.clock.now()
 
     async def oldest_waiting(self) -> datetime | None:
-        """When the task was submitted that has waited longest of those which could run."""
+        """When the oldest task that is ready to run was submitted; None if no task is ready."""
         return await self._core.oldest_waiting()
 
     def check_ready(self) -> None:
-        """Return if tasks can be submitted; Unavailable says why they cannot."""
+        """Return if tasks can be submitted, or raise Unavailable, which says why not."""
         self._core.admission.check_open()
 
     # -- changing
 
     async def cancel(self, task_id: str) -> None:
-        """Take it out of the queue, or stop it; return once that is on disk.
+        """Cancel the task, also while it runs. It returns once that is on disk.
 
-        Raises NotFound, or Conflict when it has ended already.
+        Raises NotFound, or Conflict if the task has ended.
         """
         await self._command(Command(Verb.CANCEL, task_id))
 
     async def set_priority(self, task_id: str, priority: int | str) -> None:
-        """Give a pending task another priority. NotFound, Conflict, InvalidTask."""
+        """Change the priority of a pending task. `priority` is 0 to 100, or a name.
+
+        Raises NotFound, Conflict if the task is not pending, InvalidTask if that is no priority.
+        """
         await self._command(Command(Verb.PRIORITY, task_id, parse_priority(priority)))
 
     async def retry(self, task_id: str) -> None:
-        """Queue a failed or cancelled task again. NotFound, Conflict."""
+        """Queue a failed or cancelled task again.
+
+        Raises NotFound, or Conflict if the task is neither failed nor cancelled.
+        """
         await self._command(Command(Verb.RETRY, task_id))
 
     async def delete(self, task_id: str) -> None:
-        """Forget a task that has ended. NotFound, Conflict."""
+        """Delete a task that has ended, with its result.
+
+        Raises NotFound, or Conflict if the task has not ended.
+        """
         await self._command(Command(Verb.DELETE, task_id))
 
     async def bulk(
         self, action: Verb, ids: Sequence[str] | TaskFilter, to: int | str = 0
     ) -> BulkOutcome:
-        """Ask the same of many tasks: of those with these ids, or of all that the filter admits (of
-        those in a state in which it can be asked, unless the filter names states), up to
-        `queue.max_bulk` of them. Return when all that is on disk.
+        """Do one action on many tasks, and return when the changes are on disk.
 
-        What is refused for a single task is told of that task. InvalidTask if there are too many
-        ids or the priority is none.
+        The tasks are those with these ids, or those that the filter admits, at most
+        `queue.max_bulk`. If the filter names no status, only tasks for which the action is possible
+        count. If the action is not possible for a task, the outcome says why. Raises InvalidTask if
+        there are too many ids or if `to` is no priority.
         """
         most = self._core.config.queue.max_bulk
         level = parse_priority(to)
@@ -190,15 +201,17 @@ class RawQueue:
         else:
             named = list(dict.fromkeys(map(task_id_of, ids)))
             if len(named) > most:
-                raise InvalidTask("ids", f"{len(named)} tasks are over {most} (queue.max_bulk)")
+                raise InvalidTask("ids", f"{len(named)} ids, at most {most} (queue.max_bulk)")
         return await bulk.carry_out(self._ask_many, action, named, level, more=more)
 
     async def pause(self) -> None:
-        """Start no more tasks, also after a restart, until `resume`."""
+        """Start no more tasks until `resume`, also after a restart. Running tasks go on, and tasks
+        can still be submitted.
+        """
         await self._core.ask(Pause(True))
 
     async def resume(self) -> None:
-        """Start tasks again."""
+        """Start tasks again after `pause`."""
         await self._core.ask(Pause(False))
 
     # -- events
@@ -212,8 +225,9 @@ class RawQueue:
     ) -> AbstractContextManager[Subscription]:
         """``with queue.subscribe() as events: async for batch in events: ...``
 
-        Each batch is a list of Event and Lagged. `after` is the seq to resume from; without `types`
-        all events but progress. Unavailable when there are too many subscribers.
+        Each batch is a list of Event and Lagged. `types` are the types of events to receive; if it
+        is None, all except progress. With `after` the events after the one with this `seq` come
+        first. Raises Unavailable if there are too many subscribers.
         """
         return self._core.hub.subscribe(types, task_id, after)
 
@@ -241,7 +255,7 @@ class RawQueue:
             raise NotFound(state.id)
 
     async def _check_seen(self, task_id: str) -> None:
-        """The same for a task that is not read anyway: of a caller that sees all it is not."""
+        """The same without the record: it is read only if the caller may not see all tasks."""
         _check_id(task_id)
         self._core.answers.check()
         if self._narrow(_ALL) is not _ALL:

@@ -293,7 +293,7 @@ def test_a_task_that_fails(call):
             ["submit", "chat", "-m", "m", "--messages", "hello"],
             "'hello' does not begin with a role",
         ),
-        (["submit", "chat", "-m", "m", "--messages", "{}x"], "is not JSON with messages"),
+        (["submit", "chat", "-m", "m", "--messages", "{}x"], "is not a JSON array of messages"),
         (["submit", "chat", "-m", "m"], "Missing option '--messages'"),
         (
             ["submit", "generate", "-m", "m", "--prompt", "a", "--options", "[]"],
@@ -312,7 +312,7 @@ def test_a_task_that_fails(call):
         (["list", "--priority", "urgent"], "priority"),
         (["cancle", "x"], "there is no command 'cancle'; did you mean cancel?"),
         (["status", "--server", "a b"], "'a b' is no server address"),
-        (["serve", "--simulate", "--ollama-host", "x"], "exclude each other"),
+        (["serve", "--simulate", "--ollama-host", "x"], "cannot be used together"),
         (["serve", "--port", "99999"], "99999 is not in the range"),
         (["status", ""], "is not a task's id"),
     ],

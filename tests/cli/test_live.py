@@ -145,7 +145,9 @@ def test_a_new_attempt_is_said(call):
     assert done.returncode == 1
     assert done.stdout == "a b\na b\n"
     told = done.stderr.splitlines()
-    assert told[0] == "oq: the attempt was lost; a new one starts, and the answer with it"
+    assert (
+        told[0] == "oq: the attempt failed; a new attempt begins, and its answer replaces this one"
+    )
     assert re.fullmatch(r"oq: task \S+ failed: .+", told[1])
     assert len(told) == 2
 
@@ -362,7 +364,7 @@ def test_a_server_that_is_away_is_told_at_once(command, environ):
         waiting.kill()
         waiting.communicate()
     assert f"no oq server at http://{address}: connection refused" in told
-    assert told.endswith("waiting for it up to 1m\n")
+    assert told.endswith("trying again for up to 1m\n")
 
 
 def test_watch_says_that_the_server_has_left(tmp_path, environ):
@@ -380,7 +382,7 @@ def test_watch_says_that_the_server_has_left(tmp_path, environ):
     told = watching.stderr.readline()
     watching.kill()
     watching.communicate()
-    assert "waiting for it up to 1m" in told
+    assert "trying again for up to 1m" in told
 
 
 def backend(**given: object) -> BackendStatus:

@@ -154,7 +154,7 @@ def _check_paths(wish: Wish) -> None:
     if wish.file == "-" or wish.out == "-":
         return
     if Path(wish.file).resolve() == Path(wish.out).resolve():
-        raise click.UsageError("the results cannot be written into the file that they are for")
+        raise click.UsageError("FILE and OUT are the same file; write the results to another one")
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def _tell(found: Survey, wish: Wish) -> None:
     if found.bad and not wish.keep_going:
         raise click.UsageError(
             f"{len(found.bad)} of {found.total} lines are bad, so nothing was submitted;"
-            " --keep-going runs the others"
+            " correct them, or run the others with --keep-going"
         )
 
 

