@@ -1,7 +1,7 @@
-"""The event hub: it tells those who wait and those who subscribe what has become durable.
+"""The event hub: after each commit it sends events to subscribers and notifies waiting calls.
 
-Nobody waits for a subscriber: each has a bounded mailbox, and one that overflows is emptied and
-tells its reader how much was missed.
+The hub never waits for a subscriber. Each has a bounded mailbox. A mailbox that overflows is
+emptied, and its reader receives the number of events that it missed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Observer = Callable[[Committed], None]
 
 
 class Watch:
-    """Notices the steps of one task."""
+    """Waits for the steps of one task."""
 
     def __init__(self) -> None:
         self._news = trio.Event()
         self._closed = False
 
     async def changed(self) -> bool:
-        """Return True when there was a step since this was called last; False at the end."""
+        """Wait for a step since the last call, and return True. False when the hub has closed."""
         await self._news.wait()
         self._news = trio.Event()
         if self._closed:
@@ -57,7 +57,7 @@ class Watch:
 
 
 class Hub:
-    """Written to by its own actor (`run`) and, for progress, by the streams (`progress`)."""
+    """Its own actor (`run`) publishes commits. The streams report progress (`progress`)."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Hub:
         self._watches: dict[str, set[Watch]] = {}
         self._observers: list[Observer] = []
         self._encoded: dict[int, bytes] = {}
-        self._told: dict[str, float] = {}  # when progress was last told, of tasks that run
+        self._progress_sent: dict[str, float] = {}  # when, for each running task
         self._closed = False
 
     @property
@@ -90,14 +90,14 @@ class Hub:
         return self._seq
 
     async def run(self) -> None:
-        """Publish until cancelled, and then what is left; after that every subscription ends."""
+        """Publish commits until cancelled. Then publish what is left, and end all subscriptions."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._waker.keep_waking)
                 while batch := await take(self._inbox):
                     for committed in batch:
                         self._publish(committed)
-                    del committed, batch  # they have results, which may be large: not to be kept
+                    del committed, batch  # they may have large results: free them
                 nursery.cancel_scope.cancel()
         finally:
             with suppress(trio.WouldBlock, trio.EndOfChannel):
@@ -106,7 +106,7 @@ class Hub:
             self._close()
 
     def _close(self) -> None:
-        """End all subscriptions and wake all who wait."""
+        """End all subscriptions and wake all waiting calls."""
         self._closed = True
         for subscription in self._subscriptions:
             subscription.end()
@@ -115,19 +115,19 @@ class Hub:
                 watch.close()
 
     def observe(self, observer: Observer) -> None:
-        """Have `observer` called with each commit. It must not block."""
+        """Call `observer` with each commit. It must not block."""
         self._observers.append(observer)
 
     def progress(self, task_id: str, tokens: int) -> None:
-        """So many chunks have come of this running task."""
+        """This running task has generated so many chunks."""
         now = trio.current_time()
-        if now - self._told.get(task_id, -PROGRESS_INTERVAL) >= PROGRESS_INTERVAL:
-            self._told[task_id] = now
+        if now - self._progress_sent.get(task_id, -PROGRESS_INTERVAL) >= PROGRESS_INTERVAL:
+            self._progress_sent[task_id] = now
             self._tell_progress(task_id, tokens)
 
     @contextmanager
     def watch(self, task_id: str) -> Iterator[Watch]:
-        """Notice every step of this task from now on."""
+        """Watch the steps of this task from now on."""
         watch = Watch()
         if self._closed:
             watch.close()
@@ -147,13 +147,14 @@ class Hub:
         task_id: str | None = None,
         after: int | None = None,
     ) -> Iterator[Subscription]:
-        """The events from now on, or from after number `after` as far as they are kept.
+        """The events from now on. With `after` the kept events after this number come first.
 
-        Without `types` all but progress events. Unavailable when there are too many subscribers.
+        Without `types` all except progress events. Unavailable if there are too many subscribers.
         """
         if len(self._subscriptions) >= self._max_subscribers:
             raise Unavailable(
-                f"{self._max_subscribers} subscribers listen already (events.max_subscribers)"
+                f"there are {self._max_subscribers} subscribers already"
+                " (events.max_subscribers); try again later"
             )
         subscription = Subscription(self._seq, types, task_id, self._mailbox, self._waker)
         if after is not None and after < self._seq:
@@ -167,7 +168,7 @@ class Hub:
             self._subscriptions.discard(subscription)
 
     def encode(self, event: Event | Lagged) -> bytes:
-        """The event as JSON, encoded once for all who ask."""
+        """The event as JSON, encoded once for all subscribers."""
         if isinstance(event, Lagged) or event.type is EventType.TASK_PROGRESS:
             return msgspec.json.encode(event)
         encoded = self._encoded.get(event.seq)
@@ -184,7 +185,7 @@ class Hub:
             self._ring.extend(committed.events)
             for subscription in self._subscriptions:
                 subscription.offer(committed.events)
-        if self._watches or self._told:
+        if self._watches or self._progress_sent:
             for step in committed.steps:
                 if isinstance(step, OF_ONE_TASK):
                     self._notice(step.state)
@@ -192,14 +193,14 @@ class Hub:
             observer(committed)
 
     def _notice(self, state: TaskState) -> None:
-        """This task has taken a step."""
+        """This task has taken a step: wake the calls that watch it."""
         if state.status is not Status.RUNNING:
-            self._told.pop(state.id, None)
+            self._progress_sent.pop(state.id, None)
         for watch in self._watches.get(state.id, ()):
             watch.notice()
 
     def _replay(self, subscription: Subscription, after: int) -> None:
-        """Give a subscription what it missed, and say how much of that is not kept any more."""
+        """Offer the events after `after`. Report how many of them are not kept any more."""
         first = self._ring[0].seq if self._ring else self._seq + 1
         if after < first - 1:
             subscription.miss(first - 1 - after)

@@ -182,7 +182,7 @@ class Pool:
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._ledger.running_page.discard(state.id)
-        if self._streams.told(state.id) and isinstance(outcome, Failed):
+        if self._streams.sent(state.id) and isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
         change = await self._streams.end(change)

@@ -1,8 +1,8 @@
-"""What running tasks have generated so far, for any number of readers: not an actor, but a board
-that one of them writes on.
+"""What running tasks have generated so far, for any number of readers. It is not an actor, but a
+structure in memory that the pool writes and readers read.
 
-The worker pool writes, and never waits; a reader goes on from where it stands at its own pace, so
-a slow one costs nobody anything, and finds what came meanwhile joined together.
+The pool never waits for a reader. Each reader continues from its own offset at its own pace. A slow
+reader delays nobody: the chunks that came meanwhile reach it joined together.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from oq.words.receipts import Receipt
 from oq.words.steps import Ahead, Change, InParts, Records
 
 AHEAD = 1 << 20
-"""Bytes of full slices that a stream holds before they are written ahead of its end."""
+"""A stream with so many bytes of full slices has them written to disk, before its end."""
 AHEAD_AT_ONCE = 2 << 20
-"""Bytes that are written ahead in one go, and of each part of a long result."""
+"""Bytes that are written ahead in one step, and of each part of a long result."""
 
 ReadBack = Callable[[str, int], Awaitable[StreamLog | None]]
 
 
 class Stream:
-    """One attempt's output. Written to by the pool only; anybody may read `log`, which is made when
-    the first chunk or reader comes: many tasks have neither.
+    """The output of one attempt. Only the pool writes to it, and anybody may read `log`. The log is
+    made when the first chunk or the first reader comes: many tasks have neither.
 
-    A caller that passes on what cannot be taken back sets `told`: this attempt is then the last.
-    `void` says that another follows, and nothing of this one is to be passed on. `ahead` is the
-    receipt of what is being written ahead, or was refused: then no more is.
+    `sent` is set when a part of the output was sent to the caller of an API: this attempt is then
+    the last, because the caller cannot forget it. `void` means that another attempt follows, and
+    nothing more of this one may be sent. `ahead` is the receipt of slices that are being written
+    before the end. It stays if they were refused; then no more are written.
     """
 
     __slots__ = (
-        "_attempt", "_call", "_log", "_news", "_read_back", "ahead", "ended", "told", "void"
+        "_attempt", "_call", "_log", "_news", "_read_back", "ahead", "ended", "sent", "void"
     )  # fmt: skip
 
     def __init__(
@@ -55,24 +56,24 @@ class Stream:
         self._log: OpenLog | None = None
         self.ahead: Receipt | None = None
         self.ended = False
-        self.told = False
+        self.sent = False
         self.void = False
-        self._news: trio.Event | None = None  # of those who wait; most streams have no reader
+        self._news: trio.Event | None = None  # wakes the readers; most streams have none
 
     @property
     def log(self) -> OpenLog:
-        """What it has generated so far."""
+        """What the attempt has generated so far."""
         if self._log is None:
             self._log = OpenLog(self._attempt, self._call)
         return self._log
 
     def records(self) -> Records | None:
-        """What of it is not on disk yet, as it is stored."""
+        """The records of the part that is not on disk yet."""
         return None if self._log is None else self._log.records()
 
     async def slice(self, offset: int) -> StreamLog:
-        """The slice in which this offset lies, or the last one; an empty one if it has gone, which
-        happens when another attempt has begun. StoreCorrupt.
+        """The slice with this offset, or the last slice. It is empty if the slice was deleted,
+        because another attempt has begun. StoreCorrupt if it cannot be read.
         """
         held = self.log.slice(offset)
         if held is not None:
@@ -82,7 +83,7 @@ class Stream:
         return stored if stored is not None and mine else StreamLog(self._attempt, [])
 
     async def wait_news(self, offset: int) -> None:
-        """Return when there are chunks after `offset`, or the attempt has ended."""
+        """Wait until there are chunks after `offset`, or the attempt has ended."""
         while len(self.log) <= offset and not self.ended:
             if self._news is None:
                 self._news = trio.Event()
@@ -97,7 +98,7 @@ class Stream:
         self._wake()
 
     def settle_ahead(self, records: Records) -> None:
-        """These were written ahead, or refused because the disk is full: then they stay here."""
+        """These records are on disk now. If the disk was full, they stay in memory."""
         if self.ahead is not None and self.ahead.error is None:
             self.log.note_kept(records)
             self.ahead = None
@@ -109,8 +110,9 @@ class Stream:
 
 
 class Streams:
-    """The streams of the tasks that run. `on_piece` is called with each task's count of pieces.
-    `read_back` gives the stored slice of a task's stream for an offset, None if there is none.
+    """The streams of running tasks. `on_piece` is called with a task's id and its number of chunks
+    so far. `read_back` reads the stored slice of a task's stream at an offset; None if there is
+    none.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class Streams:
         self._read_back = read_back
 
     def begin(self, task_id: str, attempt: int, call: str | None) -> None:
-        """An attempt starts. `call`: the path of the call that the task is, if it is one."""
+        """An attempt starts. If the task is a call of an API, `call` is the path of the call."""
         self._streams[task_id] = Stream(attempt, call, partial(self._read_back, task_id))
 
     def emit(self, task_id: str, chunk: bytes) -> None:
@@ -136,13 +138,13 @@ class Streams:
         if stream.log.waiting >= AHEAD and stream.ahead is None:
             self._write_ahead(task_id, stream)
 
-    def told(self, task_id: str) -> bool:
-        """Whether somebody was told of this attempt what cannot be taken back."""
-        return self._streams[task_id].told
+    def sent(self, task_id: str) -> bool:
+        """Whether a part of this attempt was sent to the caller of an API."""
+        return self._streams[task_id].sent
 
     async def end(self, change: Change) -> Change:
-        """The attempt is over, by this change; the same with all that was generated, unless another
-        attempt will be made. What is long is on disk before it, if there is room.
+        """The attempt ends with this change. Return the change together with the output, unless
+        another attempt follows. A long output is written to disk first, if there is space.
         """
         task_id, void = change.state.id, not change.state.status.ended
         stream = self._streams.pop(task_id)
@@ -161,11 +163,11 @@ class Streams:
         return replace(change, stream=records, result=result)
 
     def get(self, task_id: str) -> Stream | None:
-        """The stream of a task that runs."""
+        """The stream of a running task, or None."""
         return self._streams.get(task_id)
 
     def _write_ahead(self, task_id: str, stream: Stream) -> None:
-        """Have the full slices written; when the writer has no room, a later chunk asks again."""
+        """Have the full slices written. If the writer has no room, a later chunk asks again."""
         records = stream.log.ahead(AHEAD_AT_ONCE)
         receipt = Receipt(on_settled=lambda: stream.settle_ahead(records))
         with suppress(trio.WouldBlock):
@@ -173,8 +175,8 @@ class Streams:
             stream.ahead = receipt
 
     async def _write_result(self, task_id: str, stream: Stream, result: bytes) -> bytes | InParts:
-        """Write a long result in parts; what stands in its place, or all of it if there is no room
-        for them.
+        """Write a long result in parts, and return a mark that it is in parts. If the disk is full,
+        return the result itself.
         """
         if len(result) <= AHEAD_AT_ONCE:
             return result

@@ -1,4 +1,4 @@
-"""How a command ends: an exit code, and one line on the standard error when it did not work."""
+"""How a command ends: with an exit code, and if it failed with one line on the standard error."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from oq.words.errors import InvalidConfig, InvalidTask, OqError, PayloadTooLarge
 
 
 class _Never(click.UsageError):
-    """What nobody raises."""
+    """An error that is never raised."""
 
 
 _NO_ARGUMENTS: type[click.UsageError] = getattr(click.exceptions, "NoArgsIsHelpError", _Never)
-"""Before click 8.2 a command without arguments shows its help by itself."""
+"""Before click 8.2 click itself shows the help of a command that has no arguments."""
 
 
 class Exit(IntEnum):
-    """What the exit code of `oq` means; a command that a signal ends has 128 and its number."""
+    """The exit codes of `oq`. A command that a signal ends has 128 plus the signal's number."""
 
     DONE = 0
     FAILED = 1
@@ -33,13 +33,13 @@ class Exit(IntEnum):
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run the command; its exit code. No error that a user can meet shows a traceback."""
+    """Run the command and return its exit code. No error of a user shows a traceback."""
     code = _outcome(command, arguments)
     try:
         sys.stdout.flush()
     except OSError as error:
         discard_output()
-        return code or _told_or_silent(error)
+        return code or _reported(error)
     return code
 
 
@@ -55,17 +55,17 @@ def _outcome(command: click.Command, arguments: Sequence[str]) -> int:
     except BaseExceptionGroup as group:
         return _grouped(group)
     except (click.ClickException, OqError, OSError) as error:
-        return _told_or_silent(error)
+        return _reported(error)
     return Exit.DONE
 
 
-def _told_or_silent(error: Exception) -> int:
-    """Whoever read our output has left, as `head` does: nothing to say, and nobody to say it to."""
-    return Exit.BROKEN_PIPE if isinstance(error, BrokenPipeError) else told(error)
+def _reported(error: Exception) -> int:
+    """The exit code for an error, which is reported. A closed pipe is not: `head` closes it too."""
+    return Exit.BROKEN_PIPE if isinstance(error, BrokenPipeError) else report(error)
 
 
-def told(error: Exception) -> Exit:
-    """Say what went wrong; the exit code that goes with it."""
+def report(error: Exception) -> Exit:
+    """Print the error on the standard error, and return its exit code."""
     match error:
         case _NO_ARGUMENTS():
             print(error.format_message(), file=sys.stderr)
@@ -100,7 +100,7 @@ def exit_code(error: OqError) -> Exit:
 
 
 def _grouped(group: BaseExceptionGroup[BaseException]) -> int:
-    """The exit code for what came out of nurseries; Ctrl-C comes before whatever it led to."""
+    """The exit code for the errors of a nursery. Ctrl-C counts before the errors that it causes."""
     if group.subgroup(KeyboardInterrupt):
         return interrupted()
     _, others = group.split((click.ClickException, OqError, OSError))
@@ -110,4 +110,4 @@ def _grouped(group: BaseExceptionGroup[BaseException]) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     assert isinstance(error, Exception)
-    return _told_or_silent(error)
+    return _reported(error)

@@ -114,7 +114,7 @@ class _Printer:
         self._break()
         sys.stdout.flush()
         if self.said:
-            complain("the attempt failed; a new attempt begins, and its answer replaces this one")
+            complain("the attempt failed; the answer of a new attempt follows and replaces this")
         self.said = False
 
     def _write(self, text: str, *, faint: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from oq.cli.exits import Exit, told
+from oq.cli.exits import Exit, report
 from oq.cli.options import connect, server_options
 from oq.cli.terminal import clean, complain
 from oq.cli.terms import priority_value
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 20
-"""Tasks of a bulk wish that could not be done, and are told one by one."""
+"""The most tasks of a bulk action whose errors are printed."""
 
 
 def _about(command: F) -> F:
@@ -128,7 +128,7 @@ def _change(
 def _many(
     client: Client, action: str, to: int | str | None, wanted: Which, done: str, *, sure: bool
 ) -> None:
-    """Do it to all that match, once that is confirmed."""
+    """Do it to all tasks that match, after a confirmation."""
     if not sure:
         states = wanted if "status" in wanted else Which(**wanted, status=_CONCERNS[action])
         matching = client.count(**states)
@@ -154,7 +154,7 @@ _CONCERNS = {
     "retry": (Status.FAILED, Status.CANCELLED),
     "delete": ENDED,
 }
-"""The states in which a task can be asked for this at all: what is counted without --status."""
+"""The states in which each action is possible. Without --status only such tasks count."""
 
 
 def _each(
@@ -164,9 +164,9 @@ def _each(
     server: str | None,
     config_path: str | None,
 ) -> None:
-    """Do it to each of them. One that cannot be done is told, and does not keep the others back."""
+    """Do it to each of them. An error is reported, and does not stop the others."""
     worst = Exit.DONE
-    unsaid: OSError | None = None
+    unprinted: OSError | None = None
     with connect(server, config_path) as client:
         for task_id in ids:
             try:
@@ -174,12 +174,12 @@ def _each(
             except ServerNotReached:
                 raise
             except OqError as error:
-                worst = max(worst, told(error))
+                worst = max(worst, report(error))
             else:
                 try:
                     print(f"{clean(task_id)} {done}")
-                except OSError as error:  # what cannot be told is no reason to stop doing it
-                    unsaid = error
-    if unsaid is not None:
-        raise unsaid
+                except OSError as error:  # the output is closed, but the other tasks are done too
+                    unprinted = error
+    if unprinted is not None:
+        raise unprinted
     click.get_current_context().exit(worst)

@@ -1,4 +1,4 @@
-"""Giving an ended task to whoever asked for it when it was submitted."""
+"""Sends an ended task to `results_to` and calls `on_done`, which were given at its submission."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ OnDone = Callable[[Task], object]
 
 
 class Sends(Protocol):
-    """Where ended tasks are sent to: a memory channel of anyio or of trio."""
+    """A channel for ended tasks: a memory channel of anyio or of trio."""
 
     async def send(self, item: Task, /) -> None: ...
 
 
 async def hand_over(task: Task, on_done: OnDone | None, results_to: Sends | None) -> None:
-    """Send it, then call with it; what is returned is awaited if it is async."""
+    """Send the task, and then call `on_done` with it, which may be async."""
     if results_to is not None:
-        with suppress(*_broken()):  # nobody listens any more
+        with suppress(*_broken()):  # the receiver is closed
             await results_to.send(task)
     if on_done is not None:
         answer = on_done(task)
@@ -32,8 +32,8 @@ async def hand_over(task: Task, on_done: OnDone | None, results_to: Sends | None
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    """What a channel raises whose other end is closed. trio is slow to import, and seldom needed:
-    a channel of trio's has imported it.
+    """The errors of a channel whose other end is closed. trio is slow to import. If it is not
+    imported yet, the channel is not one of trio's.
     """
     trio = sys.modules.get("trio")
     return (anyio.BrokenResourceError, *((trio.BrokenResourceError,) if trio else ()))

@@ -1,8 +1,8 @@
-"""Waiting for many tasks at once: whom an event concerns, and which tasks have to be asked about.
+"""Waits for many tasks at once: decides which tasks to request from the server. It does no I/O.
 
-An event only says that a task is worth asking about; what ends a wait is the task itself. So
-nothing is missed as long as every wait is asked about once after the events began, and all of them
-whenever events may have been lost. Nothing here does I/O.
+An event is only a reason to request a task. A wait ends when the requested task has ended. So no
+end is missed if each task is requested once after the events began, and all tasks are requested
+again whenever events may have been lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from oq.words.task import Task
 
 
 class Wait:
-    """One who waits for a task to end. `wake` is called once the `outcome` is known."""
+    """One wait for the end of a task. `wake` is called once the `outcome` is known."""
 
     __slots__ = ("outcome", "task_id", "wake")
 
@@ -28,7 +28,7 @@ class Wait:
 
 
 class Waits:
-    """All who wait. Ask about each `next_due` task, and say what was `found`."""
+    """All waits. Request each `next_due` task, and call `found` with it, or `failed`."""
 
     def __init__(self) -> None:
         self._waits: dict[str, set[Wait]] = {}
@@ -46,7 +46,7 @@ class Waits:
         self._due[wait.task_id] = None
 
     def drop(self, wait: Wait) -> None:
-        """Nobody waits there any more, or never did."""
+        """Remove this wait, if it is still there."""
         waits = self._waits.get(wait.task_id, set())
         waits.discard(wait)
         if not waits:
@@ -54,26 +54,26 @@ class Waits:
             self._due.pop(wait.task_id, None)
 
     def note(self, item: Hello | Event | Lagged) -> None:
-        """Something happened; a feed that begins, or has lost some, leaves all in doubt."""
+        """An event came. When events begin, or some were lost, all tasks are requested again."""
         if not isinstance(item, Event):
             self._due = dict.fromkeys(self._waits)
         elif item.status.ended and item.task_id in self._waits:
             self._due[item.task_id] = None
 
     def next_due(self) -> str | None:
-        """A task to ask about now. What happens to it from here on makes it due again."""
+        """The next task to request, or None. A later event makes it due again."""
         task_id = next(iter(self._due), None)
         if task_id is not None:
             del self._due[task_id]
         return task_id
 
     def found(self, task: Task) -> None:
-        """This is how the task stands: if it has ended, so have the waits for it."""
+        """The task was read. If it has ended, the waits for it end."""
         if task.status.ended:
             self._settle(task.id, task)
 
     def failed(self, task_id: str, error: OqError) -> None:
-        """This task cannot be waited for."""
+        """The task cannot be read. The waits for it end with this error."""
         self._settle(task_id, error)
 
     def fail_all(self, error: OqError) -> None:

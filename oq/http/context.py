@@ -75,7 +75,7 @@ class Context:
         self.check_open()
         if len(self._feeds) >= limit:
             raise FeedsFull(
-                f"{limit} subscribers listen already (events.max_subscribers); try again later"
+                f"there are {limit} subscribers already (events.max_subscribers); try again later"
             )
 
     @contextmanager

@@ -97,7 +97,7 @@ class CallReader:
                 raise Unavailable(_BROKEN_OFF)
             return b""
         said = self._portion(log)
-        stream.told = stream.told or bool(said)
+        stream.sent = stream.sent or bool(said)
         return said
 
     async def _rest(self) -> bytes | Ended | None:

@@ -5,8 +5,9 @@
                  ▼            ▼  │
                 hub     timer, monitor
 
-Every mailbox is bounded. The scheduler sends without waiting: its mailboxes hold all that slots and
-admission let it send. Everybody else waits when a mailbox is full, up to the HTTP caller.
+Every mailbox is bounded. The scheduler sends without waiting: the mailboxes that it sends to are
+large enough for all that slots and admission allow. All other senders wait while a mailbox is full,
+and so does the HTTP request behind them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch
 log = structlog.get_logger("oq")
 
 MAILBOX = 1024
-"""Messages that wait for the writer, the scheduler or the hub before their senders wait."""
+"""Messages that a mailbox of the writer, the scheduler or the hub holds before senders wait."""
 
 
 class Actor(Protocol):
@@ -51,8 +52,8 @@ class Actor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The actors of one queue as its verbs need them, and the channels that these write to. `mark`
-    tells its requests from those of other queues.
+    """The actors of one queue, and the channels to them that its methods need. `mark` identifies
+    the requests that this queue sends to backends.
     """
 
     mark: str
@@ -67,10 +68,10 @@ class Wiring:
     to_scheduler: trio.MemorySendChannel[Message]
     actors: tuple[Actor, ...]
     crashed: list[str] = field(default_factory=list)
-    """The actors that have ended by an error."""
+    """The actors that have ended with an error."""
 
     def start(self, nursery: trio.Nursery) -> None:
-        """Run the actors; one that crashes cancels the nursery."""
+        """Run the actors. If one crashes, the nursery is cancelled."""
         for actor in self.actors:
             name = f"oq.{type(actor).__name__.lower()}"
             nursery.start_soon(self._run, actor, name, name=name)
@@ -91,11 +92,11 @@ async def wire(
     *,
     ended_by_oq: bool = False,
 ) -> Wiring:
-    """Make the actors, with what recovery found in the ledger. Nothing runs yet. `ended_by_oq`: the
-    process before ended by oq's own will, though without closing the ledger.
+    """Make the actors, with what recovery found in the ledger. Nothing runs yet. `ended_by_oq`
+    means that oq itself ended the process before this one, though without closing the ledger.
     """
     settings, retry, events = config.queue, config.retry_config, config.events
-    told = await recover(ledger, clock, ended_by_oq=ended_by_oq)
+    past_events = await recover(ledger, clock, ended_by_oq=ended_by_oq)
     ledger.running_page.begin(settings.max_workers)
     slots = _slots(config, backends)
     policy = POLICIES[config.scheduler.policy](slots, config.scheduler)
@@ -112,7 +113,7 @@ async def wire(
     to_monitor, monitor_inbox = trio.open_memory_channel[str](len(backends))
 
     hub = Hub(
-        hub_inbox, clock, seq=facts.event_seq, past=told,
+        hub_inbox, clock, seq=facts.event_seq, past=past_events,
         ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
     )  # fmt: skip
     pool_to_writer = to_writer.clone()
@@ -126,7 +127,7 @@ async def wire(
     scheduler = Scheduler(
         board, ledger, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor
     )
-    # The hub first: who is answered, by the scheduler, finds the events told.
+    # To the hub first: when the scheduler acknowledges a request, its events have been published.
     writer = Writer(ledger, clock, writer_inbox, (to_hub, to_scheduler.clone()))
     timer = Timer(clock, timer_inbox, to_scheduler.clone(), board.waits, delays)
     monitor = Monitor(backends, settings.probe_interval, monitor_inbox, to_scheduler.clone())

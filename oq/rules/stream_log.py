@@ -1,4 +1,4 @@
-"""Makes the pieces of a stored stream from a backend's chunks, and a reader's chunks of them."""
+"""The stored stream of a task: a backend's chunks become pieces, and pieces a reader's chunks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from oq.words.stream import Chunk, Piece
 T = TypeVar("T")
 
 PORTION = 64 * 1024
-"""What a reader of a stream is given at once: about so many characters of text, or bytes of frames,
-and more only if a single chunk has more. Readers may be many and slow, and each holds its portion
-until it has left.
+"""The size of what a reader of a stream gets at once: characters of text, or bytes of frames. It is
+more only if a single chunk is larger. There may be many slow readers, and each holds its portion
+until it is sent.
 """
 PIECE_WEIGHT = 8
-"""What a piece counts in a portion beside its text: thousands of tiny ones are work too."""
+"""The size of a piece in addition to its text: thousands of tiny pieces are work too."""
 OBJECT_WEIGHT = 4096
-"""What tool calls or log probabilities count: nobody measures them before they are encoded."""
+"""The size that tool calls or log probabilities count as: nobody measures them before encoding."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -34,7 +34,7 @@ class _Message(Struct):
 
 
 class _OllamaChunk(Struct):
-    """Of a chunk in Ollama's form (chat and generate), what a stream passes on."""
+    """The fields that a stream needs of a chunk in Ollama's form (chat and generate)."""
 
     message: _Message | None = None
     response: str | None = None
@@ -43,14 +43,14 @@ class _OllamaChunk(Struct):
 
 
 class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakref=True):
-    """What one attempt generated, or a slice of that: pieces or, of a task that is a call, the
-    backend's own bytes, chunk by chunk.
+    """The output of one attempt, or a slice of it. `pieces` has its chunks. If the task is a call
+    of an API, `frames` has the backend's own bytes instead, chunk by chunk.
 
-    `first` is how many chunks came before this slice, `more` whether another slice follows. A long
-    log is stored as several records (see `oq.rules.slices`): its head has no chunks itself, but
-    `starts`, the `first` of each slice. The head also says in how many `parts` the task's result
-    lies beside the log, if it is a long one; each of those is a log of one frame. `call` is
-    the path of the call, which says how its chunks are read; logs of earlier versions lack it.
+    `first` is the number of chunks before this slice. `more` says whether another slice follows. A
+    long log is stored as several records (see `oq.rules.slices`). Its first record has no chunks,
+    but `starts`: the `first` of each slice. A long result is stored beside the log, in `parts`
+    records, each of them a log of one frame. `call` is the path of the call; it says how to read
+    the frames. Logs of earlier versions do not have it.
     """
 
     attempt: int
@@ -63,7 +63,7 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
     call: str | None = None
 
     def __len__(self) -> int:
-        """How many chunks there are in it."""
+        """The number of chunks in it."""
         return len(self.pieces) + len(self.frames)
 
     @property
@@ -76,30 +76,29 @@ _decode_chunk = msgspec.json.Decoder(_OllamaChunk).decode
 
 
 def piece_of(chunk: bytes) -> Piece:
-    """The piece in one chunk, which the backend has found to be in Ollama's form."""
-    said = _decode_chunk(chunk)
-    message = said.message
+    """The piece of one chunk in Ollama's form."""
+    decoded = _decode_chunk(chunk)
+    message, logprobs = decoded.message, decoded.logprobs or None
     if message is None:
-        return Piece(said.response or "", said.thinking or None, None, said.logprobs or None)
+        return Piece(decoded.response or "", decoded.thinking or None, None, logprobs)
     return Piece(
-        message.content or "", message.thinking or None, message.tool_calls or None,
-        said.logprobs or None,
-    )  # fmt: skip
+        message.content or "", message.thinking or None, message.tool_calls or None, logprobs
+    )
 
 
 def attempt_id(started_at: datetime) -> int:
-    """What names an attempt: when it started, in microseconds since 1970."""
+    """The id of an attempt: the time when it started, in microseconds since 1970."""
     return (started_at - _EPOCH) // _MICROSECOND
 
 
 def start_of(attempt: int) -> datetime:
-    """When the attempt with this name started."""
+    """When the attempt with this id started."""
     return _EPOCH + attempt * _MICROSECOND
 
 
 def chunks(pieces: Sequence[Piece], offset: int, attempt: int, first: int = 0) -> Iterator[Chunk]:
-    """The pieces from `offset` on, with text that stands together joined into one chunk. `first` is
-    how many came before these.
+    """Chunks with the pieces from `offset` on. Pieces of text that follow each other become one
+    chunk. `first` is the number of pieces before these.
     """
     position = offset
     while position < len(pieces):
@@ -123,11 +122,11 @@ def chunks(pieces: Sequence[Piece], offset: int, attempt: int, first: int = 0) -
 
 
 def portion(log: StreamLog, offset: int, read_frame: Callable[[bytes], Piece]) -> list[Chunk]:
-    """What a reader gets next of a log, from `offset` on: none at its end. `read_frame` gives the
-    piece in a chunk of the backend's own bytes.
+    """The next chunks for a reader of the log, from `offset` on. There are none at its end.
+    `read_frame` makes a piece of a chunk of the backend's own bytes.
     """
     start = max(offset - log.first, 0)
-    if start == len(log.pieces) - 1:  # the latest alone: what a reader that keeps up asks for
+    if start == len(log.pieces) - 1:  # only the latest: the usual case of a reader that keeps up
         return list(chunks(log.pieces, start, log.attempt, log.first))
     if log.frames:
         pieces = [read_frame(frame) for frame in portion_of(log.frames, start, len)]
@@ -137,8 +136,8 @@ def portion(log: StreamLog, offset: int, read_frame: Callable[[bytes], Piece]) -
 
 
 def portion_of(items: Sequence[T], start: int, weigh: Callable[[T], int]) -> list[T]:
-    """The items from `start` on that fit into a portion; the first one of them whatever it weighs,
-    and one that weighs more than a portion alone.
+    """The items from `start` on that fit into a portion, and at least one. An item that is larger
+    than a portion comes alone.
     """
     total, end = 0, start
     while end < len(items):
@@ -150,9 +149,9 @@ def portion_of(items: Sequence[T], start: int, weigh: Callable[[T], int]) -> lis
 
 
 def weight(piece: Piece) -> int:
-    """What a piece counts in a portion."""
+    """The size of a piece in a portion."""
     if piece.is_text:
         return PIECE_WEIGHT + len(piece.text)
     objects = piece.tool_calls is not None or piece.logprobs is not None
-    said = len(piece.text) + len(piece.thinking or "")
-    return PIECE_WEIGHT + said + OBJECT_WEIGHT * objects
+    text = len(piece.text) + len(piece.thinking or "")
+    return PIECE_WEIGHT + text + OBJECT_WEIGHT * objects

@@ -1,4 +1,4 @@
-"""Copies a damaged database, repairs the copy where that is certain, and opens it for reading."""
+"""Copies a damaged database, repairs flipped bits in the copy, and opens the copy for reading."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ MOST_REPAIRS = 100
 
 @dataclass
 class Damaged:
-    """`logged` is what its logs say, `base` the last commit in its tables (None: that cannot be
-    read).
+    """The readable copy of a damaged database.
+
+    `rows` reads its tables and logs. `logged` is what its logs contain. `base` is the number of the
+    last commit in its tables, or None if it cannot be read. `damage` lists what cannot be read, and
+    `repaired` the bits that were repaired.
     """
 
     rows: DamagedRows
@@ -39,15 +42,15 @@ class Damaged:
 
 
 def open_damaged(database: Path, scratch: Path) -> Damaged:
-    """Read a database in the directory `scratch`, which is made; the database itself stays as it
-    is. StoreError when nothing can be read.
+    """Copy the database into the new directory `scratch`, and open the copy. The database itself is
+    not changed. StoreError if nothing can be read.
     """
     mended = scratch / DATABASE
     mended.mkdir(parents=True)
     for table in database.glob("*.sst"):
         _link(table, mended / table.name)
     damage, repaired = _copy_manifest(database, mended)
-    if damage:  # of the tables of which it does not tell any more RocksDB would know nothing
+    if damage:  # RocksDB would ignore the tables that the rest of the manifest does not list
         for file in (*mended.glob("MANIFEST-*"), *mended.glob("CURRENT")):
             file.unlink()
     logs = [Path(shutil.copy(log, scratch)) for log in numbered(database.glob("*.log"))]
@@ -64,7 +67,7 @@ def open_damaged(database: Path, scratch: Path) -> Damaged:
 
 
 def _mend_tables(scratch: Path) -> list[str]:
-    """Flip back the bits that are flipped in tables, one at a time, and say where they were."""
+    """Flip back the flipped bits in tables, one at a time. Return where they were."""
     repaired: list[str] = []
     while (problems := _problems_of_tables(scratch)) and len(repaired) < MOST_REPAIRS:
         places = [tables.mend(scratch / DATABASE, problem) for problem in problems]
@@ -75,7 +78,7 @@ def _mend_tables(scratch: Path) -> list[str]:
 
 
 def _problems_of_tables(scratch: Path) -> list[str]:
-    """What RocksDB says of tables that it cannot read, the first of each family."""
+    """RocksDB's errors about tables that it cannot read: the first error of each family."""
     try:
         rows = DamagedRows(scratch)
     except StoreError as error:
@@ -92,7 +95,7 @@ def _problems_of_tables(scratch: Path) -> list[str]:
 
 
 def _link(file: Path, to: Path) -> None:
-    """A table file is never changed, so it need not be copied where that can be avoided."""
+    """Make a hard link, or a copy if that is not possible: table files are never changed."""
     try:
         os.link(file, to)
     except OSError:
@@ -100,8 +103,8 @@ def _link(file: Path, to: Path) -> None:
 
 
 def _copy_manifest(database: Path, to: Path) -> tuple[list[str], list[str]]:
-    """Copy the file that lists the others, without what cannot be read of it: what is damaged, and
-    what was repaired.
+    """Copy the readable part of the manifest, which lists the other files. Return what is damaged
+    in it and what was repaired.
     """
     source = _manifest(database)
     if source is None:
@@ -114,7 +117,7 @@ def _copy_manifest(database: Path, to: Path) -> tuple[list[str], list[str]]:
 
 
 def _manifest(database: Path) -> Path | None:
-    """The one that CURRENT names, else the latest."""
+    """The manifest that CURRENT names, or else the latest."""
     with suppress(OSError, ValueError):
         named = database / (database / "CURRENT").read_text().strip()
         if named.name.startswith("MANIFEST-") and named.is_file():
@@ -124,7 +127,7 @@ def _manifest(database: Path) -> Path | None:
 
 
 def _read_as_it_is(scratch: Path, logs: Iterable[Path]) -> tuple[DamagedRows, int | None]:
-    """Without its logs first, for the number of the last commit in its tables."""
+    """Open the copy. It is opened without its logs first, to read the last commit in its tables."""
     tables = DamagedRows(scratch)
     base = _commit(tables)
     tables.close()
@@ -134,8 +137,8 @@ def _read_as_it_is(scratch: Path, logs: Iterable[Path]) -> tuple[DamagedRows, in
 
 
 def _rebuild(scratch: Path, logs: list[Path]) -> tuple[DamagedRows, int | None]:
-    """Have RocksDB make a new manifest of the tables that it can read, and write to them what is
-    in the logs: it would leave out the families that are in no table yet.
+    """Let RocksDB make a new manifest of the tables that it can read, and write the batches of the
+    logs again: RocksDB itself would ignore families that have no table yet.
     """
     for log in logs:
         (scratch / DATABASE / log.name).unlink(missing_ok=True)
@@ -148,7 +151,7 @@ def _rebuild(scratch: Path, logs: list[Path]) -> tuple[DamagedRows, int | None]:
 
 
 def _puts(batch: bytes, families: dict[int, str]) -> list[Put]:
-    """The batch, with the families by name as far as these are known by their looks."""
+    """The batch, with the name of each family. The keys and values of a family show which it is."""
     found = list(operations(batch))
     for number, key, value in found:
         if value is not None and number not in families:

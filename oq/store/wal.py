@@ -1,15 +1,16 @@
-"""What is looked at before a database is opened, because to open it is to change it.
+"""Checks a database before RocksDB opens it, and cuts off a torn tail of its write-ahead log.
 
-RocksDB then takes over what is in the log and deletes that, deletes table files of which its
-manifest does not tell, and makes an empty database where the file CURRENT is missing. So one that
-oq refuses is read first, without a byte being changed, and is still all there for `oq salvage`.
+When RocksDB opens a database, it changes it. It moves the batches of the log into tables and
+deletes the log. It deletes table files that its manifest does not list. If the file CURRENT is
+missing, it makes an empty database. So oq first reads the files without changing them. If it finds
+damage, it refuses to open the database, and `oq salvage` still finds all of it.
 
-A torn tail is not damage. A power cut leaves the end of the log as it likes: short, with zeroes in
-it, or with what was there before on the disk, among it batches of the same log. RocksDB tolerates
-the first only. But the writer syncs each batch before it writes the next, so at most the last one
-was not synced. Where the log stops making sense, with no later batch behind that place, and with
-all before it that is known to have been acknowledged, nothing behind it was ever promised: it is
-cut off.
+A torn tail is not damage. After a power cut the end of the log may be too short. It may contain
+zeroes, or older content of the disk, such as earlier batches of the same log. RocksDB tolerates
+only a log that is too short. The writer syncs each batch before it writes the next, so only the
+last batch may be unsynced. oq cuts the log off at the first place that cannot be read, under two
+conditions: no later batch follows that place, and every batch that was acknowledged is before it.
+Then nothing is cut off that was acknowledged.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ UP_TO_DAMAGE = DBRecoveryMode.point_in_time()
 
 
 def look(path: Path, options_for: OptionsFor) -> None:
-    """Return when the database in this data directory may be opened, with what a power cut left
-    behind its end cut off. StoreCorrupt when it may not.
+    """Return if the database in this data directory may be opened. A torn tail has been cut off
+    then. StoreCorrupt if the database is damaged.
     """
     database, mark = path / DATABASE, read_mark(path)
     if not (database / "CURRENT").exists():
@@ -57,7 +58,7 @@ def look(path: Path, options_for: OptionsFor) -> None:
 
 
 def _check_end(path: Path, options_for: OptionsFor, mark: int) -> None:
-    """StoreCorrupt when it cannot be read, or ends before what was acknowledged."""
+    """StoreCorrupt if the log cannot be read, or if an acknowledged batch is missing at its end."""
     database = path / DATABASE
     try:
         commit = last_commit(database, options_for(STRICT))
@@ -74,7 +75,7 @@ def _check_end(path: Path, options_for: OptionsFor, mark: int) -> None:
 
 
 def _cut_tail(database: Path, options_for: OptionsFor, mark: int) -> bool:
-    """Cut off what is torn behind the end of the log; False when it is damage that is there."""
+    """Cut off a torn tail of the log. False if it is not a torn tail, but damage."""
     place = _end_of_log(database, options_for, mark)
     if place is None:
         return False
@@ -83,7 +84,8 @@ def _cut_tail(database: Path, options_for: OptionsFor, mark: int) -> bool:
     for file in logs[logs.index(torn) :]:
         keep = offset if file == torn else 0
         log.warning(
-            "cut off what a power cut left behind the last batch of the log; it was never promised",
+            "cut off a torn end of the write-ahead log, as a power cut leaves it; nothing that was"
+            " acknowledged is lost",
             file=file.name, offset=keep, bytes=file.stat().st_size - keep,
         )  # fmt: skip
         os.truncate(file, keep)
@@ -91,8 +93,8 @@ def _cut_tail(database: Path, options_for: OptionsFor, mark: int) -> bool:
 
 
 def _end_of_log(database: Path, options_for: OptionsFor, mark: int) -> Place | None:
-    """Where the log ends and what is torn begins; None when something that was promised is missing
-    there, or nothing is torn.
+    """Where the torn tail of the log begins. None if nothing is torn, or if an acknowledged batch
+    is missing there.
     """
     place, last = None, None
     for file in numbered(database.glob("*.log")):
@@ -105,21 +107,21 @@ def _end_of_log(database: Path, options_for: OptionsFor, mark: int) -> Place | N
             elif entry.content is None or entry.repaired or not (later or commit is None):
                 place = file, entry.start
                 if later:
-                    return None  # one bit is wrong in a good batch: that is no torn one
+                    return None  # one bit is wrong in a good batch: that is damage, not a torn tail
             else:
                 last = commit if commit is not None else last
     if place is None:
         return None
     try:
         end = last if last is not None else last_commit(database, options_for(UP_TO_DAMAGE))
-    except Exception:  # damage of another kind: what RocksDB said of that first is what matters
+    except Exception:  # damage of another kind: the first error of RocksDB says more about it
         return None
     return place if end >= mark else None
 
 
 def _first_irregularity(database: Path) -> Place | None:
-    """Where a log cannot go on as it does there, though RocksDB may take it for good, or read it
-    for ever.
+    """The first place where a log is wrong in a way that RocksDB does not notice, or that makes it
+    read without end.
     """
     last = 0
     for file in numbered(database.glob("*.log")):
@@ -136,7 +138,7 @@ def _first_irregularity(database: Path) -> Place | None:
 
 
 def _endless_in(file: Path) -> Iterator[int]:
-    """The offset of each type of record on which RocksDB would loop."""
+    """The offsets of the record types that make RocksDB read without end."""
     for start, block in blocks(file):
         for at, _, kind in headers(block):
             if kind in ENDLESS:
@@ -144,7 +146,7 @@ def _endless_in(file: Path) -> Iterator[int]:
 
 
 def last_commit(database: Path, options: Options) -> int:
-    """The number of the last batch that can be read in that way."""
+    """The number of the last commit that can be read with these options."""
     readonly = AccessType.read_only()
     families = dict.fromkeys(FAMILIES, options)
     rows = Rdict(str(database), options, column_families=families, access_type=readonly)

@@ -449,7 +449,7 @@ def test_a_listing_for_people_fetches_no_payloads(call, several, server):
 def test_many_are_changed_by_filters_after_asking_back(call, several):
     code, out, err = call("cancel", "--model", "several", "--text", "needle")
     assert (code, out) == (2, "")
-    assert "this is about 2 tasks; --yes does it" in err
+    assert "this would cancel 2 tasks; add --yes" in err
     assert call("priority", "high", "--model", "several", "-y")[1] == (
         "3 of 3 tasks: has priority high\n"
     )

@@ -146,7 +146,7 @@ def test_a_new_attempt_is_said(call):
     assert done.stdout == "a b\na b\n"
     told = done.stderr.splitlines()
     assert (
-        told[0] == "oq: the attempt failed; a new attempt begins, and its answer replaces this one"
+        told[0] == "oq: the attempt failed; the answer of a new attempt follows and replaces this"
     )
     assert re.fullmatch(r"oq: task \S+ failed: .+", told[1])
     assert len(told) == 2

@@ -153,7 +153,7 @@ def test_to_cut_off_a_tail_is_said(data, capsys):
         end.write(bytes(range(200)))
     open_store(str(data)).close()
     said = capsys.readouterr()
-    assert "cut off what a power cut left" in said.out + said.err
+    assert "cut off a torn end of the write-ahead log" in said.out + said.err
     assert "bytes=200" in said.out + said.err
 
 

@@ -189,7 +189,7 @@ async def test_progress_is_sent_to_those_who_ask():
         seen = await until(socket, "task_completed")
         assert seen[0]["type"] == "task_progress"
         assert seen[0]["data"]["tokens"] >= 1
-        assert not oq.queue._core.hub._told, "nothing is kept of a task that has ended"
+        assert not oq.queue._core.hub._progress_sent, "nothing is kept of a task that has ended"
 
 
 @pytest.mark.parametrize(

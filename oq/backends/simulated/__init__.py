@@ -1,13 +1,13 @@
-"""A faithful fake Ollama: to try oq without a model, to load-test it, and to test against it.
+"""A simulated Ollama server, for trying oq without a model and for tests.
 
-    script      what it is told to do with a request
-    text        what its model says: the same for the same prompt
-    loaded      its memory: loading costs, and only so many models fit
-    model_files its disk: the models that exist, and uploads
-    ask         a request, whichever of the two APIs it came by
-    simulator   the machine: decides, and remembers what it was asked
-    backend     it runs within the process, on trio's clock only
-    server      it runs over HTTP: connection, running, model_file_calls, routes, encoders
+    script      how to answer a request
+    text        the text of an answer: always the same for the same prompt
+    loaded      the models in memory: loading takes time, and only some fit
+    model_files the models on its disk, and uploads
+    ask         a request, from either of the two APIs
+    simulator   the simulator itself: decides each answer and records the requests
+    backend     runs it as a backend inside the process, without sockets
+    server      runs it over HTTP: connection, running, model_file_calls, routes, encoders
 
 `serve_simulator` is in `oq.backends.simulated.server`, which needs h11.
 """

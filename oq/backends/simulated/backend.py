@@ -1,4 +1,4 @@
-"""The simulated machine as a backend within the process: no sockets, and only trio's clock."""
+"""The simulator as a backend inside the process. It has no sockets and uses only trio's clock."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from oq.words.views import Model, Models
 
 
 class SimulatedBackend:
-    """A backend that answers from a `Simulator`, as `OllamaBackend` would from its HTTP server.
+    """A backend that gets its answers from a `Simulator`. It behaves like `OllamaBackend`.
 
-    Set `down` to a reason and it refuses connections until it is None again; what runs then goes
-    on. `simulator` holds the scripts, what was asked, in order, and `max_running`.
+    If `down` is set to a reason, new requests fail as if the server were down, until `down` is None
+    again. Running requests go on. `simulator` has the scripts, the recorded requests and
+    `max_running`.
     """
 
     kind: BackendKind = "simulated"
@@ -67,7 +68,7 @@ class SimulatedBackend:
         self._refuse_if_down()
 
     async def models(self) -> Models:
-        """What is on the machine's shelf, and what it has loaded."""
+        """The models of the simulator, and those that it has loaded."""
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
         return Models(
@@ -80,7 +81,7 @@ class SimulatedBackend:
         await trio.lowlevel.checkpoint()
 
     def _upstream(self, request: Request) -> tuple[str, bytes]:
-        """The path and the body of what the machine is asked."""
+        """The path and the body of the request to the simulator."""
         if request.call is None:
             return f"/api/{request.type}", ollama_body(request)
         call = call_of(request)
@@ -92,7 +93,9 @@ class SimulatedBackend:
         if script.fault == "reset":
             raise _broken("reset", script)
         async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
-            encoder = RUNS[call.path].encoder(ask, self.simulator.now(), self.simulator.told(load))
+            encoder = RUNS[call.path].encoder(
+                ask, self.simulator.now(), self.simulator.reported(load)
+            )
             asked = ENDPOINTS[call.path]
             if ask.kind is TaskType.EMBED:
                 await self._embed(script)
@@ -127,7 +130,7 @@ class SimulatedBackend:
 
 
 class NoopBackend:
-    """Answers every task at once and alike: for benchmarks of everything else."""
+    """Gives every task the same result at once: for benchmarks of the rest of oq."""
 
     kind: BackendKind = "simulated"
     speaks: tuple[Dialect, ...] = DIALECTS
@@ -143,7 +146,7 @@ class NoopBackend:
         return self._completed
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
-        """Nothing is there."""
+        """Answer 404 to every request."""
         await reply.begin(404, [])
 
     async def probe(self) -> None:
@@ -160,12 +163,12 @@ class NoopBackend:
         await trio.lowlevel.checkpoint()
 
 
-def _broken(fault: Fault, script: Script, said: bytes | None = None) -> BackendFailure:
-    """The error that a client of the real server would meet; `said` is how that one puts it."""
+def _broken(fault: Fault, script: Script, body: bytes | None = None) -> BackendFailure:
+    """The error that a client of the real server would raise. `body` is what that server sends."""
     match fault:
         case "error":
             text = f"the backend broke off with an error: {script.error}"
-            return BackendFailure(text, body=said)
+            return BackendFailure(text, body=body)
         case "garbage" | "half_line":
             return BackendFailure("the backend sent something that is no answer")
         case "cut" | "reset":

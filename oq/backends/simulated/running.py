@@ -60,7 +60,7 @@ async def run_model(
         await connection.reset()
         return
     async with simulator.loaded.use(ask.model, ask.options, script.load) as load:
-        encoder = run.encoder(ask, simulator.now(), simulator.told(load))
+        encoder = run.encoder(ask, simulator.now(), simulator.reported(load))
         said = _embed_pieces(script) if ask.kind is TaskType.EMBED else pieces(ask, script)
         # What only loads the model is answered in one piece, asked to stream or not.
         answer = stream_answer if ask.stream and not ask.load else whole_answer

@@ -1,6 +1,7 @@
-"""The simulated machine: it knows its models, follows scripts and remembers what it was asked.
+"""The simulator: it has models, follows scripts and records the requests.
 
-It decides; `backend` (in process) and `server` (over HTTP) carry out. All times are trio's clock.
+It decides each answer. `backend` (inside the process) and `server` (over HTTP) send it. All times
+are those of trio's clock.
 """
 
 from __future__ import annotations
@@ -74,13 +75,13 @@ class Piece:
 
 
 class Simulator:
-    """A machine that runs simulated models.
+    """A simulated server with models.
 
-    `default` answers every request for which neither a script waits (see `push`) nor comes along.
-    `models` are those that exist; None: every name does. `load` is what loading one costs, in
-    seconds, and `max_loaded` how many fit. The latest `keep` calls are remembered, as long as they
-    take no more than `keep_bytes`. Unless `timed`,
-    answers say that they took no time; with a `clock` that stands, they are then always the same.
+    A request follows the script in its own body, or else the next script of `push`, or else
+    `default`. `models` are the names of its models; None means that every name exists. Loading a
+    model takes `load` seconds, and at most `max_loaded` models are in memory. It records the latest
+    `keep` requests, up to `keep_bytes` in all. If `timed` is False, answers report durations of 0.
+    With a fixed `clock` they are then always the same.
     """
 
     def __init__(
@@ -129,11 +130,11 @@ class Simulator:
         return self._clock.now()
 
     def elapsed(self, call: Call) -> float:
-        """Seconds since a request came, as its answer tells them."""
+        """Seconds since a request came, as its answer reports them."""
         return trio.current_time() - call.at if self._timed else 0
 
-    def told(self, seconds: float) -> float:
-        """A time as an answer tells it."""
+    def reported(self, seconds: float) -> float:
+        """A duration as an answer reports it: 0 if the simulator is not `timed`."""
         return seconds if self._timed else 0
 
     def record(
