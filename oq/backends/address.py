@@ -24,7 +24,9 @@ def base_url(text: str, *, default_port: int = OLLAMA_PORT) -> str:
     `default_port` is for a host without a scheme. InvalidConfig says what is wrong with `text`.
     """
     if "@" in text:  # before anything else is said: what says it may show the text
-        raise InvalidConfig("a backend's url carries no user or password; use api_key")
+        raise InvalidConfig(
+            "a backend's url must not contain a user or password; use api_key instead"
+        )
     written = text.strip().strip("\"'").strip()
     scheme, separator, _ = written.partition("://")
     bare = not separator
@@ -34,10 +36,10 @@ def base_url(text: str, *, default_port: int = OLLAMA_PORT) -> str:
     odd = not written.isprintable() or (not bare and scheme.lower() not in ("http", "https"))
     if odd or not _HOST.fullmatch(host) or not all(_labels(host)):
         raise InvalidConfig(
-            f"{text!r} is no address of a backend; write host, host:port or http://host:port"
+            f"{text!r} is not the address of a backend; write host, host:port or http://host:port"
         )
     if parts.query or parts.fragment:
-        raise InvalidConfig("a backend's url has no ? and no #")
+        raise InvalidConfig("a backend's url must not contain ? or #")
     host = _WILDCARDS.get(host, host)
     if port is None:
         port = default_port if bare else {"http": 80, "https": 443}[parts.scheme]

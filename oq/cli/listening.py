@@ -11,7 +11,7 @@ import click
 
 _REASONS = {
     errno.EADDRINUSE: "another program listens there; stop it, or choose another --port",
-    errno.EACCES: "that is not allowed to this user; choose a --port above 1023",
+    errno.EACCES: "this user may not listen there; choose a --port above 1023",
     errno.EADDRNOTAVAIL: "this machine has no such address; choose another --host",
 }
 

@@ -46,7 +46,8 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
         return datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{value[:80]!r} is no time; write 2026-01-31T12:00, 2026-01-31 or 90m (so long ago)"
+            f"{value[:80]!r} is not a time; write 2026-01-31T12:00, 2026-01-31, or 90m for 90"
+            " minutes ago"
         ) from None
 
 

@@ -64,5 +64,5 @@ def no_address(server: str) -> InvalidConfig:
     _, at, host = server.rpartition("@")
     shown = f"***@{host}" if at else server
     return InvalidConfig(
-        f"{shown[:80]!r} is no server address; write localhost:7125 or http://host:7125"
+        f"{shown[:80]!r} is not a server address; write localhost:7125 or http://host:7125"
     )

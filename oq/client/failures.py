@@ -68,11 +68,13 @@ def unreached(error: httpx.HTTPError, server: str) -> OqError:
         case httpx.ConnectError():
             return ServerNotReached(server, reason(error))
         case httpx.TimeoutException():
-            return Unavailable(f"{server} did not answer in time; it may still do what was asked")
+            return Unavailable(
+                f"{server} did not answer in time; the request may still take effect"
+            )
         case _:
             return Unavailable(
                 f"the connection to {server} was lost ({reason(error)});"
-                " it may still do what was asked"
+                " the request may still take effect"
             )
 
 

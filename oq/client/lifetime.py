@@ -16,8 +16,8 @@ from oq.words.errors import OqError, Unavailable
 T = TypeVar("T")
 
 OTHER_LOOP = (
-    "this client was opened in an event loop that has ended, or in another one;"
-    " make one for each loop"
+    "this client belongs to another event loop, or to one that has ended;"
+    " make one client for each event loop"
 )
 
 

@@ -47,7 +47,7 @@ class Held:
         whole = self.size + size
         if whole > ALWAYS and self._all.held + size > self._all.limit:
             raise Unavailable(
-                f"bodies of {self._all.held} bytes are held already"
+                f"request bodies of {self._all.held} bytes are in memory already"
                 " (server.max_inflight_bytes); try again later"
             )
         self.size = whole

@@ -34,7 +34,7 @@ class Query:
         for name in self._args:
             if name not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes none"
-                raise InvalidTask(name[:_SHOWN], f"this call has no such parameter; {takes}")
+                raise InvalidTask(name[:_SHOWN], f"there is no such parameter; {takes}")
 
     def one(self, name: str) -> str | None:
         """The value of a parameter that may be given once."""

@@ -71,7 +71,7 @@ def _place(request: Request) -> Place:
         return place
     before, dot, after = seen.partition(".")
     if not dot:
-        raise InvalidTask("Last-Event-ID", f"{seen[:64]!r} is not attempt.offset")
+        raise InvalidTask("Last-Event-ID", f"{seen[:64]!r} is not of the form attempt.offset")
     return Place(_count("Last-Event-ID", after), _count("Last-Event-ID", before))
 
 

@@ -80,4 +80,4 @@ def _checked(key: str, claim: Claim, fingerprint: bytes) -> Claim:
 
 
 def used_otherwise(key: str) -> Conflict:
-    return Conflict(f"the idempotency key {key!r} was used for another task")
+    return Conflict(f"the idempotency key {key!r} belongs to a different task; use another key")

@@ -177,7 +177,7 @@ class Listing:
             return LinePlace.of(await self._ledger.state(after))
         except NotFound:
             raise InvalidTask(
-                "after", f"task {after} is gone; take the place from the Link header"
+                "after", f"task {after} is gone; continue with the address in the Link header"
             ) from None
 
 
@@ -229,6 +229,6 @@ def _marked(record: Record) -> TaskState:
 def _offset_too_far(offset: int) -> InvalidTask:
     """The cursor cannot say how many are still to be skipped."""
     return InvalidTask(
-        "offset", f"{offset} leads past the {PAGE_ROWS} tasks that one request looks at;"
-        " go on by `after` (the Link header of a listing has it)",
+        "offset", f"{offset} is beyond the {PAGE_ROWS} tasks that one request looks at;"
+        " use `after` instead (the Link header of a listing has it)",
     )  # fmt: skip

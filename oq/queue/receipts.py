@@ -5,7 +5,7 @@ from __future__ import annotations
 from oq.words.errors import Unavailable
 from oq.words.receipts import Receipt
 
-UNKNOWN = "the queue closed before this was known to be on disk; look for it before you try again"
+UNKNOWN = "the queue closed before it knew whether this is on disk; check before you try again"
 
 
 class PendingReceipts:
@@ -19,7 +19,9 @@ class PendingReceipts:
     def check(self) -> None:
         """Return while the queue runs; Unavailable when it does not."""
         if self._ended:
-            raise Unavailable(f"this queue has closed{self._why}; what it acknowledged is on disk")
+            raise Unavailable(
+                f"this queue has closed{self._why}; all that it acknowledged is on disk"
+            )
 
     async def wait(self, receipt: Receipt) -> None:
         """`receipt.wait()`, or Unavailable when the queue ends first."""

@@ -28,7 +28,7 @@ def unknown_field(reason: str, kind: Any) -> str | None:
 def plain(reason: str) -> str:
     """msgspec's words as people's: a field that is missing, and what is no time."""
     if _NO_TIME.match(reason):
-        return "this is no time; write 2026-01-31T12:00:00Z"
+        return "this is not a time; write 2026-01-31T12:00:00Z"
     return reason.replace("Object missing required field", "there is no field")
 
 

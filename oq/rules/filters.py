@@ -63,7 +63,9 @@ class LinePlace(Struct, frozen=True):
             aware = run_at is None or run_at.tzinfo is not None
             if len(times) <= 1 and aware and is_id(task_id) and priority.isascii():
                 return cls(parse_priority(int(priority)), run_at, task_id)
-        raise InvalidTask("after", f"{text[:64]!r} is no place in the queue; take it from the Link")
+        raise InvalidTask(
+            "after", f"{text[:64]!r} is not a place in the queue; use the Link header"
+        )
 
     def __str__(self) -> str:
         times = [] if self.run_at is None else [self.run_at.isoformat().replace("+00:00", "Z")]
@@ -101,7 +103,9 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
                 raise InvalidTask("after", f"{self.after[:64]!r} is not the id of a task")
             LinePlace.parse(self.after)
         if len(self.text) > MAX_TEXT:
-            raise InvalidTask("q", f"its {len(self.text)} characters are over {MAX_TEXT}")
+            raise InvalidTask(
+                "q", f"it has {len(self.text)} characters; at most {MAX_TEXT} are allowed"
+            )
 
     def admits(self, state: TaskState) -> bool:
         """Whether its state lets the task through; what it says is for `finds`."""
@@ -191,7 +195,7 @@ def _time(name: str, value: datetime | str) -> datetime:
         return msgspec.convert(value, Zoned, strict=False)
     except msgspec.ValidationError:
         raise InvalidTask(
-            name, f"{str(value)[:64]!r} is no time with a zone, such as 2026-01-31T12:00:00Z"
+            name, f"{str(value)[:64]!r} is not a time with a zone; write 2026-01-31T12:00:00Z"
         ) from None
 
 
@@ -205,7 +209,7 @@ def _each(name: str, given: Any) -> Iterable[Any]:
 def _text(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    raise InvalidTask(name, f"{_quoted(value)} is no text")
+    raise InvalidTask(name, f"{_quoted(value)} is not a text")
 
 
 def _quoted(value: object) -> str:

@@ -123,6 +123,7 @@ def _metadata(value: Raw | UnsetType, limits: Limits) -> bytes | None:
     document = decode_object("metadata", value)
     if document is not None and len(document) > limits.max_metadata:
         raise InvalidTask(
-            "metadata", f"{len(document)} bytes, at most {limits.max_metadata} (queue.max_metadata)"
+            "metadata",
+            f"it has {len(document)} bytes, at most {limits.max_metadata} (queue.max_metadata)",
         )
     return document

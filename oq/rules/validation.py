@@ -127,7 +127,8 @@ def check(submission: Submission, limits: Limits) -> Checked:
     payload = bytes(submission.payload)
     if len(payload) > limits.max_payload:
         raise InvalidTask(
-            "payload", f"{len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)"
+            "payload",
+            f"it has {len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)",
         )
     check_size("payload", payload, limits)
     payload = _payload(kind, payload)

@@ -65,7 +65,7 @@ class _File:
             reason = getattr(error, "strerror", None) or error
             raise InvalidConfig(f"cannot read {self._path}: {reason}") from None
         if len(text) > MAX_FILE:
-            self._refuse(None, f"a settings file has at most {MAX_FILE} bytes")
+            self._refuse(None, f"the file is larger than {MAX_FILE} bytes, the most that oq reads")
         node = self._compose(text)
         if node is not None:
             self._layers.values.update(self._section(node, Config, ""))
@@ -118,7 +118,7 @@ class _File:
         section, _, part = key.partition(".")
         kind = str if name == _ADDRESS else fields(fields(Config)[section])[part]
         self._flat_values[name] = self._value(node, kind, key), self._at(mark)
-        self._layers.remarks.append(f"{self._at(mark)}: {name} is read as {key}; write that")
+        self._layers.remarks.append(f"{self._at(mark)}: {name} is an old name; write {key} instead")
 
     def _put_flat(self) -> None:
         """A key in its section is the newer way to say it, and holds."""
@@ -156,7 +156,7 @@ class _File:
         if _is_null(node):
             return []
         if not isinstance(node, yaml.SequenceNode):
-            self._refuse(node.start_mark, f"{key}: expected a list, as in [a, b]")
+            self._refuse(node.start_mark, f"{key}: expected a list, such as [a, b]")
         self._layers.note(key, "a list", self._at(node.start_mark))
         items = enumerate(node.value)
         return [self._value(item, kind, f"{key}[{index}]") for index, item in items]

@@ -13,15 +13,14 @@ _SIGNS_OF_DAMAGE = ("Corruption", "No such file or directory", "olumn famil")
 
 def damaged(path: Path, how: str) -> StoreCorrupt:
     return StoreCorrupt(
-        f"the data in {path} is damaged ({how}); oq does not open it, so as not to lose what can be"
-        f" saved: keep a copy, then run `oq salvage {path}`"
+        f"the data in {path} is damaged ({how}); oq does not open it, because that could"
+        f" destroy more: copy it, then run `oq salvage {path}`"
     )
 
 
 def unfinished(path: Path) -> StoreCorrupt:
     return StoreCorrupt(
-        f"an `oq salvage` of {path} was broken off before it had ended; run `oq salvage {path}`"
-        " again, and it goes on"
+        f"an `oq salvage` of {path} was interrupted; run `oq salvage {path}` again to finish it"
     )
 
 
@@ -29,15 +28,15 @@ def behind_mark(found: int, acknowledged: int) -> StoreCorrupt:
     """The store opens, but ends before what is known to have been acknowledged."""
     return StoreCorrupt(
         f"the store ends at commit {found}, but commit {acknowledged} was"
-        " acknowledged: its write-ahead log is lost or cut. Bring the missing files back,"
-        " or accept the loss: keep a copy, then run `oq salvage` on the data directory"
+        " acknowledged: its write-ahead log is lost or cut. Restore the missing files. If that"
+        " is impossible, copy the data directory, then run `oq salvage` on it"
     )
 
 
 def index_disagrees(found: int, counted: int) -> StoreCorrupt:
     return StoreCorrupt(
         f"the store lists {found} pending tasks, but {counted} were counted: a file of it is lost."
-        " Bring it back, or keep a copy, then run `oq salvage` on the data directory"
+        " Restore it. If that is impossible, copy the data directory, then run `oq salvage` on it"
     )
 
 
@@ -45,7 +44,7 @@ def newer_format(format: int, reads: int, needed: str) -> StoreError:
     """The store was written by an oq that comes after this one."""
     which = f"oq {needed}" if needed else "the version of oq that wrote it"
     return StoreError(
-        f"the data directory has format {format}, and this oq reads no format above {reads}: use"
+        f"the data directory has format {format}, and this oq reads formats up to {reads}: use"
         f" {which} or a later one, or choose another directory with --data-dir or"
         " queue.storage_path. Nothing in it was changed"
     )

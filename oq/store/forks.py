@@ -15,9 +15,7 @@ from weakref import WeakSet
 
 from oq.words.errors import StoreError
 
-ADVICE = (
-    "open one after the fork, and none before it, or use oq.Client to share one between processes"
-)
+ADVICE = "open queues only after the fork, or use oq.Client to share one between processes"
 
 
 class Forkable(Protocol):
@@ -60,8 +58,8 @@ def about_to_open() -> None:
     _ever_opened = True
     if _too_late:
         raise StoreError(
-            "this process was forked from one in which a queue had been opened, so that it can open"
-            f" none; {ADVICE}"
+            "this process was forked from a process that had opened a queue, so it cannot open one;"
+            f" {ADVICE}"
         )
 
 

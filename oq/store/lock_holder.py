@@ -60,8 +60,8 @@ class LockHolder:
         if self.is_this_process():
             return (
                 f"the data directory {str(self._directory)!r} is in use by process {os.getpid()},"
-                " which is this one: use the queue that has it open, or give this one another"
-                " storage_path"
+                " which is this process: use the queue that is open already, or give this one"
+                " another storage_path"
             )
         who = "another process"
         advice = "stop that one, or choose another directory (storage_path; --data-dir of oq serve)"

@@ -22,9 +22,11 @@ def task_id_of(given: object) -> str:
     if isinstance(given, str):
         return given
     if isinstance(given, Task):
-        raise InvalidTask("task_id", "this is a whole task; give its id, task.id")
+        raise InvalidTask("task_id", "this is a Task; give its id: task.id")
     _check_awaited("task_id", given)
-    raise InvalidTask("task_id", f"{_shown(given)} is not a task's id; submit returns one, as text")
+    raise InvalidTask(
+        "task_id", f"{_shown(given)} is not the id of a task; `submit` returns it, as text"
+    )
 
 
 def check_new(given: object) -> None:
@@ -32,7 +34,7 @@ def check_new(given: object) -> None:
     _check_awaited("task", given)
     if given is None or isinstance(given, (str, bytes, int, float, list, tuple)):
         raise InvalidTask(
-            "task", f"{_shown(given)} is no task; oq.chat, oq.generate and oq.embed make one"
+            "task", f"{_shown(given)} is not a task; oq.chat, oq.generate and oq.embed make one"
         )
 
 
@@ -41,7 +43,7 @@ def check_several(given: object) -> None:
     _check_awaited("tasks", given)
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise InvalidTask(
-            "tasks", f"{_shown(given)} is no list of tasks; `submit` takes a single one"
+            "tasks", f"{_shown(given)} is not a list of tasks; use `submit` for a single task"
         )
 
 
@@ -49,7 +51,7 @@ def whole_number(name: str, given: object) -> int:
     """The number; InvalidTask for what is none."""
     if isinstance(given, int) and not isinstance(given, bool):
         return given
-    raise InvalidTask(name, f"{_shown(given)} is no whole number")
+    raise InvalidTask(name, f"{_shown(given)} is not a whole number")
 
 
 def _check_awaited(name: str, given: object) -> None:

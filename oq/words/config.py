@@ -323,7 +323,7 @@ def _check_priority(key: str, value: int | str) -> None:
     if not in_range and text.upper() not in Priority.__members__:
         names = ", ".join(each.lower() for each in Priority.__members__)
         raise InvalidConfig(
-            f"{key}: {value!r} is none of {names} and no number"
+            f"{key}: {value!r} is neither {names} nor a number"
             f" from {MIN_PRIORITY} to {MAX_PRIORITY}"
         )
 
@@ -331,4 +331,4 @@ def _check_priority(key: str, value: int | str) -> None:
 def _check_no_password(key: str, url: str) -> None:
     """Urls are shown in logs, errors and statuses. This error does not show it."""
     if "@" in url:
-        raise InvalidConfig(f"{key}: it carries no user or password; use api_key")
+        raise InvalidConfig(f"{key}: it must not contain a user or password; use api_key instead")

@@ -168,7 +168,7 @@ def test_a_torn_line_is_cut_off_and_counts_for_nothing(tmp_path, torn):
 def test_a_file_of_something_else_is_left_alone(tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(click.ClickException, match=r"notes.txt is no file of batch results"):
+    with pytest.raises(click.ClickException, match=r"notes.txt is not a file of batch results"):
         Output(str(path))
     assert path.read_bytes() == content
 

@@ -311,7 +311,7 @@ def test_a_task_that_fails(call):
         (["list", "--status", "done"], "'done' is not one of"),
         (["list", "--priority", "urgent"], "priority"),
         (["cancle", "x"], "there is no command 'cancle'; did you mean cancel?"),
-        (["status", "--server", "a b"], "'a b' is no server address"),
+        (["status", "--server", "a b"], "'a b' is not a server address"),
         (["serve", "--simulate", "--ollama-host", "x"], "cannot be used together"),
         (["serve", "--port", "99999"], "99999 is not in the range"),
         (["status", ""], "is not a task's id"),

@@ -261,7 +261,7 @@ def test_config_check_and_show(tmp_path, monkeypatch):
         (
             "backends:\n - name: a\n   kind: ollama\n   url: ftp://x\n",
             {},
-            "config.yaml:4: backends[0].url: 'ftp://x' is no address of a backend",
+            "config.yaml:4: backends[0].url: 'ftp://x' is not the address of a backend",
         ),
         (
             "backends:\n - {name: s, kind: simulated}\n - {name: a, kind: openai, url: x,\n"
@@ -269,8 +269,12 @@ def test_config_check_and_show(tmp_path, monkeypatch):
             {},
             "config.yaml:4: backends[1].api_key: an api_key must be printable ASCII",
         ),
-        ("", {"OLLAMA_HOST": "a..b"}, "OLLAMA_HOST: ollama.host: 'a..b' is no address"),
-        ("", {"OLLAMA_HOST": "u:hünter2@b"}, "OLLAMA_HOST: ollama.host: it carries no user"),
+        ("", {"OLLAMA_HOST": "a..b"}, "OLLAMA_HOST: ollama.host: 'a..b' is not the address"),
+        (
+            "",
+            {"OLLAMA_HOST": "u:hünter2@b"},
+            "OLLAMA_HOST: ollama.host: it must not contain a user",
+        ),
         ("ollama:\n  timeout: 0\n", {}, "config.yaml:2: ollama.timeout: must be more than 0"),
     ],
 )

@@ -370,7 +370,7 @@ def test_addresses(given, url):
     "given", ["", " ", "http://", "ftp://x", "a b", "::1", "a:99999", "u:p@h", "a?b", "☃" * 80]
 )
 def test_what_is_no_address_is_said_so(given):
-    with pytest.raises(errors.InvalidConfig, match="is no server address"):
+    with pytest.raises(errors.InvalidConfig, match="is not a server address"):
         Client(given).status()
 
 
@@ -379,7 +379,9 @@ def test_what_is_no_address_is_said_so(given):
     ["u:hunter2@h", "http://u:hunter2@h", "http://u:hunt@er2@h:99999", "http://u:hunter2@h/a@b"],
 )
 def test_a_password_in_an_address_is_not_shown(given):
-    with pytest.raises(errors.InvalidConfig, match=r"'\*\*\*@\w.* is no server address") as caught:
+    with pytest.raises(
+        errors.InvalidConfig, match=r"'\*\*\*@\w.* is not a server address"
+    ) as caught:
         Client(given)
     assert "er2" not in str(caught.value)
 

@@ -207,7 +207,7 @@ async def test_an_offset_that_leads_too_far_says_what_to_do(monkeypatch: pytest.
         assert await pages(oq, "/api/tasks?offset=2") == [made[2:3], made[3:]]
         reply = await oq.get("/api/tasks?offset=4")
         assert reply.status == 400
-        assert "offset: 4 leads past the 3 tasks" in reply.error
+        assert "offset: 4 is beyond the 3 tasks" in reply.error
         assert "after" in reply.error
 
 

@@ -93,7 +93,9 @@ class QueueMachine(WatchedQueue):
         sent, known = self.task(priority, delay, retries, key)
         answer = self.host.ask(self.host.queue.raw.submit, sent, idempotency_key=key)
         if key is not None and self.model.claimed(key):
-            assert isinstance(answer, Conflict), "the key was used for another task"
+            assert isinstance(answer, Conflict), (
+                "the key belongs to a different task; use another key"
+            )
             return multiple()
         if not self.model.has_room(1):
             assert isinstance(answer, QueueFull)

@@ -109,7 +109,7 @@ def test_tls_where_there_is_none_is_said_so(server: Served):
 
 @pytest.mark.parametrize("server_given", [7125, None, b"localhost"])
 def test_an_address_of_another_kind_is_no_address(server_given):
-    with pytest.raises(oq.InvalidConfig, match="is no server address"):
+    with pytest.raises(oq.InvalidConfig, match="is not a server address"):
         oq.Client(server_given)
 
 
@@ -203,10 +203,10 @@ async def test_what_is_no_id_is_named(queue):
 @everywhere()
 async def test_what_is_no_task_is_named(queue):
     for wrong in (None, "hello", 7, [HELLO]):
-        with pytest.raises(oq.InvalidTask, match=r"is no task; oq\.chat"):
+        with pytest.raises(oq.InvalidTask, match=r"is not a task; oq\.chat"):
             await queue.submit(wrong)
     for wrong in (None, HELLO, "hello"):
-        with pytest.raises(oq.InvalidTask, match="is no list of tasks"):
+        with pytest.raises(oq.InvalidTask, match="is not a list of tasks"):
             await queue.submit_many(wrong)
 
 

@@ -110,7 +110,8 @@ def _image(where: str, url: str) -> str:
     if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
         raise InvalidTask(
             f"{where}.content",
-            f"the image {url[:40]!r} is no data URL (data:image/png;base64,...); oq fetches none",
+            f"the image {url[:40]!r} is not a data URL (data:image/png;base64,...); oq does not"
+            " download images",
         )
     return data
 
@@ -125,7 +126,9 @@ def _call(where: str, call: Any, tools: dict[str, str]) -> Body:
         try:
             arguments = msgspec.json.decode(arguments, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
-            raise InvalidTask(f"{where}.tool_calls", "arguments are no JSON object") from None
+            raise InvalidTask(
+                f"{where}.tool_calls", "the arguments are not a JSON object"
+            ) from None
     if isinstance(call.get("id"), str):
         tools[call["id"]] = name
     return {**call, "function": {**function, "arguments": arguments}}

@@ -121,17 +121,17 @@ class Output:
     def _cut(self, torn: bytes, end: int) -> None:
         """Take a torn line away, if it can have been a result's: a wrong -o costs nobody a file."""
         if torn.strip(b"\0") and not torn.startswith(b'{"') and torn != b"{":
-            raise self._foreign("its last line is not the beginning of one")
+            raise self._foreign("its last line is not the beginning of a result")
         self._file.truncate(end)
 
     def _result(self, number: int, line: bytes) -> _Result:
         try:
             return _read(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise self._foreign(f"line {number} is none") from None
+            raise self._foreign(f"line {number} is not a result") from None
 
     def _foreign(self, why: str) -> click.ClickException:
-        return click.ClickException(f"{self._path} is no file of batch results: {why}")
+        return click.ClickException(f"{self._path} is not a file of batch results: {why}")
 
     def _rewrite(self, keep: Callable[[_Result], bool]) -> None:
         """Put the file with the lines that are to be kept in its place, in one step."""

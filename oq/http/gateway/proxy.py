@@ -84,8 +84,8 @@ class Proxy:
         if allowed.admin_effect is not None and not self._allow_admin:
             raise Forbidden(
                 f"{allowed.method} {path[:100]} {allowed.admin_effect},"
-                " which oq does not let its clients do;"
-                " set gateway.allow_admin to true if it should"
+                " which the settings do not allow;"
+                " to allow it, set gateway.allow_admin to true"
             )
 
 

@@ -60,7 +60,7 @@ def test_a_listing_that_makes_no_sense_is_refused_by_name(field, value):
 
 
 def test_a_text_that_is_too_long_is_refused():
-    with pytest.raises(InvalidTask, match="its 201 characters are over 200"):
+    with pytest.raises(InvalidTask, match="it has 201 characters; at most 200"):
         TaskFilter(text="x" * (MAX_TEXT + 1))
 
 

@@ -168,7 +168,7 @@ def test_the_search_path(tmp_path, monkeypatch):
             "backends:\n - {name: a, kind: simulated}\n - {name: a, kind: simulated}\n",
             "config.yaml:3: backends[1].name: 'a' is empty or used twice",
         ),
-        ("backends: ollama\n", "config.yaml:1: backends: expected a list, as in [a, b]"),
+        ("backends: ollama\n", "config.yaml:1: backends: expected a list, such as [a, b]"),
         (
             "server:\n  allowed_hosts: [a, 1]\n",
             "config.yaml:2: server.allowed_hosts[1]: expected str, not 1",
@@ -337,7 +337,7 @@ def test_a_variable_sets_what_is_no_list_of_sections(tmp_path, monkeypatch):
             r"config.yaml:1: this is not YAML: the character '\x00'",
         ),
         ("queue: {}\n".encode("utf-32"), r"config.yaml:1: this is not YAML"),
-        ("a: b\n" * 100_000, "config.yaml: a settings file has at most 262144 bytes"),
+        ("a: b\n" * 100_000, "config.yaml: the file is larger than 262144 bytes"),
         ("{" * 3000, "config.yaml: this is nested too deeply"),
     ],
 )

@@ -41,7 +41,9 @@ def test_flat_keys_are_read_each_with_a_remark(tmp_path):
     assert (config.server.host, config.server.port) == ("localhost", 8080)
     assert config.retry_config.max_retries == 9
     assert len(settings.remarks) == 11
-    assert "config.yaml:3: max_workers is read as queue.max_workers" in settings.remarks[2]
+    assert (
+        "config.yaml:3: max_workers is an old name; write queue.max_workers" in settings.remarks[2]
+    )
     assert settings.origins["queue.max_workers"].endswith("config.yaml:3")
 
 
@@ -81,4 +83,4 @@ def test_a_check_counts_the_keys_that_were_set_and_makes_remarks(tmp_path, monke
     path.write_text("queue:\n  max_workers: 3\nlog_level: info\n")
     done = CliRunner().invoke(config_, ["check", "--config", str(path)], catch_exceptions=False)
     assert "good, 2 of the settings are set" in done.output
-    assert "log_level is read as logging.level" in done.output
+    assert "log_level is an old name; write logging.level" in done.output

@@ -96,7 +96,10 @@ def test_a_user_in_a_url_is_refused_and_not_shown(url):
     ]:
         with pytest.raises(InvalidConfig) as caught:
             to_config(values)
-        assert str(caught.value) == f"{key}: it carries no user or password; use api_key"
+        assert (
+            str(caught.value)
+            == f"{key}: it must not contain a user or password; use api_key instead"
+        )
 
 
 def test_a_longest_delay_below_the_first_is_refused():
