@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
-from inspect import getdoc
+from inspect import cleandoc, getdoc
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -31,6 +31,8 @@ def document(routes: Iterable[Route]) -> Json:
     described = map(_described, types)
     schemas, components = msgspec.json.schema_components(described, ref_template=_REF)
     _require_what_is_sent(routes, components)
+    for shape in components.values():
+        shape["description"] = cleandoc(shape.get("description", ""))
     schema = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, Json] = {}
     for route in routes:

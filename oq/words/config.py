@@ -38,26 +38,26 @@ _LEVELS = {
         "error",
     ),
 }
-"""What other programs call the levels of a log: LOG_LEVEL is often set for all of them."""
+"""Names of log levels in other programs. LOG_LEVEL is often set for several programs."""
 BackendKind = Literal["ollama", "openai", "simulated"]
 PolicyName = Literal["fifo"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings; a key that it does not have is an error."""
+    """A group of settings. An unknown key is an error."""
 
 
 class OllamaConfig(Section, frozen=True):
-    """`ollama`: the one backend when `backends` names none, and what bounds all of them."""
+    """`ollama`: the backend if `backends` is empty, and the timeouts and limits of all backends."""
 
     host: str = "http://localhost:11434"
     timeout: Duration = Duration(300)
-    """The whole attempt, when the task sets none."""
+    """For one whole attempt, if the task has no timeout."""
     connect_timeout: Duration = Duration(5)  # (+)
-    first_token_timeout: Duration = Duration(300)  # (+) loading a large model counts into it
-    idle_timeout: Duration = Duration(120)  # (+) between two chunks; Ollama holds tool calls back
+    first_token_timeout: Duration = Duration(300)  # (+) includes the time to load a large model
+    idle_timeout: Duration = Duration(120)  # (+) between two chunks; Ollama delays tool calls
     max_answer: Annotated[int, Meta(ge=1024, le=1 << 34)] = 256 * 1024 * 1024
-    """(+) Bytes of memory that one answer may take while it comes; one that takes more fails."""
+    """(+) Bytes of memory for one answer while it is received. An answer that needs more fails."""
 
 
 class BackendConfig(Section, frozen=True):
@@ -66,81 +66,79 @@ class BackendConfig(Section, frozen=True):
     name: str
     kind: BackendKind
     url: str = ""
-    """Where it listens; a simulated backend needs none."""
+    """Its address. A simulated backend needs none."""
     api_key: str | None = None
     max_concurrency: Count | None = None
-    """Tasks that it may run at once; at most `queue.max_workers` run in all."""
+    """The most tasks that it runs at once. All backends together run up to `queue.max_workers`."""
 
 
 class SimulatedConfig(Section, frozen=True):
-    """`simulated` (+): the pace of backends of kind simulated, which make their answers up. By
-    default that of a small model, so that there is something to see. A task's own
-    ``options.simulate`` comes first.
+    """`simulated` (+): the speed of backends of kind simulated, which invent their answers. The
+    default is the speed of a small model. ``options.simulate`` of a task replaces it.
     """
 
     delay: Duration = Duration(0.3)
     """Before the first token."""
     tokens_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] = 20.0
-    """0: all at once."""
+    """0 means that all tokens come at once."""
 
 
 class QueueConfig(Section, frozen=True):
-    """`queue`: the work, where it is kept, and how much of it there may be."""
+    """`queue`: how many tasks run, where they are stored, and how many may be stored."""
 
     max_workers: Annotated[int, Meta(ge=1, le=10_000)] = 4
     storage_path: Annotated[str, Meta(min_length=1)] = "./data"
     cleanup_interval: Duration = Duration(3600)
     max_completed_tasks: Limit = 100_000
-    """Ended tasks that are kept, the latest first; 0: any number. The default is two nights'
-    batches. Unread results (see `max_unread_tasks`) are not counted here."""
+    """The most ended tasks that are kept; the oldest are removed. 0 means no limit. Tasks with
+    unread results (see `max_unread_tasks`) do not count here."""
     keep_completed: Duration = Duration(7 * 86400)
-    """(+) How long an ended task is kept at most; 0: for any time. After a week nobody comes back
-    for it, and what people asked should not lie around for ever."""
+    """(+) The longest time that an ended task is kept. 0 means no limit."""
     max_unread_tasks: Limit = 1_000_000
-    """(+) Ended tasks that are kept because nobody has read their result yet: those of a batch, and
-    those with an idempotency key, for who sends them means to come back. 0: any number."""
+    """(+) The most ended tasks that are kept because nobody has read their result yet: tasks of a
+    batch, and tasks with an idempotency key. 0 means no limit."""
     max_removed_ids: Limit = 100_000
-    """(+) Removed tasks of which it is still told that retention has removed them; 0: none."""
-    keep_removed_ids: Duration = Duration(30 * 86400)  # (+) how long that is told; 0: for any time
-    max_pending: Count = 1_000_000  # (+) beyond it a submit is answered with 429
+    """(+) The most ids of removed tasks that are kept. Requests for these tasks are answered with
+    410 instead of 404. 0 means none."""
+    keep_removed_ids: Duration = Duration(30 * 86400)  # (+) how long they are kept; 0: no limit
+    max_pending: Count = 1_000_000  # (+) if so many tasks are pending, a submit is answered 429
     max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024  # (+) bytes of a body
     max_values: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 500_000
-    """(+) Numbers, texts, lists and objects in the JSON of one task: decoded, each takes some 80
-    bytes of memory, and time."""
+    """(+) The most numbers, texts, lists and objects in the JSON of one task. Each of them takes
+    about 80 bytes of memory when it is decoded."""
     max_metadata: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096  # (+) bytes of a task's metadata
     max_batch: Count = 10_000  # (+) tasks in one batch request
     max_bulk: Count = 100_000  # (+) tasks that one bulk request changes
     read_cache: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 8 * 1024 * 1024
-    """(+) Bytes of memory for what was read from the disk, in case it is read again. It is full
-    after some ten thousand tasks; the kernel keeps the files in memory that it has to spare too."""
-    drain_timeout: Duration = Duration(30)  # (+) what running tasks get at shutdown
-    probe_interval: Duration = Duration(2)  # (+) between two looks at a backend that is down
+    """(+) Bytes of memory for a cache of what was read from the disk. The kernel has a cache of the
+    files too."""
+    drain_timeout: Duration = Duration(30)  # (+) how long a shutdown waits for running tasks
+    probe_interval: Duration = Duration(2)  # (+) between two checks of a backend that is down
 
 
 class SchedulerConfig(Section, frozen=True):
-    """`scheduler`: which task runs next. oq starts tasks when something happens, not on a tick: the
-    tick's settings, `batch_size` and `scheduling_interval`, are taken from files of ollama-queue,
-    and change nothing.
+    """`scheduler`: which task runs next. `batch_size` and `scheduling_interval` have no effect:
+    they are settings of ollama-queue, whose files oq reads. oq has no scheduling interval.
     """
 
     policy: PolicyName = "fifo"
-    """(+) How the next task is chosen. fifo: strictly by priority, inside one in the order of
-    submission."""
+    """(+) How the next task is chosen. fifo: the highest priority first, and tasks of the same
+    priority in the order of submission."""
     batch_size: Count = 10
     scheduling_interval: Duration = Duration(1)
 
 
 class RetryConfig(Section, frozen=True):
-    """`retry_config`: how often, and after how long, a failed attempt is tried again."""
+    """`retry_config`: how many times a failed attempt is repeated, and after which delay."""
 
     max_retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 3
     initial_delay: Duration = Duration(1)
     max_delay: Duration = Duration(30)
     backoff_factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
-    jitter: bool = True  # (+) full jitter: a delay is drawn between 0 and the curve
+    jitter: bool = True  # (+) full jitter: each delay is random, from 0 to the computed delay
     zero_is_default: bool = False
-    """(+) Whether a task that asks for 0 retries gets `max_retries`: for ollama-queue's Go client,
-    which sends 0 for what was not set."""
+    """(+) Whether a task with 0 retries gets `max_retries`: for ollama-queue's Go client, which
+    sends 0 if the number is not set."""
 
 
 class LoggingConfig(Section, frozen=True):
@@ -148,42 +146,43 @@ class LoggingConfig(Section, frozen=True):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: str | None = None
-    """Where the log goes; the standard error when there is none."""
+    """The log file. If there is none, the log goes to the standard error."""
     format: Literal["console", "json"] = "console"  # (+)
 
 
 class ServerConfig(Section, frozen=True):
-    """`server` (+): where `oq serve` listens and whom it answers."""
+    """`server` (+): the address of `oq serve`, and the limits of its connections."""
 
     host: str = "127.0.0.1"
     port: Port = 7125
     allowed_hosts: tuple[str, ...] = ()
-    """Names that a Host header may carry, besides those that the address it listens on has."""
+    """Names that are accepted in a Host header, besides the names of the server's own address."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins besides its own whose pages may call it."""
+    """Other origins whose web pages may send requests to the server."""
     max_connections: Count = 1000
     max_client_connections: Count | None = None
-    """Of those, from one address; by default three quarters, so that one program, or one machine
-    with all its programs, leaves room for others."""
+    """The most connections from one address. The default is three quarters of `max_connections`, so
+    that one machine leaves room for others."""
     max_inflight_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 * 1024 * 1024
-    """Bytes of all bodies that are held at once, while they come in and until they are stored."""
+    """The most bytes of request bodies in memory at once: bodies that are received or stored."""
     max_wait: Duration = Duration(300)
-    """The longest that `?wait=` holds a request."""
+    """The longest time that a request with `?wait=` may wait."""
 
 
 class EventsConfig(Section, frozen=True):
-    """`events` (+): what subscribers may cost."""
+    """`events` (+): the limits of subscribers."""
 
     ring: Count = 20_000
-    """Events that are kept in memory to resume from."""
+    """The number of latest events in memory, from which a subscriber can resume."""
     mailbox: Count = 20_000
-    """Events that a subscriber may fall behind before it is told that it lagged."""
+    """The most unread events of a subscriber. If there are more, they are dropped, and it receives
+    their number."""
     max_subscribers: Count = 500
-    """Fewer than the connections that one client may have: listeners alone lock nobody out."""
+    """Fewer than the connections of one client, so that subscribers do not use up all of them."""
 
 
 class ListenConfig(Section, frozen=True):
-    """`gateway.listen[]` (+): one more port, on `server.host`, whose calls have this priority."""
+    """`gateway.listen[]` (+): another port on `server.host`. Calls to it get this priority."""
 
     port: Port
     priority: int | str
@@ -197,20 +196,20 @@ class PathConfig(Section, frozen=True):
 
 
 class GatewayConfig(Section, frozen=True):
-    """`gateway` (+): clients of Ollama and OpenAI that call oq instead."""
+    """`gateway` (+): calls of Ollama's and OpenAI's APIs to oq."""
 
     allow_admin: bool = False
-    """Whether they may change the models there are: pull, push, create, copy, delete."""
+    """Whether calls may change the models of a backend: pull, push, create, copy, delete."""
     priority: int | str = "high"
-    """Of calls that nothing else gives one. An X-OQ-Priority header comes first, then the port on
-    which a call came, then its path."""
+    """The default priority of calls. The X-OQ-Priority header counts first, then the priority of
+    the port (`listen`), then that of the path (`priorities`), then this one."""
     listen: tuple[ListenConfig, ...] = ()
     priorities: tuple[PathConfig, ...] = ()
     timeout: Duration = Duration(3600)
-    """The whole attempt of a call without an X-OQ-Timeout. Its caller sees what comes, and can stop
-    it; `ollama.timeout` would cut long answers short that a direct call gives."""
+    """For one whole attempt of a call without X-OQ-Timeout. It is longer than `ollama.timeout`,
+    because the caller sees the answer grow and can stop it."""
     reconnect_grace: Duration = Duration(30)
-    """How long a call with an Idempotency-Key goes on for its caller to come back."""
+    """How long a call with an Idempotency-Key goes on after its client has disconnected."""
 
 
 class Config(Section, frozen=True):
@@ -240,9 +239,9 @@ class Config(Section, frozen=True):
 
 
 def to_config(values: dict[str, Any]) -> Config:
-    """The settings in `values` (sections of keys) over the defaults.
+    """The settings in `values` (a dict of sections), and the defaults for the rest.
 
-    InvalidConfig names the key that is wrong, as ``queue.max_workers``.
+    InvalidConfig names the key that is wrong, such as ``queue.max_workers``.
     """
     values = _known_level(values)
     try:
@@ -278,7 +277,7 @@ def _cross_check(config: Config) -> None:
 
 
 def _check_positive(config: Config) -> None:
-    """Without a pause the loops would never rest, and without any time nothing could succeed."""
+    """With a duration of 0 a loop would run without a pause, or every attempt would fail."""
     for key in _MORE_THAN_0:
         section, _, name = key.partition(".")
         if getattr(getattr(config, section), name) <= 0:
@@ -329,6 +328,6 @@ def _check_priority(key: str, value: int | str) -> None:
 
 
 def _check_no_password(key: str, url: str) -> None:
-    """Urls are shown in logs, errors and statuses. This error does not show it."""
+    """Addresses are shown in logs, errors and statuses. So this error does not show this one."""
     if "@" in url:
         raise InvalidConfig(f"{key}: it must not contain a user or password; use api_key instead")

@@ -12,7 +12,7 @@ from oq.words.task import Readable, Status
 
 
 class EventType(StrEnum):
-    """The types of events. Only subscribers that name `TASK_PROGRESS` receive it."""
+    """The types of events. Only subscribers that ask for `task_progress` receive it."""
 
     TASK_SUBMITTED = "task_submitted"
     TASK_STARTED = "task_started"
