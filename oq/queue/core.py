@@ -1,4 +1,4 @@
-"""What is behind the verbs of a queue: its actors, its ledger, and how wishes reach them."""
+"""The parts of a running queue: its actors and its ledger, and how requests reach them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from oq.words.task import Status
 from oq.words.views import BackendStatus, BackendView, Models, QueueStatus
 
 SHUTDOWN_GRACE = 10.0
-"""Seconds that interrupted tasks get to let go of their connections at shutdown."""
+"""Seconds for interrupted tasks to close their connections at shutdown."""
 
 VERB_TIMEOUT = 30.0
-"""Seconds that a verb waits for its step to reach the disk."""
+"""Seconds that a method waits until its change is on disk."""
 
 _LATE = f"not on disk after {VERB_TIMEOUT:g} s; it takes effect as soon as it is"
 
 
 class Core:
-    """One for each queue. `oq.queue.raw` has the verbs, each on behalf of a caller."""
+    """The parts of one queue. `oq.queue.raw` has its methods, each on behalf of a caller."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Core:
             raise Unavailable(_LATE) from None
 
     async def ask_many(self, command: BulkCommand) -> None:
-        """The same for many at once; the command says which of them were refused."""
+        """The same for many tasks at once. The command notes which of them were refused."""
         self.answers.check()
         if not command.left:
             return
