@@ -92,7 +92,7 @@ def test_an_empty_data_directory_is_not_the_current_one(tmp_path, monkeypatch):
 
 
 def test_the_same_directory_twice_in_one_program(tmp_path):
-    told = "this one: use the queue that has it open"
+    told = "this process: use the queue that is open already"
     with (
         oq.BlockingQueue(storage_path=tmp_path),
         pytest.raises(oq.StoreLocked, match=told) as why,
@@ -187,7 +187,7 @@ async def test_what_is_no_term_of_a_listing_is_named(queue):
             await queue.list(**terms)
 
 
-WRONG_IDS: list[tuple[Any, str]] = [(None, "None is not a task's id"), (7, "7 is not a task's id")]
+WRONG_IDS: list[tuple[Any, str]] = [(None, "None is not the id of a task"), (7, "7 is not a task's id")]
 
 
 @everywhere()
@@ -326,7 +326,7 @@ def test_a_client_that_nobody_closes_ends_with_its_loop(server, backend):
 
     anyio.run(use, backend=backend)
     assert threading.active_count() < 10
-    with pytest.raises(oq.Unavailable, match="one for each loop"):
+    with pytest.raises(oq.Unavailable, match="one client for each event loop"):
         anyio.run(use, backend=backend)
 
 
