@@ -145,7 +145,7 @@ def test_it_gives_up_after_three_times(serve):
 )
 def test_what_may_have_had_its_effect_is_not_sent_again(call, serve):
     client, server = serve(httpx.ReadError("connection reset"))
-    with pytest.raises(errors.Unavailable, match="may still do what was asked"):
+    with pytest.raises(errors.Unavailable, match="request may still take effect"):
         call(client)
     assert len(server.requests) == 1
 

@@ -87,7 +87,7 @@ fork(child)
 queue.close()
 """
     error, code = run(script, tmp_path)
-    assert "can open none; open one after the fork, and none before it, or use oq.Client" in error
+    assert "cannot open one; open queues only after the fork, or use oq.Client" in error
     assert code == "7"
 
 

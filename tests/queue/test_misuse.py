@@ -187,14 +187,17 @@ async def test_what_is_no_term_of_a_listing_is_named(queue):
             await queue.list(**terms)
 
 
-WRONG_IDS: list[tuple[Any, str]] = [(None, "None is not the id of a task"), (7, "7 is not a task's id")]
+WRONG_IDS: list[tuple[Any, str]] = [
+    (None, "None is not the id of a task"),
+    (7, "7 is not the id of a task"),
+]
 
 
 @everywhere()
 async def test_what_is_no_id_is_named(queue):
     task_id = await queue.submit(HELLO)
     task = await queue.get(task_id)
-    for wrong, told in [*WRONG_IDS, (task, r"give its id, task\.id")]:
+    for wrong, told in [*WRONG_IDS, (task, r"give its id: task\.id")]:
         for verb in (queue.get, queue.result, queue.cancel, queue.retry, queue.delete):
             with pytest.raises(oq.InvalidTask, match=told):
                 await verb(wrong)
