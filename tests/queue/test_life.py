@@ -259,7 +259,7 @@ async def test_an_idempotency_key_gives_one_task_however_often_it_is_sent(autoju
                 nursery.start_soon(submit)
         assert len({answer.task_id for answer in answers}) == 1
         assert sorted(answer.created for answer in answers) == [False] * 9 + [True]
-        with pytest.raises(Conflict, match="another task"):
+        with pytest.raises(Conflict, match="belongs to a different task"):
             await queue.raw.submit(generate("something else"), idempotency_key="once")
         with pytest.raises(InvalidTask):
             await queue.raw.submit(generate(), idempotency_key="ä")
