@@ -101,7 +101,7 @@ async def test_a_task_waits_for_its_time(queue):
 async def test_a_key_gives_the_same_task_again(queue):
     first = await queue.submit(prompt("a"), idempotency_key="k")
     assert await queue.submit(prompt("a"), idempotency_key="k") == first
-    with pytest.raises(oq.Conflict, match="another task"):
+    with pytest.raises(oq.Conflict, match="belongs to a different task"):
         await queue.submit(prompt("b"), idempotency_key="k")
     assert len(await queue.list()) == 1
 
