@@ -18,6 +18,9 @@ from typing import NoReturn
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
 _UNUSED = (signal.SIGUSR1, signal.SIGUSR2)
 
+_MOMENT = 0.05
+"""Seconds until an interrupt that Python has ignored is raised again."""
+
 _received = signal.SIGINT
 
 
@@ -29,6 +32,8 @@ def take_signals() -> None:
         _take(number, _stop)
     for number in _UNUSED:
         _take(number, _nothing)
+    signal.signal(signal.SIGALRM, _interrupt_again)
+    sys.unraisablehook = _unraisable
 
 
 def interrupted() -> int:
@@ -41,7 +46,8 @@ def threads_without_signals() -> Iterator[None]:
     """Threads that are started in the block get no signals. When several come at once, the kernel
     may give one to another thread, and then a main thread that waits in a system call sleeps on.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_STOPS, *_UNUSED})
+    ours = {signal.SIGINT, signal.SIGALRM, *_STOPS, *_UNUSED}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
     try:
         yield
     finally:
@@ -71,11 +77,29 @@ def _take(number: signal.Signals, handler: signal._HANDLER) -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     global _received
     _received = signal.Signals(number)
+    _interrupt(number, frame)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
     # In the way of whoever handles Ctrl-C: trio, for one, lets nothing be raised inside itself.
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler):  # ignored: a shell starts the background of a script so
         handler = signal.default_int_handler
     handler(number, frame)
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Python ignores what a callback of a weak reference or `__del__` raises. An interrupt that is
+    lost so is raised again a moment later.
+    """
+    if lost.exc_type is KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> None:
+    _interrupt(signal.SIGINT, frame)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

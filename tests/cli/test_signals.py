@@ -554,6 +554,26 @@ def test_a_signal_in_the_midst_of_an_exec_gives_its_own_exit_code(tmp_path: Path
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
 
 
+LOST = EXEC.replace(
+    'exec("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")',
+    """
+        import os, signal, threading, weakref
+        held = type("Held", (), {})()
+        watch = weakref.ref(held, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        del held
+        threading.Event().wait()
+""",
+)
+
+
+def test_a_signal_that_comes_where_python_ignores_errors_is_heard(tmp_path: Path):
+    """As in a callback of a weak reference, which each import has."""
+    (tmp_path / "command.py").write_text(LOST)
+    command = [sys.executable, "-m", "command", "x"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+
+
 def test_a_thread_that_a_command_starts_leaves_signals_to_the_first_one():
     """Several at once would else reach it, and the first one sleeps on in its system call."""
     blocked: list[set[int]] = []

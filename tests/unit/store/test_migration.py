@@ -165,7 +165,7 @@ def test_a_store_of_a_newer_format_says_which_oq_is_needed(shelf):
     fill(store)
     newer = {"format": 99, "oq": "7.1.0", "commit": {"another": "shape"}}
     shelf.engine.write([("meta", META_KEY, msgspec.msgpack.encode(newer))])
-    with pytest.raises(StoreError, match=r"has format 99.* above 2: use oq 7\.1\.0 or a later one"):
+    with pytest.raises(StoreError, match=r"has format 99.* up to 2: use oq 7\.1\.0 or a later one"):
         shelf.store()
     shelf.engine.write([("meta", META_KEY, msgspec.msgpack.encode(Meta(format=3)))])
     with pytest.raises(StoreError, match="the version of oq that wrote it"):
