@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 
 import msgspec
@@ -49,12 +50,17 @@ _decode_stamp = msgspec.msgpack.Decoder(_Stamp).decode
 
 def fresh_meta() -> Meta:
     """The record of a store that has nothing in it yet."""
+    return Meta(oq=_version())
+
+
+@cache
+def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version  # 40 ms; few stores are new
 
     try:
-        return Meta(oq=version("oq"))
+        return version("oq")
     except PackageNotFoundError:  # it runs from its source, without having been installed
-        return Meta()
+        return ""
 
 
 def check_format(record: bytes) -> None:
