@@ -15,10 +15,12 @@ from oq.backends.models import ollama_models
 from oq.backends.transport import Timeouts, Transport
 from oq.backends.verbatim import call_of, not_spoken, run_call
 from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.ollama_fold import FoldedLines, embedded
 from oq.dialects.openai import OPENAI
+from oq.dialects.responses import RESPONSES
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
@@ -38,7 +40,7 @@ class OllamaBackend:
     """
 
     kind: BackendKind = "ollama"
-    speaks = (OLLAMA, OPENAI)
+    speaks = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
 
     def __init__(
         self,

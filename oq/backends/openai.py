@@ -20,12 +20,14 @@ from oq.backends.transport import Timeouts, Transport
 from oq.backends.verbatim import call_of, not_spoken, run_call
 from oq.dialects import Dialect, dialect_at
 from oq.dialects.answer_limit import ITEM_COST, MAX_ANSWER, AnswerLimit
+from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
 from oq.dialects.events import Event, Events
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.ollama_fold import Fold, embedded
 from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import DONE
+from oq.dialects.responses import RESPONSES
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
@@ -46,7 +48,7 @@ class OpenAIBackend:
     """
 
     kind: BackendKind = "openai"
-    speaks = (OPENAI,)
+    speaks = (OPENAI, RESPONSES, ANTHROPIC)
 
     def __init__(
         self,

@@ -1,11 +1,15 @@
 """Floor 2: the dialects, which are the APIs whose calls oq runs as tasks. No I/O.
 
     base            what a dialect must know: its endpoints, how it reads, answers and says errors
-    ollama          Ollama's API                  ollama_fold   its stream as one object
-    openai          OpenAI's API                  openai_fold   its stream as one object
+    ollama          Ollama's API                  ollama_fold      its stream as one object
+    openai          OpenAI's API                  openai_fold      its stream as one object
+    responses       its Responses API             responses_fold   its stream as one object
+    anthropic       Anthropic's API               anthropic_fold   its stream as one object
     framing         splits bytes into lines and events
     events          server-sent events, for every dialect that streams them
     answer_errors   errors in what a backend sent
+    stated_errors   errors within an answer: whether a retry may help
+    counts          numbers of tokens
     answer_limit    the memory that one answer may take
     growing_text    a long text that arrives in small pieces
 
@@ -20,9 +24,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Dialect, Endpoint, task_form
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.dialects.responses import RESPONSES
 from oq.words.config import Config
 from oq.words.errors import InvalidConfig
 from oq.words.stream import Piece
@@ -40,7 +46,7 @@ __all__ = [
     "text_in",
 ]
 
-DIALECTS: tuple[Dialect, ...] = (OLLAMA, OPENAI)
+DIALECTS: tuple[Dialect, ...] = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
 
 ENDPOINTS: dict[str, Endpoint] = {
     call.path: call for dialect in DIALECTS for call in dialect.endpoints

@@ -76,7 +76,7 @@ class OpenAI(EventDialect):
     name = "openai"
     title = "OpenAI"
     prefixes = ("/v1/",)
-    allowed = (
+    allowed: tuple[AllowedRequest, ...] = (
         AllowedRequest("GET", "/v1/models", "List the models, in OpenAI's form"),
         AllowedRequest("GET", "/v1/models/{model}", "Show one model", part=_MODEL),
     )

@@ -196,6 +196,13 @@ def openai_error(status: int, message: str) -> bytes:
     return msgspec.json.encode({"error": error})
 
 
+def anthropic_error(status: int, message: str) -> bytes:
+    """The body of an error in Anthropic's form, with the types that Ollama gives."""
+    kinds = {400: "invalid_request_error", 404: "not_found_error", 503: "overloaded_error"}
+    error = {"type": kinds.get(status, "api_error"), "message": message}
+    return msgspec.json.encode({"type": "error", "error": error, "request_id": "req_simulated"})
+
+
 def ollama_error(status: int, message: str) -> bytes:
     """The body of an error in Ollama's form."""
     return msgspec.json.encode({"error": message})

@@ -11,7 +11,12 @@ import msgspec
 
 from oq.backends.simulated.ask import Refused, decode
 from oq.backends.simulated.connection import Connection, HttpRequest
-from oq.backends.simulated.encoders import OLLAMA_JSON, ollama_error, openai_error
+from oq.backends.simulated.encoders import (
+    OLLAMA_JSON,
+    anthropic_error,
+    ollama_error,
+    openai_error,
+)
 from oq.backends.simulated.model_file_calls import (
     BLOBS,
     CHANGES,
@@ -27,8 +32,10 @@ from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
 from oq.dialects import Dialect, dialect_at
+from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.dialects.responses import RESPONSES
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,6 +83,8 @@ FORMS: dict[Dialect | None, Form] = {
     None: Form(ollama_error),
     OLLAMA: Form(ollama_error, OLLAMA_JSON),
     OPENAI: Form(openai_error),
+    RESPONSES: Form(openai_error),
+    ANTHROPIC: Form(anthropic_error),
 }
 """By the API of the path. The dialects themselves are not asked for it: this server is the other
 side, and oq is tested against it.

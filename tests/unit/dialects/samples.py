@@ -93,3 +93,43 @@ SAMPLES = [
         Usage(3, 0),
     ),
 ]
+SAMPLES += [
+    Sample(
+        "/v1/responses",
+        b'{"model": "m", "input": "?"}',
+        [
+            b'event: response.created\ndata: {"type":"response.created","sequence_number":0,'
+            b'"response":{"id":"resp_1","object":"response","status":"in_progress","output":[]}}\n\n',
+            b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
+            b'"sequence_number":1,"output_index":0,"content_index":0,"delta":"Pa"}\n\n',
+            b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
+            b'"sequence_number":2,"output_index":0,"content_index":0,"delta":"ris"}\n\n',
+            b'event: response.completed\ndata: {"type":"response.completed","sequence_number":3,'
+            b'"response":{"id":"resp_1","object":"response","status":"completed","error":null,'
+            b'"output":[{"type":"message","content":[{"type":"output_text","text":"Paris"}]}],'
+            b'"usage":{"input_tokens":3,"output_tokens":2}}}\n\n',
+        ],
+        "Paris",
+        Usage(3, 2),
+    ),
+    Sample(
+        "/v1/messages",
+        b'{"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]}',
+        [
+            b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1",'
+            b'"type":"message","role":"assistant","content":[],"usage":{"input_tokens":3}}}\n\n',
+            b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+            b'"content_block":{"type":"text","text":""}}\n\n',
+            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+            b'"delta":{"type":"text_delta","text":"Pa"}}\n\n',
+            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+            b'"delta":{"type":"text_delta","text":"ris"}}\n\n',
+            b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n',
+            b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":'
+            b'"end_turn"},"usage":{"output_tokens":2}}\n\n',
+            b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+        ],
+        "Paris",
+        Usage(3, 2),
+    ),
+]

@@ -1,0 +1,117 @@
+"""OpenAI's Responses API: POST /v1/responses.
+
+https://platform.openai.com/docs/api-reference/responses. It shares its errors with the rest of
+OpenAI's API (`oq.dialects.openai`), but not how an answer is framed: its events have a `type` and a
+`sequence_number`, and no ``[DONE]`` ends them. So it is a dialect of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
+from oq.dialects.events import FoldedEvents
+from oq.dialects.openai import OpenAI
+from oq.dialects.responses_fold import ResponsesFold
+from oq.rules.surrogates import readable
+from oq.words.stream import Piece
+from oq.words.task import TaskType
+
+_TEXTS = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_THOUGHTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ARGUMENTS = "response.function_call_arguments.delta"
+_ADDED = "response.output_item.added"
+
+
+class _Item(Struct, frozen=True):
+    type: str = ""
+    call_id: str | None = None
+    name: str | None = None
+
+
+class _Said(Struct, frozen=True):
+    type: str = ""
+    delta: str = ""
+    output_index: int = 0
+    item: _Item | None = None
+
+
+_SAID = msgspec.json.Decoder(_Said)
+
+
+class Responses(OpenAI):
+    """See `oq.dialects.base.Dialect`."""
+
+    name = "openai-responses"
+    title = "OpenAI (Responses)"
+    prefixes = ("/v1/responses",)
+    allowed: tuple[AllowedRequest, ...] = ()
+
+    def __init__(self) -> None:
+        self.endpoints = (Endpoint("/v1/responses", TaskType.CHAT, self, streams=False),)
+
+    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
+        """See `Dialect`."""
+        return FoldedEvents(ResponsesFold(), emit, limit)
+
+    def piece(self, frame: bytes) -> Piece:
+        """See `Dialect`. Calls of functions are given as chat completions stream them."""
+        try:
+            said = _SAID.decode(readable(self.document(frame)))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Piece()
+        if said.type in _TEXTS:
+            return Piece(said.delta)
+        if said.type in _THOUGHTS:
+            return Piece("", said.delta or None)
+        calls: list[Any] | None = None
+        index, item = said.output_index, said.item
+        if said.type == _ARGUMENTS and said.delta:
+            calls = [{"index": index, "function": {"arguments": said.delta}}]
+        elif said.type == _ADDED and item is not None and item.type == "function_call":
+            function = {"name": item.name, "arguments": ""}
+            calls = [{"index": index, "id": item.call_id, "type": "function", "function": function}]
+        return Piece("", None, calls)
+
+    def text(self, result: object) -> str | None:
+        """See `Dialect`: the texts of its messages, one after the other."""
+        match result:
+            case {"object": "response", "output": [*items]}:
+                return "".join(text for item in items for text in _texts(item)) or None
+            case _:
+                return None
+
+    def error_frame(self, message: str) -> bytes:
+        """See `Dialect`. Clients look for the text in either of two places."""
+        inner = {"message": message, "type": "api_error", "param": None, "code": "server_error"}
+        error = {"type": "error", "sequence_number": 0, "code": "server_error", "param": None}
+        return event("error", {**error, "message": message, "error": inner})
+
+    def progress(
+        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+    ) -> bytes:
+        """See `Dialect`: a `keepalive`, which OpenAI sends too, and clients pass over."""
+        said = {"type": "keepalive", "sequence_number": 0, "queue_position": position}
+        return event("keepalive", said)
+
+
+def event(name: str, data: object) -> bytes:
+    """An event with this name, and its data as JSON."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(data))
+
+
+def _texts(item: object) -> list[str]:
+    match item:
+        case {"type": "message", "content": [*parts]}:
+            texts = [part.get("text") for part in parts if isinstance(part, dict)]
+            return [text for text in texts if isinstance(text, str)]
+        case _:
+            return []
+
+
+RESPONSES = Responses()

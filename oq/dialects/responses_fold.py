@@ -1,0 +1,110 @@
+"""A stream of OpenAI's Responses API, folded into the response that is given without streaming.
+
+https://platform.openai.com/docs/api-reference/responses-streaming: the last event, of the type
+`response.completed`, `response.incomplete` or `response.failed`, has the whole response. Servers
+leave its `output` empty now and then; then it is made of the items that were said to be done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from oq.dialects.answer_errors import error_text
+from oq.dialects.anthropic_fold import read_object, stated
+from oq.dialects.counts import count
+from oq.dialects.stated_errors import stated_error, status_of
+from oq.rules.surrogates import readable
+from oq.words.errors import BackendFailure
+from oq.words.outcome import Completed
+from oq.words.task import Usage
+
+Json = dict[str, Any]
+
+MAX_ITEMS = 4096
+"""Items that the output of one response may have."""
+
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_PENDING = frozenset({"queued", "in_progress"})
+
+
+class _Event(Struct):
+    type: str = ""
+    response: Raw = Raw(b"")
+    item: Raw = Raw(b"")
+    output_index: Any = None
+    object: Any = None
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_EMPTY = _Event()
+
+
+class ResponsesFold:
+    """Takes the events of one stream; see `oq.dialects.events.EventFold`."""
+
+    def __init__(self) -> None:
+        self._response: Json = {}
+        self._items: dict[int, Raw] = {}
+        self.done = False
+        """Whether the response is whole."""
+
+    def add(self, data: bytes, frame: bytes) -> None:
+        """Fold one event. What cannot be read, or is not known, adds nothing.
+
+        An error that the backend states is raised: a BackendRejected if a retry cannot help,
+        otherwise a BackendFailure.
+        """
+        event = _read(data)
+        if event.type in _ENDS:
+            self._end(read_object(bytes(event.response)), frame)
+        elif event.type == "response.output_item.done":
+            self._item(event)
+        elif event.object == "response":
+            self._end(read_object(data), frame)
+        elif not event.type or event.type == "error":
+            said = read_object(data)
+            if event.type == "error" or isinstance(said.get("error"), (dict, str)):
+                raise stated(said, frame)
+
+    def completed(self) -> Completed:
+        """The whole response. BackendFailure if the stream ended before it was whole."""
+        if not self.done:
+            raise BackendFailure("the stream ended before response.completed")
+        response = self._response
+        if not response.get("output") and self._items:
+            response["output"] = [self._items[index] for index in sorted(self._items)]
+        return Completed(msgspec.json.encode(response), response_usage(response))
+
+    def _item(self, event: _Event) -> None:
+        index = event.output_index
+        if isinstance(index, int) and bytes(event.item):
+            if len(self._items) >= MAX_ITEMS:
+                raise BackendFailure(f"the answer has more than {MAX_ITEMS} items")
+            self._items[index] = Raw(bytes(event.item))  # it would hold its whole event otherwise
+
+    def _end(self, response: Json, frame: bytes) -> None:
+        error = response.get("error")
+        if response.get("status") in ("failed", "cancelled") or isinstance(error, dict):
+            inner = error if isinstance(error, dict) else {}
+            text = error_text(msgspec.json.encode({"error": inner or "it does not say why"}))
+            raise stated_error(text, status_of(inner), frame)
+        if response:
+            self._response, self.done = response, True
+
+
+def response_usage(response: Json) -> Usage | None:
+    """The counts of a response."""
+    usage = response.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    return Usage(count(usage.get("input_tokens")), count(usage.get("output_tokens")))
+
+
+def _read(data: bytes) -> _Event:
+    try:
+        return _EVENT.decode(readable(data))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _EMPTY
