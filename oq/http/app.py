@@ -52,7 +52,7 @@ class App(QuartTrio):
         self.context = context
         self.gateway = gateway
         self.limit = queue.config.queue.max_payload
-        self.door = Door(queue)
+        self.door = Door(queue, gateway.takes)
         fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.fast_path}
         self.fast_path = FastPath(fast, context, self.door, self.limit)
 
@@ -61,7 +61,7 @@ class App(QuartTrio):
             await super().asgi_app(scope, receive, send)
             return
         request = self.door.enter(scope)
-        refusal, origin = request.verdict
+        refusal, origin, _ = request.verdict
 
         async def secured(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -72,7 +72,7 @@ class App(QuartTrio):
             await refuse(scope, receive, secured, 403, *_error(refusal))
         elif (problem := _check_target(target_of(scope))) is not None:
             await refuse(scope, receive, secured, problem[0], *_error(problem[1]))
-        elif (headers := preflight(scope, request.headers, origin)) is not None:
+        elif (headers := preflight(scope, request.headers, request.verdict)) is not None:
             await refuse(scope, receive, secured, 204, headers, b"")
         elif not await self.gateway.serve(request, receive, secured):
             await self._serve_own(request, receive, secured)

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from oq.http.guard import Guard
+from oq.http.guard import Guard, IsDropIn
 from oq.http.request import Request
 from oq.queue import Queue
 from oq.words.caller import Caller
 
 
 class Door:
-    """Makes the requests of the server of a queue."""
+    """Makes the requests of the server of a queue. `is_drop_in` says which are drop-in calls."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._guard = Guard(queue.config.server)
+    def __init__(self, queue: Queue, is_drop_in: IsDropIn) -> None:
+        self._guard = Guard(queue.config, is_drop_in)
         self._queue = queue
 
     def enter(self, scope: Any, headers: dict[bytes, bytes] | None = None) -> Request:

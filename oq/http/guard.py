@@ -4,22 +4,41 @@ A page on another site must not be able to reach a queue on somebody's own machi
 there. Cross-site requests: the browser says by `Origin` and `Sec-Fetch-Site` where they come from.
 DNS rebinding: the page's own name is made to point here, so that the browser sees no crossing;
 then the `Host` header carries that name. Programs that are not browsers send no `Origin`.
+
+Drop-in calls, which are those of Ollama's and OpenAI's clients, are open to the pages that Ollama
+lets in by default: pages of this machine, and those of desktop programs. oq's own API, which
+changes the queue and shows everybody's prompts, is not. The rules are those of `GenerateRoutes`
+and `allowedHost` in https://github.com/ollama/ollama/blob/main/server/routes.go.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from oq.words.config import ServerConfig
-
-ANY = "*"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from oq.http.host_names import HostNames
+from oq.words.config import Config
+from oq.words.origins import matcher
 
 Headers = list[tuple[bytes, bytes]]
+IsDropIn = Callable[[str, str], bool]
+"""Whether a method and a path, decoded, are those of a drop-in call."""
+
+LOCAL_PAGES = (
+    *(
+        f"{scheme}://{name}{port}"
+        for name in ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - a name, not an address
+        for scheme in ("http", "https")
+        for port in ("", ":*")
+    ),
+    "app://*",
+    "file://*",
+    "tauri://*",
+    "vscode-webview://*",
+    "vscode-file://*",
+)
+"""The origins that may make drop-in calls whatever the settings: those that Ollama lets in."""
 
 SECURE: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -34,77 +53,82 @@ _UNLESS_SET: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"cache-control", b"no-store"),
 ]
-_TAKEN = b"Content-Type, Idempotency-Key, Last-Event-ID, X-OQ-Priority, X-OQ-Timeout, X-OQ-Detach"
 _ASKED = b"access-control-request-"
 _EXPOSED = b"Location, Link, Retry-After, X-OQ-Task-ID, X-OQ-Queue-Position"
+_OWN_HEADERS = (
+    b"Content-Type, Idempotency-Key, Last-Event-ID, X-OQ-Priority, X-OQ-Timeout, X-OQ-Detach"
+)
+_OLLAMA_HEADERS = (
+    b"Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,"
+    b"X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,"
+    b"X-Stainless-Lang,X-Stainless-Os,X-Stainless-Package-Version,X-Stainless-Poll-Helper,"
+    b"X-Stainless-Retry-Count,X-Stainless-Runtime,X-Stainless-Runtime-Version,X-Stainless-Timeout"
+)
+"""What Ollama lets pages send, letter for letter."""
+_IN_OLLAMA = frozenset(_OLLAMA_HEADERS.lower().split(b","))
+_ONCE = (b"host", b"origin", b"sec-fetch-site")
+"""Headers that decide: two of one would be read differently by two programs."""
 
 
 class Verdict(NamedTuple):
     """`refusal` says why the request is not answered; None lets it through.
 
-    `origin` is the other site that it comes from, when `server.allowed_origins` has it.
+    `origin` is the other site that it comes from, if pages from there may read the answer.
+    `drop_in`: what pages from there want to make is a drop-in call.
     """
 
     refusal: str | None = None
     origin: bytes | None = None
+    drop_in: bool = False
 
 
 _WELCOME = Verdict()
 
 
 class Guard:
-    """The rules of `server.host`, `server.allowed_hosts` and `server.allowed_origins`."""
+    """The rules of `server.host`, `server.allowed_hosts`, `server.allowed_origins` and
+    `gateway.allowed_origins`.
+    """
 
-    def __init__(self, server: ServerConfig) -> None:
-        self._names = _own_names(server)
-        self._any_host = ANY in server.allowed_hosts
-        bound = _address(server.host)
-        # No name that somebody else owns can be an address: it cannot be made to point here.
-        self._any_address = not server.host or (bound is not None and bound.is_unspecified)
-        self._origins = frozenset(one.lower().rstrip("/") for one in server.allowed_origins)
+    def __init__(self, config: Config, is_drop_in: IsDropIn) -> None:
+        own, calls = config.server.allowed_origins, config.gateway.allowed_origins
+        self._is_drop_in = is_drop_in
         # The same few clients come again and again.
-        self._host_allowed = lru_cache(maxsize=256)(self._check_host)
-        self._origin_allowed = lru_cache(maxsize=256)(self._check_origin)
+        self._host_allowed = lru_cache(maxsize=256)(HostNames(config.server).allow)
+        self._own_pages = lru_cache(maxsize=256)(matcher(own))
+        self._call_pages = lru_cache(maxsize=256)(matcher((*LOCAL_PAGES, *own, *calls)))
 
     def judge(self, scope: Any, headers: Mapping[bytes, bytes]) -> Verdict:
         """Whether an ASGI request (HTTP or WebSocket) with these headers may be answered."""
+        given = scope.get("headers", ())
+        if len(given) != len(headers) and (name := _given_twice(given)) is not None:
+            return Verdict(f"the request has more than one header {name.decode()}")
         host = headers.get(b"host", b"")
         # HTTP/1.0 may leave Host out; no browser does.
-        if host and not self._host_allowed(host):
+        if host and not self._host_allowed(host.decode("latin-1")):
             return Verdict(
                 f"this server does not answer to the name {_shown(host)} in the Host header;"
                 " add it to server.allowed_hosts if it should"
             )
         if origin := headers.get(b"origin"):
-            if not self._origin_allowed(origin, host):
-                return Verdict(
-                    f"pages of {_shown(origin)} may not call this server;"
-                    " add the origin to server.allowed_origins if they should"
-                )
-            if _authority(origin) != host.lower():
-                return Verdict(origin=origin)
-        elif headers.get(b"sec-fetch-site") == b"cross-site" and not _is_navigation(scope, headers):
+            if _is_here(origin, host):
+                return _WELCOME
+            return self._judge_page(origin, _wanted_method(scope, headers), scope["path"])
+        site = headers.get(b"sec-fetch-site")
+        if site in (b"cross-site", b"same-site") and not _is_navigation(scope, headers):
             return Verdict("a page of another site may not call this server")
         return _WELCOME
 
-    def _check_host(self, host: bytes) -> bool:
-        if self._any_host:
-            return True
-        name = host_name(host.decode("latin-1"))
-        return name in self._names or (self._any_address and _address(name) is not None)
-
-    def _check_origin(self, origin: bytes, host: bytes) -> bool:
-        text = origin.decode("latin-1").lower()
-        return text in self._origins or ANY in self._origins or _authority(origin) == host.lower()
-
-
-def host_name(host: str) -> str:
-    """The name in a Host header, without port, brackets and a final dot."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    if host.count(":") > 1:
-        return host.lower()
-    return host.partition(":")[0].rstrip(".").lower()
+    def _judge_page(self, origin: bytes, method: str, path: str) -> Verdict:
+        drop_in = self._is_drop_in(method, path)
+        allowed = self._call_pages if drop_in else self._own_pages
+        if allowed(origin.decode("latin-1")):
+            return Verdict(origin=origin, drop_in=drop_in)
+        where = "gateway.allowed_origins" if drop_in else "server.allowed_origins"
+        return Verdict(
+            f"pages of {_shown(origin)} may not call this server;"
+            f" add the origin to {where} if they should"
+        )
 
 
 def secure(headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> Headers:
@@ -124,44 +148,58 @@ def secure(headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> Head
     return result
 
 
-def preflight(scope: Any, headers: Mapping[bytes, bytes], origin: bytes | None) -> Headers | None:
+def preflight(scope: Any, headers: Mapping[bytes, bytes], verdict: Verdict) -> Headers | None:
     """The headers that answer a browser's question whether an allowed page may send a request;
     None if the request is not such a question.
     """
-    if scope["type"] != "http" or scope["method"] != "OPTIONS" or origin is None:
+    if scope["type"] != "http" or scope["method"] != "OPTIONS" or verdict.origin is None:
         return None
+    asked = headers.get(_ASKED + b"headers", b"")
+    if verdict.drop_in:  # as Ollama answers it, which takes every OPTIONS of a page for one
+        return [
+            (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
+            (b"access-control-allow-headers", _with_asked(asked)),
+            (b"access-control-max-age", b"43200"),
+            (b"vary", b"Access-Control-Request-Method"),
+            (b"vary", b"Access-Control-Request-Headers"),
+        ]
     if _ASKED + b"method" not in headers:
         return None
     return [
         (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE"),
         # Clients of OpenAI's send a dozen of their own, and headers are nothing that is guarded.
-        (b"access-control-allow-headers", headers.get(_ASKED + b"headers", _TAKEN)),
+        (b"access-control-allow-headers", asked or _OWN_HEADERS),
         (b"access-control-max-age", b"600"),
     ]
 
 
-def _own_names(server: ServerConfig) -> frozenset[str]:
-    """Those of the address that it listens on, and `server.allowed_hosts` besides."""
-    names = {host_name(name) for name in (*server.allowed_hosts, server.host)} - {""}
-    bound = _address(server.host)
-    everywhere = not server.host or (bound is not None and bound.is_unspecified)
-    here = server.host == "localhost" or (bound is not None and bound.is_loopback)
-    if here or everywhere:
-        names |= _LOOPBACK
-    if not here:
-        names.add(socket.gethostname().lower())
-    return frozenset(names)
+def _with_asked(asked: bytes) -> bytes:
+    """Ollama's list, and behind it what the page asks for beside: other servers that take these
+    calls let every header in.
+    """
+    names = (name.strip() for name in asked.split(b","))
+    more = [name for name in names if name and name.lower() not in _IN_OLLAMA]
+    return b",".join([_OLLAMA_HEADERS, *more])
 
 
-def _address(name: str) -> Any:
-    try:
-        return ip_address(name)
-    except ValueError:
-        return None
+def _wanted_method(scope: Any, headers: Mapping[bytes, bytes]) -> str:
+    """The method of the request, or the one that a page asks about before it sends its request."""
+    method: str = scope.get("method", "GET")
+    if method == "OPTIONS" and (asked := headers.get(_ASKED + b"method")):
+        return asked.decode("latin-1")
+    return "" if scope["type"] == "websocket" else method
 
 
-def _authority(origin: bytes) -> bytes:
-    return origin.partition(b"://")[2].lower()
+def _given_twice(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The first of the headers that decide that is there more than once."""
+    names = [name.lower() for name, _ in headers]
+    return next((name for name in _ONCE if names.count(name) > 1), None)
+
+
+def _is_here(origin: bytes, host: bytes) -> bool:
+    """Whether the page comes from this server, by the name that its request has for it."""
+    scheme, _, authority = origin.lower().partition(b"://")
+    return scheme in (b"http", b"https") and authority == host.lower() != b""
 
 
 def _is_navigation(scope: Any, headers: Mapping[bytes, bytes]) -> bool:

@@ -16,8 +16,10 @@ _SERVICE_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
 
 def read_variable(name: str, environ: Mapping[str, str]) -> str:
-    """The variable's text; empty if it is not set, or not meant for oq."""
-    text = environ.get(name, "").strip()
+    """The variable's text; empty if it is not set, or not meant for oq. Quotes around it are left
+    out, as Ollama does it: what runs a service may keep them.
+    """
+    text = environ.get(name, "").strip().strip("\"'")
     return "" if name.endswith("_PORT") and _SERVICE_VALUE.match(text) else text
 
 

@@ -30,6 +30,10 @@ ENVIRONMENT = {
 }
 """What the variables of each section begin with: ``queue.max_workers`` is QUEUE_MAX_WORKERS."""
 
+BORROWED = {"gateway.allowed_origins": "OLLAMA_ORIGINS"}
+"""Variables of Ollama's own that set a key outside its section. The key's own variable stands over
+it."""
+
 DEFAULT = "default"
 FLAG = "command line"
 
@@ -121,9 +125,9 @@ def _read_environment(environ: Mapping[str, str], layers: Layers) -> None:
             if is_list(kind) and is_section(element(kind)):
                 continue  # a variable cannot say a list of sections
             key = f"{section}.{name}"
-            origin = variable(key) or ""
-            if text := read_variable(origin, environ):
-                layers.put(key, _from_text(text, kind, key, origin), origin)
+            for origin in filter(None, (BORROWED.get(key), variable(key))):
+                if text := read_variable(origin, environ):
+                    layers.put(key, _from_text(text, kind, key, origin), origin)
     layers.remarks.extend(unread(environ, filter(None, map(variable, _keys()))))
 
 

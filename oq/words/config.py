@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
+from oq.words.origins import wrong_with
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -156,9 +157,11 @@ class ServerConfig(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 7125
     allowed_hosts: tuple[str, ...] = ()
-    """Names that are accepted in a Host header, besides the names of the server's own address."""
+    """Names that are accepted in a Host header, besides the names of the server's own address,
+    localhost, private addresses, and names that end in .localhost, .local or .internal."""
     allowed_origins: tuple[str, ...] = ()
-    """Other origins whose web pages may send requests to the server."""
+    """Other origins whose web pages may send every request to the server: they may read and change
+    the queue. One `*` in an origin stands for any text, as in https://*.example.com."""
     max_connections: Count = 1000
     max_client_connections: Count | None = None
     """The most connections from one address. The default is three quarters of `max_connections`, so
@@ -208,6 +211,9 @@ class GatewayConfig(Section, frozen=True):
     timeout: Duration = Duration(3600)
     """For one whole attempt of a call without X-OQ-Timeout. It is longer than `ollama.timeout`,
     because the caller sees the answer grow and can stop it."""
+    allowed_origins: tuple[str, ...] = ()
+    """Other origins whose web pages may make calls, but not use oq's own API. Pages of localhost
+    and of desktop programs may do so by default, as at Ollama. The variable is OLLAMA_ORIGINS."""
     reconnect_grace: Duration = Duration(30)
     """How long a call with an Idempotency-Key goes on after its client has disconnected."""
 
@@ -274,6 +280,8 @@ def _cross_check(config: Config) -> None:
     _check_retries(config.retry_config)
     _check_backends(config)
     _check_gateway(config)
+    _check_origins("server.allowed_origins", config.server.allowed_origins)
+    _check_origins("gateway.allowed_origins", config.gateway.allowed_origins)
 
 
 def _check_positive(config: Config) -> None:
@@ -314,6 +322,12 @@ def _check_gateway(config: Config) -> None:
             raise InvalidConfig(f"gateway.listen[{index}].port: {one.port} is used twice")
     for index, rule in enumerate(gateway.priorities):
         _check_priority(f"gateway.priorities[{index}].priority", rule.priority)
+
+
+def _check_origins(key: str, patterns: tuple[str, ...]) -> None:
+    for index, pattern in enumerate(patterns):
+        if wrong := wrong_with(pattern):
+            raise InvalidConfig(f"{key}[{index}]: {wrong}")
 
 
 def _check_priority(key: str, value: int | str) -> None:

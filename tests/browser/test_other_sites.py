@@ -81,13 +81,33 @@ SIMPLE = {"mode": "no-cors", "headers": {"Content-Type": "text/plain"}}
 
 
 def test_it_cannot_submit(stranger: Page, oq: Oq):
+    """A page of this machine may make drop-in calls, as at Ollama; see the next test."""
     body = '{"type": "generate", "model": "m", "payload": {"prompt": "mine"}}'
     json = {"Content-Type": "application/json"}
-    for path in ("/api/tasks", "/api/generate", "/v1/chat/completions"):
+    calls = () if "127.0.0.1" in stranger.url else ("/api/generate", "/v1/chat/completions")
+    for path in ("/api/tasks", *calls):
         ask(stranger, oq.url + path, method="POST", body=body, **SIMPLE)
         assert ask(stranger, oq.url + path, method="POST", body=body, headers=json)[0] == "refused"
     ask(stranger, f"{oq.url}/api/tasks/batch", method="POST", body=f"[{body}]", **SIMPLE)
     assert oq.status()["total_tasks"] == 0
+
+
+def test_a_page_of_this_machine_can_chat_and_sees_the_answer(
+    elsewhere: int, chromium: Browser, oq: Oq
+):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{elsewhere}/")
+    headers = {"Content-Type": "application/json", "x-stainless-os": "Linux"}
+    chat = '{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+    for path, end in (("/api/chat", '"done":true'), ("/v1/chat/completions", '"choices"')):
+        kind, status, text = ask(page, oq.url + path, method="POST", body=chat, headers=headers)
+        assert (kind, status) == ("cors", 200)
+        assert end in text
+    assert ask(page, f"{oq.url}/api/tags")[1] == 200
+    assert oq.status()["total_tasks"] == 2
+    assert ask(page, f"{oq.url}/api/tasks") == ["refused", 0, ""]
+    context.close()
 
 
 def test_it_cannot_submit_by_a_form(stranger: Page, oq: Oq):

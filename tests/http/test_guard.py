@@ -11,14 +11,18 @@ from msgspec.structs import replace
 from trio_websocket import open_websocket_url
 
 from oq.client.address import listening_url
-from oq.http.guard import Guard, host_name
-from oq.words.config import ServerConfig
+from oq.http.guard import Guard
+from oq.http.host_names import host_name
+from oq.words.config import ServerConfig, to_config
 from tests.support.http import GENERATE, api, live
 
 
+def guard(**server: object) -> Guard:
+    return Guard(to_config({"server": server}), lambda method, path: False)
+
+
 def allowed(name: str, **server: object) -> bool:
-    guard = Guard(ServerConfig(**server))
-    return guard.judge(scope(), {b"host": name.encode()}).refusal is None
+    return guard(**server).judge(scope(), {b"host": name.encode()}).refusal is None
 
 
 def scope(method: str = "GET", **headers: str) -> dict[str, object]:
@@ -41,27 +45,56 @@ def scope(method: str = "GET", **headers: str) -> dict[str, object]:
         ("[::1]:7125", "::1"),
         ("[::1]", "::1"),
         ("::1", "::1"),
+        ("[::1", ""),
+        ("[::1]evil.example", ""),
+        ("localhost:x", ""),
+        ("localhost@evil.example", ""),
+        ("evil.example@box.local", ""),
+        ("a b.local", ""),
+        ("evil.example/.local", ""),
     ],
 )
 def test_the_name_in_a_host_header(header: str, name: str):
     assert host_name(header) == name
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.5"])
-def test_bound_to_the_loopback(host: str):
-    bound = {"host": host}
-    for name in ("localhost", "localhost:7125", "127.0.0.1:7125", "[::1]:9", "LOCALHOST"):
-        assert allowed(name, **bound), name
-    for name in ("evil.example", "evil.example:7125", "10.0.0.1", "localhost.evil.example", "x y"):
-        assert not allowed(name, **bound), name
+ADDRESSES = ["127.0.0.1", "localhost", "::1", "127.0.0.5", "0.0.0.0", "::", "", "192.168.1.5"]
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_names_that_nobody_else_can_own_are_let_in_whatever_it_is_bound_to(host: str):
+    """They are those that Ollama lets in."""
+    for name in (
+        "localhost", "localhost:7125", "LOCALHOST", "127.0.0.1:7125", "127.8.8.8", "[::1]:9",
+        "0.0.0.0", "10.0.0.1", "172.31.255.255:1", "192.168.9.9", "[fd00::1]:7125",
+        "[::ffff:127.0.0.1]:1", "[::ffff:10.0.0.1]", "app.localhost:3000", "Box.LOCAL", "a.b.local",
+        "vm.internal", "host.docker.internal:7125", socket.gethostname().upper(),
+    ):  # fmt: skip
+        assert allowed(name, host=host), name
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_names_that_somebody_else_can_own_are_not(host: str):
+    for name in (
+        "evil.example", "evil.example:7125", "localhost.evil.example", "127.0.0.1.evil.example",
+        "local", "internal", "evil-local", "evil.local.example", "box.local.evil.example:80",
+        "evil.example.", "x y", "127.1", "0x7f.1", "2130706433", "127.0.0.1@evil.example",
+        "evil.example@127.0.0.1", "evil.example:80@localhost", "[::1", "[::1]evil.example",
+    ):  # fmt: skip
+        assert not allowed(name, host=host), name
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.168.1.5"])
+def test_addresses_that_are_not_of_this_machine(host: str):
+    for name in ("8.8.8.8", "8.8.8.8:7125", "172.32.0.1", "[::ffff:8.8.8.8]", "[2001:db8::1]"):
+        assert not allowed(name, host=host), name
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
 def test_bound_to_every_address(host: str):
     bound = {"host": host}
-    for name in ("10.1.2.3:7125", "[fe80::1]", "localhost", socket.gethostname()):
+    for name in ("203.0.113.6:7125", "[fe80::1]", "[2001:db8::1]:7125"):
         assert allowed(name, **bound), name
-    assert not allowed("evil.example", **bound)
 
 
 def test_bound_to_every_address_with_names_given():
@@ -76,7 +109,7 @@ def test_bound_to_every_address_with_names_given():
     assert allowed("192.168.1.5:7125", **one)
     assert allowed(socket.gethostname(), **one)
     assert allowed("gpu.lan", **one)
-    assert not allowed("192.168.1.6", **one)
+    assert not allowed("203.0.113.6", **one)
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1", "localhost"])
@@ -90,10 +123,9 @@ async def test_the_url_that_is_announced_is_answered(host: str, names: list[str]
 
 
 def test_bound_to_one_address():
-    bound = {"host": "192.168.1.5"}
-    assert allowed("192.168.1.5:7125", **bound)
-    assert allowed(socket.gethostname(), **bound)
-    assert not allowed("192.168.1.6", **bound)
+    bound = {"host": "203.0.113.5"}
+    assert allowed("203.0.113.5:7125", **bound)
+    assert not allowed("203.0.113.6", **bound)
 
 
 def test_names_that_are_added():
@@ -104,7 +136,7 @@ def test_names_that_are_added():
 
 
 def test_http_1_0_may_leave_the_name_out():
-    assert Guard(ServerConfig()).judge(scope(), {}).refusal is None
+    assert guard().judge(scope(), {}).refusal is None
 
 
 async def test_a_foreign_host_is_refused_with_what_to_do():
@@ -116,7 +148,14 @@ async def test_a_foreign_host_is_refused_with_what_to_do():
             assert "server.allowed_hosts" in reply.error
 
 
-SITES = ["http://evil.example", "null", "http://localhost:3000", "http://localhost.evil.example"]
+SITES = [
+    "http://evil.example",
+    "null",
+    "http://localhost:3000",
+    "http://localhost.evil.example",
+    "app://obsidian.md",
+    "file://",
+]
 
 
 @pytest.mark.parametrize("origin", SITES)
@@ -148,10 +187,11 @@ async def test_its_own_page_can_do_everything():
         assert (await oq.call("POST", "/api/tasks", GENERATE, own)).status == 201
 
 
-async def test_cross_site_without_origin_is_refused_unless_a_link_was_followed():
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_page_without_origin_is_refused_unless_a_link_was_followed(site: str):
     async with api() as oq:
-        cross = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-        link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        cross = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+        link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
         assert (await oq.call("GET", "/api/status", None, cross)).status == 403
         assert (await oq.call("GET", "/api/status", None, link)).status == 200
         assert (await oq.call("POST", "/api/tasks", GENERATE, link)).status == 403

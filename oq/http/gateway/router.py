@@ -29,6 +29,17 @@ class Gateway:
         """The ports whose calls have a priority of their own, and which."""
         return self._calls.defaults.ports
 
+    def takes(self, method: str, path: str) -> bool:
+        """Whether a request by this method and this path, decoded, is a drop-in call: one of a
+        dialect's clients, and not of oq's own API. So is one for the text at ``/``: clients look
+        whether it is there.
+        """
+        if path == "/":
+            return method in ("GET", "HEAD")
+        if dialect_at(path) is None or _is_odd(path):
+            return False
+        return (method == "POST" and path in ENDPOINTS) or _root(path) not in self._own
+
     async def serve(self, request: Request, receive: Receive, send: Send) -> bool:
         """Answer the request; False if it is not one of theirs."""
         path = request.path

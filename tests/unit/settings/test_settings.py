@@ -210,12 +210,29 @@ def test_an_empty_section_and_an_empty_optional_value_are_fine(write):
         ("OQ_SERVER_PORT", "80", "server.port", "80"),
         ("OQ_SERVER_ALLOWED_HOSTS", "a, b", "server.allowed_hosts", "a, b"),
         ("OQ_EVENTS_RING", "5", "events.ring", "5"),
+        (
+            "OLLAMA_ORIGINS",
+            "chrome-extension://*, http://a.example,",
+            "gateway.allowed_origins",
+            "chrome-extension://*, http://a.example",
+        ),
+        ("OLLAMA_ORIGINS", "'*'", "gateway.allowed_origins", "*"),
+        ("OQ_GATEWAY_ALLOWED_ORIGINS", "*", "gateway.allowed_origins", "*"),
+        ("OQ_SERVER_ALLOWED_ORIGINS", "http://*.a", "server.allowed_origins", "http://*.a"),
     ],
 )
 def test_variables(name, text, key, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = load_settings(environ={name: text})
     assert (key, value, name) in set(settings.rows())
+
+
+def test_the_variable_of_oq_stands_over_that_of_ollama():
+    given = {
+        "OQ_GATEWAY_ALLOWED_ORIGINS": "http://oq.example",
+        "OLLAMA_ORIGINS": "http://o.example",
+    }
+    assert load_settings(environ=given).config.gateway.allowed_origins == ("http://oq.example",)
 
 
 def test_an_empty_variable_is_not_set(write):
@@ -231,6 +248,11 @@ def test_an_empty_variable_is_not_set(write):
         ("QUEUE_MAX_WORKERS", "-1", "QUEUE_MAX_WORKERS: queue.max_workers: expected int >= 1"),
         ("OLLAMA_TIMEOUT", "x", "OLLAMA_TIMEOUT: ollama.timeout: 'x' is not a duration"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL: logging.level: 'loud' is none of debug, info"),
+        (
+            "OLLAMA_ORIGINS",
+            "http://a.example,a.example",
+            "OLLAMA_ORIGINS: gateway.allowed_origins[1]: 'a.example' has no scheme",
+        ),
     ],
 )
 def test_a_bad_variable_is_named(name, text, message, write):
