@@ -7,7 +7,7 @@ emptied, and its reader receives the number of events that it missed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 
@@ -16,6 +16,8 @@ import trio
 
 from oq.actors.subscription import Subscription
 from oq.actors.waker import Waker
+from oq.rules.lifecycle import owners_told
+from oq.words.caller import LOCAL, Caller
 from oq.words.channels import take
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
@@ -65,7 +67,7 @@ class Hub:
         clock: Clock,
         *,
         seq: int,
-        past: Iterable[Event],
+        past: Committed,
         ring: int,
         mailbox: int,
         max_subscribers: int,
@@ -73,7 +75,8 @@ class Hub:
         self._inbox = inbox
         self._clock = clock
         self._seq = seq
-        self._ring: deque[Event] = deque(past, maxlen=ring)
+        self._ring: deque[tuple[Event, str | None]] = deque(maxlen=ring)  # with its task's owner
+        self._ring.extend(zip(past.events, owners_told(past.steps), strict=True))
         self._mailbox = mailbox
         self._max_subscribers = max_subscribers
         self._subscriptions: set[Subscription] = set()
@@ -82,6 +85,7 @@ class Hub:
         self._observers: list[Observer] = []
         self._encoded: dict[int, bytes] = {}
         self._progress_sent: dict[str, float] = {}  # when, for each running task
+        self._owners: dict[str, str] = {}  # of the running tasks that have one
         self._closed = False
 
     @property
@@ -146,8 +150,10 @@ class Hub:
         types: Collection[EventType] | None = None,
         task_id: str | None = None,
         after: int | None = None,
+        caller: Caller = LOCAL,
     ) -> Iterator[Subscription]:
-        """The events from now on. With `after` the kept events after this number come first.
+        """The events from now on, of the tasks that the caller may see. With `after` the kept
+        events after this number come first.
 
         Without `types` all except progress events. Unavailable if there are too many subscribers.
         """
@@ -156,7 +162,7 @@ class Hub:
                 f"there are {self._max_subscribers} subscribers already"
                 " (events.max_subscribers); try again later"
             )
-        subscription = Subscription(self._seq, types, task_id, self._mailbox, self._waker)
+        subscription = Subscription(self._seq, types, task_id, self._mailbox, self._waker, caller)
         if after is not None and after < self._seq:
             self._replay(subscription, after)
         if self._closed:
@@ -182,9 +188,13 @@ class Hub:
     def _publish(self, committed: Committed) -> None:
         if committed.events:
             self._seq = committed.events[-1].seq
-            self._ring.extend(committed.events)
+            owners = owners_told(committed.steps)
+            for event, owner in zip(committed.events, owners, strict=True):
+                self._ring.append((event, owner))
+                if owner is not None:
+                    self._note_owner(event, owner)
             for subscription in self._subscriptions:
-                subscription.offer(committed.events)
+                subscription.offer(committed.events, owners)
         if self._watches or self._progress_sent:
             for step in committed.steps:
                 if isinstance(step, OF_ONE_TASK):
@@ -199,13 +209,24 @@ class Hub:
         for watch in self._watches.get(state.id, ()):
             watch.notice()
 
+    def _note_owner(self, event: Event, owner: str) -> None:
+        """Progress is reported without an owner, so that is kept while the task runs. What comes
+        before its start is on disk has none, and goes to those who see all tasks.
+        """
+        if event.status is Status.RUNNING:
+            self._owners[event.task_id] = owner
+        else:
+            self._owners.pop(event.task_id, None)
+
     def _replay(self, subscription: Subscription, after: int) -> None:
         """Offer the events after `after`. Report how many of them are not kept any more."""
-        first = self._ring[0].seq if self._ring else self._seq + 1
+        first = self._ring[0][0].seq if self._ring else self._seq + 1
         if after < first - 1:
             subscription.miss(first - 1 - after)
         skip = max(0, after - first + 1)
-        subscription.offer(list(islice(self._ring, skip, None)), resumed=True)
+        kept = list(islice(self._ring, skip, None))
+        events, owners = [event for event, _ in kept], [owner for _, owner in kept]
+        subscription.offer(events, owners, resumed=True)
 
     def _tell_progress(self, task_id: str, tokens: int) -> None:
         wanting = [s for s in self._subscriptions if s.wants_progress]
@@ -215,4 +236,4 @@ class Hub:
                 self._clock.now(), {"tokens": tokens},
             )  # fmt: skip
             for subscription in wanting:
-                subscription.offer([event])
+                subscription.offer([event], [self._owners.get(task_id)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 import trio
 
 from oq.actors.waker import Waker
+from oq.rules import scope
+from oq.words.caller import LOCAL, Caller
 from oq.words.events import Event, EventType, Lagged
 
 DURABLE = frozenset(EventType) - {EventType.TASK_PROGRESS}
@@ -28,13 +30,16 @@ class Subscription:
         task_id: str | None,
         capacity: int,
         waker: Waker,
+        caller: Caller = LOCAL,
     ) -> None:
         self.seq = seq
         """The number of the last event before this subscription."""
         self._kinds = DURABLE if types is None else frozenset(types)
         self.wants_progress = EventType.TASK_PROGRESS in self._kinds
-        self._wants_all = self._kinds >= DURABLE and task_id is None
+        all_kinds = self._kinds >= DURABLE and task_id is None
+        self._wants_all = all_kinds and scope.sees_all(caller)
         self._task_id = task_id
+        self._caller = caller
         self._capacity = capacity
         self._due: deque[Event] = deque()
         self._missed = 0
@@ -60,9 +65,17 @@ class Subscription:
         self._missed = 0
         return batch
 
-    def offer(self, events: Iterable[Event], *, resumed: bool = False) -> None:
-        """Put those that it wants into the mailbox. What is replayed at the start may exceed it."""
-        wanted = list(events) if self._wants_all else [e for e in events if self._wants(e)]
+    def offer(
+        self, events: Sequence[Event], owners: Sequence[str | None], *, resumed: bool = False
+    ) -> None:
+        """Put those that it wants into the mailbox; `owners` are those of their tasks. What is
+        replayed at the start may exceed the mailbox.
+        """
+        if self._wants_all:
+            wanted = list(events)
+        else:
+            pairs = zip(events, owners, strict=True)
+            wanted = [event for event, owner in pairs if self._wants(event, owner)]
         if not wanted:
             return
         if not resumed and len(self._due) + len(wanted) > self._capacity:
@@ -88,5 +101,9 @@ class Subscription:
         self._called = False
         self._news.set()
 
-    def _wants(self, event: Event) -> bool:
-        return event.type in self._kinds and self._task_id in (None, event.task_id)
+    def _wants(self, event: Event, owner: str | None) -> bool:
+        return (
+            event.type in self._kinds
+            and self._task_id in (None, event.task_id)
+            and scope.may_see(owner, self._caller)
+        )

@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from oq.actors.writer import Writer
 from oq.queue.claims import Claim, Claims, used_otherwise
 from oq.queue.receipts import PendingReceipts
-from oq.rules import lifecycle, validation
+from oq.rules import lifecycle, scope, validation
 from oq.rules.drain_rate import DrainRate
 from oq.rules.fingerprint import fingerprint
 from oq.rules.ids import IdSource
 from oq.rules.limits import Limits
 from oq.rules.validation import Checked
 from oq.store import Ledger
+from oq.words.caller import Caller
 from oq.words.channels import put
 from oq.words.clock import Clock
 from oq.words.config import Config
@@ -97,15 +98,15 @@ class Admission:
         if self._writer.problem is not None:
             raise Unavailable(self._writer.problem)
 
-    async def accept(self, task: Submission, key: str | None) -> Accepted:
+    async def accept(self, task: Submission, key: str | None, caller: Caller) -> Accepted:
         """One task; see `RawQueue.submit`."""
         if key is not None:
             task = replace(task, idempotency_key=key)
-        checked = validation.check(task, self.limits)
-        return await self.accept_checked(checked)
+        return await self.accept_checked(validation.check(task, self.limits), caller)
 
-    async def accept_checked(self, checked: Checked) -> Accepted:
+    async def accept_checked(self, checked: Checked, caller: Caller) -> Accepted:
         """One task that has been checked already."""
+        checked = _owned(checked, caller)
         mark = _mark(checked)
         # The caller of a call has its answer as it is made.
         awaited = mark is not None and checked.body.call is None
@@ -115,13 +116,13 @@ class Admission:
         (accepted,) = await self._stored(taking)
         return accepted if accepted.created else await self._as_it_stands(accepted)
 
-    async def accept_many(self, tasks: Sequence[Submission]) -> list[str]:
+    async def accept_many(self, tasks: Sequence[Submission], caller: Caller) -> list[str]:
         """Several, in one commit; see `RawQueue.submit_many`."""
         if len(tasks) > self.limits.max_batch:
             raise InvalidTask(
                 "", f"{len(tasks)} tasks at once, at most {self.limits.max_batch} (queue.max_batch)"
             )
-        checked = validation.check_batch(tasks, self.limits)
+        checked = [_owned(one, caller) for one in validation.check_batch(tasks, self.limits)]
         with self._claims:
             taking = self._take(await self._look_up(checked))
         return [accepted.task_id for accepted in await self._stored(taking)]
@@ -144,8 +145,7 @@ class Admission:
 
     async def _known(self, task: Checked, mark: bytes | None) -> Claim | None:
         """The task that its idempotency key stands for, if it does. Conflict: for another one."""
-        key = task.terms.idempotency_key
-        return None if key is None or mark is None else await self._claims.look_up(key, mark)
+        return None if mark is None else await self._claims.look_up(task.terms, mark)
 
     async def _look_up(self, tasks: Sequence[Checked]) -> list[_Asked]:
         """Each with the task that its key stands for; InvalidBatch names all whose keys were used
@@ -155,11 +155,11 @@ class Admission:
         problems: dict[int, str] = {}
         marks: dict[str, bytes | None] = {}
         for index, task in enumerate(tasks):
-            mark, key = _mark(task), task.terms.idempotency_key
+            mark, name = _mark(task), scope.claim_name(task.terms)
             try:
                 asked.append(_Asked(task, mark, await self._known(task, mark), awaited=True))
-                if key is not None and marks.setdefault(key, mark) != mark:
-                    raise used_otherwise(key)
+                if name is not None and marks.setdefault(name, mark) != mark:
+                    raise used_otherwise(task.terms)
             except Conflict as error:
                 problems[index] = str(error)
         if problems:
@@ -232,22 +232,26 @@ class Admission:
         return answers, receipts
 
     def _taken(self, asked: _Asked) -> Claim | None:
-        key, mark = asked.task.terms.idempotency_key, asked.mark
-        return None if key is None or mark is None else self._claims.current(key, mark)
+        return None if asked.mark is None else self._claims.current(asked.task.terms, asked.mark)
 
     def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""
-        key, mark = asked.task.terms.idempotency_key, asked.mark
-        task_id = self._ids.next(now)
+        task_id, mark = self._ids.next(now), asked.mark
         change = lifecycle.submitted(asked.task, task_id, now, mark, awaited=asked.awaited)
         self._in_flight += 1
-        if key is not None and mark is not None:
-            self._claims.take(key, Claim(task_id, mark, receipt))
+        if mark is not None:
+            self._claims.take(asked.task.terms, Claim(task_id, mark, receipt))
         return change
 
     def _count_off(self, changes: list[Change]) -> None:
         """The ledger counts them from here on, or nobody does."""
         self._in_flight -= len(changes)
+
+
+def _owned(checked: Checked, caller: Caller) -> Checked:
+    """The same as a task of this caller."""
+    terms = scope.mark_owner(checked.terms, caller)
+    return checked if terms is checked.terms else replace(checked, terms=terms)
 
 
 def _mark(task: Checked) -> bytes | None:

@@ -90,7 +90,7 @@ class GatewayCalls:
             limits=self._admission.limits,
             way=new.way,
         )
-        return await self._admission.accept_checked(checked)
+        return await self._admission.accept_checked(checked, new.caller)
 
     @asynccontextmanager
     async def attend(

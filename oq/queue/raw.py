@@ -35,8 +35,6 @@ from oq.words.messages import BulkCommand, Command, Pause, Verb
 from oq.words.task import RawTask, Submission, TaskState, TaskSummary
 from oq.words.views import BackendView, QueueStatus
 
-_ALL = TaskFilter()
-
 
 class RawQueue:
     """The queue as one caller sees it. Any number of trio tasks may call its methods at once.
@@ -65,11 +63,11 @@ class RawQueue:
     async def submit(self, task: Submission, *, idempotency_key: str | None = None) -> Accepted:
         """Store a task and return once it is on disk.
 
-        If the same task was accepted with the same `idempotency_key` before, the answer is that
-        task. Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull,
+        If the caller had the same task accepted with the same `idempotency_key` before, the answer
+        is that task. Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull,
         Unavailable.
         """
-        return await self._core.admission.accept(task, idempotency_key)
+        return await self._core.admission.accept(task, idempotency_key, self.caller)
 
     async def submit_many(self, tasks: Sequence[Submission]) -> builtins.list[str]:
         """Store the tasks in one commit, all or none. Return their ids in the same order.
@@ -77,7 +75,7 @@ class RawQueue:
         Raises InvalidBatch, which names every task that is wrong, InvalidTask if there are too many
         tasks, QueueFull, Unavailable.
         """
-        return await self._core.admission.accept_many(tasks)
+        return await self._core.admission.accept_many(tasks, self.caller)
 
     # -- reading
 
@@ -130,7 +128,7 @@ class RawQueue:
         """Return if there is such a task, or raise NotFound."""
         _check_id(task_id)
         self._core.answers.check()
-        self._check(await self._core.durable.state(task_id))
+        await self._state(task_id)
 
     def status(self) -> QueueStatus:
         """The numbers of tasks, the state of the queue and its backends."""
@@ -225,11 +223,12 @@ class RawQueue:
     ) -> AbstractContextManager[Subscription]:
         """``with queue.subscribe() as events: async for batch in events: ...``
 
-        Each batch is a list of Event and Lagged. `types` are the types of events to receive; if it
+        Each batch is a list of Event and Lagged. The events are those of tasks that the caller may
+        see. `types` are the types of events to receive; if it
         is None, all except progress. With `after` the events after the one with this `seq` come
         first. Raises Unavailable if there are too many subscribers.
         """
-        return self._core.hub.subscribe(types, task_id, after)
+        return self._core.hub.subscribe(types, task_id, after, self.caller)
 
     def encode_event(self, event: Event | Lagged) -> bytes:
         """The event as JSON, encoded once for all its readers."""
@@ -243,23 +242,41 @@ class RawQueue:
     async def _show(self, task_id: str) -> RawTask:
         core = self._core
         core.answers.check()
-        record = await core.durable.record(task_id)
+        try:
+            record = await core.durable.record(task_id)
+        except NotFound as error:
+            raise self._unseen(error) from None
         self._check(record.state)
         if record.state.status.ended:
             core.wiring.reads.note(record.state)
         return core.listing.shown(record)
 
+    async def _state(self, task_id: str) -> TaskState:
+        """Where the task stands. NotFound."""
+        try:
+            state = await self._core.durable.state(task_id)
+        except NotFound as error:
+            raise self._unseen(error) from None
+        self._check(state)
+        return state
+
     def _check(self, state: TaskState) -> None:
         """NotFound if the caller may not see the task."""
-        if not self._narrow(_ALL).admits(state):
+        if not scope.may_see(scope.owner_of(state.terms), self.caller):
             raise NotFound(state.id)
+
+    def _unseen(self, error: NotFound) -> NotFound:
+        """The error as the caller may see it. Whose task it was that retention removed is not known
+        any more: only who sees all tasks is told that there was one.
+        """
+        return error if scope.sees_all(self.caller) else NotFound(error.task_id)
 
     async def _check_seen(self, task_id: str) -> None:
         """The same without the record: it is read only if the caller may not see all tasks."""
         _check_id(task_id)
         self._core.answers.check()
-        if self._narrow(_ALL) is not _ALL:
-            self._check(await self._core.durable.state(task_id))
+        if not scope.sees_all(self.caller):
+            await self._state(task_id)
 
     async def _command(self, command: Command) -> None:
         await self._check_seen(command.task_id)

@@ -16,8 +16,7 @@ from oq.rules.stream_log import start_of
 from oq.store import Ledger
 from oq.words.clock import Clock
 from oq.words.errors import NotFound, StoreError
-from oq.words.events import Event
-from oq.words.messages import Delay
+from oq.words.messages import Committed, Delay
 from oq.words.outcome import Interrupted
 from oq.words.steps import Change
 from oq.words.task import Status, TaskState
@@ -27,9 +26,9 @@ log = structlog.get_logger("oq")
 SHUT_DOWN = Interrupted("oq was shut down while this attempt ran")
 
 
-async def recover(ledger: Ledger, clock: Clock, *, ended_by_oq: bool) -> list[Event]:
-    """Put back in line what ran when the process ended, on disk, before anything starts; what
-    subscribers are to be told of it.
+async def recover(ledger: Ledger, clock: Clock, *, ended_by_oq: bool) -> Committed:
+    """Put back in line what ran when the process ended, on disk, before anything starts. Return
+    these steps, with what subscribers are to be told of them.
     """
     now = clock.now()
     died = [
@@ -40,12 +39,12 @@ async def recover(ledger: Ledger, clock: Clock, *, ended_by_oq: bool) -> list[Ev
     unseen = [] if ended_by_oq else await _unseen(ledger)
     for state, started_at in unseen:
         died += lifecycle.died_unseen(state, started_at, now)
-    events = await _commit(ledger, died, clock)
+    committed = await _commit(ledger, died, clock)
     if died:
         poisoned = sum(change.state.status is Status.FAILED for change in died)
         ran += len(unseen)
         log.warning("recovered tasks that ran when oq stopped", tasks=ran, poisoned=poisoned)
-    return events
+    return committed
 
 
 async def put_back(ledger: Ledger, clock: Clock) -> None:
@@ -87,12 +86,12 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
     return delays
 
 
-async def _commit(ledger: Ledger, steps: list[Change], clock: Clock) -> list[Event]:
+async def _commit(ledger: Ledger, steps: list[Change], clock: Clock) -> Committed:
     seq = ledger.facts.event_seq
     events = lifecycle.tell(steps, seq, clock.now())
     if steps:
         await ledger.commit(steps, seq + len(events))
-    return events
+    return Committed(list(steps), events, [])
 
 
 async def _unseen(ledger: Ledger) -> list[tuple[TaskState, datetime]]:

@@ -96,7 +96,7 @@ async def wire(
     means that oq itself ended the process before this one, though without closing the ledger.
     """
     settings, retry, events = config.queue, config.retry_config, config.events
-    past_events = await recover(ledger, clock, ended_by_oq=ended_by_oq)
+    recovered = await recover(ledger, clock, ended_by_oq=ended_by_oq)
     ledger.running_page.begin(settings.max_workers)
     slots = _slots(config, backends)
     policy = POLICIES[config.scheduler.policy](slots, config.scheduler)
@@ -113,7 +113,7 @@ async def wire(
     to_monitor, monitor_inbox = trio.open_memory_channel[str](len(backends))
 
     hub = Hub(
-        hub_inbox, clock, seq=facts.event_seq, past=past_events,
+        hub_inbox, clock, seq=facts.event_seq, past=recovered,
         ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
     )  # fmt: skip
     pool_to_writer = to_writer.clone()

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Generic, TypeVar, Unpack
 import msgspec
 from msgspec import Struct
 
+from oq.rules import scope
 from oq.rules.ids import is_id
 from oq.rules.terms import parse_priority
 from oq.words.arguments import whole_number
+from oq.words.caller import Caller
 from oq.words.errors import InvalidTask
 from oq.words.task import Priority, Status, TaskState, TaskType
 from oq.words.which import CONDITIONS, Wanted, check_keywords, values_of
@@ -78,7 +80,8 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     Empty sets let everything through. `since` and `until` bound when a task was submitted, the
     latter excluded. `text` is looked for in the id, the model, the metadata and the excerpt of the
     prompt, whatever the case. `after` is the id of the last task already seen, or in the order of
-    the queue its place (see `LinePlace`): the listing goes on behind it.
+    the queue its place (see `LinePlace`): the listing goes on behind it. `seen_by` is a caller who
+    may see some of the tasks only (see `oq.rules.scope`).
     """
 
     status: frozenset[Status] = frozenset()
@@ -92,6 +95,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     after: str | None = None
+    seen_by: Caller | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_LIMIT:
@@ -116,6 +120,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
             and (not self.model or state.terms.model in self.model)
             and (self.since is None or state.created_at >= self.since)
             and (self.until is None or state.created_at < self.until)
+            and (self.seen_by is None or scope.may_see(scope.owner_of(state.terms), self.seen_by))
         )
 
     def finds(self, state: TaskState, excerpt: Callable[[], str]) -> bool:
@@ -132,7 +137,13 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     def by_status_only(self) -> bool:
         """Whether the counts by status say how many tasks it admits."""
         return not (
-            self.type or self.priority or self.model or self.text or self.since or self.until
+            self.type
+            or self.priority
+            or self.model
+            or self.text
+            or self.since
+            or self.until
+            or self.seen_by
         )
 
 

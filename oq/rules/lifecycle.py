@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from oq.rules import scope
 from oq.rules.retry import RetryPolicy
 from oq.rules.validation import Checked
 from oq.words.errors import Conflict
@@ -188,6 +189,17 @@ def tell(steps: Iterable[Step], seq: int, now: datetime) -> list[Event]:
             state = step.state
             events.append(Event(seq, state.id, step.event, state.status, now, step.data))
     return events
+
+
+def owners_told(steps: Iterable[Step]) -> list[str | None]:
+    """The owners of the tasks that these events are about, in the same order (see
+    `oq.rules.scope`). They decide who receives an event, and are no part of it.
+    """
+    return [
+        scope.owner_of(step.state.terms)
+        for step in steps
+        if isinstance(step, Change) and step.event is not None
+    ]
 
 
 def _must_run(state: TaskState) -> None:

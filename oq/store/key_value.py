@@ -95,8 +95,8 @@ class KeyValueLedger:
     async def stream(self, task_id: str, offset: int) -> StreamLog | None:
         return self.store.stream(task_id, offset)
 
-    async def claim(self, key: str) -> KeyClaim | None:
-        return self.store.claim(key)
+    async def claim(self, name: str) -> KeyClaim | None:
+        return self.store.claim(name)
 
     async def waiting(self) -> AsyncGenerator[Sequence[Waiting]]:
         pending = self.store.pending()

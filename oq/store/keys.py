@@ -9,7 +9,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
                                      from n = PART on, the parts of a result that is long
     status   status, id -> Place     changed in the same batch as the state
     ended    completed_at, id -> UNREAD or ""    which ended task is the oldest
-    keys     idempotency key -> id, fingerprint
+    keys     name of an idempotency key -> id, fingerprint    the name: rules/scope.py
     meta     "meta" -> Meta          in every batch, so that its commit number grows with each
              0, id -> when retention removed it     so that who asks for the task is told
 """

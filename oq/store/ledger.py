@@ -212,8 +212,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def claim(self, key: str) -> KeyClaim | None:
-        """What this idempotency key was used for, if it was. StoreCorrupt."""
+    async def claim(self, name: str) -> KeyClaim | None:
+        """What the idempotency key that has this name was used for, if it was (see
+        `oq.rules.scope.claim_name`). StoreCorrupt.
+        """
         ...
 
     # -- reading, many

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from oq.rules import scope
 from oq.rules.place import place_of
 from oq.store import keys
 from oq.store.batches import UNDECODABLE
@@ -158,14 +159,14 @@ def note_read(key: bytes, batch: Batch) -> None:
 
 
 def _put_claim(key: bytes, change: Change, batch: Batch) -> None:
-    name = change.state.terms.idempotency_key
+    name = scope.claim_name(change.state.terms)
     if name is not None and change.fingerprint is not None:
         claim = KeyClaim(change.state.id, change.fingerprint)
         batch.puts.append(("keys", name.encode(), _encode(claim)))
 
 
 def _drop_claim(key: bytes, removal: Removal, batch: Batch) -> None:
-    name = removal.state.terms.idempotency_key
+    name = scope.claim_name(removal.state.terms)
     if name is not None:
         batch.puts.append(("keys", name.encode(), None))
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from oq.rules import scope
 from oq.rules.slices import PART
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
@@ -226,8 +227,8 @@ class SalvageReader:
 
     def _fingerprint(self, state: TaskState) -> bytes | None:
         """What the task's idempotency key was used for."""
-        key = state.terms.idempotency_key
-        claim = None if key is None else self._read("keys", key.encode(), _decode_claim)
+        name = scope.claim_name(state.terms)
+        claim = None if name is None else self._read("keys", name.encode(), _decode_claim)
         return None if claim is None else claim.fingerprint
 
     def _keys(self) -> set[bytes]:

@@ -158,12 +158,12 @@ class Store:
         """
         return self._streams.slice(task_id, offset)
 
-    def claim(self, key: str) -> KeyClaim | None:
-        """What this idempotency key was used for, if it was. StoreCorrupt."""
-        value = self._engine.get("keys", key.encode())
+    def claim(self, name: str) -> KeyClaim | None:
+        """What the idempotency key with this name was used for, if it was. StoreCorrupt."""
+        value = self._engine.get("keys", name.encode())
         if value is None:
             return None
-        return read(_decode_claim, value, f"what the idempotency key {key!r} was used for")
+        return read(_decode_claim, value, f"what the idempotency key {name!r} was used for")
 
     def pending(self) -> Iterator[Waiting]:
         """Every pending task, in the order of submission. Reads the index only. StoreCorrupt when

@@ -13,11 +13,16 @@ from oq.words.errors import Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import Committed
 from oq.words.task import Status
-from tests.support.builders import NOW, task_id
+from tests.support.builders import NOW, new, task_id
 
 
 def event(seq: int, number: int = 1) -> Event:
     return Event(seq, task_id(number), EventType.TASK_SUBMITTED, Status.PENDING, NOW)
+
+
+def committed(*events: Event) -> Committed:
+    """The commit of new tasks of which these events tell."""
+    return Committed([new(1) for _ in events], list(events), [])
 
 
 class Told:
@@ -27,13 +32,14 @@ class Told:
         self.commits, inbox = trio.open_memory_channel[Committed](10)
         past = past or []
         self.hub = Hub(
-            inbox, Clock(), seq=len(past), past=past, ring=2, mailbox=mailbox, max_subscribers=2
-        )
+            inbox, Clock(), seq=len(past), past=committed(*past), ring=2, mailbox=mailbox,
+            max_subscribers=2,
+        )  # fmt: skip
 
     async def to_the_end(self, *events: Event) -> None:
         """Publish these, and close."""
         for each in events:
-            self.commits.send_nowait(Committed([], [each], []))
+            self.commits.send_nowait(committed(each))
         self.commits.close()
         await self.hub.run()
 
