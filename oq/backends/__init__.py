@@ -3,7 +3,7 @@
     base         what the queue asks of each
     ollama       Ollama, over its own API
     openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
-    simulated    a faithful fake Ollama: in process, or as a server
+    simulated    a faithful fake model server: in process, or over HTTP
     transport    HTTP, its timeouts and its errors      address    urls as people write them
     target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown

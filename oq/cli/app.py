@@ -30,7 +30,7 @@ _COMMANDS = {
     "stats": ("oq.cli.figures", "Show what happened in the last minutes or hours."),
     "config": ("oq.cli.config", "Check or show the settings."),
     "salvage": ("oq.cli.salvage", "Make a damaged data directory usable again."),
-    "simulate": ("oq.cli.simulate", "Run a fake Ollama for tests."),
+    "simulate": ("oq.cli.simulate", "Run a fake model server for tests."),
     "demo": ("oq.cli.demo", "Run three tasks on a small real model."),
     "completion": ("oq.cli.completion", "Print a script that completes `oq` in your shell."),
     "version": ("oq.cli.version", "Print the version."),

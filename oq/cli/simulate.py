@@ -33,6 +33,7 @@ _SECONDS = click.FloatRange(min=0, max=1e6)
 @click.option(
     "--model", "models", multiple=True, help="A model to have; may be repeated [any name]."
 )
+@click.option("--without", "lacks", multiple=True, help="A path to lack; may be repeated [none].")
 def simulate_(
     host: str,
     port: int,
@@ -42,11 +43,12 @@ def simulate_(
     load: float,
     max_loaded: int,
     models: tuple[str, ...],
+    lacks: tuple[str, ...],
 ) -> None:
-    """Run a fake Ollama until Ctrl-C. It invents its answers.
+    """Run a fake model server until Ctrl-C. It invents its answers.
 
-    It has Ollama's API and OpenAI's, so it works with clients of both. The field options.simulate
-    of a request can change the answer to it.
+    It has the APIs of Ollama, OpenAI, Anthropic and llama.cpp. The field options.simulate (of
+    Ollama's calls) or simulate (of all others) of a request can change the answer to it.
     """
     import trio
 
@@ -57,6 +59,7 @@ def simulate_(
         models=models or None,
         load=load,
         max_loaded=max_loaded,
+        lacks=lacks,
     )
     with listening_errors(host, port):
         trio.run(_serve, host, port, simulator)

@@ -1,13 +1,17 @@
 """A simulated Ollama server, for trying oq without a model and for tests.
 
-    script      how to answer a request
+    script      how to answer a request; refusals: which requests a script refuses
     text        the text of an answer: always the same for the same prompt
     loaded      the models in memory: loading takes time, and only some fit
     model_files the models on its disk, and uploads
-    ask         a request, from either of the two APIs
-    simulator   the simulator itself: decides each answer and records the requests
+    ask         a request, by whichever API it came: ask_openai, ask_dicts, ask_forms; reading: JSON
+                as Go reads it
+    pieces      what the model says, piece by piece
+    encoders    pieces as an API sends them: render_ollama, encode_events, encode_llama,
+                encode_media; forms: errors; quirks: the habits of other servers
+    simulator   the simulator itself: its models, its scripts, and the requests that it got
     backend     runs it as a backend inside the process, without sockets
-    server      runs it over HTTP: connection, running, model_file_calls, routes, encoders
+    server      runs it over HTTP: connection, running, model_file_calls, routes
 
 `serve_simulator` is in `oq.backends.simulated.server`, which needs h11.
 """

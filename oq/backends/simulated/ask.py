@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from oq.backends.simulated.reading import Refused, decode
 from oq.backends.simulated.script import Script
-from oq.rules.surrogates import readable
 from oq.words.task import TaskType
-
-T = TypeVar("T")
-
-
-class Refused(Exception):
-    """The request gets an HTTP error instead of an answer."""
-
-    def __init__(self, status: int, message: str, retry_after: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +21,12 @@ class Ask:
 
     kind: TaskType
     model: str
+    """Empty where a server of one model is not told which."""
     prompt: str = ""
+    prompts: tuple[str, ...] = ()
+    """Several prompts, each of which is answered; `prompt` does not matter then."""
+    n: int = 1
+    """Answers to each prompt."""
     prompt_tokens: int = 0
     texts: tuple[str, ...] = ()
     stream: bool = True
@@ -53,6 +45,10 @@ class Ask:
     """
     usage: bool = True
     """Whether an OpenAI stream is to end with the counts."""
+    render_only: bool = False
+    """Whether only the prompt is wanted, as the model would get it."""
+    request: dict[str, Any] = field(default_factory=dict)
+    """What was sent, where an answer tells it again or needs more of it."""
     script: Script | None = None
 
 
@@ -73,19 +69,26 @@ class _Said(Struct):
     keep_alive: Any = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    debug: bool = msgspec.field(default=False, name="_debug_render_only")
 
 
-class _Chat(_Said):
+class ChatRequest(_Said):
+    """The body of /api/chat."""
+
     messages: list[Message] = []
     tools: list[Any] | None = None
 
 
-class _Generate(_Said):
+class GenerateRequest(_Said):
+    """The body of /api/generate."""
+
     prompt: str = ""
     system: str | None = None
 
 
-class _Embed(Struct):
+class EmbedRequest(Struct):
+    """The body of /api/embed and /api/embeddings."""
+
     model: str = ""
     input: str | list[str] | None = None
     prompt: str | None = None
@@ -94,22 +97,23 @@ class _Embed(Struct):
     keep_alive: Any = None
 
 
-_CHAT = msgspec.json.Decoder(_Chat)
-_GENERATE = msgspec.json.Decoder(_Generate)
-_EMBED = msgspec.json.Decoder(_Embed)
+# Their names stand in errors, as those of Go's types do.
+_CHAT = msgspec.json.Decoder(ChatRequest)
+_GENERATE = msgspec.json.Decoder(GenerateRequest)
+_EMBED = msgspec.json.Decoder(EmbedRequest)
 
 
 def ask_ollama(kind: TaskType, body: bytes) -> Ask:
     """What a body sent to /api/chat, generate or embed asks; Refused as Ollama refuses it."""
-    if not body:
+    if not body.strip():
         raise Refused(400, "missing request body")
     match kind:
         case TaskType.CHAT:
-            return _chat(decode(_CHAT.decode, body))
+            return _chat(decode(_CHAT, body))
         case TaskType.GENERATE:
-            return _generate(decode(_GENERATE.decode, body))
+            return _generate(decode(_GENERATE, body))
         case TaskType.EMBED:
-            return _embed(decode(_EMBED.decode, body))
+            return _embed(decode(_EMBED, body))
 
 
 def script_of(value: object) -> Script | None:
@@ -140,15 +144,7 @@ def last_said(messages: list[Message]) -> str:
     return content_text(messages[-1].content) if messages else ""
 
 
-def decode(decoder: Callable[[bytes], T], body: bytes) -> T:
-    """Decode a body; Refused with 400 if it is not what was expected."""
-    try:
-        return decoder(readable(body))  # as Go reads it
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(400, str(error)) from None
-
-
-def _chat(body: _Chat) -> Ask:
+def _chat(body: ChatRequest) -> Ask:
     return _said(
         TaskType.CHAT,
         body,
@@ -159,7 +155,7 @@ def _chat(body: _Chat) -> Ask:
     )
 
 
-def _generate(body: _Generate) -> Ask:
+def _generate(body: GenerateRequest) -> Ask:
     return _said(
         TaskType.GENERATE,
         body,
@@ -179,13 +175,14 @@ def _said(kind: TaskType, body: _Said, **more: Any) -> Ask:
         format=body.format or None,
         think=bool(body.think),
         unload=_at_once(body.keep_alive),
+        render_only=body.debug,
         logprobs=alternatives(body.logprobs, body.top_logprobs),
         script=script_of(options.get("simulate")),
         **more,
     )
 
 
-def _embed(body: _Embed) -> Ask:
+def _embed(body: EmbedRequest) -> Ask:
     options = body.options or {}
     given = body.input if body.input is not None else body.prompt
     texts = [given] if isinstance(given, str) else given or []

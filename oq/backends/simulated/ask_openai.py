@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from oq.backends.simulated.ask import (
     Ask,
     Message,
-    Refused,
     alternatives,
-    decode,
     last_said,
     script_of,
     words_in,
 )
+from oq.backends.simulated.reading import Refused, decode
 from oq.words.task import TaskType
 
 
@@ -30,6 +29,7 @@ class _Request(Struct):
     model: str = ""
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     response_format: dict[str, Any] | None = None
@@ -38,69 +38,78 @@ class _Request(Struct):
     simulate: dict[str, Any] | None = None
 
 
-class _Chat(_Request, kw_only=True):
+class ChatCompletionRequest(_Request, kw_only=True):
+    """The body of /v1/chat/completions."""
+
     messages: list[Message]
     logprobs: bool | None = None
     top_logprobs: int | None = None
 
 
-class _Completion(_Request, kw_only=True):
-    prompt: str
+class CompletionRequest(_Request, kw_only=True):
+    """The body of /v1/completions."""
+
+    prompt: str | list[str | int]
 
 
-class _Embeddings(_Request, kw_only=True):
+class EmbedRequest(_Request, kw_only=True):
+    """The body of /v1/embeddings."""
+
     input: str | list[str]
     dimensions: int | None = None
     encoding_format: str | None = None
 
 
-_CHAT = msgspec.json.Decoder(_Chat)
-_COMPLETION = msgspec.json.Decoder(_Completion)
-_EMBEDDINGS = msgspec.json.Decoder(_Embeddings)
+_CHAT = msgspec.json.Decoder(ChatCompletionRequest)
+_COMPLETION = msgspec.json.Decoder(CompletionRequest)
+_EMBEDDINGS = msgspec.json.Decoder(EmbedRequest)
 
 
 def ask_openai(kind: TaskType, body: bytes) -> Ask:
     """What a body sent to one of the /v1 calls asks; Refused if it is wrong."""
-    if not body:
-        raise Refused(400, "you must provide a request body")
     match kind:
         case TaskType.CHAT:
-            chat = decode(_CHAT.decode, body)
+            chat = decode(_CHAT, body)
             wanted = alternatives(chat.logprobs, chat.top_logprobs)
-            return _ask(kind, chat, last_said(chat.messages), words_in(chat.messages), wanted)
+            tokens = words_in(chat.messages)
+            return _ask(kind, chat, tokens, prompt=last_said(chat.messages), logprobs=wanted)
         case TaskType.GENERATE:
-            completion = decode(_COMPLETION.decode, body)
-            prompt = completion.prompt
-            return _ask(kind, completion, prompt, len(prompt.split()))
+            completion = decode(_COMPLETION, body)
+            prompts = prompts_of(completion.prompt)
+            tokens = sum(len(prompt.split()) for prompt in prompts)
+            return _ask(kind, completion, tokens, prompts=prompts)
         case TaskType.EMBED:
-            return _embeddings(decode(_EMBEDDINGS.decode, body))
+            return _embeddings(decode(_EMBEDDINGS, body))
 
 
-def _ask(
-    kind: TaskType,
-    request: _Request,
-    prompt: str,
-    prompt_tokens: int,
-    logprobs: int | None = None,
-) -> Ask:
+def prompts_of(given: str | list[str | int]) -> tuple[str, ...]:
+    """The prompts of a completion: a text, several, or one as the numbers of its tokens."""
+    if isinstance(given, str):
+        return (given,)
+    if all(isinstance(part, str) for part in given):
+        return tuple(str(part) for part in given)
+    return (" ".join(map(str, given)),)
+
+
+def _ask(kind: TaskType, request: _Request, prompt_tokens: int, **more: Any) -> Ask:
     limit = request.max_completion_tokens or request.max_tokens
     return Ask(
         kind=kind,
         model=_named(request),
-        prompt=prompt,
+        n=request.n or 1,
         prompt_tokens=prompt_tokens,
         stream=bool(request.stream),
         options={} if limit is None else {"num_predict": limit},
-        format=_format(request.response_format or {}),
+        format=format_of(request.response_format or {}),
         think=request.reasoning_effort not in (None, "none"),
         tools=bool(request.tools),
-        logprobs=logprobs,
         usage=request.stream_options is not None and request.stream_options.include_usage,
         script=script_of(request.simulate),
+        **more,
     )
 
 
-def _embeddings(request: _Embeddings) -> Ask:
+def _embeddings(request: EmbedRequest) -> Ask:
     texts = [request.input] if isinstance(request.input, str) else request.input
     return Ask(
         kind=TaskType.EMBED,
@@ -114,7 +123,8 @@ def _embeddings(request: _Embeddings) -> Ask:
     )
 
 
-def _format(wanted: dict[str, Any]) -> object:
+def format_of(wanted: dict[str, Any]) -> object:
+    """The form of the answer that `response_format` asks for: a schema, "json", or None."""
     match wanted.get("type"):
         case "json_object":
             return "json"

@@ -7,12 +7,15 @@ import trio
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.failures import status_error
 from oq.backends.ollama import ollama_body
-from oq.backends.simulated.ask import Ask, Refused
+from oq.backends.simulated.ask import Ask
+from oq.backends.simulated.forms import error_body
 from oq.backends.simulated.inside import answer_inside
-from oq.backends.simulated.routes import error_body
+from oq.backends.simulated.pieces import pieces
+from oq.backends.simulated.reading import Refused
+from oq.backends.simulated.refusals import check_refusal
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
-from oq.backends.simulated.simulator import Call, Simulator, pieces
+from oq.backends.simulated.simulator import Call, Simulator
 from oq.backends.verbatim import call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
 from oq.dialects.base import Emit
@@ -50,8 +53,9 @@ class SimulatedBackend:
         call = self.simulator.record("POST", path, [], body, request.model)
         with self.simulator.answering(call):
             try:
-                ask = RUNS[path].ask(request.type, body)
+                ask = RUNS[path].ask(body)
                 script = self.simulator.script_for(ask)
+                check_refusal(script, body)
             except Refused as refused:
                 raise self._error(path, refused) from None
             return await self._answer(call, ask, script, emit)
@@ -94,7 +98,7 @@ class SimulatedBackend:
             raise _broken("reset", script)
         async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
             encoder = RUNS[call.path].encoder(
-                ask, self.simulator.now(), self.simulator.reported(load)
+                ask, self.simulator.now(), self.simulator.reported(load), script
             )
             asked = ENDPOINTS[call.path]
             if ask.kind is TaskType.EMBED:
@@ -106,7 +110,9 @@ class SimulatedBackend:
                 if piece.due:
                     await trio.sleep_until(began + piece.due)
                 if piece.fault is not None:
-                    raise _broken(piece.fault, script, encoder.error(script.error))
+                    raise _broken(
+                        piece.fault, script, encoder.error(script.error, script.error_fields)
+                    )
                 answer.feed(encoder.piece(piece, self.simulator.elapsed(call)))
         if ask.unload:
             self.simulator.loaded.unload(ask.model)
@@ -124,7 +130,7 @@ class SimulatedBackend:
             raise BackendDown(f"cannot reach {self.url}: {self.down}")
 
     def _error(self, path: str, refused: Refused) -> BackendError:
-        body = error_body(path, refused.status, refused.message)
+        body = error_body(path, refused.status, refused.message, refused.fields)
         now = self.simulator.now()
         return status_error(refused.status, body, retry_after=refused.retry_after, now=now)
 
@@ -171,7 +177,7 @@ def _broken(fault: Fault, script: Script, body: bytes | None = None) -> BackendF
             return BackendFailure(text, body=body)
         case "garbage" | "half_line":
             return BackendFailure("the backend sent something that is no answer")
-        case "cut" | "reset":
+        case "cut" | "cut_between" | "reset":
             return BackendFailure("the connection to the simulated backend was lost")
         case _:
             return BackendFailure("the stream ended before done")

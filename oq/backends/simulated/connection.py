@@ -10,9 +10,12 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import h11
 import trio
+
+from oq.backends.simulated.script import Script
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a request's body."""
@@ -21,12 +24,36 @@ _READ = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request, read whole but for an upload. `path` is without its query."""
+    """A request, read whole but for an upload. `path` is without its `query`."""
 
     method: str
     path: str
     headers: list[tuple[str, str]]
     body: bytes
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """The head of a response."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+
+
+def head_of(script: Script | None, status: int, content_type: str, **more: str) -> ResponseHead:
+    """The head of a response, as the script wants it. `more` are headers, with _ for -."""
+    headers = [(name.replace("_", "-"), value) for name, value in more.items()]
+    known = [known.value for known in HTTPStatus]
+    reason = HTTPStatus(status).phrase if status in known else ""
+    if script is not None:
+        content_type = content_type if script.content_type is None else script.content_type
+        reason = reason if script.reason is None else script.reason
+        headers = [*script.headers, *headers]
+    return ResponseHead(
+        status, reason, [("Content-Type", content_type)] * bool(content_type) + headers
+    )
 
 
 class TooLarge(Exception):
@@ -46,6 +73,8 @@ class Connection:
         self._bodiless = False
         self.started = False
         """Whether the response to the current request has begun."""
+        self.script: Script | None = None
+        """What the current request follows, if it follows one."""
 
     async def receive(self) -> HttpRequest | None:
         """The next request; None when the caller has none.
@@ -58,7 +87,7 @@ class Connection:
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
         ]
-        target = head.target.decode("latin-1").partition("?")[0]
+        target, _, query = head.target.decode("latin-1").partition("?")
         self._bodiless = head.method == b"HEAD"
         body = bytearray()
         if head.method != b"POST" or not target.startswith(self._uploads):
@@ -69,7 +98,7 @@ class Connection:
                 body += part
                 if len(body) > MAX_BODY:
                     raise TooLarge
-        return HttpRequest(head.method.decode(), target, headers, bytes(body))
+        return HttpRequest(head.method.decode(), target, headers, bytes(body), query)
 
     async def body(self) -> AsyncIterator[bytes]:
         """The parts of a body as they come. h11.RemoteProtocolError if it breaks off."""
@@ -105,9 +134,10 @@ class Connection:
     async def begin(self, status: int, content_type: str, **more: str) -> None:
         """The head of a response; without content_length its body is chunked."""
         self.started = True
-        headers = [("Content-Type", content_type)]
-        headers += [(name.replace("_", "-"), value) for name, value in more.items()]
-        await self._send(h11.Response(status_code=status, headers=headers))
+        head = head_of(self.script, status, content_type, **more)
+        reason = head.reason.encode("latin-1")
+        event = h11.Response(status_code=status, headers=head.headers, reason=reason)
+        await self._send(event)
 
     async def send(self, data: bytes) -> None:
         """A part of the body; nothing of it when the request was HEAD."""
@@ -123,6 +153,10 @@ class Connection:
         await self._stream.send_all(b"%x\r\n" % len(data) + data[: len(data) // 2])
         await self._stream.aclose()
 
+    async def close(self) -> None:
+        """The end of the connection, between two chunks."""
+        await self._stream.aclose()
+
     async def reset(self) -> None:
         """The connection ends with a reset instead of a goodbye."""
         # Closing a socket that lingers for 0 s sends RST: socket(7).
@@ -135,6 +169,7 @@ class Connection:
             return False
         self._h11.start_next_cycle()
         self.started = False
+        self.script = None
         return True
 
     async def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from oq.backends.simulated.ask import Ask
-from oq.backends.simulated.render_ollama import OllamaLines, embed_answer
+from oq.backends.simulated.forms import NO_FIELDS, OLLAMA_JSON, ollama_error, openai_error
+from oq.backends.simulated.pieces import Piece, reason_of
+from oq.backends.simulated.render_ollama import OllamaLines, embed_answer, rendered
 from oq.backends.simulated.script import ScriptedCall
-from oq.backends.simulated.simulator import Piece
 from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
-from oq.dialects.ollama_fold import Fold
-from oq.dialects.openai_fold import OLLAMA_FINGERPRINT
 from oq.words.task import TaskType
 
-OLLAMA_JSON = "application/json; charset=utf-8"
-"""The type of a whole answer, as Ollama's framework spells it."""
+OLLAMA_FINGERPRINT = "fp_ollama"
 
 
 class AnswerEncoder(Protocol):
@@ -39,8 +38,8 @@ class AnswerEncoder(Protocol):
         """A piece of a stream that is no fault, framed."""
         ...
 
-    def error(self, message: str) -> bytes:
-        """An error in mid-stream, framed."""
+    def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
+        """An error in mid-stream, framed. `fields` are further ones of it."""
         ...
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
@@ -57,21 +56,21 @@ class OllamaEncoder:
     def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
         self._ask = ask
         self._load = load
+        self._created_at = created_at
         self._lines = OllamaLines(ask, created_at, load)
 
     def piece(self, piece: Piece, elapsed: float) -> bytes:
         return self._lines.line(piece, elapsed) + b"\n"
 
-    def error(self, message: str) -> bytes:
-        return msgspec.json.encode({"error": message}) + b"\n"
+    def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
+        return ollama_error(500, message, fields) + b"\n"
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         if self._ask.kind is TaskType.EMBED:
             return embed_answer(self._ask, elapsed, self._load)
-        fold = Fold(self._ask.kind)
-        for piece in said:
-            fold.add(self._lines.line(piece, elapsed))
-        return fold.completed().result
+        if self._ask.render_only:
+            return rendered(self._ask, self._created_at)
+        return self._lines.whole(said, elapsed)
 
 
 class LegacyEmbeddingEncoder(OllamaEncoder):
@@ -100,55 +99,60 @@ class OpenAIEncoder:
             "model": ask.model,
             "system_fingerprint": OLLAMA_FINGERPRINT,
         }
-        self._called = False
+        self._called: set[int] = set()
 
     def piece(self, piece: Piece, elapsed: float) -> bytes:
+        number = piece.choice
         if piece.ending is not None:
-            reason = "tool_calls" if self._called else piece.ending.reason
-            end = self._event(self._choice({}, reason))
+            reason = "tool_calls" if number in self._called else piece.ending.reason
+            end = self._event(self._choice(number, {}, reason))
+            if not piece.ending.last:
+                return end
             if self._ask.usage:
                 end += self._event(None, usage=self._usage(piece.ending.tokens))
             return end + b"data: [DONE]\n\n"
         if piece.calls:
-            self._called = True
+            self._called.add(number)
             deltas = [d for i, call in enumerate(piece.calls) for d in _call_deltas(i, call)]
             return b"".join(
-                self._event(self._choice({"tool_calls": [delta]}, None)) for delta in deltas
+                self._event(self._choice(number, {"tool_calls": [delta]}, None)) for delta in deltas
             )
         key = "reasoning_content" if piece.thinking else "content"
         delta = {"role": "assistant", key: piece.thinking or piece.text}
-        return self._event(self._choice(delta, None) | self._logprobs([piece]))
+        return self._event(self._choice(number, delta, None) | self._logprobs([piece]))
 
-    def error(self, message: str) -> bytes:
-        return b"data: " + openai_error(500, message) + b"\n\n"
+    def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
+        return b"data: " + openai_error(500, message, fields) + b"\n\n"
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         if self._ask.kind is TaskType.EMBED:
             return self._embeddings()
-        text = "".join(piece.text for piece in said)
-        calls = [call for piece in said for call in piece.calls]
-        ending = said[-1].ending
-        assert ending is not None
-        choice: dict[str, Any] = {"index": 0, "finish_reason": ending.reason}
-        if not self._chat:
-            choice["text"] = text
-        else:
-            choice["message"] = {"role": "assistant", "content": text}
-            thinking = "".join(piece.thinking for piece in said)
-            if thinking:
-                choice["message"]["reasoning_content"] = thinking
-            if calls:
-                choice["message"]["tool_calls"] = [_call(i, call) for i, call in enumerate(calls)]
-                choice["finish_reason"] = "tool_calls"
-        choice |= self._logprobs(said)
-        usage = self._usage(ending.tokens)
+        ends = [piece for piece in said if piece.ending is not None]
+        choices = [self._whole_choice(end, said) for end in ends]
+        tokens = ends[-1].ending.tokens if ends[-1].ending is not None else 0
         return msgspec.json.encode(
-            {**self._head, **self._about, "choices": [choice], "usage": usage}
+            {**self._head, **self._about, "choices": choices, "usage": self._usage(tokens)}
         )
 
-    def _choice(self, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
+    def _whole_choice(self, end: Piece, said: list[Piece]) -> dict[str, Any]:
+        said = [piece for piece in said if piece.choice == end.choice]
+        text = "".join(piece.text for piece in said)
+        choice: dict[str, Any] = {"index": end.choice, "finish_reason": reason_of(end)}
+        if not self._chat:
+            return choice | {"text": text} | self._logprobs(said)
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        thinking = "".join(piece.thinking for piece in said)
+        if thinking:
+            message["reasoning_content"] = thinking
+        calls = [call for piece in said for call in piece.calls]
+        if calls:
+            message["tool_calls"] = [_call(i, call) for i, call in enumerate(calls)]
+            choice["finish_reason"] = "tool_calls"
+        return choice | {"message": message} | self._logprobs(said)
+
+    def _choice(self, number: int, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
         said = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
-        return {"index": 0, **said, "finish_reason": reason}
+        return {"index": number, **said, "finish_reason": reason}
 
     def _logprobs(self, said: list[Piece]) -> dict[str, Any]:
         wanted = self._ask.logprobs
@@ -187,25 +191,6 @@ class OpenAIEncoder:
         return msgspec.json.encode(
             {"object": "list", "data": data, "model": self._ask.model, "usage": usage}
         )
-
-
-def openai_error(status: int, message: str) -> bytes:
-    """The body of an error in OpenAI's form, with the types that Ollama gives."""
-    kind = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
-    error = {"message": message, "type": kind, "param": None, "code": None}
-    return msgspec.json.encode({"error": error})
-
-
-def anthropic_error(status: int, message: str) -> bytes:
-    """The body of an error in Anthropic's form, with the types that Ollama gives."""
-    kinds = {400: "invalid_request_error", 404: "not_found_error", 503: "overloaded_error"}
-    error = {"type": kinds.get(status, "api_error"), "message": message}
-    return msgspec.json.encode({"type": "error", "error": error, "request_id": "req_simulated"})
-
-
-def ollama_error(status: int, message: str) -> bytes:
-    """The body of an error in Ollama's form."""
-    return msgspec.json.encode({"error": message})
 
 
 def _base64(vector: list[float]) -> str:

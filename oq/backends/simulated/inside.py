@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from oq.backends.base import Passage, Reply
-from oq.backends.simulated.connection import Connection, HttpRequest
+from oq.backends.simulated.connection import Connection, HttpRequest, head_of
 from oq.backends.simulated.server import route
 from oq.backends.simulated.simulator import Simulator
 from oq.words.errors import BackendFailure
@@ -14,8 +14,9 @@ from oq.words.errors import BackendFailure
 async def answer_inside(simulator: Simulator, passage: Passage, reply: Reply) -> None:
     """Answer as the server would. BackendFailure where it breaks its connection."""
     body = passage.body if isinstance(passage.body, bytes) else b""
-    request = HttpRequest(passage.method, passage.path, passage.headers, body)
-    call = simulator.record(request.method, request.path, request.headers, body)
+    path, _, query = passage.path.partition("?")
+    request = HttpRequest(passage.method, path, passage.headers, body, query)
+    call = simulator.record(request.method, path, request.headers, body, query=query)
     with simulator.answering(call):
         await route(simulator, _Inside(passage, reply), request, call)
 
@@ -27,13 +28,15 @@ class _Inside(Connection):
         self._passage = passage
         self._reply = reply
         self.started = False
+        self.script = None
 
     async def begin(self, status: int, content_type: str, **more: str) -> None:
         self.started = True
-        headers = {"Content-Type": content_type}
-        headers |= {name.replace("_", "-"): value for name, value in more.items()}
-        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await self._reply.begin(status, encoded)
+        head = head_of(self.script, status, content_type, **more)
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers
+        ]
+        await self._reply.begin(head.status, headers)
 
     async def send(self, data: bytes) -> None:
         if data and self._passage.method != "HEAD":
@@ -43,6 +46,9 @@ class _Inside(Connection):
         pass
 
     async def cut(self, data: bytes) -> None:
+        raise BackendFailure("the connection to the simulated backend was lost")
+
+    async def close(self) -> None:
         raise BackendFailure("the connection to the simulated backend was lost")
 
     async def reset(self) -> None:

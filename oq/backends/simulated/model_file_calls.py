@@ -6,18 +6,20 @@ The first three tell their progress line by line and follow scripts as a model r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 import trio
 
-from oq.backends.simulated.ask import Refused, decode
 from oq.backends.simulated.connection import Connection, HttpRequest
-from oq.backends.simulated.encoders import OLLAMA_JSON, ollama_error
+from oq.backends.simulated.forms import NO_FIELDS, OLLAMA_JSON, ollama_error
 from oq.backends.simulated.model_files import digest_of
+from oq.backends.simulated.pieces import Piece, timed
+from oq.backends.simulated.reading import Refused, decode_object
+from oq.backends.simulated.refusals import check_refusal
 from oq.backends.simulated.running import stream_answer, whole_answer
-from oq.backends.simulated.simulator import Call, Piece, Simulator, timed
+from oq.backends.simulated.simulator import Call, Simulator
 
 BLOBS = "/api/blobs/"
 _LAYER = 4 * 1024 * 1024
@@ -35,8 +37,8 @@ class ProgressEncoder:
     def piece(self, piece: Piece, elapsed: float) -> bytes:
         return piece.text.encode() + b"\n"
 
-    def error(self, message: str) -> bytes:
-        return ollama_error(500, message) + b"\n"
+    def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
+        return ollama_error(500, message, fields) + b"\n"
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         return said[-1].text.encode()
@@ -49,7 +51,8 @@ async def run_progress(
     body = fields_of(request)
     call.model = name = model_named(body)
     lines = PROGRESS[request.path](simulator, name, body)
-    script = simulator.next_script()
+    script = connection.script = simulator.next_script()
+    check_refusal(script, request.body)
     said = timed([Piece(0, text=msgspec.json.encode(line).decode()) for line in lines], script)
     answer = stream_answer if body.get("stream", True) else whole_answer
     await answer(simulator, connection, ProgressEncoder(), said, script, call)
@@ -148,7 +151,7 @@ def fields_of(request: HttpRequest) -> dict[str, Any]:
     """The JSON object that a request carries; Refused if it is none."""
     if not request.body:
         raise Refused(400, "missing request body")
-    return decode(msgspec.json.Decoder(dict[str, Any]).decode, request.body)
+    return decode_object(request.body)
 
 
 def model_named(body: dict[str, Any]) -> str:

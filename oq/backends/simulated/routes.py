@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
-from oq.backends.simulated.ask import Refused, decode
 from oq.backends.simulated.connection import Connection, HttpRequest
-from oq.backends.simulated.encoders import (
-    OLLAMA_JSON,
-    anthropic_error,
-    ollama_error,
-    openai_error,
-)
+from oq.backends.simulated.forms import json_type
 from oq.backends.simulated.model_file_calls import (
     BLOBS,
     CHANGES,
@@ -27,15 +21,11 @@ from oq.backends.simulated.model_file_calls import (
     model_named,
 )
 from oq.backends.simulated.model_files import digest_of
+from oq.backends.simulated.reading import Refused
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
-from oq.dialects import Dialect, dialect_at
-from oq.dialects.anthropic import ANTHROPIC
-from oq.dialects.ollama import OLLAMA
-from oq.dialects.openai import OPENAI
-from oq.dialects.responses import RESPONSES
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,39 +56,19 @@ async def answer_pages(simulator: Simulator, connection: Connection, request: Ht
     elif (page := _page(method, request.path)) is not None:
         body = msgspec.json.encode(page(simulator, request))
         await connection.respond(200, body, json_type(request.path))
-    elif request.path in _KNOWN:
+    elif request.path in _KNOWN - simulator.lacks:
         await connection.respond(405, b"405 method not allowed", "text/plain")
+    elif (real := real_path(request.path)) in _KNOWN - simulator.lacks:
+        # As Go's servers do: https://pkg.go.dev/net/http#ServeMux
+        status = 301 if method == "GET" else 307
+        await connection.respond(status, b"", "", location=real)
     else:
         await connection.respond(404, b"404 page not found", "text/plain")
 
 
-class Form(NamedTuple):
-    """How an API says errors, and its content type of JSON."""
-
-    error: Callable[[int, str], bytes]
-    json_type: str = "application/json"
-
-
-FORMS: dict[Dialect | None, Form] = {
-    None: Form(ollama_error),
-    OLLAMA: Form(ollama_error, OLLAMA_JSON),
-    OPENAI: Form(openai_error),
-    RESPONSES: Form(openai_error),
-    ANTHROPIC: Form(anthropic_error),
-}
-"""By the API of the path. The dialects themselves are not asked for it: this server is the other
-side, and oq is tested against it.
-"""
-
-
-def error_body(path: str, status: int, message: str) -> bytes:
-    """The body of an error, in the form of the API that `path` belongs to."""
-    return FORMS[dialect_at(path)].error(status, message)
-
-
-def json_type(path: str) -> str:
-    """The content type of JSON in the API that `path` belongs to."""
-    return FORMS[dialect_at(path)].json_type
+def real_path(path: str) -> str:
+    """The path without empty parts: of /api/chat/ and of //api/chat it is /api/chat."""
+    return "/" + "/".join(part for part in path.split("/") if part)
 
 
 def _page(method: str, path: str) -> Callable[[Simulator, HttpRequest], object] | None:
@@ -169,6 +139,7 @@ def _requests(simulator: Simulator, request: HttpRequest) -> object:
             "at": call.at,
             "method": call.method,
             "path": call.path,
+            "query": call.query,
             "headers": [
                 (name, "***" if name.lower() in _HIDDEN else value) for name, value in call.headers
             ],
@@ -183,7 +154,10 @@ def _requests(simulator: Simulator, request: HttpRequest) -> object:
 
 
 def _script(simulator: Simulator, request: HttpRequest) -> object:
-    scripts = decode(parse_scripts, request.body)
+    try:
+        scripts = parse_scripts(request.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(400, str(error)) from None
     simulator.push(*scripts)
     return {"queued": len(scripts)}
 

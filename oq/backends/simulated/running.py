@@ -1,51 +1,99 @@
-"""The calls that run a model, over HTTP: the same machine speaks Ollama's form and OpenAI's."""
+"""The calls that run a model, over HTTP: the same machine speaks several APIs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import trio
 
-from oq.backends.simulated.ask import Ask, Refused, ask_ollama
+from oq.backends.simulated import ask_dicts as asks
+from oq.backends.simulated.ask import Ask, ask_ollama
+from oq.backends.simulated.ask_forms import ask_edit, ask_transcription
 from oq.backends.simulated.ask_openai import ask_openai
 from oq.backends.simulated.connection import Connection, HttpRequest
+from oq.backends.simulated.encode_events import CountEncoder, MessagesEncoder, ResponsesEncoder
+from oq.backends.simulated.encode_llama import (
+    CompletionEncoder,
+    DetokenizeEncoder,
+    RerankEncoder,
+    TokenizeEncoder,
+)
+from oq.backends.simulated.encode_media import (
+    EditsEncoder,
+    ImagesEncoder,
+    ModerationEncoder,
+    SpeechEncoder,
+    TranscriptEncoder,
+)
 from oq.backends.simulated.encoders import (
     AnswerEncoder,
     LegacyEmbeddingEncoder,
     OllamaEncoder,
     OpenAIEncoder,
 )
+from oq.backends.simulated.pieces import Piece, pieces, timed
+from oq.backends.simulated.quirks import QuirkyEncoder
+from oq.backends.simulated.reading import Refused
+from oq.backends.simulated.refusals import check_refusal, is_raw, raw_bytes
 from oq.backends.simulated.script import Script
-from oq.backends.simulated.simulator import Call, Piece, Simulator, pieces
+from oq.backends.simulated.simulator import Call, Simulator
 from oq.words.task import TaskType
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
+    """A call that runs a model: how it is read, and how its answer is encoded. One that does not
+    generate has an answer that is made at once, from the request alone.
+    """
+
     kind: TaskType
-    ask: Callable[[TaskType, bytes], Ask]
-    encoder: Callable[[Ask, datetime, float], AnswerEncoder]
+    read: Callable[[TaskType, bytes], Ask]
+    encode: Callable[[Ask, datetime, float], AnswerEncoder]
+    generates: bool = True
+
+    def ask(self, body: bytes) -> Ask:
+        """What a body asks; Refused if it is wrong."""
+        return self.read(self.kind, body)
+
+    def encoder(self, ask: Ask, created_at: datetime, load: float, script: Script) -> AnswerEncoder:
+        """What encodes its answer, with the script's quirks. `load` is in seconds."""
+        encoder = self.encode(ask, created_at, load)
+        return QuirkyEncoder(encoder, script.quirks) if script.quirks else encoder
 
 
-def _ollama(kind: TaskType) -> _Run:
-    return _Run(kind, ask_ollama, OllamaEncoder)
-
-
-def _openai(kind: TaskType) -> _Run:
-    return _Run(kind, ask_openai, OpenAIEncoder)
-
+_CHAT, _GENERATE, _EMBED = TaskType.CHAT, TaskType.GENERATE, TaskType.EMBED
+_RERANK = Run(_GENERATE, asks.ask_rerank, RerankEncoder, generates=False)
+_TRANSCRIPT = Run(_GENERATE, ask_transcription, TranscriptEncoder)
 
 RUNS = {
-    "/api/chat": _ollama(TaskType.CHAT),
-    "/api/generate": _ollama(TaskType.GENERATE),
-    "/api/embed": _ollama(TaskType.EMBED),
-    "/api/embeddings": _Run(TaskType.EMBED, ask_ollama, LegacyEmbeddingEncoder),
-    "/v1/chat/completions": _openai(TaskType.CHAT),
-    "/v1/completions": _openai(TaskType.GENERATE),
-    "/v1/embeddings": _openai(TaskType.EMBED),
+    "/api/chat": Run(_CHAT, ask_ollama, OllamaEncoder),
+    "/api/generate": Run(_GENERATE, ask_ollama, OllamaEncoder),
+    "/api/embed": Run(_EMBED, ask_ollama, OllamaEncoder, generates=False),
+    "/api/embeddings": Run(_EMBED, ask_ollama, LegacyEmbeddingEncoder, generates=False),
+    "/v1/chat/completions": Run(_CHAT, ask_openai, OpenAIEncoder),
+    "/v1/completions": Run(_GENERATE, ask_openai, OpenAIEncoder),
+    "/v1/embeddings": Run(_EMBED, ask_openai, OpenAIEncoder, generates=False),
+    "/v1/responses": Run(_CHAT, asks.ask_responses, ResponsesEncoder),
+    "/v1/messages": Run(_CHAT, asks.ask_messages, MessagesEncoder),
+    "/v1/messages/count_tokens": Run(_CHAT, asks.ask_count, CountEncoder, generates=False),
+    "/v1/rerank": _RERANK,
+    "/v1/reranking": _RERANK,
+    "/rerank": _RERANK,
+    "/reranking": _RERANK,
+    "/v1/moderations": Run(_GENERATE, asks.ask_moderation, ModerationEncoder, generates=False),
+    "/v1/images/generations": Run(_GENERATE, asks.ask_images, ImagesEncoder),
+    "/v1/images/edits": Run(_GENERATE, ask_edit, EditsEncoder),
+    "/v1/audio/speech": Run(_GENERATE, asks.ask_speech, SpeechEncoder),
+    "/v1/audio/transcriptions": _TRANSCRIPT,
+    "/v1/audio/translations": _TRANSCRIPT,
+    "/completion": Run(_GENERATE, asks.ask_llama, CompletionEncoder),
+    "/infill": Run(_GENERATE, asks.ask_infill, CompletionEncoder),
+    "/tokenize": Run(_GENERATE, asks.ask_tokens, TokenizeEncoder, generates=False),
+    "/detokenize": Run(_GENERATE, asks.ask_tokens, DetokenizeEncoder, generates=False),
 }
+"""By path."""
 
 
 async def run_model(
@@ -53,20 +101,57 @@ async def run_model(
 ) -> None:
     """Answer a call to one of RUNS; Refused when it is to get an HTTP error."""
     run = RUNS[request.path]
-    ask = run.ask(run.kind, request.body)
+    ask = run.ask(request.body)
+    script = connection.script = simulator.script_for(ask)
+    check_refusal(script, request.body)
+    if not ask.model:
+        ask = replace(ask, model=simulator.listed[0])
     call.model = ask.model
-    script = simulator.script_for(ask)
     if script.fault == "reset":
         await connection.reset()
         return
     async with simulator.loaded.use(ask.model, ask.options, script.load) as load:
-        encoder = run.encoder(ask, simulator.now(), simulator.reported(load))
-        said = _embed_pieces(script) if ask.kind is TaskType.EMBED else pieces(ask, script)
+        if is_raw(script):
+            await raw_answer(connection, script)
+            return
+        encoder = run.encoder(ask, simulator.now(), simulator.reported(load), script)
+        said = pieces(ask, script) if run.generates else instant(script)
         # What only loads the model is answered in one piece, asked to stream or not.
-        answer = stream_answer if ask.stream and not ask.load else whole_answer
+        at_once = not ask.stream or not run.generates or ask.load or ask.render_only
+        answer = whole_answer if at_once else stream_answer
         await answer(simulator, connection, encoder, said, script, call)
     if ask.unload:
         simulator.loaded.unload(ask.model)
+
+
+def instant(script: Script) -> list[Piece]:
+    """The pieces of an answer for which nothing is generated."""
+    due = float("inf") if script.fault == "hang" else script.delay
+    return [Piece(due, fault=script.fault)]
+
+
+async def raw_answer(connection: Connection, script: Script) -> None:
+    """The answer whose very bytes the script has."""
+    status = script.status or 200
+    if script.body is not None:
+        await trio.sleep(script.delay)
+        await connection.respond(status, raw_bytes(script.body, script))
+        return
+    frames = [Piece(0, text=frame) for frame in script.frames or ()]
+    said = timed([*frames, Piece(0)] if script.fault else frames, script)
+    began = trio.current_time()
+    for piece in said:
+        if piece.due:
+            await trio.sleep_until(began + piece.due)
+        if not connection.started:
+            await connection.begin(status, "text/event-stream")
+        if piece.fault is not None:
+            await _break(connection, b"data: cut in the middle\n\n", piece, script)
+            return
+        await connection.send(raw_bytes(piece.text, script))
+    if not connection.started:
+        await connection.begin(status, "text/event-stream")
+    await connection.end()
 
 
 async def stream_answer(
@@ -84,26 +169,30 @@ async def stream_answer(
             await trio.sleep_until(began + piece.due)
         if not connection.started:
             await connection.begin(200, encoder.content_type)
+        if piece.fault == "error":
+            await connection.send(encoder.error(script.error, script.error_fields))
+            break
         if piece.fault is not None:
-            await _break(connection, encoder, piece, script)
+            frame = encoder.piece(Piece(0, text="these words never come whole"), 0)
+            await _break(connection, frame, piece, script)
             return
         await connection.send(encoder.piece(piece, simulator.elapsed(call)))
     await connection.end()
 
 
-async def _break(
-    connection: Connection, encoder: AnswerEncoder, piece: Piece, script: Script
-) -> None:
-    line = encoder.piece(Piece(0, text="these words never come whole"), 0)
+async def _break(connection: Connection, frame: bytes, piece: Piece, script: Script) -> None:
     match piece.fault:
         case "error":
-            await connection.send(encoder.error(script.error))
+            await connection.send(script.error.encode())
         case "garbage":
             await connection.send(b"<html>this is no JSON</html>\n")
         case "half_line":
-            await connection.send(line[: len(line) // 2])
+            await connection.send(frame[: len(frame) // 2])
         case "cut":
-            await connection.cut(line)
+            await connection.cut(frame)
+            return
+        case "cut_between":
+            await connection.close()
             return
     await connection.end()
 
@@ -120,20 +209,15 @@ async def whole_answer(
     await trio.sleep_until(trio.current_time() + said[-1].due)
     fault = said[-1].fault
     if fault == "error":
-        raise Refused(500, script.error)
+        raise Refused(script.status or 500, script.error, fields=script.error_fields)
     body = b"" if fault else encoder.whole(said, simulator.elapsed(call))
     match fault:
         case "garbage":
             body = b"<html>this is no JSON</html>\n"
         case "half_line":
             body = b'{"model":"half'
-        case "cut":
+        case "cut" | "cut_between":
             await connection.begin(200, encoder.whole_type)
             await connection.cut(b'{"model":"cut in the middle"}')
             return
     await connection.respond(200, body, encoder.whole_type)
-
-
-def _embed_pieces(script: Script) -> list[Piece]:
-    due = float("inf") if script.fault == "hang" else script.delay
-    return [Piece(due, fault=script.fault)]

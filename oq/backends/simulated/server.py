@@ -11,10 +11,11 @@ from functools import partial
 import h11
 import trio
 
-from oq.backends.simulated.ask import Refused
 from oq.backends.simulated.connection import MAX_BODY, Connection, HttpRequest, TooLarge
+from oq.backends.simulated.forms import error_body, json_type
 from oq.backends.simulated.model_file_calls import BLOBS, PROGRESS, receive_blob, run_progress
-from oq.backends.simulated.routes import answer_pages, error_body, json_type
+from oq.backends.simulated.reading import Refused
+from oq.backends.simulated.routes import answer_pages
 from oq.backends.simulated.running import RUNS, run_model
 from oq.backends.simulated.simulator import Call, Simulator
 
@@ -71,7 +72,9 @@ async def _serve(simulator: Simulator, connection: Connection, request: HttpRequ
     if request.path.startswith("/simulator/"):
         await _answer(simulator, connection, request, None)
         return
-    call = simulator.record(request.method, request.path, request.headers, request.body)
+    call = simulator.record(
+        request.method, request.path, request.headers, request.body, query=request.query
+    )
     if request.method == "POST" and request.path.startswith(BLOBS):
         await _upload(simulator, connection, request, call)
         return
@@ -117,7 +120,7 @@ async def route(
 ) -> None:
     """Answer a request; `call` is how it is remembered, if it is."""
     try:
-        if call is None or request.method != "POST":
+        if call is None or request.method != "POST" or request.path in simulator.lacks:
             await answer_pages(simulator, connection, request)
         elif request.path in RUNS:
             await run_model(simulator, connection, request, call)
@@ -128,6 +131,6 @@ async def route(
         else:
             await answer_pages(simulator, connection, request)
     except Refused as refused:
-        body = error_body(request.path, refused.status, refused.message)
+        body = error_body(request.path, refused.status, refused.message, refused.fields)
         more = {} if refused.retry_after is None else {"retry_after": refused.retry_after}
         await connection.respond(refused.status, body, json_type(request.path), **more)

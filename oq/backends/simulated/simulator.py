@@ -6,7 +6,6 @@ are those of trio's clock.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -15,11 +14,11 @@ from datetime import datetime
 
 import trio
 
-from oq.backends.simulated.ask import Ask, Refused
+from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.loaded import LoadedModels
 from oq.backends.simulated.model_files import ModelFiles
-from oq.backends.simulated.script import Fault, Script, ScriptedCall
-from oq.backends.simulated.text import answer, as_json, tokenize
+from oq.backends.simulated.reading import Refused
+from oq.backends.simulated.script import Script
 from oq.words.clock import Clock
 
 _CALL_BYTES = 1000
@@ -36,10 +35,12 @@ class Call:
     at: float
     method: str
     path: str
+    """Without its query."""
     headers: list[tuple[str, str]]
     body: bytes
     """As it came, byte for byte; of an upload, nothing."""
     model: str = ""
+    query: str = ""
     received: int = 0
     """Bytes of an upload so far."""
     ended_at: float | None = None
@@ -54,32 +55,13 @@ class Call:
         return _CALL_BYTES + len(self.path) + len(self.body) + headers
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of an answer: Ollama's `done_reason`, and the tokens that were made."""
-
-    reason: str
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What the model gives `due` seconds after it began: exactly one of the other fields."""
-
-    due: float
-    text: str = ""
-    thinking: str = ""
-    calls: tuple[ScriptedCall, ...] = ()
-    fault: Fault | None = None
-    ending: Ending | None = None
-
-
 class Simulator:
     """A simulated server with models.
 
     A request follows the script in its own body, or else the next script of `push`, or else
     `default`. `models` are the names of its models; None means that every name exists. Loading a
-    model takes `load` seconds, and at most `max_loaded` models are in memory. It records the latest
+    model takes `load` seconds, and at most `max_loaded` models are in memory. The paths that it
+    `lacks` are answered as paths that the real server does not know. It records the latest
     `keep` requests, up to `keep_bytes` in all. If `timed` is False, answers report durations of 0.
     With a fixed `clock` they are then always the same.
     """
@@ -91,6 +73,7 @@ class Simulator:
         models: Collection[str] | None = None,
         load: float = 0,
         max_loaded: int = 3,
+        lacks: Collection[str] = (),
         keep: int = 10_000,
         keep_bytes: int = 32 << 20,
         clock: Clock | None = None,
@@ -99,6 +82,7 @@ class Simulator:
         self.default = default or Script()
         self.model_files = ModelFiles(models)
         self.loaded = LoadedModels(max_loaded, load)
+        self.lacks = frozenset(lacks)
         self.calls: deque[Call] = deque(maxlen=keep)
         self._keep_bytes = keep_bytes
         self._kept_bytes = 0
@@ -138,11 +122,17 @@ class Simulator:
         return seconds if self._timed else 0
 
     def record(
-        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, model: str = ""
+        self,
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        model: str = "",
+        query: str = "",
     ) -> Call:
         """Remember a request."""
         self._count += 1
-        call = Call(self._count, trio.current_time(), method, path, headers, body, model)
+        call = Call(self._count, trio.current_time(), method, path, headers, body, model, query)
         self._remember(call)
         return call
 
@@ -177,67 +167,18 @@ class Simulator:
             call.hung_up.set()
 
     def script_for(self, ask: Ask) -> Script:
-        """What to do with a request; Refused when it is to get an HTTP error."""
-        self.check_model(ask.model)
+        """What to do with a request; Refused when there is no such model."""
+        if ask.model:
+            self.check_model(ask.model)
         return self.next_script(ask.script)
 
     def next_script(self, script: Script | None = None) -> Script:
-        """The script that comes along, else the one that waits, else the default; Refused if it
-        is a refusal.
-        """
+        """The script that comes along, else the one that waits, else the default."""
         if script is None:
             script = self.scripts.popleft() if self.scripts else self.default
-        if script.status is not None:
-            raise Refused(script.status, script.error, script.retry_after)
         return script
 
     def check_model(self, model: str) -> None:
         """Refused with Ollama's 404 if there is no such model."""
         if not self.model_files.has(model):
             raise Refused(404, f'model "{model}" not found, try pulling it first')
-
-
-def pieces(ask: Ask, script: Script) -> list[Piece]:
-    """The answer to a chat or generate request, piece by piece."""
-    if ask.load:
-        return [Piece(0, ending=Ending("unload" if ask.unload else "load", 0))]
-    tokens, reason = _tokens(ask, script)
-    thoughts = tokenize(script.thinking or f"Thinking about {ask.prompt}") if ask.think else []
-    said = [Piece(0, thinking=token) for token in thoughts] + [Piece(0, text=t) for t in tokens]
-    count = len(said)
-    if script.tool_calls and ask.tools:
-        said.append(Piece(0, calls=script.tool_calls))
-    return timed([*said, Piece(0, ending=Ending(reason, count))], script)
-
-
-def timed(said: list[Piece], script: Script) -> list[Piece]:
-    """The pieces, each with the time at which the script lets it come, up to the script's fault."""
-    if script.fault is not None:
-        # In place of the end at the latest. A hang is a fault that never comes due.
-        said = [*said[:-1][: script.at], Piece(0, fault=script.fault)]
-    return list(_timed(said, script))
-
-
-def _tokens(ask: Ask, script: Script) -> tuple[list[str], str]:
-    """The tokens of the answer, and the reason for which it ends."""
-    if script.tool_calls and ask.tools and script.text is None:
-        return [], "stop"
-    text = answer(ask.prompt, script.tokens) if script.text is None else script.text
-    if ask.format is not None:
-        text = as_json(text, ask.format)
-    tokens = tokenize(text)
-    limit = ask.options.get("num_predict")
-    if isinstance(limit, int) and 0 <= limit < len(tokens):
-        return tokens[:limit], "length"
-    return tokens, "stop"
-
-
-def _timed(said: list[Piece], script: Script) -> Iterator[Piece]:
-    step = 1 / script.rate if script.rate else 0.0
-    for index, piece in enumerate(said):
-        due = script.delay + index * step
-        if piece.fault == "hang":
-            due = math.inf
-        elif piece.ending is not None and index:
-            due -= step  # the end comes with the last token
-        yield Piece(due, piece.text, piece.thinking, piece.calls, piece.fault, piece.ending)

@@ -20,10 +20,10 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def answer(prompt: str, tokens: int = 16) -> str:
-    """The answer to a prompt: its words, over and over, `tokens` of them."""
+def answer(prompt: str, tokens: int = 16, first: int = 0) -> str:
+    """The answer to a prompt: its words from the `first` on, over and over, `tokens` of them."""
     words = prompt.split() or ["nothing"]
-    return " ".join(words[index % len(words)] for index in range(tokens))
+    return " ".join(words[(first + index) % len(words)] for index in range(tokens))
 
 
 def embedding(text: str, dimensions: int = DIMENSIONS) -> list[float]:

@@ -11,10 +11,8 @@ import pytest
 import trio
 
 from oq.backends.simulated import Script, ScriptedCall, Simulator
-from oq.backends.simulated.routes import FORMS
 from oq.backends.simulated.server import serve_simulator
 from oq.backends.simulated.text import answer, embedding
-from oq.dialects import DIALECTS
 
 PROMPT = "why is the sky blue"
 MESSAGES = [{"role": "user", "content": PROMPT}]
@@ -57,10 +55,6 @@ def theirs(url):
 def openais(url):
     with openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client:
         yield client
-
-
-def test_every_dialect_has_a_form_for_its_errors():
-    assert {*DIALECTS, None} == set(FORMS)
 
 
 async def test_the_official_ollama_client(theirs, in_thread, simulator):

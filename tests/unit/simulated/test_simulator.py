@@ -246,11 +246,14 @@ async def test_formats(backend):
             "of": {"enum": ["a", "b"]}, "tags": {"type": "array", "items": {"type": "string"}},
         },
     }  # fmt: skip
-    script = {"text": "x"}
-    completed = await backend.run(chat(options=simulated(script), format=schema), ignore)
+    script = {"tokens": 1}
+    completed = await backend.run(chat("x", options=simulated(script), format=schema), ignore)
     assert json.loads(content(completed)) == {
         "name": "x", "age": 1, "ok": True, "of": "a", "tags": ["x"]
     }  # fmt: skip
+    script = {"text": '{"a": 1}'}
+    completed = await backend.run(chat(options=simulated(script), format="json"), ignore)
+    assert content(completed) == '{"a": 1}', "what a script says is said as it is"
     assert json.loads(as_json('quo"te', None)) == {"answer": 'quo"te'}
 
 
