@@ -3,7 +3,8 @@
 ledger        what the queue asks of whatever keeps its tasks, and the records that it gives
 key_value     the ledger over an engine: commits that wait for the disk, reads that wait for those
 store         writes a batch of steps, and reads records back (with batch_builder, streams, looks)
-projections   what a step writes: one for each family of records, index and count
+projections   what a step writes: one for each family of records, index and count; rows for an actor
+              are those of an outbox (oq.rules.outbox)
 engine        what is below: keys and values, in memory (memory) or in RocksDB (rocks, wal)
 migration     brings a directory of an older format to today's
 salvage       saves what can be read of a directory that does not open any more
@@ -11,13 +12,13 @@ salvage       saves what can be read of a directory that does not open any more
 
 from oq.store.engine import READ_CACHE
 from oq.store.key_value import KeyValueLedger
-from oq.store.ledger import Durable, KeyClaim, Ledger, Parts, Record, Slice, Waiting, Want
+from oq.store.ledger import Durable, KeyClaim, Ledger, Parts, Record, Row, Slice, Waiting, Want
 from oq.store.memory import MemoryEngine
 from oq.store.store import Store
 
 __all__ = [
-    "Durable", "KeyClaim", "KeyValueLedger", "Ledger", "MemoryEngine", "Parts", "Record", "Slice",
-    "Store", "Waiting", "Want", "open_ledger", "open_store",
+    "Durable", "KeyClaim", "KeyValueLedger", "Ledger", "MemoryEngine", "Parts", "Record", "Row",
+    "Slice", "Store", "Waiting", "Want", "open_ledger", "open_store",
 ]  # fmt: skip
 
 

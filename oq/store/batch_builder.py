@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 import msgspec
 from msgspec.structs import replace
 
+from oq.rules.outbox import Outbox
 from oq.store import keys
 from oq.store.engine import Engine, Put
 from oq.store.keys import Meta
@@ -19,13 +20,14 @@ from oq.words.steps import (
     IdsForgotten,
     Removal,
     ResultsRead,
+    RowsSettled,
     SetPaused,
     Step,
 )
 
 _encode = msgspec.msgpack.Encoder().encode
 
-Other = Ahead | SetPaused | ResultsRead | IdsForgotten
+Other = Ahead | SetPaused | ResultsRead | IdsForgotten | RowsSettled
 """The steps that do not change the state of a task."""
 
 
@@ -59,6 +61,17 @@ class BatchBuilder:
             case IdsForgotten():
                 for task_id in step.task_ids:
                     forget_id(keys.pack(task_id), self._batch)
+            case RowsSettled():
+                for number in step.numbers:
+                    self._batch.puts.append(("meta", keys.row_key(step.outbox, number), None))
+
+    def put_rows(self, outbox: Outbox, steps: Iterable[Step]) -> None:
+        """Add what these steps leave in the outbox: each of them, also where those of one task are
+        written as one.
+        """
+        rows = (row for step in steps for row in outbox.rows(step))
+        for number, row in enumerate(rows, self.meta.commit * keys.ROWS_OF_A_COMMIT):
+            self._batch.puts.append(("meta", keys.row_key(outbox.name, number), row))
 
     def whole(self) -> list[Put]:
         """The batch, once all is in it."""

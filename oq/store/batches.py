@@ -16,7 +16,7 @@ import msgspec
 from oq.rules.place import Place
 from oq.rules.stream_log import StreamLog
 from oq.store.format_one import PlaceOne, state_of
-from oq.store.keys import GONE, META_KEY, UNREAD, Meta
+from oq.store.keys import ID_BYTES, META_KEY, OUTBOX, UNREAD, Meta, is_gone_key
 from oq.words.task import Body
 
 HEAD = 12
@@ -29,17 +29,38 @@ UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 UnicodeDecodeError.
 """
 
-ID_BYTES = 16
 LETTERS = b"prcfx"
-_DECODERS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
-    ("keys", msgspec.msgpack.Decoder(tuple[str, bytes]).decode),
-    ("state", state_of),
-    ("body", msgspec.msgpack.Decoder(Body).decode),
-    ("stream", msgspec.msgpack.Decoder(StreamLog).decode),
-    ("status", msgspec.msgpack.Decoder(Place).decode),
-    ("status", msgspec.msgpack.Decoder(PlaceOne).decode),
+Looks = Callable[[bytes, bytes], bool]
+"""Whether this key and this value look like those of a family."""
+
+
+def _decodes(decode: Callable[[bytes], object]) -> Looks:
+    def looks(key: bytes, value: bytes) -> bool:
+        with suppress(*UNDECODABLE):
+            decode(value)
+            return True
+        return False
+
+    return looks
+
+
+def _is_meta(key: bytes, value: bytes) -> bool:
+    return key == META_KEY or key[:1] == OUTBOX or is_gone_key(key)
+
+
+_LOOKS: tuple[tuple[str, Looks], ...] = (
+    ("meta", _is_meta),
+    ("ended", lambda key, value: value in (b"", UNREAD) and len(key) == ID_BYTES + 8),
+    ("status", lambda key, value: value == b"" and len(key) == ID_BYTES + 1),
+    ("keys", _decodes(msgspec.msgpack.Decoder(tuple[str, bytes]).decode)),
+    ("state", _decodes(state_of)),
+    ("body", _decodes(msgspec.msgpack.Decoder(Body).decode)),
+    ("stream", _decodes(msgspec.msgpack.Decoder(StreamLog).decode)),
+    ("status", _decodes(msgspec.msgpack.Decoder(Place).decode)),
+    ("status", _decodes(msgspec.msgpack.Decoder(PlaceOne).decode)),
+    ("result", lambda key, value: True),
 )
-"""In this order: the record of each of these families is none of those before it."""
+"""In this order: what looks like one of these families looks like none of those before it."""
 _ID = rb"(.{6}[\x70-\x7f].[\x80-\xbf].{7})"
 _STATE_PUT = re.compile(rb"\x05.\x10" + _ID, re.DOTALL)
 _STATUS_PUT = re.compile(rb"\x05.\x11([prcfx])" + _ID, re.DOTALL)
@@ -115,12 +136,4 @@ def tasks_named(damaged: bytes) -> dict[bytes, bytes]:
 
 def family_of(key: bytes, value: bytes) -> str:
     """The family of a put, by its looks: for when no manifest says which number is which."""
-    if key == META_KEY or (key.startswith(GONE) and len(key) == ID_BYTES + 1):
-        return "meta"
-    if value in (b"", UNREAD):
-        return "status" if len(key) == ID_BYTES + 1 else "ended"
-    for family, decode in _DECODERS:
-        with suppress(*UNDECODABLE):
-            decode(value)
-            return family
-    return "result"
+    return next(family for family, looks in _LOOKS if looks(key, value))

@@ -16,11 +16,12 @@ import trio
 
 from oq.rules.facts import Facts
 from oq.rules.filters import TaskFilter
+from oq.rules.outbox import OUTBOXES, Outbox
 from oq.rules.retention import Ended
 from oq.rules.stream_log import StreamLog
 from oq.store import looks
 from oq.store.engine import Engine
-from oq.store.ledger import Gone, KeyClaim, Parts, Record, Slice, Waiting, Want
+from oq.store.ledger import Gone, KeyClaim, Parts, Record, Row, Slice, Waiting, Want
 from oq.store.store import Store
 from oq.store.sync_thread import SyncThread
 from oq.words.errors import NotFound
@@ -38,8 +39,8 @@ class KeyValueLedger:
     once. `store` is for tests and tools that look at what is written.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.store = Store(engine)
+    def __init__(self, engine: Engine, outboxes: Sequence[Outbox] = OUTBOXES) -> None:
+        self.store = Store(engine, outboxes)
         self.running_page = engine.running_page
         self._gate = _Gate()
         self._durable = _Durable(self.store, self._gate)
@@ -150,30 +151,34 @@ class _Durable:
     async def ids(self, filter: TaskFilter, after: str | None, most: int) -> list[str]:
         return await self._gate.take(None, lambda: looks.ids(self._store, filter, after, most))
 
+    async def rows(self, outbox: str, after: int, most: int) -> list[Row]:
+        return await self._gate.take(None, lambda: list(self._store.rows(outbox, after, most)))
+
 
 class _Gate:
-    """Closed while a batch is written and not yet synced: whoever wants to read of its tasks waits,
-    and reads as soon as it is on disk, before the next batch is written.
+    """Closed while a batch is written and not yet synced: whoever wants to read of its tasks, or of
+    all that there is, waits, and reads as soon as it is on disk, before the next batch is written.
     """
 
     def __init__(self) -> None:
+        self._closed = False
         self._behind: Collection[str] = ()
         self._reads: list[_Read[object]] = []
 
     def close(self, task_ids: Collection[str]) -> None:
         """A batch is written that changes these tasks."""
-        self._behind = task_ids
+        self._closed, self._behind = True, task_ids
 
     def open(self) -> None:
         """It is on disk."""
-        self._behind = ()
+        self._closed, self._behind = False, ()
         reads, self._reads = self._reads, []
         for read in reads:
             read.take()
 
     async def take(self, task_id: str | None, look: Callable[[], T]) -> T:
-        """`look` at the store when nothing of this task (None: of any task) could be taken back."""
-        if not self._behind or (task_id is not None and task_id not in self._behind):
+        """`look` at the store when nothing of this task (None: nothing) could be taken back."""
+        if not self._closed or (task_id is not None and task_id not in self._behind):
             return look()
         waiting = _Read(look)
         self._reads.append(waiting)  # type: ignore[arg-type]  # each gives its own T back

@@ -12,6 +12,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     keys     name of an idempotency key -> id, fingerprint    the name: rules/scope.py
     meta     "meta" -> Meta          in every batch, so that its commit number grows with each
              0, id -> when retention removed it     so that who asks for the task is told
+             255, outbox, 0, number -> row          for the actor of that outbox
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from oq.words.task import Status, TaskState
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 GONE = b"\0"
+OUTBOX = b"\xff"
 FORMAT = 2
 """The layout's version. A store of an older one is migrated (`oq.store.migration`), one of a newer
 one is not opened.
@@ -34,6 +36,11 @@ IN_PARTS = b"parts"
 
 UNREAD = b"u"
 """The mark of an ended task whose result is kept until somebody has read it."""
+
+ID_BYTES = 16
+ROW_NUMBER_BYTES = 12
+"""Of the number of a row: eight for that of its commit, four for its place in there."""
+ROWS_OF_A_COMMIT = 1 << 32
 
 _LETTER = {
     Status.PENDING: b"p",
@@ -90,6 +97,23 @@ def ended_key(state: TaskState, key: bytes) -> bytes:
 
 def gone_key(key: bytes) -> bytes:
     return GONE + key
+
+
+def is_gone_key(key: bytes) -> bool:
+    return key[:1] == GONE and len(key) == ID_BYTES + 1
+
+
+def row_key(outbox: str, number: int) -> bytes:
+    return OUTBOX + outbox.encode("ascii") + b"\0" + number.to_bytes(ROW_NUMBER_BYTES, "big")
+
+
+def past_rows(outbox: str) -> bytes:
+    """The key behind all rows of this outbox."""
+    return OUTBOX + outbox.encode("ascii") + b"\1"
+
+
+def row_number(key: bytes) -> int:
+    return int.from_bytes(key[-ROW_NUMBER_BYTES:], "big")
 
 
 def pack_time(time: datetime) -> bytes:

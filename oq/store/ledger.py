@@ -12,6 +12,18 @@ Two rules hold for every ledger:
   next. `Durable` sees them when they are safe, for all that users are told.
 - A record that cannot be read is the trouble of its task alone: that task is shown as damaged, and
   no listing, start or clean-up stops at it.
+
+An actor that follows the steps of tasks, and must miss none of them though the process may end at
+any time, uses an outbox:
+
+1. `oq.rules.outbox.OUTBOXES` has its `Outbox`: a name, and a function of the step that gives rows.
+   `commit` keeps the rows with their step, all or none.
+2. The actor reads with `durable.rows` what is not settled yet: at its start from the first row on,
+   then, whenever a commit has come, from behind the last row that it has seen.
+3. What it has worked off it settles: it sends a `RowsSettled` to the writer, as any other step. A
+   row that is read and not settled comes again after a restart.
+
+Rows outlive their tasks, and salvage keeps them as they are.
 """
 
 from __future__ import annotations
@@ -47,6 +59,13 @@ class Gone(Struct, frozen=True, gc=False):
 
     task_id: str
     at: datetime
+
+
+class Row(Struct, frozen=True, gc=False):
+    """What a step has left in an outbox. The numbers of an outbox grow, also over restarts."""
+
+    number: int
+    content: bytes
 
 
 class Waiting(Struct, frozen=True, gc=False):
@@ -149,6 +168,12 @@ class Durable(Protocol):
     async def ids(self, filter: TaskFilter, after: str | None, most: int) -> list[str]:
         """The ids of the tasks in the filter's states, in its order, from behind `after`. Nothing
         else of the filter is used.
+        """
+        ...
+
+    async def rows(self, outbox: str, after: int, most: int) -> list[Row]:
+        """The rows of this outbox that are not settled, in the order of their steps, from behind
+        the one with the number `after` (0: from the first).
         """
         ...
 

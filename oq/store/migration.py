@@ -21,11 +21,11 @@ from msgspec.structs import replace
 
 from oq.rules.place import place_of
 from oq.store import keys
-from oq.store.batches import ID_BYTES, UNDECODABLE
+from oq.store.batches import UNDECODABLE
 from oq.store.engine import Engine, Put
 from oq.store.errors import newer_format
 from oq.store.format_one import state_of
-from oq.store.keys import FORMAT, Meta
+from oq.store.keys import FORMAT, ID_BYTES, Meta
 from oq.words.errors import StoreCorrupt
 from oq.words.task import Status
 

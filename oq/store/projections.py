@@ -1,9 +1,10 @@
 """What a step of a task writes: one projection for each family of records, index and count.
 
 A step is what happened. A projection says what follows from it in one place, as a function of the
-step and of what is stored, so that all of them change in one batch. Whoever adds an index, a count,
-or a list for somebody who follows the steps, adds a projection here: the writer, recovery and
-salvage write by this list, and the check of a store's consistency reads by it.
+step and of what is stored, so that all of them change in one batch. Whoever adds an index or a
+count adds a projection here: the writer, recovery and salvage write by this list, and the check of
+a store's consistency reads by it. Rows for an actor that follows the steps are no projection, but
+an outbox (`oq.rules.outbox`): salvage does not make them again out of tasks.
 """
 
 from __future__ import annotations

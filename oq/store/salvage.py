@@ -179,13 +179,13 @@ def _free(directory: Path, name: str, suffix: str = "") -> Path:
 def _write_anew(reader: SalvageReader, engine: RocksEngine, last: int) -> None:
     """The numbers of commits go on after `last`, so that no mark is ahead of them."""
     try:
-        gone = reader.gone()
+        untied = reader.untied()
         new = fresh_meta()
         meta = replace(
             reader.meta or new, format=new.format, oq=new.oq, migrating=False,
-            commit=last, counts=new.counts, unread=0, gone=len(gone),
+            commit=last, counts=new.counts, unread=0, gone=sum(map(keys.is_gone_key, untied)),
         )  # fmt: skip
-        rows: list[Put] = [("meta", key, value) for key, value in gone]
+        rows: list[Put] = [("meta", key, value) for key, value in untied.items()]
         engine.write([*rows, ("meta", keys.META_KEY, msgspec.msgpack.encode(meta))])
         store = Store(engine)
         for batch in _batches(reader.tasks()):

@@ -19,9 +19,9 @@ from oq.rules import scope
 from oq.rules.slices import PART
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
-from oq.store.batches import ID_BYTES, UNDECODABLE
+from oq.store.batches import UNDECODABLE
 from oq.store.format_one import state_of
-from oq.store.keys import Meta
+from oq.store.keys import ID_BYTES, Meta
 from oq.store.ledger import KeyClaim
 from oq.store.report import Finding
 from oq.store.salvaged_log import SalvagedLog
@@ -81,13 +81,11 @@ class SalvageReader:
                 self.kept[change.state.status] += 1
                 yield change
 
-    def gone(self) -> list[tuple[bytes, bytes]]:
-        """The rows of removed tasks whose ids are still known, as far as they can be read."""
-        try:
-            return list(self._rows.scan("meta", keys.GONE, keys.GONE + b"\xff" * (ID_BYTES + 1)))
-        except StoreError as error:
-            self.unreadable.add(str(error))
-            return []
+    def untied(self) -> dict[bytes, bytes]:
+        """What the family `meta` has beside the store's own record, as far as it can be read: rows
+        that are of no task that there is, such as the ids of removed tasks and outboxes.
+        """
+        return {key: value for key, value in self._pairs("meta") if key != keys.META_KEY}
 
     def _task(self, key: bytes) -> Change | None:
         state = self._read("state", key, state_of)
@@ -240,10 +238,13 @@ class SalvageReader:
 
     def _scan(self, family: str) -> Iterator[bytes]:
         """The keys of a family, from either end as far as they can be read."""
+        return (key for key, _ in self._pairs(family))
+
+    def _pairs(self, family: str) -> Iterator[tuple[bytes, bytes]]:
+        """The same with what stands under them."""
         for reverse in (False, True):
             try:
-                for key, _ in self._rows.scan(family, b"", PAST_ANY_KEY, reverse=reverse):
-                    yield key
+                yield from self._rows.scan(family, b"", PAST_ANY_KEY, reverse=reverse)
             except StoreError as error:
                 self.unreadable.add(str(error))
                 continue

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from oq.store.batches import ID_BYTES, LETTERS, commit_of, operations, tasks_named
+from oq.store.batches import LETTERS, commit_of, operations, tasks_named
+from oq.store.keys import ID_BYTES
 from oq.store.logfile import Entry, entries, write
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from oq.rules.filters import TaskFilter
 from oq.rules.ids import NIL, is_id
+from oq.rules.outbox import Outbox
 from oq.rules.place import Place, place_of
 from oq.rules.retention import Ended
 from oq.rules.stream_log import StreamLog
@@ -23,7 +24,7 @@ from oq.store.decoding import read
 from oq.store.engine import Engine
 from oq.store.errors import behind_mark, index_disagrees, other_world, removed_by_retention
 from oq.store.keys import Meta
-from oq.store.ledger import Gone, KeyClaim, Waiting
+from oq.store.ledger import Gone, KeyClaim, Row, Waiting
 from oq.store.migration import check_format, fresh_meta, migrated
 from oq.store.recent import Recent
 from oq.store.streams import StreamShelf
@@ -49,11 +50,13 @@ class Store:
     """All tasks, over an engine. Not thread-safe but for `sync`, which one thread may run while
     others read and write.
 
-    `write` is visible to reads at once and durable after the next `sync`.
+    `write` is visible to reads at once and durable after the next `sync`. What steps leave in
+    `outboxes` is written with them.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, outboxes: Sequence[Outbox] = ()) -> None:
         self._engine = engine
+        self._outboxes = outboxes
         self._recent = Recent()
         self._streams = StreamShelf(engine)
         self._meta = self._read_meta()
@@ -86,7 +89,7 @@ class Store:
 
     # -- writing
 
-    def write(self, steps: Iterable[Step], event_seq: int) -> Collection[str]:
+    def write(self, steps: Sequence[Step], event_seq: int) -> Collection[str]:
         """Write the steps as one batch; the tasks that it changes. StoreFull: nothing of it was
         written.
         """
@@ -96,6 +99,8 @@ class Store:
             builder.put(step)
         for other in others:
             builder.put_other(other, merged)
+        for outbox in self._outboxes:
+            builder.put_rows(outbox, steps)
         self._engine.write(builder.whole())
         self._meta = builder.meta
         for step in merged.values():
@@ -234,6 +239,12 @@ class Store:
         rows = self._engine.scan("meta", keys.GONE, keys.GONE + PAST_ANY_ID)
         for key, value in islice(rows, limit):
             yield Gone(keys.unpack(key[1:]), keys.unpack_time(value))
+
+    def rows(self, outbox: str, after: int, limit: int) -> Iterator[Row]:
+        """The rows of this outbox that are not settled, in their order, from behind this one."""
+        low = keys.row_key(outbox, after + 1)
+        for key, content in islice(self._engine.scan("meta", low, keys.past_rows(outbox)), limit):
+            yield Row(keys.row_number(key), content)
 
     def missing(self, task_id: str) -> NotFound:
         """Why there is no such task, as an error to raise."""

@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from oq.rules import lifecycle
+from oq.rules.outbox import Outbox
 from oq.rules.slices import PART, OpenLog
 from oq.rules.stream_log import PORTION
 from oq.store import Store, keys, open_store
@@ -21,10 +23,11 @@ from oq.store.batches import commit_of
 from oq.store.directory import DATABASE, MARK_FILE, SCRATCH
 from oq.store.logfile import BLOCK, HEADER, entries, write
 from oq.store.report import decode
+from oq.store.rocks import RocksEngine
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
 from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
-from oq.words.steps import Ahead, InParts, Removal
+from oq.words.steps import Ahead, Change, InParts, Removal, RowsSettled, Step
 from oq.words.task import Status, TaskState
 from tests.crash import integrity
 from tests.crash.damage import (
@@ -88,6 +91,33 @@ def test_of_a_healthy_store_everything_is_kept(data):
     first = next(iter(before.values()))
     assert store.claim(first.terms.idempotency_key).task_id == first.id
     store.close()
+
+
+@pytest.mark.parametrize("harm", [lambda data: None, lambda data: manifest(data).unlink()])
+def test_rows_of_an_outbox_are_kept_as_they_are_also_those_of_deleted_tasks(data, harm):
+    ends = Outbox("ends", lambda step: [step.state.id.encode()] if is_end(step) else [])
+    store = Store(RocksEngine(data), [ends])
+    for number in range(5000, 5005):
+        task = new(number)
+        ended = lifecycle.cancelled(task.state, NOW)
+        store.write([task, ended], 0)
+        store.write([Removal(ended.state)], 0)
+    settled, *rows = store.rows("ends", 0, 99)
+    store.write([RowsSettled("ends", (settled.number,))], 0)
+    store.close()
+    harm(data)
+    salvage(str(data))
+    check(data)
+    store = Store(RocksEngine(data), [ends])
+    assert len(rows) == 4
+    assert list(store.rows("ends", 0, 99)) == rows
+    store.write([new(6000), lifecycle.cancelled(new(6000).state, NOW)], 0)
+    assert list(store.rows("ends", 0, 99))[:-1] == rows, "a new row comes last"
+    store.close()
+
+
+def is_end(step: Step) -> bool:
+    return isinstance(step, Change) and step.state.status.ended
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.7, 0.999])

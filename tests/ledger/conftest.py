@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from oq.rules.outbox import Outbox
 from oq.store import KeyValueLedger, Ledger, MemoryEngine
 from oq.store.rocks import RocksEngine
 
-Kept = Callable[[], Ledger]
-"""Opens the same ledger, again and again, with all that it keeps."""
+Kept = Callable[[Sequence[Outbox]], Ledger]
+"""Opens the same ledger, again and again, with all that it keeps, and with these outboxes."""
 
 
 def in_memory(directory: Path) -> Kept:
     engine = MemoryEngine()
-    return lambda: KeyValueLedger(engine)
+    return lambda outboxes: KeyValueLedger(engine, outboxes)
 
 
 def in_a_directory(directory: Path) -> Kept:
-    return lambda: KeyValueLedger(RocksEngine(directory / "data"))
+    return lambda outboxes: KeyValueLedger(RocksEngine(directory / "data"), outboxes)
 
 
 LEDGERS: dict[str, Callable[[Path], Kept]] = {
@@ -37,8 +38,10 @@ class Shelf:
         self._kept = kept
 
     @asynccontextmanager
-    async def open(self, *, simulated: bool = False) -> AsyncIterator[Ledger]:
-        ledger = self._kept()
+    async def open(
+        self, *, simulated: bool = False, outboxes: Sequence[Outbox] = ()
+    ) -> AsyncIterator[Ledger]:
+        ledger = self._kept(outboxes)
         try:
             await ledger.enter(simulated=simulated)
             yield ledger

@@ -18,9 +18,11 @@ from oq.backends.simulated import SimulatedBackend
 from oq.http.app import create_app
 from oq.queue import Queue, open_queue
 from oq.rules.filters import TaskFilter
+from oq.rules.outbox import Outbox
 from oq.rules.validation import decode_submission
 from oq.store import KeyValueLedger, MemoryEngine, looks
 from oq.words.errors import StoreCorrupt
+from oq.words.steps import SetPaused
 from oq.words.task import Status
 from tests.support.http import GENERATE, Api, settings
 
@@ -102,6 +104,24 @@ async def test_a_resend_with_the_same_key():
         early, late = await at.early_and_late(resend)
         assert early in (None, Status.PENDING)
         assert late is Status.CANCELLED
+
+
+async def test_a_row_of_an_outbox_whose_step_changes_no_task():
+    """Who works off rows acts on what no power cut takes back."""
+    pauses = Outbox("pauses", lambda step: [b"row"] if isinstance(step, SetPaused) else [])
+    disk = SlowDisk()
+    disk.open.clear()
+    ledger = KeyValueLedger(disk, [pauses])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.commit, [SetPaused(True)], 0)
+        while not disk.syncing.is_set():
+            await trio.lowlevel.checkpoint()
+        with trio.move_on_after(A_WHILE) as patience:
+            await ledger.durable.rows("pauses", 0, 9)
+        disk.open.set()
+        assert patience.cancelled_caught
+        assert [row.content for row in await ledger.durable.rows("pauses", 0, 9)] == [b"row"]
+    await ledger.close()
 
 
 @pytest.mark.parametrize("path", ["/api/tasks", "/api/tasks?view=summary", "/api/tasks/ID"])

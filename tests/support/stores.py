@@ -68,7 +68,7 @@ def assert_consistent(store: Store, engine: Engine) -> None:
     }
     assert store.facts.unread == sum(mark == keys.UNREAD for mark in ended.values())
     assert all(states[key[8:]].awaited for key, mark in ended.items() if mark == keys.UNREAD)
-    gone = {key[1:] for key in everything(engine, "meta") if key != keys.META_KEY}
+    gone = {key[1:] for key in everything(engine, "meta") if keys.is_gone_key(key)}
     assert store.facts.gone == len(gone)
     assert not gone & states.keys()
     assert set(everything(engine, "body")) == set(states)
