@@ -5,6 +5,7 @@
     openai          OpenAI's API                  openai_fold      its stream as one object
     responses       its Responses API             responses_fold   its stream as one object
     anthropic       Anthropic's API               anthropic_fold   its stream as one object
+    translate       calls of the one as calls of the other, for servers that lack them
     framing         splits bytes into lines and events
     events          server-sent events, for every dialect that streams them
     answer_errors   errors in what a backend sent

@@ -47,7 +47,7 @@ _SAID = msgspec.json.Decoder(_Said)
 class Responses(OpenAI):
     """See `oq.dialects.base.Dialect`."""
 
-    name = "openai-responses"
+    name = "responses"
     title = "OpenAI (Responses)"
     prefixes = ("/v1/responses",)
     allowed: tuple[AllowedRequest, ...] = ()
@@ -87,10 +87,13 @@ class Responses(OpenAI):
                 return None
 
     def error_frame(self, message: str) -> bytes:
-        """See `Dialect`. Clients look for the text in either of two places."""
-        inner = {"message": message, "type": "api_error", "param": None, "code": "server_error"}
-        error = {"type": "error", "sequence_number": 0, "code": "server_error", "param": None}
-        return event("error", {**error, "message": message, "error": inner})
+        """See `Dialect`: a response that failed. Some clients look for the error in the response,
+        others beside it.
+        """
+        error = {"code": "server_error", "message": message}
+        response = {"id": "resp_0", "object": "response", "status": "failed", "error": error}
+        said = {"type": "response.failed", "sequence_number": 0, "response": response}
+        return event("response.failed", {**said, "error": error})
 
     def progress(
         self, call: Endpoint, model: str, task_id: str, position: int, now: datetime

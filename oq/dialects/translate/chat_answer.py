@@ -1,0 +1,203 @@
+"""Reads an answer of chat completions, streamed or whole, into bits.
+
+https://platform.openai.com/docs/api-reference/chat/streaming. Servers differ: thoughts come as
+`reasoning_content` or `reasoning`, content may be a list of parts (Mistral), calls that are made at
+once may all have the index 0, and some repeat the id and the name of a call in each chunk. Of
+several choices the first is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from oq.dialects.answer_errors import decode_answer, error_text, states_error
+from oq.dialects.answer_limit import AnswerLimit
+from oq.dialects.counts import count
+from oq.dialects.events import Events
+from oq.dialects.openai_fold import DONE
+from oq.dialects.stated_errors import stated_error, status_of
+from oq.dialects.translate.asked import Json
+from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
+from oq.rules.surrogates import readable
+from oq.words.errors import BackendFailure
+
+MAX_LOOKED_AT = 16 * 1024
+"""Characters of a call's arguments up to which oq looks whether they are whole."""
+
+_OBJECT = msgspec.json.Decoder(Json)
+
+
+class ChatAnswer:
+    """See `oq.dialects.translate.bits.Reader`."""
+
+    def __init__(self, limit: int) -> None:
+        self._events = Events(AnswerLimit(limit), or_whole=True)
+        self._said = False
+        self._calls = _Calls()
+        self.finish: Finish | None = None
+        self.counts: Counts | None = None
+        self.done = False
+
+    def feed(self, data: bytes) -> list[Bit]:
+        """See `Reader`."""
+        bits: list[Bit] = []
+        for event in self._events.feed(data):
+            bits += self._read(event.data, event.frame)
+        return bits
+
+    def end(self) -> list[Bit]:
+        """See `Reader`."""
+        bits: list[Bit] = []
+        if not self.done:
+            for event in self._events.rest():
+                bits += self._read(event.data, event.frame)
+        if self.finish is None and not (self.done and self._said):
+            why = "says nothing, and does not say why" if self.done else "ended before it was done"
+            raise BackendFailure(f"the backend's answer {why}")
+        self.finish = self.finish or Finish()
+        return bits
+
+    def _read(self, data: bytes, frame: bytes) -> list[Bit]:
+        if self.done or not data:
+            return []
+        if data == DONE:
+            self.done = True
+            return []
+        said = decode_answer(_OBJECT.decode, readable(data))
+        if states_error(said):
+            error = said.get("error")
+            status = status_of(error if isinstance(error, dict) else said)
+            raise stated_error(error_text(data), status, frame)
+        if isinstance(said.get("usage"), dict):
+            self.counts = _counts(said["usage"])
+        choices = said.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return []
+        return self._choice(next((c for c in choices if _is_first(c)), {}))
+
+    def _choice(self, choice: Json) -> list[Bit]:
+        whole = choice.get("message")
+        said = whole if isinstance(whole, dict) else choice.get("delta")
+        bits = self._message(said) if isinstance(said, dict) else []
+        self._said = self._said or bool(bits)
+        reason, stopped = choice.get("finish_reason"), choice.get("stop_reason")
+        if isinstance(reason, str) and reason:
+            self.finish = Finish(reason, stopped if isinstance(stopped, str) else None)
+        self.done = self.done or isinstance(whole, dict)
+        return bits
+
+    def _message(self, said: Json) -> list[Bit]:
+        bits = []
+        thought = said.get("reasoning_content") or said.get("reasoning")
+        if isinstance(thought, str) and thought:
+            bits.append(Bit(Kind.THOUGHT, thought))
+        bits += _content(said.get("content"))
+        if isinstance(refusal := said.get("refusal"), str) and refusal:
+            bits.append(Bit(Kind.REFUSAL, refusal))
+        calls = said.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                bits += self._calls.read(call)
+        return bits
+
+
+class _Call:
+    """One call so far. Of its arguments the beginning is kept, to see whether they are whole."""
+
+    def __init__(self, place: int, index: Any, call_id: str, name: str) -> None:
+        self.place = place
+        self.index = index
+        self.call_id = call_id
+        self.name = name
+        self.said = ""
+
+    def goes_on(self, index: Any, call_id: str, name: str, text: str) -> bool:
+        """Whether this is said of it, and not of a new call."""
+        if index is not None and self.index is not None and index != self.index:
+            return False
+        if call_id and self.call_id:
+            return call_id == self.call_id
+        if not name:
+            return True
+        return name == self.name and not (text.lstrip()[:1] == "{" and self._is_whole())
+
+    def add(self, text: str) -> None:
+        if len(self.said) <= MAX_LOOKED_AT:
+            self.said += text
+
+    def _is_whole(self) -> bool:
+        if not self.said.endswith("}") or len(self.said) > MAX_LOOKED_AT:
+            return False
+        try:
+            _OBJECT.decode(self.said)
+        except (msgspec.MsgspecError, RecursionError):
+            return False
+        return True
+
+
+class _Calls:
+    """Which call each bit belongs to."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._newest: dict[Any, _Call] = {}
+        """By index. None has the newest of all."""
+
+    def read(self, call: Json) -> list[Bit]:
+        function = call.get("function")
+        if not isinstance(function, dict):
+            return []
+        index, call_id, name = call.get("index"), call.get("id"), function.get("name")
+        index = index if isinstance(index, int) else None
+        call_id = call_id if isinstance(call_id, str) else ""
+        name = name if isinstance(name, str) else ""
+        text = _arguments(function.get("arguments"))
+        known = self._newest.get(index)
+        if known is not None and known.goes_on(index, call_id, name, text):
+            known.add(text)
+            return [Bit(Kind.CALL, text, known.place)] if text else []
+        if not name:
+            return []  # nobody could be asked for it
+        new = _Call(self._made, index, call_id, name)
+        new.add(text)
+        self._made += 1
+        self._newest[index] = self._newest[None] = new
+        return [Bit(Kind.CALL, text, new.place, call_id, name)]
+
+
+def _is_first(choice: Any) -> bool:
+    return isinstance(choice, dict) and choice.get("index", 0) in (0, None)
+
+
+def _arguments(value: Any) -> str:
+    """Arguments are a text; some servers send the object itself."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return msgspec.json.encode(value).decode()
+
+
+def _content(content: Any) -> list[Bit]:
+    if isinstance(content, str):
+        return [Bit(Kind.TEXT, content)] if content else []
+    bits = []
+    for part in content if isinstance(content, list) else ():
+        match part:
+            case {"text": str(text)} if text:
+                bits.append(Bit(Kind.TEXT, text))
+            case {"thinking": str(text)} if text:
+                bits.append(Bit(Kind.THOUGHT, text))
+            case {"thinking": [*parts]}:
+                bits += [Bit(Kind.THOUGHT, bit.text) for bit in _content(parts)]
+    return bits
+
+
+def _counts(usage: Json) -> Counts:
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    return Counts(
+        count(usage.get("prompt_tokens")),
+        count(usage.get("completion_tokens")),
+        count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else 0,
+        count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else 0,
+    )

@@ -1,0 +1,139 @@
+"""A call of one API as a call of another one that a server has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from oq.dialects.answer_errors import error_text
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import Dialect, Endpoint
+from oq.dialects.translate.asked import Asked, Json, names_left_out, read_body
+from oq.dialects.translate.bits import Reader, Writer
+from oq.dialects.translate.order import Order
+from oq.words.errors import BackendError
+
+MakeWriter = Callable[[str, datetime, bool], Writer]
+"""Takes the id of the answer, the time when it began, and whether it is wanted as one object."""
+ReadRequest = Callable[[Json], tuple[Asked, MakeWriter]]
+
+
+class Form(NamedTuple):
+    """A form that servers take: its call, how a request is written, and how an answer is read."""
+
+    path: str
+    write: Callable[[Asked], bytes]
+    answer: Callable[[int], Reader]
+
+
+class Translation(NamedTuple):
+    """How `call` is said in the form of another one. `endpoint` is that one."""
+
+    call: Endpoint
+    endpoint: Endpoint
+    read: ReadRequest
+    form: Form
+
+    def request(self, body: bytes) -> Translated:
+        """The request in the other form. InvalidTask names the field that cannot be translated."""
+        asked, writer = self.read(read_body(body))
+        sent = self.form.write(asked)
+        return Translated(self, sent, asked.stream, names_left_out(asked.left_out), writer)
+
+
+class Translated(NamedTuple):
+    """One request in the other form.
+
+    `body` is for `translation.endpoint`. `left_out` names what it is made without: hints, and tools
+    that the model need not use; it goes to the caller in the header X-OQ-Left-Out. All methods give
+    what the caller of `translation.call` is to get.
+    """
+
+    translation: Translation
+    body: bytes
+    streams: bool
+    left_out: tuple[str, ...]
+    writer: MakeWriter
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The call that `body` is for."""
+        return self.translation.endpoint
+
+    def stream(self, answer_id: str, now: datetime, limit: int = MAX_ANSWER) -> TranslatedStream:
+        """Translates the answer as it comes. `answer_id` makes all the ids in it: letters, digits
+        and ``_``. `limit` is in bytes of memory.
+        """
+        writer = self.writer(answer_id, now, False)
+        return TranslatedStream(self, self.translation.form.answer(limit), writer)
+
+    def whole(self, body: bytes, answer_id: str, now: datetime, limit: int = MAX_ANSWER) -> bytes:
+        """Translates an answer that came as one object, or as a stream to a caller that wants one.
+
+        BackendFailure and BackendRejected as `TranslatedStream` raises them.
+        """
+        writer = self.writer(answer_id, now, True)
+        stream = TranslatedStream(self, self.translation.form.answer(limit), writer)
+        stream.feed(body)
+        stream.end()
+        return writer.whole()
+
+    def error(self, status: int, body: bytes) -> bytes:
+        """The error that the server answered with this status, in the caller's form."""
+        return self.translation.call.dialect.error(status, error_text(body))
+
+
+class TranslatedStream:
+    """The answer to one call, translated while it comes. Linear in what comes, and bounded."""
+
+    def __init__(self, translated: Translated, reader: Reader, writer: Writer) -> None:
+        self._reader_dialect: Dialect = translated.endpoint.dialect
+        self._reader = reader
+        self._writer = writer
+        self._order = Order(writer)
+        self._begun = self._ended = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the server has said all; `end` gives what the caller still lacks."""
+        return self._reader.done
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames for the next bytes.
+
+        An error that the server states, or an answer that cannot be read, is a BackendFailure or a
+        BackendRejected. Its body is a frame that tells the caller.
+        """
+        try:
+            bits = self._reader.feed(data)
+        except BackendError as error:
+            raise self._told(error) from None
+        return self._begin() + self._order.take(bits)
+
+    def end(self) -> list[bytes]:
+        """The last frames, once; there are no more bytes. BackendFailure if the answer is not whole
+        or says nothing.
+        """
+        if self._ended:
+            return []
+        try:
+            bits = self._reader.end()
+        except BackendError as error:
+            raise self._told(error) from None
+        self._ended = True
+        frames = self._begin() + self._order.take(bits) + self._order.end()
+        assert self._reader.finish is not None
+        return frames + self._writer.finish(self._reader.finish, self._reader.counts)
+
+    def _begin(self) -> list[bytes]:
+        if self._begun:
+            return []
+        self._begun = True
+        return self._writer.begin()
+
+    def _told(self, error: BackendError) -> BackendError:
+        if error.body is not None:
+            stated = self._reader_dialect.document(error.body) or error.body
+            error.body = self._writer.fail(error_text(stated))
+        return error
