@@ -53,7 +53,7 @@ class Finish(NamedTuple):
 class Reader(Protocol):
     """Reads what a server answers.
 
-    Its errors are BackendFailure and BackendRejected, with the bytes that the server sent.
+    Its errors are BackendFailure and BackendRejected. One that the server states has its document.
     """
 
     finish: Finish | None

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects.answer_errors import decode_answer, error_text, states_error
+from oq.dialects.answer_errors import decode_answer, error_text, quoted, states_error
 from oq.dialects.answer_limit import AnswerLimit
 from oq.dialects.counts import count
-from oq.dialects.events import Events
+from oq.dialects.framing import End, Frames
+from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import DONE
 from oq.dialects.stated_errors import stated_error, status_of
 from oq.dialects.translate.asked import Json
@@ -26,6 +27,10 @@ from oq.words.errors import BackendFailure
 MAX_LOOKED_AT = 16 * 1024
 """Characters of a call's arguments up to which oq looks whether they are whole."""
 
+_SPACES = bytes.maketrans(b"\r\n", b"  ")
+_ERROR_FIELD = b"error:"
+"""Older versions of llama.cpp send errors in this field."""
+_WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:", b"data:")
 _OBJECT = msgspec.json.Decoder(Json)
 
 
@@ -33,7 +38,9 @@ class ChatAnswer:
     """See `oq.dialects.translate.bits.Reader`."""
 
     def __init__(self, limit: int) -> None:
-        self._events = Events(AnswerLimit(limit), or_whole=True)
+        self._frames = Frames(End.EVENT)
+        self._limit = AnswerLimit(limit)
+        self._is_document: bool | None = None
         self._said = False
         self._calls = _Calls()
         self.finish: Finish | None = None
@@ -42,34 +49,41 @@ class ChatAnswer:
 
     def feed(self, data: bytes) -> list[Bit]:
         """See `Reader`."""
-        bits: list[Bit] = []
-        for event in self._events.feed(data):
-            bits += self._read(event.data, event.frame)
-        return bits
+        if self._is_document is None and data.strip():
+            self._is_document = data.lstrip().startswith(b"{")
+        if self._is_document:  # in JSON that may be whole, a blank line ends nothing
+            data = data.translate(_SPACES)
+        return [bit for frame in self._frames.feed(data) for bit in self._take(frame)]
 
     def end(self) -> list[Bit]:
         """See `Reader`."""
-        bits: list[Bit] = []
-        if not self.done:
-            for event in self._events.rest():
-                bits += self._read(event.data, event.frame)
+        bits = [] if self.done else self._take(self._frames.rest())
         if self.finish is None and not (self.done and self._said):
             why = "says nothing, and does not say why" if self.done else "ended before it was done"
             raise BackendFailure(f"the backend's answer {why}")
         self.finish = self.finish or Finish()
         return bits
 
-    def _read(self, data: bytes, frame: bytes) -> list[Bit]:
-        if self.done or not data:
+    def _take(self, frame: bytes) -> list[Bit]:
+        if self.done or not frame.strip():
             return []
-        if data == DONE:
+        self._limit.take(frame)
+        data = OPENAI.document(frame)
+        begin = frame.lstrip()
+        if not data and begin.startswith(_ERROR_FIELD):
+            data = b'{"error":%b}' % begin.removeprefix(_ERROR_FIELD)
+        if not data and not begin.startswith(_WITHOUT_DATA):
+            raise BackendFailure(f"the backend sent something that is no event: {quoted(frame)}")
+        if data.strip() == DONE:
             self.done = True
-            return []
+        return [] if self.done or data.strip() in (b"", b"null") else self._read(data)
+
+    def _read(self, data: bytes) -> list[Bit]:
         said = decode_answer(_OBJECT.decode, readable(data))
         if states_error(said):
             error = said.get("error")
             status = status_of(error if isinstance(error, dict) else said)
-            raise stated_error(error_text(data), status, frame)
+            raise stated_error(error_text(data), status, data)
         if isinstance(said.get("usage"), dict):
             self.counts = _counts(said["usage"])
         choices = said.get("choices")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from oq.dialects.answer_errors import error_text
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import Dialect, Endpoint
+from oq.dialects.base import Endpoint
 from oq.dialects.translate.asked import Asked, Json, names_left_out, read_body
 from oq.dialects.translate.bits import Reader, Writer
 from oq.dialects.translate.order import Order
@@ -66,7 +66,7 @@ class Translated(NamedTuple):
         and ``_``. `limit` is in bytes of memory.
         """
         writer = self.writer(answer_id, now, False)
-        return TranslatedStream(self, self.translation.form.answer(limit), writer)
+        return TranslatedStream(self.translation.form.answer(limit), writer)
 
     def whole(self, body: bytes, answer_id: str, now: datetime, limit: int = MAX_ANSWER) -> bytes:
         """Translates an answer that came as one object, or as a stream to a caller that wants one.
@@ -74,7 +74,7 @@ class Translated(NamedTuple):
         BackendFailure and BackendRejected as `TranslatedStream` raises them.
         """
         writer = self.writer(answer_id, now, True)
-        stream = TranslatedStream(self, self.translation.form.answer(limit), writer)
+        stream = TranslatedStream(self.translation.form.answer(limit), writer)
         stream.feed(body)
         stream.end()
         return writer.whole()
@@ -87,8 +87,7 @@ class Translated(NamedTuple):
 class TranslatedStream:
     """The answer to one call, translated while it comes. Linear in what comes, and bounded."""
 
-    def __init__(self, translated: Translated, reader: Reader, writer: Writer) -> None:
-        self._reader_dialect: Dialect = translated.endpoint.dialect
+    def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
         self._order = Order(writer)
@@ -134,6 +133,5 @@ class TranslatedStream:
 
     def _told(self, error: BackendError) -> BackendError:
         if error.body is not None:
-            stated = self._reader_dialect.document(error.body) or error.body
-            error.body = self._writer.fail(error_text(stated))
+            error.body = self._writer.fail(error_text(error.body))
         return error

@@ -260,14 +260,14 @@ def test_what_is_cut_or_says_nothing_is_no_answer(path, form, stream):
         ("chat", events({"error": {"type": "server_error", "message": "kaput"}}), BackendFailure),
         ("chat", events({"error": {"code": 501, "message": "kaput"}}), BackendRejected),
         ("chat", b'{"error":{"code":400,"message":"kaput"}}', BackendRejected),
+        ("chat", b'error: {"code":400,"message":"kaput"}\n\n', BackendRejected),
         ("ollama", lines({"error": "kaput"}), BackendFailure),
     ],
 )
 def test_an_error_in_the_stream_is_told_in_the_callers_form(path, form, stream, raised):
     begun = EVERYTHING[form].partition(b"\n\n" if form == "chat" else b"\n")[0]
     begun += b"\n\n" if form == "chat" else b"\n"
-    # A bare object stands for the whole answer; behind an event nobody would take it for one.
-    for before in (b"",) if stream.startswith(b'{"error":{') else (b"", begun):
+    for before in (b"", begun):
         with pytest.raises(raised, match="kaput") as caught:
             told(translated(path, form, stream=True), before + stream)
         frame = caught.value.body
@@ -424,10 +424,26 @@ def test_one_odd_chunk_does_not_spoil_the_answer(odd):
     )
 
 
-def test_what_is_no_json_is_a_failure():
-    for form, stream in (("chat", b"data: oops\n\n"), ("ollama", b"oops\n")):
-        with pytest.raises(BackendFailure, match="oops"):
-            told(translated(RESPONSES, form, stream=True), stream)
+@pytest.mark.parametrize(
+    ("form", "stream"),
+    [("chat", b"data: oops\n\n"), ("chat", b"<h1>oops</h1>\n\n"), ("ollama", b"oops\n")],
+)
+def test_what_is_no_json_is_a_failure(form, stream):
+    with pytest.raises(BackendFailure, match="oops"):
+        told(translated(RESPONSES, form, stream=True), stream)
+
+
+def test_a_whole_answer_may_have_blank_lines():
+    body = json.dumps({"choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}]})
+    spaced = body.replace(",", ",\n\n").encode() + b"\n\n"
+    response = json.loads(translated(RESPONSES, "chat").whole(spaced, "x1", NOW))
+    assert response["output"][0]["content"][0]["text"] == "Paris"
+
+
+def test_lines_of_events_that_have_no_data():
+    stream = b": here\n\nretry: 3\n\ndata: null\n\n" + PLAIN["chat"]
+    how = translated(RESPONSES, "chat", stream=True)
+    assert by_openai(told(how, stream)).output_text == "Paris"
 
 
 def test_a_custom_tool_gets_its_text():
