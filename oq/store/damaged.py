@@ -132,7 +132,7 @@ def _read_as_it_is(scratch: Path, logs: Iterable[Path]) -> tuple[DamagedRows, in
     base = _commit(tables)
     tables.close()
     for log in logs:
-        os.link(log, scratch / DATABASE / log.name)
+        _link(log, scratch / DATABASE / log.name)
     return DamagedRows(scratch), base
 
 

@@ -148,6 +148,16 @@ def test_what_lies_behind_all_that_is_acknowledged_is_never_needed(healthy, tmp_
         shutil.rmtree(data)
 
 
+def test_a_log_that_cannot_be_read_at_all_beside_other_damage_keeps_the_store_shut(data):
+    """Nobody knows then where the tables end, so nothing is cut off."""
+    the_log(data).write_bytes(b"sums\0\1" + bytes([5]) + b"x" * 256)
+    (data / DATABASE / "CURRENT").write_text("MANIFEST-999999\n")
+    before = snapshot(data)
+    with pytest.raises(StoreCorrupt):
+        open_store(str(data))
+    assert snapshot(data) == before
+
+
 def test_to_cut_off_a_tail_is_said(data, capsys):
     with the_log(data).open("ab") as end:
         end.write(bytes(range(200)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -91,6 +94,52 @@ def test_of_a_healthy_store_everything_is_kept(data):
     first = next(iter(before.values()))
     assert store.claim(first.terms.idempotency_key).task_id == first.id
     store.close()
+
+
+def test_two_salvages_at_once_are_one_too_many(data):
+    handle = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(StoreLocked, match="another salvage"):
+        salvage(str(data))
+    os.close(handle)
+    assert kept(salvage(str(data))) == TASKS
+
+
+def test_without_hard_links_the_files_are_copied(data, monkeypatch):
+    def refuse(*paths):
+        raise OSError(errno.EPERM, "this file system has no hard links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert kept(salvage(str(data))) == TASKS
+    check(data)
+
+
+def test_more_than_fits_into_memory_is_written_in_parts(data, monkeypatch):
+    monkeypatch.setattr("oq.store.salvage.BATCH_BYTES", 5000)
+    before = read_all(data)
+    assert kept(salvage(str(data))) == TASKS
+    assert read_all(data) == before
+
+
+def test_without_the_stores_own_record_nobody_says_how_many_tasks_are_missing(data):
+    store = Store(RocksEngine(data))
+    store._engine.write([("meta", keys.META_KEY, None)])
+    store.close()
+    report = salvage(str(data))
+    assert (kept(report), report.untraced) == (TASKS, 0)
+    check(data)
+
+
+def test_batches_that_come_again_behind_the_last_are_told_and_not_read_twice(data):
+    """As sectors of an older log can."""
+    before = states(shutil.copytree(data, data.with_name("before")))
+    first, second, *_ = entries(the_log(data))
+    raw = the_log(data).read_bytes()
+    with the_log(data).open("ab") as log:
+        log.write(raw[first.start : second.start])
+    report = salvage(str(data))
+    assert kept(report) == TASKS
+    assert states(data) == before
 
 
 @pytest.mark.parametrize("harm", [lambda data: None, lambda data: manifest(data).unlink()])

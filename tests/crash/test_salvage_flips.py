@@ -113,6 +113,38 @@ def test_any_bit_of_a_footer_can_be_repaired(data):
         assert table.read_bytes() == good
 
 
+def properties_of(table) -> tuple[int, int]:
+    """Where the block of the table's properties begins, and its size."""
+    content = table.read_bytes()
+    at = content.rfind(tables._PROPERTIES) + len(tables._PROPERTIES)
+    offset, at = tables._number(content, at)
+    return offset, tables._number(content, at)[0]
+
+
+@pytest.mark.parametrize("told", ["offset and size", "unsorted"])
+@pytest.mark.parametrize("place", ["first", "last", "checksum"])
+def test_a_bit_of_the_properties_can_be_repaired(data, told, place):
+    """RocksDB does not always say of which table they are."""
+    table = max((data / DATABASE).glob("*.sst"), key=lambda file: file.stat().st_size)
+    good = table.read_bytes()
+    offset, size = properties_of(table)
+    bad = bytearray(good)
+    at = {"first": offset, "last": offset + size - 1, "checksum": offset + size + 3}[place]
+    bad[at] ^= 16
+    table.write_bytes(bad)
+    said = problem(table, offset, size) if told == "offset and size" else told
+    mended = tables.mend(data / DATABASE, said)
+    assert mended is not None
+    assert mended.startswith(f"{table.name}, ")
+    assert table.read_bytes() == good
+
+
+def test_a_table_without_the_name_of_its_properties_is_left_as_it_is(data):
+    for table in (data / DATABASE).glob("*.sst"):
+        table.write_bytes(table.read_bytes().replace(tables._PROPERTIES, b"x" * 18))
+    assert tables.mend(data / DATABASE, "unsorted") is None
+
+
 def test_what_is_no_flipped_bit_is_left_as_it_is(data):
     table = max((data / DATABASE).glob("*.sst"), key=lambda file: file.stat().st_size)
     bad = bytearray(table.read_bytes())

@@ -318,3 +318,33 @@ async def test_tasks_of_a_simulation_and_real_ones_do_not_meet(shelf):
             pass
     async with shelf.open(simulated=True) as ledger:
         assert counts(ledger) == {"pending": 1}
+
+
+async def test_a_commit_whose_caller_left_is_safe_before_the_next_is_written(shelf):
+    async with shelf.open() as ledger:
+        with trio.CancelScope() as leaving:
+            leaving.cancel()
+            await commit(ledger, new(1))
+        await commit(ledger, new(2))
+        assert counts(ledger) == {"pending": 2}
+        assert ledger.durable.facts.counts[Status.PENDING] == 2
+
+
+async def test_who_waits_for_a_commit_that_removes_its_task_is_told_so(shelf):
+    async with shelf.open() as ledger:
+        await commit(ledger, new(1))
+        ended = await commit(ledger, lifecycle.cancelled(await ledger.state(task_id(1)), at(1)))
+        told: list[BaseException] = []
+
+        async def ask() -> None:
+            try:
+                await ledger.durable.record(task_id(1))
+            except NotFound as error:
+                told.append(error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ledger.commit, [Removal(ended)], ledger.facts.event_seq)
+            while counts(ledger):
+                await trio.lowlevel.checkpoint()
+            await ask()
+        assert [str(error) for error in told] == [f"there is no task '{task_id(1)}'"]

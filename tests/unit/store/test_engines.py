@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rocksdict import Options, Rdict
 
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
-from oq.store import open_store
+from oq.store import open_store, rocks
 from oq.store.memory import MemoryEngine
 from oq.store.rocks import MARK_FILE, RocksEngine
-from oq.words.errors import StoreCorrupt, StoreError, StoreLocked
+from oq.words.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from oq.words.steps import SetPaused
 from tests.support.builders import new, task_id
 from tests.support.stores import everything
@@ -116,6 +117,48 @@ def test_a_directory_that_cannot_be_is_a_store_error_with_what_to_do(wish, tmp_p
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match=r"cannot be used: not a directory.*--data-dir"):
         open_store(str(tmp_path / wish))
+
+
+@pytest.mark.parametrize("taken", ["high-water", "rocks/LOCK"])
+def test_a_directory_in_the_place_of_a_file_is_an_error_and_nothing_stays_open(taken, tmp_path):
+    RocksEngine(tmp_path).close()
+    (tmp_path / taken).unlink()
+    (tmp_path / taken).mkdir()
+    with pytest.raises(StoreError, match="directory"):
+        RocksEngine(tmp_path)
+    (tmp_path / taken).rmdir()
+    RocksEngine(tmp_path).close()
+
+
+def test_one_whose_files_cannot_be_closed_to_others_is_not_left_open(monkeypatch, tmp_path):
+    def refuse(directory):
+        raise StoreError("not permitted")
+
+    with monkeypatch.context() as strict:
+        strict.setattr(rocks, "close_to_others", refuse)
+        with pytest.raises(StoreError):
+            RocksEngine(tmp_path)
+    RocksEngine(tmp_path).close()
+
+
+def test_a_ledger_that_cannot_be_opened_leaves_its_directory_to_the_next(monkeypatch, tmp_path):
+    def refuse(engine):
+        raise StoreFull("no space for the migration")
+
+    with monkeypatch.context() as full:
+        full.setattr("oq.store.KeyValueLedger", refuse)
+        with pytest.raises(StoreFull):
+            open_store(str(tmp_path))
+    open_store(str(tmp_path)).close()
+
+
+def test_a_database_that_a_crash_left_half_made_is_made_anew(tmp_path):
+    options = Options(raw_mode=True)
+    (tmp_path / "rocks").mkdir()
+    Rdict(str(tmp_path / "rocks"), options).close()
+    store = open_store(str(tmp_path))
+    assert store.facts.commit == 0
+    store.close()
 
 
 def test_a_directory_is_made_with_its_parents(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import msgspec
 import pytest
 
@@ -170,6 +172,14 @@ def test_a_store_of_a_newer_format_says_which_oq_is_needed(shelf):
     shelf.engine.write([("meta", META_KEY, msgspec.msgpack.encode(Meta(format=3)))])
     with pytest.raises(StoreError, match="the version of oq that wrote it"):
         shelf.store()
+
+
+def test_an_oq_that_was_not_installed_names_no_version(monkeypatch):
+    def unknown(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    assert migration._version.__wrapped__() == ""
 
 
 def test_format_one_stays_what_it_was():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from oq.store import open_store, rocks
+from oq.store import open_store, permissions, rocks
+from oq.store.permissions import check_is_ours, close_to_others
 from oq.store.salvage import salvage
 from oq.words.errors import StoreError
 from tests.support.builders import new
@@ -92,6 +93,15 @@ def test_an_existing_directory_is_closed_and_that_is_said(tmp_path, capsys):
     assert "open to other users" not in capsys.readouterr().out
 
 
+def test_a_directory_of_another_user_that_is_open_is_used_and_that_is_said(
+    tmp_path, monkeypatch, capsys
+):
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(permissions.os, "geteuid", lambda: os.getuid() + 1)
+    check_is_ours(tmp_path)
+    assert "belongs to another user than this one" in capsys.readouterr().out
+
+
 def test_a_directory_that_is_given_by_a_link_is_closed_as_well(tmp_path):
     data, link = tmp_path / "data", tmp_path / "link"
     fill(data)
@@ -137,8 +147,9 @@ def test_links_in_the_directory_are_not_followed(tmp_path):
     outside.chmod(0o644)
     data = tmp_path / "data"
     fill(data)
-    (data / "link").symlink_to(outside)
-    fill(data)
+    for link in (data / "holder", data / "rocks" / "link", data / "elsewhere"):
+        link.symlink_to(outside)
+    close_to_others(data)
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
 
 

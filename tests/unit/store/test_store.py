@@ -6,14 +6,15 @@ import msgspec
 import pytest
 
 from oq.rules import lifecycle
+from oq.rules.filters import TaskFilter
 from oq.rules.place import Place
 from oq.rules.slices import OpenLog
 from oq.rules.stream_log import PORTION, StreamLog
-from oq.store import KeyClaim
+from oq.store import KeyClaim, MemoryEngine, Parts, Store, Want, keys, looks
 from oq.store.keys import FAMILIES, META_KEY, Meta
-from oq.words.errors import StoreCorrupt, StoreError, StoreFull
-from oq.words.outcome import Failed, Interrupted
-from oq.words.steps import Ahead, Change, InParts, Records, Removal, SetPaused
+from oq.words.errors import NotFound, StoreCorrupt, StoreError, StoreFull
+from oq.words.outcome import Failed, Interrupted, Refusal
+from oq.words.steps import Ahead, Change, InParts, Records, Removal, ResultsRead, SetPaused
 from oq.words.stream import Piece
 from oq.words.task import Status
 from tests.support.builders import DONE, NOW, at, finish, new, start, task_id
@@ -330,3 +331,77 @@ def test_a_task_that_only_the_index_names_is_there_and_damaged(shelf):
     (found,) = store.running()
     assert (found.id, found.status, found.damaged) == (task_id(1), Status.RUNNING, True)
     assert store.state(task_id(2)) is None
+
+
+def test_a_damaged_record_that_no_index_has_hides_no_other(shelf):
+    store = shelf.store()
+    put(store, new(1), new(2), new(3))
+    key = keys.pack(task_id(2))
+    shelf.engine.write(
+        [("state", key, b"\xc1"), ("status", keys.status_key(Status.PENDING, key), None)]
+    )
+    store = shelf.store()  # one that remembers no task
+    for listed in (store.newest, store.oldest):
+        others = {state.id for state in listed(TaskFilter())}
+        assert others == {task_id(1), task_id(3)}
+
+
+def test_a_pending_task_that_the_index_lacks_is_missed(shelf):
+    store = shelf.store()
+    put(store, new(1), new(2))
+    key = next(iter(everything(shelf.engine, "status")))
+    shelf.engine.write([("status", key, None)])
+    with pytest.raises(StoreCorrupt, match="lists 1 pending tasks, but 2 were counted"):
+        list(store.pending())
+
+
+def test_a_store_that_ends_before_its_mark_is_not_opened(monkeypatch):
+    engine = MemoryEngine()
+    Store(engine).write([new(1)], 0)
+    monkeypatch.setattr(engine, "mark", lambda: 5)
+    with pytest.raises(StoreCorrupt, match="ends at commit 1, but commit 5 was"):
+        Store(engine)
+
+
+def test_what_is_no_id_is_the_id_of_no_task(store):
+    with pytest.raises(NotFound, match="'order 17'"):
+        raise store.missing("order 17")
+
+
+def test_a_refusal_that_cannot_be_read_is_none(shelf):
+    store = shelf.store()
+    refused = Failed("no", retryable=False, refusal=Refusal(404, b"no"))
+    put(store, finish(put(store, start(put(store, new(1)))), refused))
+    assert store.refusal(task_id(1)) == refused.refusal
+    ((key, _),) = everything(shelf.engine, "result").items()
+    shelf.engine.write([("result", key, b"\xc1")])
+    assert store.refusal(task_id(1)) is None
+
+
+def test_a_task_whose_stream_cannot_be_read_can_be_queued_again(shelf):
+    store = shelf.store()
+    end = finish(put(store, start(put(store, new(1)))), Failed("no", retryable=False))
+    ended = put(store, with_stream(end))
+    ((key, _),) = everything(shelf.engine, "stream").items()
+    shelf.engine.write([("stream", key, b"\xc1")])
+    put(store, lifecycle.requeued(ended))
+    assert everything(shelf.engine, "stream") == {}
+
+
+def test_that_a_result_was_read_is_passed_over_where_its_task_cannot_be_read(shelf):
+    store = shelf.store()
+    put(store, finish(put(store, start(put(store, new(1)))), DONE))
+    ((key, _),) = everything(shelf.engine, "state").items()
+    shelf.engine.write([("state", key, b"\xc1")])
+    store.write([ResultsRead(frozenset({task_id(1)}))], 0)
+    assert store.facts.unread == 0
+
+
+def test_a_text_is_not_looked_for_in_a_body_that_is_gone(shelf):
+    store = shelf.store()
+    put(store, new(1, prompt="sky"), new(2, prompt="sky"))
+    key = next(iter(everything(shelf.engine, "body")))
+    shelf.engine.write([("body", key, None)])
+    want = Want(Parts.STATE, 9, 9, 9, 99999)
+    found = looks.look(shelf.store(), TaskFilter(text="sky"), None, want)
+    assert [record.state.id for record in found.records] == [task_id(2)]
