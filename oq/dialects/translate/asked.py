@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.rules.json_decoding import decode
+from oq.rules.json_size import count_values
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
 
@@ -22,6 +23,8 @@ Json = dict[str, Any]
 
 MAX_NAMED = 24
 """Things left out that are named; of more only the number is said."""
+MAX_VALUES = 2_000_000
+"""Values in one body: 160 MB, once they are apart."""
 THINK = "on"
 """The effort of a call that wants the model to think, and does not say how hard."""
 
@@ -57,7 +60,9 @@ class Asked(Struct):
 
 
 def read_body(body: bytes) -> Json:
-    """The object that a body is. InvalidTask if it is none."""
+    """The object that a body is. InvalidTask if it is none, or too large once it is apart."""
+    if count_values(body, unless_over=MAX_VALUES) > MAX_VALUES:
+        raise InvalidTask("", f"it has over {MAX_VALUES} values, which oq does not translate")
     return decode(_OBJECT.decode, readable(body))
 
 

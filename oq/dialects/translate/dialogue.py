@@ -32,63 +32,92 @@ def content_of(parts: list[Json]) -> Content:
     return parts
 
 
+class _Turn:
+    """One message so far. It is put together once, at the end, however much comes to it."""
+
+    def __init__(self, role: str, between: str = "\n") -> None:
+        self.role = role
+        self.contents: list[Content] = []
+        self.thoughts: list[str] = []
+        self.calls: list[Json] = []
+        self._between = between
+
+    def message(self) -> Json:
+        message: Json = {"role": self.role, "content": self._content()}
+        if self.thoughts:
+            message["reasoning_content"] = "\n".join(self.thoughts)
+        if self.calls:
+            message["tool_calls"] = self.calls
+        return message
+
+    def _content(self) -> Content:
+        texts = [content for content in self.contents if isinstance(content, str)]
+        if len(texts) == len(self.contents):
+            return self._between.join(texts)
+        return [part for content in self.contents for part in _parts(content)]
+
+
 class Dialogue:
     """The messages so far, from the first one on."""
 
     def __init__(self) -> None:
-        self.messages: list[Json] = []
+        self._turns: list[_Turn | Json] = []
+
+    @property
+    def messages(self) -> list[Json]:
+        """The messages, in the form of chat completions."""
+        return [turn.message() if isinstance(turn, _Turn) else turn for turn in self._turns]
 
     def system(self, content: Content) -> None:
         """Instructions. Those at the beginning are one message: templates of many models take one
         at the most, and only there.
         """
-        last = self.messages[-1] if self.messages else None
-        if len(self.messages) == 1 and last is not None and last["role"] == "system":
-            last["content"] = _joined(last["content"], content, "\n\n")
-        elif content:
-            self.messages.append({"role": "system", "content": content})
+        if not content:
+            return
+        first = self._turns[0] if len(self._turns) == 1 else None
+        if isinstance(first, _Turn) and first.role == "system":
+            first.contents.append(content)
+            return
+        turn = _Turn("system", "\n\n")
+        turn.contents.append(content)
+        self._turns.append(turn)
 
     def user(self, content: Content) -> None:
         """What the user says."""
-        self.messages.append({"role": "user", "content": content})
+        self._turns.append({"role": "user", "content": content})
 
     def assistant(self, content: Content) -> None:
-        """What the model has said."""
-        message = self._of_model()
-        if message.get("content") and not message.get("tool_calls"):
-            self.messages.append({"role": "assistant", "content": content})
-        else:
-            message["content"] = _joined(message.get("content") or "", content, "\n")
+        """What the model has said. Behind a call it belongs to the message of that call."""
+        turn = self._of_model()
+        if turn.contents and not turn.calls:
+            turn = self._new_of_model()
+        if content:
+            turn.contents.append(content)
 
     def thought(self, text: str) -> None:
         """What the model has thought."""
         if text:
-            message = self._of_model()
-            before = message.get("reasoning_content")
-            message["reasoning_content"] = f"{before}\n{text}" if before else text
+            self._of_model().thoughts.append(text)
 
     def call(self, call_id: str, name: str, arguments: str) -> None:
         """A tool that the model has called, with arguments in JSON."""
         function = {"name": name, "arguments": arguments}
-        calls = self._of_model().setdefault("tool_calls", [])
-        calls.append({"id": call_id, "type": "function", "function": function})
+        self._of_model().calls.append({"id": call_id, "type": "function", "function": function})
 
     def answer(self, call_id: str, content: Content) -> None:
         """What the tool has answered."""
-        self.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
+        self._turns.append({"role": "tool", "tool_call_id": call_id, "content": content})
 
-    def _of_model(self) -> Json:
-        if not self.messages or self.messages[-1]["role"] != "assistant":
-            self.messages.append({"role": "assistant", "content": ""})
-        return self.messages[-1]
+    def _of_model(self) -> _Turn:
+        last = self._turns[-1] if self._turns else None
+        if isinstance(last, _Turn) and last.role == "assistant":
+            return last
+        return self._new_of_model()
 
-
-def _joined(before: Content, content: Content, between: str) -> Content:
-    if not before or not content:
-        return before or content
-    if isinstance(before, str) and isinstance(content, str):
-        return before + between + content
-    return [*_parts(before), *_parts(content)]
+    def _new_of_model(self) -> _Turn:
+        turn = _Turn("assistant")
+        self._turns.append(turn)
+        return turn
 
 
 def _parts(content: Content) -> list[Json]:

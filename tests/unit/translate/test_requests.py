@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from oq.dialects import ENDPOINTS
 from oq.dialects.openai import OPENAI
 from oq.dialects.translate import translation
-from oq.dialects.translate.asked import MAX_NAMED
+from oq.dialects.translate.asked import MAX_NAMED, MAX_VALUES
 from oq.words.errors import InvalidTask
 from tests.unit.translate.ways import FORMS, MESSAGES, RESPONSES, sent, translated
 
@@ -563,6 +563,15 @@ def test_what_is_no_object_is_refused(path, body):
     assert how is not None
     with pytest.raises(InvalidTask):
         how.request(body)
+
+
+def test_a_body_of_too_many_values_is_refused():
+    how = translation(ENDPOINTS[RESPONSES], FORMS["chat"])
+    assert how is not None
+    with pytest.raises(InvalidTask, match="values"):
+        how.request(b'{"model":"m","input":[%b0]}' % (b"[]," * (MAX_VALUES // 2)))
+    text = b"[]," * MAX_VALUES  # in a text they are none
+    assert how.request(b'{"model":"m","input":"%b"}' % text)
 
 
 def test_half_a_character_is_read_as_others_read_it():
