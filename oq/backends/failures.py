@@ -1,8 +1,8 @@
 """What a backend's HTTP answer means for the task that asked: which error, with which text.
 
 Worth a retry: 408, 429 and 5xx, with the wait that Retry-After asks for. Final: every other 4xx,
-and a redirect and 508 (it leads back to oq), since the address is then wrong. Status codes and
-Retry-After: RFC 9110.
+501, which says that the server cannot do it, and a redirect and 508 (it leads back to oq), since
+the address is then wrong. Status codes and Retry-After: RFC 9110.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from oq.dialects.answer_errors import error_text
+from oq.dialects.stated_errors import is_final
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
 
 MAX_RETRY_AFTER = 86_400.0
 """Seconds. A backend that asks for more is taken to mean a day."""
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
-_RETRYABLE = frozenset({408, 429})
-_LOOP = 508
 
 
 def status_error(
@@ -27,7 +26,7 @@ def status_error(
 ) -> BackendError:
     """The error for an answer with this status; `retry_after` is the header as it came."""
     message = f"the backend answered {status}: {error_text(body) or 'without a word'}"
-    if status in _RETRYABLE or (status >= 500 and status != _LOOP):
+    if not is_final(status):
         return BackendFailure(
             message, status=status, body=body, retry_after=parse_retry_after(retry_after, now)
         )

@@ -18,7 +18,7 @@ from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
-from oq.dialects.ollama_fold import FoldedLines, embedded
+from oq.dialects.ollama_fold import FoldedLines, chunks_only, embedded
 from oq.dialects.openai import OPENAI
 from oq.dialects.responses import RESPONSES
 from oq.words.clock import Clock
@@ -79,7 +79,7 @@ class OllamaBackend:
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))
-        answer = FoldedLines(request.type, emit, self._transport.max_answer)
+        answer = FoldedLines(request.type, chunks_only(emit), self._transport.max_answer)
         await self._transport.stream(path, body, answer.feed)
         return answer.completed()
 

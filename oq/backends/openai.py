@@ -1,37 +1,28 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, OpenAI itself.
 
-Tasks are in Ollama's form, and so are the answers; `translate` and `openai_stream` say how.
+Tasks are in Ollama's form, and so are the answers; `openai_tasks` says how.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-
-import trio
 
 from oq.backends.address import base_url
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import openai_models
 from oq.backends.ollama_calls import Translated, run_ollama_call
 from oq.backends.ollama_pages import Pages, answer_page
-from oq.backends.openai_stream import Translator, ollama_embeddings
-from oq.backends.translate import openai_call
+from oq.backends.openai_tasks import OpenAITasks
 from oq.backends.transport import Timeouts, Transport
 from oq.backends.verbatim import call_of, not_spoken, run_call
 from oq.dialects import Dialect, dialect_at
-from oq.dialects.answer_limit import ITEM_COST, MAX_ANSWER, AnswerLimit
+from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
-from oq.dialects.events import Event, Events
 from oq.dialects.ollama import OLLAMA
-from oq.dialects.ollama_fold import Fold, embedded
 from oq.dialects.openai import OPENAI
-from oq.dialects.openai_fold import DONE
 from oq.dialects.responses import RESPONSES
 from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
-from oq.words.task import TaskType
 from oq.words.views import Models
 
 DEFAULT_PORT = 80
@@ -75,6 +66,7 @@ class OpenAIBackend:
             clock=self._clock,
             max_answer=max_answer,
         )
+        self._tasks = OpenAITasks(self._transport, self._clock)
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
@@ -84,19 +76,7 @@ class OpenAIBackend:
     async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None:
             return await self._call(request, emit)
-        path, body = openai_call(request)
-        started = trio.current_time()
-        if request.type is TaskType.EMBED:
-            answer = await self._transport.fetch(path, body)
-            seconds = trio.current_time() - started
-            self._check_items(answer)
-            return embedded(ollama_embeddings(answer, request.model, seconds))
-        now = self._clock.now()
-        limit = self._transport.max_answer
-        translator = Translator(request.type, request.model, now, started, limit)
-        stream = _Answer(Fold(request.type, limit), Events(AnswerLimit(limit)), translator, emit)
-        await self._transport.stream(path, body, stream.feed)
-        return stream.completed()
+        return await self._tasks.run(request, emit)
 
     async def _call(self, request: Request, emit: Emit) -> Completed:
         call = call_of(request)
@@ -107,11 +87,6 @@ class OpenAIBackend:
         if translated is None:
             raise not_spoken(self, call)
         return await translated(request, emit, self._run, self._clock.now())
-
-    def _check_items(self, answer: bytes) -> None:
-        """BackendFailure if its items take too much memory once they are apart."""
-        items = answer.count(b"{")
-        AnswerLimit(self._transport.max_answer).spend(len(answer) + ITEM_COST * items)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
         """See `oq.backends.base.Backend.pass_on`. Ollama's list of models is made from the list
@@ -140,38 +115,3 @@ class OpenAIBackend:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
-
-
-class _Answer:
-    """SSE as it comes in: each event is translated, folded, and passed on."""
-
-    def __init__(self, fold: Fold, events: Events, translator: Translator, emit: Emit) -> None:
-        self._events = events
-        self._translator = translator
-        self._fold = fold
-        self._emit = emit
-
-    def feed(self, data: bytes) -> bool:
-        self._take(self._events.feed(data))
-        return self._fold.done
-
-    def completed(self) -> Completed:
-        if not self._fold.done:
-            self._take(self._events.rest())
-        if not self._fold.done:
-            self._pass_on(self._translator.ending(trio.current_time(), marked=False))
-        return self._fold.completed()
-
-    def _take(self, events: Iterator[Event]) -> None:
-        for event in events:
-            now = trio.current_time()
-            if event.data == DONE:
-                self._pass_on(self._translator.ending(now, marked=True))
-                return
-            if event.data:
-                self._pass_on(self._translator.chunks(event.data, now))
-
-    def _pass_on(self, chunks: list[bytes]) -> None:
-        for chunk in chunks:
-            self._fold.add(chunk)
-            self._emit(chunk)

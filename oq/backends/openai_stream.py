@@ -6,239 +6,201 @@ model has finished. Durations are llama.cpp's `timings` where they are sent, els
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct
 
-from oq.dialects.answer_errors import decode_answer, error_text, quoted, states_error
+from oq.dialects.answer_errors import decode_answer, quoted
 from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
+from oq.dialects.base import Emit
+from oq.dialects.counts import count
+from oq.dialects.growing_text import Halves
+from oq.dialects.openai_fold import OpenAIFold, said_in
+from oq.dialects.reading import Json, read_object, write
+from oq.dialects.stated_errors import check_stated
 from oq.words.errors import BackendFailure
+from oq.words.outcome import Completed
 from oq.words.task import TaskType
-
-MAX_TOOL_CALLS = 1024
-
-
-class _Function(Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _Call(Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function = field(default_factory=_Function)
-
-
-class _Delta(Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_Call] | None = None
-
-
-class _Logprobs(Struct):
-    content: list[msgspec.Raw] | None = None
-
-
-class _Choice(Struct):
-    index: int = 0
-    delta: _Delta = field(default_factory=_Delta)
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Timings(Struct):
-    prompt_ms: float | None = None
-    predicted_ms: float | None = None
-
-
-_NULL = msgspec.Raw(b"null")
-
-
-class _Event(Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    timings: _Timings | None = None
-    error: msgspec.Raw = _NULL
-    object: msgspec.Raw = _NULL
-    message: msgspec.Raw = _NULL
-    detail: msgspec.Raw = _NULL
-
-    def states_error(self) -> bool:
-        said = {key: getattr(self, key) for key in ("error", "object", "message", "detail")}
-        return states_error({**said, "choices": self.choices} if self.choices else said)
 
 
 class _Embedding(Struct):
-    embedding: msgspec.Raw
+    embedding: Raw
     index: int = 0
 
 
 class _Embeddings(Struct):
     data: list[_Embedding]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
 _EMBEDDINGS = msgspec.json.Decoder(_Embeddings)
 
 
-@dataclass(slots=True)
-class _Calling:
-    """A tool call that is being put together."""
-
-    id: str = ""
-    name: list[str] = dataclasses.field(default_factory=list)
-    arguments: list[str] = dataclasses.field(default_factory=list)
-
-
-class Translator:
-    """One streamed answer. `started` and every `now` are seconds of one monotonic clock."""
+class TranslatedFold:
+    """Takes the events of one answer; see `oq.dialects.events.EventFold`. `emit` gets the chunks in
+    Ollama's form. `now` tells the seconds of a monotonic clock; `limit` is in bytes of memory.
+    """
 
     def __init__(
         self,
         kind: TaskType,
         model: str,
         created_at: datetime,
-        started: float,
+        now: Callable[[], float],
+        emit: Emit,
         limit: int = MAX_ANSWER,
     ) -> None:
-        self._allowance = AnswerLimit(limit)
         self._chat = kind is TaskType.CHAT
         self._head = {"model": model, "created_at": created_at}
-        self._started = started
+        self._now = now
+        self._emit = emit
+        self._allowance = AnswerLimit(limit)
+        self._fold = OpenAIFold(self._pass_on)
+        self._text, self._thinking = Halves(), Halves()
+        self._started = now()
         self._first: float | None = None
-        self._reason: str | None = None
-        self._usage: _Usage | None = None
-        self._timings: _Timings | None = None
-        self._calls: dict[int, _Calling] = {}
 
-    def chunks(self, data: bytes, now: float) -> list[bytes]:
-        """The chunks, in Ollama's form, that one event's data makes; often one, or none.
+    @property
+    def done(self) -> bool:
+        """See `EventFold`."""
+        return self._fold.done
 
-        BackendFailure if it is an error, or nothing that such a server sends.
+    @property
+    def begun(self) -> bool:
+        """Whether anything has been generated."""
+        return self._first is not None
+
+    def add(self, data: bytes, frame: bytes) -> bool:
+        """See `EventFold`."""
+        return self._fold.add(data, frame)
+
+    def completed(self) -> Completed:
+        """See `EventFold`. The last chunks are emitted: the tool calls, if there are any, and the
+        one with done.
         """
-        event = decode_answer(_EVENT.decode, data)
-        if event.states_error():
-            text = f"the backend broke off with an error: {error_text(data)}"
-            raise BackendFailure(text, body=data)
-        self._usage = event.usage or self._usage
-        self._timings = event.timings or self._timings
-        chunks = []
-        for choice in event.choices:
-            if choice.index == 0:
-                chunks += self._said(choice, now)
-        return chunks
+        self._fold.check()
+        choice = next(iter(self._fold.choices()), {})
+        text, thinking = said_in(choice)
+        calls = [self._called(call) for call in _calls_in(choice)]
+        said: Json = {"thinking": thinking} if thinking else {}
+        if calls:
+            said["tool_calls"] = calls
+            self._emit(self._chunk("", {"tool_calls": calls}))
+        end = {"done": True, "done_reason": _reason(choice)} | self._counts()
+        self._emit(self._chunk(self._text.rest(), {}, end))
+        logprobs = _logprobs(choice)
+        more = end | ({"logprobs": logprobs} if logprobs else {})
+        return Completed(self._chunk(text, said, more), self._fold.usage)
 
-    def ending(self, now: float, *, marked: bool) -> list[bytes]:
-        """The last chunks: the tool calls, if there are any, and the one with done.
-
-        `marked` says whether the stream said [DONE]. BackendFailure if it ended neither with that
-        nor with a finish_reason.
-        """
-        if self._reason is None and not marked:
-            raise BackendFailure("the stream ended before done")
-        chunks = []
-        if self._calls:
-            calls = [self._finished(call) for _, call in sorted(self._calls.items())]
-            chunks.append(self._chunk({"tool_calls": calls}))
-        # Ollama says "stop" when the model stops to call a tool.
-        reason = "stop" if self._reason in (None, "tool_calls") else self._reason
-        chunks.append(
-            self._chunk({}, more={"done": True, "done_reason": reason} | self._counts(now))
-        )
-        return chunks
-
-    def _said(self, choice: _Choice, now: float) -> list[bytes]:
-        self._reason = choice.finish_reason or self._reason
-        delta = choice.delta
-        for position, call in enumerate(delta.tool_calls or ()):
-            self._collect(call, position)
-        text = choice.text if delta.content is None else delta.content
-        thinking = delta.reasoning_content or delta.reasoning
-        logprobs = choice.logprobs.content if choice.logprobs else None
+    def _pass_on(self, choice: Json) -> None:
+        """Emit what an event says of the choice."""
+        text, thinking = said_in(choice)
+        text, thinking = self._text.join(text), self._thinking.join(thinking)
+        logprobs = _logprobs(choice)
         if not text and not thinking and not logprobs:
-            return []
-        self._first = now if self._first is None else self._first
-        more: dict[str, object] = {"logprobs": logprobs} if logprobs else {}
-        return [self._chunk({"thinking": thinking} if thinking else {}, text or "", more)]
+            return
+        self._first = self._now() if self._first is None else self._first
+        more = {"logprobs": logprobs} if logprobs else {}
+        self._emit(self._chunk(text, {"thinking": thinking} if thinking else {}, more))
 
-    def _chunk(
-        self, said: dict[str, Any], text: str = "", more: dict[str, object] | None = None
-    ) -> bytes:
-        fields: dict[str, object] = dict(self._head)
+    def _chunk(self, text: str, said: Json, more: Json | None = None) -> bytes:
+        fields: Json = dict(self._head)
         if self._chat:
             fields["message"] = {"role": "assistant", "content": text, **said}
         else:
             fields |= {"response": text, **said}
-        return msgspec.json.encode(fields | {"done": False} | (more or {}))
+        return write(fields | {"done": False} | (more or {}))
 
-    def _collect(self, call: _Call, position: int) -> None:
-        index = position if call.index is None else call.index
-        calling = self._calls.setdefault(index, _Calling())
-        if len(self._calls) > MAX_TOOL_CALLS:
-            raise BackendFailure(f"the answer has more than {MAX_TOOL_CALLS} tool calls")
-        calling.id = call.id or calling.id
-        calling.name.append(call.function.name or "")
-        arguments = call.function.arguments
-        if isinstance(arguments, dict):  # some servers send the object itself
-            arguments = msgspec.json.encode(arguments).decode()
-        calling.arguments.append(arguments or "")
+    def _called(self, call: Json) -> Json:
+        """A tool call in Ollama's form."""
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        name, arguments = _read(function.get("name")) or "", _read(function.get("arguments"))
+        if not isinstance(arguments, dict):
+            arguments = self._arguments(name, arguments)
+        said = {"function": {"name": name, "arguments": arguments}}
+        return {"id": call["id"], **said} if call.get("id") else said
 
-    def _finished(self, call: _Calling) -> dict[str, object]:
-        name, text = "".join(call.name), "".join(call.arguments).encode()
+    def _arguments(self, name: Any, said: Any) -> Json:
+        text = said.encode() if isinstance(said, str) else b""
         self._allowance.take(text)  # as a text it was one value, now it is decoded
-        try:
-            arguments = msgspec.json.decode(text or b"{}", type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+        arguments = read_object(text or b"{}")
+        if arguments is None:
             raise BackendFailure(
                 f"the model called {name!r} with arguments that are no JSON object: {quoted(text)}"
-            ) from None
-        function = {"name": name, "arguments": arguments}
-        return {"id": call.id, "function": function} if call.id else {"function": function}
+            )
+        return arguments
 
-    def _counts(self, now: float) -> dict[str, object]:
+    def _counts(self) -> Json:
+        now = self._now()
         first = now if self._first is None else self._first
-        timings = self._timings or _Timings()
-        prompt_ms, predicted_ms = timings.prompt_ms, timings.predicted_ms
-        counts: dict[str, object] = {
+        timings = self._fold.field("timings")
+        timings = timings if isinstance(timings, dict) else {}
+        prompt, answer = _seconds(timings.get("prompt_ms")), _seconds(timings.get("predicted_ms"))
+        counts: Json = {
             "total_duration": _nanoseconds(now - self._started),
             "load_duration": 0,
             "prompt_eval_duration": _nanoseconds(
-                first - self._started if prompt_ms is None else prompt_ms / 1000
+                first - self._started if prompt is None else prompt
             ),
-            "eval_duration": _nanoseconds(
-                now - first if predicted_ms is None else predicted_ms / 1000
-            ),
+            "eval_duration": _nanoseconds(now - first if answer is None else answer),
         }
-        if self._usage is not None:
-            counts["prompt_eval_count"] = self._usage.prompt_tokens or 0
-            counts["eval_count"] = self._usage.completion_tokens or 0
+        usage = self._fold.usage
+        if usage is not None:
+            counts["prompt_eval_count"] = usage.prompt_tokens
+            counts["eval_count"] = usage.completion_tokens
         return counts
 
 
 def ollama_embeddings(body: bytes, model: str, seconds: float) -> bytes:
-    """The answer to /v1/embeddings as /api/embed gives it; each number stays as it was sent."""
+    """The answer to /v1/embeddings as /api/embed gives it; each number stays as it was sent. One
+    that is no number is null. An error that the body states is raised.
+    """
+    check_stated(body)
+    if b"NaN" in body or b"Infinity" in body:
+        body = write(read_object(body))
     answer = decode_answer(_EMBEDDINGS.decode, body)
-    fields: dict[str, object] = {
+    fields: Json = {
         "model": model,
         "embeddings": [e.embedding for e in sorted(answer.data, key=lambda each: each.index)],
         "total_duration": _nanoseconds(seconds),
         "load_duration": 0,
     }
-    if answer.usage is not None:
-        fields["prompt_eval_count"] = answer.usage.prompt_tokens or 0
+    if isinstance(answer.usage, dict):
+        fields["prompt_eval_count"] = count(answer.usage.get("prompt_tokens"))
     return msgspec.json.encode(fields)
+
+
+def _calls_in(choice: Json) -> list[Json]:
+    message = choice.get("message")
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+
+
+def _reason(choice: Json) -> str:
+    """Ollama says "stop" when the model stops to call a tool."""
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) and reason not in ("", "tool_calls") else "stop"
+
+
+def _logprobs(choice: Json) -> list[Any]:
+    said = choice.get("logprobs")
+    content = said.get("content") if isinstance(said, dict) else None
+    return content if isinstance(content, list) else []
+
+
+def _read(value: Any) -> Any:
+    """The value, which may be JSON still."""
+    return msgspec.json.decode(value) if isinstance(value, Raw) else value
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float)):
+        return None
+    return milliseconds / 1000 if 0 <= milliseconds < 1e12 else None
 
 
 def _nanoseconds(seconds: float) -> int:

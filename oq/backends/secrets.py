@@ -57,6 +57,8 @@ class Secret:
             )
             if error.body is not None:
                 error.body = self.scrub(error.body)
+            if error.frame is not None:
+                error.frame = self.scrub(error.frame)
             raise
 
     def half_said(self, data: bytes) -> int:

@@ -68,8 +68,9 @@ _NO_COUNTERPART = frozenset(
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
-def openai_call(request: Request) -> tuple[str, bytes]:
-    """The path, after the base URL with its /v1, and the body.
+def openai_call(request: Request, *, stream: bool = True) -> tuple[str, bytes]:
+    """The path, after the base URL with its /v1, and the body. `stream`: whether the answer is to
+    come as a stream, if it can.
 
     BackendRejected if the task asks for what this form cannot say.
     """
@@ -82,7 +83,7 @@ def openai_call(request: Request) -> tuple[str, bytes]:
     body |= _effort(payload.get("think"))
     known = _RESERVED | _NO_COUNTERPART
     body |= {key: value for key, value in payload.items() if key not in known}
-    if request.type is not TaskType.EMBED:
+    if stream and request.type is not TaskType.EMBED:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return path, msgspec.json.encode(body)

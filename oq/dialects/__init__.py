@@ -7,12 +7,16 @@
     anthropic       Anthropic's API               anthropic_fold   its stream as one object
     translate       calls of the one as calls of the other, for servers that lack them
     framing         splits bytes into lines and events
+    passing         passes frames on as they came, and has them read
     events          server-sent events, for every dialect that streams them
+    reading         JSON, and what is almost JSON
     answer_errors   errors in what a backend sent
     stated_errors   errors within an answer: whether a retry may help
     counts          numbers of tokens
     answer_limit    the memory that one answer may take
-    growing_text    a long text that arrives in small pieces
+    growing         objects and lists that arrive in small pieces
+    growing_text    a long text that does
+    tool_calls      calls of tools that do
 
 No other part of oq asks which dialect a call has. It asks the dialect what it needs to know.
 

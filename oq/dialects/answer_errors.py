@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw
 
 from oq.words.errors import BackendFailure
 
@@ -22,6 +22,7 @@ MAX_QUOTED = 200
 
 _LAST_WORD = re.compile(r"[^\s\"',:;(){}\[\]<>]+\Z")
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_NOTHING = (b"null", b'""', b"{}", b"[]", b"false")
 _OF_ANSWERS = frozenset({"choices", "done", "response", "embedding", "embeddings", "data"})
 
 
@@ -40,7 +41,7 @@ def states_error(fields: Mapping[str, Any]) -> bool:
     `error`, older versions of vLLM that the object is one, and proxies give a `message` or `detail`
     where an answer has its choices. The values may be decoded or not.
     """
-    if _plain(fields.get("error")) is not None or _plain(fields.get("object")) == "error":
+    if _says(fields.get("error")) or _plain(fields.get("object")) == "error":
         return True
     if fields.keys() & _OF_ANSWERS:
         return False
@@ -65,25 +66,14 @@ def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
         ) from None
 
 
-class Embedded(Struct):
-    """What an answer with embeddings has, in each of the three forms there are. Servers confuse
-    them.
-    """
-
-    embedding: Raw | UnsetType = UNSET
-    embeddings: Raw | UnsetType = UNSET
-    data: Raw | UnsetType = UNSET
-
-    def check(self, body: bytes) -> None:
-        """BackendFailure if this, which was decoded from the body, has none."""
-        if self.embedding is UNSET and self.embeddings is UNSET and self.data is UNSET:
-            text = f"the backend sent something that is no embedding: {quoted(body)}"
-            raise BackendFailure(text)
-
-
 def first_byte(value: Raw) -> bytes:
     """Which kind of value it is."""
     return bytes(memoryview(value)[:1])
+
+
+def _says(value: object) -> bool:
+    """Whether there is anything in it: no null, nothing empty, no false."""
+    return bytes(value) not in _NOTHING if isinstance(value, Raw) else bool(value)
 
 
 def _plain(value: object) -> object:

@@ -12,16 +12,13 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from oq.dialects.answer_errors import error_text, quoted
 from oq.dialects.counts import count
 from oq.dialects.growing_text import GrowingText
-from oq.dialects.stated_errors import stated_error, status_of
-from oq.rules.surrogates import readable
+from oq.dialects.reading import Json, read_object, write
+from oq.dialects.stated_errors import stated
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
-
-Json = dict[str, Any]
 
 MAX_BLOCKS = 4096
 """Blocks of content that one message may have."""
@@ -45,13 +42,11 @@ class AnthropicFold:
         self.done = False
         """Whether the message is whole."""
 
-    def add(self, data: bytes, frame: bytes) -> None:
-        """Fold one event. What cannot be read, or is not known, adds nothing.
-
-        An error that the backend states is raised: a BackendRejected if a retry cannot help,
-        otherwise a BackendFailure.
-        """
+    def add(self, data: bytes, frame: bytes) -> bool:
+        """See `EventFold`."""
         said = read_object(data)
+        if said is None:
+            return False
         match said.get("type"):
             case "message_start":
                 self._message = _object(said.get("message"))
@@ -66,10 +61,11 @@ class AnthropicFold:
             case "message":
                 self._message, self.done = said, True
             case "error":
-                raise stated(said, frame)
+                raise stated(data, frame)
             case _:
                 if isinstance(said.get("error"), (dict, str)):
-                    raise stated(said, frame)
+                    raise stated(data, frame)
+        return True
 
     def completed(self) -> Completed:
         """The whole message. BackendFailure if the stream ended before it was whole."""
@@ -80,7 +76,7 @@ class AnthropicFold:
             raise BackendFailure("the backend's answer has no content, and does not say why")
         if self._blocks:
             message["content"] = [_whole(block) for block in self._blocks.values()]
-        return Completed(msgspec.json.encode(message), message_usage(message))
+        return Completed(write(message), message_usage(message))
 
     def _begin(self, index: Any, block: Json) -> None:
         if not isinstance(index, int) or not block:
@@ -114,22 +110,6 @@ def message_usage(message: Json) -> Usage | None:
         return None
     keys = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     return Usage(sum(count(usage.get(key)) for key in keys), count(usage.get("output_tokens")))
-
-
-def read_object(data: bytes) -> Json:
-    """The object in the data of an event; an empty one if it is none that can be read."""
-    try:
-        return _OBJECT.decode(readable(data))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return {}
-
-
-def stated(said: Json, frame: bytes) -> Exception:
-    """The error that an object states, which came in this frame."""
-    error = said.get("error")
-    inner = error if isinstance(error, dict) else said
-    text = error_text(msgspec.json.encode(said)) or quoted(frame)
-    return stated_error(text, status_of(inner), frame)
 
 
 def _object(value: Any) -> Json:

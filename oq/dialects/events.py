@@ -1,102 +1,41 @@
 """Server-sent events, and what all dialects that stream them have in common.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html. The specification tells readers to
-skip lines that they do not know. Here a frame that has no known line is an error: it may be an
-error page, and a part of the answer would be missing without notice.
+https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from oq.dialects.answer_errors import error_text, quoted
-from oq.dialects.answer_limit import AnswerLimit
 from oq.dialects.base import Dialect, Emit
-from oq.dialects.framing import End, Frames
-from oq.words.errors import BackendFailure
+from oq.dialects.framing import End, event_data
+from oq.dialects.passing import PassedFrames
+from oq.dialects.reading import UNREADABLE, read, read_object
+from oq.dialects.stated_errors import stated
 from oq.words.outcome import Completed
 
 _ONE_LINE = re.compile(rb"data: ([^\r\n]+)\n\n")
 """The usual event: one line of data and nothing else. For it the checks below are not needed."""
-_DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 _NAMED_ERROR = re.compile(rb"^event:[ \t]*error[ \t\r]*$", re.MULTILINE)
 _ERROR_FIELD = b"error:"
 """Older versions of llama.cpp send errors in this field."""
-_WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:")
-
-
-class Event(NamedTuple):
-    """One event: its data, if it has any, and the bytes as they came."""
-
-    data: bytes
-    frame: bytes
-
-
-class Events:
-    """Splits a stream into its events. `limit` is that of the whole answer.
-
-    `or_whole`: the stream may be one JSON object instead, which is given as one event. Some servers
-    never stream, and some send errors like this.
-    """
-
-    def __init__(self, limit: AnswerLimit, *, or_whole: bool = False) -> None:
-        self._frames = Frames(End.EVENT)
-        self._limit = limit
-        self._or_whole = or_whole
-
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """The events that `data` completes. BackendFailure if one is an error, is not an event, or
-        takes too much memory.
-        """
-        for frame in self._frames.feed(data):
-            yield self._read(frame)
-
-    def rest(self) -> Iterator[Event]:
-        """The last event of a stream that ended without a blank line. It may be incomplete: then
-        its data is no JSON.
-        """
-        if rest := self._frames.rest():
-            yield self._read(rest)
-
-    def _read(self, frame: bytes) -> Event:
-        self._limit.take(frame)  # before it is taken apart: its lines may be millions
-        may_be_whole, self._or_whole = self._or_whole, False
-        if line := _ONE_LINE.fullmatch(frame):
-            return Event(line[1], frame)
-        data = event_data(frame)
-        if data:
-            if _NAMED_ERROR.search(frame):
-                raise _broken_off(data, frame)
-            return Event(data, frame)
-        begin = frame.lstrip()
-        if may_be_whole and begin.startswith(b"{"):
-            return Event(frame, frame)
-        if begin.startswith(_ERROR_FIELD):
-            raise _broken_off(begin.removeprefix(_ERROR_FIELD), frame)
-        if begin and not begin.startswith(_WITHOUT_DATA):
-            raise BackendFailure(f"the backend sent something that is no event: {quoted(frame)}")
-        return Event(b"", frame)
-
-
-def _broken_off(said: bytes, frame: bytes) -> BackendFailure:
-    return BackendFailure(f"the backend broke off with an error: {error_text(said)}", body=frame)
-
-
-def event_data(frame: bytes) -> bytes:
-    """The data of an event, without its frame."""
-    return b"\n".join([line.rstrip(b"\r") for line in _DATA.findall(frame)])
+_WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:", b"data:")
 
 
 class EventFold(Protocol):
     """Puts the events of one answer together."""
 
-    done: bool
-    """Whether the event that ends an answer has come."""
+    @property
+    def done(self) -> bool:
+        """Whether the event that ends an answer has come."""
+        ...
 
-    def add(self, data: bytes, frame: bytes) -> None:
-        """Fold one event. BackendFailure if it is an error, or nothing that such a server sends."""
+    def add(self, data: bytes, frame: bytes) -> bool:
+        """Fold one event, or an answer that came as one document. What cannot be read adds nothing,
+        and is False: half a frame, above all. An error that the backend states is raised; see
+        `oq.dialects.stated_errors`.
+        """
         ...
 
     def completed(self) -> Completed:
@@ -104,32 +43,43 @@ class EventFold(Protocol):
         ...
 
 
-class FoldedEvents:
-    """A stream of events as it comes in: each event is folded, and then passed on."""
+class FoldedEvents(PassedFrames):
+    """A stream of events as it comes in: each event is folded, and passed on as it came."""
 
     def __init__(self, fold: EventFold, emit: Emit, limit: int) -> None:
-        self._events = Events(AnswerLimit(limit), or_whole=True)
+        super().__init__(End.EVENT, fold, emit, limit)
         self._fold = fold
-        self._emit = emit
 
-    def feed(self, data: bytes) -> bool:
-        """See `oq.dialects.base.Answer`."""
-        self._take(self._events.feed(data))
-        return self._fold.done
+    def _add(self, frame: bytes) -> bool:
+        if line := _ONE_LINE.fullmatch(frame):
+            self._add_data(line[1], frame)
+            return True
+        begin = frame.lstrip()
+        if begin.startswith(_ERROR_FIELD):
+            raise stated(_of_field(begin.removeprefix(_ERROR_FIELD).strip()), frame)
+        data = event_data(frame)
+        if data:
+            if _NAMED_ERROR.search(frame):
+                raise stated(data, frame)
+            self._add_data(data, frame)
+            return True
+        if begin.startswith(b"{") and read_object(begin) is not None:
+            self._add_data(begin, frame)
+            return True
+        return begin.startswith(_WITHOUT_DATA)
 
-    def completed(self) -> Completed:
-        """See `oq.dialects.base.Answer`."""
-        if not self._fold.done:
-            self._take(self._events.rest())
-        return self._fold.completed()
+    def _add_document(self, document: bytes) -> None:
+        if read_object(document) is not None:
+            self._fold.add(document, document)
 
-    def _take(self, events: Iterator[Event]) -> None:
-        for event in events:
-            if event.data:
-                self._fold.add(event.data, event.frame)
-            self._emit(event.frame)
-            if self._fold.done:
-                return
+    def _add_data(self, data: bytes, frame: bytes) -> None:
+        if not self._fold.add(data, frame):
+            self._note_odd(frame)
+
+
+def _of_field(said: bytes) -> bytes:
+    """The document that is an error whose object, or text, came in a field of its own."""
+    return said if read(said) is UNREADABLE else b'{"error":%b}' % said
 
 
 class EventDialect(Dialect):
@@ -143,7 +93,7 @@ class EventDialect(Dialect):
 
     def separator(self, last: bytes) -> bytes:
         """See `Dialect`."""
-        return b"" if not last or last.endswith((b"\n\n", b"\n\r\n")) else b"\n\n"
+        return b"" if not last or last.endswith((b"\n\n", b"\n\r\n", b"\r\r")) else b"\n\n"
 
     def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
         """See `Dialect`."""

@@ -1,6 +1,6 @@
 """Splits the bytes of a stream into frames: lines, or server-sent events.
 
-A frame keeps its end, so that it can be passed on byte for byte.
+A frame keeps its end, so that it can be passed on byte for byte: together they are the stream.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from oq.words.errors import BackendFailure
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes. One chunk of an answer is a few hundred; a tool call or an image may be megabytes."""
 
+_DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
+
 
 class End(Enum):
     """The end of a frame: the usual one, and an expression for every one that is allowed. Blank
-    lines after a line are dropped; blank lines after an event are a part of it.
+    lines that follow are a part of the frame. A line of an event ends with CR LF, LF or CR
+    (https://html.spec.whatwg.org/multipage/server-sent-events.html).
     """
 
-    LINE = (b"\n", re.compile(rb"(\n)[\r\n]*+"))
-    EVENT = (b"\n\n", re.compile(rb"(\n\r?\n[\r\n]*+)"))
+    LINE = (b"\n", re.compile(rb"\n[\r\n]*+"))
+    EVENT = (b"\n\n", re.compile(rb"(?:\n\r?\n|\r\r)[\r\n]*+"))
 
 
 class Frames:
@@ -43,7 +46,7 @@ class Frames:
         begin = 0
         with memoryview(self._held) as held:
             for end in self._end.finditer(held, searched):
-                frames.append(bytes(held[begin : end.end(1)]))
+                frames.append(bytes(held[begin : end.end()]))
                 begin = end.end()
         del self._held[:begin]
         if len(self._held) > self._limit or any(len(frame) > self._limit for frame in frames):
@@ -57,5 +60,14 @@ class Frames:
         return once and b"\r" not in data and len(data) <= self._limit
 
     def rest(self) -> bytes:
-        """What has come after the last end."""
-        return bytes(self._held)
+        """What has come after the last end. It is given once."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+
+def event_data(frame: bytes) -> bytes:
+    """The data of an event, without its frame."""
+    if b"\r" in frame:
+        frame = frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return b"\n".join(_DATA.findall(frame))

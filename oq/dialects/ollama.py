@@ -11,14 +11,15 @@ from datetime import datetime
 
 import msgspec
 
-from oq.dialects.answer_errors import Embedded, decode_answer
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, Dialect, Emit, Endpoint
-from oq.dialects.ollama_fold import FoldedLines
+from oq.dialects.ollama_fold import FoldedLines, ollama_usage
+from oq.dialects.reading import read_object, whole_text
+from oq.dialects.stated_errors import check_stated
 from oq.rules.stream_log import piece_of
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType, Usage
+from oq.words.task import TaskType
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 """Ollama's own words, two spaces included, which clients look for."""
@@ -27,13 +28,6 @@ _DIGEST = re.compile(r"[0-9a-z]+[:-][0-9A-Fa-f]+")
 _KEY = re.compile(r"[0-9A-Za-z_=-]+")
 _MODELS = "changes the models of the backend"
 _ACCOUNT = "is about the backend's account at ollama.com"
-
-
-class _Counted(Embedded):
-    prompt_eval_count: int | None = None
-
-
-_COUNTED = msgspec.json.Decoder(_Counted)
 
 
 class Ollama(Dialect):
@@ -79,17 +73,15 @@ class Ollama(Dialect):
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""
-        answer = decode_answer(_COUNTED.decode, body)
-        answer.check(body)
-        count = answer.prompt_eval_count
-        return Completed(body, None if count is None else Usage(count, 0))
+        check_stated(body)
+        return Completed(body, ollama_usage(body))
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`."""
         try:
             return piece_of(frame)
-        except msgspec.MsgspecError:
-            return Piece()
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return _odd_piece(frame)
 
     def text(self, result: object) -> str | None:
         """See `Dialect`."""
@@ -134,6 +126,16 @@ class Ollama(Dialect):
     def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
         """See `Dialect`: Ollama does not stream what only loads a model."""
         return not ends_line
+
+
+def _odd_piece(line: bytes) -> Piece:
+    """What can be read of a line that not everybody can read."""
+    said = read_object(line) or {}
+    message = said.get("message")
+    message = message if isinstance(message, dict) else said
+    texts = [message.get("content"), said.get("response"), message.get("thinking")]
+    content, response, thinking = (each if isinstance(each, str) else "" for each in texts)
+    return Piece(whole_text(content or response), whole_text(thinking) or None)
 
 
 OLLAMA = Ollama()

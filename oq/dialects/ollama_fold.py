@@ -1,41 +1,47 @@
 """A stream in Ollama's form, folded into the one object that the same call gives without streaming.
 
-Texts and lists are put together from all chunks; everything else is the last chunk's, byte for
+Texts and lists are put together from all chunks; everything else is the last word on it, byte for
 byte: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw, Struct
+from collections.abc import Mapping
+from typing import Any
 
-from oq.dialects.answer_errors import decode_answer, error_text, first_byte, quoted, states_error
-from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
+import msgspec
+from msgspec import Raw
+
+from oq.dialects.answer_errors import decode_answer, first_byte, quoted, states_error
+from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import Emit
-from oq.dialects.framing import End, Frames
-from oq.dialects.growing_text import GrowingText
+from oq.dialects.counts import count
+from oq.dialects.framing import End
+from oq.dialects.growing_text import GrowingText, RepeatedText
+from oq.dialects.passing import PassedFrames
+from oq.dialects.reading import read, read_object, sound, with_halves, write
+from oq.dialects.stated_errors import check_stated, stated
+from oq.rules.stream_log import piece_of
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
 
+Fields = Mapping[str, Raw]
+
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_TEXT = msgspec.json.Decoder(str | None)
-_LIST = msgspec.json.Decoder(list[Raw] | None)
+_TEXT = msgspec.json.Decoder(str)
+_LIST = msgspec.json.Decoder(list[Raw])
 _TEXTS = frozenset({"content", "response", "thinking"})
-_LISTS = frozenset({"tool_calls", "logprobs"})
-
-
-class _Counts(Struct):
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-
-
-class _Embedded(_Counts, kw_only=True):
-    embeddings: Raw
-
-
-_COUNTS = msgspec.json.Decoder(_Counts)
-_EMBEDDED = msgspec.json.Decoder(_Embedded)
+"""Texts that come bit by bit, even if two bits are the same."""
+_LISTS = frozenset({"tool_calls", "logprobs", "images"})
+_AT_ONCE = frozenset(
+    {"created_at", "done_reason", "id", "model", "remote_host", "remote_model", "role", "status",
+     "tool_call_id", "tool_name", "type"}
+)  # fmt: skip
+"""Texts that are whole when they come."""
+_RENDERED = "_debug_info"
+"""What Ollama says instead of an answer to `_debug_render_only`; it is never done then."""
+_COUNTS = ("prompt_eval_count", "eval_count")
 
 
 class _Parts:
@@ -43,110 +49,162 @@ class _Parts:
 
     def __init__(self) -> None:
         self._texts: dict[str, GrowingText] = {}
+        self._unknown: dict[str, RepeatedText] = {}
         self._lists: dict[str, list[Raw]] = {}
         self._rest: dict[str, Raw] = {}
 
-    def add(self, fields: dict[str, Raw]) -> None:
+    def add(self, fields: Fields) -> None:
         for key, raw in fields.items():
+            kind = first_byte(raw)
             if key in _TEXTS:
-                text = self._texts.get(key)
-                if text is None:
-                    text = self._texts[key] = GrowingText()
-                text.add(decode_answer(_TEXT.decode, raw) or "")
+                self._add_text(key, raw, kind)
             elif key in _LISTS:
-                items = decode_answer(_LIST.decode, raw) or []
-                # A copy, lest a small item keeps its whole line in memory.
-                self._lists.setdefault(key, []).extend(item.copy() for item in items)
-            else:
+                self._add_items(key, raw, kind)
+            elif kind != b"n" or key not in self._rest:
                 self._rest[key] = raw
+                if kind == b'"' and key not in _AT_ONCE:
+                    self._add_unknown(key, raw)
 
     def merged(self) -> dict[str, object]:
-        joined = {key: text.raw() for key, text in self._texts.items()}
-        return {**self._rest, **joined, **self._lists}
+        """All that has been said, with its texts and its lists put together."""
+        rest = {key: sound(raw) for key, raw in self._rest.items()}
+        grown = {key: text.raw() for key, text in self._unknown.items() if text.grew}
+        texts = {key: text.raw() for key, text in self._texts.items()}
+        return {**rest, **grown, **texts, **self._lists}
+
+    def _add_text(self, key: str, raw: Raw, kind: bytes) -> None:
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = GrowingText()
+        if kind == b'"':
+            text.add(_text(raw))
+
+    def _add_unknown(self, key: str, raw: Raw) -> None:
+        text = self._unknown.get(key)
+        if text is None:
+            self._unknown[key] = RepeatedText(_text(raw))
+        else:
+            text.add(_text(raw))
+
+    def _add_items(self, key: str, raw: Raw, kind: bytes) -> None:
+        items = self._lists.setdefault(key, [])
+        if kind == b"[":
+            # Each is a copy, lest a small item keeps its whole line in memory.
+            items.extend(sound(item) for item in _LIST.decode(raw))
 
 
 class Fold:
     """Takes the chunks of one chat or generate answer, each a JSON object in Ollama's form."""
 
-    def __init__(self, kind: TaskType, limit: int = MAX_ANSWER) -> None:
+    def __init__(self, kind: TaskType) -> None:
         self._kind = kind
-        self._allowance = AnswerLimit(limit)
         self._answer = _Parts()
         self._message = _Parts()
-        self._last: dict[str, Raw] = {}
-        self._last_line = b""
+        self._last: Fields = {}
         self.done = False
         """Whether the chunk with ``done: true`` has come."""
 
-    def add(self, line: bytes) -> None:
-        """Fold one chunk. BackendFailure if it is not one, if it is an error, or if the answer
-        takes more memory than it may.
+    def add(self, line: bytes) -> bool:
+        """Fold one chunk. One that cannot be read adds nothing, and is False. An error that the
+        backend states is raised; see `stated_errors`.
         """
-        self._allowance.take(line)
-        fields = decode_answer(_OBJECT.decode, line)
+        fields = _fields(line)
+        if fields is None:
+            return line.strip() == b"null"
         if states_error(fields):
-            text = f"the backend broke off with an error: {error_text(line)}"
-            raise BackendFailure(text, body=line)
+            raise stated(line.strip(), line)
         message = fields.get("message")
         if message is not None:
-            self._message.add(decode_answer(_OBJECT.decode, message))
-        self._answer.add(fields)
-        self._last, self._last_line = fields, line
-        self.done = bytes(fields.get("done", b"")) == b"true"
+            self._message.add(_fields(message) or {})
+        self._answer.add({key: raw for key, raw in fields.items() if key != "message"})
+        self._last = fields
+        self.done = bytes(fields.get("done", b"")) == b"true" or _RENDERED in fields
+        return True
 
     def completed(self) -> Completed:
         """The whole answer. BackendFailure if the stream ended before ``done: true``."""
         if not self.done:
             raise BackendFailure("the stream ended before done")
         merged = self._answer.merged()
-        if self._kind is TaskType.CHAT:
+        if self._kind is TaskType.CHAT or "message" in self._last:
             merged["message"] = self._message.merged()
-        # In the order of the last chunk, and nothing of earlier ones but what was put together.
-        kept = {key: merged[key] for key in self._last}
-        kept |= {k: v for k, v in merged.items() if k in _TEXTS or k in _LISTS or k == "message"}
-        return Completed(msgspec.json.encode(kept), _usage(self._last_line))
+        # In the order of the last chunk, and then what only earlier ones said.
+        kept = {key: merged[key] for key in self._last if key in merged} | merged
+        return Completed(write(kept), usage_in(self._last))
 
 
-class FoldedLines:
-    """Ollama's NDJSON as it comes in: each line is folded, and then passed on."""
+class FoldedLines(PassedFrames):
+    """Ollama's NDJSON as it comes in: each line is folded, and passed on as it came."""
 
     def __init__(self, kind: TaskType, emit: Emit, limit: int = MAX_ANSWER) -> None:
-        self._lines = Frames(End.LINE)
-        self._fold = Fold(kind, limit)
-        self._emit = emit
+        self._fold = Fold(kind)
+        super().__init__(End.LINE, self._fold, emit, limit)
 
-    def feed(self, data: bytes) -> bool:
-        """Take what has come; true once the answer is whole."""
-        for line in self._lines.feed(data):
-            self._take(line)
-        return self._fold.done
+    def _add(self, frame: bytes) -> bool:
+        return bool(frame.strip()) and self._fold.add(frame)
 
-    def completed(self) -> Completed:
-        """The whole answer. BackendFailure if it is none."""
-        # A last line without its newline is whole if it reads as one, and half a line if not.
-        self._take(self._lines.rest())
-        return self._fold.completed()
+    def _add_document(self, document: bytes) -> None:
+        self._fold.add(document)
 
-    def _take(self, line: bytes) -> None:
-        if not line.strip() or self._fold.done:
-            return
-        self._fold.add(line)
-        self._emit(line)
+
+def chunks_only(emit: Emit) -> Emit:
+    """An `emit` for the lines of a task that is no call: what is passed on is a chunk of the answer
+    that everybody can read. What is none is left out.
+    """
+
+    def pass_on(line: bytes) -> None:
+        chunk = line if _is_chunk(line) else write(read_object(line) or {})
+        if _is_chunk(chunk) and chunk != b"{}":
+            emit(chunk)
+
+    return pass_on
+
+
+def _is_chunk(line: bytes) -> bool:
+    try:
+        piece_of(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return True
 
 
 def embedded(body: bytes) -> Completed:
-    """The answer to an embed call; BackendFailure if it is not one."""
-    answer = decode_answer(_EMBEDDED.decode, body)
-    if first_byte(answer.embeddings) != b"[":
+    """The answer to an embed call. BackendFailure if it is not one; an error that it states is
+    raised.
+    """
+    check_stated(body)
+    answer = decode_answer(_OBJECT.decode, body)
+    if first_byte(answer.get("embeddings", Raw(b"null"))) != b"[":
         raise BackendFailure(f"the backend sent something that is no embedding: {quoted(body)}")
-    return Completed(body, _to_usage(answer))
+    return Completed(body, usage_in(answer))
 
 
-def _usage(line: bytes) -> Usage | None:
-    return _to_usage(decode_answer(_COUNTS.decode, line))
-
-
-def _to_usage(counts: _Counts) -> Usage | None:
-    if counts.prompt_eval_count is None and counts.eval_count is None:
+def usage_in(fields: Mapping[str, Any]) -> Usage | None:
+    """The counts in a whole answer, or in the last line of one; None if it has neither."""
+    counts = [read(fields[key]) if key in fields else None for key in _COUNTS]
+    if counts == [None, None]:
         return None
-    return Usage(counts.prompt_eval_count or 0, counts.eval_count or 0)
+    return Usage(count(counts[0]), count(counts[1]))
+
+
+def ollama_usage(answer: bytes) -> Usage | None:
+    """The counts in a whole answer of Ollama's form."""
+    return usage_in(_fields(answer) or {})
+
+
+def _fields(line: bytes | Raw) -> Fields | None:
+    """The members of an object, each as it was sent if that is JSON; None if it is no object."""
+    try:
+        str(line, "utf-8")  # the members are not read yet, and what is kept must be readable
+        return _OBJECT.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        said = read_object(line)
+    return None if said is None else {key: Raw(with_halves(value)) for key, value in said.items()}
+
+
+def _text(raw: Raw) -> str:
+    try:
+        return _TEXT.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError):
+        said = read(raw)
+    return said if isinstance(said, str) else ""

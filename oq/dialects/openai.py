@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.dialects.answer_errors import Embedded, decode_answer
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
 from oq.dialects.events import EventDialect, FoldedEvents
-from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage
+from oq.dialects.growing import index_of
+from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage, said_in
+from oq.dialects.reading import read_object, whole_text
+from oq.dialects.stated_errors import check_stated
 from oq.rules.json_members import with_member
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
@@ -55,6 +57,7 @@ class _Message(Struct, frozen=True):
 
 
 class _Choice(Struct, frozen=True):
+    index: int = 0
     delta: _Message | None = None
     message: _Message | None = None
     text: str | None = None
@@ -66,7 +69,6 @@ class _Said(Struct, frozen=True):
 
 _NO_CHOICE, _NO_MESSAGE = _Choice(), _Message()
 _OPTIONED = msgspec.json.Decoder(_Optioned)
-_EMBEDDED = msgspec.json.Decoder(Embedded)
 _SAID = msgspec.json.Decoder(_Said)
 
 
@@ -107,7 +109,7 @@ class OpenAI(EventDialect):
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""
-        decode_answer(_EMBEDDED.decode, body).check(body)
+        check_stated(body)
         return Completed(body, openai_usage(body))
 
     def piece(self, frame: bytes) -> Piece:
@@ -116,9 +118,10 @@ class OpenAI(EventDialect):
         if not said or said == DONE:
             return Piece()
         try:
-            choice = next(iter(_SAID.decode(said).choices), _NO_CHOICE)
-        except msgspec.MsgspecError:
-            return Piece()
+            choices = _SAID.decode(said).choices
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return _odd_piece(said)
+        choice = next((each for each in choices if each.index == 0), _NO_CHOICE)
         message = choice.delta or choice.message or _NO_MESSAGE
         return Piece(
             message.content or choice.text or "",
@@ -160,6 +163,18 @@ class OpenAI(EventDialect):
             "queue_position": position,
         }
         return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+def _odd_piece(data: bytes) -> Piece:
+    """What can be read of an event that not everybody can read, or that has its text in parts."""
+    choices = (read_object(data) or {}).get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and not index_of(choice.get("index")):
+            text, thinking = map(whole_text, said_in(choice))
+            message = choice.get("delta") or choice.get("message")
+            calls = message.get("tool_calls") if isinstance(message, dict) else None
+            return Piece(text, thinking or None, calls if isinstance(calls, list) else None)
+    return Piece()
 
 
 OPENAI = OpenAI()

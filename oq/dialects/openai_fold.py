@@ -1,203 +1,242 @@
 """A stream in OpenAI's form, folded into the one object that the same call gives without streaming.
 
 What a choice says bit by bit (its `delta`, or its `text`) is put together, also in fields that
-nobody here knows: texts grow, lists go on by the `index` of their items. Of everything else the
-last word holds, as the whole answer has it:
+nobody here knows. Of everything else the last word holds, as the whole answer has it:
 https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from oq.dialects.answer_errors import decode_answer, error_text, states_error
-from oq.dialects.growing_text import GrowingText
+from oq.dialects.answer_errors import states_error
+from oq.dialects.counts import count
+from oq.dialects.growing import MAX_ITEMS, GrowingObject, index_of
+from oq.dialects.reading import Json, read_object, write
+from oq.dialects.stated_errors import stated
+from oq.dialects.tool_calls import ToolCalls
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
-
-Json = dict[str, Any]
 
 DONE = b"[DONE]"
 """The data of the event that ends a stream."""
 OLLAMA_FINGERPRINT = "fp_ollama"
 """The `system_fingerprint` of all that Ollama answers in OpenAI's form."""
-MAX_INDEX = 4096
-"""Items of one list that may be named by their index."""
 
-_OBJECT = msgspec.json.Decoder(Json)
-_BIT_BY_BIT = frozenset({"delta", "text", "logprobs"})
-_AT_ONCE = frozenset({"id", "role", "type"})
-"""Texts of a delta that are whole when they come; some servers repeat them in each chunk."""
-
-
-class _Counts(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+_BIT_BY_BIT = frozenset({"text", "logprobs"})
+_SAYS_NOTHING = frozenset({"role", "type", "id"})
+"""Fields of a delta that are there before anything is generated."""
 
 
 class _Counted(Struct):
-    usage: _Counts | None = None
+    usage: Any = None
+    timings: Any = None
 
 
 _COUNTED = msgspec.json.Decoder(_Counted)
 
 
 class OpenAIFold:
-    """Takes the events of one stream; see `oq.dialects.events.EventFold`."""
+    """Takes the events of one stream; see `oq.dialects.events.EventFold`. `on_choice` is called
+    with what each event says of the first choice, once that is folded.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, on_choice: Callable[[Json], None] | None = None) -> None:
+        self._on_choice = on_choice
         self._answer: Json = {}
+        self._choices: dict[int, _Choice] = {}
+        self._chunks = 0  # that say something
         self.done = False
         """Whether [DONE] has come."""
 
-    def add(self, data: bytes, frame: bytes) -> None:
-        """Fold one event. BackendFailure if it is an error, or nothing that such a server sends."""
-        if data == DONE:
+    def add(self, data: bytes, frame: bytes) -> bool:
+        """See `EventFold`."""
+        if data.strip() == DONE:
             self.done = True
-            return
-        said = decode_answer(_OBJECT.decode, data)
+            return True
+        said = read_object(data)
+        if said is None:
+            return data.strip() == b"null"
         if states_error(said):
-            text = f"the backend broke off with an error: {error_text(data)}"
-            raise BackendFailure(text, body=frame)
-        choices = said.pop("choices", None)
-        self._answer.setdefault("choices", _Items())  # its place among the others
-        _put(self._answer, said)
-        with _bounded_depth():
-            for choice in choices if isinstance(choices, list) else ():
-                self._choose(choice)
+            raise stated(data, frame)
+        for key, value in said.items():
+            if key == "choices":
+                self._answer.setdefault(key, [])  # its place among the others
+                self._choose(value)
+            elif value is not None or key not in self._answer:
+                self._answer[key] = value
+        return True
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the answer says that it cost; if it does not say, a chunk counts as a token."""
+        counted = Usage(0, self._chunks) if self._chunks else None
+        return usage_in(self._answer) or counted
+
+    def field(self, key: str) -> Any:
+        """The last word on a field of the answer that is not a choice's."""
+        return self._answer.get(key)
+
+    def check(self) -> None:
+        """BackendFailure if the stream ended before its answer was whole, or says nothing."""
+        choices = self._choices.values()
+        if any(choice.ended for choice in choices):
+            return
+        if not self.done:
+            raise BackendFailure("the stream ended before done")
+        if not any(choice.generated for choice in choices):
+            raise BackendFailure(
+                "the backend generated nothing, and does not say why (no finish_reason)"
+            )
+
+    def choices(self) -> list[Json]:
+        """The choices, by their index, each as a whole answer has it."""
+        # In a whole answer of OpenAI's a tool call has no index. In one of Ollama's it has.
+        indexed = self._answer.get("system_fingerprint") == OLLAMA_FINGERPRINT
+        by_index = sorted(self._choices.items())
+        return [choice.whole(indexed=indexed) for _, choice in by_index]
 
     def completed(self) -> Completed:
-        """The whole answer. BackendFailure if the stream ended before it was whole."""
-        with _bounded_depth():
-            return self._completed()
-
-    def _completed(self) -> Completed:
-        choices = self._answer.get("choices", [])
-        if not self.done and not any(choice.get("finish_reason") for choice in choices):
-            raise BackendFailure("the stream ended before done")
+        """See `EventFold`."""
+        self.check()
         answer = dict(self._answer)
         if isinstance(answer.get("object"), str):
             answer["object"] = answer["object"].removesuffix(".chunk")
-        answer["choices"] = [self._whole(choice) for choice in choices]
-        result = msgspec.json.encode(answer)
-        return Completed(result, openai_usage(result))
+        answer["choices"] = self.choices()
+        return Completed(write(answer), self.usage)
 
-    def _choose(self, said: Any) -> None:
-        """Take in what one choice of an event says."""
-        if not isinstance(said, dict):
-            raise BackendFailure("the backend sent a choice that is no object")
-        choice = _item(self._answer["choices"], said)
+    def _choose(self, choices: Any) -> None:
+        """Take in what the choices of an event say."""
+        said_something = False
+        for position, said in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(said, dict):
+                continue
+            index = index_of(said.get("index"))
+            index = position if index is None else index
+            choice = self._choices.get(index)
+            if choice is None:
+                if len(self._choices) >= MAX_ITEMS:
+                    continue
+                choice = self._choices[index] = _Choice()
+            said_something = choice.add(said) or said_something
+            if index == 0 and self._on_choice is not None:
+                self._on_choice(said)
+        self._chunks += said_something
+
+
+class _Choice:
+    """One of the answers that were asked for."""
+
+    def __init__(self) -> None:
+        self._fields: Json = {}
+        self._grown = GrowingObject()
+        self._message = GrowingObject()
+        self._calls = ToolCalls()
+        self.generated = False
+        """Whether it says anything."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it says why it ended, or came whole."""
+        return bool(self._fields.get("finish_reason")) or bool(self._fields.get("message"))
+
+    def add(self, said: Json) -> bool:
+        """The next part of it. Whether anything is generated in it."""
+        generated = False
         for key, value in said.items():
-            (_grow if key in _BIT_BY_BIT else _put)(choice, {key: value})
+            if key == "delta":
+                self._fields.setdefault(key, None)  # its place among the others
+                generated = self._add_delta(value) or generated
+            elif key in _BIT_BY_BIT:
+                self._fields.setdefault(key, None)
+                self._grown.add({key: value})
+                generated = generated or (key == "text" and _says(value))
+            elif value is not None or key not in self._fields:
+                self._fields[key] = value
+        self.generated = self.generated or generated
+        return generated
 
-    def _whole(self, choice: Json) -> Json:
-        whole = {"message" if key == "delta" else key: _joined(v) for key, v in choice.items()}
-        message = whole.get("message")
-        calls = message.get("tool_calls") if isinstance(message, dict) else None
-        # In a whole answer of OpenAI's a tool call has no index. In one of Ollama's it has.
-        by_ollama = self._answer.get("system_fingerprint") == OLLAMA_FINGERPRINT
-        if not by_ollama and isinstance(calls, list):
-            for call in calls:
-                call.pop("index", None)
-        return whole
+    def whole(self, *, indexed: bool) -> Json:
+        """The choice with its message, which has a role and a content, be it null."""
+        fields = self._fields | self._grown.whole()
+        if "delta" in fields and not fields.get("message"):
+            fields["message"] = self._whole_message(indexed=indexed)
+        order = ["message" if key == "delta" else key for key in fields]
+        return {key: fields[key] for key in order}
+
+    def _whole_message(self, *, indexed: bool) -> Json:
+        message: Json = {"role": "assistant", "content": None} | self._message.whole()
+        if self._calls:
+            message["tool_calls"] = self._calls.whole(indexed=indexed)
+        return message
+
+    def _add_delta(self, delta: Any) -> bool:
+        if not isinstance(delta, dict):
+            return False
+        calls = delta.get("tool_calls")
+        if isinstance(calls, list):
+            self._calls.add(calls)
+        self._message.add({key: each for key, each in delta.items() if key != "tool_calls"})
+        return any(_says(value) for key, value in delta.items() if key not in _SAYS_NOTHING)
+
+
+def _says(value: Any) -> bool:
+    return isinstance(value, (str, list, dict)) and bool(value)
+
+
+def said_in(choice: Json) -> tuple[str, str]:
+    """The text and the thinking in what an event, or a whole answer, says of a choice."""
+    message = choice.get("delta") or choice.get("message")
+    if not isinstance(message, dict):
+        return _text(choice.get("text")), ""
+    text, thinking = _of_content(message.get("content"))
+    thinking += _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    return text or _text(choice.get("text")), thinking
+
+
+def _of_content(content: Any) -> tuple[str, str]:
+    """The text and the thinking in a content, which may be a list of parts."""
+    if not isinstance(content, list):
+        return _text(content), ""
+    parts = [part for part in content if isinstance(part, dict)]
+    texts = [_text(part.get("text")) for part in parts]
+    thoughts = [_of_thinking(part.get("thinking")) for part in parts]
+    return "".join(texts), "".join(thoughts)
+
+
+def _of_thinking(thinking: Any) -> str:
+    return _of_content(thinking)[0] if isinstance(thinking, list) else _text(thinking)
+
+
+def _text(value: Any) -> str:
+    """A text, be it one that is JSON still; nothing of what is no text."""
+    if isinstance(value, Raw):
+        value = msgspec.json.decode(value)
+    return value if isinstance(value, str) else ""
+
+
+def usage_in(answer: Mapping[str, Any]) -> Usage | None:
+    """The counts in an answer of OpenAI's form: its `usage`, or the `timings` that llama.cpp gives
+    to who does not ask for usage. None if it has neither.
+    """
+    match answer:
+        case {"usage": {"prompt_tokens": _} | {"completion_tokens": _} as said}:
+            return Usage(count(said.get("prompt_tokens")), count(said.get("completion_tokens")))
+        case {"timings": {"prompt_n": read, "predicted_n": generated} as said}:
+            return Usage(count(read) + count(said.get("cache_n")), count(generated))
+        case _:
+            return None
 
 
 def openai_usage(answer: bytes) -> Usage | None:
     """The counts in a whole answer of OpenAI's form."""
-    counts = decode_answer(_COUNTED.decode, answer).usage
-    if counts is None:
-        return None
-    return Usage(counts.prompt_tokens or 0, counts.completion_tokens or 0)
-
-
-class _Items(list[Any]):
-    """A list that is still growing. `places` has its objects by their index; the first one without
-    is at 0.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.places: dict[object, Json] = {}
-
-    def append(self, item: Any) -> None:
-        super().append(item)
-        if isinstance(item, dict):
-            self.places.setdefault(item.get("index", 0), item)
-
-
-@contextmanager
-def _bounded_depth() -> Iterator[None]:
-    """What is nested deeper than Python goes is a BackendFailure."""
     try:
-        yield
-    except RecursionError:
-        raise BackendFailure("the backend sent something that is nested too deeply") from None
-
-
-def _put(into: Json, said: Json) -> None:
-    """The last word that is one holds."""
-    for key, value in said.items():
-        if value is not None or key not in into:
-            into[key] = value
-
-
-def _grow(into: Json, said: Json) -> None:
-    """Put what is said to what has been said before."""
-    for key, value in said.items():
-        before = into.get(key)
-        match value:
-            case str() if key not in _AT_ONCE:
-                if not isinstance(before, GrowingText):
-                    before = into[key] = GrowingText()
-                before.add(value)
-            case dict():
-                if not isinstance(before, dict):
-                    before = into[key] = {}
-                _grow(before, value)
-            case list():
-                if not isinstance(before, _Items):
-                    before = into[key] = _Items()
-                _extend(before, value)
-            case _:
-                _put(into, {key: value})
-
-
-def _extend(into: _Items, said: list[Any]) -> None:
-    for item in said:
-        if isinstance(item, dict) and "index" in item:
-            _grow(_item(into, item), item)
-        else:
-            into.append(item)
-
-
-def _item(items: _Items, said: Json) -> Json:
-    """The item that this one goes on with: that of its index, which may be a new one."""
-    index = said.get("index", 0)
-    if isinstance(index, (dict, list)):
-        raise BackendFailure("the backend sent an index that is no number")
-    if index in items.places:
-        return items.places[index]
-    if len(items) >= MAX_INDEX:
-        raise BackendFailure(f"the answer has a list of more than {MAX_INDEX} items")
-    new: Json = {"index": index} if "index" in said else {}
-    items.append(new)
-    return new
-
-
-def _joined(value: Any) -> Any:
-    """The value with its texts put together."""
-    match value:
-        case GrowingText():
-            return value.raw()
-        case dict():
-            return {key: _joined(each) for key, each in value.items()}
-        case list():
-            return [_joined(each) for each in value]
-        case _:
-            return value
+        said = _COUNTED.decode(answer)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return usage_in(read_object(answer) or {})
+    return usage_in({"usage": said.usage, "timings": said.timings})

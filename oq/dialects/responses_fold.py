@@ -13,15 +13,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_errors import error_text
-from oq.dialects.anthropic_fold import read_object, stated
 from oq.dialects.counts import count
-from oq.dialects.stated_errors import stated_error, status_of
+from oq.dialects.reading import Json, read_object, write
+from oq.dialects.stated_errors import stated, stated_error, status_of
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
-
-Json = dict[str, Any]
 
 MAX_ITEMS = 4096
 """Items that the output of one response may have."""
@@ -51,23 +49,20 @@ class ResponsesFold:
         self.done = False
         """Whether the response is whole."""
 
-    def add(self, data: bytes, frame: bytes) -> None:
-        """Fold one event. What cannot be read, or is not known, adds nothing.
-
-        An error that the backend states is raised: a BackendRejected if a retry cannot help,
-        otherwise a BackendFailure.
-        """
+    def add(self, data: bytes, frame: bytes) -> bool:
+        """See `EventFold`."""
         event = _read(data)
         if event.type in _ENDS:
-            self._end(read_object(bytes(event.response)), frame)
+            self._end(read_object(event.response) or {}, frame)
         elif event.type == "response.output_item.done":
             self._item(event)
         elif event.object == "response":
-            self._end(read_object(data), frame)
+            self._end(read_object(data) or {}, frame)
         elif not event.type or event.type == "error":
-            said = read_object(data)
+            said = read_object(data) or {}
             if event.type == "error" or isinstance(said.get("error"), (dict, str)):
-                raise stated(said, frame)
+                raise stated(data, frame)
+        return event is not _EMPTY
 
     def completed(self) -> Completed:
         """The whole response. BackendFailure if the stream ended before it was whole."""
@@ -76,7 +71,7 @@ class ResponsesFold:
         response = self._response
         if not response.get("output") and self._items:
             response["output"] = [self._items[index] for index in sorted(self._items)]
-        return Completed(msgspec.json.encode(response), response_usage(response))
+        return Completed(write(response), response_usage(response))
 
     def _item(self, event: _Event) -> None:
         index = event.output_index
@@ -89,8 +84,8 @@ class ResponsesFold:
         error = response.get("error")
         if response.get("status") in ("failed", "cancelled") or isinstance(error, dict):
             inner = error if isinstance(error, dict) else {}
-            text = error_text(msgspec.json.encode({"error": inner or "it does not say why"}))
-            raise stated_error(text, status_of(inner), frame)
+            body = write({"error": inner or "it does not say why"})
+            raise stated_error(error_text(body), status_of(inner), frame, body)
         if response:
             self._response, self.done = response, True
 

@@ -1,4 +1,5 @@
-"""Errors that a server states within an answer: which of them a retry may help.
+"""Errors that a server states within an answer: which status they stand for, and so whether a retry
+may help.
 
 Such an error comes under status 200, and says by a code or a type which status it stands for:
 https://docs.anthropic.com/en/api/errors, https://platform.openai.com/docs/guides/error-codes, and
@@ -10,51 +11,105 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
+from oq.dialects.answer_errors import error_text, states_error
+from oq.dialects.reading import read_object
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
+
+MAX_STATED = 64 * 1024
+"""Bytes that are kept of an error that a backend states, as of the body of any error."""
+UNKNOWN = 500
+"""The status of an error that does not say which it stands for."""
 
 _STATUS = {
     "invalid_request_error": 400,
     "exceed_context_size_error": 400,
     "invalid_prompt": 400,
     "context_length_exceeded": 400,
+    "badrequesterror": 400,
     "authentication_error": 401,
+    "invalid_api_key": 401,
     "billing_error": 402,
-    "insufficient_quota": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "notfounderror": 404,
     "model_not_found": 404,
     "conflict_error": 409,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "too_many_requests": 429,
     "api_error": 500,
     "server_error": 500,
+    "internal_server_error": 500,
+    "internalservererror": 500,
     "not_supported_error": 501,
     "unavailable_error": 503,
+    "service_unavailable_error": 503,
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+"""By `type` or `code`, in small letters."""
+_SAYING = ("code", "status", "status_code", "http_code", "type")
 _WORTH_A_RETRY = frozenset({408, 429})
 _FINAL = frozenset({501, 508})
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+def is_final(status: int) -> bool:
+    """Whether a request that was answered with this status would be answered so again. Final are
+    4xx but for 408 and 429, 501 (the server cannot do that), and 508 (it leads back to oq).
+    """
+    return status in _FINAL or (status < 500 and status not in _WORTH_A_RETRY)
 
 
 def status_of(error: Mapping[str, Any]) -> int | None:
-    """The HTTP status that an error object stands for, by its `code` or its `type`. None: it does
-    not say.
+    """The HTTP status that an error object stands for, by its code or its type. None: it does not
+    say.
     """
-    for key in ("code", "type"):
+    for key in _SAYING:
         said = error.get(key)
         if isinstance(said, str):
-            said = _STATUS.get(said) or (int(said) if said.isdecimal() and len(said) == 3 else None)
+            said = int(said) if said.isdecimal() and len(said) == 3 else _STATUS.get(said.lower())
         if isinstance(said, (int, float)) and 400 <= said <= 599:
             return int(said)
     return None
 
 
-def stated_error(text: str, status: int | None, frame: bytes) -> BackendError:
-    """The error for a frame that states one, with this status. Without one it is worth a retry."""
+def stated_error(
+    text: str, status: int | None, frame: bytes, body: bytes | None = None
+) -> BackendError:
+    """The error for a frame that states one, with this status. Without one it is worth a retry.
+    `body` is its document; without one, the frame is.
+    """
     said = f"the backend broke off with an error: {text}"
-    final = status is not None and (status in _FINAL or status < 500)
-    if final and status not in _WORTH_A_RETRY:
-        return BackendRejected(said, body=frame)
-    return BackendFailure(said, body=frame)
+    status = status or UNKNOWN
+    kind = BackendRejected if is_final(status) else BackendFailure
+    error = kind(said, status=status, body=(frame if body is None else body)[:MAX_STATED])
+    error.frame = frame if len(frame) <= MAX_STATED else None
+    return error
+
+
+def stated(document: bytes, frame: bytes) -> BackendError:
+    """The error that this document states, which came in this frame of a stream."""
+    said = read_object(document) or {}
+    inner = said.get("error")
+    status = status_of(inner) if isinstance(inner, dict) else None
+    return stated_error(error_text(document), status or status_of(said), frame, document)
+
+
+def check_stated(body: bytes) -> None:
+    """Raise the error that an answer is, which came whole under a status of success: so answer some
+    servers, and proxies.
+    """
+    try:
+        said: Mapping[str, Any] = _OBJECT.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        said = read_object(body) or {}
+    if states_error(said):
+        error = stated(body, body)
+        error.frame = None  # it is no part of a stream
+        raise error

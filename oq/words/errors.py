@@ -175,9 +175,12 @@ class StoreCorrupt(StoreError):
 class BackendError(OqError):
     """One attempt at running a task did not succeed.
 
-    ``status`` is the backend's HTTP status, if it sent one. ``body`` is the error that it sent, as
-    the body of its response or inside a stream.
+    ``status`` is the backend's HTTP status, or the one that an error inside an answer stands for.
+    ``body`` is the error that it sent. If that came in a stream, ``frame`` is the line or event
+    that it came in, byte for byte.
     """
+
+    frame: bytes | None = None
 
     def __init__(
         self, message: str, *, status: int | None = None, body: bytes | None = None

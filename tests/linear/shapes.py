@@ -65,6 +65,10 @@ LINES: dict[str, Shape] = {
 NDJSON: dict[str, Shape] = LINES | {
     "tokens": repeated(b'{"message":{"content":"a"},"done":false}\n'),
     "tool calls": repeated(b'{"message":{"tool_calls":[{},{}]},"done":false}\n'),
+    "half pairs": repeated(b'{"message":{"content":"\\ud83e"},"x":"\\udd99"}\n'),
+    "no numbers": repeated(b'{"message":{"content":"a"},"x":NaN}\n'),
+    "constants": repeated(b'{"message":{"format":"a"},"x":"a"}\n'),
+    "what is no line": repeated(b"<p>\n"),
     "new fields": lambda size: b"".join(b'{"f%d":1}\n' % n for n in range(size // 12)),
 }
 
@@ -78,6 +82,24 @@ EVENTS: dict[str, Shape] = LINES | {
         b'data: {"choices":[{"index":0,"delta":{"tool_calls":'
         b'[{"index":0,"function":{"name":"a","arguments":"a"}}]}}]}\n\n'
     ),
+    "names again": repeated(
+        b'data: {"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"a",'
+        b'"arguments":"{\\"\\\\"}}]}}]}\n\n'
+    ),
+    "whole calls again": lambda size: (
+        (
+            b'data: {"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"a",'
+            b'"arguments":"{}%b"}}]}}]}\n\n' % (b" " * 1000)
+        )
+        * (size // 1100)
+    ),
+    "parts": repeated(
+        b'data: {"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]}\n\n'
+    ),
+    "constants": repeated(b'data: {"choices":[{"delta":{"format":"a"}}]}\n\n'),
+    "half pairs": repeated(b'data: {"choices":[{"delta":{"content":"\\ud83e"}}]}\n\n'),
+    "no numbers": repeated(b'data: {"choices":[{"text":"a","a":NaN}]}\n\n'),
+    "what is no event": repeated(b"<p>\n\n"),
     "many places": lambda size: b"".join(
         b'data: {"choices":[{"index":0,"delta":{"x":[{"index":%d}]}}]}\n\n' % (n % 4000)
         for n in range(size // 64)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from oq.backends.encoding import decoder
-from oq.backends.openai_stream import Translator
+from oq.backends.openai_stream import TranslatedFold
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.dialects import ENDPOINTS
 from oq.dialects.answer_errors import error_text, quoted
-from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
-from oq.dialects.events import Events
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.events import FoldedEvents
 from oq.dialects.ollama_fold import FoldedLines
 from oq.words.task import TaskType
 
@@ -61,12 +61,8 @@ def test_events_as_they_are(shape, piece):
 @pytest.mark.parametrize("shape", EVENTS.values(), ids=EVENTS)
 def test_events_of_a_task(shape, piece):
     def work(data: bytes) -> None:
-        events = Events(AnswerLimit(MAX_ANSWER))
-        translator = Translator(TaskType.CHAT, "m", datetime.now(UTC), 0.0)
-        for each in in_pieces(data, piece):
-            for event in events.feed(each):
-                translator.chunks(event.data, 0.0)
-        translator.ending(0.0, marked=True)
+        fold = TranslatedFold(TaskType.CHAT, "m", datetime.now(UTC), lambda: 0.0, keep)
+        fed(FoldedEvents(fold, keep, MAX_ANSWER), data, piece)
 
     assert_linear(shape, work)
 

@@ -100,26 +100,6 @@ def test_a_list_with_many_places_is_put_together_at_once():
     assert arguments == ["xxx"] * 4000
 
 
-@pytest.mark.parametrize("index", [[], {}, [0]])
-def test_an_index_that_is_none_is_a_failure(index):
-    event = json.dumps({"choices": [{"index": index, "delta": {}}]}).encode()
-    with pytest.raises(BackendFailure, match="index that is no number"):
-        OpenAIFold().add(event, event)
-
-
-def test_what_is_nested_too_deeply_is_a_failure():
-    fold = OpenAIFold()
-    deep = b'{"choices":[{"index":0,"delta":{"x":%b}}]}' % (b"[" * 900 + b"]" * 900)
-
-    def answer():
-        fold.add(deep, deep)
-        fold.add(b"[DONE]", b"[DONE]")
-        fold.completed()
-
-    with pytest.raises(BackendFailure, match="deep"):
-        answer()
-
-
 @pytest.mark.parametrize("end", list(End))
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_frames_lose_nothing_wherever_they_are_cut(end, size):
@@ -128,8 +108,8 @@ def test_frames_lose_nothing_wherever_they_are_cut(end, size):
     for start in range(0, len(said), size):
         given += frames.feed(said[start : start + size])
     whole = b"".join([*given, frames.rest()])
+    assert whole == said
     if end is End.EVENT:
-        assert whole == said
         assert [one.strip() for one in given if one.strip()] == [b"a\r\nb", b"c", b"d"]
     else:
         assert [one.strip() for one in given if one.strip()] == [b"a", b"b", b"c", b"d", b"e"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oq.backends.base import Request
-from oq.backends.openai_stream import Translator, ollama_embeddings
+from oq.backends.openai_stream import TranslatedFold, ollama_embeddings
 from oq.backends.translate import LOAD_TIME, openai_call
 from oq.dialects.ollama_fold import Fold
 from oq.words.errors import BackendFailure, BackendRejected
@@ -58,6 +58,11 @@ def test_a_generate_call_without_raw_or_suffix_is_a_chat_so_that_the_template_ap
     system, user = body["messages"]
     assert system == {"role": "system", "content": "s"}
     assert [part["type"] for part in user["content"]] == ["text", "image_url"]
+
+
+def test_a_call_for_a_whole_answer():
+    request = Request(TaskType.CHAT, "m", b'{"messages":[],"stream":true}', b"{}")
+    assert json.loads(openai_call(request, stream=False)[1]) == {"model": "m", "messages": []}
 
 
 def test_an_embed_call():
@@ -177,17 +182,32 @@ def test_messages_that_no_ollama_would_take_are_final(message):
         chat(message)
 
 
+class Clock:
+    """It starts at 10 seconds, and each look at it is a second later."""
+
+    def __init__(self) -> None:
+        self.now = 9.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
 def translated(kind, *events, marked=True):
-    """The folded answer, and the chunks."""
-    translator = Translator(kind, "m", NOW, 10.0)
-    chunks = []
-    for number, event in enumerate(events):
-        chunks += translator.chunks(json.dumps(event).encode(), 11.0 + number)
-    chunks += translator.ending(15.0, marked=marked)
-    fold = Fold(kind)
+    """The whole answer, and the chunks."""
+    chunks: list[bytes] = []
+    fold = TranslatedFold(kind, "m", NOW, Clock(), chunks.append)
+    for event in events:
+        data = json.dumps(event).encode()
+        fold.add(data, data)
+    if marked:
+        fold.add(b"[DONE]", b"data: [DONE]\n\n")
+    completed = fold.completed()
+    again = Fold(kind)
     for chunk in chunks:
-        fold.add(chunk)
-    return fold.completed(), [json.loads(chunk) for chunk in chunks]
+        again.add(chunk)
+    assert json.loads(again.completed().result) == json.loads(completed.result)
+    return completed, [json.loads(chunk) for chunk in chunks]
 
 
 def delta(finish=None, **fields):
@@ -212,10 +232,10 @@ def test_a_chat_answer():
         "message": {"role": "assistant", "content": "ab"},
         "done": True,
         "done_reason": "stop",
-        "total_duration": 5_000_000_000,
+        "total_duration": 2_000_000_000,
         "load_duration": 0,
-        "prompt_eval_duration": 2_000_000_000,
-        "eval_duration": 3_000_000_000,
+        "prompt_eval_duration": 1_000_000_000,
+        "eval_duration": 1_000_000_000,
         "prompt_eval_count": 3,
         "eval_count": 2,
     }
@@ -230,7 +250,7 @@ def test_reasoning_is_thinking(key):
     result = json.loads(completed.result)
     assert result["message"] == {"role": "assistant", "content": "x", "thinking": "let me"}
     assert result["done_reason"] == "length"
-    assert completed.usage is None
+    assert completed.usage == Usage(0, 3)  # a chunk counts as a token
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)), st.data())
@@ -294,18 +314,74 @@ def test_a_stream_ends_with_done_or_with_a_reason():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"null", b'{"choices":{}}', b'{"choices":[{"delta":1}]}', b"\xff"]
+    "odd", [b"", b"{", b"[]", b"null", b'{"choices":{}}', b'{"choices":[{"delta":1}]}', b"\xff"]
 )
-def test_what_is_no_chunk_is_a_failure(data):
-    with pytest.raises(BackendFailure):
-        Translator(TaskType.CHAT, "m", NOW, 0).chunks(data, 0)
+def test_what_cannot_be_read_adds_nothing(odd):
+    chunks: list[bytes] = []
+    fold = TranslatedFold(TaskType.CHAT, "m", NOW, Clock(), chunks.append)
+    for data in (b'{"choices":[{"delta":{"content":"a"}}]}', odd, b"[DONE]"):
+        fold.add(data, data)
+    assert json.loads(fold.completed().result)["message"]["content"] == "a"
+    assert len(chunks) == 2
 
 
-def test_an_error_in_mid_stream():
-    with pytest.raises(BackendFailure, match="broke off with an error: context is full"):
-        Translator(TaskType.CHAT, "m", NOW, 0).chunks(
-            b'{"error":{"code":500,"message":"context is full"}}', 0
-        )
+@pytest.mark.parametrize("kind", [TaskType.CHAT, TaskType.GENERATE])
+def test_a_pair_that_was_cut_in_two_is_put_together(kind):
+    _, chunks = translated(kind, *(delta(content=half) for half in ("a\ud83e", "\udd99", "\ud83e")))
+    said = [chunk.get("response") or chunk.get("message", {}).get("content") for chunk in chunks]
+    assert said == ["a", "🦙", "\ufffd"]
+
+
+def test_parts_of_a_content_are_text_and_thinking():
+    """As Mistral sends them."""
+    thinks = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    completed, chunks = translated(
+        TaskType.CHAT, delta(content=[thinks]), delta(content=[{"type": "text", "text": "a"}]),
+        delta("stop", content="b"),
+    )  # fmt: skip
+    assert json.loads(completed.result)["message"] == {
+        "role": "assistant", "content": "ab", "thinking": "hm"
+    }  # fmt: skip
+    assert len(chunks) == 4
+
+
+def test_calls_that_all_have_the_index_0_are_several():
+    parts = [
+        {"index": 0, "id": name, "function": {"name": name, "arguments": '{"a":1}'}}
+        for name in ("f", "g")
+    ]
+    completed, _ = translated(TaskType.CHAT, *(delta(tool_calls=[part]) for part in parts))
+    assert json.loads(completed.result)["message"]["tool_calls"] == [
+        {"id": name, "function": {"name": name, "arguments": {"a": 1}}} for name in ("f", "g")
+    ]
+
+
+@pytest.mark.parametrize("kind", [TaskType.CHAT, TaskType.GENERATE])
+def test_an_answer_that_came_whole_is_the_same(kind):
+    message = {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+    whole = {"choices": [{"index": 0, "message": message, "finish_reason": "length"}],
+             "usage": {"prompt_tokens": 3, "completion_tokens": 2.0}}  # fmt: skip
+    completed, chunks = translated(kind, whole, marked=False)
+    streamed, _ = translated(
+        kind, delta(reasoning_content="hm"), delta("length", content="a"),
+        {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+    )  # fmt: skip
+    same = ("message", "response", "thinking", "done", "done_reason", "eval_count")
+    told, other = json.loads(completed.result), json.loads(streamed.result)
+    assert [told.get(key) for key in same] == [other.get(key) for key in same]
+    assert completed.usage == Usage(3, 2)
+    assert len(chunks) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(500, BackendFailure), (400, BackendRejected), ("429", BackendFailure)]
+)
+def test_an_error_in_mid_stream(code, error):
+    data = b'{"error":{"code":%b,"message":"context is full"}}' % json.dumps(code).encode()
+    fold = TranslatedFold(TaskType.CHAT, "m", NOW, Clock(), print)
+    with pytest.raises(error, match="broke off with an error: context is full") as caught:
+        fold.add(data, b"data: " + data + b"\n\n")
+    assert (caught.value.status, caught.value.body) == (int(code), data)
 
 
 def test_embeddings_are_put_in_order_and_stay_as_they_are():
@@ -319,6 +395,14 @@ def test_embeddings_are_put_in_order_and_stay_as_they_are():
     )
     with pytest.raises(BackendFailure):
         ollama_embeddings(b'{"data":[{}]}', "m", 0)
+    with pytest.raises(BackendRejected, match="too long"):
+        ollama_embeddings(b'{"error":{"code":400,"message":"too long"}}', "m", 0)
+
+
+def test_embeddings_may_be_base64_or_hold_what_is_no_number():
+    body = b'{"data":[{"index":0,"embedding":"AACA"},{"index":1,"embedding":[NaN,1.50]}]}'
+    said = json.loads(ollama_embeddings(body, "m", 0))
+    assert said["embeddings"] == ["AACA", [None, 1.5]]
 
 
 def tool_messages(call_id: Callable[[int], str | None], name: str | None) -> Shape:

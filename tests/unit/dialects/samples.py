@@ -83,7 +83,7 @@ SAMPLES = [
             b'{"choices":[{"index":0,"text":"ris","finish_reason":"stop"}]}',
         ),
         "Paris",
-        None,
+        Usage(0, 2),  # a chunk counts as a token where the server does not count
     ),
     Sample(
         "/v1/embeddings",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oq.dialects.growing import MAX_ITEMS
 from oq.dialects.openai_fold import OpenAIFold
 from oq.words.errors import BackendFailure
 from oq.words.task import Usage
@@ -60,16 +61,25 @@ def test_an_answer():
     assert done.usage == Usage(3, 2)
 
 
-@given(st.lists(st.text()), st.lists(st.text()), st.text())
-def test_no_text_is_lost(thoughts: list[str], words: list[str], unknown: str):
+def well_formed(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@given(st.lists(st.text()), st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
+def test_no_text_is_lost(thoughts: list[str], words: list[str], unknown: list[str]):
     said = message(
         choice({"role": "assistant"}),
         *(choice({"reasoning_content": each}) for each in thoughts),
-        *(choice({"content": each, "some_future_text": unknown}) for each in words),
+        *(choice({"content": each}) for each in words),
+        *(choice({"some_future_text": each, "format": "same"}) for each in unknown),
+        choice({}, "stop"),
     )
-    assert said.get("reasoning_content", "") == "".join(thoughts)
-    assert said.get("content", "") == "".join(words)
-    assert said.get("some_future_text", "") == unknown * len(words)
+    assert said.get("reasoning_content", "") == well_formed("".join(thoughts))
+    assert said["content"] == well_formed("".join(words))
+    different = len({each for each in unknown if each}) > 1
+    text = "".join(unknown) if different else max(unknown)
+    assert said["some_future_text"] == well_formed(text)
+    assert said["format"] == "same"
 
 
 @pytest.mark.parametrize(("server", "indexed"), [("fp_ollama", True), ("fp_1", False)])
@@ -99,9 +109,12 @@ def test_several_answers_at_once():
 
 def test_what_is_said_in_every_chunk_is_said_once():
     steady = {"system_fingerprint": "fp", "service_tier": "default"}
-    answer = json.loads(folded(*[{**choice({"role": "assistant"}), **steady}] * 3).result)
+    same = {**choice({"role": "assistant", "type": "text", "id": "a"}), **steady}
+    answer = json.loads(folded(*[same] * 3, choice({}, "stop")).result)
     assert answer["system_fingerprint"] == "fp"
-    assert answer["choices"][0]["message"]["role"] == "assistant"
+    assert answer["choices"][0]["message"] == {
+        "role": "assistant", "content": None, "type": "text", "id": "a"
+    }  # fmt: skip
 
 
 def test_a_plain_completion():
@@ -120,7 +133,8 @@ def test_log_probabilities_are_put_together():
 
 
 def test_a_stream_that_ends_with_a_reason_but_without_a_mark_is_whole():
-    assert message(choice({"content": "a"}, "stop"), done=False) == {"content": "a"}
+    said = message(choice({"content": "a"}, "stop"), done=False)
+    assert said == {"role": "assistant", "content": "a"}
 
 
 def test_one_that_ends_with_neither_is_not():
@@ -131,13 +145,145 @@ def test_one_that_ends_with_neither_is_not():
 def test_an_error_keeps_its_event():
     with pytest.raises(BackendFailure, match="out of memory") as caught:
         folded({"error": {"message": "out of memory"}})
-    assert caught.value.body
-    assert caught.value.body.startswith(b"data: {")
+    said, frame = caught.value.body, caught.value.frame
+    assert json.loads(said)["error"] == {"message": "out of memory"}
+    assert frame == b"data: " + said + b"\n\n"
+
+
+def test_choices_are_given_by_their_index():
+    events = [
+        {"choices": [{"index": index, "delta": {"content": text}, "finish_reason": "stop"}]}
+        for index, text in ((1, "x"), (0, "a"), (1, "y"), (0, "b"))
+    ]
+    answer = json.loads(folded(*events).result)
+    assert [each["index"] for each in answer["choices"]] == [0, 1]
+    assert [each["message"]["content"] for each in answer["choices"]] == ["ab", "xy"]
+
+
+def test_choices_without_an_index_are_told_apart_by_their_place():
+    event = {"choices": [{"text": "a"}, {"text": "x"}, {"text": None, "index": 2.0}]}
+    answer = json.loads(folded(event, event).result)
+    assert [each["text"] for each in answer["choices"]] == ["aa", "xx", None]
+
+
+THINKS = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
 
 
 @pytest.mark.parametrize(
-    "event", [{"choices": [1]}, {"choices": [{"index": n} for n in range(5000)]}]
-)
-def test_what_no_server_sends(event):
-    with pytest.raises(BackendFailure):
-        folded(event)
+    ("deltas", "content"),
+    [
+        (["a", None, "b"], "ab"),
+        ([[THINKS], [THINKS], "a", "b"], [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "hmhm"}]},
+            {"type": "text", "text": "ab"},
+        ]),
+        (["a", [{"type": "text", "text": "b"}]], [{"type": "text", "text": "ab"}]),
+        ([["a", 7, {"type": "reference", "ids": [1]}]] * 2, [
+            {"type": "text", "text": "a"}, {"type": "reference", "ids": [1]},
+        ] * 2),
+        ([5, "a", {"odd": 1}, True], "a"),
+    ],
+)  # fmt: skip
+def test_a_content_may_be_a_list_of_parts(deltas, content):
+    assert message(*(choice({"content": each}) for each in deltas))["content"] == content
+
+
+def test_details_of_reasoning_are_put_together():
+    """As OpenRouter sends them."""
+
+    def detail(**said):
+        return choice({"reasoning_details": [{"index": 0, "format": "unknown", **said}]})
+
+    said = message(
+        detail(type="reasoning.text", text="a"), detail(type="reasoning.text", text="a"),
+        detail(type="reasoning.encrypted", data="xyz"), choice({}, "stop"),
+    )  # fmt: skip
+    assert said["reasoning_details"] == [
+        {"index": 0, "format": "unknown", "type": "reasoning.text", "text": "aa"},
+        {"index": 0, "format": "unknown", "type": "reasoning.encrypted", "data": "xyz"},
+    ]
+
+
+def test_the_old_form_of_a_function_call():
+    said = message(
+        choice({"function_call": {"name": "f", "arguments": ""}}),
+        choice({"function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
+    )
+    assert said["function_call"] == {"name": "f", "arguments": "{}"}
+
+
+def test_log_probabilities_of_a_plain_completion_are_put_together():
+    def said(token):
+        logprobs = {"tokens": [token], "token_logprobs": [-1.0], "top_logprobs": None}
+        return {"choices": [{"index": 0, "text": token, "logprobs": logprobs}]}
+
+    answer = json.loads(folded(said("a"), said("b")).result)
+    assert answer["choices"][0]["logprobs"] == {
+        "tokens": ["a", "b"], "token_logprobs": [-1.0, -1.0], "top_logprobs": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", [
+    None, [], 1, "x", {}, {"choices": None}, {"choices": [1, None, []]}, {"choices": {}},
+    {"choices": [{"index": [0], "delta": None}]}, {"choices": [{"index": {}, "text": 4}]},
+    {"choices": [{"delta": {"tool_calls": [1, None, {"function": 3}], "role": 7}}]},
+    {"choices": [{"delta": {"tool_calls": {}}, "logprobs": 5}]}, {"usage": 3},
+])  # fmt: skip
+def test_what_cannot_be_read_adds_nothing(odd):
+    fold = OpenAIFold()
+    for said in (choice({"content": "a"}), odd, choice({"content": "b"}, "stop")):
+        data = json.dumps(said).encode()
+        fold.add(data, data)
+    done = fold.completed()
+    [first, *_] = json.loads(done.result)["choices"]
+    assert (first["message"]["content"], first["finish_reason"]) == ("ab", "stop")
+
+
+@pytest.mark.parametrize("usage", [
+    {"usage": {"prompt_tokens": 7.0, "completion_tokens": 3}},
+    {"usage": {"prompt_tokens": 7, "completion_tokens": 3.0, "odd": None}},
+    {"timings": {"prompt_n": 5, "cache_n": 2, "predicted_n": 3}},
+])  # fmt: skip
+def test_what_an_answer_costs(usage):
+    assert folded(choice({"content": "a"}, "stop"), {**usage, "choices": []}).usage == Usage(7, 3)
+
+
+def test_what_is_no_number_is_no_cost():
+    fold = OpenAIFold()
+    for data in (b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":NaN}}', b" [DONE] "):
+        assert fold.add(data, data)
+    assert fold.completed().usage == Usage(0, 0)
+
+
+@pytest.mark.parametrize("events", [
+    [], [{"usage": {"prompt_tokens": 1}, "choices": []}], [choice({"role": "assistant"})],
+    [choice({"role": "assistant", "content": ""})], [{"choices": [{"text": ""}]}],
+])  # fmt: skip
+def test_an_answer_that_says_nothing_is_a_failure(events):
+    with pytest.raises(BackendFailure, match="generated nothing"):
+        folded(*events)
+    with pytest.raises(BackendFailure, match="ended before done"):
+        folded(*events, done=False)
+
+
+def test_an_answer_without_text_that_says_why_it_ended_is_one():
+    assert message(choice({"content": ""}, "stop"))["content"] == ""
+    assert message(choice({}, "content_filter"), done=False)["content"] is None
+
+
+def test_what_is_said_whole_inside_a_stream():
+    whole = {"role": "assistant", "content": "a", "tool_calls": []}
+    assert message({"choices": [{"index": 0, "message": whole}]}, done=False) == whole
+
+
+def test_more_choices_than_are_kept_are_left_out():
+    event = {"choices": [{"index": n, "text": "a"} for n in range(MAX_ITEMS + 5)]}
+    assert len(json.loads(folded(event).result)["choices"]) == MAX_ITEMS
+
+
+def test_what_is_nested_too_deeply_is_kept_as_far_as_it_can_be():
+    deep = b'{"choices":[{"index":0,"delta":{"content":"a","x":%b}}]}' % (b"[" * 900 + b"]" * 900)
+    fold = OpenAIFold()
+    fold.add(deep, deep)
+    fold.add(b"[DONE]", b"")
+    assert json.loads(fold.completed().result)["choices"][0]["message"]["content"] == "a"

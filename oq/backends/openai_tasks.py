@@ -1,0 +1,61 @@
+"""A task at an OpenAI-compatible server: as a call of that API, and its answer in Ollama's form."""
+
+from __future__ import annotations
+
+import trio
+
+from oq.backends.base import Request
+from oq.backends.openai_stream import TranslatedFold, ollama_embeddings
+from oq.backends.translate import openai_call
+from oq.backends.transport import Transport
+from oq.backends.unstreamed import Unstreamed, refuses_stream
+from oq.dialects.answer_limit import ITEM_COST, AnswerLimit
+from oq.dialects.base import Emit
+from oq.dialects.events import FoldedEvents
+from oq.dialects.ollama_fold import embedded
+from oq.words.clock import Clock
+from oq.words.errors import BackendError
+from oq.words.outcome import Completed
+from oq.words.task import TaskType
+
+
+class OpenAITasks:
+    """Runs tasks that are no calls at the server behind `transport`."""
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._unstreamed = Unstreamed(trio.current_time)
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
+        if request.type is TaskType.EMBED:
+            return await self._embed(request)
+        stream = request.model not in self._unstreamed
+        try:
+            return await self._generate(request, emit, stream=stream)
+        except BackendError as error:
+            if not stream or not refuses_stream(error):
+                raise
+        self._unstreamed.note(request.model)
+        return await self._generate(request, emit, stream=False)
+
+    async def _generate(self, request: Request, emit: Emit, *, stream: bool) -> Completed:
+        path, body = openai_call(request, stream=stream)
+        limit = self._transport.max_answer
+        fold = TranslatedFold(
+            request.type, request.model, self._clock.now(), trio.current_time, emit, limit
+        )
+        answer = FoldedEvents(fold, lambda _: None, limit)
+        await self._transport.stream(path, body, answer.feed)
+        return answer.completed()
+
+    async def _embed(self, request: Request) -> Completed:
+        path, body = openai_call(request)
+        started = trio.current_time()
+        answer = await self._transport.fetch(path, body)
+        seconds = trio.current_time() - started
+        # Its items take more memory once they are apart.
+        allowance = AnswerLimit(self._transport.max_answer)
+        allowance.spend(len(answer) + ITEM_COST * answer.count(b"{"))
+        return embedded(ollama_embeddings(answer, request.model, seconds))
