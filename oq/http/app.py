@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from quart import request as quart_request
 from quart import websocket as quart_websocket
 from quart_trio import QuartTrio
+from werkzeug.routing import BaseConverter
 
 from oq.http import errors
 from oq.http.asgi import (
@@ -21,10 +23,12 @@ from oq.http.asgi import (
     target_of,
     without_body,
 )
+from oq.http.cloud import BackendCloud
 from oq.http.context import Context
 from oq.http.door import Door
 from oq.http.fast_path import FastPath
 from oq.http.gateway.openapi import GATEWAY
+from oq.http.gateway.redirects import Redirect
 from oq.http.gateway.router import Gateway
 from oq.http.guard import preflight, secure
 from oq.http.inflight import Inflight
@@ -70,6 +74,8 @@ class App(QuartTrio):
 
         if refusal is not None:
             await refuse(scope, receive, secured, 403, *_error(refusal))
+        elif (there := self.gateway.moved(request)) is not None:
+            await refuse(scope, receive, secured, there.status, _location(there, scope), b"")
         elif (problem := _check_target(target_of(scope))) is not None:
             await refuse(scope, receive, secured, problem[0], *_error(problem[1]))
         elif (headers := preflight(scope, request.headers, request.verdict)) is not None:
@@ -83,6 +89,10 @@ class App(QuartTrio):
         if request.is_websocket:
             await super().asgi_app(scope, receive, send)
             return
+        if request.method == "OPTIONS" and (methods := self._methods(request.path)):
+            allow = [(b"allow", errors.allowed(methods).encode())]
+            await refuse(scope, receive, send, 204, allow, b"")
+            return
         with self.context.inflight.hold() as held:
             try:
                 request.body = await BodyReader(request, receive, self.limit, held).read()
@@ -92,6 +102,10 @@ class App(QuartTrio):
                 await self._refuse_body(error, request, receive, send)
             else:
                 await super().asgi_app(scope, without_body(receive), send)
+
+    def _methods(self, path: str) -> Iterable[str]:
+        """The methods of oq's own API by this path; none if nothing is there."""
+        return self.url_map.bind("").allowed_methods(path)
 
     async def _refuse_body(
         self, error: Exception, request: Request, receive: Receive, send: Send
@@ -113,15 +127,26 @@ def _check_target(target: str) -> tuple[int, str] | None:
     return None
 
 
+def _location(there: Redirect, scope: Scope) -> RawHeaders:
+    query = scope["query_string"]
+    where = there.path.encode() + (b"?" + query if query else b"")
+    return [(b"location", where), (b"content-length", b"0")]
+
+
 def _error(text: str) -> tuple[RawHeaders, bytes]:
     body = encode(ErrorAnswer(text))
     length = b"%d" % len(body)
     return [(b"content-type", b"application/json"), (b"content-length", length)], body
 
 
+def openapi_document() -> dict[str, Any]:
+    """What `/openapi.json` answers, decoded."""
+    return document((*ROUTES, *GATEWAY))
+
+
 def openapi() -> bytes:
     """The document that `/openapi.json` answers."""
-    return encode(document((*ROUTES, *GATEWAY)))
+    return encode(openapi_document())
 
 
 def create_app(queue: Queue) -> App:
@@ -131,14 +156,30 @@ def create_app(queue: Queue) -> App:
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))
-    context = Context(metrics, openapi(), inflight)
+    context = Context(metrics, openapi(), inflight, BackendCloud(queue.calls))
     gateway = Gateway(context, queue, Clock(), own=(route.path for route in ROUTES))
     app = App(queue, context, gateway)
+    app.url_map.converters["default"] = _Part
     app.url_map.merge_slashes = False  # '//' would be answered with a redirect
     errors.install(app)
     for route in ROUTES:
         _add(app, route)
     return app
+
+
+def _words_beside_parts() -> list[str]:
+    """The last parts of those paths that another route has a variable part for."""
+    ends = [(parent, last) for parent, _, last in (each.path.rpartition("/") for each in ROUTES)]
+    varied = {parent for parent, last in ends if last.endswith("}")}
+    return sorted({last for parent, last in ends if parent in varied and not last.endswith("}")})
+
+
+class _Part(BaseConverter):
+    """A part of a path that stands for itself, such as an id: any text but the words that other
+    routes have in its place. By ``/api/tasks/count`` no task is read or deleted.
+    """
+
+    regex = rf"(?!(?:{'|'.join(map(re.escape, _words_beside_parts()))})\Z)[^/]+"
 
 
 def _add(app: App, route: Route) -> None:

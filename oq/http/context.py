@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from oq.http.cloud import BackendCloud
 from oq.http.errors import FeedsFull
 from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
@@ -48,6 +49,8 @@ class Context:
     """What `/openapi.json` answers."""
     inflight: Inflight
     """How many bytes of request bodies are in memory."""
+    cloud: BackendCloud
+    """What an Ollama behind oq says of its cloud."""
     site: Site = field(default_factory=Site)
     """The dashboard, if it has been built."""
     long_lines: SharedLines = field(default_factory=WeakValueDictionary)

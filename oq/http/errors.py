@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
 from secrets import token_hex
 from typing import NamedTuple
@@ -108,6 +109,11 @@ def _from_oq(error: OqError) -> Explained:
     return Explained(status_of(error), str(error), headers)
 
 
+def allowed(methods: Iterable[str]) -> str:
+    """The value of an Allow header: the methods in one order, whoever lists them."""
+    return ", ".join(sorted(methods))
+
+
 def _from_http(error: refused.HTTPException, where: str) -> Explained:
     """What Quart itself refuses, in our form and with its own headers (`Allow`)."""
     headers = {
@@ -115,6 +121,8 @@ def _from_http(error: refused.HTTPException, where: str) -> Explained:
         for name, value in error.get_headers()
         if name.lower() not in ("content-type", "content-length")
     }
+    if "Allow" in headers:
+        headers["Allow"] = allowed(headers["Allow"].split(", "))
     return Explained(error.code or 500, _say(error, where[:120]), headers)
 
 

@@ -11,7 +11,7 @@ from inspect import cleandoc, getdoc
 from typing import Any, get_args, get_origin
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from oq.http.responses import ErrorAnswer
 from oq.http.routes import Parameter, Route
@@ -56,7 +56,8 @@ def _require_what_is_sent(routes: Iterable[Route], components: dict[str, Json]) 
     for struct in {found for kind in answers for found in _structs(kind)}:
         if not struct.__struct_config__.omit_defaults:
             shape = components[struct.__name__]
-            shape["required"] = list(shape["properties"])
+            unset = {one.name for one in msgspec.structs.fields(struct) if one.default is UNSET}
+            shape["required"] = [name for name in shape["properties"] if name not in unset]
 
 
 def _structs(kind: Any) -> Iterable[type[Struct]]:

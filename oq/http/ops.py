@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
 from prometheus_client.exposition import choose_encoder
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import NotFound as NothingThere
@@ -14,6 +17,7 @@ from oq.http.query import Query
 from oq.http.request import Request
 from oq.http.responses import JSON, OK, quart_response
 from oq.rules.history import WINDOWS
+from oq.words import views
 from oq.words.stats import Stats
 
 
@@ -28,9 +32,24 @@ _RUNNING = "Ollama is running"  # what Ollama says; some clients look for it bef
 _BY_ACCEPT = {"Vary": "Accept"}
 
 
+class QueueStatus(views.QueueStatus, frozen=True, kw_only=True):
+    """The numbers of tasks, the state of the queue and its backends.
+
+    `pending_tasks` counts all pending tasks. `delayed_tasks` counts those of them that wait for
+    their `run_at`, and `retrying_tasks` those of the delayed tasks that wait for a retry.
+    `queues_by_priority` is the number of pending tasks for each priority. `uptime` is in seconds.
+    `event_seq` is the `seq` of the last event. `problem` says why nothing can be stored now; it is
+    null when all is well. `cloud` is what an Ollama behind oq says of itself by this path: whether
+    the models of ollama.com are switched off, and by what.
+    """
+
+    cloud: dict[str, Any] | UnsetType = UNSET
+
+
 async def status(context: Context, request: Request) -> Response:
     """The queue at a glance."""
-    return quart_response(request.queue.status())
+    now = msgspec.structs.asdict(request.queue.status())
+    return quart_response(QueueStatus(**now, cloud=await context.cloud.look(request)))
 
 
 async def stats(context: Context, request: Request) -> Response:

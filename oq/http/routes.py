@@ -17,7 +17,7 @@ from oq.words.events import Event, EventType
 from oq.words.stats import Stats
 from oq.words.stream import Chunk
 from oq.words.task import Priority, Submission, Task, TaskSummary
-from oq.words.views import BackendView, QueueStatus
+from oq.words.views import BackendView
 from oq.words.which import CONDITIONS, IN_HTTP
 
 Handler = Callable[..., Awaitable[Any]]
@@ -243,7 +243,7 @@ QUEUE = (
         "/api/status",
         ops.status,
         "Show the state of the queue",
-        {200: ("The state of the queue", QueueStatus)},
+        {200: ("The state of the queue", ops.QueueStatus)},
         description="The numbers of tasks, the state of the queue, and its backends.",
     ),
     Route(

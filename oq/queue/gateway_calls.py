@@ -131,6 +131,12 @@ class GatewayCalls:
             self._tell_down(name, str(error))
             raise
 
+    def reaches(self, path: str) -> bool:
+        """Whether a backend that is up speaks the dialect that this path belongs to."""
+        dialect = dialect_at(path)
+        up = (slots.name for slots in self._board.backends if slots.down is None)
+        return any(dialect in self._backends[name].speaks for name in up)
+
     def position(self, task_id: str) -> int:
         """How many-th in line the task is; 0 when it does not wait."""
         return self._board.position(task_id) or 0

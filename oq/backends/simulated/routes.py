@@ -56,9 +56,10 @@ async def answer_pages(simulator: Simulator, connection: Connection, request: Ht
     elif (page := _page(method, request.path)) is not None:
         body = msgspec.json.encode(page(simulator, request))
         await connection.respond(200, body, json_type(request.path))
-    elif request.path in _KNOWN - simulator.lacks:
-        await connection.respond(405, b"405 method not allowed", "text/plain")
-    elif (real := real_path(request.path)) in _KNOWN - simulator.lacks:
+    elif request.path in _KNOWN.keys() - simulator.lacks:
+        allow = ", ".join(sorted(_KNOWN[request.path]))
+        await connection.respond(405, b"405 method not allowed", "text/plain", allow=allow)
+    elif (real := real_path(request.path)) in _KNOWN.keys() - simulator.lacks:
         # As Go's servers do: https://pkg.go.dev/net/http#ServeMux
         status = 301 if method == "GET" else 307
         await connection.respond(status, b"", "", location=real)
@@ -79,6 +80,10 @@ def _page(method: str, path: str) -> Callable[[Simulator, HttpRequest], object] 
 
 def _version(simulator: Simulator, request: HttpRequest) -> object:
     return {"version": VERSION}
+
+
+def _status(simulator: Simulator, request: HttpRequest) -> object:
+    return {"cloud": {"disabled": True, "source": "none"}}
 
 
 def _tags(simulator: Simulator, request: HttpRequest) -> object:
@@ -168,8 +173,12 @@ _PAGES: dict[tuple[str, str], Callable[[Simulator, HttpRequest], object]] = {
     ("GET", "/api/ps"): _ps,
     ("POST", "/api/show"): _show,
     ("GET", "/v1/models"): _openai_models,
+    ("GET", "/api/status"): _status,
     ("GET", "/simulator/requests"): _requests,
     ("POST", "/simulator/script"): _script,
 }
-_KNOWN = {"/", *RUNS, *PROGRESS} | {path for _, path in (*_PAGES, *CHANGES)}
+_KNOWN: dict[str, set[str]] = {path: {"POST"} for path in (*RUNS, *PROGRESS)} | {"/": {"GET"}}
+"""The methods of each path."""
+for _method, _path in (*_PAGES, *CHANGES):
+    _KNOWN.setdefault(_path, set()).add(_method)
 _PLAIN = "text/plain; charset=utf-8"

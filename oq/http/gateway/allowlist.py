@@ -19,14 +19,21 @@ def find(method: str, path: str, raw: str) -> AllowedRequest:
 
     NotFound if it is not known, MethodNotAllowed if it is only by other methods.
     """
-    if path in ENDPOINTS and method not in _BY_PLACE.get(path, {}):
-        raise MethodNotAllowed(["POST"])
-    methods = _BY_PLACE.get(_place(path, raw))
-    if methods is None:
-        raise NotFound
-    if method not in methods:
-        raise MethodNotAllowed(sorted(methods))
-    return methods[method]
+    known = _BY_PLACE.get(_place(path, raw), {})
+    if method in known:
+        return known[method]
+    if methods := methods_at(path, raw):
+        raise MethodNotAllowed(methods)
+    raise NotFound
+
+
+def methods_at(path: str, raw: str) -> list[str]:
+    """The methods of the calls and of the requests on the list by this path, sorted; empty if
+    nothing is there. A call is asked by POST, whatever else is passed on.
+    """
+    if path in ENDPOINTS:
+        return ["POST"]
+    return sorted(_BY_PLACE.get(_place(path, raw), ()))
 
 
 def _place(path: str, raw: str) -> str:

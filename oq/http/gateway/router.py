@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from oq.dialects import ENDPOINTS, dialect_at
-from oq.http.asgi import Receive, Send
+from oq.http.asgi import Receive, Send, refuse, target_of
 from oq.http.context import Context
+from oq.http.gateway.allowlist import methods_at
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
+from oq.http.gateway.redirects import Redirect, redirect
 from oq.http.request import Request
 from oq.queue import Queue
 from oq.words.clock import Clock
@@ -40,6 +43,13 @@ class Gateway:
             return False
         return (method == "POST" and path in ENDPOINTS) or _root(path) not in self._own
 
+    def moved(self, request: Request) -> Redirect | None:
+        """Where a request goes whose path is nearly that of a drop-in call."""
+        there = redirect(request.method, target_of(request.scope))
+        if there is None or request.is_websocket:
+            return None
+        return there if self.takes(request.method, unquote(there.path).rstrip("/")) else None
+
     async def serve(self, request: Request, receive: Receive, send: Send) -> bool:
         """Answer the request; False if it is not one of theirs."""
         path = request.path
@@ -51,9 +61,19 @@ class Gateway:
             await self._calls.serve(call, request, receive, send)
         elif _root(path) in self._own:
             return False
+        elif methods := _asked_for(request):
+            allow = [(b"allow", ", ".join(methods).encode())]
+            await refuse(request.scope, receive, send, 204, allow, b"")
         else:
             await self._proxy.serve(dialect, request, receive, send)
         return True
+
+
+def _asked_for(request: Request) -> list[str]:
+    """The methods that an OPTIONS asks for."""
+    if request.method != "OPTIONS":
+        return []
+    return methods_at(request.path, target_of(request.scope))
 
 
 def _is_odd(path: str) -> bool:
