@@ -85,7 +85,7 @@ async def test_a_task_of_another_is_as_unknown_as_one_that_there_is_not():
 
 
 async def test_who_sees_some_tasks_only_is_not_told_that_a_task_was_removed(autojump_clock):
-    async with memory_queue(queue={"max_completed_tasks": 0, "cleanup_interval": 1}) as queue:
+    async with memory_queue(queue={"keep_completed": 1, "cleanup_interval": 1}) as queue:
         ann = queue.on_behalf_of(ANN)
         mine = (await ann.submit(generate())).task_id
         while True:
@@ -148,7 +148,7 @@ async def test_a_removal_frees_the_key_of_the_tasks_owner_alone():
         assert (await ann.submit(generate(), idempotency_key="k")).created
 
 
-async def test_a_subscriber_gets_the_events_of_its_own_tasks():
+async def test_a_subscriber_gets_the_events_of_its_own_tasks(autojump_clock):
     async with memory_queue() as queue:
         ann, mine, others = await two(queue)
         with ann.subscribe(after=0) as told, ann.subscribe(task_id=others, after=0) as nothing:
@@ -162,7 +162,7 @@ async def test_a_subscriber_gets_the_events_of_its_own_tasks():
             assert patience.cancelled_caught
 
 
-async def test_progress_is_reported_to_who_may_see_the_task():
+async def test_progress_is_reported_to_who_may_see_the_task(autojump_clock):
     async with memory_queue() as queue:
         ann, mine, others = await two(queue)
         wanted = {EventType.TASK_PROGRESS, EventType.TASK_COMPLETED}
