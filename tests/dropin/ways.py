@@ -82,6 +82,7 @@ class Machine:
         self.simulator.scripts.clear()
         self.simulator.default = Script()
         self.simulator.model_files = ModelFiles({MODEL})
+        self.simulator.lacks = frozenset()
         for name in self.simulator.loaded.names:
             self.simulator.loaded.unload(name)
 

@@ -55,7 +55,8 @@ class ResponsesEncoder:
         )
 
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
-        return self._event("error", code="server_error", message=message, param=None, **fields)
+        error = {"code": "server_error", "message": message, "param": None, **fields}
+        return self._event("error", **error)
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         output: list[Fields] = []
