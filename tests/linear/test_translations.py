@@ -49,10 +49,12 @@ ITEMS: dict[str, Shape] = {
     "what is left out": repeated(b'{"type":"web_search_call"},'),
 }
 
+ANSWERS: dict[str, Shape] = {**EVENTS, **CALLS, **NDJSON}
+
 
 @WAYS
 @pytest.mark.parametrize("piece", [64, 1 << 30], ids=["tiny", "one"])
-@pytest.mark.parametrize("shape", {**EVENTS, **CALLS, **NDJSON}.values(), ids=str)
+@pytest.mark.parametrize("shape", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer(path, form, piece, shape):
     def work(data: bytes) -> None:
         stream = translated(path, form, stream=True).stream("x", NOW)
@@ -64,7 +66,7 @@ def test_an_answer(path, form, piece, shape):
 
 
 @WAYS
-@pytest.mark.parametrize("shape", [*OBJECTS.values(), *ITEMS.values()], ids=str)
+@pytest.mark.parametrize("shape", [*OBJECTS.values(), *ITEMS.values()], ids=[*OBJECTS, *ITEMS])
 def test_a_request(path, form, shape):
     how = translation(ENDPOINTS[path], FORMS[form])
     assert how is not None
