@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from oq.dialects.answer_errors import states_error
 from oq.dialects.counts import count
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.reading import Json, read_object, write
@@ -63,7 +64,7 @@ class AnthropicFold:
             case "error":
                 raise stated(data, frame)
             case _:
-                if isinstance(said.get("error"), (dict, str)):
+                if states_error(said):
                     raise stated(data, frame)
         return True
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from oq.dialects.base import Dialect, Emit
 from oq.dialects.framing import End, event_data
-from oq.dialects.passing import PassedFrames
+from oq.dialects.passing import Found, PassedFrames
 from oq.dialects.reading import UNREADABLE, read, read_object
 from oq.dialects.stated_errors import stated
 from oq.words.outcome import Completed
@@ -50,10 +50,9 @@ class FoldedEvents(PassedFrames):
         super().__init__(End.EVENT, fold, emit, limit)
         self._fold = fold
 
-    def _add(self, frame: bytes) -> bool:
+    def _add(self, frame: bytes) -> Found:
         if line := _ONE_LINE.fullmatch(frame):
-            self._add_data(line[1], frame)
-            return True
+            return self._add_data(line[1], frame)
         begin = frame.lstrip()
         if begin.startswith(_ERROR_FIELD):
             raise stated(_of_field(begin.removeprefix(_ERROR_FIELD).strip()), frame)
@@ -61,20 +60,21 @@ class FoldedEvents(PassedFrames):
         if data:
             if _NAMED_ERROR.search(frame):
                 raise stated(data, frame)
-            self._add_data(data, frame)
-            return True
+            return self._add_data(data, frame)
         if begin.startswith(b"{") and read_object(begin) is not None:
-            self._add_data(begin, frame)
-            return True
-        return begin.startswith(_WITHOUT_DATA)
+            return self._add_data(begin, frame)
+        return Found.FRAME if self._is_silent(frame) and begin else Found.FOREIGN
+
+    def _add_data(self, data: bytes, frame: bytes) -> Found:
+        return Found.PART if self._fold.add(data, frame) else Found.FRAME
 
     def _add_document(self, document: bytes) -> None:
         if read_object(document) is not None:
             self._fold.add(document, document)
 
-    def _add_data(self, data: bytes, frame: bytes) -> None:
-        if not self._fold.add(data, frame):
-            self._note_odd(frame)
+    def _is_silent(self, frame: bytes) -> bool:
+        begin = frame.lstrip()
+        return not begin or (begin.startswith(_WITHOUT_DATA) and not event_data(frame))
 
 
 def _of_field(said: bytes) -> bytes:

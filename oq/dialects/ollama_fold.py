@@ -18,7 +18,7 @@ from oq.dialects.base import Emit
 from oq.dialects.counts import count
 from oq.dialects.framing import End
 from oq.dialects.growing_text import GrowingText, RepeatedText
-from oq.dialects.passing import PassedFrames
+from oq.dialects.passing import Found, PassedFrames
 from oq.dialects.reading import read, read_object, sound, with_halves, write
 from oq.dialects.stated_errors import check_stated, stated
 from oq.rules.stream_log import piece_of
@@ -34,11 +34,13 @@ _LIST = msgspec.json.Decoder(list[Raw])
 _TEXTS = frozenset({"content", "response", "thinking"})
 """Texts that come bit by bit, even if two bits are the same."""
 _LISTS = frozenset({"tool_calls", "logprobs", "images"})
-_AT_ONCE = frozenset(
-    {"created_at", "done_reason", "id", "model", "remote_host", "remote_model", "role", "status",
-     "tool_call_id", "tool_name", "type"}
+_PLAIN = frozenset(
+    {"created_at", "done", "done_reason", "id", "model", "remote_host", "remote_model", "role",
+     "status", "tool_call_id", "tool_name", "type"}
 )  # fmt: skip
-"""Texts that are whole when they come."""
+"""What is whole when it comes."""
+_MESSAGE = "message"
+"""What has members that come bit by bit; see `Fold`."""
 _RENDERED = "_debug_info"
 """What Ollama says instead of an answer to `_debug_render_only`; it is never done then."""
 _COUNTS = ("prompt_eval_count", "eval_count")
@@ -55,15 +57,14 @@ class _Parts:
 
     def add(self, fields: Fields) -> None:
         for key, raw in fields.items():
-            kind = first_byte(raw)
             if key in _TEXTS:
-                self._add_text(key, raw, kind)
-            elif key in _LISTS:
-                self._add_items(key, raw, kind)
-            elif kind != b"n" or key not in self._rest:
+                self._add_text(key, raw)
+            elif key in _PLAIN:  # looked at first: each line has these
                 self._rest[key] = raw
-                if kind == b'"' and key not in _AT_ONCE:
-                    self._add_unknown(key, raw)
+            elif key in _LISTS:
+                self._add_items(key, raw)
+            elif key != _MESSAGE:
+                self._add_unknown(key, raw)
 
     def merged(self) -> dict[str, object]:
         """All that has been said, with its texts and its lists put together."""
@@ -72,23 +73,24 @@ class _Parts:
         texts = {key: text.raw() for key, text in self._texts.items()}
         return {**rest, **grown, **texts, **self._lists}
 
-    def _add_text(self, key: str, raw: Raw, kind: bytes) -> None:
+    def _add_text(self, key: str, raw: Raw) -> None:
         text = self._texts.get(key)
         if text is None:
             text = self._texts[key] = GrowingText()
-        if kind == b'"':
-            text.add(_text(raw))
+        text.add(_text(raw))
 
     def _add_unknown(self, key: str, raw: Raw) -> None:
-        text = self._unknown.get(key)
-        if text is None:
+        kind = first_byte(raw)
+        if kind != b"n" or key not in self._rest:
+            self._rest[key] = raw
+        if kind == b'"' and key in self._unknown:
+            self._unknown[key].add(_text(raw))
+        elif kind == b'"':
             self._unknown[key] = RepeatedText(_text(raw))
-        else:
-            text.add(_text(raw))
 
-    def _add_items(self, key: str, raw: Raw, kind: bytes) -> None:
+    def _add_items(self, key: str, raw: Raw) -> None:
         items = self._lists.setdefault(key, [])
-        if kind == b"[":
+        if first_byte(raw) == b"[":
             # Each is a copy, lest a small item keeps its whole line in memory.
             items.extend(sound(item) for item in _LIST.decode(raw))
 
@@ -113,10 +115,10 @@ class Fold:
             return line.strip() == b"null"
         if states_error(fields):
             raise stated(line.strip(), line)
-        message = fields.get("message")
+        message = fields.get(_MESSAGE)
         if message is not None:
             self._message.add(_fields(message) or {})
-        self._answer.add({key: raw for key, raw in fields.items() if key != "message"})
+        self._answer.add(fields)
         self._last = fields
         self.done = bytes(fields.get("done", b"")) == b"true" or _RENDERED in fields
         return True
@@ -126,8 +128,8 @@ class Fold:
         if not self.done:
             raise BackendFailure("the stream ended before done")
         merged = self._answer.merged()
-        if self._kind is TaskType.CHAT or "message" in self._last:
-            merged["message"] = self._message.merged()
+        if self._kind is TaskType.CHAT or _MESSAGE in self._last:
+            merged[_MESSAGE] = self._message.merged()
         # In the order of the last chunk, and then what only earlier ones said.
         kept = {key: merged[key] for key in self._last if key in merged} | merged
         return Completed(write(kept), usage_in(self._last))
@@ -140,8 +142,8 @@ class FoldedLines(PassedFrames):
         self._fold = Fold(kind)
         super().__init__(End.LINE, self._fold, emit, limit)
 
-    def _add(self, frame: bytes) -> bool:
-        return bool(frame.strip()) and self._fold.add(frame)
+    def _add(self, frame: bytes) -> Found:
+        return Found.PART if frame.strip() and self._fold.add(frame) else Found.FOREIGN
 
     def _add_document(self, document: bytes) -> None:
         self._fold.add(document)

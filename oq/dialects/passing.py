@@ -10,6 +10,7 @@ is none, and its caller gets an error that can be read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import Protocol
 
 from oq.dialects.answer_errors import quoted
@@ -21,6 +22,16 @@ from oq.words.outcome import Completed
 
 MAX_QUOTED_BYTES = 1000
 """Bytes that are kept of what could not be read."""
+
+
+class Found(Enum):
+    """What a frame turned out to be: no part of such a stream, a frame in which nothing could be
+    read, or a part of the answer.
+    """
+
+    FOREIGN = 0
+    FRAME = 1
+    PART = 2
 
 
 class Ending(Protocol):
@@ -46,14 +57,14 @@ class PassedFrames(ABC):
         self._emit = emit
         self._waiting: list[bytes] = []
         self._passed = False
-        self._read_all = True  # of the last frame
         self._odd = b""
         """The first frame that could not be read."""
 
     def feed(self, data: bytes) -> bool:
         """See `oq.dialects.base.Answer`."""
         for frame in self._frames.feed(data):
-            if self._is_framed(frame) or not (self._waiting or frame.strip()):
+            found = self._look(frame)
+            if found is not Found.FOREIGN or not (self._waiting or frame.strip()):
                 self._pass_on(frame)
             else:
                 self._waiting.append(frame)
@@ -62,7 +73,7 @@ class PassedFrames(ABC):
     def completed(self) -> Completed:
         """See `oq.dialects.base.Answer`."""
         rest = self._frames.rest()
-        if rest and self._is_framed(rest) and self._read_all:
+        if rest and self._look(rest) is Found.PART:
             self._pass_on(rest)
             rest = b""
         if self._waiting and not self._passed:  # it may be one document
@@ -78,32 +89,29 @@ class PassedFrames(ABC):
         return done
 
     @abstractmethod
-    def _add(self, frame: bytes) -> bool:
-        """Fold one frame. Whether it is framed as this kind of stream is; False: not at all."""
+    def _add(self, frame: bytes) -> Found:
+        """Fold one frame."""
 
     @abstractmethod
     def _add_document(self, document: bytes) -> None:
         """Fold an answer that came as one JSON document, if it is one."""
 
-    def _is_framed(self, frame: bytes) -> bool:
-        """Fold the frame, unless the answer is whole already. Whether it is one of the stream."""
+    def _look(self, frame: bytes) -> Found:
+        """Fold the frame, unless the answer is whole already."""
         if self._ending.done:
-            return True
+            return Found.PART
         self._limit.take(frame)  # before it is taken apart: its lines may be millions
-        self._read_all = True
         try:
-            framed = self._add(frame)
+            found = self._add(frame)
         except RecursionError:
-            framed = False
-        if not framed:
-            self._note_odd(frame)
-        return framed
-
-    def _note_odd(self, frame: bytes) -> None:
-        """This frame could not be read; the first one of them is quoted if the answer is none."""
-        self._read_all = False
-        if not self._odd:
+            found = Found.FRAME
+        if found is not Found.PART and not self._odd and not self._is_silent(frame):
             self._odd = frame.strip()[:MAX_QUOTED_BYTES]
+        return found
+
+    def _is_silent(self, frame: bytes) -> bool:
+        """Whether there is nothing to be read in the frame."""
+        return not frame.strip()
 
     def _pass_on(self, frame: bytes) -> None:
         waiting, self._waiting = self._waiting, []

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.dialects.answer_errors import error_text
+from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.counts import count
 from oq.dialects.reading import Json, read_object, write
 from oq.dialects.stated_errors import stated, stated_error, status_of
@@ -60,7 +60,7 @@ class ResponsesFold:
             self._end(read_object(data) or {}, frame)
         elif not event.type or event.type == "error":
             said = read_object(data) or {}
-            if event.type == "error" or isinstance(said.get("error"), (dict, str)):
+            if event.type == "error" or states_error(said):
                 raise stated(data, frame)
         return event is not _EMPTY
 
