@@ -12,16 +12,16 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects.answer_errors import decode_answer, error_text, quoted, states_error
+from oq.dialects.answer_errors import quoted, states_error
 from oq.dialects.answer_limit import AnswerLimit
 from oq.dialects.counts import count
 from oq.dialects.framing import End, Frames
 from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import DONE
-from oq.dialects.stated_errors import stated_error, status_of
+from oq.dialects.reading import read_object
+from oq.dialects.stated_errors import stated
 from oq.dialects.translate.asked import Json
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
-from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure
 
 MAX_LOOKED_AT = 16 * 1024
@@ -79,11 +79,11 @@ class ChatAnswer:
         return [] if self.done or data.strip() in (b"", b"null") else self._read(data)
 
     def _read(self, data: bytes) -> list[Bit]:
-        said = decode_answer(_OBJECT.decode, readable(data))
+        said = read_object(data)
+        if said is None:
+            raise BackendFailure(f"the backend sent something that is no answer: {quoted(data)}")
         if states_error(said):
-            error = said.get("error")
-            status = status_of(error if isinstance(error, dict) else said)
-            raise stated_error(error_text(data), status, data)
+            raise stated(data, data)
         if isinstance(said.get("usage"), dict):
             self.counts = _counts(said["usage"])
         choices = said.get("choices")

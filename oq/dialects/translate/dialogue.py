@@ -12,6 +12,9 @@ from oq.dialects.translate.asked import Json
 
 Content = str | list[Json]
 
+_BEGIN, _END = "<system-reminder>\n", "\n</system-reminder>"
+"""How Claude Code says instructions where it cannot send a system message."""
+
 
 def text_part(text: str) -> Json:
     """A part of a message that is text."""
@@ -69,22 +72,26 @@ class Dialogue:
         return [turn.message() if isinstance(turn, _Turn) else turn for turn in self._turns]
 
     def system(self, content: Content) -> None:
-        """Instructions. Those at the beginning are one message: templates of many models take one
-        at the most, and only there.
+        """Instructions. Those at the beginning are one message. Later ones are said by the user, in
+        a form that models know: many templates take no other system message, and to move it to the
+        front would change what the server has read already.
         """
         if not content:
             return
-        first = self._turns[0] if len(self._turns) == 1 else None
-        if isinstance(first, _Turn) and first.role == "system":
-            first.contents.append(content)
+        last = self._turns[-1] if self._turns else None
+        if last is None:
+            self._turns.append(_Turn("system", "\n\n"))
+        elif not (isinstance(last, _Turn) and last.role == "system"):
+            self.user(_reminder(content))
             return
-        turn = _Turn("system", "\n\n")
-        turn.contents.append(content)
-        self._turns.append(turn)
+        self._add(content)
 
     def user(self, content: Content) -> None:
-        """What the user says."""
-        self._turns.append({"role": "user", "content": content})
+        """What the user says. What is said in a row is one message: many templates want turns."""
+        last = self._turns[-1] if self._turns else None
+        if not (isinstance(last, _Turn) and last.role == "user"):
+            self._turns.append(_Turn("user", "\n\n"))
+        self._add(content)
 
     def assistant(self, content: Content) -> None:
         """What the model has said. Behind a call it belongs to the message of that call."""
@@ -108,6 +115,11 @@ class Dialogue:
         """What the tool has answered."""
         self._turns.append({"role": "tool", "tool_call_id": call_id, "content": content})
 
+    def _add(self, content: Content) -> None:
+        turn = self._turns[-1]
+        assert isinstance(turn, _Turn)
+        turn.contents.append(content)
+
     def _of_model(self) -> _Turn:
         last = self._turns[-1] if self._turns else None
         if isinstance(last, _Turn) and last.role == "assistant":
@@ -118,6 +130,12 @@ class Dialogue:
         turn = _Turn("assistant")
         self._turns.append(turn)
         return turn
+
+
+def _reminder(content: Content) -> Content:
+    if isinstance(content, str):
+        return f"{_BEGIN}{content}{_END}"
+    return [text_part(_BEGIN.rstrip()), *content, text_part(_END.lstrip())]
 
 
 def _parts(content: Content) -> list[Json]:

@@ -10,17 +10,14 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects.answer_errors import decode_answer, error_text, states_error
+from oq.dialects.answer_errors import quoted, states_error
 from oq.dialects.answer_limit import AnswerLimit
 from oq.dialects.counts import count
 from oq.dialects.framing import End, Frames
-from oq.dialects.stated_errors import stated_error, status_of
-from oq.dialects.translate.asked import Json
+from oq.dialects.reading import Json, read_object
+from oq.dialects.stated_errors import stated
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
-from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure
-
-_OBJECT = msgspec.json.Decoder(Json)
 
 
 class OllamaAnswer:
@@ -49,9 +46,11 @@ class OllamaAnswer:
         if self.done or not line.strip():
             return []
         self._limit.take(line)
-        said = decode_answer(_OBJECT.decode, readable(line))
+        said = read_object(line)
+        if said is None:
+            raise BackendFailure(f"the backend sent something that is no answer: {quoted(line)}")
         if states_error(said):
-            raise stated_error(error_text(line), status_of(said), line)
+            raise stated(line, line)
         message = said.get("message")
         bits = self._message(message) if isinstance(message, dict) else []
         if said.get("done") is True:

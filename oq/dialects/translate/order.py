@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
+from oq.dialects.growing_text import Halves
+from oq.dialects.reading import whole_text
 from oq.dialects.translate.bits import Bit, Kind, Writer
 
 _Place = tuple[Kind, int]
@@ -21,6 +23,7 @@ class Order:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._open: _Place | None = None
+        self._halves = Halves()
         self._arguments: list[str] = []
         """Those of the open call."""
         self._held: dict[_Place, list[Bit]] = {}
@@ -55,20 +58,24 @@ class Order:
 
     def _begin(self, bit: Bit) -> list[bytes]:
         self._open = (bit.kind, bit.place)
-        return self._writer.open_block(bit)
+        named = bit._replace(call_id=whole_text(bit.call_id), name=whole_text(bit.name))
+        return self._writer.open_block(named)
 
     def _add(self, bit: Bit) -> list[bytes]:
+        """More of the open block. Half a character waits for its other half."""
+        text = self._halves.join(bit.text)
         if bit.kind is Kind.CALL:
-            self._arguments.append(bit.text)
-        return self._writer.add(bit.text) if bit.text else []
+            self._arguments.append(text)
+        return self._writer.add(text) if text else []
 
     def _close(self) -> list[bytes]:
         if self._open is None:
             return []
-        empty = self._open[0] is Kind.CALL and not any(self._arguments)
-        nothing = self._writer.add("{}") if empty else []  # arguments are an object
+        rest = self._halves.rest()
+        if self._open[0] is Kind.CALL and not any(self._arguments):
+            rest = "{}"  # arguments are an object
         self._open, self._arguments = None, []
-        return nothing + self._writer.close_block()
+        return (self._writer.add(rest) if rest else []) + self._writer.close_block()
 
     def _may_close(self) -> bool:
         """Whether the open block is whole as far as anybody can tell. Asked once a block: while it

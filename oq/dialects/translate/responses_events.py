@@ -161,6 +161,13 @@ class _Item:
         self.call_id = first.call_id or f"call_{name}"
         self.thoughts_back = thoughts_back
         self.said = GrowingText()
+        self._text: Raw | None = None
+
+    def text(self) -> Raw:
+        """All that was said, once nothing more is."""
+        if self._text is None:
+            self._text = self.said.raw()
+        return self._text
 
     def begun(self) -> Json:
         raise NotImplementedError
@@ -190,7 +197,7 @@ class _Message(_Item):
         return [(f"{self._name}.delta", {"content_index": 0, "delta": text, **self._more()})]
 
     def closed(self) -> _Events:
-        text = self.said.raw()
+        text = self.text()
         key = "refusal" if self._refuses else "text"
         return [
             (f"{self._name}.done", {"content_index": 0, key: text, **self._more()}),
@@ -198,7 +205,7 @@ class _Message(_Item):
         ]
 
     def whole(self) -> Json:
-        return self._item("completed", [self._part(self.said.raw())])
+        return self._item("completed", [self._part(self.text())])
 
     @property
     def _refuses(self) -> bool:
@@ -235,7 +242,7 @@ class _Thought(_Item):
         return [("reasoning_summary_text.delta", {"summary_index": 0, "delta": text})]
 
     def closed(self) -> _Events:
-        text = self.said.raw()
+        text = self.text()
         return [
             ("reasoning_summary_text.done", {"summary_index": 0, "text": text}),
             ("reasoning_summary_part.done", {"summary_index": 0, "part": _summary(text)}),
@@ -243,8 +250,8 @@ class _Thought(_Item):
 
     def whole(self) -> Json:
         # Not encrypted: oq has nothing to hide it with, and reads the summary when it comes back.
-        back = {"encrypted_content": self.said.raw()} if self.thoughts_back else {}
-        return {**self.begun(), "summary": [_summary(self.said.raw())], **back}
+        back = {"encrypted_content": self.text()} if self.thoughts_back else {}
+        return {**self.begun(), "summary": [_summary(self.text())], **back}
 
 
 class _Call(_Item):
@@ -258,11 +265,11 @@ class _Call(_Item):
         return [("function_call_arguments.delta", {"delta": text})]
 
     def closed(self) -> _Events:
-        about = {"name": self.tool.name, "arguments": self.said.raw()}
+        about = {"name": self.tool.name, "arguments": self.text()}
         return [("function_call_arguments.done", about)]
 
     def whole(self) -> Json:
-        return self._item("completed", self.said.raw())
+        return self._item("completed", self.text())
 
     def _item(self, status: str, arguments: str | Raw) -> Json:
         about = {"id": self.item_id, "type": "function_call", "status": status}
@@ -294,7 +301,7 @@ class _CustomCall(_Item):
         return self._item("completed", self._input())
 
     def _input(self) -> str:
-        return custom_input(msgspec.json.decode(self.said.raw(), type=str))
+        return custom_input(msgspec.json.decode(self.text(), type=str))
 
     def _item(self, status: str, said: str) -> Json:
         about = {"id": self.item_id, "type": "custom_tool_call", "status": status}

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from oq.dialects.answer_errors import error_text
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import Endpoint
+from oq.dialects.base import Dialect, Endpoint
+from oq.dialects.stated_errors import UNKNOWN
 from oq.dialects.translate.asked import Asked, Json, names_left_out, read_body
 from oq.dialects.translate.bits import Reader, Writer
 from oq.dialects.translate.order import Order
@@ -66,7 +67,7 @@ class Translated(NamedTuple):
         and ``_``. `limit` is in bytes of memory.
         """
         writer = self.writer(answer_id, now, False)
-        return TranslatedStream(self.translation.form.answer(limit), writer)
+        return self._stream(writer, limit)
 
     def whole(self, body: bytes, answer_id: str, now: datetime, limit: int = MAX_ANSWER) -> bytes:
         """Translates an answer that came as one object, or as a stream to a caller that wants one.
@@ -74,10 +75,14 @@ class Translated(NamedTuple):
         BackendFailure and BackendRejected as `TranslatedStream` raises them.
         """
         writer = self.writer(answer_id, now, True)
-        stream = TranslatedStream(self.translation.form.answer(limit), writer)
+        stream = self._stream(writer, limit)
         stream.feed(body)
         stream.end()
         return writer.whole()
+
+    def _stream(self, writer: Writer, limit: int) -> TranslatedStream:
+        dialect = self.translation.call.dialect
+        return TranslatedStream(dialect, self.translation.form.answer(limit), writer)
 
     def error(self, status: int, body: bytes) -> bytes:
         """The error that the server answered with this status, in the caller's form."""
@@ -87,7 +92,8 @@ class Translated(NamedTuple):
 class TranslatedStream:
     """The answer to one call, translated while it comes. Linear in what comes, and bounded."""
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    def __init__(self, dialect: Dialect, reader: Reader, writer: Writer) -> None:
+        self._dialect = dialect
         self._reader = reader
         self._writer = writer
         self._order = Order(writer)
@@ -102,7 +108,7 @@ class TranslatedStream:
         """The frames for the next bytes.
 
         An error that the server states, or an answer that cannot be read, is a BackendFailure or a
-        BackendRejected. Its body is a frame that tells the caller.
+        BackendRejected. What the server states is in its body and its frame, in the caller's form.
         """
         try:
             bits = self._reader.feed(data)
@@ -133,5 +139,7 @@ class TranslatedStream:
 
     def _told(self, error: BackendError) -> BackendError:
         if error.body is not None:
-            error.body = self._writer.fail(error_text(error.body))
+            text = error_text(error.body)
+            error.body = self._dialect.error(error.status or UNKNOWN, text)
+            error.frame = self._writer.fail(text)
         return error

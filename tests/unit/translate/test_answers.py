@@ -270,7 +270,8 @@ def test_an_error_in_the_stream_is_told_in_the_callers_form(path, form, stream, 
     for before in (b"", begun):
         with pytest.raises(raised, match="kaput") as caught:
             told(translated(path, form, stream=True), before + stream)
-        frame = caught.value.body
+        frame = caught.value.frame
+        assert json.loads(caught.value.body)["error"]["message"] == "kaput"
         if path == RESPONSES:
             typed(path, [frame])
             assert data(frame)["response"]["error"]["message"] == "kaput"
@@ -285,8 +286,8 @@ def test_clients_raise_what_the_stream_states():
     with pytest.raises(BackendFailure) as caught:
         translating.feed(events({"error": {"code": 503, "message": "kaput"}}))
     with pytest.raises(openai.APIError, match="kaput"):
-        by_openai([*frames, caught.value.body])
-    assert data(caught.value.body)["sequence_number"] == len(frames)
+        by_openai([*frames, caught.value.frame])
+    assert data(caught.value.frame)["sequence_number"] == len(frames)
     frame = ENDPOINTS[RESPONSES].dialect.error_frame("kaput")
     with pytest.raises(openai.APIError, match="kaput"):
         by_openai([*frames, frame])
@@ -444,6 +445,22 @@ def test_lines_of_events_that_have_no_data():
     stream = b": here\n\nretry: 3\n\ndata: null\n\n" + PLAIN["chat"]
     how = translated(RESPONSES, "chat", stream=True)
     assert by_openai(told(how, stream)).output_text == "Paris"
+
+
+def test_a_character_that_was_cut_in_two_is_put_together():
+    """JavaScript cuts between the halves of a surrogate pair."""
+    halves = (b'{"content":"a\\ud83d"}', b'{"content":"\\ude42b\\ud83d"}')
+    stream = b"".join(b'data: {"choices":[{"delta":%b}]}\n\n' % half for half in halves)
+    stream += events(delta("stop"))
+    response = by_openai(told(translated(RESPONSES, "chat", stream=True), stream))
+    assert response.output_text == "a\U0001f642b\ufffd"
+    message = by_anthropic(told(translated(MESSAGES, "chat", stream=True), stream))
+    assert message.content[0].text == "a\U0001f642b\ufffd"
+    stream = lines(
+        said(tool_calls=[{"id": "\ud83d", "function": {"name": "f\ude42"}}]), said("stop")
+    )
+    for path in (RESPONSES, MESSAGES):
+        typed(path, told(translated(path, "ollama", stream=True), stream))
 
 
 def test_a_custom_tool_gets_its_text():

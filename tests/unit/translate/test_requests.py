@@ -88,8 +88,7 @@ def test_codex_to_chat_completions():
     assert how.left_out == ("tools[2] (web_search)", "prompt_cache_key", "client_metadata")
     assert body["messages"] == [
         {"role": "system", "content": "You are Codex.\n\npermissions\nskills"},
-        {"role": "user", "content": "<environment>"},
-        {"role": "user", "content": "list the files"},
+        {"role": "user", "content": "<environment>\n\nlist the files"},
         {
             "role": "assistant",
             "content": "I look.",
@@ -123,7 +122,7 @@ def test_codex_to_ollama():
     how = translated(RESPONSES, "ollama", **CODEX)
     body = json.loads(how.body)
     assert how.endpoint.path == "/api/chat"
-    assert body["messages"][3:] == [
+    assert body["messages"][2:] == [
         {
             "role": "assistant",
             "content": "I look.",
@@ -235,12 +234,24 @@ def test_a_text_is_what_the_user_says(form):
 
 
 @FORM
-def test_instructions_in_the_middle_stay_there(form):
-    given = (item("user", text("a")), item("developer", text("b")), item("system", text("c")))
-    assert [(one["role"], one["content"]) for one in messages(RESPONSES, form, *given)] == [
-        ("user", "a"),
-        ("system", "b"),
-        ("system", "c"),
+@PATH
+def test_instructions_in_the_middle_are_said_by_the_user(form, path):
+    """Templates of Qwen and others raise: "System message must be at the beginning"."""
+    kind = "input_text" if path == RESPONSES else "text"
+    given = (
+        item("system", text("a", kind)),
+        item("system", text("b", kind)),
+        item("user", text("c", kind)),
+        item("system", text("d", kind)),
+        item("assistant", text("e", kind)),
+        item("system", text("f", kind)),
+        item("user", text("g", kind), text("h", kind)),
+    )
+    assert [(one["role"], one["content"]) for one in messages(path, form, *given)] == [
+        ("system", "a\n\nb"),
+        ("user", "c\n\n<system-reminder>\nd\n</system-reminder>"),
+        ("assistant", "e"),
+        ("user", "<system-reminder>\nf\n</system-reminder>\n\ng\nh"),
     ]
 
 
