@@ -3,3 +3,7 @@
 To add a case, add a line. Its fields are those of `cases.Case`. `headers.json` says which headers
 of an answer are compared.
 """
+
+import pytest
+
+pytest.register_assert_rewrite("tests.corpus.compare")

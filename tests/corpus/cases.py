@@ -116,13 +116,14 @@ def read_lines(path: Path) -> Iterator[Case]:
 
 class Headers(Struct, frozen=True, forbid_unknown_fields=True):
     """Which headers of an answer are the same on both ways: `passed`, and those that begin with one
-    of `families`. oq may have `added` one to a failure, as it has tried again itself. Those of
-    `own` are each side's own. Of all others oq's answer has none.
+    of `families`. Of these oq may have `added` one that the direct answer lacks: that a client need
+    not try again what oq has tried again, and what the body is. Those of `own` are each side's own.
+    Of all others oq's answer has none.
     """
 
     passed: frozenset[str]
     families: tuple[str, ...]
-    added: tuple[tuple[str, str], ...]
+    added: frozenset[str]
     own: frozenset[str]
 
     def passes(self, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import httpx
 import ollama
 import pytest
 
@@ -44,3 +45,15 @@ def test_openais_client(url, asynchronous):
         said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
         assert said == answer("hi there")
         assert client.models.retrieve("any").id == "any"
+
+
+def test_a_server_of_its_own_that_lacks_a_path(tmp_path):
+    program = ["-W", "error", "-m", "oq.cli", "simulate", "--port", "0", "--model", "m"]
+    without = ["--without", "/v1/responses"]
+    with child("simulator", [*program, *without], tmp_path, os.environ) as server:
+        ask = {"model": "m", "max_tokens": 5, "messages": MESSAGES, "input": "x"}
+        said = httpx.post(f"{server.url}/v1/messages", json=ask).json()
+        assert said["content"] == [{"type": "text", "text": "hi there hi there hi"}]
+        lacking = httpx.post(f"{server.url}/v1/responses", json=ask)
+        assert (lacking.status_code, lacking.text) == (404, "404 page not found")
+        server.stop()
