@@ -22,7 +22,7 @@ from oq.words.outcome import Completed
 from oq.words.task import Usage
 
 MAX_BLOCKS = 4096
-"""Blocks of content that one message may have."""
+"""Blocks of content that are kept of one message."""
 
 _OBJECT = msgspec.json.Decoder(Json)
 _GROWS = {
@@ -80,10 +80,8 @@ class AnthropicFold:
         return Completed(write(message), message_usage(message))
 
     def _begin(self, index: Any, block: Json) -> None:
-        if not isinstance(index, int) or not block:
+        if not isinstance(index, int) or not block or len(self._blocks) >= MAX_BLOCKS:
             return
-        if len(self._blocks) >= MAX_BLOCKS:
-            raise BackendFailure(f"the answer has more than {MAX_BLOCKS} blocks of content")
         for key in ("text", "thinking"):
             if isinstance(block.get(key), str):
                 _add(block, key, block.pop(key))

@@ -23,6 +23,10 @@ class Halves:
     def __init__(self) -> None:
         self._half = ""
 
+    def __bool__(self) -> bool:
+        """Whether half a pair waits for its other half."""
+        return bool(self._half)
+
     def join(self, bit: str) -> str:
         """The next piece; half a pair at its end is kept for the one that follows."""
         if not self._half and bit.isascii():
@@ -54,7 +58,7 @@ class GrowingText:
 
     def __bool__(self) -> bool:
         """Whether there is any text."""
-        return len(self._json) > 2
+        return len(self._json) > 2 or bool(self._halves)
 
     def add(self, bit: str) -> None:
         """The text goes on with this."""

@@ -16,13 +16,12 @@ from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.counts import count
 from oq.dialects.reading import Json, read_object, write
 from oq.dialects.stated_errors import stated, stated_error, status_of
-from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
 MAX_ITEMS = 4096
-"""Items that the output of one response may have."""
+"""Items of its output that are kept of one response."""
 
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _PENDING = frozenset({"queued", "in_progress"})
@@ -75,9 +74,7 @@ class ResponsesFold:
 
     def _item(self, event: _Event) -> None:
         index = event.output_index
-        if isinstance(index, int) and bytes(event.item):
-            if len(self._items) >= MAX_ITEMS:
-                raise BackendFailure(f"the answer has more than {MAX_ITEMS} items")
+        if isinstance(index, int) and bytes(event.item) and len(self._items) < MAX_ITEMS:
             self._items[index] = Raw(bytes(event.item))  # it would hold its whole event otherwise
 
     def _end(self, response: Json, frame: bytes) -> None:
@@ -100,6 +97,11 @@ def response_usage(response: Json) -> Usage | None:
 
 def _read(data: bytes) -> _Event:
     try:
-        return _EVENT.decode(readable(data))
+        return _EVENT.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        said = read_object(data)
+    if said is None:
         return _EMPTY
+    kept = {key: said[key] for key in ("response", "item", "output_index", "object") if key in said}
+    kind = said.get("type")
+    return _EVENT.decode(write(kept | {"type": kind if isinstance(kind, str) else ""}))

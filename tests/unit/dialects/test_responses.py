@@ -102,8 +102,13 @@ def test_what_ends_too_early_is_no_answer():
 
 
 def test_the_items_of_one_response_are_bounded():
-    with pytest.raises(BackendFailure, match=str(MAX_ITEMS)):
-        folded(*(done(index, {}) for index in range(MAX_ITEMS + 1)))
+    answer = folded(*(done(index, {}) for index in range(MAX_ITEMS + 1)), ended(output=[]))
+    assert len(json.loads(answer.result)["output"]) == MAX_ITEMS
+
+
+def test_an_answer_with_numbers_that_are_none_is_read():
+    last = ended(output=[MESSAGE], temperature=float("nan"))
+    assert RESPONSES.text(json.loads(folded(CREATED, last).result)) == "Paris"
 
 
 def test_pieces_have_thoughts_and_calls():
