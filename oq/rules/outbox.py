@@ -24,7 +24,3 @@ class Outbox(Struct, frozen=True):
 
     name: str
     rows: Callable[[Step], Iterable[bytes]]
-
-
-OUTBOXES: tuple[Outbox, ...] = ()
-"""The outboxes that every ledger keeps. No actor of today needs one."""

@@ -16,7 +16,8 @@ import trio
 
 from oq.rules.facts import Facts
 from oq.rules.filters import TaskFilter
-from oq.rules.outbox import OUTBOXES, Outbox
+from oq.rules.outbox import Outbox
+from oq.rules.outboxes import OUTBOXES
 from oq.rules.retention import Ended
 from oq.rules.stream_log import StreamLog
 from oq.store import looks

@@ -16,10 +16,11 @@ Two rules hold for every ledger:
 An actor that follows the steps of tasks, and must miss none of them though the process may end at
 any time, uses an outbox:
 
-1. `oq.rules.outbox.OUTBOXES` has its `Outbox`: a name, and a function of the step that gives rows.
+1. `oq.rules.outboxes` lists its `Outbox`: a name, and a function of the step that gives rows.
    `commit` keeps the rows with their step, all or none.
 2. The actor reads with `durable.rows` what is not settled yet: at its start from the first row on,
-   then, whenever a commit has come, from behind the last row that it has seen.
+   then, whenever the hub tells of a commit (`Hub.observe`), from behind the last row that it has
+   seen.
 3. What it has worked off it settles: it sends a `RowsSettled` to the writer, as any other step. A
    row that is read and not settled comes again after a restart.
 

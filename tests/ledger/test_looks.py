@@ -6,6 +6,7 @@ from sys import maxsize
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oq.rules import lifecycle
 from oq.rules.filters import Sort, TaskFilter
@@ -32,6 +33,7 @@ async def look(
         if found[-1].last is None or found[-1].rows >= want.rows:
             break
         place = found[-1].last.id
+        want = replace(want, tasks=want.tasks - len(found[-1].records))
     return found
 
 
