@@ -49,6 +49,11 @@ class Finish(NamedTuple):
     reason: str = "stop"
     stopped_by: str | None = None
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the model would have gone on."""
+        return self.reason in ("length", "content_filter")
+
 
 class Reader(Protocol):
     """Reads what a server answers.
@@ -87,8 +92,8 @@ class Writer(Protocol):
         """More of the open block."""
         ...
 
-    def close_block(self) -> list[bytes]:
-        """The end of the open block."""
+    def close_block(self, *, cut: bool) -> list[bytes]:
+        """The end of the open block, which would have gone on if it is `cut`."""
         ...
 
     def finish(self, finish: Finish, counts: Counts | None) -> list[bytes]:

@@ -69,7 +69,7 @@ class MessagesWriter:
         kind, key = _DELTAS[self._block["type"]]
         return [_event("content_block_delta", index=self._index, delta={"type": kind, key: text})]
 
-    def close_block(self) -> list[bytes]:
+    def close_block(self, *, cut: bool) -> list[bytes]:
         """See `Writer`."""
         if self._keeps:
             self._content.append(self._block | self._grown())

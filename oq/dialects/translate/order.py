@@ -33,15 +33,15 @@ class Order:
         """The frames for these bits."""
         return [frame for bit in bits for frame in self._take(bit)]
 
-    def end(self) -> list[bytes]:
-        """The frames for what still waits."""
-        frames = self._close()
+    def end(self, *, cut: bool) -> list[bytes]:
+        """The frames for what still waits. `cut`: the last block would have gone on."""
+        frames = self._close(cut=cut)
         held, self._held = self._held, {}
         for bits in held.values():
             frames += self._begin(bits[0])
             for bit in bits:
                 frames += self._add(bit)
-            frames += self._close()
+            frames += self._close(cut=cut)
         return frames
 
     def _take(self, bit: Bit) -> list[bytes]:
@@ -68,14 +68,14 @@ class Order:
             self._arguments.append(text)
         return self._writer.add(text) if text else []
 
-    def _close(self) -> list[bytes]:
+    def _close(self, *, cut: bool = False) -> list[bytes]:
         if self._open is None:
             return []
         rest = self._halves.rest()
         if self._open[0] is Kind.CALL and not any(self._arguments):
             rest = "{}"  # arguments are an object
         self._open, self._arguments = None, []
-        return (self._writer.add(rest) if rest else []) + self._writer.close_block()
+        return (self._writer.add(rest) if rest else []) + self._writer.close_block(cut=cut)
 
     def _may_close(self) -> bool:
         """Whether the open block is whole as far as anybody can tell. Asked once a block: while it

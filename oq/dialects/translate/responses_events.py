@@ -92,10 +92,11 @@ class ResponsesWriter:
         assert self._item is not None
         return self._about(self._item.grown(text))
 
-    def close_block(self) -> list[bytes]:
+    def close_block(self, *, cut: bool) -> list[bytes]:
         """See `Writer`."""
         item = self._item
         assert item is not None
+        item.end = "incomplete" if cut else "completed"
         frames = self._about(item.closed())
         whole = Raw(msgspec.json.encode(item.whole()))
         index = len(self._items)
@@ -161,6 +162,8 @@ class _Item:
         self.call_id = first.call_id or f"call_{name}"
         self.thoughts_back = thoughts_back
         self.said = GrowingText()
+        self.end = "completed"
+        """Its status once it is whole."""
         self._text: Raw | None = None
 
     def text(self) -> Raw:
@@ -205,7 +208,7 @@ class _Message(_Item):
         ]
 
     def whole(self) -> Json:
-        return self._item("completed", [self._part(self.text())])
+        return self._item(self.end, [self._part(self.text())])
 
     @property
     def _refuses(self) -> bool:
@@ -269,7 +272,7 @@ class _Call(_Item):
         return [("function_call_arguments.done", about)]
 
     def whole(self) -> Json:
-        return self._item("completed", self.text())
+        return self._item(self.end, self.text())
 
     def _item(self, status: str, arguments: str | Raw) -> Json:
         about = {"id": self.item_id, "type": "function_call", "status": status}
@@ -298,7 +301,7 @@ class _CustomCall(_Item):
         ]
 
     def whole(self) -> Json:
-        return self._item("completed", self._input())
+        return self._item(self.end, self._input())
 
     def _input(self) -> str:
         return custom_input(msgspec.json.decode(self.text(), type=str))

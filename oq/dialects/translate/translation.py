@@ -127,9 +127,10 @@ class TranslatedStream:
         except BackendError as error:
             raise self._told(error) from None
         self._ended = True
-        frames = self._begin() + self._order.take(bits) + self._order.end()
-        assert self._reader.finish is not None
-        return frames + self._writer.finish(self._reader.finish, self._reader.counts)
+        finish = self._reader.finish
+        assert finish is not None
+        frames = self._begin() + self._order.take(bits) + self._order.end(cut=finish.is_cut)
+        return frames + self._writer.finish(finish, self._reader.counts)
 
     def _begin(self) -> list[bytes]:
         if self._begun:

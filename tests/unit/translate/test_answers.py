@@ -313,6 +313,14 @@ def test_why_an_answer_ends(reason, status, stop):
     assert by_anthropic(told(translated(MESSAGES, "chat", stream=True), stream)).stop_reason == stop
 
 
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_an_item_that_was_cut_is_incomplete(reason):
+    stream = events(delta(content="Pa"), call(0, "a", "f", '{"x":'), delta(reason))
+    last = typed(RESPONSES, told(translated(RESPONSES, "chat", stream=True), stream))[-1]
+    statuses = [one["status"] for one in last["response"]["output"]]
+    assert statuses == ["completed", "completed" if reason == "stop" else "incomplete"]
+
+
 def test_which_text_has_stopped_it():
     """vLLM says it beside the reason."""
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "stop_reason": "END"}]}
