@@ -132,7 +132,7 @@ class OpenAI(EventDialect):
     def text(self, result: object) -> str | None:
         """See `Dialect`: of several choices that of the first."""
         match result:
-            case {"choices": [{"message": {"content": str(text)}}, *_]} if text:
+            case {"choices": [{"message": dict()} as choice, *_]} if text := said_in(choice)[0]:
                 return text
             case {"choices": [{"text": str(text)}, *_]}:
                 return text

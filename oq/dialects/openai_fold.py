@@ -132,13 +132,14 @@ class OpenAIFold:
 class _Choice:
     """One of the answers that were asked for."""
 
+    __slots__ = ("_calls", "_fields", "_grown", "_message", "generated")
+
     def __init__(self) -> None:
         self._fields: Json = {}
         self._grown = GrowingObject()
         self._message = GrowingObject()
         self._calls = ToolCalls()
-        self.generated = False
-        """Whether it says anything."""
+        self.generated = False  # whether it says anything
 
     @property
     def ended(self) -> bool:

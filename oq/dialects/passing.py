@@ -10,6 +10,7 @@ is none, and its caller gets an error that can be read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
@@ -62,6 +63,9 @@ class PassedFrames(ABC):
 
     def feed(self, data: bytes) -> bool:
         """See `oq.dialects.base.Answer`."""
+        if self._ending.done:
+            self._pass_behind(data)
+            return True
         for frame in self._frames.feed(data):
             found = self._look(frame)
             if found is not Found.FOREIGN or not (self._waiting or frame.strip()):
@@ -112,6 +116,12 @@ class PassedFrames(ABC):
     def _is_silent(self, frame: bytes) -> bool:
         """Whether there is nothing to be read in the frame."""
         return not frame.strip()
+
+    def _pass_behind(self, data: bytes) -> None:
+        """What comes behind the end of the answer passes too, as long as there is room for it."""
+        with suppress(BackendFailure):
+            self._limit.take(data)
+            self._pass_on(self._frames.rest() + data)
 
     def _pass_on(self, frame: bytes) -> None:
         waiting, self._waiting = self._waiting, []

@@ -24,6 +24,8 @@ _NONE: Json = {}
 class ToolCalls:
     """The calls of one answer, in its order."""
 
+    __slots__ = ("_by_id", "_calls", "_latest")
+
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._latest: dict[int, _Call] = {}
@@ -91,6 +93,8 @@ class _Part:
 
 class _Call:
     """A call that is being put together."""
+
+    __slots__ = ("_fields", "_id", "_name", "_object", "_text", "order")
 
     def __init__(self, order: int) -> None:
         self.order = order
@@ -164,6 +168,8 @@ class _Call:
 
 class _Document:
     """A text that comes bit by bit: whether it is one JSON object by now."""
+
+    __slots__ = ("_braces", "_depth", "_open", "begun")
 
     def __init__(self) -> None:
         self.begun = False

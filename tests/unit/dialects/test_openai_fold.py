@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oq.dialects.growing import MAX_ITEMS
+from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import OpenAIFold
 from oq.words.errors import BackendFailure
 from oq.words.task import Usage
@@ -185,7 +186,11 @@ THINKS = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     ],
 )  # fmt: skip
 def test_a_content_may_be_a_list_of_parts(deltas, content):
-    assert message(*(choice({"content": each}) for each in deltas))["content"] == content
+    answer = json.loads(folded(*(choice({"content": each}) for each in deltas)).result)
+    assert answer["choices"][0]["message"]["content"] == content
+    assert OPENAI.text(answer) == "".join(
+        content if isinstance(content, str) else [part.get("text", "") for part in content]
+    )
 
 
 def test_details_of_reasoning_are_put_together():

@@ -129,6 +129,21 @@ def test_noise_alone_is_a_failure(sample, noise, cuts):
 
 
 @EACH
+def test_what_comes_behind_the_end_passes_as_long_as_there_is_room(sample):
+    call, passed = ENDPOINTS[sample.path], []
+    answer = call.dialect.streamed(call, passed.append, limit=10_000)
+    whole = b"".join(sample.answer)
+    assert answer.feed(whole + b"more") or "[DONE]" not in whole.decode()
+    for _ in range(1000):
+        answer.feed(b"\n<x" * 100)
+    done = answer.completed()
+    stream = b"".join(passed)
+    assert stream.startswith(whole + b"more\n<x")
+    assert len(stream) < 20_000
+    assert done == told(sample.path, whole, []).outcome
+
+
+@EACH
 def test_a_page_of_a_proxy_is_not_passed_on_but_quoted(sample):
     page = b"<html>\n<title>502</title>\n\n</html>\n"
     call, passed = ENDPOINTS[sample.path], []
