@@ -44,13 +44,6 @@ class ReadyQueue:
             elif level == priority:
                 yield from self._lines[level].irange(task_id, inclusive=(False, True))
 
-    def first(self) -> str | None:
-        """The one that `pop` would take out; None when there is none."""
-        if not self._ascending:
-            return None
-        task_id: str = self._lines[self._ascending[-1]][0]
-        return task_id
-
     def priority_of(self, task_id: str) -> int | None:
         """None when it is not in."""
         return self._priority_of.get(task_id)

@@ -13,27 +13,11 @@ import oq
 from tests.support.http import UNKNOWN
 from tests.support.servers import Served, served
 
-SOON = 20
-
 
 @pytest.fixture(scope="module")
 def server():
     with served(queue={"max_workers": 4}) as running:
         yield running
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request) -> Callable[..., Any]:
-    """Runs an async function under one of the two."""
-
-    def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        async def bounded() -> Any:
-            with anyio.fail_after(SOON):
-                return await function(*args)
-
-        return anyio.run(bounded, backend=request.param)
-
-    return run
 
 
 def hello(number: int = 0, **terms: Any) -> oq.NewTask:

@@ -26,18 +26,6 @@ def server():
         yield running
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request):
-    def run(function: Callable[[], Any]) -> Any:
-        async def bounded() -> Any:
-            with anyio.fail_after(SOON):
-                return await function()
-
-        return anyio.run(bounded, backend=request.param)
-
-    return run
-
-
 def talk(rate: float = 500) -> oq.NewTask:
     simulate = {"tokens": TOKENS, "rate": rate}
     return oq.generate("m", "tell me of words and of numbers", options={"simulate": simulate})

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,18 +36,6 @@ run(to_config(json.loads(sys.argv[1])), announce=lambda url: print(url, flush=Tr
 def server():
     with served(queue={"max_workers": 100}) as running:
         yield running
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request):
-    def run(function: Callable[[], Any]) -> Any:
-        async def bounded() -> Any:
-            with anyio.fail_after(SOON):
-                return await function()
-
-        return anyio.run(bounded, backend=request.param)
-
-    return run
 
 
 def saying(text: str, **script: Any) -> oq.NewTask:

@@ -17,8 +17,7 @@ import trio.testing
 from oq.backends import make_backend, open_backends
 from oq.backends.base import Request
 from oq.backends.ollama import OllamaBackend, ollama_body
-from oq.backends.simulated import Script, ScriptedCall, Simulator
-from oq.backends.simulated.server import serve_simulator
+from oq.backends.simulated import Script, ScriptedCall
 from oq.backends.simulated.text import answer, embedding
 from oq.words.config import BackendConfig, Config, OllamaConfig
 from oq.words.errors import BackendDown, BackendFailure, BackendRejected, InvalidConfig
@@ -35,16 +34,6 @@ def chat(payload=CHAT, options=b"{}", model="m"):
 
 def ignore(chunk: bytes) -> None:
     """An emit for tests that look at the result alone."""
-
-
-@pytest.fixture
-def simulator():
-    return Simulator(models={"m"})
-
-
-@pytest.fixture
-async def url(nursery, simulator):
-    return await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
 
 
 @pytest.fixture
@@ -260,20 +249,24 @@ async def test_a_consumer_that_raises_leaves_nothing_open(backend, simulator):
     await hung_up(simulator.calls[0])
 
 
+MANY = 110
+"""More than the 100 connections that a pool of httpx has unless it is told otherwise."""
+
+
 async def test_many_run_at_once_and_connections_are_used_again(url, simulator):
     patient = OllamaBackend("o", url, None, 60, 60, 60)
     simulator.default = Script(fault="hang")
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            for _ in range(150):
+            for _ in range(MANY):
                 nursery.start_soon(patient.run, chat(), ignore)
-            while simulator.running < 150:  # none of them waits for another's connection
+            while simulator.running < MANY:  # none of them waits for another's connection
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
         simulator.default = Script()
         for _ in range(2):
             async with trio.open_nursery() as nursery:
-                for _ in range(150):
+                for _ in range(20):
                     nursery.start_soon(patient.run, chat(), ignore)
     await patient.aclose()
 

@@ -10,8 +10,7 @@ import trio.testing
 
 from oq.backends.base import Request
 from oq.backends.openai import OpenAIBackend
-from oq.backends.simulated import Script, ScriptedCall, Simulator
-from oq.backends.simulated.server import serve_simulator
+from oq.backends.simulated import Script, ScriptedCall
 from oq.backends.simulated.text import answer, embedding
 from oq.words.errors import BackendDown, BackendFailure, BackendRejected
 from oq.words.task import TaskType, Usage
@@ -26,16 +25,6 @@ def chat(payload=CHAT, options=b"{}", model="m"):
 
 def ignore(chunk: bytes) -> None:
     """An emit for tests that look at the result alone."""
-
-
-@pytest.fixture
-def simulator():
-    return Simulator(models={"m"})
-
-
-@pytest.fixture
-async def url(nursery, simulator):
-    return await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
 
 
 @pytest.fixture

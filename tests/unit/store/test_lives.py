@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ def test_lives_in_memory(moves):
     live(memory_shelf(), moves)
 
 
+@pytest.mark.slow  # it opens RocksDB some hundred times; the same lives in memory are quick
 @settings(max_examples=20)
 @given(st.lists(MOVES, max_size=60))
 def test_lives_on_disk(moves):
