@@ -39,7 +39,10 @@ class RunningAttempt:
     def request(self, body: Body) -> Request:
         """What the backend is asked."""
         state = self.start.state
-        return Request(state.type, state.terms.model, body.payload, body.options, body.call)
+        return Request(
+            state.type, state.terms.model, body.payload, body.options, body.call, body.headers,
+            body.target,
+        )  # fmt: skip
 
     def stop(self, reason: Outcome) -> None:
         """Break it off. The first reason holds."""

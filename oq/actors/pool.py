@@ -197,4 +197,4 @@ def _refusal(error: errors.BackendError, request: Request) -> Refusal | None:
     """What the backend said, for the caller of a call."""
     if request.call is None or error.body is None:
         return None
-    return Refusal(error.status, error.body)
+    return Refusal(error.status, error.body, error.head, error.frame)

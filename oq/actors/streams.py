@@ -18,6 +18,7 @@ from oq.rules.slices import OpenLog
 from oq.rules.stream_log import StreamLog
 from oq.words.channels import put
 from oq.words.errors import OqError
+from oq.words.head import Head
 from oq.words.messages import Commit
 from oq.words.receipts import Receipt
 from oq.words.steps import Ahead, Change, InParts, Records
@@ -82,6 +83,10 @@ class Stream:
         mine = stored is not None and stored.attempt == self._attempt
         return stored if stored is not None and mine else StreamLog(self._attempt, [])
 
+    def begin(self, head: Head) -> None:
+        """The backend begins to answer a call."""
+        self.log.head = head
+
     async def wait_news(self, offset: int) -> None:
         """Wait until there are chunks after `offset`, or the attempt has ended."""
         while len(self.log) <= offset and not self.ended:
@@ -130,9 +135,12 @@ class Streams:
         """An attempt starts. If the task is a call of an API, `call` is the path of the call."""
         self._streams[task_id] = Stream(attempt, call, partial(self._read_back, task_id))
 
-    def emit(self, task_id: str, chunk: bytes) -> None:
-        """A chunk has come from the backend."""
+    def emit(self, task_id: str, chunk: bytes | Head) -> None:
+        """A chunk has come from the backend, or the head of its answer to a call."""
         stream = self._streams[task_id]
+        if isinstance(chunk, Head):
+            stream.begin(chunk)
+            return
         stream.add(chunk)
         self._on_piece(task_id, len(stream.log))
         if stream.log.waiting >= AHEAD and stream.ahead is None:

@@ -87,14 +87,16 @@ def _make(
 
             return OllamaBackend(
                 backend.name, backend.url, backend.api_key, *seconds,
-                max_answer=timeouts.max_answer, clock=clock,
+                max_answer=timeouts.max_answer,
+                pass_authorization=backend.pass_authorization, clock=clock,
             )  # fmt: skip
         case "openai":
             from oq.backends.openai import OpenAIBackend
 
             return OpenAIBackend(
                 backend.name, backend.url, backend.api_key, *seconds,
-                max_answer=timeouts.max_answer, clock=clock,
+                max_answer=timeouts.max_answer,
+                pass_authorization=backend.pass_authorization, clock=clock,
             )  # fmt: skip
         case "simulated":
             from oq.backends.simulated import Script, SimulatedBackend, Simulator

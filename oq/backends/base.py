@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from oq.dialects.base import Dialect, Emit
 from oq.words.config import BackendKind
+from oq.words.head import Headers
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 from oq.words.views import Models
@@ -18,8 +19,9 @@ from oq.words.views import Models
 class Request(Struct, frozen=True, gc=False):
     """One task, as a backend gets it. `payload` and `options` are JSON objects.
 
-    With a `call` (its path, see `oq.dialects`) `payload` is that call's whole body, what is
-    emitted are the bytes that its caller is to get, and the result is that of the call.
+    With a `call` (its path, see `oq.dialects`) `payload` is that call's whole body. What is emitted
+    are the head of the answer and the bytes that its caller is to get; if nothing but a head was
+    emitted, the result is those bytes. `headers` and `target` are as in `oq.words.task.Body`.
     """
 
     type: TaskType
@@ -27,6 +29,8 @@ class Request(Struct, frozen=True, gc=False):
     payload: bytes
     options: bytes
     call: str | None = None
+    headers: Headers = ()
+    target: str | None = None
 
 
 class Passage(Struct, frozen=True):

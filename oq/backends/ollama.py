@@ -52,6 +52,7 @@ class OllamaBackend:
         idle_timeout: float = 120,
         *,
         max_answer: int = MAX_ANSWER,
+        pass_authorization: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
@@ -63,6 +64,7 @@ class OllamaBackend:
             hint="Is Ollama running? Start it with `ollama serve`",
             clock=clock or Clock(),
             max_answer=max_answer,
+            pass_authorization=pass_authorization,
         )
 
     async def run(self, request: Request, emit: Emit) -> Completed:
@@ -75,7 +77,7 @@ class OllamaBackend:
             call = call_of(request)
             if call.dialect not in self.speaks:
                 raise not_spoken(self, call)
-            return await run_call(self._transport, request.call, request, emit)
+            return await run_call(self._transport, request.target or call.path, request, emit)
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))

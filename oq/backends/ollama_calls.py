@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Raw
 
 from oq.backends.base import Request
+from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, split_body
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
+from oq.words.head import Head
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 
@@ -39,18 +41,29 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
     """Run the call by `run`, which takes tasks; its answer and its errors are as Ollama's."""
     try:
         payload, options = _payload(request)
+        call = call_of(request)
         if _only_loads(request.type, payload):
-            line = _loaded(request, payload, now)
-            emit(line + b"\n")
-            return Completed(line)
+            emit(_head(call.dialect.json_type))  # Ollama does not stream this
+            return Completed(_loaded(request, payload, now))
+        streams = call.dialect.asks_stream(call, request.payload)
+        emit(_head(call.dialect.stream_type if streams else call.dialect.json_type))
+
+        def pass_on(chunk: bytes | Head) -> None:
+            if streams and not isinstance(chunk, Head):
+                emit(chunk + b"\n")
+
         task = Request(request.type, request.model, msgspec.json.encode(payload), options)
-        done = await run(task, lambda chunk: emit(chunk + b"\n"))
+        done = await run(task, pass_on)
     except BackendError as error:
         if error.body is not None:
             line_end = b"\n" if error.status is None else b""
             error.body = msgspec.json.encode({"error": error_text(error.body)}) + line_end
         raise
     return _legacy(done) if request.call == _EMBEDDINGS else done
+
+
+def _head(content_type: bytes) -> Head:
+    return Head(200, b"OK", ((b"content-type", content_type),))
 
 
 def _payload(request: Request) -> tuple[dict[str, Raw], bytes]:

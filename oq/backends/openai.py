@@ -51,6 +51,7 @@ class OpenAIBackend:
         idle_timeout: float = 120,
         *,
         max_answer: int = MAX_ANSWER,
+        pass_authorization: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
@@ -65,6 +66,7 @@ class OpenAIBackend:
             hint=f"Is the server running, and is the url of backend {name!r} right?",
             clock=self._clock,
             max_answer=max_answer,
+            pass_authorization=pass_authorization,
         )
         self._tasks = OpenAITasks(self._transport, self._clock)
 
@@ -81,7 +83,7 @@ class OpenAIBackend:
     async def _call(self, request: Request, emit: Emit) -> Completed:
         call = call_of(request)
         if call.dialect in self.speaks:
-            path = call.path.removeprefix("/v1")
+            path = (request.target or call.path).removeprefix("/v1")
             return await run_call(self._transport, path, request, emit)
         translated = _TRANSLATED.get(call.dialect)
         if translated is None:

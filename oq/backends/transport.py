@@ -6,7 +6,7 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -24,15 +24,23 @@ from oq.backends.progress import Progress, Sent
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.target import within
 from oq.dialects.answer_limit import MAX_ANSWER
+from oq.rules.headers import down
 from oq.rules.via import HEADER
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure
+from oq.words.head import Head, Headers
 
 Feed = Callable[[bytes], bool]
 """Takes the bytes of an answer as they come; true once the answer is whole."""
 
+Begin = Callable[[Head], Feed]
+"""Takes the head of an answer; what it gives takes the bytes of its body."""
+
 Use = Callable[[httpx.Response], Awaitable[None]]
+Read = Callable[[httpx.Response], Feed]
+Up = Sequence[tuple[str, str]]
+"""Headers of a request, beside those that each has."""
 
 PROBE_TIMEOUT = 5.0
 MAX_LIST = 4 * 1024 * 1024
@@ -40,6 +48,9 @@ MAX_LIST = 4 * 1024 * 1024
 GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
+
+MAX_REASON = 200
+"""Bytes of a reason phrase that are passed on."""
 
 _OF_THE_CONNECTION = frozenset(
     {b"connection", b"date", b"keep-alive", b"proxy-authenticate", b"server", b"te", b"trailer",
@@ -84,10 +95,12 @@ class Transport:
         hint: str,
         clock: Clock,
         max_answer: int = MAX_ANSWER,
+        pass_authorization: bool = False,
     ) -> None:
         self.url = url
         self.max_answer = max_answer
         self._key = check_api_key(api_key)
+        self._pass_authorization = pass_authorization
         self.secret = Secret(self._key)
         self._timeouts = timeouts
         self._hint = hint
@@ -103,21 +116,50 @@ class Transport:
 
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
         """
+        await self._stream(path, body, lambda _: feed)
+
+    async def call(
+        self, path: str, body: bytes, headers: Headers, begin: Begin, *, streams: bool
+    ) -> None:
+        """POST a call as its caller made it, with these headers of its caller, and let `begin` take
+        the head and the bytes of the answer. `streams`: it asks for a stream. The errors are those
+        of `stream`, each with the head of the answer that it is about.
+        """
+
+        def with_head(response: httpx.Response) -> Feed:
+            return begin(self._head(response))
+
+        up = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        if not self._pass_authorization:
+            up = [item for item in up if item[0] != "authorization"]
+        if streams:
+            await self._stream(path, body, with_head, up)
+        else:
+            await self._exchange("POST", path, body, with_head, up)
+
+    def secret_of(self, headers: Headers) -> Secret:
+        """The key of the caller of a call with these headers, if it goes to the server."""
+        if not self._pass_authorization:
+            return Secret(None)
+        given = dict(headers).get(b"authorization", b"").decode("latin-1")
+        return Secret(given.rpartition(" ")[2] or None)
+
+    async def _stream(self, path: str, body: bytes, begin: Read, headers: Up = ()) -> None:
         keeping = self._keeping
         if (judged := keeping.judge()) is not None:
             await judged.client.aclose()
         if keeping.keeps or self.url.startswith("https:"):
-            await self._exchange("POST", path, body, feed)
+            await self._exchange("POST", path, body, begin, headers)
         elif keeping.may_try():
-            await self._try_out(path, body, feed)
+            await self._try_out(path, body, begin, headers)
         else:
-            await self._exchange("POST", path, body, feed, _NOT_KEPT)
+            await self._exchange("POST", path, body, begin, [*headers, *_NOT_KEPT])
 
-    async def _try_out(self, path: str, body: bytes, feed: Feed) -> None:
+    async def _try_out(self, path: str, body: bytes, begin: Read, headers: Up) -> None:
         """The same on a connection of its own, which is left open until that has been judged."""
         trial = self._keeping.trial = Trial(self._make_client())
         try:
-            await self._exchange("POST", path, body, feed, trial=trial)
+            await self._exchange("POST", path, body, begin, headers, trial)
         except BaseException:
             self._keeping.trial = None
             await trial.client.aclose()
@@ -129,8 +171,8 @@ class Transport:
         method: str,
         path: str,
         body: bytes,
-        feed: Feed,
-        headers: list[tuple[str, str]] | None = None,
+        begin: Read,
+        headers: Up = (),
         trial: Trial | None = None,
     ) -> None:
         progress = Progress()
@@ -139,7 +181,7 @@ class Transport:
             if trial is not None:
                 trial.connection = response.extensions["network_stream"]
             await self._check(response)
-            await self._pour(response, feed, progress, scope)
+            await self._pour(response, begin(response), progress, scope)
 
         client = None if trial is None else trial.client
         with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
@@ -164,7 +206,7 @@ class Transport:
                 raise BackendFailure(f"{path} at {self.url} answers more than {most} bytes")
             return False
 
-        await self._exchange(method, path, body, feed)
+        await self._exchange(method, path, body, lambda _: feed)
         return bytes(answer)
 
     async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:
@@ -262,7 +304,7 @@ class Transport:
         path: str,
         body: bytes | AsyncIterable[bytes],
         use: Use,
-        headers: list[tuple[str, str]] | None = None,
+        headers: Up = (),
         client: httpx.AsyncClient | None = None,
     ) -> None:
         """Send a request and use the answer; without a `client`, by the one that all share.
@@ -273,7 +315,7 @@ class Transport:
         """
         where = within(self.url, path)
         if come := way.get():
-            headers = [*(headers or ()), (HEADER, come)]
+            headers = [*headers, (HEADER, come)]
         if not isinstance(body, bytes):
             async with (
                 self._make_client() as alone,
@@ -366,7 +408,18 @@ class Transport:
         body = await self._error_body(response)
         retry_after = response.headers.get("retry-after")
         now = self._clock.now()
-        raise status_error(response.status_code, body, retry_after=retry_after, now=now)
+        error = status_error(response.status_code, body, retry_after=retry_after, now=now)
+        error.head = self._head(response)
+        if response.is_redirect and error.head.header(b"location"):
+            error.body = body  # to another path of oq's, too
+        raise error
+
+    def _head(self, response: httpx.Response) -> Head:
+        """The head of an answer, as the caller of a call gets it."""
+        reason = self.secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
+        passed = down(self.secret.scrub_headers(response.headers.raw))
+        headers = tuple(item for item in passed if item[0] not in _OF_THE_BODY)
+        return Head(response.status_code, reason, headers)
 
     async def _error_body(self, response: httpx.Response) -> bytes:
         """What an answer says that is none; some servers repeat a key that they refuse."""

@@ -1,17 +1,32 @@
 """A call at a backend that speaks its dialect: the caller's bytes go up, the backend's come down.
 
-Each frame of the answer is looked at (`oq.dialects`), for the result that is kept, for errors, and
-for callers that did not want a stream; then it is passed on as it came.
+What is kept of an answer, and which error it states, is read beside the bytes (`oq.dialects`). What
+cannot be read is passed on all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Raw
+
 from oq.backends.base import Backend, Request
-from oq.backends.transport import Transport
+from oq.backends.transport import Feed, Transport
 from oq.dialects import ENDPOINTS, Endpoint
-from oq.dialects.base import Emit
-from oq.words.errors import BackendRejected
+from oq.dialects.answer_errors import quoted
+from oq.dialects.base import Answer, Emit
+from oq.rules.surrogates import readable
+from oq.words.errors import BackendFailure, BackendRejected
+from oq.words.head import Head
 from oq.words.outcome import Completed
+
+Scrub = Callable[[bytes], bytes]
+
+_STREAMED = (b"text/event-stream", b"application/x-ndjson")
+_UNSAID = (b"", b"text/plain", b"application/octet-stream")
+"""Content types that do not say what the body is."""
+_is_json = msgspec.json.Decoder(Raw).decode
 
 
 async def run_call(transport: Transport, path: str, request: Request, emit: Emit) -> Completed:
@@ -19,12 +34,149 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
 
     The errors are those of `oq.backends.base.Backend.run`.
     """
-    call = call_of(request)
-    if call.streams is None:
-        return call.dialect.whole(call, await transport.fetch(path, request.payload))
-    answer = call.dialect.streamed(call, emit, transport.max_answer)
-    await transport.stream(path, call.dialect.upstream(call, request.payload), answer.feed)
-    return answer.completed()
+    scrub = transport.secret.scrub
+    answer = CallAnswer(call_of(request), request.payload, emit, transport.max_answer, scrub)
+    with transport.secret_of(request.headers).kept_from_errors():
+        await transport.call(
+            path, request.payload, request.headers, answer.begin, streams=answer.asked_stream
+        )
+        return answer.completed()
+
+
+class CallAnswer:
+    """The answer to one call, as it comes: it is passed to `emit`, and what is kept of it is read.
+
+    `limit` is in bytes of memory. `scrub` takes the backend's key out of what is not generated.
+    """
+
+    def __init__(
+        self, call: Endpoint, body: bytes, emit: Emit, limit: int, scrub: Scrub = bytes
+    ) -> None:
+        self._call = call
+        self._emit = emit
+        self._limit = limit
+        self._scrub = scrub
+        self._head = Head()
+        self._answer: Answer | None = None
+        self.asked_stream = call.dialect.asks_stream(call, body)
+        """Whether the caller asked for a stream."""
+
+    def begin(self, head: Head) -> Feed:
+        """The head has come; what takes the bytes of the body."""
+        self._head = head
+        return self._feed
+
+    def completed(self) -> Completed:
+        """The complete answer. BackendFailure or BackendRejected if it is none."""
+        if self._answer is None:
+            raise BackendFailure("the backend answered without a word")
+        return self._answer.completed()
+
+    def _feed(self, data: bytes) -> bool:
+        if self._answer is None:
+            self._answer = self._form(data)
+        return self._answer.feed(data)
+
+    def _form(self, first: bytes) -> Answer:
+        """What reads an answer that begins with these bytes."""
+        call, head = self._call, self._head
+        if self._is_stream(first):
+            self._emit(head)
+            return call.dialect.streamed(call, self._emit, self._limit)
+        if call.any_type and not _is_json_type(head.content_type):
+            return _Pieces(head, self._emit)
+        return _Document(call, head, self._emit, self._scrub)
+
+    def _is_stream(self, first: bytes) -> bool:
+        """By its content type; where that says nothing, or says JSON as some servers say of
+        streams, by how it begins.
+        """
+        if self._call.streams is None:
+            return False
+        kind = self._head.content_type
+        if kind in _STREAMED:
+            return True
+        return (kind in _UNSAID or _is_json_type(kind)) and self._call.dialect.begins_stream(
+            first, asked=self.asked_stream
+        )
+
+
+class _Document:
+    """An answer that is one JSON document: it is held until it is whole, and is the result."""
+
+    def __init__(self, call: Endpoint, head: Head, emit: Emit, scrub: Scrub) -> None:
+        self._call = call
+        self._head = head
+        self._emit = emit
+        self._scrub = scrub
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> bool:
+        self._body += data
+        return False
+
+    def completed(self) -> Completed:
+        body = bytes(self._body)
+        if body.lstrip()[:1] not in (b"{", b"["):
+            raise self._no_document(body)
+        done = self._call.dialect.whole(self._call, body)
+        self._emit(self._head)
+        text = readable(body)
+        if not _reads(text):
+            self._emit(self._scrub(body))
+            return Completed(_described(self._head, len(body)), done.usage)
+        if text is not body:  # not everybody can read its very bytes
+            self._emit(body)
+            return Completed(text, done.usage)
+        return done
+
+    def _no_document(self, body: bytes) -> BackendFailure:
+        """The caller gets what came, but the task has failed."""
+        error = BackendFailure(
+            f"the backend sent something that is no answer: {quoted(body)}",
+            status=self._head.status,
+            body=body,
+        )
+        error.head = self._head
+        return error
+
+
+class _Pieces:
+    """An answer that is no JSON: sound, an image, a text. It is passed on as it comes."""
+
+    def __init__(self, head: Head, emit: Emit) -> None:
+        self._head = head
+        self._emit = emit
+        self._size = 0
+        emit(head)
+
+    def feed(self, data: bytes) -> bool:
+        self._size += len(data)
+        self._emit(data)
+        return False
+
+    def completed(self) -> Completed:
+        return Completed(_described(self._head, self._size))
+
+
+def _is_json_type(kind: bytes) -> bool:
+    """Whether this content type says JSON, or nothing."""
+    return not kind or kind == b"application/json" or kind.endswith(b"+json")
+
+
+def _reads(text: bytes) -> bool:
+    try:
+        str(text, "utf-8")
+        _is_json(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _described(head: Head, size: int) -> bytes:
+    """The result of a task whose answer is no JSON: what the answer is."""
+    kind = head.header(b"content-type").decode("latin-1")
+    return msgspec.json.encode({"content_type": kind, "bytes": size})
 
 
 def call_of(request: Request) -> Endpoint:

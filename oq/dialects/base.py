@@ -1,8 +1,7 @@
 """What a dialect is: one API whose calls oq runs as tasks.
 
-A backend that speaks the dialect of a call gets the bytes that the caller sent. One thing may
-change: chat and generate always stream, because closing the connection is the only way to stop
-them, and a call that does not stream may run on after its caller has gone.
+A backend that speaks the dialect of a call gets the bytes that the caller sent, and the caller gets
+the bytes that the backend answers. What is kept of an answer is read beside them.
 """
 
 from __future__ import annotations
@@ -18,27 +17,29 @@ from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.rules.json_decoding import decode
-from oq.rules.json_members import with_member
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
+from oq.words.head import Head, Headers
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import Body, TaskType
 
-Emit = Callable[[bytes], None]
-"""Called with each chunk of an answer when it arrives. For a call, a chunk is the bytes that its
-caller gets. For other tasks it is one JSON object in Ollama's form. It never blocks."""
-
-Headers = tuple[tuple[bytes, bytes], ...]
+Emit = Callable[[bytes | Head], None]
+"""Called with each chunk of an answer when it arrives. For a call, the first is the head of the
+answer, and a chunk is the bytes that its caller gets. For other tasks it is one JSON object in
+Ollama's form. It never blocks."""
 
 
 class Endpoint(Struct, frozen=True):
-    """One endpoint. `streams`: whether it streams by default; None: it never streams."""
+    """One endpoint. `streams`: whether it streams by default; None: it never streams. `any_type`:
+    its answers may be other than JSON.
+    """
 
     path: str
     type: TaskType
     dialect: Dialect
     streams: bool | None
+    any_type: bool = False
 
 
 class AllowedRequest(NamedTuple):
@@ -117,11 +118,12 @@ class Dialect(ABC):
             return asked.model, False
         return asked.model, call.streams if asked.stream is None else asked.stream
 
-    def upstream(self, call: Endpoint, body: bytes) -> bytes:
-        """The body that is sent to a backend that speaks this dialect."""
-        if call.streams is None or self.read(call, body)[1]:
-            return body
-        return with_member(body, "stream", b"true")
+    def asks_stream(self, call: Endpoint, body: bytes) -> bool:
+        """Whether the body asks for a stream, as far as that can be read."""
+        try:
+            return self.read(call, body)[1]
+        except InvalidTask:
+            return False
 
     def shown(self, body: bytes) -> Body:
         """The body as payload and options: views of a task show it like this."""
@@ -135,11 +137,17 @@ class Dialect(ABC):
         checked. `limit` is in bytes of memory.
         """
 
-    def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """The answer to a call that never streams. BackendFailure if the body is no answer. A
-        dialect has this if it has such calls.
+    @abstractmethod
+    def begins_stream(self, first: bytes, *, asked: bool) -> bool:
+        """Whether an answer that begins with these bytes is a stream. It is asked where the content
+        type does not tell; `asked`: the caller asked for a stream.
         """
-        raise NotImplementedError(f"{call.path} is said to never stream, and {self.title} has none")
+
+    @abstractmethod
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """An answer that came in one piece, with what it says of its usage. BackendFailure or
+        BackendRejected if it states an error; what cannot be read is no error.
+        """
 
     @abstractmethod
     def piece(self, frame: bytes) -> Piece:
@@ -185,12 +193,6 @@ class Dialect(ABC):
 
         A backend may break off after any byte. Without the separator, a client would read the
         frame as a part of an unfinished one.
-        """
-
-    @abstractmethod
-    def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
-        """Whether an answer that begins with these bytes is one JSON object and not a stream, even
-        though the caller asked for one. `ends_line`: their chunk ends with a line break.
         """
 
 

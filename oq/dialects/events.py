@@ -91,10 +91,10 @@ class EventDialect(Dialect):
         """See `Dialect`; some servers answer with the object alone."""
         return event_data(frame) or (frame if frame.lstrip()[:1] == b"{" else b"")
 
+    def begins_stream(self, first: bytes, *, asked: bool) -> bool:
+        """See `Dialect`."""
+        return first.lstrip().startswith((b"data:", b"error:", *_WITHOUT_DATA))
+
     def separator(self, last: bytes) -> bytes:
         """See `Dialect`."""
         return b"" if not last or last.endswith((b"\n\n", b"\n\r\n", b"\r\r")) else b"\n\n"
-
-    def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
-        """See `Dialect`."""
-        return first.lstrip().startswith(b"{")

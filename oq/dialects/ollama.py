@@ -119,13 +119,16 @@ class Ollama(Dialect):
         """As Ollama says it itself."""
         return 503, BUSY
 
+    def begins_stream(self, first: bytes, *, asked: bool) -> bool:
+        """See `Dialect`. What Ollama does not stream, such as what only loads a model, has no line
+        end.
+        """
+        begin = first.lstrip()
+        return asked and begin.startswith(b"{") and b"\n" in begin
+
     def separator(self, last: bytes) -> bytes:
         """See `Dialect`."""
         return b"" if not last or last.endswith(b"\n") else b"\n"
-
-    def is_whole(self, first: bytes, *, ends_line: bool) -> bool:
-        """See `Dialect`: Ollama does not stream what only loads a model."""
-        return not ends_line
 
 
 def _odd_piece(line: bytes) -> Piece:

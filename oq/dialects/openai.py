@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
@@ -20,8 +20,6 @@ from oq.dialects.growing import index_of
 from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage, said_in
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
-from oq.rules.json_members import with_member
-from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType
@@ -41,10 +39,6 @@ class OpenAIErrorAnswer(Struct, frozen=True):
     """An error in OpenAI's form: an object with `message`, `type`, `param` and `code`."""
 
     error: dict[str, Any]
-
-
-class _Optioned(Struct):
-    stream_options: Raw = Raw(b"null")
 
 
 class _Message(Struct, frozen=True):
@@ -68,7 +62,6 @@ class _Said(Struct, frozen=True):
 
 
 _NO_CHOICE, _NO_MESSAGE = _Choice(), _Message()
-_OPTIONED = msgspec.json.Decoder(_Optioned)
 _SAID = msgspec.json.Decoder(_Said)
 
 
@@ -91,17 +84,6 @@ class OpenAI(EventDialect):
             Endpoint("/v1/completions", TaskType.GENERATE, self, streams=False),
             Endpoint("/v1/embeddings", TaskType.EMBED, self, streams=None),
         )
-
-    def upstream(self, call: Endpoint, body: bytes) -> bytes:
-        """See `Dialect`. A call that did not stream asks for the counts that its answer has, too:
-        a stream has none by itself.
-        """
-        asked = super().upstream(call, body)
-        if asked is body:
-            return body
-        given = _OPTIONED.decode(readable(body)).stream_options
-        options = bytes(given) if memoryview(given)[:1].tobytes() == b"{" else b"{}"
-        return with_member(asked, "stream_options", with_member(options, "include_usage", b"true"))
 
     def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""

@@ -22,6 +22,10 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
+REASON = b"oq-reason"
+"""A header of a response that is not sent: the reason phrase of its status line, which ASGI has no
+other place for. `oq.http.http1` takes it out."""
+
 BODY_TIMEOUT = 60
 """Seconds in which a body must have come, so that a slow sender does not hold a connection."""
 

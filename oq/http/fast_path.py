@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
+from http.client import responses
 from typing import NamedTuple
 
 from oq.http.context import Context
@@ -77,8 +78,9 @@ def to_bytes(
 ) -> bytes:
     """The whole answer as it goes over the wire, with `more` headers."""
     own = "".join(f"{name.lower()}: {value}\r\n" for name, value in answer.headers.items())
-    return b"HTTP/1.1 %d \r\n%bcontent-length: %d\r\n%b%b\r\n%b" % (
+    return b"HTTP/1.1 %d %b\r\n%bcontent-length: %d\r\n%b%b\r\n%b" % (
         answer.status,
+        responses.get(answer.status, "").encode(),
         _fixed(origin),
         len(answer.body),
         own.encode("latin-1"),

@@ -17,6 +17,7 @@ which of them have moved when a new version comes. What is different here, and w
 from __future__ import annotations
 
 import re
+from http.client import responses
 from typing import Any
 
 import h11
@@ -24,6 +25,7 @@ from h11._receivebuffer import ReceiveBuffer
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from wsproto.connection import ConnectionState as SocketState
 
+from oq.http.asgi import REASON
 from oq.http.guard import SECURE
 from oq.http.responses import JSON, ErrorAnswer, encode
 
@@ -105,6 +107,12 @@ class Http1(H11Protocol):
             )
         await super()._create_stream(request)
 
+    async def _send_h11_event(self, event: Any) -> None:
+        """Send it. A response gets a reason phrase: some clients show nothing else."""
+        if isinstance(event, h11.Response):
+            event = _with_reason(event)
+        await super()._send_h11_event(event)
+
     async def _send_error_response(self, status_code: int) -> None:
         """Say why what came is no request; Hypercorn says nothing but the status."""
         reader = self.connection
@@ -121,6 +129,17 @@ class Http1(H11Protocol):
         if not reader.is_head:
             await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
+
+
+def _with_reason(response: h11.Response) -> h11.Response:
+    given = [value for name, value in response.headers if name == REASON]
+    if response.reason and not given:
+        return response
+    return h11.Response(
+        status_code=response.status_code,
+        headers=[item for item in response.headers.raw_items() if item[0].lower() != REASON],
+        reason=given[0] if given else responses.get(response.status_code, "").encode(),
+    )
 
 
 class StrictReader(h11.Connection):

@@ -16,6 +16,7 @@ from oq.actors.streams import Stream, Streams
 from oq.rules.stream_log import PORTION, StreamLog, portion_of
 from oq.store import Durable, Parts, Record
 from oq.words.errors import StoreCorrupt, Unavailable
+from oq.words.head import Head
 from oq.words.outcome import Refusal
 from oq.words.task import TaskState
 
@@ -24,18 +25,21 @@ _ANEW = "the task was tried again in the middle of this answer"
 
 
 class Ended(Struct, frozen=True):
-    """How a task has ended: its result, or what its backend said instead."""
+    """How a task has ended: its result, or what its backend said instead. `head` is the head of the
+    answer that the result is the body of, unless the body has been read piece by piece.
+    """
 
     state: TaskState
     result: bytes | None
     refusal: Refusal | None
+    head: Head | None = None
 
     @classmethod
-    def of(cls, record: Record) -> Ended:
+    def of(cls, record: Record, head: Head | None) -> Ended:
         """StoreCorrupt when the result cannot be read."""
         if record.problems:
             raise StoreCorrupt(record.problems[0])
-        return cls(record.state, record.result, record.refusal)
+        return cls(record.state, record.result, record.refusal, head)
 
 
 class CallReader:
@@ -49,8 +53,10 @@ class CallReader:
         watch: Watch,
         task_id: str,
     ) -> None:
-        self.line = True
-        """Whether the chunk that the last bytes are of ends as a line does."""
+        self.head: Head | None = None
+        """The head of the answer that the bytes are of, once there are any. Answers that an older
+        oq has stored have none.
+        """
         self._ledger = ledger
         self._check_open = check_open
         self._streams = streams
@@ -81,13 +87,6 @@ class CallReader:
             if self._stream is None and not await self._watch.changed():
                 raise Unavailable(_BROKEN_OFF)
 
-    async def ended(self) -> Ended:
-        """How the task ends, for a caller that gets the answer whole. Unavailable, NotFound."""
-        while (ended := await self._end()) is None:
-            if not await self._watch.changed():
-                raise Unavailable(_BROKEN_OFF)
-        return ended
-
     async def _live(self, stream: Stream) -> bytes:
         """What a running attempt has said since; nothing when it is over."""
         await stream.wait_news(self._offset)
@@ -97,7 +96,9 @@ class CallReader:
                 raise Unavailable(_BROKEN_OFF)
             return b""
         said = self._portion(log)
-        stream.sent = stream.sent or bool(said)
+        if said:
+            stream.sent = True
+            self.head = stream.log.head
         return said
 
     async def _rest(self) -> bytes | Ended | None:
@@ -108,13 +109,17 @@ class CallReader:
         state, log = await self._ledger.stream(self._task_id, self._offset)
         if not state.status.ended:
             return None
-        return (log and self._portion(log)) or await self._end()
+        if log is not None:
+            self.head = log.head
+            if said := self._portion(log):
+                return said
+        return await self._end()
 
     async def _end(self) -> Ended | None:
         """How the task has ended; None while it has not."""
         self._check_open()
         record = await self._ledger.record(self._task_id, Parts.ENDING)
-        return Ended.of(record) if record.state.status.ended else None
+        return Ended.of(record, self.head) if record.state.status.ended else None
 
     def _portion(self, log: StreamLog) -> bytes:
         """The next bytes of the log; nothing at its end."""
@@ -124,7 +129,6 @@ class CallReader:
         if self._attempt not in (None, log.attempt):
             raise Unavailable(_ANEW)
         self._attempt = log.attempt
-        self.line = frames[-1].endswith(b"\n")
         said = b"".join(frames) if len(frames[0]) <= PORTION else self._part(frames[0])
         if self._cut:
             self._slice = log

@@ -19,11 +19,14 @@ from oq.rules.via import add_mark
 from oq.store import Ledger
 from oq.words.caller import LOCAL, Caller
 from oq.words.errors import BackendDown, NotFound
+from oq.words.head import Headers
+from oq.words.task import Body
 
 
 class NewCall(Struct, frozen=True, kw_only=True):
-    """A call as its caller made it. `body` are its very bytes. A `detached` one goes on without its
-    caller. `way`: see `oq.rules.via`. The rest is for whoever looks at the task.
+    """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
+    `oq.words.task.Body`. A `detached` one goes on without its caller. `way`: see `oq.rules.via`.
+    The rest is for whoever looks at the task.
     """
 
     call: Endpoint
@@ -35,6 +38,8 @@ class NewCall(Struct, frozen=True, kw_only=True):
     caller: Caller = LOCAL
     user_agent: str | None = None
     way: str = ""
+    headers: Headers = ()
+    target: str | None = None
 
 
 class _Metadata(Struct, omit_defaults=True):
@@ -79,8 +84,7 @@ class GatewayCalls:
         """
         metadata = _Metadata(new.call.path, new.caller.address, new.user_agent, new.detached)
         checked = validation.check_call(
-            new.call.path,
-            new.body,
+            Body(new.body, call=new.call.path, way=new.way, headers=new.headers, target=new.target),
             kind=new.call.type,
             model=new.model,
             priority=new.priority,
@@ -88,7 +92,6 @@ class GatewayCalls:
             metadata=msgspec.json.encode(metadata),
             key=key,
             limits=self._admission.limits,
-            way=new.way,
         )
         return await self._admission.accept_checked(checked, new.caller)
 

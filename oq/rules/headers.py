@@ -18,6 +18,12 @@ UP = frozenset({
 })  # fmt: skip
 """What a backend gets of its caller's headers, beside its own `api_key`."""
 
+_UP_WITH_CALLS = UP | {
+    b"anthropic-beta", b"anthropic-version", b"openai-beta", b"session-id", b"thread-id",
+    b"x-client-request-id", b"x-session-affinity", b"x-session-id",
+}  # fmt: skip
+"""The same of a call: what else changes the answer, or says which conversation it belongs to."""
+
 DOWN = frozenset({
     b"accept-ranges", b"allow", b"content-encoding", b"content-length", b"content-range",
     b"content-type", b"etag", b"last-modified", b"location", b"openai-model",
@@ -30,12 +36,29 @@ _OWN_PATH = re.compile(rb"/(?![/\\])[!-~]*")
 """To another path, as Ollama sends it; another server is not a backend's to name. Browsers drop
 tabs: there must be none before a second slash.
 """
+_PRODUCT = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
 _DOWN_FAMILIES = (b"ratelimit-", b"x-ratelimit-", b"anthropic-ratelimit-")
 
 
 def up(headers: Iterable[tuple[bytes, bytes]], *more: bytes) -> Headers:
     """Those that go to a backend; `more` are names that go as well."""
     return [item for item in headers if item[0].lower() in UP or item[0].lower() in more]
+
+
+def up_with_call(
+    headers: Iterable[tuple[bytes, bytes]], *, authorization: bool
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Those that go to a backend with a call, with their names in lower case. Of the name of its
+    caller's program the product goes, and `authorization` says whether the caller's key does.
+    """
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        name = name.lower()
+        if name in _UP_WITH_CALLS or (authorization and name == b"authorization"):
+            kept.append((name, value))
+        elif name == b"user-agent" and (product := _PRODUCT.match(value)):
+            kept.append((name, product[0]))
+    return tuple(kept)
 
 
 def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

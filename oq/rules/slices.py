@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from oq.rules.stream_log import PORTION, StreamLog, piece_of, weight
+from oq.words.head import Head
 from oq.words.steps import Records
 
 PART = 1 << 31
@@ -25,19 +26,21 @@ _decode = msgspec.msgpack.Decoder(StreamLog).decode
 
 
 class OpenLog:
-    """The log of an attempt that runs. That of a `call` keeps its chunks as they are.
+    """The log of an attempt that runs. That of a `call` keeps its chunks as they are, and the head
+    of the answer that they are the body of.
 
     Full slices may be written while it grows (`ahead`), and those that are on disk are not kept.
     """
 
     __slots__ = (
         "_decoded", "_full", "_kept", "_open", "_parts", "_starts", "_weight", "attempt", "call",
-        "waiting",
+        "head", "waiting",
     )  # fmt: skip
 
     def __init__(self, attempt: int, call: str | None) -> None:
         self.attempt = attempt
         self.call = call
+        self.head: Head | None = None
         self.waiting = 0
         """Bytes of the full slices that are not on disk."""
         self._full: deque[bytes] = deque()  # those that are not on disk
@@ -90,7 +93,7 @@ class OpenLog:
             if taken and size > most:
                 break
             taken.append((number, record))
-        return Records(self._head(self._kept + len(taken)), tuple(taken))
+        return Records(self._first(self._starts[: self._kept + len(taken)]), tuple(taken))
 
     def note_kept(self, records: Records) -> None:
         """What `ahead` gave is on disk."""
@@ -104,25 +107,25 @@ class OpenLog:
         number = PART + self._parts
         self._parts += 1
         record = _encode(StreamLog(self.attempt, [], [result]))
-        return Records(self._head(self._kept), ((number, record),))
+        return Records(self._first(self._starts[: self._kept]), ((number, record),))
 
     def records(self) -> Records | None:
         """How it is stored at its end, but for what is on disk already: the head, and the slices if
-        it is of more than one. None if nothing was generated.
+        it is of more than one. None if there was no answer.
         """
         if not self._starts:
-            short = replace(self._open, parts=self._parts) if self._parts else self._open
-            return Records(_encode(short)) if len(self) or self._parts else None
+            if self._parts or self.head is not None:
+                return Records(_encode(replace(self._open, parts=self._parts, head=self.head)))
+            return Records(_encode(self._open)) if len(self) else None
         slices = enumerate([*self._full, _encode(self._open)], self._kept)
-        starts = [*self._starts, self._open.first]
-        head = StreamLog(self.attempt, [], starts=starts, parts=self._parts, call=self.call)
-        return Records(_encode(head), tuple(slices))
+        return Records(self._first([*self._starts, self._open.first]), tuple(slices))
 
-    def _head(self, slices: int) -> bytes:
-        """The head of a log that ends with so many slices."""
-        starts = self._starts[:slices]
+    def _first(self, starts: list[int]) -> bytes:
+        """The first record of a log whose slices begin there."""
         return _encode(
-            StreamLog(self.attempt, [], starts=starts, parts=self._parts, call=self.call)
+            StreamLog(
+                self.attempt, [], starts=starts, parts=self._parts, call=self.call, head=self.head
+            )
         )
 
     def _close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from oq.words.head import Head
 from oq.words.stream import Chunk, Piece
 
 T = TypeVar("T")
@@ -50,7 +51,8 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
     long log is stored as several records (see `oq.rules.slices`). Its first record has no chunks,
     but `starts`: the `first` of each slice. A long result is stored beside the log, in `parts`
     records, each of them a log of one frame. `call` is the path of the call; it says how to read
-    the frames. Logs of earlier versions do not have it.
+    the frames, and `head` is the head of the backend's answer, in the log's first record. Logs of
+    earlier versions have neither.
     """
 
     attempt: int
@@ -61,6 +63,7 @@ class StreamLog(Struct, frozen=True, array_like=True, omit_defaults=True, weakre
     starts: list[int] = []
     parts: int = 0
     call: str | None = None
+    head: Head | None = None
 
     def __len__(self) -> int:
         """The number of chunks in it."""

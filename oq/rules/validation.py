@@ -139,8 +139,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
 
 
 def check_call(
-    path: str,
-    body: bytes,
+    body: Body,
     *,
     kind: TaskType,
     model: str,
@@ -149,14 +148,13 @@ def check_call(
     metadata: bytes,
     key: str | None = None,
     limits: Limits,
-    way: str = "",
 ) -> Checked:
-    """The task that a call to `path` is. What its body says is for the backend to judge."""
-    check_size("", body, limits)
+    """The task that a call is. What its body says is for the backend to judge."""
+    check_size("", body.payload, limits)
     terms = terms_of_call(
         model=model, priority=priority, timeout=timeout, metadata=metadata, key=key, limits=limits
     )
-    return Checked(kind, terms, Body(body, call=path, way=way))
+    return Checked(kind, terms, body)
 
 
 def _problems(submissions: dict[int, Submission], limits: Limits) -> dict[int, str]:

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from oq.rules.slices import PART, slice_number
 from oq.rules.stream_log import StreamLog
@@ -17,6 +18,7 @@ from oq.store.batches import UNDECODABLE
 from oq.store.decoding import read
 from oq.store.engine import Engine, Put
 from oq.words.errors import StoreCorrupt
+from oq.words.head import Head
 from oq.words.steps import Records
 
 
@@ -30,6 +32,8 @@ class _Head(Struct, frozen=True, array_like=True):
     more: bool = False
     starts: list[int] = []
     parts: int = 0
+    call: Raw = Raw(b"")
+    head: Head | None = None
 
 
 _decode_head = msgspec.msgpack.Decoder(_Head).decode
@@ -60,7 +64,10 @@ class StreamShelf:
         if log is None:
             if head.starts:
                 value = self._record(keys.slice_key(key, number), what)
-            log = self._slices[name] = read(_decode_slice, value, what)
+            log = read(_decode_slice, value, what)
+            if head.starts and head.head is not None:
+                log = replace(log, head=head.head)
+            self._slices[name] = log
         return log
 
     def result(self, task_id: str) -> bytes:

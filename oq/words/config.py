@@ -69,6 +69,9 @@ class BackendConfig(Section, frozen=True):
     url: str = ""
     """Its address. A simulated backend needs none."""
     api_key: str | None = None
+    pass_authorization: bool = False
+    """Whether a call takes the Authorization header of its caller along, in place of `api_key`. The
+    header is then stored with the task."""
     max_concurrency: Count | None = None
     """The most tasks that it runs at once. All backends together run up to `queue.max_workers`."""
 

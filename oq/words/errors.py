@@ -30,6 +30,8 @@ The messages are for people: what happened, which value caused it, what to do.
 
 from __future__ import annotations
 
+from oq.words.head import Head
+
 
 class OqError(Exception):
     """The base class of all errors of oq."""
@@ -177,10 +179,11 @@ class BackendError(OqError):
 
     ``status`` is the backend's HTTP status, or the one that an error inside an answer stands for.
     ``body`` is the error that it sent. If that came in a stream, ``frame`` is the line or event
-    that it came in, byte for byte.
+    that it came in, byte for byte. ``head`` is the head of the answer that is an error.
     """
 
     frame: bytes | None = None
+    head: Head | None = None
 
     def __init__(
         self, message: str, *, status: int | None = None, body: bytes | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from oq.words.head import Head
 from oq.words.task import Usage
 
 
@@ -14,13 +15,16 @@ class Completed(Struct, frozen=True, gc=False):
     usage: Usage | None = None
 
 
-class Refusal(Struct, frozen=True, array_like=True):
+class Refusal(Struct, frozen=True, array_like=True, omit_defaults=True):
     """What a backend answered instead of a result, for the caller to get as it is. Without a
-    `status` it came in the middle of a stream.
+    `status` it came in the middle of a stream. `head` is that of its answer, where it is known, and
+    `frame` the line or event that an error within a stream came in.
     """
 
     status: int | None
     body: bytes
+    head: Head | None = None
+    frame: bytes | None = None
 
 
 class Failed(Struct, frozen=True):

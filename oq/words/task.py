@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from oq.words.head import Headers
 from oq.words.terms import Terms
 
 MIN_PRIORITY, MAX_PRIORITY = 0, 100
@@ -129,14 +130,17 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What the model gets: two JSON objects, byte for byte as they were submitted.
 
-    For a request to the API of Ollama or OpenAI, `call` is its path (see `oq.dialects`), `payload`
-    is its whole body, and `way` has the marks of the oq servers that it came through.
+    For a call of an API, `call` is the path of its endpoint (see `oq.dialects`), `payload` is its
+    whole body, and `way` has the marks of the oq servers that it came through. `headers` are those
+    of its caller that a backend gets, and `target` is its path and query, if they are not `call`.
     """
 
     payload: bytes
     options: bytes = b"{}"
     call: str | None = None
     way: str = ""
+    headers: Headers = ()
+    target: str | None = None
 
 
 class Submission(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -99,7 +99,7 @@ async def test_bytes_reach_the_backend_as_they_came():
     async with site() as here:
         answer = await here.oq.post("/api/chat", content=body)
         assert answer.json()["done"] is True
-        assert here.bodies("/api/chat") == [body.replace(b"false", b"true")]
+        assert here.bodies("/api/chat") == [body]
         streamed = json.dumps({**CHAT, "stream": True}).encode()
         await here.oq.post("/v1/chat/completions", content=streamed)
         assert here.bodies("/v1/chat/completions") == [streamed]

@@ -52,7 +52,7 @@ def test_a_batch_of_lines(shape):
 def test_a_call(shape, call):
     def work(body: bytes) -> None:
         call.dialect.read(call, body)
-        call.dialect.upstream(call, body)
+        call.dialect.asks_stream(call, body)
 
     assert_linear(shape, work)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from http.client import responses
+
 import trio
 
 from oq.backends.base import Passage, Reply, Request
@@ -16,13 +19,17 @@ from oq.backends.simulated.refusals import check_refusal
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator
-from oq.backends.verbatim import call_of, not_spoken
+from oq.backends.transport import Feed
+from oq.backends.verbatim import CallAnswer, call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
+from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.rules.headers import down
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure
+from oq.words.head import Head
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
 from oq.words.views import Model, Models
@@ -49,7 +56,9 @@ class SimulatedBackend:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
-        path, body = self._upstream(request)
+        if request.call is not None:
+            return await self._call(request, emit)
+        path, body = f"/api/{request.type}", ollama_body(request)
         call = self.simulator.record("POST", path, [], body, request.model)
         with self.simulator.answering(call):
             try:
@@ -84,14 +93,20 @@ class SimulatedBackend:
         """Nothing to close."""
         await trio.lowlevel.checkpoint()
 
-    def _upstream(self, request: Request) -> tuple[str, bytes]:
-        """The path and the body of the request to the simulator."""
-        if request.call is None:
-            return f"/api/{request.type}", ollama_body(request)
+    async def _call(self, request: Request, emit: Emit) -> Completed:
+        """Run a call as the simulated server would."""
         call = call_of(request)
-        if call.path not in RUNS:
+        if call.dialect not in self.speaks:
             raise not_spoken(self, call)
-        return call.path, call.dialect.upstream(call, request.payload)
+        answer = CallAnswer(call, request.payload, emit, MAX_ANSWER)
+        reply = _CallReply(answer)
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers
+        ]
+        passage = Passage("POST", request.target or call.path, headers, request.payload)
+        await answer_inside(self.simulator, passage, reply)
+        reply.check(self.simulator.now())
+        return answer.completed()
 
     async def _answer(self, call: Call, ask: Ask, script: Script, emit: Emit) -> Completed:
         if script.fault == "reset":
@@ -133,6 +148,38 @@ class SimulatedBackend:
         body = error_body(path, refused.status, refused.message, refused.fields)
         now = self.simulator.now()
         return status_error(refused.status, body, retry_after=refused.retry_after, now=now)
+
+
+class _CallReply:
+    """Takes the answer to a call."""
+
+    def __init__(self, answer: CallAnswer) -> None:
+        self._answer = answer
+        self._head = Head()
+        self._feed: Feed = self._refused
+        self._body = b""
+        self._whole = False
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        reason = responses.get(status, "").encode()
+        self._head = Head(status, reason, tuple(down(headers)))
+        if status < 300:
+            self._feed = self._answer.begin(self._head)
+
+    async def piece(self, data: bytes) -> None:
+        self._whole = self._whole or self._feed(data)
+
+    def _refused(self, data: bytes) -> bool:
+        self._body += data
+        return False
+
+    def check(self, now: datetime) -> None:
+        """Raise the error that the answer is, if it is one."""
+        if self._head.status >= 300:
+            retry_after = self._head.header(b"retry-after").decode() or None
+            error = status_error(self._head.status, self._body, retry_after=retry_after, now=now)
+            error.head = self._head
+            raise error
 
 
 class NoopBackend:

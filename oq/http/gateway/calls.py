@@ -21,6 +21,7 @@ from oq.http.request import Request
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.words.clock import Clock
 from oq.words.errors import Unavailable
+from oq.words.head import Head
 from oq.words.task import Status
 
 STORE_TIMEOUT = 30.0
@@ -42,7 +43,8 @@ class CallHandler:
         self._clock = clock
         self._limit = queue.config.queue.max_payload
         self._grace = queue.config.gateway.reconnect_grace
-        self.defaults = Defaults(queue.config.gateway)
+        passes = any(each.pass_authorization for each in queue.config.backend_list())
+        self.defaults = Defaults(queue.config.gateway, pass_authorization=passes)
 
     async def serve(self, call: Endpoint, request: Request, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
@@ -96,10 +98,7 @@ class CallHandler:
             with self._queue.calls.read_call(task_id) as reader:
                 reply = _Reply(wanted, task_id, out, headers, reader)
                 with self._until_close(caller, task_id):
-                    if wanted.streams:
-                        await self._stream(reply)
-                    else:
-                        await self._whole(reply)
+                    await self._relay(reply)
                     caller.served = True
 
     async def _accept(self, wanted: CallRequest) -> Accepted:
@@ -128,26 +127,19 @@ class CallHandler:
         caller.served = True
         raise Unavailable(f"{why}; task {task_id} is kept, and runs when it is back")
 
-    async def _whole(self, reply: _Reply) -> None:
-        ended = await reply.reader.ended()
-        dialect = reply.wanted.new.call.dialect
-        if ended.state.status is not Status.COMPLETED:
-            await send_failure(reply.out, dialect, ended, reply.headers)
-            return
-        await reply.out.whole(200, dialect.json_type, reply.headers, ended.result or b"")
-
-    async def _stream(self, reply: _Reply) -> None:
-        dialect = reply.wanted.new.call.dialect
+    async def _relay(self, reply: _Reply) -> None:
+        """Pass on the answer: its bytes as they come, or the result if it came in one piece."""
+        out = reply.out
         while not isinstance(received := await self._next(reply), Ended):
-            if not reply.out.begun:
-                await reply.begin(received, ends_line=reply.reader.line)
-            await reply.out.piece(received)
+            if not out.begun:
+                await reply.begin(reply.reader.head)
+            await out.piece(received)
         if received.state.status is not Status.COMPLETED:
-            await send_failure(reply.out, dialect, received, reply.headers)
-            return
-        if not reply.out.begun:
-            await reply.begin(b"")
-        await reply.out.end()
+            await send_failure(out, reply.wanted.new.call.dialect, received, reply.headers)
+        elif out.begun:
+            await out.end()
+        else:
+            await reply.whole(received)
 
     async def _next(self, reply: _Reply) -> bytes | Ended:
         """The next bytes, or the end. Meanwhile a caller that wants it gets its queue position."""
@@ -168,7 +160,7 @@ class CallHandler:
         now = self._clock.now()
         frame = new.call.dialect.progress(new.call, new.model, reply.task_id, place, now)
         if not reply.out.begun:
-            await reply.begin(frame)
+            await reply.begin(None)
         await reply.out.piece(frame)
 
 
@@ -183,10 +175,22 @@ class _Reply:
     reader: CallReader
     answered: bool = False
 
-    async def begin(self, first: bytes, *, ends_line: bool = True) -> None:
-        """The head of a stream that begins with these bytes. What is no frame, but all of it, has
-        the type of a whole answer.
+    async def begin(self, head: Head | None) -> None:
+        """The head of an answer that comes in pieces: the backend's, or if that has not said
+        anything yet, that of a stream.
         """
+        head = head or Head()
+        headers = [*self._kind(head, streams=self.wanted.streams), *head.headers, *self.headers]
+        await self.out.begin(head.status, headers, head.reason)
+
+    async def whole(self, ended: Ended) -> None:
+        """The answer that came in one piece."""
+        head = ended.head or Head()
+        headers = [*self._kind(head, streams=False), *head.headers, *self.headers]
+        await self.out.whole(head.status, headers, ended.result or b"", head.reason)
+
+    def _kind(self, head: Head, *, streams: bool) -> list[tuple[bytes, bytes]]:
+        """The content type of an answer whose backend has not said any."""
         dialect = self.wanted.new.call.dialect
-        whole = dialect.is_whole(first, ends_line=ends_line)
-        await self.out.stream(dialect.json_type if whole else dialect.stream_type, self.headers)
+        kind = dialect.stream_type if streams else dialect.json_type
+        return [] if head.content_type else [(b"content-type", kind)]

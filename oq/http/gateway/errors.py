@@ -17,6 +17,7 @@ from oq.words.task import Status
 
 log = structlog.get_logger()
 
+TYPE = b"content-type"
 TEXT = b"text/plain; charset=utf-8"
 
 
@@ -57,7 +58,7 @@ class ErrorResponder:
             headers += dialect.no_retry
         if not self._body.whole:
             headers += unread_body_headers(self._request.scope)
-        await out.whole(status, dialect.json_type, headers, dialect.error(status, text))
+        await out.whole(status, [(TYPE, dialect.json_type), *headers], dialect.error(status, text))
 
 
 async def send_failure(
@@ -68,8 +69,14 @@ async def send_failure(
         await _break_off(out, dialect, _frame(dialect, ended))
         return
     status, body = _body(dialect, ended)
+    head = None if ended.refusal is None else ended.refusal.head
+    if head is not None and head.status == status:
+        own = {name for name, _ in head.headers}
+        more = [item for item in dialect.no_retry if item[0] not in own]
+        await out.whole(status, [*head.headers, *headers, *more], body, head.reason)
+        return
     kind = dialect.json_type if body[:1] in (b"{", b"[") else TEXT
-    await out.whole(status, kind, [*headers, *dialect.no_retry], body)
+    await out.whole(status, [(TYPE, kind), *headers, *dialect.no_retry], body)
 
 
 async def _break_off(out: GatewayResponse, dialect: Dialect, frame: bytes) -> None:
@@ -82,6 +89,8 @@ def _frame(dialect: Dialect, ended: Ended) -> bytes:
     refusal = ended.refusal
     if refusal is None:
         return dialect.error_frame(_reason(ended))
+    if refusal.frame is not None:
+        return refusal.frame
     if refusal.status is None:
         return refusal.body
     return dialect.error_frame(error_text(refusal.body))

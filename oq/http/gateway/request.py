@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from werkzeug.exceptions import BadRequest
+
 from oq.dialects import Endpoint
 from oq.http.request import Request
 from oq.queue import NewCall
+from oq.rules.headers import up_with_call
 from oq.rules.terms import parse_priority
 from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
@@ -30,11 +33,13 @@ class CallRequest(NamedTuple):
 
 class Defaults:
     """The timeout and the priority of calls that do not say them. `ports` has the priorities of
-    the ports in `gateway.listen`, as they were bound.
+    the ports in `gateway.listen`, as they were bound. `pass_authorization`: whether there is a
+    backend that takes the Authorization header of a call.
     """
 
-    def __init__(self, gateway: GatewayConfig) -> None:
+    def __init__(self, gateway: GatewayConfig, *, pass_authorization: bool = False) -> None:
         self.timeout = gateway.timeout
+        self.pass_authorization = pass_authorization
         self.ports: dict[int, int] = {}
         self._paths = {rule.path: parse_priority(rule.priority) for rule in gateway.priorities}
         self._default = parse_priority(gateway.priority)
@@ -70,9 +75,20 @@ def read_request(
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,
+        headers=up_with_call(request.scope["headers"], authorization=defaults.pass_authorization),
+        target=_target(call, request),
     )
     progress = streams and _flag(request, "X-OQ-Progress")
     return CallRequest(new, streams, request.header(b"idempotency-key"), progress)
+
+
+def _target(call: Endpoint, request: Request) -> str | None:
+    """The path and the query of the call, if they are not just those of its endpoint."""
+    query = request.scope["query_string"].decode("ascii")
+    if b"#" in request.scope["query_string"]:
+        raise BadRequest("a request's target has no #; write %23")
+    target = f"{request.path}?{query}" if query else request.path
+    return None if target == call.path else target
 
 
 def check_way(request: Request, mark: str) -> str:

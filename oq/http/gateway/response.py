@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oq.http.asgi import RawHeaders, Send
+from oq.http.asgi import REASON, RawHeaders, Send
 from oq.http.request import Request
 
-_LENGTH, _TYPE = b"content-length", b"content-type"
+_LENGTH = b"content-length"
 
 
 class GatewayResponse:
@@ -28,18 +28,18 @@ class GatewayResponse:
         self.last = b""
         """The last bytes of the last piece."""
 
-    async def whole(self, status: int, kind: bytes, headers: RawHeaders, body: bytes) -> None:
-        """All of it; `kind` is its content type."""
-        await self.begin(status, [(_TYPE, kind), *headers, (_LENGTH, b"%d" % len(body))])
+    async def whole(
+        self, status: int, headers: RawHeaders, body: bytes, reason: bytes = b""
+    ) -> None:
+        """All of it. The length of the body is added."""
+        await self.begin(status, [*headers, (_LENGTH, b"%d" % len(body))], reason)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def stream(self, kind: bytes, headers: RawHeaders) -> None:
-        """The head of an answer that is a stream; `kind` is its content type."""
-        await self.begin(200, [(_TYPE, kind), *headers])
-
-    async def begin(self, status: int, headers: RawHeaders) -> None:
-        """The head of an answer that is sent in pieces. Without a length it is a stream."""
-        headers = list(headers)
+    async def begin(self, status: int, headers: RawHeaders, reason: bytes = b"") -> None:
+        """The head of an answer that is sent in pieces. Without a length it is a stream. `reason`
+        is its reason phrase, if it is not the usual one of the status.
+        """
+        headers = [*headers, (REASON, reason)] if reason else list(headers)
         self.begun = True
         self._on_status(status)
         self.sized = any(name.lower() == _LENGTH for name, _ in headers)

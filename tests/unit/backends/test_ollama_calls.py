@@ -11,6 +11,7 @@ from oq.backends.base import Request
 from oq.backends.ollama_calls import run_ollama_call
 from oq.dialects import ENDPOINTS
 from oq.words.errors import BackendFailure, BackendRejected
+from oq.words.head import Head
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
@@ -21,7 +22,7 @@ EMBEDDED = Completed(b'{"embeddings":[[1e-05,2],[3]]}', Usage(2, 0))
 async def run(path, body, answer=b'{"done":true}', error=None):
     """What is passed on, the result, and the tasks that were run."""
     asked: list[Request] = []
-    said: list[bytes] = []
+    said: list[bytes | Head] = []
 
     async def backend(request, emit):
         asked.append(request)
@@ -44,8 +45,11 @@ async def test_it_is_run_as_a_task():
     assert task.call is None
     assert json.loads(task.payload) == {"messages": body["messages"], "think": True}
     assert json.loads(task.options) == {"seed": 1}
-    assert said == [b'{"response":"x"}\n']
+    assert [head.content_type for head in said] == [b"application/json"]
     assert done.result == b'{"done":true}'
+    said, _, _ = await run("/api/chat", {**body, "stream": True})
+    assert said[0].content_type == b"application/x-ndjson"
+    assert said[1:] == [b'{"response":"x"}\n']
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ async def test_what_only_loads_a_model_is_answered_at_once(path, body, reason):
     answer = json.loads(done.result)
     assert (answer["done"], answer["done_reason"], answer["model"]) == (True, reason, "m")
     assert ("message" in answer) is (path == "/api/chat")
-    assert said == [done.result + b"\n"]
+    assert [head.content_type for head in said] == [b"application/json"]
 
 
 @pytest.mark.parametrize(

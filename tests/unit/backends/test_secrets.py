@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -105,7 +106,10 @@ BROKEN = [
 @pytest.mark.parametrize("stream", [True, False])
 async def test_no_error_under_200_shows_the_key(path, before, error, stream):
     body = {**CHAT, "input": "x", "stream": stream}
-    async with lying(http(before + error.encode())) as here:
+    kinds = {b"": "application/json", LINE: "application/x-ndjson", EVENT: "text/event-stream"}
+    async with lying(
+        http(before + error.encode(), "200 OK", f"Content-Type: {kinds[before]}")
+    ) as here:
         with structlog.testing.capture_logs() as lines:
             answer = await here.oq.post(path, json=body)
         task = await here.task(answer)

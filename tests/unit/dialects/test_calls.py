@@ -1,8 +1,6 @@
-"""What oq reads of a call's body, and the one thing that it changes."""
+"""What oq reads of a call's body."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
@@ -29,27 +27,6 @@ COMPLETIONS = ENDPOINTS["/v1/chat/completions"]
 def test_whether_a_call_streams(call, said, streams):
     body = f'{{"model": "m"{said}}}'.encode()
     assert call.dialect.read(call, body) == ("m", streams)
-    if streams or call is EMBED:
-        assert call.dialect.upstream(call, body) is body
-
-
-def test_a_call_that_does_not_stream_does_upstream():
-    body = b'{"model": "m", "stream": false, "messages": [ ]}'
-    assert CHAT.dialect.upstream(CHAT, body) == b'{"model": "m", "stream": true, "messages": [ ]}'
-
-
-def test_a_call_of_openais_keeps_its_counts():
-    assert json.loads(COMPLETIONS.dialect.upstream(COMPLETIONS, b'{"model": "m", "n": 2}')) == {
-        "stream_options": {"include_usage": True},
-        "stream": True,
-        "model": "m",
-        "n": 2,
-    }
-    given = b'{"model": "m", "stream": false, "stream_options": {"x": 1}}'
-    assert json.loads(COMPLETIONS.dialect.upstream(COMPLETIONS, given))["stream_options"] == {
-        "x": 1,
-        "include_usage": True,
-    }
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"{}", b'{"model": ""}', b'{"model": 3}'])

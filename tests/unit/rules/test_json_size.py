@@ -6,12 +6,10 @@ import json
 
 import pytest
 
-from oq.dialects import ENDPOINTS
 from oq.rules.excerpt import excerpt
-from oq.rules.json_members import with_member
 from oq.rules.validation import check, check_call, decode_batch, decode_submission
 from oq.words.errors import InvalidTask
-from oq.words.task import TaskType
+from oq.words.task import Body, TaskType
 from tests.support.builders import LIMITS
 
 MANY = "[" + "[]," * 2000 + "[]]"
@@ -45,9 +43,9 @@ def test_a_call_with_too_many_values_is_refused():
         "limits": FEW,
     }
     with pytest.raises(InvalidTask, match=TOO_MANY):
-        check_call("/api/chat", f'{{"model":"m","a":{MANY}}}'.encode(), **asked)
+        check_call(Body(f'{{"model":"m","a":{MANY}}}'.encode(), call="/api/chat"), **asked)
     text = json.dumps({"model": "m", "prompt": MANY}).encode()
-    assert check_call("/api/generate", text, **asked).body.payload == text
+    assert check_call(Body(text, call="/api/generate"), **asked).body.payload == text
 
 
 def test_a_batch_may_have_so_many_for_each_of_its_tasks():
@@ -61,18 +59,3 @@ def test_what_has_many_values_is_listed_without_an_excerpt():
     many = ("[" + "{}," * 200_000 + "{}]").encode()
     assert excerpt(TaskType.CHAT, b'{"messages":%b}' % many) == ""
     assert excerpt(TaskType.GENERATE, b'{"prompt":"a [ b","x":[1]}') == "a [ b"
-
-
-def test_a_name_that_is_escaped_and_one_in_a_deep_value():
-    body = rb'{"a":[[{"stream":[1]}]],"str\u0065am" : [[1],[2]] ,"b":{"stream":0},"stream":{}}'
-    assert with_member(body, "stream", b"true") == (
-        rb'{"a":[[{"stream":[1]}]],"str\u0065am" : true ,"b":{"stream":0},"stream":true}'
-    )
-
-
-def test_options_of_a_stream_keep_their_bytes():
-    body = b'{"model":"m","stream_options": { "x" : [[1e5]] }}'
-    call = ENDPOINTS["/v1/chat/completions"]
-    assert call.dialect.upstream(call, body) == (
-        b'{"stream":true,"model":"m","stream_options": {"include_usage":true, "x" : [[1e5]] }}'
-    )
