@@ -1,7 +1,7 @@
 """Ollama, over its own API: https://github.com/ollama/ollama/blob/main/docs/api.md
 
-Chat and generate always stream upstream, since Ollama may run a call that does not stream to its
-end after the caller has gone. What a task says passes through byte for byte, known to oq or not.
+Tasks always stream upstream: their readers see them grow. What a task says passes through byte for
+byte, known to oq or not. Calls go upstream as their callers made them.
 """
 
 from __future__ import annotations

@@ -418,7 +418,8 @@ class Transport:
         """The head of an answer, as the caller of a call gets it."""
         reason = self.secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
         passed = down(self.secret.scrub_headers(response.headers.raw))
-        headers = tuple(item for item in passed if item[0] not in _OF_THE_BODY)
+        packed = "content-encoding" in response.headers
+        headers = tuple(item for item in passed if not packed or item[0] not in _OF_THE_BODY)
         return Head(response.status_code, reason, headers)
 
     async def _error_body(self, response: httpx.Response) -> bytes:

@@ -81,7 +81,7 @@ class CallAnswer:
         """What reads an answer that begins with these bytes."""
         call, head = self._call, self._head
         if self._is_stream(first):
-            self._emit(head)
+            self._emit(head.sized(None))
             return call.dialect.streamed(call, self._emit, self._limit)
         if call.any_type and not _is_json_type(head.content_type):
             return _Pieces(head, self._emit)
@@ -120,15 +120,14 @@ class _Document:
         if body.lstrip()[:1] not in (b"{", b"["):
             raise self._no_document(body)
         done = self._call.dialect.whole(self._call, body)
-        self._emit(self._head)
         text = readable(body)
-        if not _reads(text):
-            self._emit(self._scrub(body))
-            return Completed(_described(self._head, len(body)), done.usage)
-        if text is not body:  # not everybody can read its very bytes
-            self._emit(body)
-            return Completed(text, done.usage)
-        return done
+        known = _reads(text)
+        passed = body if known else self._scrub(body)
+        self._emit(self._head.sized(len(passed)))
+        if text is body and known:
+            return done
+        self._emit(passed)  # not everybody can read these very bytes
+        return Completed(text if known else _described(self._head, len(body)), done.usage)
 
     def _no_document(self, body: bytes) -> BackendFailure:
         """The caller gets what came, but the task has failed."""

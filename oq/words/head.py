@@ -20,6 +20,12 @@ class Head(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
         """The value of this header; nothing if it has none."""
         return next((value for each, value in self.headers if each == name), b"")
 
+    def sized(self, size: int | None) -> Head:
+        """The same head with this length of the body, in bytes; None: without any."""
+        kept = tuple(item for item in self.headers if item[0] != b"content-length")
+        length = () if size is None else ((b"content-length", b"%d" % size),)
+        return Head(self.status, self.reason, (*kept, *length))
+
     @property
     def content_type(self) -> bytes:
         """The kind of its body without parameters, in lower case."""

@@ -65,6 +65,9 @@ async def send_failure(
     out: GatewayResponse, dialect: Dialect, ended: Ended, headers: RawHeaders
 ) -> None:
     """Say why a task has no result: in the backend's own words, if there are any."""
+    if out.begun and out.sized:  # see `ErrorResponder`
+        log.warning("an answer broke off", task_id=ended.state.id, error=_reason(ended))
+        return
     if out.begun:
         await _break_off(out, dialect, _frame(dialect, ended))
         return

@@ -32,7 +32,8 @@ class GatewayResponse:
         self, status: int, headers: RawHeaders, body: bytes, reason: bytes = b""
     ) -> None:
         """All of it. The length of the body is added."""
-        await self.begin(status, [*headers, (_LENGTH, b"%d" % len(body))], reason)
+        kept = [item for item in headers if item[0] != _LENGTH]
+        await self.begin(status, [*kept, (_LENGTH, b"%d" % len(body))], reason)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def begin(self, status: int, headers: RawHeaders, reason: bytes = b"") -> None:

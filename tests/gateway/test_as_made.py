@@ -1,0 +1,188 @@
+"""A call reaches the backend as its caller made it, and the answer is the backend's own: its bytes,
+its status, its reason phrase, and those of its headers that pass.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+
+import h11
+import httpx
+import pytest
+import trio
+
+from tests.support.gateway import QUICK, site
+
+CHAT = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
+OWN = "of-oq-itself-0123456789"
+JSON = "Content-Type: application/json; charset=utf-8"
+
+
+def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
+    head = "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *headers])
+    return head.encode() + b"\r\n\r\n" + body
+
+
+@asynccontextmanager
+async def before(answer: bytes, kind: str = "openai", **of_backend: object):
+    """oq before a backend that answers just this; and the requests that have reached that."""
+    requests: list[tuple[h11.Request, bytes]] = []
+
+    async def tell(stream: trio.SocketStream) -> None:
+        async with stream:
+            reader, body, request = h11.Connection(h11.SERVER), b"", None
+            while not isinstance(event := reader.next_event(), h11.EndOfMessage):
+                if event is h11.NEED_DATA:
+                    reader.receive_data(await stream.receive_some())
+                elif isinstance(event, h11.Request):
+                    request = event
+                elif isinstance(event, h11.Data):
+                    body += bytes(event.data)
+            if request.method == b"POST":  # and not a look at the models
+                requests.append((request, body))
+            await stream.send_all(answer)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(
+            trio.serve_listeners, tell, await trio.open_tcp_listeners(0, host="127.0.0.1")
+        )
+        port = listeners[0].socket.getsockname()[1]
+        backend = {"name": "b", "kind": kind, "url": f"127.0.0.1:{port}", **of_backend}
+        retries = {**QUICK, "max_retries": 0}
+        async with site(retry_config=retries, backends=[backend]) as here:
+            yield here, requests
+        nursery.cancel_scope.cancel()
+
+
+WHOLE = [
+    b'{ "choices" : [ {"message":{"content":"a"}} ],\n "usage":{"total_tokens":2}, "own": 1e2 }',
+    b'{"choices":[{"message":{"content":null,"tool_calls":[{"id":1}]}}]}\n',
+    b'{"choices":null,"usage":{"prompt_tokens":7.0}}',
+    b'{"choices":[{"message":{"content":"\\ud83d"}}]}',  # the half of a pair
+    b'{"data":[{"embedding":[NaN,1]}]}',  # no JSON, but what some servers send
+    b"[1]",
+]
+
+
+@pytest.mark.parametrize("body", WHOLE)
+async def test_an_answer_that_came_whole_has_its_own_bytes(body):
+    answered = http(
+        body, "203 Well Then", JSON, "X-Request-Id: r1", "Set-Cookie: a=b", "Server: s",
+        "X-RateLimit-Limit: 9",
+    )  # fmt: skip
+    async with before(answered) as (here, _):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert (answer.status_code, answer.reason_phrase) == (203, "Well Then")
+        assert answer.content == body
+        assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+        assert answer.headers["X-Request-Id"] == "r1"
+        assert answer.headers["X-RateLimit-Limit"] == "9"
+        assert "Set-Cookie" not in answer.headers
+        assert answer.headers["Content-Length"] == str(len(body))
+        assert (await here.task(answer))["status"] == "completed"
+
+
+async def test_the_same_answer_is_given_again_to_who_asks_again():
+    answered = http(b'{"choices": [ ]}', "200 Fine", JSON, "X-Request-Id: r1")
+    async with before(answered) as (here, requests):
+        key = {"Idempotency-Key": "k"}
+        first, again = [
+            await here.oq.post("/v1/chat/completions", content=CHAT, headers=key) for _ in range(2)
+        ]
+        assert len(requests) == 1
+        assert again.content == first.content == b'{"choices": [ ]}'
+        assert again.reason_phrase == first.reason_phrase == "Fine"
+        assert again.headers["X-Request-Id"] == "r1"
+
+
+@pytest.mark.parametrize("asked", [b"", b',"stream":false', b',"stream":true', b',"stream":null'])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_nothing_is_asked_that_the_caller_did_not_ask(path, asked):
+    body = CHAT[:-1] + asked + b' , "n" : 1 }'
+    async with before(http(b'{"choices":[]}', "200 OK", JSON)) as (here, requests):
+        await here.oq.post(f"{path}?api-version=2", content=body)
+        [(request, sent)] = requests
+        assert sent == body
+        assert request.target == f"{path}?api-version=2".encode()
+
+
+async def test_which_headers_reach_the_backend():
+    given = {
+        "Content-Type": "text/json", "Accept": "a/b", "User-Agent": "Client/1.2 (me; here) x",
+        "Traceparent": "00-1", "X-Session-Id": "s", "Anthropic-Version": "v", "Cookie": "c=d",
+        "Authorization": "Bearer mine", "X-Own": "o", "X-Forwarded-For": "1.2.3.4",
+    }  # fmt: skip
+    async with before(http(b"{}", "200 OK", JSON)) as (here, requests):
+        await here.oq.post("/v1/chat/completions", content=CHAT, headers=given)
+        got = dict(requests[0][0].headers)
+        assert got[b"content-type"] == b"text/json"
+        assert got[b"accept"] == b"a/b"
+        assert got[b"user-agent"] == b"Client/1.2"
+        assert (got[b"traceparent"], got[b"x-session-id"]) == (b"00-1", b"s")
+        assert got[b"anthropic-version"] == b"v"
+        for kept in (b"cookie", b"authorization", b"x-own", b"x-forwarded-for"):
+            assert kept not in got
+
+
+@pytest.mark.parametrize("passes", [True, False])
+async def test_a_callers_key_reaches_a_backend_that_may_have_it(passes):
+    refused = http(b'{"error":"no such key: sk-1234567890123456789"}', "401 No", JSON)
+    own = {"api_key": OWN, "pass_authorization": passes}
+    async with before(refused, **own) as (here, requests):
+        given = {"Authorization": "Bearer sk-1234567890123456789"}
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT, headers=given)
+        got = dict(requests[0][0].headers)[b"authorization"]
+        assert got == (given["Authorization"].encode() if passes else b"Bearer " + OWN.encode())
+        assert (answer.status_code, answer.reason_phrase) == (401, "No")
+        assert ("sk-1234567890123456789" in answer.text) is not passes
+        task = await here.task(answer)
+        assert "Bearer" not in json.dumps(task)
+
+
+@pytest.mark.parametrize("status", ["400 Bad Idea", "404 Nope", "429 Slow", "422 No"])
+async def test_an_error_is_the_backends_own(status):
+    body = b'{ "error" : {"code":1, "n_ctx":4096} }'
+    limits = ["Retry-After: 0", "X-RateLimit-Remaining: 0", "X-Request-Id: r"]
+    async with before(http(body, status, JSON, *limits)) as (here, _):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert f"{answer.status_code} {answer.reason_phrase}" == status
+        assert answer.content == body
+        assert answer.headers["X-RateLimit-Remaining"] == "0"
+        assert (answer.headers["Retry-After"], answer.headers["X-Request-Id"]) == ("0", "r")
+        assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+async def test_a_redirect_to_another_path_is_the_callers():
+    moved = http(b"", "307 Temporary Redirect", "Location: /v1/elsewhere", "Content-Length: 0")
+    async with before(moved) as (here, _):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert (answer.status_code, answer.headers["Location"]) == (307, "/v1/elsewhere")
+
+
+async def test_a_page_in_place_of_an_answer_reaches_the_caller_but_the_task_has_failed():
+    page = b"<html>log in first</html>"
+    async with before(http(page, "200 OK", "Content-Type: text/html")) as (here, _):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert (answer.status_code, answer.content) == (200, page)
+        assert answer.headers["Content-Type"] == "text/html"
+        assert (await here.task(answer))["status"] == "failed"
+
+
+async def test_a_stream_has_the_head_of_the_backend():
+    event = (
+        b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    )
+    kind = "Content-Type: text/event-stream; charset=utf-8"
+    async with before(http(event, "200 Go", kind, "X-Request-Id: r")) as (here, _):
+        body = CHAT[:-1] + b',"stream":true}'
+        async with here.oq.stream("POST", "/v1/chat/completions", content=body) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+            assert (answer.reason_phrase, answer.headers["X-Request-Id"]) == ("Go", "r")
+            assert await answer.aread() == event
+
+
+async def test_every_answer_has_a_reason_phrase():
+    async with before(http(b"{}")) as (here, _):
+        answer: httpx.Response = await here.oq.get("/api/tasks/nope")
+        assert (answer.status_code, answer.reason_phrase) == (404, "Not Found")
