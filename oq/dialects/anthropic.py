@@ -13,11 +13,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from oq.dialects.reading import read_object
+from oq.dialects.stated_errors import check_stated
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.anthropic_fold import AnthropicFold
+from oq.dialects.anthropic_fold import AnthropicFold, message_usage
 from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
 from oq.dialects.events import EventDialect, FoldedEvents
 from oq.rules.surrogates import readable
+from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType
 
@@ -83,6 +86,11 @@ class Anthropic(EventDialect):
     def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedEvents(AnthropicFold(), emit, limit)
+
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """See `Dialect`."""
+        check_stated(body)
+        return Completed(body, message_usage(read_object(body) or {}))
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`. Calls of tools are given as OpenAI streams them."""

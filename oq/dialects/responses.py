@@ -13,12 +13,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from oq.dialects.reading import read_object
+from oq.dialects.stated_errors import check_stated
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
 from oq.dialects.events import FoldedEvents
 from oq.dialects.openai import OpenAI
-from oq.dialects.responses_fold import ResponsesFold
+from oq.dialects.responses_fold import ResponsesFold, response_usage
 from oq.rules.surrogates import readable
+from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType
 
@@ -58,6 +61,11 @@ class Responses(OpenAI):
     def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedEvents(ResponsesFold(), emit, limit)
+
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """See `Dialect`."""
+        check_stated(body)
+        return Completed(body, response_usage(read_object(body) or {}))
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`. Calls of functions are given as chat completions stream them."""
