@@ -12,6 +12,7 @@ from oq.backends.base import Request
 from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, split_body
+from oq.dialects.ollama import OLLAMA
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
 from oq.words.head import Head
@@ -55,11 +56,19 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
         task = Request(request.type, request.model, msgspec.json.encode(payload), options)
         done = await run(task, pass_on)
     except BackendError as error:
-        if error.body is not None:
-            line_end = b"\n" if error.status is None else b""
-            error.body = msgspec.json.encode({"error": error_text(error.body)}) + line_end
+        _say_as_ollama(error)
         raise
     return _legacy(done) if request.call == _EMBEDDINGS else done
+
+
+def _say_as_ollama(error: BackendError) -> None:
+    """Its status and the headers that pass stay; what the server said is said in Ollama's form."""
+    if error.body is not None:
+        error.body = msgspec.json.encode({"error": error_text(error.body)})
+    if error.frame is not None:
+        error.frame = (error.body or b"{}") + b"\n"
+    if error.head is not None:
+        error.head = error.head.of_type(OLLAMA.json_type)
 
 
 def _head(content_type: bytes) -> Head:

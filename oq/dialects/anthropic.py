@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.reading import read_object
-from oq.dialects.stated_errors import check_stated
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic_fold import AnthropicFold, message_usage
-from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
 from oq.dialects.events import EventDialect, FoldedEvents
+from oq.dialects.reading import read_object
+from oq.dialects.stated_errors import check_stated
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -83,7 +83,7 @@ class Anthropic(EventDialect):
     def __init__(self) -> None:
         self.endpoints = (Endpoint("/v1/messages", TaskType.CHAT, self, streams=False),)
 
-    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedEvents(AnthropicFold(), emit, limit)
 

@@ -29,6 +29,9 @@ Emit = Callable[[bytes | Head], None]
 answer, and a chunk is the bytes that its caller gets. For other tasks it is one JSON object in
 Ollama's form. It never blocks."""
 
+EmitFrame = Callable[[bytes], None]
+"""The same where the head of the answer has been given."""
+
 
 class Endpoint(Struct, frozen=True):
     """One endpoint. `streams`: whether it streams by default; None: it never streams. `any_type`:
@@ -132,7 +135,7 @@ class Dialect(ABC):
     # -- what a backend answers
 
     @abstractmethod
-    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
         """Reads the streamed answer to a call. `emit` gets each frame unchanged, after it was
         checked. `limit` is in bytes of memory.
         """

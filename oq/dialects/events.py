@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from oq.dialects.base import Dialect, Emit
+from oq.dialects.base import Dialect, EmitFrame
 from oq.dialects.framing import End, event_data
 from oq.dialects.passing import Found, PassedFrames
 from oq.dialects.reading import UNREADABLE, read, read_object
@@ -46,7 +46,7 @@ class EventFold(Protocol):
 class FoldedEvents(PassedFrames):
     """A stream of events as it comes in: each event is folded, and passed on as it came."""
 
-    def __init__(self, fold: EventFold, emit: Emit, limit: int) -> None:
+    def __init__(self, fold: EventFold, emit: EmitFrame, limit: int) -> None:
         super().__init__(End.EVENT, fold, emit, limit)
         self._fold = fold
 

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, Dialect, Emit, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint
 from oq.dialects.ollama_fold import FoldedLines, ollama_usage
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
@@ -67,7 +67,7 @@ class Ollama(Dialect):
             *(AllowedRequest("GET", call.path, "", listed=False) for call in self.endpoints),
         )
 
-    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedLines(call.type, emit, limit)
 

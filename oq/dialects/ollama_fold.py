@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from oq.dialects.answer_errors import decode_answer, first_byte, quoted, states_error
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import Emit
+from oq.dialects.base import EmitFrame
 from oq.dialects.counts import count
 from oq.dialects.framing import End
 from oq.dialects.growing_text import GrowingText, RepeatedText
@@ -138,7 +138,7 @@ class Fold:
 class FoldedLines(PassedFrames):
     """Ollama's NDJSON as it comes in: each line is folded, and passed on as it came."""
 
-    def __init__(self, kind: TaskType, emit: Emit, limit: int = MAX_ANSWER) -> None:
+    def __init__(self, kind: TaskType, emit: EmitFrame, limit: int = MAX_ANSWER) -> None:
         self._fold = Fold(kind)
         super().__init__(End.LINE, self._fold, emit, limit)
 
@@ -149,7 +149,7 @@ class FoldedLines(PassedFrames):
         self._fold.add(document)
 
 
-def chunks_only(emit: Emit) -> Emit:
+def chunks_only(emit: EmitFrame) -> EmitFrame:
     """An `emit` for the lines of a task that is no call: what is passed on is a chunk of the answer
     that everybody can read. What is none is left out.
     """

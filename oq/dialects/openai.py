@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
 from oq.dialects.events import EventDialect, FoldedEvents
 from oq.dialects.growing import index_of
 from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage, said_in
@@ -85,7 +85,7 @@ class OpenAI(EventDialect):
             Endpoint("/v1/embeddings", TaskType.EMBED, self, streams=None),
         )
 
-    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedEvents(OpenAIFold(), emit, limit)
 

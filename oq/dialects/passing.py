@@ -16,7 +16,7 @@ from typing import Protocol
 
 from oq.dialects.answer_errors import quoted
 from oq.dialects.answer_limit import AnswerLimit
-from oq.dialects.base import Emit
+from oq.dialects.base import EmitFrame
 from oq.dialects.framing import End, Frames
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
@@ -51,7 +51,7 @@ class Ending(Protocol):
 class PassedFrames(ABC):
     """The frames of one answer; see `oq.dialects.base.Answer`. `limit` is in bytes of memory."""
 
-    def __init__(self, end: End, fold: Ending, emit: Emit, limit: int) -> None:
+    def __init__(self, end: End, fold: Ending, emit: EmitFrame, limit: int) -> None:
         self._frames = Frames(end)
         self._limit = AnswerLimit(limit)
         self._ending = fold

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.reading import read_object
-from oq.dialects.stated_errors import check_stated
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, Emit, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
 from oq.dialects.events import FoldedEvents
 from oq.dialects.openai import OpenAI
+from oq.dialects.reading import read_object
 from oq.dialects.responses_fold import ResponsesFold, response_usage
+from oq.dialects.stated_errors import check_stated
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -58,7 +58,7 @@ class Responses(OpenAI):
     def __init__(self) -> None:
         self.endpoints = (Endpoint("/v1/responses", TaskType.CHAT, self, streams=False),)
 
-    def streamed(self, call: Endpoint, emit: Emit, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""
         return FoldedEvents(ResponsesFold(), emit, limit)
 

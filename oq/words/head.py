@@ -26,6 +26,11 @@ class Head(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
         length = () if size is None else ((b"content-length", b"%d" % size),)
         return Head(self.status, self.reason, (*kept, *length))
 
+    def of_type(self, content_type: bytes) -> Head:
+        """The head of another body with this content type, whose length is not known."""
+        kept = tuple(item for item in self.sized(None).headers if item[0] != b"content-type")
+        return Head(self.status, self.reason, (*kept, (b"content-type", content_type)))
+
     @property
     def content_type(self) -> bytes:
         """The kind of its body without parameters, in lower case."""
