@@ -16,15 +16,15 @@ import trio
 
 from oq.backends.address import check_api_key
 from oq.backends.base import Passage, Reply, way
-from oq.backends.bodies import MAX_ERROR_BODY, head, in_one_piece, plain, unwind
+from oq.backends.bodies import head, unwind
+from oq.backends.connections import open_client
 from oq.backends.encoding import decoder
-from oq.backends.failures import status_error
 from oq.backends.keeping import Keeping, Trial
 from oq.backends.progress import Progress, Sent
+from oq.backends.replies import OF_THE_BODY, Replies
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.target import within
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.rules.headers import down
 from oq.rules.via import HEADER
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
@@ -49,9 +49,6 @@ GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
 
-MAX_REASON = 200
-"""Bytes of a reason phrase that are passed on."""
-
 _OF_THE_CONNECTION = frozenset(
     {b"connection", b"date", b"keep-alive", b"proxy-authenticate", b"server", b"te", b"trailer",
      b"transfer-encoding", b"upgrade"}
@@ -59,19 +56,10 @@ _OF_THE_CONNECTION = frozenset(
 """Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
 
 _NOT_KEPT = [("Connection", "close")]
-_OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
 
 _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
 """What httpx and the codec for host names say of a url that no server can have. Neither is an
 HTTPError."""
-
-KEPT_FOR = 1.0
-"""Seconds that an idle connection is kept: less than any server keeps it, so that no request meets
-its end. Gunicorn closes it after 2, uvicorn, Node and llama.cpp after 5.
-"""
-KEPT_CONNECTIONS = 16
-"""Connections that are kept for the next task. At each request httpcore's pool looks at all of
-them once for every idle one: with 64, 300 tasks at once took three times as long (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +92,7 @@ class Transport:
         self.secret = Secret(self._key)
         self._timeouts = timeouts
         self._hint = hint
-        self._clock = clock
+        self._replies = Replies(self.secret, clock)
         self._client: httpx.AsyncClient | None = None
         self._keeping = Keeping()
 
@@ -127,7 +115,7 @@ class Transport:
         """
 
         def with_head(response: httpx.Response) -> Feed:
-            return begin(self._head(response))
+            return begin(self._replies.head(response))
 
         up = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         if not self._pass_authorization:
@@ -157,7 +145,7 @@ class Transport:
 
     async def _try_out(self, path: str, body: bytes, begin: Read, headers: Up) -> None:
         """The same on a connection of its own, which is left open until that has been judged."""
-        trial = self._keeping.trial = Trial(self._make_client())
+        trial = self._keeping.trial = Trial(self._new_client())
         try:
             await self._exchange("POST", path, body, begin, headers, trial)
         except BaseException:
@@ -180,7 +168,7 @@ class Transport:
         async def use(response: httpx.Response) -> None:
             if trial is not None:
                 trial.connection = response.extensions["network_stream"]
-            await self._check(response)
+            await self._replies.check(response)
             await self._pour(response, begin(response), progress, scope)
 
         client = None if trial is None else trial.client
@@ -225,8 +213,8 @@ class Transport:
                 if name.lower() not in _OF_THE_CONNECTION
             )
             if response.is_error and self.secret.longest:
-                body = await self._error_body(response)
-                headers = [item for item in headers if item[0].lower() not in _OF_THE_BODY]
+                body = await self._replies.error_body(response)
+                headers = [item for item in headers if item[0].lower() not in OF_THE_BODY]
                 headers.append((b"content-length", b"%d" % len(body)))
                 await reply.begin(response.status_code, headers)
                 await reply.piece(body)
@@ -254,7 +242,7 @@ class Transport:
         decode = decoder("")
         if self.secret.longest and "content-encoding" in response.headers:
             decode = decoder(response.headers["content-encoding"])
-            headers = [item for item in headers if item[0].lower() not in _OF_THE_BODY]
+            headers = [item for item in headers if item[0].lower() not in OF_THE_BODY]
         sized = any(name.lower() == b"content-length" for name, _ in headers)
         clean = ScrubbedStream(self.secret, keep_length=sized)
         await reply.begin(response.status_code, headers)
@@ -318,7 +306,7 @@ class Transport:
             headers = [*headers, (HEADER, come)]
         if not isinstance(body, bytes):
             async with (
-                self._make_client() as alone,
+                self._new_client() as alone,
                 alone.stream(method, where, content=body, headers=headers) as response,
             ):
                 await use(response)
@@ -340,34 +328,11 @@ class Transport:
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = self._make_client()
+            self._client = self._new_client()
         return self._client
 
-    def _make_client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            # The scopes here do the timing; httpx's own would each start anew.
-            timeout=httpx.Timeout(None, connect=self._timeouts.connect),
-            # How many run at once is the queue's decision: a call never waits for another's
-            # connection.
-            limits=httpx.Limits(
-                max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=KEPT_FOR
-            ),
-            headers=self._headers(),
-            event_hooks={"request": [in_one_piece]},
-            trust_env=False,  # a proxy in the environment must not get what is for loopback
-            # Plain HTTP needs no certificates, which take a while to load.
-            verify=self.url.startswith("https:"),
-        )
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",  # compressing would hold back chunks
-            "User-Agent": "oq",
-        }
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key}"
-        return headers
+    def _new_client(self) -> httpx.AsyncClient:
+        return open_client(self.url, self._key, self._timeouts.connect)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -401,32 +366,6 @@ class Transport:
         except (Exception, trio.Cancelled):
             await unwind(chunks)
             raise
-
-    async def _check(self, response: httpx.Response) -> None:
-        if response.is_success:
-            return
-        body = await self._error_body(response)
-        retry_after = response.headers.get("retry-after")
-        now = self._clock.now()
-        error = status_error(response.status_code, body, retry_after=retry_after, now=now)
-        error.head = self._head(response)
-        if response.is_redirect and error.head.header(b"location"):
-            error.body = body  # to another path of oq's, too
-        raise error
-
-    def _head(self, response: httpx.Response) -> Head:
-        """The head of an answer, as the caller of a call gets it."""
-        reason = self.secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
-        passed = down(self.secret.scrub_headers(response.headers.raw))
-        packed = "content-encoding" in response.headers
-        headers = tuple(item for item in passed if not packed or item[0] not in _OF_THE_BODY)
-        return Head(response.status_code, reason, headers)
-
-    async def _error_body(self, response: httpx.Response) -> bytes:
-        """What an answer says that is none; some servers repeat a key that they refuse."""
-        most = MAX_ERROR_BODY + self.secret.longest  # a key is not cut in two
-        body = plain(response, await head(response, most), most)
-        return self.secret.scrub(body)[:MAX_ERROR_BODY]
 
     def _nobody(self, error: Exception) -> str:
         return f"cannot reach {self.url}: {_words(error)}. {self._hint}"

@@ -103,13 +103,17 @@ async def test_a_bad_request_is_refused_as_ollama_would(path, body):
     assert list(json.loads(caught.value.body or b"")) == ["error"]
 
 
-@pytest.mark.parametrize(("status", "end"), [(400, b""), (None, b"\n")])
-async def test_errors_are_said_as_ollama_says_them(status, end):
+async def test_errors_are_said_as_ollama_says_them():
     theirs = b'{"error":{"message":"too long","type":"invalid_request_error"}}'
-    error = BackendFailure("the backend ...", status=status, body=theirs)
+    error = BackendFailure("the backend ...", status=400, body=theirs)
+    error.frame = b"data: " + theirs + b"\n\n"
+    error.head = Head(400, b"No", ((b"content-type", b"a/b"), (b"retry-after", b"3")))
     with pytest.raises(BackendFailure) as caught:
         await run("/api/embed", {"input": "a"}, error=error)
-    assert caught.value.body == b'{"error":"too long"}' + end
+    assert caught.value.body == b'{"error":"too long"}'
+    assert caught.value.frame == b'{"error":"too long"}\n'
+    head = caught.value.head
+    assert (head.content_type, head.header(b"retry-after")) == (b"application/json", b"3")
 
 
 async def test_a_lost_connection_has_no_words():

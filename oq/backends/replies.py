@@ -1,0 +1,52 @@
+"""What an answer of a backend says before its body: its head, and that it is an error."""
+
+from __future__ import annotations
+
+import httpx
+
+from oq.backends.bodies import MAX_ERROR_BODY, head, plain
+from oq.backends.failures import status_error
+from oq.backends.secrets import Secret
+from oq.rules.headers import down
+from oq.words.clock import Clock
+from oq.words.head import Head
+
+MAX_REASON = 200
+"""Bytes of a reason phrase that are passed on."""
+OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
+"""Headers that are about the bytes of the body as they were sent."""
+
+
+class Replies:
+    """Reads the answers of one backend. `secret` is its key, which is in nothing that is read."""
+
+    def __init__(self, secret: Secret, clock: Clock) -> None:
+        self._secret = secret
+        self._clock = clock
+
+    def head(self, response: httpx.Response) -> Head:
+        """The head of an answer, as the caller of a call gets it."""
+        reason = self._secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
+        passed = down(self._secret.scrub_headers(response.headers.raw))
+        packed = "content-encoding" in response.headers
+        headers = tuple(item for item in passed if not packed or item[0] not in OF_THE_BODY)
+        return Head(response.status_code, reason, headers)
+
+    async def check(self, response: httpx.Response) -> None:
+        """BackendFailure or BackendRejected if it is an error."""
+        if response.is_success:
+            return
+        body = await self.error_body(response)
+        retry_after = response.headers.get("retry-after")
+        now = self._clock.now()
+        error = status_error(response.status_code, body, retry_after=retry_after, now=now)
+        error.head = self.head(response)
+        if response.is_redirect and error.head.header(b"location"):
+            error.body = body  # to another path of oq's, too
+        raise error
+
+    async def error_body(self, response: httpx.Response) -> bytes:
+        """The beginning of what an error says; some servers repeat a key that they refuse."""
+        most = MAX_ERROR_BODY + self._secret.longest  # a key is not cut in two
+        body = plain(response, await head(response, most), most)
+        return self._secret.scrub(body)[:MAX_ERROR_BODY]
