@@ -12,8 +12,9 @@ from msgspec import Raw
 from oq.backends.address import base_url
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import ollama_models
+from oq.backends.served_calls import ServedCalls
 from oq.backends.transport import Timeouts, Transport
-from oq.backends.verbatim import call_of, not_spoken, run_call
+from oq.backends.verbatim import call_of, not_spoken
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
@@ -66,6 +67,7 @@ class OllamaBackend:
             max_answer=max_answer,
             pass_authorization=pass_authorization,
         )
+        self._calls = ServedCalls(self._transport, self.speaks, clock or Clock())
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
@@ -77,7 +79,7 @@ class OllamaBackend:
             call = call_of(request)
             if call.dialect not in self.speaks:
                 raise not_spoken(self, call)
-            return await run_call(self._transport, request.target or call.path, request, emit)
+            return await self._calls.run(request, emit)
         path, body = f"/api/{request.type}", ollama_body(request)
         if request.type is TaskType.EMBED:
             return embedded(await self._transport.fetch(path, body))

@@ -11,8 +11,9 @@ from oq.backends.models import openai_models
 from oq.backends.ollama_calls import Translated, run_ollama_call
 from oq.backends.ollama_pages import Pages, answer_page
 from oq.backends.openai_tasks import OpenAITasks
+from oq.backends.served_calls import ServedCalls
 from oq.backends.transport import Timeouts, Transport
-from oq.backends.verbatim import call_of, not_spoken, run_call
+from oq.backends.verbatim import call_of, not_spoken
 from oq.dialects import Dialect, dialect_at
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic import ANTHROPIC
@@ -68,6 +69,7 @@ class OpenAIBackend:
             max_answer=max_answer,
             pass_authorization=pass_authorization,
         )
+        self._calls = ServedCalls(self._transport, self.speaks, self._clock, below="/v1")
         self._tasks = OpenAITasks(self._transport, self._clock)
 
     async def run(self, request: Request, emit: Emit) -> Completed:
@@ -83,8 +85,7 @@ class OpenAIBackend:
     async def _call(self, request: Request, emit: Emit) -> Completed:
         call = call_of(request)
         if call.dialect in self.speaks:
-            path = (request.target or call.path).removeprefix("/v1")
-            return await run_call(self._transport, path, request, emit)
+            return await self._calls.run(request, emit)
         translated = _TRANSLATED.get(call.dialect)
         if translated is None:
             raise not_spoken(self, call)

@@ -23,9 +23,11 @@ from oq.backends.transport import Feed
 from oq.backends.verbatim import CallAnswer, call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
 from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.dialects.responses import RESPONSES
 from oq.rules.headers import down
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure
@@ -44,7 +46,7 @@ class SimulatedBackend:
     """
 
     kind: BackendKind = "simulated"
-    speaks = (OLLAMA, OPENAI)
+    speaks = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
 
     def __init__(self, name: str = "simulated", simulator: Simulator | None = None) -> None:
         self.name = name

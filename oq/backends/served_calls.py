@@ -1,0 +1,152 @@
+"""Calls at one server: as they are where it has their path, and translated where it has not.
+
+A server is asked first. That it lacks a path is remembered for a while (`oq.backends.lacking`);
+what it can be asked instead, `oq.dialects.translate` knows.
+"""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import trio
+
+from oq.backends.base import Request
+from oq.backends.lacking import LackingPaths, lacks_path
+from oq.backends.transport import Feed, Transport
+from oq.backends.verbatim import call_of, run_call
+from oq.dialects.base import Answer, Dialect, Emit, Endpoint
+from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
+from oq.words.clock import Clock
+from oq.words.errors import BackendError, BackendFailure, BackendRejected, InvalidTask
+from oq.words.head import Head
+from oq.words.outcome import Completed
+
+LEFT_OUT = b"x-oq-left-out"
+"""The header that names what an answer was made without."""
+
+_OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"content-type", b"etag"})
+
+
+class ServedCalls:
+    """Makes calls at the server of `transport`, which speaks these dialects. Its url ends with
+    `below`, which the paths of calls begin with.
+    """
+
+    def __init__(
+        self, transport: Transport, speaks: tuple[Dialect, ...], clock: Clock, below: str = ""
+    ) -> None:
+        self._transport = transport
+        self._speaks = speaks
+        self._clock = clock
+        self._below = below
+        self._lacking = LackingPaths(trio.current_time)
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        """Make the call that the task is; its errors are those of `Backend.run`."""
+        call = call_of(request)
+        how = translation(call, self._speaks)
+        if how is None or call.path not in self._lacking:
+            try:
+                path = (request.target or call.path).removeprefix(self._below)
+                return await run_call(self._transport, path, request, emit)
+            except BackendError as error:
+                if how is None or not lacks_path(error, request.model):
+                    raise
+                self._lacking.note(call.path)
+        return await self._translated(how, request, emit)
+
+    async def _translated(self, how: Translation, request: Request, emit: Emit) -> Completed:
+        call, transport = how.call, self._transport
+        translated = translate(how, request.payload)
+        answer = TranslatedAnswer(translated, call, emit, self._clock, transport.max_answer)
+        path = how.endpoint.path.removeprefix(self._below)
+        headers = tuple(item for item in request.headers if item[0] not in _OF_THE_BODY)
+        headers += ((b"content-type", b"application/json"),)
+        try:
+            with transport.secret_of(request.headers).kept_from_errors():
+                await transport.call(
+                    path, translated.body, headers, answer.begin, streams=translated.streams
+                )
+                return answer.completed()
+        except BackendError as error:
+            raise in_its_form(error, translated, call) from None
+
+
+def translate(how: Translation, body: bytes) -> Translated:
+    """The call in the other form. BackendRejected, as a 400 of the caller's API, if it has none."""
+    try:
+        return how.request(body)
+    except InvalidTask as error:
+        said = how.call.dialect.error(400, str(error))
+        raise BackendRejected(str(error), status=400, body=said) from None
+
+
+def in_its_form(error: BackendError, translated: Translated, call: Endpoint) -> BackendError:
+    """The error as the caller's API says it."""
+    if error.status is not None and error.body is not None:
+        error.body = translated.error(error.status, error.body)
+        if error.head is not None:
+            error.head = _own_head(error.head, call.dialect.json_type, ())
+    return error
+
+
+class TranslatedAnswer:
+    """The answer to a translated call, as it comes: it is told in the caller's form, and what is
+    kept of it is that.
+    """
+
+    def __init__(
+        self, translated: Translated, call: Endpoint, emit: Emit, clock: Clock, limit: int
+    ) -> None:
+        self._translated = translated
+        self._call = call
+        self._emit = emit
+        self._limit = limit
+        self._id, self._now = uuid4().hex, clock.now()
+        self._head = Head()
+        self._body = bytearray()
+        self._stream: TranslatedStream | None = None
+        self._told: Answer | None = None
+
+    def begin(self, head: Head) -> Feed:
+        """The head has come; what takes the bytes of the body."""
+        dialect, streams = self._call.dialect, self._translated.streams
+        kind = dialect.stream_type if streams else dialect.json_type
+        self._head = _own_head(head, kind, self._translated.left_out)
+        if streams:
+            self._stream = self._translated.stream(self._id, self._now, self._limit)
+        return self._feed
+
+    def completed(self) -> Completed:
+        """The complete answer. BackendFailure or BackendRejected if it is none."""
+        if self._stream is None:
+            body = bytes(self._body)
+            whole = self._translated.whole(body, self._id, self._now, self._limit)
+            self._emit(self._head.sized(len(whole)))
+            return self._call.dialect.whole(self._call, whole)
+        self._tell(self._stream.end())
+        if self._told is None:
+            raise BackendFailure("the backend answered without a word")
+        return self._told.completed()
+
+    def _feed(self, data: bytes) -> bool:
+        if self._stream is None:
+            self._body += data
+            return False
+        self._tell(self._stream.feed(data))
+        return self._stream.done
+
+    def _tell(self, frames: list[bytes]) -> None:
+        if self._told is None and frames:
+            self._emit(self._head)
+            self._told = self._call.dialect.streamed(self._call, self._emit, self._limit)
+        for frame in frames:
+            assert self._told is not None
+            self._told.feed(frame)
+
+
+def _own_head(head: Head, kind: bytes, left_out: tuple[str, ...]) -> Head:
+    """The head of an answer that has a body of another form."""
+    kept = tuple(item for item in head.headers if item[0] not in _OF_THE_BODY)
+    named = ((LEFT_OUT, ", ".join(left_out).encode()),) if left_out else ()
+    return Head(head.status, head.reason, ((b"content-type", kind), *kept, *named))

@@ -1,0 +1,238 @@
+"""Calls of /v1/responses and /v1/messages, at servers that have these paths and at others.
+
+The official clients make them, against oq in front of a simulated server, both on sockets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+import trio
+
+from oq.backends.simulated import Script, Simulator
+from oq.backends.simulated.script import ScriptedCall
+from tests.gateway.test_callers import first_part
+from tests.support.gateway import Site, site
+
+RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+FORM = {"ollama": "/api/chat", "openai": "/v1/chat/completions"}
+KIND = pytest.mark.parametrize("kind", FORM)
+PATH = pytest.mark.parametrize("path", [RESPONSES, MESSAGES])
+TOOL = {"type": "function", "name": "f", "description": "", "strict": None,
+        "parameters": {"type": "object", "properties": {}}}  # fmt: skip
+CALLED = (ScriptedCall("f", {"a": 1}),)
+
+
+@asynccontextmanager
+async def lacking(kind: Any, *paths: str, **more: Any) -> AsyncIterator[Site]:
+    """oq in front of a server that lacks these paths, or both."""
+    simulator = Simulator(models={"m"}, lacks=paths or (RESPONSES, MESSAGES))
+    async with site(simulator, kind=kind, **more) as here:
+        yield here
+
+
+def posts(here: Site) -> list[str]:
+    """The paths of what the server was asked to run, in order."""
+    return [call.path for call in here.simulator.calls if call.method == "POST"]
+
+
+def body(path: str, **more: Any) -> dict[str, Any]:
+    asked: dict[str, Any] = {"model": "m"}
+    if path == RESPONSES:
+        return asked | {"input": "one two three"} | more
+    user = {"role": "user", "content": "one two three"}
+    return asked | {"max_tokens": 99, "messages": [user]} | more
+
+
+@KIND
+@PATH
+async def test_a_server_without_the_path_is_asked_in_a_form_that_it_has(kind, path):
+    async with lacking(kind) as here:
+        here.simulator.push(Script(text="Paris"))
+        answer = await here.oq.post(path, json=body(path))
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/json"
+        said = answer.json()
+        if path == RESPONSES:
+            assert said["output"][0]["content"][0]["text"] == "Paris"
+            assert (said["object"], said["status"]) == ("response", "completed")
+        else:
+            assert said["content"] == [{"type": "text", "text": "Paris"}]
+            assert said["stop_reason"] == "end_turn"
+        assert posts(here) == [path, FORM[kind]]
+        task = await here.task(answer)
+        assert (task["status"], task["result"]) == ("completed", said)
+        assert task["usage"]["completion_tokens"] > 0
+
+
+@KIND
+@PATH
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_may_say_it_under_any_status(kind, path, stream):
+    """LM Studio does."""
+    async with lacking(kind, "/nothing") as here:
+        here.simulator.push(Script(body='{"error":"Unexpected endpoint or method. (POST /x)"}'))
+        answer = await here.oq.post(path, json=body(path, stream=stream))
+        assert answer.status_code == 200
+        assert "one" in answer.text
+        assert posts(here) == [path, FORM[kind]]
+
+
+@KIND
+@PATH
+async def test_what_it_lacks_is_remembered(kind, path):
+    async with lacking(kind) as here:
+        for _ in range(3):
+            assert (await here.oq.post(path, json=body(path))).status_code == 200
+        assert posts(here) == [path, *[FORM[kind]] * 3]
+
+
+@KIND
+@PATH
+async def test_a_server_with_the_path_gets_the_call_as_it_is(kind, path):
+    async with lacking(kind, "/nothing") as here:
+        asked = json.dumps(body(path), indent=3).encode()
+        direct, through = await here.both("POST", path, content=asked)
+        assert direct.status_code == through.status_code == 200
+        assert posts(here) == [path, path]
+        assert here.bodies(path) == [asked, asked]
+        assert "x-oq-left-out" not in through.headers
+
+
+@KIND
+@PATH
+async def test_an_unknown_model_is_no_missing_path(kind, path):
+    async with lacking(kind, "/nothing") as here:
+        direct, through = await here.both("POST", path, json=body(path, model="nope"))
+        assert (through.status_code, through.json()) == (direct.status_code, direct.json())
+        assert FORM[kind] not in posts(here)
+
+
+@KIND
+@PATH
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_error_of_a_translated_call_is_one_of_its_api(kind, path, stream):
+    async with lacking(kind) as here:
+        answer = await here.oq.post(path, json=body(path, model="nope", stream=stream))
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/json"
+        error = answer.json()["error"]
+        assert "'nope' not found" in error["message"].replace('"', "'")
+        assert error["type"] == "not_found_error"
+        assert answer.json().get("type") == ("error" if path == MESSAGES else None)
+
+
+@KIND
+@PATH
+async def test_what_cannot_be_translated_is_refused_by_its_name(kind, path):
+    wrong: dict[str, Any] = {"previous_response_id": "resp_1"}
+    if path == MESSAGES:
+        wrong = {"tool_choice": {"type": "tool", "name": "web_search"}}
+    async with lacking(kind) as here:
+        answer = await here.oq.post(path, json=body(path, **wrong))
+        assert answer.status_code == 400
+        assert next(iter(wrong)) in answer.json()["error"]["message"]
+        assert posts(here) == [path]
+
+
+@KIND
+@PATH
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_left_out_is_named(kind, path, stream):
+    tool = {"type": "web_search"} if path == RESPONSES else {"type": "bash_1", "name": "bash"}
+    hint = {"service_tier": "priority"}
+    async with lacking(kind) as here:
+        answer = await here.oq.post(path, json=body(path, tools=[tool], stream=stream, **hint))
+        named = f"tools[0] ({tool['type']}), service_tier"
+        assert answer.headers["x-oq-left-out"] == named
+        again = await here.oq.post(path, json=body(path, stream=stream))
+        assert "x-oq-left-out" not in again.headers
+
+
+@KIND
+async def test_openais_client(kind):
+    async with lacking(kind) as here, httpx2.AsyncClient() as http:
+        base = f"{here.oq.base_url}/v1"
+        client = openai.AsyncOpenAI(base_url=base, api_key="-", http_client=http, max_retries=0)
+        here.simulator.push(Script(text="Paris", thinking="Hm.", tool_calls=CALLED))
+        asked: Any = {"input": "?", "tools": [TOOL], "reasoning": {"effort": "low"}}
+        async with client.responses.stream(model="m", **asked) as stream:
+            response = await stream.get_final_response()
+        kinds = [item.type for item in response.output]
+        assert kinds[0] == "reasoning"
+        assert response.output_text == "" if "message" not in kinds else response.output_text
+        [call] = [item for item in response.output if item.type == "function_call"]
+        assert (call.name, json.loads(call.arguments)) == ("f", {"a": 1})
+        assert response.usage is not None
+        assert response.usage.output_tokens > 0
+        whole = await client.responses.create(model="m", input="one two three")
+        assert whole.output_text
+        with pytest.raises(openai.NotFoundError, match="nope"):
+            await client.responses.create(model="nope", input="?")
+
+
+@KIND
+async def test_anthropics_client(kind):
+    async with lacking(kind) as here, httpx2.AsyncClient() as http:
+        base = str(here.oq.base_url)
+        client = anthropic.AsyncAnthropic(
+            base_url=base, api_key="-", http_client=http, max_retries=0
+        )
+        here.simulator.push(Script(text="Paris", thinking="Hm.", tool_calls=CALLED))
+        user: Any = {"role": "user", "content": "?"}
+        tool: Any = {"name": "f", "input_schema": {"type": "object"}}
+        asked: Any = {"model": "m", "max_tokens": 99, "messages": [user]}
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+        async with client.messages.stream(**asked, tools=[tool], thinking=thinking) as stream:
+            message = await stream.get_final_message()
+        assert message.content[0].type == "thinking"
+        [call] = [block for block in message.content if block.type == "tool_use"]
+        assert (call.name, call.input) == ("f", {"a": 1})
+        assert message.stop_reason == "tool_use"
+        assert message.usage.output_tokens > 0
+        whole = await client.messages.create(**asked)
+        assert whole.content[0].text
+        with pytest.raises(anthropic.NotFoundError, match="nope"):
+            await client.messages.create(**asked | {"model": "nope"})
+
+
+@KIND
+@PATH
+async def test_a_stream_that_breaks_off_says_so(kind, path):
+    async with lacking(kind, retry_config={"max_retries": 0}) as here:
+        here.simulator.push(Script(text="one two three", fault="error", at=2, error="kaput"))
+        answer = await here.oq.post(path, json=body(path, stream=True))
+        frames = answer.text.strip().split("\n\n")
+        assert frames[0].startswith("event: response.created" if path == RESPONSES else "event: m")
+        last = json.loads(frames[-1].partition("data: ")[2])
+        assert last["type"] == ("response.failed" if path == RESPONSES else "error")
+        assert last["error"]["message"] == "kaput"
+        assert (await here.task(answer))["status"] == "failed"
+
+
+@KIND
+@PATH
+async def test_hanging_up_stops_the_model(kind, path):
+    async with lacking(kind) as here:
+        here.simulator.push(Script(fault="hang", at=2))
+        async with here.oq.stream("POST", path, json=body(path, stream=True)) as answer:
+            await first_part(answer)
+        [_, running] = [call for call in here.simulator.calls if call.method == "POST"]
+        with trio.fail_after(10):
+            await running.hung_up.wait()
+
+
+@KIND
+async def test_tokens_are_counted_where_a_server_counts_them(kind):
+    count = f"{MESSAGES}/count_tokens"
+    async with lacking(kind, "/nothing") as here:
+        direct, through = await here.both("POST", count, json=body(MESSAGES))
+        assert direct.status_code == through.status_code
+        assert through.content == direct.content
