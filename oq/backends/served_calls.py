@@ -13,8 +13,9 @@ import trio
 from oq.backends.base import Request
 from oq.backends.lacking import LackingPaths, lacks_path
 from oq.backends.transport import Feed, Transport
+from oq.backends.unstreamed import Unstreamed, refuses_stream
 from oq.backends.verbatim import call_of, run_call
-from oq.dialects.base import Answer, Dialect, Emit, Endpoint
+from oq.dialects.base import Answer, Dialect, Emit
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
 from oq.words.clock import Clock
 from oq.words.errors import BackendError, BackendFailure, BackendRejected, InvalidTask
@@ -24,6 +25,8 @@ from oq.words.outcome import Completed
 LEFT_OUT = b"x-oq-left-out"
 """The header that names what an answer was made without."""
 
+_COUNTS = b"stream_options"
+"""How a server names what it refuses, if it knows no counts of a stream."""
 _OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"content-type", b"etag"})
 
 
@@ -40,6 +43,8 @@ class ServedCalls:
         self._clock = clock
         self._below = below
         self._lacking = LackingPaths(trio.current_time)
+        self._uncounted = Unstreamed(trio.current_time)
+        self._unstreamed = Unstreamed(trio.current_time)
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Make the call that the task is; its errors are those of `Backend.run`."""
@@ -56,20 +61,39 @@ class ServedCalls:
         return await self._translated(how, request, emit)
 
     async def _translated(self, how: Translation, request: Request, emit: Emit) -> Completed:
-        call, transport = how.call, self._transport
         translated = translate(how, request.payload)
-        answer = TranslatedAnswer(translated, call, emit, self._clock, transport.max_answer)
-        path = how.endpoint.path.removeprefix(self._below)
+        while True:
+            try:
+                return await self._send(translated, request, emit)
+            except BackendError as error:
+                if not (translated.streams and self._learns(error, request.model)):
+                    raise in_its_form(error, translated) from None
+
+    async def _send(self, translated: Translated, request: Request, emit: Emit) -> Completed:
+        transport, model = self._transport, request.model
+        answer = TranslatedAnswer(translated, emit, self._clock, transport.max_answer)
+        path = translated.endpoint.path.removeprefix(self._below)
         headers = tuple(item for item in request.headers if item[0] not in _OF_THE_BODY)
         headers += ((b"content-type", b"application/json"),)
-        try:
-            with transport.secret_of(request.headers).kept_from_errors():
-                await transport.call(
-                    path, translated.body, headers, answer.begin, streams=translated.streams
-                )
-                return answer.completed()
-        except BackendError as error:
-            raise in_its_form(error, translated, call) from None
+        body, streams = translated.body, translated.streams and model not in self._unstreamed
+        if translated.streams and (not streams or model in self._uncounted):
+            body = translated.plainer(streams=streams)
+        with transport.secret_of(request.headers).kept_from_errors():
+            await transport.call(path, body, headers, answer.begin, streams=streams)
+            return answer.completed()
+
+    def _learns(self, error: BackendError, model: str) -> bool:
+        """Whether the server has refused what the caller did not ask for, or does not need: counts,
+        and that its answer streams. Then the call is made without.
+        """
+        if not refuses_stream(error):
+            return False
+        learns = self._unstreamed
+        if error.body is not None and _COUNTS in error.body and model not in self._uncounted:
+            learns = self._uncounted
+        new = model not in learns
+        learns.note(model)
+        return new
 
 
 def translate(how: Translation, body: bytes) -> Translated:
@@ -81,12 +105,13 @@ def translate(how: Translation, body: bytes) -> Translated:
         raise BackendRejected(str(error), status=400, body=said) from None
 
 
-def in_its_form(error: BackendError, translated: Translated, call: Endpoint) -> BackendError:
+def in_its_form(error: BackendError, translated: Translated) -> BackendError:
     """The error as the caller's API says it."""
     if error.status is not None and error.body is not None:
         error.body = translated.error(error.status, error.body)
         if error.head is not None:
-            error.head = _own_head(error.head, call.dialect.json_type, ())
+            kind = translated.translation.call.dialect.json_type
+            error.head = _own_head(error.head, kind, ())
     return error
 
 
@@ -95,11 +120,9 @@ class TranslatedAnswer:
     kept of it is that.
     """
 
-    def __init__(
-        self, translated: Translated, call: Endpoint, emit: Emit, clock: Clock, limit: int
-    ) -> None:
+    def __init__(self, translated: Translated, emit: Emit, clock: Clock, limit: int) -> None:
         self._translated = translated
-        self._call = call
+        self._call = translated.translation.call
         self._emit = emit
         self._limit = limit
         self._id, self._now = uuid4().hex, clock.now()

@@ -156,6 +156,28 @@ async def test_what_is_left_out_is_named(kind, path, stream):
         assert "x-oq-left-out" not in again.headers
 
 
+@PATH
+@pytest.mark.parametrize(
+    ("refused", "without"),
+    [(("stream_options",), {"stream_options"}), (("stream_options", "stream"), {"stream_options"})],
+)
+async def test_a_server_that_refuses_counts_or_streams_is_asked_without(path, refused, without):
+    async with lacking("openai") as here:
+        here.simulator.default = Script(
+            text="one two three", status=422, error="no stream_options, no stream", refuses=refused
+        )
+        for _ in range(2):
+            answer = await here.oq.post(path, json=body(path, stream=True))
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["content-type"] == "text/event-stream"
+            assert "three" in answer.text
+            assert (await here.task(answer))["status"] == "completed"
+        sent = [json.loads(one) for one in here.bodies(FORM["openai"])]
+        assert "stream_options" in sent[0]
+        assert all(without.isdisjoint(one) for one in sent[1:])
+        assert sent[-1]["stream"] is ("stream" not in refused)
+
+
 @KIND
 async def test_openais_client(kind):
     async with lacking(kind) as here, httpx2.AsyncClient() as http:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+from msgspec import Raw
+
 from oq.dialects.answer_errors import error_text
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import Dialect, Endpoint
@@ -14,6 +17,8 @@ from oq.dialects.translate.asked import Asked, Json, names_left_out, read_body
 from oq.dialects.translate.bits import Reader, Writer
 from oq.dialects.translate.order import Order
 from oq.words.errors import BackendError
+
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 MakeWriter = Callable[[str, datetime, bool], Writer]
 """Takes the id of the answer, the time when it began, and whether it is wanted as one object."""
@@ -61,6 +66,16 @@ class Translated(NamedTuple):
     def endpoint(self) -> Endpoint:
         """The call that `body` is for."""
         return self.translation.endpoint
+
+    def plainer(self, *, streams: bool) -> bytes:
+        """The body without asking for counts, or for a stream either: some servers refuse that. An
+        answer that comes whole is translated by `stream`, too.
+        """
+        fields = _MEMBERS.decode(self.body)
+        fields.pop("stream_options", None)
+        if not streams:
+            fields["stream"] = Raw(b"false")
+        return msgspec.json.encode(fields)
 
     def stream(self, answer_id: str, now: datetime, limit: int = MAX_ANSWER) -> TranslatedStream:
         """Translates the answer as it comes. `answer_id` makes all the ids in it: letters, digits
