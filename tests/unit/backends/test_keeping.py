@@ -17,14 +17,16 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: %d\r\n\r\n" % len(LINE) + LINE
 )
 
+REFUSAL = b'HTTP/1.1 503 Busy\r\nContent-Length: 19\r\n\r\n{"error":"not now"}'
+
 
 class Server:
     """Says that it keeps its connections. It `closes` each one after a stream, as llama.cpp does;
-    or `drops` the next request that comes on a connection again.
+    or `drops` the next request that comes on a connection again; or `refuses` each request.
     """
 
     def __init__(self) -> None:
-        self.closes = self.drops = False
+        self.closes = self.drops = self.refuses = False
         self.connections = 0
         self.asked_to_close = 0
 
@@ -38,7 +40,7 @@ class Server:
                 if used and self.drops:
                     return
                 self.asked_to_close += b"connection: close" in head.lower()
-                await stream.send_all(ANSWER)
+                await stream.send_all(REFUSAL if self.refuses else ANSWER)
                 used = True
                 if self.closes:
                     return
@@ -111,16 +113,10 @@ async def test_a_server_that_closes_them_later_on_loses_one(server, backend):
     assert (server.connections, server.asked_to_close) == (5, 3)
 
 
-async def test_a_trial_that_fails_says_nothing(server, backend, monkeypatch):
-    monkeypatch.setattr("oq.backends.transport.Transport._check", _refuse)
+async def test_a_trial_that_fails_says_nothing(server, backend):
+    server.refuses = True
     with pytest.raises(BackendFailure, match="not now"):
         await run(backend)
-    monkeypatch.undo()
-    monkeypatch.setattr(keeping, "SETTLED", 0.0)
+    server.refuses = False
     await run(backend, 3)
     assert (server.connections, server.asked_to_close) == (3, 0)
-
-
-async def _refuse(transport, response):
-    await response.aread()
-    raise BackendFailure("not now")
