@@ -12,7 +12,7 @@ from oq.actors.reads import Reads
 from oq.actors.streams import Stream, Streams
 from oq.dialects import piece_reader
 from oq.rules.stream_log import StreamLog, attempt_id, portion
-from oq.store import Durable
+from oq.store import Durable, Parts
 from oq.words.errors import StoreCorrupt
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
@@ -98,6 +98,8 @@ class StreamReader:
         if not state.status.ended:
             return []
         due = self._turn_to(_last_attempt(state))
+        if log is not None and log.head is not None and not log.end:
+            log = await self._whole(log)
         if log is not None:
             due += self._portion(log)
         if log is None or (self.offset >= log.end and not log.more):
@@ -105,6 +107,11 @@ class StreamReader:
             self._reads.note(state)
             due.append(self._end(state))
         return due
+
+    async def _whole(self, log: StreamLog) -> StreamLog:
+        """An answer that came in one piece has nothing in its log: the result is all of it."""
+        record = await self._ledger.record(self._task_id, Parts.ENDING)
+        return log if record.result is None else replace(log, frames=[record.result])
 
     async def _stored(self) -> tuple[TaskState, StreamLog | None]:
         """Where the task stands, and the slice that comes next: None if its last attempt has

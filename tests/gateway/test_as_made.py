@@ -186,3 +186,19 @@ async def test_every_answer_has_a_reason_phrase():
     async with before(http(b"{}")) as (here, _):
         answer: httpx.Response = await here.oq.get("/api/tasks/nope")
         assert (answer.status_code, answer.reason_phrase) == (404, "Not Found")
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+async def test_readers_of_the_task_get_its_text_however_it_came(stream):
+    async with site() as here:
+        body = CHAT[:-1] + b',"stream":%b}' % stream.encode()
+        answer = await here.oq.post("/v1/chat/completions", content=body)
+        task_id = answer.headers["X-OQ-Task-ID"]
+        read = (await here.oq.get(f"/api/tasks/{task_id}/stream")).text.splitlines()
+        chunks = [json.loads(line) for line in read]
+        result = (await here.task(answer))["result"]
+        assert (
+            "".join(each["data"] for each in chunks) == result["choices"][0]["message"]["content"]
+        )
+        again = await here.oq.get(f"/api/tasks/{task_id}/stream?offset={chunks[-1]['offset']}")
+        assert [json.loads(line)["done"] for line in again.text.splitlines()] == [True]
