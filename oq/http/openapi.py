@@ -4,22 +4,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, reduce
 from http import HTTPStatus
 from importlib.metadata import version
 from inspect import cleandoc, getdoc
-from typing import Any, get_args, get_origin
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import NODEFAULT, UNSET, Raw, Struct
+from msgspec.structs import fields
 
 from oq.http.responses import ErrorAnswer
 from oq.http.routes import Parameter, Route
+from oq.http.shapes import FIELDS, NEEDS_PRIORITY, ONE_OF_TWO, payload_rules
 
 _REF = "#/components/schemas/{name}"
 _IN_PATH = re.compile(r"{(\w+)}")
-# What the guard, the body's reader and the last resort answer on any path.
-_ALWAYS = (403, 500)
+_ALWAYS = {
+    403: "The Host or Origin header names a server or a page that may not ask",
+    405: "The path does not take this method; the Allow header lists those that it takes",
+    408: "The body did not arrive in time",
+    413: "The body has more bytes than the setting queue.max_payload allows",
+    500: "A fault of oq; the log has the reference that the error names",
+    503: "The server is shutting down, cannot store anything now, or holds too many bodies; the"
+    " Retry-After header has a number of seconds",
+}
+"""What any path may answer, and why."""
+_WHY = {
+    400: "The request is wrong; the error names the field or the parameter",
+    404: "There is no such thing",
+    409: "The state of the task, or an earlier request, does not allow it",
+    410: "The task was removed",
+    429: "As many tasks are pending as may be (queue.max_pending); the Retry-After header has a"
+    " number of seconds",
+    502: "The backend did not answer, or broke off",
+}
+_ABOUT = """oq is a queue of tasks for servers that run large language models.
+
+- **Task**: one prompt for a model, with all that belongs to it. It is stored on disk before its
+  submission is answered, and runs when it is its turn. It is pending, running, completed, failed or
+  cancelled.
+- **Backend**: a server that runs models, such as Ollama or a llama.cpp server.
+- **Priority**: tasks with a higher one run first. Those of the same priority run in the order of
+  their submission.
+- **Attempt**: one run of a task at a backend. If it fails for a reason that may pass, the task is
+  retried: it is pending again until its `run_at`, and then has another attempt.
+- **Chunk**, **offset**: a piece of what a task generates, and the number of bytes up to its end.
+- **Event**, **seq**: what happened to a task, and the number of the event. Numbers grow.
+- **Call**: a request of Ollama's or OpenAI's API. oq runs it as a task, and its answer is the
+  backend's.
+- **Duration**: a length of time, in seconds or as Go writes it: 30, 300ms, 1h30m.
+
+Times are in the format of RFC 3339. An error is an object whose `error` says what happened, which
+value caused it, and what to do; those of OpenAI's API have the form that its clients read.
+"""
 
 Json = dict[str, Any]
 
@@ -31,6 +71,8 @@ def document(routes: Iterable[Route]) -> Json:
     described = map(_described, types)
     schemas, components = msgspec.json.schema_components(described, ref_template=_REF)
     _require_what_is_sent(routes, components)
+    components["Submission"]["allOf"] = payload_rules()
+    components["BulkRequest"] |= {"oneOf": ONE_OF_TWO, "allOf": [NEEDS_PRIORITY]}
     for shape in components.values():
         shape["description"] = cleandoc(shape.get("description", ""))
     schema = dict(zip(map(_key, types), schemas, strict=True))
@@ -43,6 +85,7 @@ def document(routes: Iterable[Route]) -> Json:
             "title": "oq",
             "version": version("oq"),
             "summary": "A durable priority queue in front of LLM servers",
+            "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
@@ -56,7 +99,7 @@ def _require_what_is_sent(routes: Iterable[Route], components: dict[str, Json]) 
     for struct in {found for kind in answers for found in _structs(kind)}:
         if not struct.__struct_config__.omit_defaults:
             shape = components[struct.__name__]
-            unset = {one.name for one in msgspec.structs.fields(struct) if one.default is UNSET}
+            unset = {one.name for one in fields(struct) if one.default is UNSET}
             shape["required"] = [name for name in shape["properties"] if name not in unset]
 
 
@@ -64,7 +107,7 @@ def _structs(kind: Any) -> Iterable[type[Struct]]:
     """The structs of which a type is made."""
     if isinstance(kind, type) and issubclass(kind, Struct):
         yield kind
-        for field in msgspec.structs.fields(kind):
+        for field in fields(kind):
             yield from _structs(field.type)
     for part in get_args(kind):
         yield from _structs(part)
@@ -121,8 +164,12 @@ def _responses(route: Route, schema: dict[str, Json]) -> Json:
                 (route.media, *route.also_gives), shape
             )
     error = {"application/json": {"schema": schema[_key(route.error or ErrorAnswer)]}}
-    for status in sorted({*route.errors, *_ALWAYS}):
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}
+    own = {*route.errors, *((400,) if route.strict or route.body is not None else ())}
+    texts = {**{status: _WHY.get(status, HTTPStatus(status).phrase) for status in own}, **_ALWAYS}
+    for status in sorted(texts):
+        responses[str(status)] = {"description": texts[status], "content": error}
+    if route.others:
+        responses["default"] = {"description": route.others}
     return responses
 
 
@@ -140,27 +187,44 @@ def _parameter(parameter: Parameter, where: str, schema: dict[str, Json]) -> Jso
 
 
 def _described(kind: Any) -> Any:
-    """The type with its undecoded fields as what they hold: all of them are JSON objects."""
+    """The type as the document has it: undecoded fields as the JSON objects that they hold, and
+    those of `FIELDS` as what is checked.
+    """
     if get_origin(kind) is list:
         return list[_described(get_args(kind)[0])]  # type: ignore[misc]
+    if get_origin(kind) is Annotated:
+        of, *rules = get_args(kind)
+        return Annotated[(_described(of), *rules)]
+    if isinstance(kind, UnionType):
+        return reduce(or_, map(_described, get_args(kind)))
     if isinstance(kind, type) and issubclass(kind, Struct):
-        if any(_is_raw(field.type) for field in msgspec.structs.fields(kind)):
-            return _without_raw(kind)
+        if kind.__name__ in FIELDS or any(_is_raw(one.type) for one in fields(kind)):
+            return _as_checked(kind)
     return kind
 
 
 @cache  # one type for each: two of the same name would be two schemas
-def _without_raw(kind: type[Struct]) -> type[Struct]:
+def _as_checked(kind: type[Struct]) -> type[Struct]:
+    checked = FIELDS.get(kind.__name__, {})
     shown: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for field in msgspec.structs.fields(kind):
-        if not _is_raw(field.type):
-            default = () if field.required else (field.default,)
-            shown.append((field.name, field.type, *default))
+    for field in fields(kind):
+        default = () if field.required else (None if _is_raw(field.type) else field.default,)
+        if field.default_factory is not NODEFAULT:
+            default = (msgspec.field(default_factory=field.default_factory),)
+        if field.name in checked:
+            shown.append((field.name, checked[field.name], *default))
+        elif not _is_raw(field.type):
+            shown.append((field.name, _described(field.type), *default))
         elif field.required:
             shown.append((field.name, dict[str, Any]))
         else:
             shown.append((field.name, dict[str, Any] | None, None))
-    described = msgspec.defstruct(kind.__name__, shown, kw_only=True)
+    described = msgspec.defstruct(
+        kind.__name__,
+        shown,
+        kw_only=True,
+        forbid_unknown_fields=kind.__struct_config__.forbid_unknown_fields,
+    )
     described.__doc__ = kind.__doc__
     return described
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from oq.http import bulk, events, ops, streams, tasks
+from oq.http import bulk, events, ops, shapes, streams, tasks
 from oq.http.responses import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
 from oq.http.streaming import EVENT_STREAM
 from oq.rules.filters import Count, Sort
@@ -16,7 +16,7 @@ from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
 from oq.words.stats import Stats
 from oq.words.stream import Chunk
-from oq.words.task import Priority, Submission, Task, TaskSummary
+from oq.words.task import Submission, Task, TaskSummary
 from oq.words.views import BackendView
 from oq.words.which import CONDITIONS, IN_HTTP
 
@@ -68,17 +68,19 @@ class Route:
     """What it does, if the docstring of the handler does not say it."""
     error: Any = None
     """The type of its errors, if it is not ErrorAnswer."""
+    others: str = ""
+    """What answers of other statuses are, if there may be any."""
 
 
 _DONE = {200: ("The change is done and on disk", OkAnswer)}
 _OK = {200: ("OK", OkAnswer)}
 _FEED = (
     Parameter("types", "only events of these types", EventType, many=True),
-    Parameter("task_id", "only events of this task"),
-    Parameter("after", "begin after the event with this seq", int),
+    Parameter("task_id", "only events of this task", shapes.TaskId),
+    Parameter("after", "begin after the event with this seq", shapes.Seq),
 )
 _FILTER = tuple(
-    Parameter(IN_HTTP[name], one.text, str if one.kind is Priority else one.kind, one.many)
+    Parameter(IN_HTTP[name], one.text, shapes.VALUES.get(one.kind, one.kind), one.many)
     for name, one in CONDITIONS.items()
 )
 _LISTING = (
@@ -89,8 +91,10 @@ _LISTING = (
         Sort,
     ),
     Parameter("view", "`summary` leaves out payload, options and result", tasks.View),
-    Parameter("limit", "the largest number of tasks: 1 to 10000; the default is 1000", int),
-    Parameter("offset", "the number of tasks to skip; `after` is faster", int),
+    Parameter(
+        "limit", "the largest number of tasks: 1 to 10000; the default is 1000", shapes.Limit
+    ),
+    Parameter("offset", "the number of tasks to skip; `after` is faster", shapes.Offset),
     Parameter(
         "after",
         "continue after this task: its id, or with `sort=queue` its place. The Link header of an"
@@ -102,6 +106,7 @@ _KEY = Parameter(
     "Idempotency-Key",
     "a text that identifies the task. A second request with the same key and body makes no second"
     " task: its answer has the id of the first task, with status 200",
+    shapes.Key,
 )
 
 TASKS = (
@@ -126,7 +131,7 @@ TASKS = (
         "Submit many tasks, all or none",
         {201: ("All tasks are stored on disk", BatchAnswer)},
         errors=(400, 413, 429, 503),
-        body=list[Submission],
+        body=shapes.Batch,
         also_takes={tasks.NDJSON: "one task per line"},
         fast_path=True,
     ),
@@ -170,6 +175,7 @@ TASKS = (
                 "wait",
                 "answer when the task has ended, or after this time: seconds, or a Go duration"
                 " such as 30s; at most the setting server.max_wait",
+                shapes.Duration,
             ),
         ),
     ),
@@ -186,17 +192,18 @@ TASKS = (
         },
         errors=(400, 404, 410, 503),
         query=(
-            Parameter("offset", "the `offset` of the last chunk that you have", int),
+            Parameter("offset", "the `offset` of the last chunk that you have", shapes.Seq),
             Parameter(
                 "attempt",
                 "the `attempt` of that chunk. If another attempt runs now, the stream begins anew",
-                int,
+                shapes.Seq,
             ),
         ),
         headers=(
             Parameter(
                 "Last-Event-ID",
                 "the `id` of the last event that you have; it replaces `offset` and `attempt`",
+                shapes.StreamId,
             ),
         ),
         media=streams.NDJSON,
@@ -289,7 +296,9 @@ EVENTS = (
         query=_FEED,
         headers=(
             Parameter(
-                "Last-Event-ID", "begin after the event with this seq; it replaces `after`", int
+                "Last-Event-ID",
+                "begin after the event with this seq; it replaces `after`",
+                shapes.Seq,
             ),
         ),
         media=EVENT_STREAM,

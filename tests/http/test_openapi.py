@@ -50,7 +50,7 @@ def test_errors_have_one_shape():
     for path, item in DOCUMENT["paths"].items():
         for operation in item.values():
             for status, response in operation["responses"].items():
-                if int(status) >= 400:
+                if status != "default" and int(status) >= 400:
                     schema = response["content"]["application/json"]["schema"]
                     dialect = dialect_at(path)
                     shape = (dialect and dialect.error_shape) or ErrorAnswer
@@ -88,3 +88,46 @@ def test_an_answer_has_all_its_fields_unless_its_type_leaves_them_out():
     assert set(schemas["Point"]["required"]) == set(schemas["Point"]["properties"])
     assert set(schemas["Usage"]["required"]) == {"prompt_tokens", "completion_tokens"}
     assert "error" not in schemas["BackendStatus"]["required"], "one that is up has none"
+
+
+def test_what_is_checked_is_described():
+    schemas = DOCUMENT["components"]["schemas"]
+    for path in ENDPOINTS:
+        body = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert "model" in schemas[body["schema"]["$ref"].rpartition("/")[2]]["required"]
+    assert schemas["TaskType"]["enum"] == ["chat", "embed", "generate"]
+    assert schemas["Submission"]["properties"]["type"]["$ref"].endswith("/TaskType")
+    number, names = schemas["Submission"]["properties"]["priority"]["anyOf"]
+    assert number == {"type": "integer", "minimum": 0, "maximum": 100}
+    assert set(names["enum"]) == {"low", "normal", "high", "critical"}
+    listing = {
+        one["name"]: one["schema"] for one in DOCUMENT["paths"]["/api/tasks"]["get"]["parameters"]
+    }
+    assert listing["limit"] == {"type": "integer", "minimum": 1, "maximum": 10_000}
+    assert listing["offset"]["minimum"] == 0
+    assert listing["since"]["format"] == "date-time"
+    [wait] = (
+        one
+        for one in DOCUMENT["paths"]["/api/tasks/{task_id}"]["get"]["parameters"]
+        if one["name"] == "wait"
+    )
+    assert "pattern" in wait["schema"]
+
+
+def test_what_any_path_may_answer_is_declared():
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            told = set(operation["responses"])
+            assert {"403", "405", "413", "500", "503"} <= told, path
+            if "requestBody" in operation:
+                assert "400" in told, (method, path)
+            if "/api/tasks/{task_id}" in path or path in ENDPOINTS:
+                assert "404" in told, (method, path)
+            assert all(one["description"] for one in operation["responses"].values())
+            assert (path in ENDPOINTS) <= ({"429", "503", "default"} <= told)
+
+
+def test_its_words_are_explained():
+    about = DOCUMENT["info"]["description"]
+    for word in ("Task", "Backend", "Priority", "Attempt", "Chunk", "Event", "Call", "Duration"):
+        assert f"**{word}**" in about

@@ -11,33 +11,43 @@ from typing import Any
 
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect, Endpoint
 from oq.dialects.base import AllowedRequest
+from oq.http import shapes
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.http.routes import Parameter, Route
 from oq.words.task import TaskType
 
 _HEADERS = (
-    Parameter("X-OQ-Priority", "the task's priority: 0 to 100, or low, normal, high, critical"),
+    Parameter(
+        "X-OQ-Priority",
+        "the task's priority: 0 to 100, or low, normal, high, critical",
+        shapes.PriorityText,
+    ),
     Parameter(
         "X-OQ-Timeout",
         "the longest time for one attempt: seconds, or a Go duration such as 5m",
+        shapes.Timeout,
     ),
     Parameter(
         "X-OQ-Detach",
         "true: the task goes on if the client disconnects",
+        shapes.Flag,
     ),
     Parameter(
         "X-OQ-Progress",
         "true: while a streaming request waits, it receives chunks with its `queue_position`",
+        shapes.Flag,
     ),
     Parameter(
         "Idempotency-Key",
         "a text that identifies the request. A second request with the same key and body makes no"
         " second task: it receives the answer of the first",
+        shapes.Key,
     ),
 )
 
 
+_OTHERS = "The backend's own answer: its status, its body, and the headers that pass"
 _A = {TaskType.CHAT: "a chat", TaskType.GENERATE: "a generate", TaskType.EMBED: "an embed"}
 
 
@@ -57,7 +67,8 @@ def _task(call: Endpoint) -> Route:
         {200: ("The backend's answer; the header X-OQ-Task-ID has the task's id", dict[str, Any])},
         errors=(400, 404, 409, 413, 429, 502, 503),
         headers=_HEADERS,
-        body=dict[str, Any],
+        body=shapes.Call,
+        others=_OTHERS,
         also_gives=() if call.streams is None else (dialect.stream_type.decode(),),
         name=_name("POST", call.path),
         description="oq puts the request into the queue and answers with the backend's answer. The"
@@ -76,6 +87,7 @@ def _passed(dialect: Dialect, allowed: AllowedRequest) -> Route:
         {200: ("The backend's answer", None if method == "HEAD" else dict[str, Any])},
         errors=(404, 502, *((403,) if admin else ())),
         body=dict[str, Any] if method == "POST" else None,
+        others=_OTHERS,
         name=_name(method, path),
         description="oq sends the request to a backend and answers with the backend's answer. No"
         " task is made."

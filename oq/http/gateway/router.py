@@ -54,8 +54,15 @@ class Gateway:
         """Answer the request; False if it is not one of theirs."""
         path = request.path
         dialect = dialect_at(path)
-        if request.is_websocket or dialect is None or _is_odd(path):
+        if request.is_websocket or dialect is None:
             return False
+        if _is_odd(path):
+            if _root(path) in self._own:
+                return False
+            text = f"there is nothing at {path[:100]!r}; /openapi.json lists what there is"
+            kind = [(b"content-type", dialect.json_type)]
+            await refuse(request.scope, receive, send, 404, kind, dialect.error(404, text))
+            return True
         call = ENDPOINTS.get(path)
         if call is not None and request.method == "POST":
             await self._calls.serve(call, request, receive, send)
