@@ -6,9 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LONGEST_RETRY_AFTER = 3600.0
-"""Seconds: what a backend asks for in Retry-After is honoured up to an hour."""
-
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -28,7 +25,8 @@ class RetryPolicy:
     ) -> float:
         """Seconds before retry number `retry` (from 1). `draw` gives a number in [0, 1).
 
-        It is never less than the backend asked for.
+        It is never less than the backend asked for in Retry-After, and never more than `max_delay`:
+        somebody may be waiting. The last attempt's answer says what the backend asked for.
         """
         try:
             curve = self.initial_delay * self.backoff_factor ** (retry - 1)
@@ -37,4 +35,4 @@ class RetryPolicy:
         delay = min(self.max_delay, curve)
         if self.jitter:
             delay *= draw()
-        return max(delay, min(retry_after or 0.0, LONGEST_RETRY_AFTER))
+        return max(delay, min(retry_after or 0.0, self.max_delay))

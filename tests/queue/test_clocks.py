@@ -36,8 +36,9 @@ class Wrong:
 async def opened(
     engine: MemoryEngine, wrong: Wrong, backend: SimulatedBackend | None = None
 ) -> AsyncIterator[Queue]:
+    patient = {"max_delay": HOUR, "jitter": False}  # for what a backend asks to wait
     async with open_queue(
-        to_config(settings()), backends=[backend or SimulatedBackend()],
+        to_config(settings(retry_config=patient)), backends=[backend or SimulatedBackend()],
         ledger=KeyValueLedger(engine), clock=wrong.clock,
     ) as queue:  # fmt: skip
         yield queue

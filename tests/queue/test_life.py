@@ -65,15 +65,17 @@ async def test_what_can_never_work_is_not_retried(autojump_clock):
         assert (task.status, task.retry_count, len(task.attempts)) == (Status.FAILED, 0, 1)
 
 
-async def test_a_backends_retry_after_is_honoured(autojump_clock):
-    backend = SimulatedBackend()
-    async with memory_queue(backend=backend) as queue:
+@pytest.mark.parametrize(("asked", "waits"), [("20", 20), ("3600", 30)])
+async def test_a_backends_retry_after_is_honoured_up_to_the_longest_delay(
+    autojump_clock, asked, waits
+):
+    async with memory_queue(retry_config={"max_delay": 30}) as queue:
         accepted = await queue.raw.submit(
-            generate(simulate={"status": 503, "retry_after": "50"}, max_retries=1)
+            generate(simulate={"status": 503, "retry_after": asked}, max_retries=1)
         )
         task = await ended(queue, accepted.task_id)
         first, second = task.attempts
-        assert second.started_at - first.ended_at >= timedelta(seconds=50)
+        assert second.started_at - first.ended_at == timedelta(seconds=waits)
 
 
 async def test_the_tasks_own_timeout_ends_the_attempt(autojump_clock):

@@ -126,7 +126,7 @@ class Model:
         if task.retries == task.max_retries:
             self.end(task, "failed", error=True)
             return
-        delay = max(asked, min(LONGEST_DELAY, FIRST_DELAY * FACTOR**task.retries))
+        delay = min(LONGEST_DELAY, max(asked, FIRST_DELAY * FACTOR**task.retries))
         task.retries += 1
         task.run_at, task.due, task.error = self.now + delay, self.passed + delay, True
         task.delay = delay

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oq.rules.retry import LONGEST_RETRY_AFTER, RetryPolicy
+from oq.rules.retry import RetryPolicy
 
 TEN_YEARS = 10 * 365 * 86400.0
 POLICIES = st.builds(
@@ -62,15 +62,17 @@ def test_a_later_retry_never_waits_less(policy, retry):
     assert policy.delay(retry + 1, float) >= policy.delay(retry, float)
 
 
-@given(POLICIES, RETRIES, DRAWS, st.floats(0, LONGEST_RETRY_AFTER))
-def test_never_sooner_than_the_backend_asked_for(policy, retry, drawn, asked):
+@given(POLICIES, RETRIES, DRAWS, st.floats(0, TEN_YEARS))
+def test_never_sooner_than_the_backend_asked_for_up_to_the_longest_delay(
+    policy, retry, drawn, asked
+):
     delay = policy.delay(retry, lambda: drawn, asked)
-    assert delay == max(asked, policy.delay(retry, lambda: drawn))
+    assert delay == max(min(asked, policy.max_delay), policy.delay(retry, lambda: drawn))
 
 
-@pytest.mark.parametrize("asked", [LONGEST_RETRY_AFTER + 1, 1e300, float("inf")])
-def test_a_backend_cannot_put_a_task_off_for_more_than_an_hour(asked):
-    assert RetryPolicy().delay(1, lambda: 0.5, asked) == LONGEST_RETRY_AFTER
+@pytest.mark.parametrize("asked", [31.0, 3600.0, 1e300, float("inf")])
+def test_a_backend_cannot_put_a_task_off_for_longer_than_the_longest_delay(asked):
+    assert RetryPolicy(max_delay=30).delay(1, lambda: 0.5, asked) == 30
 
 
 @pytest.mark.parametrize("asked", [None, 0.0, -5.0, float("nan")])
