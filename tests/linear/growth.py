@@ -14,9 +14,9 @@ from contextlib import suppress
 
 from oq.words.errors import OqError
 
-START, MOST = 16_000, 64_000
+START, MOST = 2_000, 64_000
 """Bytes: the smallest input, and the largest whose fourfold is tried."""
-ENOUGH = 0.004
+ENOUGH = 0.002
 """Seconds. What takes less is hidden by other things."""
 BOUND = 6.0
 TRIES = 3
