@@ -27,6 +27,10 @@ for _deaf, _usual in (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP
 # Servers that tests start as processes of their own have the pace of a model otherwise.
 os.environ["OQ_SIMULATED_DELAY"] = os.environ["OQ_SIMULATED_TOKENS_PER_SECOND"] = "0"
 
+# A client of httpx reads the certificates of all authorities when it is made. That takes 35 ms, and
+# no test speaks TLS. This file has one certificate, of nobody.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")
+
 settings.register_profile("fixed", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("fixed")
