@@ -77,7 +77,12 @@ def _head(content_type: bytes) -> Head:
 
 def _payload(request: Request) -> tuple[dict[str, Raw], bytes]:
     """The payload and options of the task; BackendRejected as Ollama refuses a bad request."""
-    body = split_body(request.payload)
+    if not request.model:
+        raise _rejected("model is required")
+    try:
+        body = split_body(request.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _rejected(f"this is not JSON: {error}") from None
     payload = _OBJECT.decode(body.payload)
     if request.call == _EMBEDDINGS:
         payload = {"input": payload.pop("prompt", Raw(b'""')), **payload}
@@ -87,9 +92,12 @@ def _payload(request: Request) -> tuple[dict[str, Raw], bytes]:
     try:
         check_payload(request.type, msgspec.json.encode(payload))
     except InvalidTask as error:
-        said = msgspec.json.encode({"error": str(error)})
-        raise BackendRejected(str(error), status=400, body=said) from None
+        raise _rejected(str(error)) from None
     return payload, body.options
+
+
+def _rejected(reason: str) -> BackendRejected:
+    return BackendRejected(reason, status=400, body=msgspec.json.encode({"error": reason}))
 
 
 def _only_loads(kind: TaskType, payload: dict[str, Raw]) -> bool:

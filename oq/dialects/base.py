@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.lenient_body import read_asked
 from oq.rules.json_decoding import decode
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
@@ -75,14 +76,6 @@ class Answer(Protocol):
         ...
 
 
-class _Asked(Struct):
-    """The fields of a body that oq itself needs."""
-
-    model: str | None = None
-    stream: bool | None = None
-
-
-_ASKED = msgspec.json.Decoder(_Asked)
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _APART = frozenset({"model", "options", "stream"})
 
@@ -111,22 +104,17 @@ class Dialect(ABC):
     # -- what a caller asks
 
     def read(self, call: Endpoint, body: bytes) -> tuple[str, bool]:
-        """The model, and whether the caller wants a stream. InvalidTask if the body does not say
-        the model; the backend checks everything else.
+        """The model, and whether the caller wants a stream. The model is empty if the body does not
+        say it, or cannot be read: the backend refuses such a body in its own words.
         """
-        asked = decode(_ASKED.decode, readable(body), any_number=True)
-        if not asked.model:
-            raise InvalidTask("", "model is required")
+        asked = read_asked(body)
         if call.streams is None:
             return asked.model, False
         return asked.model, call.streams if asked.stream is None else asked.stream
 
     def asks_stream(self, call: Endpoint, body: bytes) -> bool:
         """Whether the body asks for a stream, as far as that can be read."""
-        try:
-            return self.read(call, body)[1]
-        except InvalidTask:
-            return False
+        return self.read(call, body)[1]
 
     def shown(self, body: bytes) -> Body:
         """The body as payload and options: views of a task show it like this."""

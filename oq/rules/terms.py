@@ -43,9 +43,11 @@ def terms_of_call(
     key: str | None,
     limits: Limits,
 ) -> Terms:
-    """The same of a call, from what its request and the settings say; the metadata is oq's own."""
+    """The same of a call, from what its request and the settings say; the metadata is oq's own.
+    Whether its model is one is for the backend to say.
+    """
     return Terms(
-        model=_model(model),
+        model=model if _is_name(model) else "",
         priority=priority,
         max_retries=limits.max_retries,
         timeout=_timeout(timeout),
@@ -81,8 +83,12 @@ def check_idempotency_key(key: str) -> str:
     return key
 
 
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= MAX_MODEL_LENGTH and name.isprintable()
+
+
 def _model(name: str) -> str:
-    if not name or len(name) > MAX_MODEL_LENGTH or not name.isprintable():
+    if not _is_name(name):
         raise InvalidTask(
             "model", f"{name[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
         )

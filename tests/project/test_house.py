@@ -230,7 +230,6 @@ PURE_MODULES = {
     "hashlib",
     "heapq",
     "itertools",
-    "zlib",  # checksums
     "json",  # reads what msgspec does not: NaN, half a surrogate pair
     "math",
     "msgspec",

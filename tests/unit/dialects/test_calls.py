@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from oq.dialects import ENDPOINTS, as_shown
-from oq.words.errors import InvalidTask
 from oq.words.task import Body
 
 CHAT, GENERATE, EMBED = (ENDPOINTS[f"/api/{name}"] for name in ("chat", "generate", "embed"))
@@ -29,10 +28,36 @@ def test_whether_a_call_streams(call, said, streams):
     assert call.dialect.read(call, body) == ("m", streams)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"{}", b'{"model": ""}', b'{"model": 3}'])
-def test_what_is_no_call_is_refused(body):
-    with pytest.raises(InvalidTask):
-        CHAT.dialect.read(CHAT, body)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b"{}", b'{"model": ""}', b'{"model": 3}', b"null", b"[" * 10_000, b"\xff"],
+)
+def test_what_cannot_be_read_is_left_to_the_backend(body):
+    assert CHAT.dialect.read(CHAT, body) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Model": "m", "STREAM": false}',
+        b'{"model": "m", "stream": false} {"model": "other"}',
+        b'\n{"model": "m", "stream": false} and more',
+        b'{"model": "m", "a": "\xe9", "stream": false}',
+        b'{"model": "m", "a": 1e999, "stream": false}',
+        b'{"model": "m", "a": %b, "stream": false}' % (b"1" * 5000),
+        b'{"model": "m", "a": "\\ud83d", "stream": false}',
+        b'{"model": "other", "stream": false, "Model": "m"}',
+        b'{"model": "other", "model": "m", "stream": false}',
+    ],
+)
+def test_a_body_is_read_as_lenient_servers_read_it(body):
+    assert CHAT.dialect.read(CHAT, body) == ("m", False)
+
+
+def test_a_large_odd_body_is_read_in_linear_time():
+    """Half a megabyte of what might be a key in another case."""
+    body = b'{"model": "m", "stream": false, "a": "%b"}\xff' % (b'\\"Model\\" ' * 50_000)
+    assert CHAT.dialect.read(CHAT, body) == ("m", False)
 
 
 @pytest.mark.parametrize("path", [*ENDPOINTS, "/v1/of-a-newer-version"])
