@@ -1,6 +1,7 @@
 """Floor 3: the servers that run models.
 
     base         what the queue asks of each
+    server       what the next two have in common
     ollama       Ollama, over its own API
     openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
     simulated    a faithful fake model server: in process, or over HTTP
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from oq.backends.address import base_url, check_api_key
 from oq.backends.base import Backend, Request
@@ -27,7 +28,12 @@ from oq.words.clock import Clock
 from oq.words.config import BackendConfig, Config, OllamaConfig, SimulatedConfig
 from oq.words.errors import InvalidConfig
 
+if TYPE_CHECKING:
+    from oq.backends.server import ServerBackend
+
 __all__ = ["Backend", "Emit", "Request", "check_backends", "make_backend", "open_backends"]
+
+Server = TypeVar("Server", bound="ServerBackend")
 
 
 def open_backends(config: Config, clock: Clock | None = None) -> list[Backend]:
@@ -81,24 +87,15 @@ def _named(key: str) -> Iterator[None]:
 def _make(
     backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None, pace: SimulatedConfig
 ) -> Backend:
-    seconds = (timeouts.connect_timeout, timeouts.first_token_timeout, timeouts.idle_timeout)
     match backend.kind:
         case "ollama":
             from oq.backends.ollama import OllamaBackend
 
-            return OllamaBackend(
-                backend.name, backend.url, backend.api_key, *seconds,
-                max_answer=timeouts.max_answer,
-                pass_authorization=backend.pass_authorization, clock=clock,
-            )  # fmt: skip
+            return _server(OllamaBackend, backend, timeouts, clock)
         case "openai":
             from oq.backends.openai import OpenAIBackend
 
-            return OpenAIBackend(
-                backend.name, backend.url, backend.api_key, *seconds,
-                max_answer=timeouts.max_answer,
-                pass_authorization=backend.pass_authorization, clock=clock,
-            )  # fmt: skip
+            return _server(OpenAIBackend, backend, timeouts, clock)
         case "simulated":
             from oq.backends.simulated import Script, SimulatedBackend, Simulator
 
@@ -106,3 +103,14 @@ def _make(
             return SimulatedBackend(backend.name, Simulator(script, clock=clock))
         case _:
             assert_never(backend.kind)
+
+
+def _server(
+    kind: type[Server], backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None
+) -> Server:
+    return kind(
+        backend.name, backend.url, backend.api_key,
+        timeouts.connect_timeout, timeouts.first_token_timeout, timeouts.idle_timeout,
+        max_answer=timeouts.max_answer, pass_authorization=backend.pass_authorization,
+        clock=clock,
+    )  # fmt: skip

@@ -9,20 +9,17 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from oq.backends.address import base_url
+from oq.backends.address import OLLAMA_PORT
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import ollama_models
-from oq.backends.served_calls import ServedCalls
-from oq.backends.transport import Timeouts, Transport
+from oq.backends.server import ServerBackend
 from oq.backends.verbatim import call_of, not_spoken
-from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.ollama_fold import FoldedLines, chunks_only, embedded
 from oq.dialects.openai import OPENAI
 from oq.dialects.responses import RESPONSES
-from oq.words.clock import Clock
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
@@ -34,7 +31,7 @@ _NOT_SAID = (b"null", b'""')
 _OURS = frozenset({"model", "options", "stream"})
 
 
-class OllamaBackend:
+class OllamaBackend(ServerBackend):
     """One Ollama server at `url` (any form that OLLAMA_HOST takes). Timeouts are in seconds.
 
     InvalidConfig if the url or the key cannot be one.
@@ -42,37 +39,9 @@ class OllamaBackend:
 
     kind: BackendKind = "ollama"
     speaks = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
-
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        api_key: str | None = None,
-        connect_timeout: float = 5,
-        first_token_timeout: float = 300,
-        idle_timeout: float = 120,
-        *,
-        max_answer: int = MAX_ANSWER,
-        pass_authorization: bool = False,
-        clock: Clock | None = None,
-    ) -> None:
-        self.name = name
-        self.url = base_url(url)
-        self._transport = Transport(
-            self.url,
-            api_key=api_key,
-            timeouts=Timeouts(connect_timeout, first_token_timeout, idle_timeout),
-            hint="Is Ollama running? Start it with `ollama serve`",
-            clock=clock or Clock(),
-            max_answer=max_answer,
-            pass_authorization=pass_authorization,
-        )
-        self._calls = ServedCalls(self._transport, self.speaks, clock or Clock())
-
-    async def run(self, request: Request, emit: Emit) -> Completed:
-        """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
-        with self._transport.secret.kept_from_errors():
-            return await self._run(request, emit)
+    default_port = OLLAMA_PORT
+    below = ""
+    hint = "Is Ollama running? Start it with `ollama serve`"
 
     async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None:
@@ -102,10 +71,6 @@ class OllamaBackend:
         with self._transport.secret.kept_from_errors():
             installed = ollama_models(await self._transport.get("/api/tags"))
             return Models(installed, ollama_models(await self._transport.get("/api/ps")))
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
 
 
 def ollama_body(request: Request) -> bytes:
