@@ -9,7 +9,8 @@
     target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown
     verbatim     calls in a dialect that it speaks      failures   what a status code means
-    served_calls the same, and translated for servers that lack their path: see lacking
+    served_calls the same, and translated for servers that lack their path: see lacking,
+                 refused_fields
     bodies       read as far as needed
 
 httpx is imported when the first backend that needs it is made.

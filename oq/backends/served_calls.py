@@ -12,8 +12,8 @@ import trio
 
 from oq.backends.base import Request
 from oq.backends.lacking import LackingPaths, lacks_path
+from oq.backends.refused_fields import RefusedFields
 from oq.backends.transport import Feed, Transport
-from oq.backends.unstreamed import Unstreamed, refuses_stream
 from oq.backends.verbatim import call_of, run_call
 from oq.dialects.base import Answer, Dialect, Emit
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
@@ -25,8 +25,6 @@ from oq.words.outcome import Completed
 LEFT_OUT = b"x-oq-left-out"
 """The header that names what an answer was made without."""
 
-_COUNTS = b"stream_options"
-"""How a server names what it refuses, if it knows no counts of a stream."""
 _OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"content-type", b"etag"})
 
 
@@ -43,8 +41,7 @@ class ServedCalls:
         self._clock = clock
         self._below = below
         self._lacking = LackingPaths(trio.current_time)
-        self._uncounted = Unstreamed(trio.current_time)
-        self._unstreamed = Unstreamed(trio.current_time)
+        self._refused = RefusedFields(trio.current_time)
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Make the call that the task is; its errors are those of `Backend.run`."""
@@ -63,37 +60,23 @@ class ServedCalls:
     async def _translated(self, how: Translation, request: Request, emit: Emit) -> Completed:
         translated = translate(how, request.payload)
         while True:
+            sent = translated.without(self._refused.of(request.model))
             try:
-                return await self._send(translated, request, emit)
+                return await self._send(sent, request, emit)
             except BackendError as error:
-                if not (translated.streams and self._learns(error, request.model)):
+                if not self._refused.learn(error, sent, request.model):
                     raise in_its_form(error, translated) from None
 
-    async def _send(self, translated: Translated, request: Request, emit: Emit) -> Completed:
-        transport, model = self._transport, request.model
-        answer = TranslatedAnswer(translated, emit, self._clock, transport.max_answer)
-        path = translated.endpoint.path.removeprefix(self._below)
+    async def _send(self, sent: Translated, request: Request, emit: Emit) -> Completed:
+        transport = self._transport
+        answer = TranslatedAnswer(sent, emit, self._clock, transport.max_answer)
+        path = sent.endpoint.path.removeprefix(self._below)
         headers = tuple(item for item in request.headers if item[0] not in _OF_THE_BODY)
         headers += ((b"content-type", b"application/json"),)
-        body, streams = translated.body, translated.streams and model not in self._unstreamed
-        if translated.streams and (not streams or model in self._uncounted):
-            body = translated.plainer(streams=streams)
         with transport.secret_of(request.headers).kept_from_errors():
-            await transport.call(path, body, headers, answer.begin, streams=streams)
+            streams = sent.has("stream")
+            await transport.call(path, sent.body, headers, answer.begin, streams=streams)
             return answer.completed()
-
-    def _learns(self, error: BackendError, model: str) -> bool:
-        """Whether the server has refused what the caller did not ask for, or does not need: counts,
-        and that its answer streams. Then the call is made without.
-        """
-        if not refuses_stream(error):
-            return False
-        learns = self._unstreamed
-        if error.body is not None and _COUNTS in error.body and model not in self._uncounted:
-            learns = self._uncounted
-        new = model not in learns
-        learns.note(model)
-        return new
 
 
 def translate(how: Translation, body: bytes) -> Translated:

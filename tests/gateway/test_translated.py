@@ -178,6 +178,29 @@ async def test_a_server_that_refuses_counts_or_streams_is_asked_without(path, re
         assert sent[-1]["stream"] is ("stream" not in refused)
 
 
+REFUSALS = {
+    "ollama": ("think", '"m" does not support thinking'),
+    "openai": ("reasoning_effort", "Input should be 'low', 'medium' or 'high' (reasoning_effort)"),
+}
+
+
+@KIND
+@PATH
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_that_refuses_an_effort_is_asked_without(kind, path, stream):
+    """Claude Code always sends one. Ollama's own /v1/messages bears with that, too."""
+    effort = {"reasoning" if path == RESPONSES else "output_config": {"effort": "xhigh"}}
+    field, error = REFUSALS[kind]
+    async with lacking(kind) as here:
+        here.simulator.default = Script(text="Paris", status=400, error=error, refuses=(field,))
+        for _ in range(2):
+            answer = await here.oq.post(path, json=body(path, stream=stream, **effort))
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["x-oq-left-out"] == field
+        sent = [json.loads(one) for one in here.bodies(FORM[kind])]
+        assert [field in one for one in sent] == [True, False, False]
+
+
 @KIND
 async def test_openais_client(kind):
     async with lacking(kind) as here, httpx2.AsyncClient() as http:

@@ -19,6 +19,8 @@ from oq.dialects.translate.order import Order
 from oq.words.errors import BackendError
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_FALSE = Raw(b"false")
+_CHANGING = frozenset({"parallel_tool_calls", "reasoning_effort", "think"})
 
 MakeWriter = Callable[[str, datetime, bool], Writer]
 """Takes the id of the answer, the time when it began, and whether it is wanted as one object."""
@@ -67,15 +69,25 @@ class Translated(NamedTuple):
         """The call that `body` is for."""
         return self.translation.endpoint
 
-    def plainer(self, *, streams: bool) -> bytes:
-        """The body without asking for counts, or for a stream either: some servers refuse that. An
-        answer that comes whole is translated by `stream`, too.
+    def has(self, field: str) -> bool:
+        """Whether the body has this field, and not as false."""
+        return _MEMBERS.decode(self.body).get(field, _FALSE) != _FALSE
+
+    def without(self, fields: frozenset[str]) -> Translated:
+        """The same without these hints, which a server refuses. Those that change the answer are
+        named. Without `stream` the answer comes whole, and `stream` translates that as well.
         """
-        fields = _MEMBERS.decode(self.body)
-        fields.pop("stream_options", None)
-        if not streams:
-            fields["stream"] = Raw(b"false")
-        return msgspec.json.encode(fields)
+        if not fields:
+            return self
+        sent = _MEMBERS.decode(self.body)
+        dropped = [name for name in sent if name in fields and name != "stream"]
+        for name in dropped:
+            del sent[name]
+        if "stream" in fields:
+            sent["stream"] = _FALSE
+            sent.pop("stream_options", None)
+        named = names_left_out([name for name in dropped if name in _CHANGING])
+        return self._replace(body=msgspec.json.encode(sent), left_out=(*self.left_out, *named))
 
     def stream(self, answer_id: str, now: datetime, limit: int = MAX_ANSWER) -> TranslatedStream:
         """Translates the answer as it comes. `answer_id` makes all the ids in it: letters, digits
