@@ -28,7 +28,7 @@ JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
 .PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
-.PHONY: test-fast coverage release lock clean
+.PHONY: test-fast test-clients coverage release lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
 	@echo "make test-pythons  oq on each Python that is here (PYTHONS='python3.12 ...')"
+	@echo "make test-clients  clients that people use, directly and through oq (ARGS=openai_client)"
 	@echo "make torture       kill -9, power cuts, damaged files: 15 minutes (ARGS='--seed N' again)"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        let ruff mend what it can"
@@ -98,6 +99,17 @@ test-pythons: $(READY)
 		.venv-python/bin/python -m tests.every_face || exit 1; \
 		tried=$$((tried + 1)); \
 	done; test $$tried -gt 0
+
+# Clients that people use, unmodified, each in its newest version: directly and through oq.
+CLIENTS := .venv-clients/.ready-$(HERE)
+test-clients: $(READY) $(CLIENTS)
+	$(RUN) tests.clients $(ARGS)
+
+$(CLIENTS): tests/clients/requirements.txt tests/clients/js/package.json | $(MODULES)
+	$(RUN) uv venv --quiet --clear --python .venv/bin/python .venv-clients
+	$(RUN) uv pip install --quiet --python .venv-clients --requirement tests/clients/requirements.txt
+	cd tests/clients/js && $(NPM_HERE) install --ignore-scripts --no-package-lock
+	@touch $@
 
 # Bounded by a clock of its own; what fails says how to do just that again.
 torture: $(READY)
@@ -168,7 +180,7 @@ release: $(READY) $(PAGE)
 	$(RUN) tools.release $(VERSION)
 
 clean:
-	rm -rf .venv .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
+	rm -rf .venv .venv-clients tests/clients/js/node_modules .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
 	rm -rf build dist oq/http/static web/openapi.json web/src/api/schema.ts .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -17,6 +17,7 @@
     growing         objects and lists that arrive in small pieces
     growing_text    a long text that does
     tool_calls      calls of tools that do
+    tool_parts      which call a part of one belongs to
 
 No other part of oq asks which dialect a call has. It asks the dialect what it needs to know.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from oq.dialects.reading import whole_text, write
+from oq.dialects.reading import whole_text
 
 _encode = msgspec.json.Encoder().encode
 _ALONE = "\ufffd"
@@ -68,10 +68,6 @@ class GrowingText:
         """The JSON of the text. No copy: it is not to grow any more."""
         self._append(_encode(self._halves.rest()))
         return Raw(self._json)
-
-    def says(self, text: str) -> bool:
-        """Whether it is this text."""
-        return self._json == write(text)
 
     def text(self) -> str:
         """The text itself."""

@@ -68,7 +68,7 @@ def with_halves(value: Any) -> bytes:
 def sound(raw: Raw) -> Raw:
     """A copy of this JSON: as it was sent, if everybody can read it, otherwise made readable."""
     try:
-        json.loads(bytes(raw))
+        json.loads(bytes(raw), parse_constant=_refuse)
     except (ValueError, RecursionError):
         value = read(raw)
         return Raw(b"null" if value is UNREADABLE else write(value))
@@ -92,6 +92,10 @@ def _writable(value: Any, depth: int) -> Any:
             return None
         case _:
             return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _integer(digits: str) -> int | float:

@@ -230,6 +230,7 @@ PURE_MODULES = {
     "hashlib",
     "heapq",
     "itertools",
+    "zlib",  # checksums
     "json",  # reads what msgspec does not: NaN, half a surrogate pair
     "math",
     "msgspec",

@@ -8,6 +8,7 @@ several choices the first is read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,12 +21,10 @@ from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import DONE
 from oq.dialects.reading import read_object
 from oq.dialects.stated_errors import stated
+from oq.dialects.tool_parts import ToolParts
 from oq.dialects.translate.asked import Json
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
 from oq.words.errors import BackendFailure
-
-MAX_LOOKED_AT = 16 * 1024
-"""Characters of a call's arguments up to which oq looks whether they are whole."""
 
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 _ERROR_FIELD = b"error:"
@@ -42,7 +41,9 @@ class ChatAnswer:
         self._limit = AnswerLimit(limit)
         self._is_document: bool | None = None
         self._said = False
-        self._calls = _Calls()
+        self._parts = ToolParts()
+        self._named: set[int] = set()
+        """The calls whose first bit has been given."""
         self.finish: Finish | None = None
         self.counts: Counts | None = None
         self.done = False
@@ -110,75 +111,19 @@ class ChatAnswer:
         bits += _content(said.get("content"))
         if isinstance(refusal := said.get("refusal"), str) and refusal:
             bits.append(Bit(Kind.REFUSAL, refusal))
-        calls = said.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict):
-                bits += self._calls.read(call)
+        if isinstance(calls := said.get("tool_calls"), list):
+            bits += self._called(calls)
         return bits
 
-
-class _Call:
-    """One call so far. Of its arguments the beginning is kept, to see whether they are whole."""
-
-    def __init__(self, place: int, index: Any, call_id: str, name: str) -> None:
-        self.place = place
-        self.index = index
-        self.call_id = call_id
-        self.name = name
-        self.said = ""
-
-    def goes_on(self, index: Any, call_id: str, name: str, text: str) -> bool:
-        """Whether this is said of it, and not of a new call."""
-        if index is not None and self.index is not None and index != self.index:
-            return False
-        if call_id and self.call_id:
-            return call_id == self.call_id
-        if not name:
-            return True
-        return name == self.name and not (text.lstrip()[:1] == "{" and self._is_whole())
-
-    def add(self, text: str) -> None:
-        if len(self.said) <= MAX_LOOKED_AT:
-            self.said += text
-
-    def _is_whole(self) -> bool:
-        if not self.said.endswith("}") or len(self.said) > MAX_LOOKED_AT:
-            return False
-        try:
-            _OBJECT.decode(self.said)
-        except (msgspec.MsgspecError, RecursionError):
-            return False
-        return True
-
-
-class _Calls:
-    """Which call each bit belongs to."""
-
-    def __init__(self) -> None:
-        self._made = 0
-        self._newest: dict[Any, _Call] = {}
-        """By index. None has the newest of all."""
-
-    def read(self, call: Json) -> list[Bit]:
-        function = call.get("function")
-        if not isinstance(function, dict):
-            return []
-        index, call_id, name = call.get("index"), call.get("id"), function.get("name")
-        index = index if isinstance(index, int) else None
-        call_id = call_id if isinstance(call_id, str) else ""
-        name = name if isinstance(name, str) else ""
-        text = _arguments(function.get("arguments"))
-        known = self._newest.get(index)
-        if known is not None and known.goes_on(index, call_id, name, text):
-            known.add(text)
-            return [Bit(Kind.CALL, text, known.place)] if text else []
-        if not name:
-            return []  # nobody could be asked for it
-        new = _Call(self._made, index, call_id, name)
-        new.add(text)
-        self._made += 1
-        self._newest[index] = self._newest[None] = new
-        return [Bit(Kind.CALL, text, new.place, call_id, name)]
+    def _called(self, parts: list[Any]) -> Iterator[Bit]:
+        for place, part in self._parts.tell(parts):
+            call, text = self._parts.calls[place], _arguments(part.arguments)
+            if place in self._named:
+                if text:
+                    yield Bit(Kind.CALL, text, place)
+            elif call.name:  # nobody could be asked for one without
+                self._named.add(place)
+                yield Bit(Kind.CALL, text, place, call.id, call.name)
 
 
 def _is_first(choice: Any) -> bool:
