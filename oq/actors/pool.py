@@ -164,7 +164,7 @@ class Pool:
             run.outcome = await run.backend.run(request, lambda chunk: emit(task_id, chunk))
         except errors.BackendDown as error:
             run.down = str(error)
-            run.outcome = Interrupted(run.down, ran=False)
+            run.outcome = Interrupted(run.down, ran=error.ran)
         except errors.BackendFailure as error:
             run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
         except errors.BackendRejected as error:
@@ -182,8 +182,11 @@ class Pool:
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._ledger.running_page.discard(state.id)
-        if self._streams.sent(state.id) and isinstance(outcome, Failed):
-            outcome = msgspec.structs.replace(outcome, retryable=False)
+        if self._streams.sent(state.id):  # its caller cannot forget what it has
+            if run.down is not None:
+                outcome = Failed(run.down, retryable=False)
+            elif isinstance(outcome, Failed):
+                outcome = msgspec.structs.replace(outcome, retryable=False)
         change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
         change = await self._streams.end(change)
         # In this order: a slot is not given on before the writer has taken what it did, or a full

@@ -6,6 +6,7 @@
     openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
     simulated    a faithful fake model server: in process, or over HTTP
     transport    HTTP, its timeouts and its errors      address    urls as people write them
+    silence      whether a server that says nothing lives
     target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown
     verbatim     calls in a dialect that it speaks      failures   what a status code means
@@ -26,7 +27,7 @@ from oq.backends.address import base_url, check_api_key
 from oq.backends.base import Backend, Request
 from oq.dialects.base import Emit
 from oq.words.clock import Clock
-from oq.words.config import BackendConfig, Config, OllamaConfig, SimulatedConfig
+from oq.words.config import BackendConfig, Config
 from oq.words.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def open_backends(config: Config, clock: Clock | None = None) -> list[Backend]:
 
     InvalidConfig names the backend whose url or key cannot be one.
     """
-    return [
-        make_backend(backend, config.ollama, clock, config.simulated)
-        for backend in config.backend_list()
-    ]
+    return [make_backend(backend, config, clock) for backend in config.backend_list()]
 
 
 def check_backends(config: Config) -> None:
@@ -62,17 +60,10 @@ def check_backends(config: Config) -> None:
             check_api_key(backend.api_key)
 
 
-def make_backend(
-    backend: BackendConfig,
-    timeouts: OllamaConfig,
-    clock: Clock | None = None,
-    pace: SimulatedConfig | None = None,
-) -> Backend:
-    """One backend, with the timeouts and bounds that `ollama` sets for all of them, and the pace
-    that `simulated` sets for those that are.
-    """
+def make_backend(backend: BackendConfig, config: Config, clock: Clock | None = None) -> Backend:
+    """One backend, with the timeouts and bounds that `config` sets for all of them."""
     try:
-        return _make(backend, timeouts, clock, pace or SimulatedConfig())
+        return _make(backend, config, clock)
     except InvalidConfig as error:
         raise InvalidConfig(f"backend {backend.name!r}: {error}") from None
 
@@ -85,21 +76,20 @@ def _named(key: str) -> Iterator[None]:
         raise InvalidConfig(f"{key}: {error}") from None
 
 
-def _make(
-    backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None, pace: SimulatedConfig
-) -> Backend:
+def _make(backend: BackendConfig, config: Config, clock: Clock | None) -> Backend:
     match backend.kind:
         case "ollama":
             from oq.backends.ollama import OllamaBackend
 
-            return _server(OllamaBackend, backend, timeouts, clock)
+            return _server(OllamaBackend, backend, config, clock)
         case "openai":
             from oq.backends.openai import OpenAIBackend
 
-            return _server(OpenAIBackend, backend, timeouts, clock)
+            return _server(OpenAIBackend, backend, config, clock)
         case "simulated":
             from oq.backends.simulated import Script, SimulatedBackend, Simulator
 
+            pace = config.simulated
             script = Script(delay=pace.delay, rate=pace.tokens_per_second)
             return SimulatedBackend(backend.name, Simulator(script, clock=clock))
         case _:
@@ -107,11 +97,11 @@ def _make(
 
 
 def _server(
-    kind: type[Server], backend: BackendConfig, timeouts: OllamaConfig, clock: Clock | None
+    kind: type[Server], backend: BackendConfig, config: Config, clock: Clock | None
 ) -> Server:
     return kind(
         backend.name, backend.url, backend.api_key,
-        timeouts.connect_timeout, timeouts.first_token_timeout, timeouts.idle_timeout,
-        max_answer=timeouts.max_answer, pass_authorization=backend.pass_authorization,
+        config.ollama.connect_timeout, config.health.silence,
+        max_answer=config.ollama.max_answer, pass_authorization=backend.pass_authorization,
         clock=clock,
     )  # fmt: skip

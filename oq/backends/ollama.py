@@ -42,6 +42,7 @@ class OllamaBackend(ServerBackend):
     default_port = OLLAMA_PORT
     below = ""
     hint = "Is Ollama running? Start it with `ollama serve`"
+    probed = "/api/version"
 
     async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None:
@@ -60,11 +61,6 @@ class OllamaBackend(ServerBackend):
         """See `oq.backends.base.Backend.pass_on`."""
         with self._transport.secret.kept_from_errors():
             await self._transport.pass_on(passage, passage.target, reply)
-
-    async def probe(self) -> None:
-        """Return if Ollama answers; BackendDown if it does not."""
-        with self._transport.secret.kept_from_errors():
-            await self._transport.probe("/api/version")
 
     async def models(self) -> Models:
         """What is on its disk, and what is in its memory."""

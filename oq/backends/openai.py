@@ -41,6 +41,7 @@ class OpenAIBackend(ServerBackend):
     default_port = 80
     below = "/v1"
     hint = "Is the server running, and is the url of backend {name} right?"
+    probed = "/models"
 
     @cached_property
     def _tasks(self) -> OpenAITasks:
@@ -75,11 +76,6 @@ class OpenAIBackend(ServerBackend):
 
     async def _models(self) -> bytes:
         return await self._transport.get("/models")
-
-    async def probe(self) -> None:
-        """Return if the server answers; BackendDown if it does not."""
-        with self._transport.secret.kept_from_errors():
-            await self._transport.probe("/models")
 
     async def models(self) -> Models:
         """What it serves; the API has no word for what is in memory."""

@@ -16,7 +16,6 @@ class Progress:
 
     size: int = 0
     received: int = 0
-    begun: bool = False
     whole: bool = False
 
     def receive(self, data: bytes, limit: int) -> None:

@@ -16,7 +16,7 @@ from oq.words.outcome import Completed
 
 
 class ServerBackend(ABC):
-    """A server at `url`. Each kind is a class of its own, which says the four things below.
+    """A server at `url`. Each kind is a class of its own, which says the five things below.
 
     Timeouts are in seconds. InvalidConfig if the url or the key cannot be one.
     """
@@ -29,6 +29,8 @@ class ServerBackend(ABC):
     """What its url ends with, whether it was written or not."""
     hint: str
     """What is said to whom finds nobody there, with the ``{name}`` of the backend."""
+    probed: str
+    """A path that it answers at once, whatever it does."""
 
     def __init__(
         self,
@@ -36,8 +38,7 @@ class ServerBackend(ABC):
         url: str,
         api_key: str | None = None,
         connect_timeout: float = 5,
-        first_token_timeout: float = 300,
-        idle_timeout: float = 120,
+        silence: float = 60,
         *,
         max_answer: int = MAX_ANSWER,
         pass_authorization: bool = False,
@@ -50,7 +51,8 @@ class ServerBackend(ABC):
         self._transport = Transport(
             self.url,
             api_key=api_key,
-            timeouts=Timeouts(connect_timeout, first_token_timeout, idle_timeout),
+            timeouts=Timeouts(connect_timeout, silence),
+            probed=self.probed,
             hint=self.hint.format(name=repr(name)),
             clock=self._clock,
             max_answer=max_answer,
@@ -66,6 +68,11 @@ class ServerBackend(ABC):
     @abstractmethod
     async def _run(self, request: Request, emit: Emit) -> Completed:
         """The same. What its errors say may show the key."""
+
+    async def probe(self) -> None:
+        """Return if the server answers; BackendDown if it does not."""
+        with self._transport.secret.kept_from_errors():
+            await self._transport.probe()
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -1,6 +1,7 @@
-"""HTTP to a backend: one client, three timeouts, and every way to fail as one of three errors.
+"""HTTP to a backend: one client, its two timeouts, and every way to fail as one of three errors.
 
-The whole attempt is not timed here; the worker pool does that. Cancelling a call closes its
+The whole attempt is not timed here; the worker pool does that. A server may be silent for as long
+as it lives (`oq.backends.silence`). Cancelling a call closes its
 connection at once: that is how both Ollama and llama.cpp are told to stop.
 """
 
@@ -23,6 +24,7 @@ from oq.backends.keeping import Keeping, Trial
 from oq.backends.progress import Progress, Sent
 from oq.backends.replies import OF_THE_BODY, Replies
 from oq.backends.secrets import ScrubbedStream, Secret
+from oq.backends.silence import Heard, Silence
 from oq.backends.target import within
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.rules.via import HEADER
@@ -64,15 +66,16 @@ HTTPError."""
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, from sending to the first bytes, and between any two pieces."""
+    """Seconds: to connect, and of silence after which the server is asked whether it lives."""
 
     connect: float
-    first_token: float
-    idle: float
+    silence: float
 
 
 class Transport:
-    """The connections to one server. `hint` is said to whom finds nobody there."""
+    """The connections to one server. `probed` is a path that it answers at once whatever it does,
+    and `hint` is said to whom finds nobody there.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Transport:
         *,
         api_key: str | None,
         timeouts: Timeouts,
+        probed: str,
         hint: str,
         clock: Clock,
         max_answer: int = MAX_ANSWER,
@@ -90,8 +94,10 @@ class Transport:
         self._key = check_api_key(api_key)
         self._pass_authorization = pass_authorization
         self.secret = Secret(self._key)
-        self._timeouts = timeouts
+        self._connect_timeout = timeouts.connect
+        self._probed = probed
         self._hint = hint
+        self._silence = Silence(url, timeouts.silence, self.probe)
         self._replies = Replies(self.secret, clock)
         self._client: httpx.AsyncClient | None = None
         self._keeping = Keeping()
@@ -163,19 +169,22 @@ class Transport:
         headers: Up = (),
         trial: Trial | None = None,
     ) -> None:
-        progress = Progress()
+        heard = Heard()
+        ending = trio.CancelScope()
 
         async def use(response: httpx.Response) -> None:
+            heard.note()
             if trial is not None:
                 trial.connection = response.extensions["network_stream"]
             await self._replies.check(response)
-            await self._pour(response, begin(response), progress, scope)
+            await self._pour(response, begin(response), heard, ending)
 
-        client = None if trial is None else trial.client
-        with trio.move_on_after(self._timeouts.first_token) as scope, self._translated():
-            await self._send(method, path, body, use, headers, client)
-        if scope.cancelled_caught and not progress.whole:
-            raise BackendFailure(self._too_slow(progress))
+        async def exchange() -> None:
+            client = None if trial is None else trial.client
+            with ending, self._translated():
+                await self._send(method, path, body, use, headers, client)
+
+        await self._silence.watch(heard, exchange)
 
     async def fetch(self, path: str, body: bytes) -> bytes:
         """POST, and give the answer's body whole."""
@@ -200,13 +209,13 @@ class Transport:
     async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:
         """Send the request to `path` as it came, and let `reply` take the answer as it comes.
 
-        Each silence may last as long as the wait for a first token: a model that is pulled is
-        checked for minutes without a word.
+        BackendDown means that the server has fallen silent, if `reply` has begun. While it lives it
+        may be silent: a model that is pulled is checked for minutes without a word.
         """
-        patience = self._timeouts.first_token
-        uploads = not isinstance(passage.body, bytes)
+        heard = Heard()
 
         async def use(response: httpx.Response) -> None:
+            heard.note()
             headers = self.secret.scrub_headers(
                 (name, value)
                 for name, value in response.headers.raw
@@ -219,22 +228,20 @@ class Transport:
                 await reply.begin(response.status_code, headers)
                 await reply.piece(body)
                 return
-            await self._relay(response, headers, reply, scope, patience)
+            await self._relay(response, headers, reply, heard)
 
-        # The client that uploads has its own limit, and when it leaves this is cancelled.
-        scope = trio.CancelScope(deadline=inf if uploads else trio.current_time() + patience)
-        with scope, self._translated():
-            await self._send(passage.method, path, passage.body, use, passage.headers)
-        if scope.cancelled_caught:
-            raise BackendFailure(f"{self.url} said nothing for {format_duration(patience)}")
+        async def exchange() -> None:
+            with self._translated():
+                await self._send(passage.method, path, passage.body, use, passage.headers)
+
+        await self._silence.watch(heard, exchange)
 
     async def _relay(
         self,
         response: httpx.Response,
         headers: list[tuple[bytes, bytes]],
         reply: Reply,
-        scope: trio.CancelScope,
-        patience: float,
+        heard: Heard,
     ) -> None:
         """Pass the answer on as it comes. None of it is what a model generates, so a key is taken
         out of all of it; for that it must be plain.
@@ -249,7 +256,7 @@ class Transport:
         chunks = response.aiter_raw()
         try:
             async for data in chunks:
-                scope.deadline = trio.current_time() + patience
+                heard.note()
                 for piece in decode(data):
                     await reply.piece(clean.feed(piece))
         except (Exception, trio.Cancelled):
@@ -257,9 +264,11 @@ class Transport:
             raise
         await reply.piece(clean.rest())
 
-    async def probe(self, path: str) -> None:
-        """GET, and return if there is any answer below 500; BackendDown otherwise."""
-        seconds = min(PROBE_TIMEOUT, self._timeouts.connect)
+    async def probe(self) -> None:
+        """Ask for something small, and return if there is any answer below 500; BackendDown
+        otherwise.
+        """
+        seconds = min(PROBE_TIMEOUT, self._connect_timeout)
         status = 0
 
         async def use(response: httpx.Response) -> None:
@@ -269,7 +278,7 @@ class Transport:
 
         with trio.move_on_after(seconds) as scope:
             try:
-                await self._send("GET", path, b"", use)
+                await self._send("GET", self._probed, b"", use)
             except (httpx.HTTPError, *_NO_ADDRESS) as error:
                 raise BackendDown(self._nobody(error)) from None
         if scope.cancelled_caught:
@@ -332,7 +341,7 @@ class Transport:
         return self._client
 
     def _new_client(self) -> httpx.AsyncClient:
-        return open_client(self.url, self._key, self._timeouts.connect)
+        return open_client(self.url, self._key, self._connect_timeout)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -346,36 +355,31 @@ class Transport:
             raise BackendFailure(lost) from None
 
     async def _pour(
-        self, response: httpx.Response, feed: Feed, progress: Progress, scope: trio.CancelScope
+        self, response: httpx.Response, feed: Feed, heard: Heard, ending: trio.CancelScope
     ) -> None:
+        """Feed the body. Once that is whole, `ending` ends the wait for the end of the response."""
+        progress = Progress()
         decode = decoder(response.headers.get("content-encoding", ""))
         chunks = response.aiter_raw()
         try:
             async for data in chunks:
                 if progress.whole:
                     continue
-                progress.begun = True
+                heard.note()
                 progress.receive(data, self.max_answer)
                 for piece in decode(data):
                     # A few bytes may be many pieces, and work for long: others get their turn.
                     await trio.lowlevel.checkpoint()
                     progress.take(piece, self.max_answer)
                     progress.whole = progress.whole or feed(piece)
-                seconds = GRACE if progress.whole else self._timeouts.idle
-                scope.deadline = trio.current_time() + seconds
+                if progress.whole:
+                    ending.deadline = trio.current_time() + GRACE
         except (Exception, trio.Cancelled):
             await unwind(chunks)
             raise
 
     def _nobody(self, error: Exception) -> str:
         return f"cannot reach {self.url}: {_words(error)}. {self._hint}"
-
-    def _too_slow(self, progress: Progress) -> str:
-        if progress.begun:
-            waited = format_duration(self._timeouts.idle)
-            return f"{self.url} sent nothing for {waited} in mid-answer (ollama.idle_timeout)"
-        waited = format_duration(self._timeouts.first_token)
-        return f"{self.url} sent no first token within {waited} (ollama.first_token_timeout)"
 
 
 def _words(error: Exception) -> str:

@@ -28,6 +28,7 @@ _PREFIXES = {
     "retry_config": "",
     "logging": "log_",
     "events": "events_",
+    "health": "health_",
     "simulated": "simulated_",
 }
 
@@ -78,6 +79,8 @@ class Options(TypedDict, total=False):
     events_ring: int
     events_mailbox: int
     events_max_subscribers: int
+
+    health_silence: Time
 
     simulated_delay: Time
     simulated_tokens_per_second: float

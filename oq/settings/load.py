@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "server": "OQ_SERVER_",
     "events": "OQ_EVENTS_",
     "gateway": "OQ_GATEWAY_",
+    "health": "OQ_HEALTH_",
     "simulated": "OQ_SIMULATED_",
 }
 """What the variables of each section begin with: ``queue.max_workers`` is QUEUE_MAX_WORKERS."""
@@ -33,6 +34,9 @@ ENVIRONMENT = {
 BORROWED = {"gateway.allowed_origins": "OLLAMA_ORIGINS"}
 """Variables of Ollama's own that set a key outside its section. The key's own variable stands over
 it."""
+
+WITHOUT_EFFECT = ("ollama.first_token_timeout", "ollama.idle_timeout")
+"""Settings of earlier versions, in whose place `health.silence` is."""
 
 DEFAULT = "default"
 FLAG = "command line"
@@ -92,6 +96,12 @@ def load_settings(
             f"{named} sets ollama.host, which is not used: the backends of"
             f" {layers.origins.get('backends', 'the file')} stand instead"
         )
+    layers.remarks.extend(
+        f"{layers.origins[key]}: {key} has no effect any more: a backend that is silent for"
+        " health.silence is asked whether it lives, and waited for while it does"
+        for key in WITHOUT_EFFECT
+        if key in layers.origins
+    )
     return Settings(config, source, layers.origins, tuple(layers.remarks))
 
 

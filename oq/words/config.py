@@ -24,8 +24,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 _MORE_THAN_0 = (
     "ollama.timeout",
     "ollama.connect_timeout",
-    "ollama.first_token_timeout",
-    "ollama.idle_timeout",
+    "health.silence",
     "gateway.timeout",
     "queue.cleanup_interval",
     "queue.probe_interval",
@@ -49,14 +48,16 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class OllamaConfig(Section, frozen=True):
-    """`ollama`: the backend if `backends` is empty, and the timeouts and limits of all backends."""
+    """`ollama`: the backend if `backends` is empty, and the timeouts and limits of all backends.
+    `first_token_timeout` and `idle_timeout` have no effect any more: see `health.silence`.
+    """
 
     host: str = "http://localhost:11434"
     timeout: Duration = Duration(300)
     """For one whole attempt, if the task has no timeout."""
     connect_timeout: Duration = Duration(5)  # (+)
-    first_token_timeout: Duration = Duration(300)  # (+) includes the time to load a large model
-    idle_timeout: Duration = Duration(120)  # (+) between two chunks; Ollama delays tool calls
+    first_token_timeout: Duration = Duration(300)  # (+)
+    idle_timeout: Duration = Duration(120)  # (+)
     max_answer: Annotated[int, Meta(ge=1024, le=1 << 34)] = 256 * 1024 * 1024
     """(+) Bytes of memory for one answer while it is received. An answer that needs more fails."""
 
@@ -74,6 +75,17 @@ class BackendConfig(Section, frozen=True):
     header is then stored with the task."""
     max_concurrency: Count | None = None
     """The most tasks that it runs at once. All backends together run up to `queue.max_workers`."""
+
+
+class HealthConfig(Section, frozen=True):
+    """`health` (+): when a backend counts as down."""
+
+    silence: Duration = Duration(60)
+    """When a backend has said nothing for so long to a task that it runs, it is asked for something
+    small on another connection, and again each time that this time has passed. While it answers,
+    the task goes on for as long as its own timeout allows. If it leaves three of these requests in
+    a row unanswered, the backend is down and the task waits. A server that cannot answer anything
+    while it generates needs a longer time here than its longest answer takes."""
 
 
 class SimulatedConfig(Section, frozen=True):
@@ -235,6 +247,7 @@ class Config(Section, frozen=True):
     server: ServerConfig = field(default_factory=ServerConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
     simulated: SimulatedConfig = field(default_factory=SimulatedConfig)
     backends: tuple[BackendConfig, ...] = ()
 

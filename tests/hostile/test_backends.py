@@ -37,7 +37,7 @@ ROOM = 160 * MB
 """For eight answers of `MAX_ANSWER` at once, what is decoded of them, and the backend itself."""
 MAX_ANSWER = 4 * MB
 TASK = {
-    "type": "chat", "model": "m", "timeout": 3,
+    "type": "chat", "model": "m", "timeout": 0.5,
     "payload": {"messages": [{"role": "user", "content": "hello"}]},
 }  # fmt: skip
 CALL = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
@@ -89,10 +89,8 @@ async def in_front_of(backend: Backend, kind: BackendKind) -> AsyncIterator[http
                 "server": {"port": 0},
                 "queue": {"probe_interval": 0.05, "max_workers": AT_ONCE},
                 "retry_config": {**QUICK, "max_retries": 0},
-                "ollama": {
-                    "timeout": 2, "first_token_timeout": 0.3, "idle_timeout": 0.2,
-                    "max_answer": MAX_ANSWER,
-                },
+                "ollama": {"max_answer": MAX_ANSWER},
+                "gateway": {"timeout": 0.5},
                 "backends": [{"name": "b", "kind": kind, "url": where, "api_key": KEY}],
             }
         )  # fmt: skip

@@ -18,7 +18,7 @@ from oq.backends.simulated import SimulatedBackend
 from oq.cli.serve import serve_
 from oq.queue import open_queue
 from oq.store import MemoryEngine, Store, keys
-from oq.words.config import BackendConfig, OllamaConfig, to_config
+from oq.words.config import BackendConfig, Config, to_config
 from oq.words.errors import StoreError
 from oq.words.task import Status, TaskType
 from tests.support.builders import new
@@ -119,7 +119,7 @@ def test_a_directory_of_the_settings_gets_a_neighbour_for_the_simulation(tmp_pat
 
 
 async def test_a_simulation_takes_the_time_of_a_small_model(autojump_clock):
-    backend = make_backend(BackendConfig(**SIMULATED), OllamaConfig())
+    backend = make_backend(BackendConfig(**SIMULATED), Config())
     times: list[float] = []
     began = trio.current_time()
     request = Request(TaskType.GENERATE, "m", b'{"prompt":"hello"}', b"{}")

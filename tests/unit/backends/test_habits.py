@@ -37,7 +37,7 @@ def simulator():
 async def backend(request, nursery, simulator):
     url = await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
     kind = OllamaBackend if request.param == "ollama" else OpenAIBackend
-    backend = kind("b", url, None, 1, 2, 2)
+    backend = kind("b", url, None, 1, 2)
     yield backend
     await backend.aclose()
 

@@ -19,7 +19,7 @@ from oq.backends.base import Request
 from oq.backends.ollama import OllamaBackend, ollama_body
 from oq.backends.simulated import Script, ScriptedCall
 from oq.backends.simulated.text import answer, embedding
-from oq.words.config import BackendConfig, Config, OllamaConfig
+from oq.words.config import BackendConfig, Config
 from oq.words.errors import BackendDown, BackendFailure, BackendRejected, InvalidConfig
 from oq.words.task import TaskType, Usage
 
@@ -38,7 +38,7 @@ def ignore(chunk: bytes) -> None:
 
 @pytest.fixture
 async def backend(url):
-    backend = OllamaBackend("o", url, KEY, 1, 2, 2)
+    backend = OllamaBackend("o", url, KEY, 1, 2)
     yield backend
     await backend.aclose()
 
@@ -205,26 +205,6 @@ async def test_an_embed_answer_that_breaks_is_a_failure(backend, simulator, faul
         await backend.run(Request(TaskType.EMBED, "m", b'{"input":"x"}', b"{}"), ignore)
 
 
-@pytest.mark.parametrize(
-    ("at", "key"), [(0, "1s .*ollama.first_token_timeout"), (2, "50ms .*ollama.idle_timeout")]
-)
-async def test_a_hang_runs_into_the_timeout_that_it_names(url, simulator, at, key):
-    # The first token's is long enough for the request to get there on a busy machine.
-    backend = OllamaBackend("o", url, None, 1, 1 if at == 0 else 5, 0.05 if at else 5)
-    simulator.push(Script(fault="hang", at=at))
-    with pytest.raises(BackendFailure, match=key):
-        await backend.run(chat(), ignore)
-    await hung_up(simulator.calls[0])
-    await backend.aclose()
-
-
-async def test_the_idle_timeout_starts_anew_with_each_chunk(url, simulator):
-    backend = OllamaBackend("o", url, None, 1, 5, 1)
-    simulator.push(Script(rate=10, tokens=12))
-    assert (await backend.run(chat(), ignore)).usage == Usage(5, 12)
-    await backend.aclose()
-
-
 @pytest.mark.parametrize("script", [Script(delay=60), Script(rate=1), Script(load=60)])
 async def test_cancel_is_seen_upstream_within_100_ms(backend, simulator, script):
     simulator.push(script)
@@ -254,7 +234,7 @@ MANY = 110
 
 
 async def test_many_run_at_once_and_connections_are_used_again(url, simulator):
-    patient = OllamaBackend("o", url, None, 60, 60, 60)
+    patient = OllamaBackend("o", url, None, 60)
     simulator.default = Script(fault="hang")
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
@@ -459,7 +439,7 @@ def test_backends_are_made_from_the_config():
     ]
     assert [each.url for each in open_backends(Config())] == ["http://localhost:11434"]
     with pytest.raises(InvalidConfig, match="backend 'bad'"):
-        make_backend(BackendConfig(name="bad", kind="ollama", url="ftp://x"), OllamaConfig())
+        make_backend(BackendConfig(name="bad", kind="ollama", url="ftp://x"), Config())
 
 
 def test_importing_backends_does_not_import_httpx():

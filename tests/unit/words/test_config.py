@@ -65,8 +65,7 @@ def test_what_cannot_be_is_named_by_its_key(values, where, why):
     [
         "ollama.timeout",
         "ollama.connect_timeout",
-        "ollama.first_token_timeout",
-        "ollama.idle_timeout",
+        "health.silence",
         "queue.cleanup_interval",
         "queue.probe_interval",
     ],
