@@ -136,7 +136,10 @@ class Connection:
         self.started = True
         head = head_of(self.script, status, content_type, **more)
         reason = head.reason.encode("latin-1")
-        event = h11.Response(status_code=status, headers=head.headers, reason=reason)
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers
+        ]
+        event = h11.Response(status_code=status, headers=headers, reason=reason)
         await self._send(event)
 
     async def send(self, data: bytes) -> None:
