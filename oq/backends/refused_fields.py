@@ -1,8 +1,9 @@
 """Hints in translated calls that a server refuses, by what it says of them.
 
 Some servers refuse `stream_options`, a level of thinking that they do not know, thinking of a model
-that does not, or to stream at all. The caller did not ask for that in these words, or can do
-without. So the call is made again without what the error names, and that is remembered for a while.
+that does not, the thoughts of earlier turns, or to stream at all. The caller did not ask for that
+in these words, or can do without. So the call is made again without what the error names, and that
+is remembered for a while.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from oq.words.errors import BackendError
 _REFUSALS = frozenset({400, 404, 405, 422, 500, 501})
 _NAMED = {
     "stream_options": re.compile(rb"stream_options", re.IGNORECASE),
+    "reasoning_content": re.compile(rb"reasoning_content", re.IGNORECASE),
     "reasoning_effort": re.compile(rb"reasoning", re.IGNORECASE),
     "parallel_tool_calls": re.compile(rb"parallel_tool_calls", re.IGNORECASE),
     "think": re.compile(rb"think", re.IGNORECASE),

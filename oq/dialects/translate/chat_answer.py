@@ -40,7 +40,7 @@ class ChatAnswer:
         self._frames = Frames(End.EVENT)
         self._limit = AnswerLimit(limit)
         self._is_document: bool | None = None
-        self._said = False
+        self._said = 0  # chunks that say something
         self._parts = ToolParts()
         self._named: set[int] = set()
         """The calls whose first bit has been given."""
@@ -63,6 +63,8 @@ class ChatAnswer:
             why = "says nothing, and does not say why" if self.done else "ended before it was done"
             raise BackendFailure(f"the backend's answer {why}")
         self.finish = self.finish or Finish()
+        if self.counts is None and not self._is_document:
+            self.counts = Counts(0, self._said)  # as usual, a chunk is a token
         return bits
 
     def _take(self, frame: bytes) -> list[Bit]:
@@ -96,7 +98,7 @@ class ChatAnswer:
         whole = choice.get("message")
         said = whole if isinstance(whole, dict) else choice.get("delta")
         bits = self._message(said) if isinstance(said, dict) else []
-        self._said = self._said or bool(bits)
+        self._said += bool(bits)
         reason, stopped = choice.get("finish_reason"), choice.get("stop_reason")
         if isinstance(reason, str) and reason:
             self.finish = Finish(reason, stopped if isinstance(stopped, str) else None)

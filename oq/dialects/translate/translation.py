@@ -20,7 +20,8 @@ from oq.words.errors import BackendError
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _FALSE = Raw(b"false")
-_CHANGING = frozenset({"parallel_tool_calls", "reasoning_effort", "think"})
+_THOUGHTS = "reasoning_content"
+_CHANGING = frozenset({"parallel_tool_calls", "reasoning_effort", "think", _THOUGHTS})
 
 MakeWriter = Callable[[str, datetime, bool], Writer]
 """Takes the id of the answer, the time when it began, and whether it is wanted as one object."""
@@ -70,7 +71,9 @@ class Translated(NamedTuple):
         return self.translation.endpoint
 
     def has(self, field: str) -> bool:
-        """Whether the body has this field, and not as false."""
+        """Whether the body has this field, and not as false; the thoughts are in its messages."""
+        if field == _THOUGHTS:
+            return b'"%b":' % _THOUGHTS.encode() in self.body
         return _MEMBERS.decode(self.body).get(field, _FALSE) != _FALSE
 
     def without(self, fields: frozenset[str]) -> Translated:
@@ -83,6 +86,9 @@ class Translated(NamedTuple):
         dropped = [name for name in sent if name in fields and name != "stream"]
         for name in dropped:
             del sent[name]
+        if _THOUGHTS in fields and self.has(_THOUGHTS):
+            dropped.append(_THOUGHTS)
+            sent["messages"] = Raw(_without_thoughts(sent["messages"]))
         if "stream" in fields:
             sent["stream"] = _FALSE
             sent.pop("stream_options", None)
@@ -171,3 +177,10 @@ class TranslatedStream:
             error.body = self._dialect.error(error.status or UNKNOWN, text)
             error.frame = self._writer.fail(text)
         return error
+
+
+def _without_thoughts(messages: Raw) -> bytes:
+    kept = msgspec.json.decode(messages, type=list[dict[str, Raw]])
+    for message in kept:
+        message.pop(_THOUGHTS, None)
+    return msgspec.json.encode(kept)

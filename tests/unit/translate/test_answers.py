@@ -329,6 +329,14 @@ def test_which_text_has_stopped_it():
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "END")
 
 
+def test_chunks_are_counted_where_the_server_counts_nothing():
+    stream = events(delta(content="Pa"), delta(content="ris"), delta("stop"))
+    response = by_openai(told(translated(RESPONSES, "chat", stream=True), stream))
+    assert response.usage.output_tokens == 2
+    message = by_anthropic(told(translated(MESSAGES, "chat", stream=True), stream))
+    assert message.usage.output_tokens == 2
+
+
 def test_a_refusal_is_one():
     stream = events(delta(refusal="No"), delta(refusal="."), delta("stop"))
     frames = told(translated(RESPONSES, "chat", stream=True), stream)

@@ -300,6 +300,24 @@ def test_a_conversation_goes_on(form):
     assert arguments == ({"input": "j"} if form == "ollama" else '{"input":"j"}')
 
 
+def test_hints_that_a_server_refuses_are_dropped():
+    given = [{"type": "reasoning", "summary": [{"text": "Hm"}]}, item("assistant", text("a"))]
+    asked = {"input": given, "stream": True, "reasoning": {"effort": "low"}}
+    how = translated(RESPONSES, "chat", **asked, truncation="auto")
+    hints = frozenset({"stream_options", "reasoning_effort", "reasoning_content", "stream"})
+    assert all(map(how.has, hints))
+    assert not how.has("think")
+    assert how.without(frozenset()) is how
+    less = how.without(hints | {"think"})
+    assert not any(map(less.has, hints))
+    assert json.loads(less.body) == {
+        "model": "m",
+        "messages": [{"role": "assistant", "content": "a"}],
+        "stream": False,
+    }
+    assert less.left_out == ("truncation", "reasoning_effort", "reasoning_content")
+
+
 def test_tools_named_twice_are_offered_once():
     assert len(sent(RESPONSES, "chat", tools=[F, F])["tools"]) == 1
 
