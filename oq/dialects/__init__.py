@@ -10,6 +10,7 @@
     passing         passes frames on as they came, and has them read
     events          server-sent events, for every dialect that streams them
     reading         JSON, and what is almost JSON
+    asked           what a call asks for, read as leniently as servers read it
     answer_errors   errors in what a backend sent
     stated_errors   errors within an answer: whether a retry may help
     counts          numbers of tokens

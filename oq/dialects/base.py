@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.lenient_body import read_asked
+from oq.dialects.asked import first_object, read_asked
 from oq.rules.json_decoding import decode
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
@@ -87,7 +87,8 @@ class Dialect(ABC):
     (``/v1`` has ``/v1/a`` but not ``/v1a``), if no other dialect has a longer prefix of them.
     `allowed` lists the requests that are not calls. `json_type` and `stream_type` are content
     types, as servers of this API spell them. `no_retry` has headers that keep its clients from
-    trying again by themselves. `error_shape` describes an error for /openapi.json; None: it is oq's
+    trying again by themselves. `any_case`: servers of this API read the names of a body's members
+    in any case. `error_shape` describes an error for /openapi.json; None: it is oq's
     own.
     """
 
@@ -99,15 +100,16 @@ class Dialect(ABC):
     json_type: bytes = b"application/json"
     stream_type: bytes
     no_retry: Headers = ()
+    any_case: bool = False
     error_shape: type[Struct] | None = None
 
     # -- what a caller asks
 
     def read(self, call: Endpoint, body: bytes) -> tuple[str, bool]:
-        """The model, and whether the caller wants a stream. The model is empty if the body does not
-        say it, or cannot be read: the backend refuses such a body in its own words.
+        """The model, and whether the caller wants a stream, as far as the body can be read. The
+        model is empty if that does not say it: the backend checks everything.
         """
-        asked = read_asked(body)
+        asked = read_asked(body, any_case=self.any_case)
         if call.streams is None:
             return asked.model, False
         return asked.model, call.streams if asked.stream is None else asked.stream
@@ -188,15 +190,16 @@ class Dialect(ABC):
 
 
 def task_form(body: bytes) -> Body:
-    """The body of a call as payload and options. If not everybody can read its numbers, both are
-    empty.
+    """The body of a call as payload and options. Both are empty if the body cannot be read, or not
+    everybody can read its numbers.
     """
-    text = readable(body)
-    try:
-        decode(_OBJECT.decode, text)
-    except InvalidTask:
-        return Body(b"{}")
-    return split_body(text)
+    for text in (readable(body), first_object(body)):
+        try:
+            decode(_OBJECT.decode, text)
+        except InvalidTask:
+            continue
+        return split_body(text)
+    return Body(b"{}")
 
 
 def split_body(body: bytes) -> Body:

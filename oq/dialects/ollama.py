@@ -38,6 +38,7 @@ class Ollama(Dialect):
     prefixes = ("/api/",)
     json_type = b"application/json; charset=utf-8"
     stream_type = b"application/x-ndjson"
+    any_case = True
 
     def __init__(self) -> None:
         self.endpoints = (

@@ -60,6 +60,8 @@ def excerpt(kind: TaskType, payload: bytes) -> str:
         return ""  # a list is made of many of these, and nobody reads such a text in it
     try:
         text = _text(kind, readable(payload))
+    except UnicodeDecodeError:  # a call's body may be of any bytes
+        return excerpt(kind, payload.decode("utf-8", "replace").encode())
     except (msgspec.MsgspecError, RecursionError):
         return ""  # it passed through as it was sent: not every shape is known
     return " ".join(text[:_LOOKED_AT].split())[:LENGTH].rstrip()

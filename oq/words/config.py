@@ -118,7 +118,9 @@ class QueueConfig(Section, frozen=True):
     410 instead of 404. 0 means none."""
     keep_removed_ids: Duration = Duration(30 * 86400)  # (+) how long they are kept; 0: no limit
     max_pending: Count = 1_000_000  # (+) if so many tasks are pending, a submit is answered 429
-    max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 * 1024 * 1024  # (+) bytes of a body
+    max_payload: Annotated[int, Meta(ge=1024, le=1 << 30)] = 64 * 1024 * 1024
+    """(+) Bytes of the body of a request: of a task, of a batch of tasks, of a call. Five photos of
+    a phone are 20 MB. All bodies in memory together have `server.max_inflight_bytes`."""
     max_values: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 500_000
     """(+) The most numbers, texts, lists and objects in the JSON of one task. Each of them takes
     about 80 bytes of memory when it is decoded."""

@@ -115,7 +115,7 @@ async def test_a_call_that_waits_holds_no_body():
 
 
 async def test_what_is_held_is_given_back_however_a_request_ends():
-    async with live(paused=True, **SETTINGS) as oq:
+    async with live(**SETTINGS) as oq:
         account = oq.app.context.inflight
         for path in ("/api/tasks", "/api/tasks/bulk", "/api/chat", "/api/show", "/nope"):
             for body in (b"nonsense" * 20_000, b"x" * (2 * MB + 1), b""):

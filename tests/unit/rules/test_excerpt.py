@@ -51,3 +51,9 @@ def test_what_it_says_is_not_touched():
 def test_a_shape_that_is_not_known_has_none():
     assert excerpt(TaskType.CHAT, b'{"messages": [{"role": "user", "content": 7}]}') == ""
     assert excerpt(TaskType.GENERATE, b'{"prompt": ["no", "text"]}') == ""
+
+
+def test_bytes_that_are_no_text_are_left_out_and_no_more():
+    assert excerpt(TaskType.GENERATE, b'{"prompt":"caf\xe9 noir"}') == "caf\ufffd noir"
+    latin = b'{"messages":[{"role":"user","content":"caf\xe9"}]}'
+    assert excerpt(TaskType.CHAT, latin) == "caf\ufffd"

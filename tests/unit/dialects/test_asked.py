@@ -1,0 +1,140 @@
+"""What oq reads of the body of a call: what the server that gets it reads, whatever the body is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from oq.dialects import DIALECTS, ENDPOINTS, as_shown
+from oq.dialects.asked import SCANNED, Asked, first_object, read_asked
+from oq.words.task import Body
+
+# Model and stream as Go's encoding/json reads them into Ollama's ChatRequest.
+IN_GO = [
+    (b'{"model":"a"}', Asked("a")),
+    (b'{"model":"a","stream":false}', Asked("a", False)),
+    (b' \r\n\t{ "stream" : true , "model" : "a" } ', Asked("a", True)),
+    (b'{"Model":"a","STREAM":false}', Asked("a", False)),
+    (b'{"model":"a","MODEL":"b"}', Asked("b")),
+    (b'{"MODEL":"b","model":"a"}', Asked("a")),
+    (b'{"model":"a","Model":"b","model":"c"}', Asked("c")),
+    (b'{"model":"a","model":"b"}', Asked("b")),
+    (b'{"mod\\u0065l":"a"}', Asked("a")),
+    (b'{"model":"a","\\u0053tream":true}', Asked("a", True)),
+    ('{"model":"a","\u017ftream":true}'.encode(), Asked("a", True)),
+    (b'{"model":"a","model":null,"stream":true,"stream":null}', Asked("a")),
+    (b'{"model":"a"}{"model":"b"}', Asked("a")),
+    (b'{"model":"a"} and more', Asked("a")),
+    (b'{"model":"a\xe9","messages":[{"content":"\xe9"}]}', Asked("a\ufffd")),
+    (b'{"mod\xe9l":"b","model":"a"}', Asked("a")),
+    (b'{"model":"\\ud83e"}', Asked("\ufffd")),
+    (b'{"messages":[{"content":"\\ud83e"}],"model":"a"}', Asked("a")),
+    (b'{"messages":[{"model":"b","stream":true}],"model":"a"}', Asked("a")),
+    (b'{"x":"\\"model\\":\\"b\\"","model":"a"}', Asked("a")),
+    (b'{"x":"\\\\","model":"a"}', Asked("a")),
+    (b'{"x":1e400,"y":%b,"model":"a"}' % (b"1" * 5000), Asked("a")),
+    (b'{"x":%b%b,"model":"a"}' % (b"[" * 5000, b"]" * 5000), Asked("a")),
+    (b'{"model":"a","x":{"y":[{},[],"]}"]}}', Asked("a")),
+]
+NOTHING = [
+    b"", b" ", b"null", b"[]", b'"model"', b"7", b"{", b"{}", b"{,}", b'{"model"', b'{"model":',
+    b'{"model":7}', b'{"model":null}', b'{"model":"a', b'{"model":[]}', b'{"model":{"model":"a"}}',
+    b'[{"model":"a"}]', b"\x00", b"\xff\xfe{\x00", b'{"x":"', b'{"x":[[[', b"{'model':'a'}",
+    b'{"models":"a","odel":"b","model ":"c"}', b"--", b"--x\r\n", b'--x\r\n name="model"\r\n',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "asked"), IN_GO)
+def test_it_is_read_as_in_go(body: bytes, asked: Asked):
+    assert read_asked(body, any_case=True) == asked
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        (b'{"model":"a","stream":true}', Asked("a", True)),
+        (b'{"model":"a","MODEL":"b","Model":"c"}', Asked("a")),
+        (b'{"MODEL":"b","model":"a"}', Asked("a")),
+        (b'{"model":"a","model":"b"}', Asked("b")),
+        (b'{"Model":"a","Stream":true}', Asked("a", True)),  # Ollama has this API, too
+        (b'\xef\xbb\xbf{"model":"a"}', Asked("a")),
+        (b'{"model":"a","model":null}', Asked("")),
+    ],
+)
+def test_an_exact_name_counts_first_elsewhere(body: bytes, asked: Asked):
+    assert read_asked(body, any_case=False) == asked
+
+
+@pytest.mark.parametrize("body", NOTHING)
+def test_of_what_cannot_be_read_nothing_is(body: bytes):
+    for any_case in (False, True):
+        assert read_asked(body, any_case=any_case) == Asked()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
+def test_no_dialect_refuses_a_body(dialect):
+    for call in dialect.endpoints:
+        for body in NOTHING:
+            model, streams = dialect.read(call, body)
+            assert (model, streams) == ("", bool(call.streams))
+            json.loads(as_shown(Body(body, call=call.path)).payload)
+
+
+def test_whether_names_match_in_any_case():
+    body = b'{"model":"a","MODEL":"b"}'
+    for path, model in (("/api/chat", "b"), ("/v1/chat/completions", "a")):
+        call = ENDPOINTS[path]
+        assert call.dialect.read(call, body)[0] == model
+
+
+def form(*parts: tuple[str, bytes], boundary: bytes = b"----f00") -> bytes:
+    lines = [
+        b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+        % (boundary, name.encode(), value)
+        for name, value in parts
+    ]
+    return b"".join(lines) + b"--" + boundary + b"--\r\n"
+
+
+def test_the_parts_of_a_form_are_read():
+    file = ("file", bytes(range(256)) * 2000)
+    assert read_asked(form(("model", b"w"), file), any_case=False) == Asked("w")
+    body = form(file, ("stream", b"true"), ("model", b"a/b"), boundary=b"x")
+    assert read_asked(body, any_case=False) == Asked("a/b", True)
+    assert read_asked(form(file, ("models", b"no")), any_case=False) == Asked()
+
+
+def test_a_long_body_is_read_where_it_is_plain():
+    images = [{"image": "A" * SCANNED}, {"Model": "b"}]
+    plain = json.dumps({"messages": images, "model": "a", "stream": True}).encode()
+    assert read_asked(plain, any_case=False) == Asked("a", True)
+    odd = plain.replace(b'"model"', b'"MODEL"')
+    assert read_asked(odd, any_case=True) == Asked()  # passed on all the same
+    first = b'{"MODEL":"a","stream":false,' + plain.removeprefix(b"{")
+    assert read_asked(first.replace(b'"model"', b'"x"'), any_case=True).model == "a"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b' {"a":1} {"b":2}', b'{"a":1}'),
+        (b'{"a":"\xe9"}x', '{"a":"\ufffd"}'.encode()),
+        (b'{"a":"\\ud83e"}', b'{"a":"\\ufffd"}'),
+        (b'{"a":[{"b":"}"}]}}', b'{"a":[{"b":"}"}]}'),
+        (b"{}", b"{}"),
+        (b"{", b""),
+        (b'{"a":1', b""),
+        (b'{"a" 1}', b""),
+        (b"[]", b""),
+    ],
+)
+def test_the_first_object_of_a_body(body: bytes, text: bytes):
+    assert first_object(body) == text
+
+
+def test_what_servers_read_of_an_odd_body_is_shown():
+    body = b'{"model":"m","stream":false,"prompt":"\xe9","options":{"a":1}} {"model":"n"}'
+    shown = as_shown(Body(body, call="/api/generate"))
+    assert json.loads(shown.payload) == {"prompt": "\ufffd"}
+    assert shown.options == b'{"a":1}'
