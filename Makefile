@@ -34,7 +34,7 @@ JOBS ?= $(shell nproc)
 help:
 	@echo "make demo          run oq with a real model and watch three tasks go through"
 	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
-	@echo "make test-fast     those that are quick, in a little over two minutes"
+	@echo "make test-fast     those that are quick, in about two minutes"
 	@echo "make test-shuffled the same in another order each time"
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
@@ -65,7 +65,7 @@ TESTED := $(READY) $(DEMO) $(PAGE) $(JS) browser
 test: $(TESTED)
 	$(RUN) pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
-# What is quick, and needs neither the model nor a browser: a little over two minutes on two processors.
+# What is quick, and needs neither the model nor a browser: about two minutes on two processors.
 test-fast: $(READY)
 	$(RUN) pytest -n $(JOBS) --dist loadgroup -m 'not slow and not model' $(ARGS)
 
