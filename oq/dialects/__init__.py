@@ -4,6 +4,9 @@
     ollama          Ollama's API                  ollama_fold      its stream as one object
     openai          OpenAI's API                  openai_fold      its stream as one object
     responses       its Responses API             responses_fold   its stream as one object
+    kept_response   a response that is made in the background, and kept
+    kept_events     its stream                    kept_items       what it was asked
+    response_object what oq itself says of a response
     anthropic       Anthropic's API               anthropic_fold   its stream as one object
     translate       calls of the one as calls of the other, for servers that lack them
     framing         splits bytes into lines and events

@@ -36,7 +36,8 @@ EmitFrame = Callable[[bytes], None]
 
 class Endpoint(Struct, frozen=True):
     """One endpoint. `streams`: whether it streams by default; None: it never streams. `any_type`:
-    its answers may be other than JSON.
+    its answers may be other than JSON. `keeps`: they can be made in the background, and kept; see
+    `oq.dialects.kept_response`.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Endpoint(Struct, frozen=True):
     dialect: Dialect
     streams: bool | None
     any_type: bool = False
+    keeps: bool = False
 
 
 class AllowedRequest(NamedTuple):

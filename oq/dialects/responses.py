@@ -56,7 +56,9 @@ class Responses(OpenAI):
     allowed: tuple[AllowedRequest, ...] = ()
 
     def __init__(self) -> None:
-        self.endpoints = (Endpoint("/v1/responses", TaskType.CHAT, self, streams=False),)
+        self.endpoints = (
+            Endpoint("/v1/responses", TaskType.CHAT, self, streams=False, keeps=True),
+        )
 
     def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
         """See `Dialect`."""

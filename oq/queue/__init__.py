@@ -13,6 +13,7 @@ listing        pages and counts of tasks
 reader         reads a task's stream
 gateway_calls  runs calls of Ollama's and OpenAI's APIs as tasks
 call_reader    reads the answer to one call
+frame_reader   reads a call that goes on without its caller
 callers        cancels a call when all its callers have left
 catalogue      the models of the backends
 options        settings by keyword
@@ -22,6 +23,7 @@ from oq.actors.subscription import Subscription
 from oq.queue.admission import Accepted
 from oq.queue.call_reader import CallReader, Ended
 from oq.queue.callers import WaitingCaller
+from oq.queue.frame_reader import FrameReader
 from oq.queue.gateway_calls import GatewayCalls, NewCall
 from oq.queue.opening import open_queue, salvage
 from oq.queue.queue import Queue
@@ -34,6 +36,7 @@ __all__ = [
     "CallReader",
     "Ended",
     "Finding",
+    "FrameReader",
     "GatewayCalls",
     "NewCall",
     "Queue",

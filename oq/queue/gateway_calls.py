@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from secrets import compare_digest
 
 import msgspec
 from msgspec import Struct
 
 from oq.backends.base import Backend, Passage, Reply, way
 from oq.dialects import Endpoint, dialect_at
+from oq.dialects.kept_response import Kept, KeptResponse, task_of
 from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
 from oq.queue.callers import Callers, WaitingCaller
+from oq.queue.frame_reader import FrameReader
 from oq.queue.wiring import Wiring
-from oq.rules import validation
+from oq.rules import scope, validation
 from oq.rules.via import add_mark
 from oq.store import Ledger
 from oq.words.caller import LOCAL, Caller
-from oq.words.errors import BackendDown, NotFound
+from oq.words.errors import BackendDown, NotFound, StoreCorrupt
 from oq.words.head import Headers
 from oq.words.task import Body
 
@@ -26,7 +29,8 @@ from oq.words.task import Body
 class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
     `oq.words.task.Body`. A `detached` one goes on without its caller. `way`: see `oq.rules.via`.
-    The rest is for whoever looks at the task.
+    `kept`: its response is read later, by an id of its own. The rest is for whoever looks at the
+    task.
     """
 
     call: Endpoint
@@ -40,6 +44,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     way: str = ""
     headers: Headers = ()
     target: str | None = None
+    kept: Kept | None = None
 
 
 class _Metadata(Struct, omit_defaults=True):
@@ -49,6 +54,8 @@ class _Metadata(Struct, omit_defaults=True):
     client: str | None = None
     user_agent: str | None = None
     detached: bool = False
+    response: str | None = None
+    previous_response_id: str | None = None
 
 
 _METADATA = msgspec.json.Decoder(_Metadata)
@@ -83,6 +90,9 @@ class GatewayCalls:
         task that it gave before. Raises InvalidTask, Conflict, QueueFull, Unavailable.
         """
         metadata = _Metadata(new.call.path, new.caller.address, new.user_agent, new.detached)
+        if new.kept is not None:
+            metadata.response = new.kept.response
+            metadata.previous_response_id = new.kept.previous_response_id
         checked = validation.check_call(
             Body(new.body, call=new.call.path, way=new.way, headers=new.headers, target=new.target),
             kind=new.call.type,
@@ -113,6 +123,47 @@ class GatewayCalls:
         """Follow what the backend says, byte for byte, to its end."""
         with self._hub.watch(task_id) as watch:
             yield CallReader(self._ledger.durable, self._check_open, self._streams, watch, task_id)
+
+    async def response(self, name: str, caller: Caller) -> KeptResponse:
+        """The response with this id, as it stands. NotFound, also for a task that is none."""
+        task_id = task_of(name)
+        if task_id is None:
+            raise NotFound(name)
+        found = await self.response_of(task_id)
+        # A task can be guessed, the rest of the id not.
+        if found is None or not compare_digest(found.id, name):
+            raise NotFound(name)
+        if not scope.may_see(scope.owner_of(found.state.terms), caller):
+            raise NotFound(name)
+        return found
+
+    async def response_of(self, task_id: str) -> KeptResponse | None:
+        """The response that this task makes; None if it is none to be kept. NotFound,
+        StoreCorrupt.
+        """
+        self._check_open()
+        record = await self._ledger.durable.record(task_id)
+        if record.problems:
+            raise StoreCorrupt(record.problems[0])
+        stored = record.state.terms.metadata
+        if record.body is None or record.body.call is None or stored is None:
+            return None
+        metadata = _METADATA.decode(stored)
+        if metadata.response is None:
+            return None
+        return KeptResponse(
+            kept=Kept(metadata.response, metadata.previous_response_id),
+            state=record.state,
+            request=record.body.payload,
+            result=record.result,
+            refusal=record.refusal,
+        )
+
+    @contextmanager
+    def read_frames(self, task_id: str) -> Iterator[FrameReader]:
+        """Follow what the backend says to a call that goes on without its caller."""
+        with self._hub.watch(task_id) as watch:
+            yield FrameReader(self._ledger.durable, self._check_open, self._streams, watch, task_id)
 
     async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
         """Let a backend answer a request that is no task: one that is up, and among those one that

@@ -15,35 +15,13 @@ import msgspec
 from msgspec import Raw
 
 from oq.dialects.growing_text import GrowingText
+from oq.dialects.response_object import said_again
 from oq.dialects.responses import event
 from oq.dialects.translate.asked import Json
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
 from oq.dialects.translate.from_responses import wants_thoughts_back
 from oq.dialects.translate.offered import Offered, Tool, custom_input
 
-_SAID_AGAIN: Json = {
-    "background": False,
-    "instructions": None,
-    "max_output_tokens": None,
-    "max_tool_calls": None,
-    "metadata": {},
-    "parallel_tool_calls": True,
-    "previous_response_id": None,
-    "prompt_cache_key": None,
-    "reasoning": {"effort": None, "summary": None},
-    "safety_identifier": None,
-    "service_tier": "default",
-    "store": False,
-    "temperature": None,
-    "text": {"format": {"type": "text"}},
-    "tool_choice": "auto",
-    "tools": [],
-    "top_logprobs": 0,
-    "top_p": None,
-    "truncation": "disabled",
-    "user": None,
-}
-"""What a response says of its request, and what it says if that did not."""
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -51,10 +29,7 @@ class ResponsesWriter:
     """See `oq.dialects.translate.bits.Writer`. `answer_id` makes the ids of all that it writes."""
 
     def __init__(self, body: Json, offered: Offered, answer_id: str, now: datetime) -> None:
-        asked = {key: body[key] for key in _SAID_AGAIN if body.get(key) is not None}
-        if isinstance(text := asked.get("text"), dict):
-            asked["text"] = {"format": {"type": "text"}, **text}
-        self._asked = Raw(msgspec.json.encode(_SAID_AGAIN | asked))
+        self._asked = Raw(msgspec.json.encode(said_again(body)))
         self._model = body.get("model")
         self._offered = offered
         self._thoughts_back = wants_thoughts_back(body)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from oq.dialects import Endpoint
 from oq.http.asgi import BodyReader, ClientGone, RawHeaders, Receive, Send
 from oq.http.context import Context
+from oq.http.gateway.background import Background, kept_in_background
 from oq.http.gateway.errors import ErrorResponder, send_failure
 from oq.http.gateway.proxy import wait_hung_up
 from oq.http.gateway.request import CallRequest, Defaults, check_way, read_request
@@ -43,6 +44,7 @@ class CallHandler:
         self._clock = clock
         self._limit = queue.config.queue.max_payload
         self._grace = queue.config.gateway.reconnect_grace
+        self.background = Background(context, queue)
         passes = any(each.pass_authorization for each in queue.config.backend_list())
         self.defaults = Defaults(queue.config.gateway, pass_authorization=passes)
 
@@ -67,7 +69,10 @@ class CallHandler:
             try:
                 wanted, accepted = await self._take_in(call, request, body)
                 nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-                await self._answer(wanted, accepted, out)
+                if wanted.new.kept is None:
+                    await self._answer(wanted, accepted, out)
+                else:
+                    await self.background.begin(wanted, accepted, out)
             except ClientGone:
                 pass
             except Exception as error:
@@ -80,7 +85,9 @@ class CallHandler:
     ) -> tuple[CallRequest, Accepted]:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
         way = check_way(request, self._queue.calls.mark)
-        wanted = read_request(call, request, await body.read(), self.defaults, way)
+        asked = await self.background.prepare(call, await body.read(), request.caller)
+        wanted = read_request(call, request, asked.body, self.defaults, way)
+        wanted = kept_in_background(wanted, asked.kept)
         accepted = await self._accept(wanted)
         body.held.free()
         return wanted._replace(new=replace(wanted.new, body=b"")), accepted

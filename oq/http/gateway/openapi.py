@@ -12,6 +12,7 @@ from typing import Any
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect, Endpoint
 from oq.dialects.base import AllowedRequest
 from oq.http import shapes
+from oq.http.gateway.background_routes import kept_routes
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.http.routes import Parameter, Route
@@ -47,6 +48,7 @@ _HEADERS = (
 )
 
 
+_KEEPS = " With `background` it answers at once, and the response is read later by its id."
 _OTHERS = "The backend's own answer: its status, its body, and the headers that pass"
 _A = {TaskType.CHAT: "a chat", TaskType.GENERATE: "a generate", TaskType.EMBED: "an embed"}
 
@@ -72,7 +74,8 @@ def _task(call: Endpoint) -> Route:
         also_gives=() if call.streams is None else (dialect.stream_type.decode(),),
         name=_name("POST", call.path),
         description="oq puts the request into the queue and answers with the backend's answer. The"
-        f" documentation of {dialect.title}'s API describes the body and the answer.",
+        f" documentation of {dialect.title}'s API describes the body and the answer."
+        + (_KEEPS if call.keeps else ""),
         error=dialect.error_shape,
     )
 
@@ -98,6 +101,9 @@ def _passed(dialect: Dialect, allowed: AllowedRequest) -> Route:
 
 def _all() -> Iterator[Route]:
     yield from map(_task, ENDPOINTS.values())
+    for call in ENDPOINTS.values():
+        if call.keeps:
+            yield from kept_routes(call)
     for dialect in DIALECTS:
         yield from (_passed(dialect, allowed) for allowed in dialect.allowed if allowed.listed)
 

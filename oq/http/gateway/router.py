@@ -66,6 +66,8 @@ class Gateway:
         call = ENDPOINTS.get(path)
         if call is not None and request.method == "POST":
             await self._calls.serve(call, request, receive, send)
+        elif await self._calls.background.serve(dialect, request, receive, send):
+            pass
         elif _root(path) in self._own:
             return False
         elif methods := _asked_for(request):
