@@ -14,12 +14,9 @@ from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import ollama_models
 from oq.backends.server import ServerBackend
 from oq.backends.verbatim import call_of, not_spoken
-from oq.dialects.anthropic import ANTHROPIC
+from oq.dialects import DIALECTS
 from oq.dialects.base import Emit
-from oq.dialects.ollama import OLLAMA
 from oq.dialects.ollama_fold import FoldedLines, chunks_only, embedded
-from oq.dialects.openai import OPENAI
-from oq.dialects.responses import RESPONSES
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
@@ -38,7 +35,7 @@ class OllamaBackend(ServerBackend):
     """
 
     kind: BackendKind = "ollama"
-    speaks = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
+    speaks = DIALECTS
     default_port = OLLAMA_PORT
     below = ""
     hint = "Is Ollama running? Start it with `ollama serve`"

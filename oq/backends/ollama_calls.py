@@ -12,6 +12,7 @@ from oq.backends.base import Request
 from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, split_body
+from oq.dialects.documents import read_document
 from oq.dialects.ollama import OLLAMA
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
@@ -46,7 +47,7 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
         if _only_loads(request.type, payload):
             emit(_head(call.dialect.json_type))  # Ollama does not stream this
             return Completed(_loaded(request, payload, now))
-        streams = call.dialect.asks_stream(call, request.payload)
+        streams = call.dialect.asks_stream(call, _document(request))
         emit(_head(call.dialect.stream_type if streams else call.dialect.json_type))
 
         def pass_on(chunk: bytes | Head) -> None:
@@ -75,12 +76,16 @@ def _head(content_type: bytes) -> Head:
     return Head(200, b"OK", ((b"content-type", content_type),))
 
 
+def _document(request: Request) -> bytes:
+    return read_document(request.payload, request.headers)
+
+
 def _payload(request: Request) -> tuple[dict[str, Raw], bytes]:
     """The payload and options of the task; BackendRejected as Ollama refuses a bad request."""
     if not request.model:
         raise _rejected("model is required")
     try:
-        body = split_body(request.payload)
+        body = split_body(_document(request))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _rejected(f"this is not JSON: {error}") from None
     payload = _OBJECT.decode(body.payload)

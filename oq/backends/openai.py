@@ -14,12 +14,9 @@ from oq.backends.ollama_pages import Pages, answer_page
 from oq.backends.openai_tasks import OpenAITasks
 from oq.backends.server import ServerBackend
 from oq.backends.verbatim import call_of, not_spoken
-from oq.dialects import Dialect, dialect_at
-from oq.dialects.anthropic import ANTHROPIC
+from oq.dialects import OPEN_DIALECTS, Dialect, dialect_at
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
-from oq.dialects.openai import OPENAI
-from oq.dialects.responses import RESPONSES
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
 from oq.words.views import Models
@@ -31,17 +28,18 @@ _PAGES: dict[Dialect | None, Pages] = {OLLAMA: answer_page}
 
 
 class OpenAIBackend(ServerBackend):
-    """The server at `url`, with its ``/v1`` or without. Timeouts are in seconds.
+    """The server at `url`, with its ``/v1`` or without. Paths that are not below ``/v1``, such as
+    /rerank, are beside it. Timeouts are in seconds.
 
     InvalidConfig if the url or the key cannot be one.
     """
 
     kind: BackendKind = "openai"
-    speaks = (OPENAI, RESPONSES, ANTHROPIC)
+    speaks = OPEN_DIALECTS
     default_port = 80
     below = "/v1"
     hint = "Is the server running, and is the url of backend {name} right?"
-    probed = "/models"
+    probed = "/v1/models"
 
     @cached_property
     def _tasks(self) -> OpenAITasks:
@@ -68,16 +66,14 @@ class OpenAIBackend(ServerBackend):
         pages = _PAGES.get(dialect_at(passage.path))
         with self._transport.secret.kept_from_errors():
             if pages is None:
-                await self._transport.pass_on(
-                    passage, passage.target.removeprefix(self.below), reply
-                )
+                await self._transport.pass_on(passage, passage.target, reply)
             else:
                 await pages(passage, self._models, self._clock.now(), reply)
 
     async def _models(self) -> bytes:
-        return await self._transport.get("/models")
+        return await self._transport.get("/v1/models")
 
     async def models(self) -> Models:
         """What it serves; the API has no word for what is in memory."""
         with self._transport.secret.kept_from_errors():
-            return Models(openai_models(await self._transport.get("/models")))
+            return Models(openai_models(await self._transport.get("/v1/models")))

@@ -47,13 +47,13 @@ class OpenAITasks:
             request.type, request.model, self._clock.now(), trio.current_time, emit, limit
         )
         answer = FoldedEvents(fold, lambda _: None, limit)
-        await self._transport.stream(path, body, answer.feed)
+        await self._transport.stream(f"/v1{path}", body, answer.feed)
         return answer.completed()
 
     async def _embed(self, request: Request) -> Completed:
         path, body = openai_call(request)
         started = trio.current_time()
-        answer = await self._transport.fetch(path, body)
+        answer = await self._transport.fetch(f"/v1{path}", body)
         seconds = trio.current_time() - started
         # Its items take more memory once they are apart.
         allowance = AnswerLimit(self._transport.max_answer)

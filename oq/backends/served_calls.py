@@ -16,6 +16,7 @@ from oq.backends.refused_fields import RefusedFields
 from oq.backends.transport import Feed, Transport
 from oq.backends.verbatim import call_of, run_call
 from oq.dialects.base import Answer, Dialect, Emit
+from oq.dialects.documents import read_document
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
 from oq.words.clock import Clock
 from oq.words.errors import BackendError, BackendFailure, BackendRejected, InvalidTask
@@ -29,17 +30,12 @@ _OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"content-type
 
 
 class ServedCalls:
-    """Makes calls at the server of `transport`, which speaks these dialects. Its url ends with
-    `below`, which the paths of calls begin with.
-    """
+    """Makes calls at the server of `transport`, which speaks these dialects."""
 
-    def __init__(
-        self, transport: Transport, speaks: tuple[Dialect, ...], clock: Clock, below: str = ""
-    ) -> None:
+    def __init__(self, transport: Transport, speaks: tuple[Dialect, ...], clock: Clock) -> None:
         self._transport = transport
         self._speaks = speaks
         self._clock = clock
-        self._below = below
         self._lacking = LackingPaths(trio.current_time)
         self._refused = RefusedFields(trio.current_time)
 
@@ -49,7 +45,7 @@ class ServedCalls:
         how = translation(call, self._speaks)
         if how is None or call.path not in self._lacking:
             try:
-                path = (request.target or call.path).removeprefix(self._below)
+                path = request.target or call.path
                 return await run_call(self._transport, path, request, emit)
             except BackendError as error:
                 if how is None or not lacks_path(error, request.model):
@@ -58,7 +54,7 @@ class ServedCalls:
         return await self._translated(how, request, emit)
 
     async def _translated(self, how: Translation, request: Request, emit: Emit) -> Completed:
-        translated = translate(how, request.payload)
+        translated = translate(how, read_document(request.payload, request.headers))
         while True:
             sent = translated.without(self._refused.of(request.model))
             try:
@@ -70,7 +66,7 @@ class ServedCalls:
     async def _send(self, sent: Translated, request: Request, emit: Emit) -> Completed:
         transport = self._transport
         answer = TranslatedAnswer(sent, emit, self._clock, transport.max_answer)
-        path = sent.endpoint.path.removeprefix(self._below)
+        path = sent.endpoint.path
         headers = tuple(item for item in request.headers if item[0] not in _OF_THE_BODY)
         headers += ((b"content-type", b"application/json"),)
         with transport.secret_of(request.headers).kept_from_errors():

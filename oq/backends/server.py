@@ -26,7 +26,7 @@ class ServerBackend(ABC):
     default_port: int
     """The port of a url that names neither a port nor a scheme."""
     below: str
-    """What its url ends with, whether it was written or not."""
+    """What its url ends with, whether it was written or not. The paths of calls have it too."""
     hint: str
     """What is said to whom finds nobody there, with the ``{name}`` of the backend."""
     probed: str
@@ -49,7 +49,7 @@ class ServerBackend(ABC):
         self.url += self.below
         self._clock = clock or Clock()
         self._transport = Transport(
-            self.url,
+            self.url.removesuffix(self.below),
             api_key=api_key,
             timeouts=Timeouts(connect_timeout, silence),
             probed=self.probed,
@@ -58,7 +58,7 @@ class ServerBackend(ABC):
             max_answer=max_answer,
             pass_authorization=pass_authorization,
         )
-        self._calls = ServedCalls(self._transport, self.speaks, self._clock, self.below)
+        self._calls = ServedCalls(self._transport, self.speaks, self._clock)
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""

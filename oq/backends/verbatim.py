@@ -16,6 +16,7 @@ from oq.backends.transport import Feed, Transport
 from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
+from oq.dialects.documents import read_document
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.head import Head
@@ -24,6 +25,10 @@ from oq.words.outcome import Completed
 Scrub = Callable[[bytes], bytes]
 
 _STREAMED = (b"text/event-stream", b"application/x-ndjson")
+_TEXTS = frozenset({b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip"})
+"""Of answers of these types the text is kept."""
+MAX_TEXT = 1024 * 1024
+"""Bytes of a text that is kept beside its own bytes."""
 _UNSAID = (b"", b"text/plain", b"application/octet-stream")
 """Content types that do not say what the body is."""
 _is_json = msgspec.json.Decoder(Raw).decode
@@ -35,7 +40,8 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
     The errors are those of `oq.backends.base.Backend.run`.
     """
     scrub = transport.secret.scrub
-    answer = CallAnswer(call_of(request), request.payload, emit, transport.max_answer, scrub)
+    document = read_document(request.payload, request.headers)
+    answer = CallAnswer(call_of(request), document, emit, transport.max_answer, scrub)
     with transport.secret_of(request.headers).kept_from_errors():
         await transport.call(
             path, request.payload, request.headers, answer.begin, streams=answer.asked_stream
@@ -46,11 +52,12 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
 class CallAnswer:
     """The answer to one call, as it comes: it is passed to `emit`, and what is kept of it is read.
 
-    `limit` is in bytes of memory. `scrub` takes the backend's key out of what is not generated.
+    `document` is what oq reads of the call's body. `limit` is in bytes of memory. `scrub` takes the
+    backend's key out of what is not generated.
     """
 
     def __init__(
-        self, call: Endpoint, body: bytes, emit: Emit, limit: int, scrub: Scrub = bytes
+        self, call: Endpoint, document: bytes, emit: Emit, limit: int, scrub: Scrub = bytes
     ) -> None:
         self._call = call
         self._emit = emit
@@ -58,7 +65,7 @@ class CallAnswer:
         self._scrub = scrub
         self._head = Head()
         self._answer: Answer | None = None
-        self.asked_stream = call.dialect.asks_stream(call, body)
+        self.asked_stream = call.dialect.asks_stream(call, document)
         """Whether the caller asked for a stream."""
 
     def begin(self, head: Head) -> Feed:
@@ -124,10 +131,14 @@ class _Document:
         known = _reads(text)
         passed = body if known else self._scrub(body)
         self._emit(self._head.sized(len(passed)))
-        if text is body and known:
+        is_list = body.lstrip()[:1] == b"["
+        if text is body and known and not is_list:
             return done
         self._emit(passed)  # not everybody can read these very bytes
-        return Completed(text if known else _described(self._head, len(body)), done.usage)
+        if not known:
+            return Completed(_described(self._head, len(body)), done.usage)
+        # What is kept as a result is an object, for whoever reads tasks.
+        return Completed(b'{"document":%b}' % text if is_list else text, done.usage)
 
     def _no_document(self, body: bytes) -> BackendFailure:
         """The caller gets what came, but the task has failed."""
@@ -141,21 +152,27 @@ class _Document:
 
 
 class _Pieces:
-    """An answer that is no JSON: sound, an image, a text. It is passed on as it comes."""
+    """An answer that is no JSON: sound, an image, a text. It is passed on as it comes; a text that
+    is not long is kept as well.
+    """
 
     def __init__(self, head: Head, emit: Emit) -> None:
         self._head = head
         self._emit = emit
         self._size = 0
+        self._text = bytearray() if head.content_type in _TEXTS else None
         emit(head)
 
     def feed(self, data: bytes) -> bool:
         self._size += len(data)
+        if self._text is not None:
+            self._text += data
+            self._text = None if self._size > MAX_TEXT else self._text
         self._emit(data)
         return False
 
     def completed(self) -> Completed:
-        return Completed(_described(self._head, self._size))
+        return Completed(_described(self._head, self._size, self._text))
 
 
 def _is_json_type(kind: bytes) -> bool:
@@ -172,10 +189,11 @@ def _reads(text: bytes) -> bool:
     return True
 
 
-def _described(head: Head, size: int) -> bytes:
+def _described(head: Head, size: int, text: bytearray | None = None) -> bytes:
     """The result of a task whose answer is no JSON: what the answer is."""
     kind = head.header(b"content-type").decode("latin-1")
-    return msgspec.json.encode({"content_type": kind, "bytes": size})
+    said = {} if text is None else {"text": text.decode("utf-8", "replace")}
+    return msgspec.json.encode({"content_type": kind, "bytes": size, **said})
 
 
 def call_of(request: Request) -> Endpoint:

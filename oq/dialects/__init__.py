@@ -8,6 +8,10 @@
     kept_events     its stream                    kept_items       what it was asked
     response_object what oq itself says of a response
     anthropic       Anthropic's API               anthropic_fold   its stream as one object
+    openai_media    images, sound, moderations    openai_media_fold   their streams as one object
+    llama_cpp       llama.cpp's own API           llama_cpp_fold   its stream as one object
+    rerank          reranking, which many servers have
+    documents       bodies that are forms or compressed, as JSON
     translate       calls of the one as calls of the other, for servers that lack them
     framing         splits bytes into lines and events
     passing         passes frames on as they came, and has them read
@@ -36,8 +40,12 @@ from collections.abc import Callable
 
 from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Dialect, Endpoint, task_form
+from oq.dialects.documents import document_of
+from oq.dialects.llama_cpp import LLAMA_CPP
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.dialects.openai_media import OPENAI_MEDIA
+from oq.dialects.rerank import RERANK
 from oq.dialects.responses import RESPONSES
 from oq.words.config import Config
 from oq.words.errors import InvalidConfig
@@ -47,16 +55,22 @@ from oq.words.task import Body
 __all__ = [
     "DIALECTS",
     "ENDPOINTS",
+    "OPEN_DIALECTS",
     "Dialect",
     "Endpoint",
     "as_shown",
     "check_paths",
     "dialect_at",
+    "document_of",
     "piece_reader",
     "text_in",
 ]
 
-DIALECTS: tuple[Dialect, ...] = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
+DIALECTS: tuple[Dialect, ...] = (
+    OLLAMA, OPENAI, RESPONSES, ANTHROPIC, OPENAI_MEDIA, RERANK, LLAMA_CPP,
+)  # fmt: skip
+OPEN_DIALECTS: tuple[Dialect, ...] = DIALECTS[1:]
+"""Those that no server has to itself: one that is asked for a path that it lacks says so."""
 
 ENDPOINTS: dict[str, Endpoint] = {
     call.path: call for dialect in DIALECTS for call in dialect.endpoints
@@ -78,8 +92,8 @@ def as_shown(body: Body) -> Body:
     """What a task asks for, as payload and options: those of a call are parts of its one body."""
     if body.call is None:
         return body
-    call = ENDPOINTS.get(body.call)
-    return task_form(body.payload) if call is None else call.dialect.shown(body.payload)
+    call, document = ENDPOINTS.get(body.call), document_of(body)
+    return task_form(document) if call is None else call.dialect.shown(document)
 
 
 def piece_reader(call: str | None) -> Callable[[bytes], Piece]:

@@ -25,8 +25,6 @@ from msgspec import Raw, Struct
 
 from oq.rules.surrogates import readable
 
-LONGEST_BOUNDARY = 72
-"""Bytes between two parts of a form: RFC 2046, 5.1.1, and the two dashes before them."""
 SCANNED = 256 * 1024
 """Bytes of a body that are looked at where msgspec does not take it: hostile ones take a
 microsecond each."""
@@ -80,12 +78,9 @@ _STREAM = {b"true": True, b"false": False}
 
 
 def read_asked(body: bytes, *, any_case: bool) -> Asked:
-    """What the body of a call says: one of JSON, or a form of several parts. `any_case`: names
-    match in any case, as in Go; else one that is exact counts before those that are not.
+    """What the document of a call says (see `oq.dialects.documents`). `any_case`: names match in
+    any case, as in Go; else one that is exact counts before those that are not.
     """
-    if body.startswith(b"--"):
-        stream = {"true": True, "false": False}.get(_part(body, b"stream").lower())
-        return Asked(_part(body, b"model"), stream)
     values = _read_plain(body, any_case=any_case) or _scan(body, any_case=any_case)
     return Asked(_text(values.get("model", b"")), _STREAM.get(values.get("stream", b"")))
 
@@ -173,17 +168,6 @@ def _text(written: bytes) -> str:
         return msgspec.json.decode(_utf8(written), type=str)
     except msgspec.MsgspecError:
         return ""
-
-
-def _part(body: bytes, name: bytes) -> str:
-    """The text in the part of a form that has this name: https://www.rfc-editor.org/rfc/rfc7578"""
-    boundary = body[: body.find(b"\r\n")][:LONGEST_BOUNDARY]
-    found = re.search(rb'[; ]name="?%b"?[;\r]' % name, body)
-    begin = -1 if found is None else body.find(b"\r\n\r\n", found.start())
-    end = body.find(b"\r\n" + boundary, begin, begin + SCANNED)
-    if begin < 0 or end < 0:
-        return ""
-    return body[begin + 4 : end].decode("utf-8", "replace")
 
 
 def _utf8(text: bytes) -> bytes:

@@ -37,7 +37,8 @@ EmitFrame = Callable[[bytes], None]
 class Endpoint(Struct, frozen=True):
     """One endpoint. `streams`: whether it streams by default; None: it never streams. `any_type`:
     its answers may be other than JSON. `keeps`: they can be made in the background, and kept; see
-    `oq.dialects.kept_response`.
+    `oq.dialects.kept_response`. `model` is the name that a task has whose call does not name its
+    model, if the server does not ask for one. `form`: its body is a form with files.
     """
 
     path: str
@@ -46,6 +47,8 @@ class Endpoint(Struct, frozen=True):
     streams: bool | None
     any_type: bool = False
     keeps: bool = False
+    model: str | None = None
+    form: bool = False
 
 
 class AllowedRequest(NamedTuple):
@@ -107,22 +110,26 @@ class Dialect(ABC):
 
     # -- what a caller asks
 
-    def read(self, call: Endpoint, body: bytes) -> tuple[str, bool]:
-        """The model, and whether the caller wants a stream, as far as the body can be read. The
-        model is empty if that does not say it: the backend checks everything.
+    # A `document` is what oq reads of the body: see `oq.dialects.documents`.
+
+    def read(self, call: Endpoint, document: bytes) -> tuple[str, bool]:
+        """The model, and whether the caller wants a stream, as far as the document can be read. If
+        that does not say the model, it is that of the endpoint; if there is none it is empty: the
+        backend checks everything.
         """
-        asked = read_asked(body, any_case=self.any_case)
+        asked = read_asked(document, any_case=self.any_case)
+        model = asked.model or call.model or ""
         if call.streams is None:
-            return asked.model, False
-        return asked.model, call.streams if asked.stream is None else asked.stream
+            return model, False
+        return model, call.streams if asked.stream is None else asked.stream
 
-    def asks_stream(self, call: Endpoint, body: bytes) -> bool:
+    def asks_stream(self, call: Endpoint, document: bytes) -> bool:
         """Whether the body asks for a stream, as far as that can be read."""
-        return self.read(call, body)[1]
+        return self.read(call, document)[1]
 
-    def shown(self, body: bytes) -> Body:
+    def shown(self, document: bytes) -> Body:
         """The body as payload and options: views of a task show it like this."""
-        return task_form(body)
+        return task_form(document)
 
     # -- what a backend answers
 

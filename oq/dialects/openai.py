@@ -70,7 +70,7 @@ class OpenAI(EventDialect):
 
     name = "openai"
     title = "OpenAI"
-    prefixes = ("/v1/",)
+    prefixes: tuple[str, ...] = ("/v1/",)
     allowed: tuple[AllowedRequest, ...] = (
         AllowedRequest("GET", "/v1/models", "List the models, in OpenAI's form"),
         AllowedRequest("GET", "/v1/models/{model}", "Show one model", part=_MODEL),

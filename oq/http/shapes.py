@@ -53,6 +53,13 @@ class Call(Struct):
     stream: bool | None = None
 
 
+class OpenCall(Struct):
+    """The same where the server need not be told the model: then the task's model is "default"."""
+
+    model: str | None = None
+    stream: bool | None = None
+
+
 VALUES: dict[type, Any] = {task.Priority: PriorityText, datetime: Time}
 """The types of parameters that are conditions of a filter, where their kind does not say it."""
 
@@ -60,7 +67,7 @@ Batch = Annotated[list[task.Submission], Meta(min_length=1)]
 
 FIELDS: dict[str, dict[str, Any]] = {
     "Submission": {
-        "type": TaskType,
+        "type": Literal["chat", "generate", "embed"],
         "model": Model,
         "priority": Priority,
         "max_retries": Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | None,

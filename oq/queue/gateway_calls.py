@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.backends.base import Backend, Passage, Reply, way
-from oq.dialects import Endpoint, dialect_at
+from oq.dialects import Endpoint, dialect_at, document_of
 from oq.dialects.kept_response import Kept, KeptResponse, task_of
 from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
@@ -18,6 +18,7 @@ from oq.queue.callers import Callers, WaitingCaller
 from oq.queue.frame_reader import FrameReader
 from oq.queue.wiring import Wiring
 from oq.rules import scope, validation
+from oq.rules.limits import check_size
 from oq.rules.via import add_mark
 from oq.store import Ledger
 from oq.words.caller import LOCAL, Caller
@@ -89,12 +90,16 @@ class GatewayCalls:
         """Store the call and return once it is on disk; the same key with the same body gives the
         task that it gave before. Raises InvalidTask, Conflict, QueueFull, Unavailable.
         """
+        body = Body(
+            new.body, call=new.call.path, way=new.way, headers=new.headers, target=new.target
+        )
+        check_size("", document_of(body), self._admission.limits)
         metadata = _Metadata(new.call.path, new.caller.address, new.user_agent, new.detached)
         if new.kept is not None:
             metadata.response = new.kept.response
             metadata.previous_response_id = new.kept.previous_response_id
         checked = validation.check_call(
-            Body(new.body, call=new.call.path, way=new.way, headers=new.headers, target=new.target),
+            body,
             kind=new.call.type,
             model=new.model,
             priority=new.priority,

@@ -18,7 +18,7 @@ from typing import TypeVar
 import trio
 from msgspec.structs import replace
 
-from oq.dialects import as_shown
+from oq.dialects import as_shown, document_of
 from oq.rules.board import Board
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, LinePlace, Page, Sort, TaskFilter
@@ -109,7 +109,7 @@ class Listing:
 
     def _summary(self, record: Record) -> TaskSummary:
         state, body = _marked(record), record.body
-        text = excerpt(state.type, body.payload) if body is not None else ""
+        text = excerpt(state.type, document_of(body)) if body is not None else ""
         return summarise(state, text, self._position(state))
 
     def _position(self, state: TaskState) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -44,11 +45,21 @@ class _Embed(Struct):
     input: str | list[Raw] = ""
 
 
+class _OfAnApi(Struct):
+    """What the other types of tasks are about: the field that their API has of these."""
+
+    query: Any = None
+    prompt: Any = None
+    input: Any = None
+    file: Any = None
+
+
 _decode_chat = msgspec.json.Decoder(_Chat).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_part = msgspec.json.Decoder(_Part).decode
 _decode_generate = msgspec.json.Decoder(_Generate).decode
 _decode_embed = msgspec.json.Decoder(_Embed).decode
+_decode_of_an_api = msgspec.json.Decoder(_OfAnApi).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
@@ -78,6 +89,17 @@ def _text(kind: TaskType, payload: bytes) -> str:
             if isinstance(given, str):
                 return given
             return _decode_text(given[0]) if given else ""
+        case _:
+            return _about(_decode_of_an_api(payload))
+
+
+def _about(asked: _OfAnApi) -> str:
+    """The text that it is about, or the name of the file."""
+    for said in (asked.query, asked.prompt, asked.input, asked.file):
+        match said[0] if isinstance(said, list) and said else said:
+            case str(text) | {"filename": str(text)}:
+                return text
+    return ""
 
 
 def _last_said(messages: list[Raw]) -> str:

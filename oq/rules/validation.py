@@ -122,7 +122,13 @@ def check(submission: Submission, limits: Limits) -> Checked:
     """The submission in its final types; InvalidTask says which field is wrong, and why."""
     kind = _TYPES.get(submission.type)
     if kind is None:
-        raise InvalidTask("type", f"{submission.type[:64]!r} is none of chat, generate, embed")
+        raise InvalidTask("type", f"{submission.type[:64]!r} is none of {', '.join(_PAYLOADS)}")
+    if kind not in _PAYLOADS:
+        raise InvalidTask(
+            "type",
+            f"a task of type {kind} cannot be submitted: it is made by a call of an API, whose path"
+            " is in /openapi.json",
+        )
     terms = terms_of(submission, limits)
     payload = bytes(submission.payload)
     if len(payload) > limits.max_payload:
@@ -150,7 +156,6 @@ def check_call(
     limits: Limits,
 ) -> Checked:
     """The task that a call is. What its body says is for the backend to judge."""
-    check_size("", body.payload, limits)
     terms = terms_of_call(
         model=model, priority=priority, timeout=timeout, metadata=metadata, key=key, limits=limits
     )

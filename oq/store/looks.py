@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from oq.dialects.documents import document_of
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Sort, TaskFilter
 from oq.store.ledger import Parts, Record, Slice, Want
@@ -99,6 +100,6 @@ def _finds(store: Store, filter: TaskFilter, state: TaskState) -> tuple[bool, in
         if body is None:
             return ""
         read = len(body.payload)
-        return excerpt(state.type, body.payload)
+        return excerpt(state.type, document_of(body))
 
     return filter.finds(state, begin), read

@@ -39,11 +39,20 @@ class Readable:
 
 
 class TaskType(StrEnum):
-    """The types of tasks: what the model does."""
+    """The types of tasks: what the model does.
+
+    A chat, a generate and an embed can be submitted as a task. The others are made by calls of an
+    API: each has its own, such as POST /v1/rerank.
+    """
 
     CHAT = "chat"
     GENERATE = "generate"
     EMBED = "embed"
+    RERANK = "rerank"
+    IMAGE = "image"
+    SPEECH = "speech"
+    TRANSCRIBE = "transcribe"
+    MODERATE = "moderate"
 
     __hash__ = str.__hash__  # see Status
 

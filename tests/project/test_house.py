@@ -216,6 +216,8 @@ def test_the_insides_of_hypercorn_and_h11_are_known_to_one_file():
 
 
 PURE_MODULES = {
+    "base64",
+    "binascii",
     "__future__",
     "abc",
     "bisect",
@@ -230,7 +232,7 @@ PURE_MODULES = {
     "hashlib",
     "heapq",
     "itertools",
-    "zlib",  # checksums
+    "zlib",  # checksums, and bodies that are compressed
     "json",  # reads what msgspec does not: NaN, half a surrogate pair
     "math",
     "msgspec",

@@ -112,7 +112,7 @@ def ask_ollama(kind: TaskType, body: bytes) -> Ask:
             return _chat(decode(_CHAT, body))
         case TaskType.GENERATE:
             return _generate(decode(_GENERATE, body))
-        case TaskType.EMBED:
+        case _:
             return _embed(decode(_EMBED, body))
 
 

@@ -78,7 +78,7 @@ def ask_openai(kind: TaskType, body: bytes) -> Ask:
             prompts = prompts_of(completion.prompt)
             tokens = sum(len(prompt.split()) for prompt in prompts)
             return _ask(kind, completion, tokens, prompts=prompts)
-        case TaskType.EMBED:
+        case _:
             return _embeddings(decode(_EMBEDDINGS, body))
 
 

@@ -23,11 +23,8 @@ from oq.backends.transport import Feed
 from oq.backends.verbatim import CallAnswer, call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.base import Emit
-from oq.dialects.ollama import OLLAMA
-from oq.dialects.openai import OPENAI
-from oq.dialects.responses import RESPONSES
+from oq.dialects.documents import read_document
 from oq.rules.headers import down
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure
@@ -46,7 +43,7 @@ class SimulatedBackend:
     """
 
     kind: BackendKind = "simulated"
-    speaks = (OLLAMA, OPENAI, RESPONSES, ANTHROPIC)
+    speaks = DIALECTS
 
     def __init__(self, name: str = "simulated", simulator: Simulator | None = None) -> None:
         self.name = name
@@ -100,7 +97,8 @@ class SimulatedBackend:
         call = call_of(request)
         if call.dialect not in self.speaks:
             raise not_spoken(self, call)
-        answer = CallAnswer(call, request.payload, emit, MAX_ANSWER)
+        document = read_document(request.payload, request.headers)
+        answer = CallAnswer(call, document, emit, MAX_ANSWER)
         reply = _CallReply(answer)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers

@@ -42,7 +42,7 @@ def _translated(kind: TaskType, task_id: str, result: Body, packed: bool) -> Bod
             return _completion(f"chatcmpl-{task_id}", "chat.completion", result, _chat(result))
         case TaskType.GENERATE:
             return _completion(f"cmpl-{task_id}", "text_completion", result, _generated(result))
-        case TaskType.EMBED:
+        case _:
             return _embeddings(result, packed)
 
 

@@ -86,7 +86,7 @@ class CallHandler:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
         way = check_way(request, self._queue.calls.mark)
         asked = await self.background.prepare(call, await body.read(), request.caller)
-        wanted = read_request(call, request, asked.body, self.defaults, way)
+        wanted = read_request(call, request, asked.body, self.defaults, way, most=self._limit)
         wanted = kept_in_background(wanted, asked.kept)
         accepted = await self._accept(wanted)
         body.held.free()

@@ -50,7 +50,8 @@ _HEADERS = (
 
 _KEEPS = " With `background` it answers at once, and the response is read later by its id."
 _OTHERS = "The backend's own answer: its status, its body, and the headers that pass"
-_A = {TaskType.CHAT: "a chat", TaskType.GENERATE: "a generate", TaskType.EMBED: "an embed"}
+_AN = frozenset({TaskType.EMBED, TaskType.IMAGE})
+"""Types that begin with a vowel."""
 
 
 def _name(method: str, path: str) -> str:
@@ -60,16 +61,17 @@ def _name(method: str, path: str) -> str:
 
 
 def _task(call: Endpoint) -> Route:
-    dialect = call.dialect
+    dialect, article = call.dialect, "an" if call.type in _AN else "a"
     return Route(
         "POST",
         call.path,
         CallHandler.serve,
-        f"Run a request of {dialect.title}'s API as {_A[call.type]} task",
+        f"Run a request of {dialect.title}'s API as {article} {call.type} task",
         {200: ("The backend's answer; the header X-OQ-Task-ID has the task's id", dict[str, Any])},
         errors=(400, 404, 409, 413, 429, 502, 503),
         headers=_HEADERS,
-        body=shapes.Call,
+        body=shapes.Call if call.model is None else shapes.OpenCall,
+        also_takes={"multipart/form-data": "a form with its files"} if call.form else {},
         others=_OTHERS,
         also_gives=() if call.streams is None else (dialect.stream_type.decode(),),
         name=_name("POST", call.path),

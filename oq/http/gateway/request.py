@@ -7,6 +7,7 @@ from typing import NamedTuple
 from werkzeug.exceptions import BadRequest
 
 from oq.dialects import Endpoint
+from oq.dialects.documents import read_bounded
 from oq.http.request import Request
 from oq.queue import NewCall
 from oq.rules.headers import up_with_call
@@ -57,10 +58,13 @@ class Defaults:
 
 
 def read_request(
-    call: Endpoint, request: Request, body: bytes, defaults: Defaults, way: str = ""
+    call: Endpoint, request: Request, body: bytes, defaults: Defaults, way: str = "", *, most: int
 ) -> CallRequest:
-    """InvalidTask says what is wrong, if it is not left to the backend to say."""
-    model, streams = call.dialect.read(call, body)
+    """InvalidTask says what is wrong, if it is not left to the backend to say; PayloadTooLarge if
+    the body is compressed, and has more than `most` bytes once it is not.
+    """
+    headers = up_with_call(request.scope["headers"], authorization=defaults.pass_authorization)
+    model, streams = call.dialect.read(call, read_bounded(body, headers, most))
     server = request.scope.get("server")
     agent = request.header(b"user-agent")
     new = NewCall(
@@ -75,7 +79,7 @@ def read_request(
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,
-        headers=up_with_call(request.scope["headers"], authorization=defaults.pass_authorization),
+        headers=headers,
         target=_target(call, request),
     )
     progress = streams and _flag(request, "X-OQ-Progress")

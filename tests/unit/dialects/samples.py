@@ -8,8 +8,9 @@ from oq.words.task import Usage
 
 
 class Sample(NamedTuple):
-    """`answer` is the streamed answer, frame by frame, which says `text`; of an endpoint that never
-    streams it is the whole one.
+    """`body` is what oq reads of it, and `asks` the field by which it asks for a stream. `answer`
+    is the streamed answer, frame by frame, which says `text`; of an endpoint that never streams it
+    is the whole one.
     """
 
     path: str
@@ -17,6 +18,7 @@ class Sample(NamedTuple):
     answer: list[bytes]
     text: str
     usage: Usage | None
+    asks: bytes = b'"stream": true'
 
 
 def events(*data: bytes) -> list[bytes]:
@@ -132,4 +134,84 @@ SAMPLES += [
         "Paris",
         Usage(3, 2),
     ),
+]
+
+
+def datas(*data: bytes) -> list[bytes]:
+    """Events without a last one that says so: the end of the body ends the answer."""
+    return [b"data: %b\n\n" % each for each in data]
+
+
+_IMAGE = b'{"type":"image_generation.%b","b64_json":"aW1n","created_at":1%b}'
+_HEARD = [
+    *datas(
+        b'{"type":"transcript.text.delta","delta":"Pa"}',
+        b'{"type":"transcript.text.delta","delta":"ris"}',
+        b'{"type":"transcript.text.done","text":"Paris","usage":{"type":"tokens",'
+        b'"input_tokens":3,"output_tokens":2}}',
+    )
+]
+_COUNTED = b',"usage":{"input_tokens":3,"output_tokens":2}'
+SAMPLES += [
+    *[
+        Sample(
+            path,
+            b'{"model": "m", "prompt": "?"}',
+            datas(_IMAGE % (b"partial_image", b""), _IMAGE % (b"completed", _COUNTED)),
+            "",
+            Usage(3, 2),
+        )
+        for path in ("/v1/images/generations", "/v1/images/edits")
+    ],
+    Sample(
+        "/v1/audio/speech",
+        b'{"model": "m", "input": "?"}',
+        datas(
+            b'{"type":"speech.audio.delta","audio":"c28="}',
+            b'{"type":"speech.audio.delta","audio":"dW5k"}',
+            b'{"type":"speech.audio.done","usage":{"input_tokens":3,"output_tokens":2}}',
+        ),
+        "",
+        Usage(3, 2),
+        asks=b'"stream_format": "sse"',
+    ),
+    *[
+        Sample(path, b'{"model": "m", "file": {"filename": "a.wav"}}', _HEARD, "Paris", Usage(3, 2))
+        for path in ("/v1/audio/transcriptions", "/v1/audio/translations")
+    ],
+    Sample(
+        "/v1/moderations",
+        b'{"model": "m", "input": "?"}',
+        [b'{"id":"modr-1","model":"m","results":[{"flagged":false}]}'],
+        "",
+        None,
+    ),
+    *[
+        Sample(
+            path,
+            b'{"model": "m", "query": "?", "documents": ["a", "b"]}',
+            [
+                b'{"model":"m","results":[{"index":1,"relevance_score":1e-05}],'
+                b'"usage":{"prompt_tokens":3,"total_tokens":3}}'
+            ],
+            "",
+            Usage(3, 0),
+        )
+        for path in ("/v1/rerank", "/v1/reranking", "/rerank", "/reranking")
+    ],
+    *[
+        Sample(
+            path,
+            b'{"model": "m", "prompt": "?"}',
+            datas(
+                b'{"index":0,"content":"Pa","tokens":[],"stop":false}',
+                b'{"index":0,"content":"ris","tokens":[],"stop":false}',
+                b'{"index":0,"content":"","tokens":[],"stop":true,"tokens_predicted":2,'
+                b'"tokens_evaluated":3}',
+            ),
+            "Paris",
+            Usage(3, 2),
+        )
+        for path in ("/completion", "/infill")
+    ],
 ]

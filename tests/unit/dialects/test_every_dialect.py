@@ -69,13 +69,13 @@ def test_a_call_is_read(sample):
     call = ENDPOINTS[sample.path]
     assert call.dialect.read(call, sample.body) == ("m", bool(call.streams))
     for wrong in (b"", b"[]", b"{}", b'{"model": 3}', b"[" * 10_000):
-        assert call.dialect.read(call, wrong) == ("", bool(call.streams))
+        assert call.dialect.read(call, wrong) == (call.model or "", bool(call.streams))
 
 
 @each(SAMPLES)
 def test_whether_a_body_asks_for_a_stream(sample):
     call = ENDPOINTS[sample.path]
-    wanted = sample.body.replace(b"{", b'{"stream": true, ', 1)
+    wanted = sample.body.replace(b"{", b"{%b, " % sample.asks, 1)
     assert call.dialect.asks_stream(call, wanted) is (call.streams is not None)
     unwanted = sample.body.replace(b"{", b'{"stream": false, ', 1)
     assert not call.dialect.asks_stream(call, unwanted)
@@ -94,7 +94,7 @@ def test_a_call_is_shown_as_a_task(sample):
 def test_an_answer_passes_byte_for_byte_wherever_it_is_cut(sample, cuts):
     passed, done = answer_to(sample.path, b"".join(sample.answer), cuts)
     assert b"".join(passed) == b"".join(sample.answer)
-    assert text_in(json.loads(done.result)) == sample.text
+    assert (text_in(json.loads(done.result)) or "") == sample.text
     assert done.usage == sample.usage
     assert text_of(sample.path, passed) == sample.text
 

@@ -1,0 +1,175 @@
+"""What oq reads of bodies that are forms, or compressed. Hostile ones cost little."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oq.dialects.documents import (
+    MAX_FIELD,
+    MAX_MEMBERS,
+    MAX_PART_HEAD,
+    MAX_PARTS,
+    read_bounded,
+    read_document,
+)
+from oq.words.errors import PayloadTooLarge
+from tests.linear.growth import assert_linear
+
+BODY = b'{"model": "m", "stream": true}'
+FILE = bytes(range(256)) * 2000
+
+
+def form(*parts: tuple[bytes, bytes], boundary: bytes = b"----f00") -> bytes:
+    """A form of these parts: the rest of each one's disposition with more headers, its content."""
+    texts = [
+        b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (boundary, head, content)
+        for head, content in parts
+    ]
+    return b"".join(texts) + b"--" + boundary + b"--\r\n"
+
+
+def field(name: bytes, text: bytes) -> tuple[bytes, bytes]:
+    return b'name="%b"' % name, text
+
+
+UPLOAD = (b'name="file"; filename="a b.wav"\r\nContent-Type: audio/wav', FILE)
+
+
+def read(body: bytes, kind: bytes = b"multipart/form-data; boundary=----f00"):
+    said = read_document(body, ((b"content-type", kind),))
+    return json.loads(said) if said else None
+
+
+def test_the_parts_of_a_form_are_read():
+    said = read(form(field(b"model", b"m"), UPLOAD, field(b"stream", b"True")))
+    file = {"filename": "a b.wav", "content_type": "audio/wav", "bytes": len(FILE)}
+    assert said == {"model": "m", "file": file, "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "boundary"),
+    [
+        (b'multipart/form-data; boundary="a b"', b"a b"),
+        (b"Multipart/Form-Data;charset=utf-8;BOUNDARY=x", b"x"),
+        (b"multipart/form-data; boundary=----WebKitFormBoundary7", b"----WebKitFormBoundary7"),
+    ],
+)
+def test_a_boundary_may_be_written_in_any_way(kind, boundary):
+    assert read(form(field(b"model", b"m"), boundary=boundary), kind) == {"model": "m"}
+
+
+def test_a_name_that_comes_twice_has_a_list():
+    said = read(form(field(b"image[]", b"a"), field(b"image[]", b"b"), (b"name=n", b"")))
+    assert said == {"image[]": ["a", "b"], "n": ""}
+
+
+def test_a_long_field_is_described():
+    said = read(form(field(b"prompt", b"x" * (MAX_FIELD + 1)), field(b"model", b"m")))
+    assert said == {"prompt": {"content_type": "", "bytes": MAX_FIELD + 1}, "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (form(field(b"model", b"m")), b"multipart/form-data"),
+        (form(field(b"model", b"m")), b"multipart/form-data; boundary="),
+    ],
+)
+def test_a_form_without_a_boundary_is_not_read(body, kind):
+    assert read(body, kind) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"------f00",
+        b"------f00--\r\n",
+        b"------f00\r\n" * 5,
+        b'------f00\r\nContent-Disposition: form-data; name="model"\r\n\r\nm',  # it is cut off
+        b"------f00\r\nX: " + b"x" * MAX_PART_HEAD + b"\r\n\r\nm\r\n------f00--",
+        b'------f00\r\nContent-Disposition: attachment; name="model"\r\n\r\nm\r\n------f00--',
+    ],
+)
+def test_what_is_no_part_is_passed_over(body):
+    assert read(body) == {}
+
+
+def test_a_form_within_a_form_is_a_text():
+    inner = form(field(b"model", b"evil"), boundary=b"in")
+    assert read(form(field(b"a", inner), field(b"model", b"m"))) == {
+        "a": inner.decode(),
+        "model": "m",
+    }
+
+
+def test_of_many_parts_only_some_are_read():
+    body = form(*[field(b"%d" % number, b"") for number in range(MAX_PARTS + 10)])
+    assert len(read(body)) == MAX_PARTS
+
+
+@given(noise=st.binary(max_size=200))
+def test_noise_is_read_as_something_or_nothing(noise):
+    for kind in (b"multipart/form-data; boundary=----f00", b"multipart/form-data; boundary=-"):
+        assert isinstance(read(form(field(b"a", noise)) + noise, kind), dict)
+    for encoding in (b"gzip", b"deflate", b"br"):
+        assert isinstance(read_document(noise, ((b"content-encoding", encoding),)), bytes)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"------f00", b"\r\n------f00", b"\r\n\r\n", b"------f00\r\n\r\n", b"\r\n", b"-", b'; name="',
+     b'\r\n------f00\r\nContent-Disposition: form-data; name="a'],
+)  # fmt: skip
+def test_a_form_takes_linear_time(unit):
+    assert_linear(lambda size: unit * (size // len(unit)), lambda body: read(form() + body))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (b"gzip", gzip.compress(BODY)),
+        (b"GZIP", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
+        (b"deflate", zlib.compress(BODY)),
+        (b"identity", BODY),
+    ],
+)
+def test_a_compressed_body_is_read(encoding, body):
+    assert read_document(body, ((b"content-encoding", encoding),)) == BODY
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (b"gzip", BODY),
+        (b"gzip", gzip.compress(BODY)[:-9]),
+        (b"gzip", gzip.compress(BODY) + b"more"),
+        (b"gzip", gzip.compress(b"") * (MAX_MEMBERS + 1)),
+        (b"gzip, gzip", gzip.compress(gzip.compress(BODY))),
+        (b"compress", BODY),
+    ],
+)
+def test_what_cannot_be_read_is_empty(encoding, body):
+    assert read_document(body, ((b"content-encoding", encoding),)) == b""
+
+
+def test_a_bomb_is_too_large():
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    with pytest.raises(PayloadTooLarge):
+        read_bounded(bomb, ((b"content-encoding", b"gzip"),), 1_000_000)
+    assert len(read_document(bomb, ((b"content-encoding", b"gzip"),))) == 10_000_000
+
+
+def test_a_form_may_be_compressed():
+    headers = (
+        (b"content-type", b"multipart/form-data; boundary=----f00"),
+        (b"content-encoding", b"gzip"),
+    )
+    assert read_document(gzip.compress(form(field(b"model", b"m"))), headers) == b'{"model":"m"}'
