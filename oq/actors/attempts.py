@@ -52,6 +52,9 @@ class RunningAttempt:
                 self.scope.cancel()
 
     def timed_out(self) -> Failed:
+        if self.state.overdue_from is not None and self.state.terms.timeout is not None:
+            waited = format_duration(self.state.terms.timeout)
+            return Failed(f"no answer within {waited} (X-OQ-Timeout)", retryable=False)
         what = "its timeout" if self.state.terms.timeout else "ollama.timeout"
         return Failed(f"no answer within {format_duration(self.timeout)} ({what})", retryable=True)
 

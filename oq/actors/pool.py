@@ -105,7 +105,7 @@ class Pool:
 
     async def _begin(self, job: Job, now: datetime) -> RunningAttempt:
         state = await self._ledger.state(job.task_id)
-        timeout = state.terms.timeout or self._timeout
+        timeout = min(state.terms.timeout or self._timeout, state.time_left(now))
         attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
         self._ledger.running_page.add(job.task_id, attempt)

@@ -40,6 +40,7 @@ _WHY = {
     429: "As many tasks are pending as may be (queue.max_pending); the Retry-After header has a"
     " number of seconds",
     502: "The backend did not answer, or broke off",
+    504: "There was no answer within the time of X-OQ-Timeout",
 }
 _ABOUT = """oq is a queue of tasks for servers that run large language models.
 

@@ -29,7 +29,8 @@ from oq.words.task import Body
 
 class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
-    `oq.words.task.Body`. A `detached` one goes on without its caller. `way`: see `oq.rules.via`.
+    `oq.words.task.Body`. A `detached` one goes on without its caller. `timeout` is for one attempt,
+    or from now on until the last has ended if the caller is `impatient`. `way`: see `oq.rules.via`.
     `kept`: its response is read later, by an id of its own. The rest is for whoever looks at the
     task.
     """
@@ -39,6 +40,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     model: str
     priority: int
     timeout: float | str | None = None
+    impatient: bool = False
     detached: bool = False
     caller: Caller = LOCAL
     user_agent: str | None = None
@@ -106,6 +108,7 @@ class GatewayCalls:
             timeout=new.timeout,
             metadata=msgspec.json.encode(metadata),
             key=key,
+            impatient=new.impatient,
             limits=self._admission.limits,
         )
         return await self._admission.accept_checked(checked, new.caller)

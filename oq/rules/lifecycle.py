@@ -60,6 +60,7 @@ def submitted(
         created_at=now,
         run_at=terms.run_at if terms.run_at and terms.run_at > now else None,
         awaited=awaited,
+        deadline=_deadline(checked, now),
     )
     return Change(
         state, None, EventType.TASK_SUBMITTED, {"priority": terms.priority},
@@ -96,8 +97,10 @@ def finished(
         case Failed(error, retryable, retry_after):
             if retryable and state.retry_count < state.terms.max_retries:
                 retry = state.retry_count + 1
-                delay = policy.delay(retry, draw, retry_after)
-                return _retry_later(state, now, error, retry, now + timedelta(seconds=delay))
+                run_at = now + timedelta(seconds=policy.delay(retry, draw, retry_after))
+                overdue = state.overdue_from
+                if overdue is None or run_at < overdue:
+                    return _retry_later(state, now, error, retry, run_at)
             return _refused(_failed(state, now, error), outcome.refusal)
         case Interrupted():
             return interrupted(state, outcome, now)
@@ -200,6 +203,13 @@ def owners_told(steps: Iterable[Step]) -> list[str | None]:
         for step in steps
         if isinstance(step, Change) and step.event is not None
     ]
+
+
+def _deadline(checked: Checked, now: datetime) -> datetime | None:
+    timeout = checked.terms.timeout
+    if not checked.impatient or timeout is None:
+        return None
+    return now + timedelta(seconds=timeout)
 
 
 def _must_run(state: TaskState) -> None:

@@ -64,6 +64,8 @@ class Checked(Struct, frozen=True, gc=False):
     type: TaskType
     terms: Terms
     body: Body
+    impatient: bool = False
+    """Whether the caller of a call waits for no longer than its timeout in all."""
 
 
 def decode_submission(body: bytes | Raw) -> Submission:
@@ -153,13 +155,14 @@ def check_call(
     timeout: float | str | None,
     metadata: bytes,
     key: str | None = None,
+    impatient: bool = False,
     limits: Limits,
 ) -> Checked:
     """The task that a call is. What its body says is for the backend to judge."""
     terms = terms_of_call(
         model=model, priority=priority, timeout=timeout, metadata=metadata, key=key, limits=limits
     )
-    return Checked(kind, terms, body)
+    return Checked(kind, terms, body, impatient)
 
 
 def _problems(submissions: dict[int, Submission], limits: Limits) -> dict[int, str]:

@@ -226,8 +226,8 @@ class GatewayConfig(Section, frozen=True):
     listen: tuple[ListenConfig, ...] = ()
     priorities: tuple[PathConfig, ...] = ()
     timeout: Duration = Duration(3600)
-    """For one whole attempt of a call without X-OQ-Timeout. It is longer than `ollama.timeout`,
-    because the caller sees the answer grow and can stop it."""
+    """For one whole attempt of a call without X-OQ-Timeout; its time in line does not count. It is
+    longer than `ollama.timeout`, because the caller sees the answer grow and can stop it."""
     allowed_origins: tuple[str, ...] = ()
     """Other origins whose web pages may make calls, but not use oq's own API. Pages of localhost
     and of desktop programs may do so by default, as at Ollama. The variable is OLLAMA_ORIGINS."""

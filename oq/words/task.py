@@ -8,6 +8,7 @@ store rewrites at every step. It contains what the user decided about the task, 
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, TypeVar
@@ -117,6 +118,8 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     the task waits for a time: the one of its terms, or the one of a retry. `deaths` counts the
     attempts during which the process itself died. `awaited` means that the result is kept until it
     is read. `damaged` means that the stored record cannot be read, and this one replaces it.
+    `deadline` is when the caller of a call stops waiting, if it has said so. It does not count for
+    attempts that begin later: nobody waits for these.
     """
 
     id: str
@@ -134,6 +137,20 @@ class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     usage: Usage | None = None
     awaited: bool = False
     damaged: bool = False
+    deadline: datetime | None = None
+
+    def time_left(self, now: datetime) -> float:
+        """Seconds until the deadline, for an attempt that begins now."""
+        if self.deadline is None or self.deadline <= now:
+            return math.inf
+        return (self.deadline - now).total_seconds()
+
+    @property
+    def overdue_from(self) -> datetime | None:
+        """When its last attempt was, or is, too late for its caller; None if it never is."""
+        if self.deadline is None or self.started_at is None or self.started_at >= self.deadline:
+            return None
+        return self.deadline
 
 
 class Body(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):

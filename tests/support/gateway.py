@@ -20,6 +20,7 @@ from oq.http.listen import bind_all, url
 from oq.http.server import Server
 from oq.queue import Queue, open_queue
 from oq.store import KeyValueLedger, MemoryEngine
+from oq.words.clock import Clock
 from oq.words.config import BackendKind, to_config
 from tests.support.builders import AT_ONCE
 
@@ -62,6 +63,7 @@ async def site(
     *,
     kind: BackendKind = "ollama",
     engine: MemoryEngine | None = None,
+    clock: Clock | None = None,
     **sections: dict[str, Any],
 ) -> AsyncIterator[Site]:
     simulator = simulator or Simulator()
@@ -71,7 +73,7 @@ async def site(
         backends = [{"name": "b", "kind": kind, "url": backend}]
         config = to_config({"backends": backends, "simulated": AT_ONCE, **sections})
         ledger = KeyValueLedger(engine or MemoryEngine())
-        async with open_queue(config, ledger=ledger) as queue:
+        async with open_queue(config, ledger=ledger, clock=clock) as queue:
             app = create_app(queue)
             sockets, priorities = bind_all(config)
             app.gateway.listening.update(priorities)

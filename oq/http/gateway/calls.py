@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import trio
 from msgspec.structs import replace
+from werkzeug.exceptions import GatewayTimeout
 
 from oq.dialects import Endpoint
 from oq.http.asgi import BodyReader, ClientGone, RawHeaders, Receive, Send
@@ -21,6 +23,7 @@ from oq.http.gateway.response import GatewayResponse
 from oq.http.request import Request
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.words.clock import Clock
+from oq.words.durations import parse_duration
 from oq.words.errors import Unavailable
 from oq.words.head import Head
 from oq.words.task import Status
@@ -29,6 +32,8 @@ STORE_TIMEOUT = 30.0
 """Seconds in which a call must be on disk."""
 CLOSE_GRACE = 0.2
 """Seconds to send a response that is ready when the server closes."""
+OVERTIME = 1.0
+"""Seconds beyond X-OQ-Timeout in which a running attempt, which that has ended, says so itself."""
 PROGRESS_INTERVAL = 1.0
 """Seconds between two checks of the queue position, for a caller that asked for it."""
 PROGRESS_REPEAT = 15.0
@@ -103,7 +108,7 @@ class CallHandler:
                 (b"x-oq-queue-position", b"%d" % place),
             ]
             with self._queue.calls.read_call(task_id) as reader:
-                reply = _Reply(wanted, task_id, out, headers, reader)
+                reply = _Reply(wanted, task_id, out, headers, reader, _late_at(wanted))
                 with self._until_close(caller, task_id):
                     await self._relay(reply)
                     caller.served = True
@@ -149,17 +154,27 @@ class CallHandler:
             await reply.whole(received)
 
     async def _next(self, reply: _Reply) -> bytes | Ended:
-        """The next bytes, or the end. Meanwhile a caller that wants it gets its queue position."""
+        """The next bytes, or the end. GatewayTimeout if there are none in time: then the task is
+        still in line.
+        """
+        if reply.answered:
+            return await reply.reader.receive()
+        with trio.move_on_at(reply.late_at):
+            received = await self._first(reply)
+            reply.answered = True
+            return received
+        raise GatewayTimeout(f"no answer within {reply.wanted.new.timeout} (X-OQ-Timeout)")
+
+    async def _first(self, reply: _Reply) -> bytes | Ended:
+        """The first bytes, or the end. Meanwhile a caller that wants it gets its queue position."""
         shown: tuple[int, float] | None = None
-        while reply.wanted.progress and not reply.answered:
+        while reply.wanted.progress:
             place, now = self._queue.calls.position(reply.task_id), trio.current_time()
             if shown is None or shown[0] != place or now - shown[1] >= PROGRESS_REPEAT:
                 shown = (place, now)
                 await self._tell_place(reply, place)
             with trio.move_on_after(PROGRESS_INTERVAL):
-                received = await reply.reader.receive()
-                reply.answered = True
-                return received
+                return await reply.reader.receive()
         return await reply.reader.receive()
 
     async def _tell_place(self, reply: _Reply, place: int) -> None:
@@ -171,15 +186,24 @@ class CallHandler:
         await reply.out.piece(frame)
 
 
+def _late_at(wanted: CallRequest) -> float:
+    if not wanted.new.impatient:
+        return inf
+    return trio.current_time() + parse_duration(wanted.new.timeout) + OVERTIME
+
+
 @dataclass(slots=True)
 class _Reply:
-    """One caller's answer as it is made. `answered`: the backend has begun to speak."""
+    """One caller's answer as it is made. The caller waits for its beginning until `late_at`, in
+    trio's time. `answered`: the backend has begun to speak.
+    """
 
     wanted: CallRequest
     task_id: str
     out: GatewayResponse
     headers: RawHeaders
     reader: CallReader
+    late_at: float
     answered: bool = False
 
     async def begin(self, head: Head | None) -> None:

@@ -13,7 +13,7 @@ from oq.http.gateway.response import GatewayResponse
 from oq.http.request import Request
 from oq.queue import Ended
 from oq.words.errors import QueueFull
-from oq.words.task import Status
+from oq.words.task import Status, TaskState
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class ErrorResponder:
             await _break_off(out, dialect, dialect.error_frame(text))
             return
         headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
-        if status == 409:
+        if status in (409, 504):
             headers += dialect.no_retry
         if not self._body.whole:
             headers += unread_body_headers(self._request.scope)
@@ -106,8 +106,15 @@ def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:
     if refusal is not None:  # it broke off, but nobody has seen it begin
         text = error_text(dialect.document(refusal.body) or refusal.body)
         return 500, dialect.error(500, text)
-    status = 409 if ended.state.status is Status.CANCELLED else 502
+    state = ended.state
+    status = 409 if state.status is Status.CANCELLED else 504 if _too_late(state) else 502
     return status, dialect.error(status, _reason(ended))
+
+
+def _too_late(state: TaskState) -> bool:
+    """Whether the time of its caller was over."""
+    overdue, end = state.overdue_from, state.completed_at
+    return overdue is not None and end is not None and end >= overdue
 
 
 def _reason(ended: Ended) -> str:

@@ -26,7 +26,8 @@ _HEADERS = (
     ),
     Parameter(
         "X-OQ-Timeout",
-        "the longest time for one attempt: seconds, or a Go duration such as 5m",
+        "how long the client waits for all of the answer, the time in line and retries included:"
+        " seconds, or a Go duration such as 5m. With X-OQ-Detach it is for each attempt",
         shapes.Timeout,
     ),
     Parameter(
@@ -68,7 +69,7 @@ def _task(call: Endpoint) -> Route:
         CallHandler.serve,
         f"Run a request of {dialect.title}'s API as {article} {call.type} task",
         {200: ("The backend's answer; the header X-OQ-Task-ID has the task's id", dict[str, Any])},
-        errors=(400, 404, 409, 413, 429, 502, 503),
+        errors=(400, 404, 409, 413, 429, 502, 503, 504),
         headers=_HEADERS,
         body=shapes.Call if call.model is None else shapes.OpenCall,
         also_takes={"multipart/form-data": "a form with its files"} if call.form else {},

@@ -67,6 +67,8 @@ def read_request(
     model, streams = call.dialect.read(call, read_bounded(body, headers, most))
     server = request.scope.get("server")
     agent = request.header(b"user-agent")
+    timeout = request.header(b"x-oq-timeout")
+    detached = _flag(request, "X-OQ-Detach")
     new = NewCall(
         call=call,
         body=body,
@@ -74,8 +76,9 @@ def read_request(
         priority=defaults.priority(
             call, server[1] if server else None, request.header(b"x-oq-priority")
         ),
-        timeout=request.header(b"x-oq-timeout") or defaults.timeout,
-        detached=_flag(request, "X-OQ-Detach"),
+        timeout=timeout or defaults.timeout,
+        impatient=bool(timeout) and not detached,
+        detached=detached,
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,

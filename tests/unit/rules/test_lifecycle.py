@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,10 +13,10 @@ from oq.rules import lifecycle
 from oq.rules.lifecycle import ATTEMPTS_KEPT, ERROR_LENGTH, FOLLOWS
 from oq.words.errors import Conflict
 from oq.words.events import EventType
-from oq.words.outcome import Aborted, Completed, Failed, Interrupted
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal
 from oq.words.steps import Change
 from oq.words.task import Attempt, Status, TaskState, Usage
-from tests.support.builders import DONE, NOW, at, finish, new, start, task_id
+from tests.support.builders import DONE, NOW, at, checked, finish, new, start, task_id
 
 AGAIN = Failed("503 from the backend", retryable=True)
 NEVER = Failed("unknown model", retryable=False)
@@ -190,6 +192,37 @@ def test_retries_wait_longer_each_time_and_then_end():
 def test_what_the_backend_asks_for_in_retry_after_is_waited():
     change = finish(in_state(Status.RUNNING), Failed("busy", True, retry_after=20.0))
     assert change.state.run_at == at(20)
+
+
+def impatient(seconds: float) -> TaskState:
+    """A call that runs, and whose caller waits for so long in all."""
+    call = msgspec.structs.replace(checked(timeout=seconds), impatient=True)
+    return start(lifecycle.submitted(call, "t", NOW).state).state
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"), [(4.0, Status.PENDING), (5.0, Status.FAILED), (6.0, Status.FAILED)]
+)
+def test_what_would_be_too_late_for_its_caller_is_not_tried_again(asked, status):
+    change = finish(impatient(5.0), Failed("busy", True, asked, Refusal(503, b"busy")))
+    assert change.state.status is status
+    assert (change.refusal is None) is (status is Status.PENDING)
+
+
+def test_the_deadline_of_a_caller_that_has_gone_does_not_count():
+    """As for a call that was kept over a restart."""
+    pending = lifecycle.submitted(
+        msgspec.structs.replace(checked(timeout=5.0), impatient=True), "t", NOW
+    ).state
+    assert pending.time_left(NOW) == 5.0
+    assert pending.time_left(at(5)) == math.inf
+    late = lifecycle.started(pending, "b", at(5)).state
+    assert finish(late, AGAIN).state.status is Status.PENDING
+
+
+def test_other_timeouts_are_no_deadline():
+    state = lifecycle.submitted(checked(timeout=5.0), "t", NOW).state
+    assert (state.deadline, state.time_left(NOW), state.overdue_from) == (None, math.inf, None)
 
 
 def test_without_retries_the_first_failure_is_the_last():

@@ -435,6 +435,17 @@ def test_another_programs_variables_do_not_stop_a_client(write, monkeypatch):
         load_settings(environ={"LOG_LEVEL": "another program's"})
 
 
+def test_what_has_no_effect_any_more_is_told():
+    settings = load_settings(
+        flags={"ollama.idle_timeout": "1s"}, environ={"OLLAMA_FIRST_TOKEN_TIMEOUT": "10m"}
+    )
+    first, second = settings.remarks
+    assert first.startswith("OLLAMA_FIRST_TOKEN_TIMEOUT: ollama.first_token_timeout has no effect")
+    assert second.startswith("command line: ollama.idle_timeout has no effect")
+    assert "health.silence" in first
+    assert settings.config.health.silence == 60
+
+
 def test_a_misspelt_variable_is_told():
     environ = {"OQ_SERVER_PRT": "1", "OQ_LOG_LEVEL": "debug", "OQ_ZZZ": "1", "OQ_SERVER": "x:1"}
     assert load_settings(environ=environ).remarks == (
