@@ -9,6 +9,7 @@ const proxied = { target: backend, changeOrigin: false };
 
 const POLICY = [
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:",
+  "media-src 'self' data:",
   "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 ].join("; ");
 

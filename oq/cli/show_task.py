@@ -82,10 +82,28 @@ def answer_text(task: Task, *, vectors: bool) -> str:
         case {"data": [{"embedding": [*_]}, *_] as items}:
             rows = [item["embedding"] for item in items]
             return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
+        case {"results": [{"index": int()}, *_] as rows}:
+            return "\n".join(_ranked(row, task.payload) for row in rows)
+        case {"document": [{"index": int(), "score": _}, *_] as rows}:
+            return "\n".join(_ranked(row, task.payload) for row in rows)
+        case {"content_type": str(kind), "bytes": int(size), **rest} if not rest:
+            return f"{size} bytes of {kind}: GET /api/tasks/{task.id}/content"
         case result:
             import msgspec
 
             return msgspec.json.encode(result).decode()
+
+
+def _ranked(row: dict[str, Any], payload: dict[str, Any]) -> str:
+    """A document with its score. Servers leave out the documents: the task has them."""
+    score, index = row.get("relevance_score", row.get("score")), row.get("index")
+    documents = payload.get("documents") or payload.get("texts")
+    said = None
+    if isinstance(documents, list) and isinstance(index, int) and 0 <= index < len(documents):
+        said = documents[index]
+    if isinstance(said, dict):
+        said = said.get("text")
+    return f"{score}\t[{index}] {said if isinstance(said, str) else ''}".rstrip()
 
 
 def _numbers(row: list[Any]) -> str:

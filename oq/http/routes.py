@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from oq.http import bulk, events, ops, shapes, streams, tasks
+from oq.http import bulk, content, events, ops, shapes, streams, tasks
 from oq.http.responses import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
 from oq.http.streaming import EVENT_STREAM
 from oq.rules.filters import Count, Sort
@@ -208,6 +208,15 @@ TASKS = (
         ),
         media=streams.NDJSON,
         also_gives=(EVENT_STREAM,),
+    ),
+    Route(
+        "GET",
+        "/api/tasks/{task_id}/content",
+        content.content,
+        "Get the answer of a task as its backend sent it",
+        {200: ("The backend's answer, with its own content type", Any)},
+        errors=(404, 409, 410, 503),
+        media="*/*",
     ),
     Route(
         "POST",

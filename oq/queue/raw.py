@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from oq.actors.subscription import Subscription
 from oq.queue import bulk
 from oq.queue.admission import Accepted
+from oq.queue.call_reader import CallReader
 from oq.queue.core import Core
 from oq.queue.reader import StreamReader
 from oq.rules import scope
@@ -123,6 +124,17 @@ class RawQueue:
                 core.durable, partial(self._check_seen, task_id), core.wiring.streams,
                 core.wiring.reads, watch, task_id, offset, attempt,
             )  # fmt: skip
+
+    @contextmanager
+    def content(self, task_id: str) -> Iterator[CallReader]:
+        """The answer of a task that has ended, byte for byte: of a call as its backend sent it, of
+        another task its result. Raises NotFound for a task that is not there; whether the caller
+        may see it, `get` says.
+        """
+        _check_id(task_id)
+        core = self._core
+        with core.hub.watch(task_id) as watch:
+            yield CallReader(core.durable, core.answers.check, core.wiring.streams, watch, task_id)
 
     async def check_known(self, task_id: str) -> None:
         """Return if there is such a task, or raise NotFound."""

@@ -498,7 +498,7 @@ def test_a_queue_has_one_vocabulary():
     raw, queue = (
         {name for name in vars(kind) if not name.startswith("_")} for kind in (RawQueue, Queue)
     )
-    beside = {"caller", "limits", "check_known", "check_ready", "encode_event", "now"}
+    beside = {"caller", "content", "limits", "check_known", "check_ready", "encode_event", "now"}
     assert raw - queue == beside | {"config", "oldest_waiting"}
 
 
