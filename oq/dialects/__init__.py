@@ -13,7 +13,6 @@
     rerank          reranking, which many servers have
     documents       bodies that are forms or compressed, as JSON
     translate       calls of the one as calls of the other, for servers that lack them
-    lenient_body    the model and the stream of a body, read as lenient servers read it
     framing         splits bytes into lines and events
     passing         passes frames on as they came, and has them read
     events          server-sent events, for every dialect that streams them

@@ -152,3 +152,7 @@ def test_data_of_several_lines(line):
     assert event_data(line.join([b"data: a", b"data:", b"id: 1", b"data:  b", b"", b""])) == (
         b"a\n\n b"
     )
+
+
+def test_a_byte_order_mark_is_no_part_of_the_data():
+    assert event_data(b"\xef\xbb\xbfdata: a\n\n") == b"a"
