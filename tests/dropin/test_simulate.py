@@ -57,3 +57,27 @@ def test_a_server_of_its_own_that_lacks_a_path(tmp_path):
         lacking = httpx.post(f"{server.url}/v1/responses", json=ask)
         assert (lacking.status_code, lacking.text) == (404, "404 page not found")
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/responses", b'"output_text"'),
+        ("/v1/messages", b'"end_turn"'),
+        ("/v1/messages/count_tokens", b'"input_tokens"'),
+        ("/v1/rerank", b'"relevance_score"'),
+        ("/v1/moderations", b'"flagged"'),
+        ("/v1/images/generations", b'"b64_json"'),
+        ("/v1/audio/speech", bytes(range(200, 256))),
+        ("/completion", b'"stop_type"'),
+        ("/tokenize", b'"tokens"'),
+    ],
+)
+def test_the_further_paths(url, path, said):
+    ask = {
+        "model": "any", "messages": MESSAGES, "max_tokens": 100, "input": "x", "prompt": "x",
+        "query": "x", "documents": ["x", "y"], "content": "x",
+    }  # fmt: skip
+    answer = httpx.post(f"{url}{path}", json=ask)
+    assert answer.status_code == 200, answer.text
+    assert said in answer.content
