@@ -165,6 +165,8 @@ def _responses(route: Route, schema: dict[str, Json]) -> Json:
                 (route.media, *route.also_gives), shape
             )
     error = {"application/json": {"schema": schema[_key(route.error or ErrorAnswer)]}}
+    if route.others:  # a server that lacks a path may say so in plain text
+        error["text/plain"] = {"schema": {"type": "string"}}
     own = {*route.errors, *((400,) if route.strict or route.body is not None else ())}
     texts = {**{status: _WHY.get(status, HTTPStatus(status).phrase) for status in own}, **_ALWAYS}
     for status in sorted(texts):

@@ -99,7 +99,7 @@ def test_a_page_of_this_machine_can_chat_and_sees_the_answer(
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{elsewhere}/")
     headers = {"Content-Type": "application/json", "x-stainless-os": "Linux"}
-    chat = '{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+    chat = '{"model": "llama3.2", "messages": [{"role": "user", "content": "hello"}]}'
     for path, end in (("/api/chat", '"done":true'), ("/v1/chat/completions", '"choices"')):
         kind, status, text = ask(page, oq.url + path, method="POST", body=chat, headers=headers)
         assert (kind, status) == ("cors", 200)
