@@ -46,10 +46,11 @@ class _Items:
 
     def add(self, item: Json, where: str) -> None:
         kind = item.get("type") or ("message" if "role" in item else None)
-        if kind in _PAST:
-            self._asked.leave_out(f"{where} ({kind})")
-        elif isinstance(kind, str) and kind in self._kinds:
-            self._kinds[kind](item, where)
+        known = kind if isinstance(kind, str) else ""
+        if known in _PAST:
+            self._asked.leave_out(f"{where} ({known})")
+        elif known in self._kinds:
+            self._kinds[known](item, where)
         else:
             raise untranslatable(f"{where}.type", f"{kind!r:.80} is no item that other APIs have")
 

@@ -495,6 +495,7 @@ def test_what_says_the_default_is_no_loss():
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input[0].type"),
         ({"input": [{}]}, "input[0].type"),
+        ({"input": [{"type": [None]}]}, "input[0].type"),
         ({"input": [{"role": "critic", "content": "x"}]}, "input[0].role"),
         ({"input": [item("user", {"type": "input_file", "file_id": "x"})]},
          "input[0].content[0].type"),
