@@ -30,7 +30,7 @@ from oq.words.task import Body
 class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
     `oq.words.task.Body`. A `detached` one goes on without its caller. `timeout` is for one attempt,
-    or from now on until the last has ended if the caller is `impatient`. `way`: see `oq.rules.via`.
+    or for all of the call if its caller is `impatient` and stays. `way`: see `oq.rules.via`.
     `kept`: its response is read later, by an id of its own. The rest is for whoever looks at the
     task.
     """
@@ -108,7 +108,7 @@ class GatewayCalls:
             timeout=new.timeout,
             metadata=msgspec.json.encode(metadata),
             key=key,
-            impatient=new.impatient,
+            impatient=new.impatient and not new.detached,
             limits=self._admission.limits,
         )
         return await self._admission.accept_checked(checked, new.caller)

@@ -119,6 +119,36 @@ async def test_the_time_in_line_counts(clock):
         assert len(asked(here)) == 1
 
 
+async def test_who_was_told_its_place_is_told_that_its_time_is_over(clock):
+    async with site(clock=WALL, queue={"max_workers": 1}) as here:
+        here.simulator.push(Script(delay=EIGHT_MINUTES))
+        async with trio.open_nursery() as nursery:
+            with here.queue.subscribe({"task_started"}) as events:
+                nursery.start_soon(lambda: here.oq.post("/api/chat", json=CHAT, timeout=None))
+                await anext(events)
+            headers = {"X-OQ-Timeout": "20s", "X-OQ-Progress": "true"}
+            answer = await here.oq.post("/api/chat", json=CHAT, headers=headers, timeout=None)
+            *places, last = answer.text.splitlines()
+            assert '"queue_position":1' in places[0]
+            assert last == '{"error":"no answer within 20s (X-OQ-Timeout)"}'
+            nursery.cancel_scope.cancel()
+
+
+BACKGROUND = {"model": "m", "input": "x", "background": True}
+
+
+async def test_a_response_in_the_background_has_its_time_for_each_attempt(clock):
+    async with site(clock=WALL, kind="openai", retry_config={**PATIENT, "max_retries": 1}) as here:
+        here.simulator.default = Script(delay=EIGHT_MINUTES)
+        with here.queue.subscribe({"task_failed"}) as events:
+            began = trio.current_time()
+            headers = {"X-OQ-Timeout": "90s"}
+            answer = await here.oq.post("/v1/responses", json=BACKGROUND, headers=headers)
+            assert answer.status_code == 200
+            await anext(events)
+        assert trio.current_time() - began >= 2 * 90
+
+
 async def test_a_detached_call_has_its_time_for_each_attempt(clock):
     async with site(clock=WALL, retry_config={**PATIENT, "max_retries": 1}) as here:
         here.simulator.default = Script(delay=EIGHT_MINUTES)

@@ -187,7 +187,7 @@ class CallHandler:
 
 
 def _late_at(wanted: CallRequest) -> float:
-    if not wanted.new.impatient:
+    if not wanted.new.impatient or wanted.new.detached:
         return inf
     return trio.current_time() + parse_duration(wanted.new.timeout) + OVERTIME
 

@@ -68,7 +68,6 @@ def read_request(
     server = request.scope.get("server")
     agent = request.header(b"user-agent")
     timeout = request.header(b"x-oq-timeout")
-    detached = _flag(request, "X-OQ-Detach")
     new = NewCall(
         call=call,
         body=body,
@@ -77,8 +76,8 @@ def read_request(
             call, server[1] if server else None, request.header(b"x-oq-priority")
         ),
         timeout=timeout or defaults.timeout,
-        impatient=bool(timeout) and not detached,
-        detached=detached,
+        impatient=bool(timeout),
+        detached=_flag(request, "X-OQ-Detach"),
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         way=way,
