@@ -4,6 +4,7 @@ cancelled and deleted, on every kind of backend.
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -99,6 +100,26 @@ async def test_the_backend_gets_the_call_as_one_in_the_foreground(kind):
         await here.ended(answer.json()["id"])
         [sent] = here.bodies(RESPONSES)
         assert sent == b'{"x":[1.50,  {"b":"\\u00e9"}],"model":"m","input":"hi"}'
+
+
+async def test_a_compressed_body_is_sent_on_as_it_is_otherwise():
+    async with background() as here:
+        asked = gzip.compress(b'{"model":"m","input":"hi","background":true}')
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        answer = await here.oq.post(RESPONSES, content=asked, headers=headers)
+        assert (await here.ended(answer.json()["id"])).status == "completed"
+        assert here.bodies(RESPONSES) == [b'{"model":"m","input":"hi"}']
+        assert "content-encoding" not in dict(here.simulator.calls[-1].headers)
+
+
+async def test_the_timeout_is_that_of_an_attempt():
+    """That of a call whose caller waits is for all of them."""
+    retries = {"max_retries": 1, "initial_delay": 0}
+    async with background(retry_config=retries) as here:
+        here.simulator.push(Script(fault="hang"))
+        here.simulator.push(Script(text="Paris"))
+        made = await here.create(extra_headers={"X-OQ-Timeout": "100ms"})
+        assert (await here.ended(made.id)).output_text == "Paris"
 
 
 async def test_the_ids_lead_to_each_other():

@@ -11,13 +11,13 @@ import re
 from contextlib import suppress
 from functools import partial
 from secrets import token_hex
-from typing import NamedTuple
 
 import trio
 from msgspec.structs import replace
 from werkzeug.exceptions import MethodNotAllowed
 
-from oq.dialects import ENDPOINTS, Dialect, Endpoint
+from oq.dialects import ENDPOINTS, Dialect
+from oq.dialects.documents import read_bounded
 from oq.dialects.kept_events import KeptEvents
 from oq.dialects.kept_items import items_page
 from oq.dialects.kept_response import (
@@ -40,7 +40,7 @@ from oq.http.gateway.response import GatewayResponse
 from oq.http.query import Query
 from oq.http.request import Request
 from oq.http.streaming import EVENT_STREAM, SSE_COMMENT, SSE_KEEPALIVE
-from oq.queue import Accepted, FrameReader, Queue
+from oq.queue import Accepted, FrameReader, NewCall, Queue
 from oq.words.caller import Caller
 from oq.words.errors import Conflict, InvalidTask, NotFound, Unavailable
 
@@ -55,13 +55,6 @@ _BEGAN_ANEW = "the response was begun anew; take it up behind this number, and a
 _DELETED = "the response was deleted"
 
 
-class Prepared(NamedTuple):
-    """The body that a backend gets, and what makes the task a response to be kept, if it is one."""
-
-    body: bytes
-    kept: Kept | None = None
-
-
 class Background:
     """Answers the calls for responses that are kept."""
 
@@ -72,19 +65,27 @@ class Background:
 
     # -- POST /v1/responses
 
-    async def prepare(self, call: Endpoint, body: bytes, caller: Caller) -> Prepared:
+    async def prepare(self, wanted: CallRequest) -> CallRequest:
         """The call as a backend gets it. InvalidTask for what cannot be granted."""
-        if not call.keeps:
-            return Prepared(body)
+        new = wanted.new
+        if not new.call.keeps:
+            return wanted
+        body = read_bounded(new.body, new.headers, self._limit)
         wish = read_wish(body)
         previous = wish.previous_response_id
         if not isinstance(previous, str) or task_of(previous) is None:
             previous = None
         if previous is not None:
-            body = await self._going_on(body, previous, caller)
+            body = await self._going_on(body, previous, new.caller)
         if wish.background is not True:
-            return Prepared(body)
-        return Prepared(in_foreground(body), Kept(token_hex(RANDOM), previous))
+            return wanted if previous is None else wanted._replace(new=_with_body(new, body))
+        new = replace(
+            _with_body(new, in_foreground(body)),
+            kept=Kept(token_hex(RANDOM), previous),
+            detached=True,
+            impatient=False,
+        )
+        return wanted._replace(new=new, progress=False)
 
     async def _going_on(self, body: bytes, previous: str, caller: Caller) -> bytes:
         try:
@@ -272,8 +273,7 @@ def _flag(query: Query, name: str) -> bool:
     return value == "true"
 
 
-def kept_in_background(wanted: CallRequest, kept: Kept | None) -> CallRequest:
-    """The call as one whose response is kept, if it is."""
-    if kept is None:
-        return wanted
-    return wanted._replace(new=replace(wanted.new, kept=kept, detached=True), progress=False)
+def _with_body(new: NewCall, body: bytes) -> NewCall:
+    """The call with another body, which is not compressed."""
+    headers = tuple(item for item in new.headers if item[0] != b"content-encoding")
+    return replace(new, body=body, headers=headers)

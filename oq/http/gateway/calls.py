@@ -15,7 +15,7 @@ from werkzeug.exceptions import GatewayTimeout
 from oq.dialects import Endpoint
 from oq.http.asgi import BodyReader, ClientGone, RawHeaders, Receive, Send
 from oq.http.context import Context
-from oq.http.gateway.background import Background, kept_in_background
+from oq.http.gateway.background import Background
 from oq.http.gateway.errors import ErrorResponder, send_failure
 from oq.http.gateway.proxy import wait_hung_up
 from oq.http.gateway.request import CallRequest, Defaults, check_way, read_request
@@ -90,9 +90,9 @@ class CallHandler:
     ) -> tuple[CallRequest, Accepted]:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
         way = check_way(request, self._queue.calls.mark)
-        asked = await self.background.prepare(call, await body.read(), request.caller)
-        wanted = read_request(call, request, asked.body, self.defaults, way, most=self._limit)
-        wanted = kept_in_background(wanted, asked.kept)
+        whole = await body.read()
+        wanted = read_request(call, request, whole, self.defaults, way, most=self._limit)
+        wanted = await self.background.prepare(wanted)
         accepted = await self._accept(wanted)
         body.held.free()
         return wanted._replace(new=replace(wanted.new, body=b"")), accepted
