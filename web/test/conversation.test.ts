@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Document, TaskType } from "../src/api/types";
 import { answered, asked, readMessage } from "../src/rules/conversation";
+import { media, ranking } from "../src/rules/media";
 import { vectors } from "../src/rules/embeddings";
 
 const PNG =
@@ -121,5 +122,62 @@ describe("vectors", () => {
     expect(vectors({ embeddings: ["x", [], ["a"]] })).toEqual([]);
     expect(vectors({ data: [{ embedding: "AAAA" }, { embedding: "é" }, null] })).toEqual([]);
     expect(vectors(undefined)).toEqual([]);
+  });
+});
+
+describe("other APIs", () => {
+  it("ask with queries and files", () => {
+    expect(ask("rerank", { query: "q", documents: ["a"] })[0]).toMatchObject({
+      label: "query",
+      text: "q",
+    });
+    const file = { filename: "a.wav", content_type: "audio/wav", bytes: 3 };
+    expect(ask("transcribe", { file })[0]?.notes).toEqual(["a.wav (audio/wav, 3 bytes)"]);
+    expect(ask("image", { prompt: "p", image: [file] })[0]).toMatchObject({
+      text: "p",
+      notes: ["a.wav (audio/wav, 3 bytes)"],
+    });
+  });
+
+  it("answer with images, transcripts and completions", () => {
+    expect(answered({ data: [{ b64_json: PNG }] })?.images).toEqual([
+      `data:image/png;base64,${PNG}`,
+    ]);
+    const linked = answered({ data: [{ url: "https://a.example/x.png" }] });
+    expect(linked?.images).toEqual([]);
+    expect(linked?.notes[0]).toContain("a.example");
+    expect(answered({ text: "heard" })?.text).toBe("heard");
+    expect(answered({ content: "said", stop: true })?.text).toBe("said");
+    expect(answered({ document: [{ content: "first", stop: true }] })?.text).toBe("first");
+    expect(answered({ data: [{ embedding: [1] }] })).toBeNull();
+  });
+
+  it("answer with sound", () => {
+    const id = "0198";
+    const task = { id, payload: {}, result: { content_type: "audio/mpeg", bytes: 3 } };
+    expect(media(task)).toEqual({
+      sound: true,
+      type: "audio/mpeg",
+      bytes: 3,
+      src: "/api/tasks/0198/content",
+    });
+    const streamed = { id, payload: { response_format: "wav" }, result: { audio: "AAAA" } };
+    expect(media(streamed)?.src).toBe("data:audio/wav;base64,AAAA");
+    expect(media({ ...streamed, result: { audio: "<script>" } })).toBeNull();
+    expect(media({ id, payload: {}, result: { content_type: "text/html", bytes: 3 } })?.sound).toBe(
+      false,
+    );
+  });
+
+  it("answer with documents and their scores", () => {
+    const results = [{ index: 1, relevance_score: 2.5 }, { index: 0, score: -1 }, null, {}];
+    expect(ranking({ payload: { documents: ["a", { text: "b" }] }, result: { results } })).toEqual([
+      { index: 1, score: 2.5, text: "b" },
+      { index: 0, score: -1, text: "a" },
+    ]);
+    expect(ranking({ payload: {}, result: { document: [{ index: 0, score: 1 }] } })).toEqual([
+      { index: 0, score: 1, text: "" },
+    ]);
+    expect(ranking({ payload: {}, result: {} })).toEqual([]);
   });
 });

@@ -21,6 +21,8 @@ type With<T, Names extends keyof T> = Omit<Sent<T>, Names> & { [Name in Names]?:
 
 export type Status = Schemas["Status"];
 export type TaskType = Schemas["TaskType"];
+/** The types of tasks that can be submitted; the others are made by calls of an API. */
+export type Submitted = Schemas["Submission"]["type"];
 export type EventType = Schemas["EventType"];
 export type Attempt = Sent<Schemas["Attempt"]>;
 export type Usage = Sent<Schemas["Usage"]>;
@@ -52,7 +54,15 @@ const all =
     listed;
 
 export const STATUSES = all<Status>()("pending", "running", "completed", "failed", "cancelled");
-export const TYPES = all<TaskType>()("chat", "generate", "embed");
+export const SUBMITTED = all<Submitted>()("chat", "generate", "embed");
+export const TYPES = all<TaskType>()(
+  ...SUBMITTED,
+  "rerank",
+  "image",
+  "speech",
+  "transcribe",
+  "moderate",
+);
 export const EVENT_TYPES = all<EventType>()(
   "task_submitted",
   "task_started",

@@ -30,8 +30,12 @@ export function asked(task: Pick<Task, "type" | "payload">): Turn[] {
   if (Array.isArray(payload["messages"]))
     return [...first, ...payload["messages"].map(readMessage)];
   if ("prompt" in payload) {
-    const images = imagesOf(payload["images"]);
-    return [...first, turn("user", { text: textOf(payload["prompt"]), ...images })];
+    const { images, notes } = imagesOf(payload["images"]);
+    const said = { text: textOf(payload["prompt"]), images, notes: [...notes, ...files(payload)] };
+    return [...first, turn("user", said)];
+  }
+  if ("query" in payload) {
+    return [...first, turn("user", { text: textOf(payload["query"]), label: "query" })];
   }
   if ("input" in payload) {
     const inputs = Array.isArray(payload["input"]) ? payload["input"] : [payload["input"]];
@@ -39,7 +43,20 @@ export function asked(task: Pick<Task, "type" | "payload">): Turn[] {
     const texts = inputs.map((one, at) => ({ text: textOf(one), label: label(at) }));
     return [...first, ...texts.map((one) => turn("user", one))];
   }
-  return first;
+  const sent = files(payload);
+  return sent.length > 0 ? [...first, turn("user", { label: "file", notes: sent })] : first;
+}
+
+/** The files of a form, which the server describes by their names, types and sizes. */
+function files(payload: Document): string[] {
+  return Object.values(payload)
+    .flat()
+    .filter(isDocument)
+    .filter((one) => typeof one["filename"] === "string" && typeof one["bytes"] === "number")
+    .map(
+      (one) =>
+        `${textOf(one["filename"])} (${textOf(one["content_type"])}, ${textOf(one["bytes"])} bytes)`,
+    );
 }
 
 /** What was answered; null while there is nothing, or nothing that is understood. */
@@ -54,7 +71,23 @@ export function answered(result: Document | undefined): Turn | null {
     if (isDocument(choice["message"])) return readMessage(choice["message"]);
     if (typeof choice["text"] === "string") return turn("assistant", { text: choice["text"] });
   }
-  return null;
+  return ofOtherApis(result);
+}
+
+/** Images, transcripts, and completions of llama.cpp. */
+function ofOtherApis(result: Document): Turn | null {
+  if (typeof result["text"] === "string") return turn("assistant", { text: result["text"] });
+  const list: unknown[] = Array.isArray(result["document"]) ? result["document"] : [result];
+  const completion = list.find(isDocument);
+  if (completion !== undefined && "stop" in completion && typeof completion["content"] === "string")
+    return turn("assistant", { text: completion["content"] });
+  const data = Array.isArray(result["data"]) ? result["data"].filter(isDocument) : [];
+  if (!data.some((one) => "b64_json" in one || "url" in one)) return null;
+  const made = imagesOf(data.map((one) => one["b64_json"]).filter((one) => one !== undefined));
+  const linked = data
+    .filter((one) => typeof one["url"] === "string" && one["url"] !== "")
+    .map((one) => `an image that is not in the task: ${textOf(one["url"]).slice(0, 200)}`);
+  return turn("assistant", { images: made.images, notes: [...made.notes, ...linked] });
 }
 
 /** A message of Ollama's or OpenAI's. */

@@ -1,9 +1,9 @@
 // A task as a request that submits it again.
 
-import type { Document, Task } from "../api/types";
+import { SUBMITTED, type Document, type Task } from "../api/types";
 import { writeExact } from "./exact";
 
-/** The paths of Ollama's and OpenAI's own APIs. A call of theirs is a task, too. */
+/** The paths of APIs whose calls are tasks, if their bodies are JSON. */
 const CALLS = [
   "/api/chat",
   "/api/generate",
@@ -12,7 +12,18 @@ const CALLS = [
   "/v1/chat/completions",
   "/v1/completions",
   "/v1/embeddings",
+  "/v1/rerank",
+  "/v1/reranking",
+  "/rerank",
+  "/reranking",
+  "/v1/images/generations",
+  "/v1/audio/speech",
+  "/v1/moderations",
+  "/completion",
+  "/infill",
 ];
+/** The model of a call that named none. */
+const UNNAMED = "default";
 const OF_CALLS = new Set(["path", "client", "user_agent"]);
 
 /** What to send where for a task like this one. */
@@ -30,6 +41,12 @@ export function callOf(task: Task): string | null {
   return all && "client" in noted && typeof path === "string" && CALLS.includes(path) ? path : null;
 }
 
+/** Whether a request can be made that submits it again: of a form with files only the form is kept
+ *  on the server. */
+export function repeatable(task: Task): boolean {
+  return SUBMITTED.some((one) => one === task.type) || callOf(task) !== null;
+}
+
 /** A call again as a call: its backend knows fields that a task of oq's has not. */
 export function again(task: Task): Again {
   const path = callOf(task);
@@ -41,7 +58,7 @@ export function again(task: Task): Again {
       ...(task.timeout !== undefined && { "X-OQ-Timeout": String(task.timeout) }),
     },
     body: {
-      model: task.model,
+      ...(task.model !== UNNAMED && { model: task.model }),
       ...task.payload,
       ...options(task),
       // Which belongs to the caller, and stays when the options do.

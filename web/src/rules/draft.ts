@@ -1,6 +1,6 @@
 // The submit form: what is in its fields, and the task that they make.
 
-import type { Document, Task, TaskType } from "../api/types";
+import { SUBMITTED, type Document, type Submitted, type Task } from "../api/types";
 import { isDocument } from "./conversation";
 import { callOf, type Again } from "./curl";
 import { parseExact, writeExact } from "./exact";
@@ -13,7 +13,7 @@ export interface DraftMessage {
 }
 
 export interface Draft {
-  type: TaskType;
+  type: Submitted;
   model: string;
   system: string;
   messages: DraftMessage[];
@@ -27,11 +27,11 @@ export interface Draft {
   format: string; // "json", or a JSON schema, or empty
   metadata: string;
   extra: Document; // payload fields that the form does not show
-  call: { path: string; type: TaskType } | null; // that is cloned, and sent as the same call
+  call: { path: string; type: Submitted } | null; // that is cloned, and sent as the same call
 }
 
 /** The payload fields that the form shows of each type. */
-const SHOWN: Record<TaskType, readonly string[]> = {
+const SHOWN: Record<Submitted, readonly string[]> = {
   chat: ["messages", "system", "format"],
   generate: ["prompt", "system", "format"],
   embed: ["input"],
@@ -48,7 +48,7 @@ export function message(role: string, content = "", rest: Document = {}): DraftM
   return { key: ++keys, role, content, rest };
 }
 
-export function emptyDraft(type: TaskType = "chat"): Draft {
+export function emptyDraft(type: Submitted = "chat"): Draft {
   return {
     type,
     model: "",
@@ -70,14 +70,17 @@ export function emptyDraft(type: TaskType = "chat"): Draft {
 
 /** The form filled in as a task was submitted. What it does not show is sent as it was. */
 export function draftOf(task: Task): Draft {
-  const shown = (name: string) => SHOWN[task.type].includes(name) && fits(name, task.payload[name]);
+  const type = SUBMITTED.find((one) => one === task.type);
+  if (type === undefined)
+    throw new Error(`a task of type ${task.type} is made by a call of an API`);
+  const shown = (name: string) => SHOWN[type].includes(name) && fits(name, task.payload[name]);
   const given: Document = {};
   const extra: Document = {};
   for (const [name, value] of Object.entries(task.payload)) {
     (shown(name) ? given : extra)[name] = value;
   }
   const { messages, prompt, input, system, format } = given;
-  const draft = emptyDraft(task.type);
+  const draft = emptyDraft(type);
   const path = callOf(task);
   return {
     ...draft,
@@ -93,7 +96,7 @@ export function draftOf(task: Task): Draft {
     format: typeof format === "string" ? format : pretty(format),
     metadata: path === null ? pretty(task.metadata) : "",
     extra,
-    call: path === null ? null : { path, type: task.type },
+    call: path === null ? null : { path, type },
   };
 }
 

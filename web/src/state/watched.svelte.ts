@@ -3,10 +3,12 @@
 import { untrack } from "svelte";
 import * as api from "../api/client";
 import { follow } from "../api/output";
-import type { Chunk, QueueEvent, Task } from "../api/types";
+import type { Chunk, QueueEvent, Task, TaskType } from "../api/types";
 import { answered } from "../rules/conversation";
 import { joined, SILENCE, type Output } from "../rules/stream";
 
+/** Types whose answers are not written word by word. */
+const SILENT = new Set<TaskType>(["embed", "rerank", "image", "speech", "moderate"]);
 const REST = 150; // milliseconds between two readings of the record
 
 export class Watched {
@@ -87,7 +89,7 @@ export class Watched {
 
   #speaks(): boolean {
     const task = this.task;
-    if (task === null || task.type === "embed" || task.status === "pending") return false;
+    if (task === null || SILENT.has(task.type) || task.status === "pending") return false;
     return task.status !== "completed" || answered(task.result) === null;
   }
 
