@@ -8,7 +8,7 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 
@@ -363,20 +363,25 @@ class Transport:
         chunks = response.aiter_raw()
         try:
             async for data in chunks:
-                if progress.whole:
+                if progress.whole:  # what comes behind the end passes too, while there is room
+                    with suppress(BackendFailure):
+                        await self._feed(decode(data), feed, progress)
                     continue
                 heard.note()
                 progress.receive(data, self.max_answer)
-                for piece in decode(data):
-                    # A few bytes may be many pieces, and work for long: others get their turn.
-                    await trio.lowlevel.checkpoint()
-                    progress.take(piece, self.max_answer)
-                    progress.whole = progress.whole or feed(piece)
+                await self._feed(decode(data), feed, progress)
                 if progress.whole:
                     ending.deadline = trio.current_time() + GRACE
         except (Exception, trio.Cancelled):
             await unwind(chunks)
             raise
+
+    async def _feed(self, pieces: Iterator[bytes], feed: Feed, progress: Progress) -> None:
+        for piece in pieces:
+            # A few bytes may be many pieces, and work for long: others get their turn.
+            await trio.lowlevel.checkpoint()
+            progress.take(piece, self.max_answer)
+            progress.whole = feed(piece) or progress.whole
 
     def _nobody(self, error: Exception) -> str:
         return f"cannot reach {self.url}: {_words(error)}. {self._hint}"

@@ -72,6 +72,9 @@ class FoldedEvents(PassedFrames):
         if read_object(document) is not None:
             self._fold.add(document, document)
 
+    def _is_framed(self, frame: bytes) -> bool:
+        return bool(event_data(frame)) or read_object(frame) is not None
+
     def _is_silent(self, frame: bytes) -> bool:
         begin = frame.lstrip()
         return not begin or (begin.startswith(_WITHOUT_DATA) and not event_data(frame))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from oq.dialects.reading import MARK
 from oq.words.errors import BackendFailure
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes. One chunk of an answer is a few hundred; a tool call or an image may be megabytes."""
 
-_MARK = b"\xef\xbb\xbf"
 _DATA = re.compile(rb"^data: ?([^\n]*)", re.MULTILINE)
 
 
@@ -71,7 +71,7 @@ def event_data(frame: bytes) -> bytes:
     """The data of an event, without its frame. A byte order mark before it is none of it:
     https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
     """
-    frame = frame.removeprefix(_MARK)
+    frame = frame.removeprefix(MARK)
     if b"\r" in frame:
         frame = frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return b"\n".join(_DATA.findall(frame))

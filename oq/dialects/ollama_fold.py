@@ -148,6 +148,9 @@ class FoldedLines(PassedFrames):
     def _add_document(self, document: bytes) -> None:
         self._fold.add(document)
 
+    def _is_framed(self, frame: bytes) -> bool:
+        return read_object(frame) is not None
+
 
 def chunks_only(emit: EmitFrame) -> EmitFrame:
     """An `emit` for the lines of a task that is no call: what is passed on is a chunk of the answer

@@ -10,7 +10,6 @@ is none, and its caller gets an error that can be read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from oq.dialects.answer_errors import quoted
 from oq.dialects.answer_limit import AnswerLimit
 from oq.dialects.base import EmitFrame
 from oq.dialects.framing import End, Frames
+from oq.dialects.reading import MARK
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 
@@ -58,25 +58,29 @@ class PassedFrames(ABC):
         self._emit = emit
         self._waiting: list[bytes] = []
         self._passed = False
+        self._closed = False  # nothing more passes behind the end
+        self._first = True  # the next frame is the first
         self._odd = b""
         """The first frame that could not be read."""
 
     def feed(self, data: bytes) -> bool:
         """See `oq.dialects.base.Answer`."""
-        if self._ending.done:
-            self._pass_behind(data)
-            return True
-        for frame in self._frames.feed(data):
-            found = self._look(frame)
-            if found is not Found.FOREIGN or not (self._waiting or frame.strip()):
-                self._pass_on(frame)
-            else:
-                self._waiting.append(frame)
+        try:
+            frames = self._frames.feed(data)
+        except BackendFailure:
+            if not self._ending.done:
+                raise
+            self._closed, frames = True, []
+        for frame in frames:
+            self._take(frame)
         return self._ending.done
 
     def completed(self) -> Completed:
         """See `oq.dialects.base.Answer`."""
         rest = self._frames.rest()
+        if self._ending.done:
+            self._pass_behind(rest)
+            return self._ending.completed()
         if rest and self._look(rest) is Found.PART:
             self._pass_on(rest)
             rest = b""
@@ -100,11 +104,25 @@ class PassedFrames(ABC):
     def _add_document(self, document: bytes) -> None:
         """Fold an answer that came as one JSON document, if it is one."""
 
-    def _look(self, frame: bytes) -> Found:
-        """Fold the frame, unless the answer is whole already."""
+    @abstractmethod
+    def _is_framed(self, frame: bytes) -> bool:
+        """Whether it may be a part of such a stream, whatever it says."""
+
+    def _take(self, frame: bytes) -> None:
         if self._ending.done:
-            return Found.PART
+            self._pass_behind(frame)
+            return
+        found = self._look(frame)
+        if found is not Found.FOREIGN or not (self._waiting or frame.strip()):
+            self._pass_on(frame)
+        else:
+            self._waiting.append(frame)
+
+    def _look(self, frame: bytes) -> Found:
+        """Fold the frame."""
         self._limit.take(frame)  # before it is taken apart: its lines may be millions
+        if self._first:
+            self._first, frame = False, frame.removeprefix(MARK)
         try:
             found = self._add(frame)
         except RecursionError:
@@ -117,11 +135,17 @@ class PassedFrames(ABC):
         """Whether there is nothing to be read in the frame."""
         return not frame.strip()
 
-    def _pass_behind(self, data: bytes) -> None:
-        """What comes behind the end of the answer passes too, as long as there is room for it."""
-        with suppress(BackendFailure):
-            self._limit.take(data)
-            self._pass_on(self._frames.rest() + data)
+    def _pass_behind(self, frame: bytes) -> None:
+        """What comes behind the end of the answer passes too, up to the first that is no frame of
+        such a stream: no model has generated that, and nobody waits for it.
+        """
+        try:
+            self._limit.take(frame)
+        except BackendFailure:
+            self._closed = True
+        self._closed = self._closed or not (self._is_silent(frame) or self._is_framed(frame))
+        if not self._closed:
+            self._pass_on(frame)
 
     def _pass_on(self, frame: bytes) -> None:
         waiting, self._waiting = self._waiting, []

@@ -16,6 +16,8 @@ from oq.rules.surrogates import readable
 
 Json = dict[str, Any]
 
+MARK = b"\xef\xbb\xbf"
+"""What a text may begin with that says that it is UTF-8 (RFC 8259, 8.1; the same for events)."""
 UNREADABLE = object()
 """What is given for a text that is no JSON at all."""
 MAX_DEPTH = 200
@@ -35,7 +37,7 @@ def read(data: bytes | Raw) -> Any:
     except _NOT_JSON:
         pass
     try:
-        text = bytes(data).decode("utf-8", "replace")
+        text = bytes(data).removeprefix(MARK).decode("utf-8", "replace")
         return json.loads(text, parse_int=_integer)
     except _NOT_JSON:
         return UNREADABLE

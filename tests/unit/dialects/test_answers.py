@@ -82,7 +82,7 @@ def test_what_is_no_answer_is_not_passed_on_as_one(call, stream):
 
 @given(CUTS)
 def test_what_comes_after_the_end_passes_too(cuts: list[int]):
-    more = b'data: {"choices":[{"delta":{"content":"!"}}]}\n\n<html>'
+    more = b'data: {"choices":[{"delta":{"content":"!"}}]}\n\n: bye'
     said, done = fed(COMPLETIONS, EVENTS + more, cuts)
     assert b"".join(said) == EVENTS + more
     assert done == fed(COMPLETIONS, EVENTS)[1]

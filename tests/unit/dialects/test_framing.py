@@ -94,6 +94,7 @@ def test_data_is_the_same_wherever_the_network_cuts(line, texts, cuts):
         (b"data: a\r\ndata: b\r\rdata: c\n\n", [b"a\nb", b"c"]),
         (b"data: a\n\ndata: b", [b"a", b"b"]),
         (b"data: a\n\ndata: b\n", [b"a", b"b"]),
+        (b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"a", b"b"]),
         (b": ping\n\n", []),
         (b"\n\n", []),
         (b"data:\n\n", []),
