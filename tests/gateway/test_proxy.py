@@ -143,7 +143,7 @@ async def test_a_backend_that_does_not_answer():
         assert "127.0.0.1:1" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/v1/files", "/v1/responses/resp_1", "/v1/modelsandmore"])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/modelsandmore"])
 async def test_there_is_no_more_of_openais(path):
     async with site() as here:
         answer = await here.oq.get(path)
