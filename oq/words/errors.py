@@ -23,7 +23,7 @@
     └── BackendError         one attempt at running a task did not succeed
         ├── BackendDown      the backend does not answer: the task waits, no retry is used
         ├── BackendFailure   worth a retry: lost connection, timeout, 408, 429, 5xx
-        └── BackendRejected  final: any other 4xx, an unknown model, a bad request
+        └── BackendRejected  final: any other 4xx, 501, an unknown model, a bad request
 
 The messages are for people: what happened, which value caused it, what to do.
 """
