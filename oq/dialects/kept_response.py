@@ -92,9 +92,11 @@ def read_wish(body: bytes) -> Wish:
 
 
 def members(body: bytes | Raw) -> dict[str, Raw]:
-    """The members of an object, as they were written; none if it cannot be read."""
+    """The members of an object, as they were written; none if it cannot be read. Half a surrogate
+    pair, which no text can have, is U+FFFD, as servers in Go read it.
+    """
     try:
-        return _MEMBERS.decode(body)
+        return _MEMBERS.decode(readable(bytes(body)))
     except _NOT_READ:
         pass
     found = read_object(body)
