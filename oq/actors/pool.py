@@ -164,7 +164,9 @@ class Pool:
             run.outcome = await run.backend.run(request, lambda chunk: emit(task_id, chunk))
         except errors.BackendDown as error:
             run.down = str(error)
-            run.outcome = Interrupted(run.down, ran=error.ran)
+            run.outcome = Interrupted(run.down, ran=False)
+            if error.ran:  # the task may be what the server cannot do: it is not tried for ever
+                run.outcome = Failed(run.down, retryable=True)
         except errors.BackendFailure as error:
             run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
         except errors.BackendRejected as error:

@@ -194,9 +194,9 @@ class BackendError(OqError):
 
 
 class BackendDown(BackendError):
-    """The backend does not answer. That is not the task's fault, so it uses no retry.
+    """The backend does not answer. The task did not run, so it uses no retry.
 
-    ``ran`` says whether the backend had the task when it fell silent.
+    ``ran`` says that the backend had the task when it fell silent. Then the attempt has failed.
     """
 
     ran = False
