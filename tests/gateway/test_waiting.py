@@ -220,7 +220,7 @@ async def test_a_call_of_which_nothing_was_passed_on_begins_anew(monkeypatch):
         answer = await here.oq.post("/api/chat", json=CHAT)
         assert (answer.status_code, answer.content) == (200, LINE + LAST)
         task = await here.task(answer)
-        assert (task["retry_count"], server.requests) == (0, 2)
+        assert (task["retry_count"], server.requests) == (1, 2)
         first, last = task["attempts"]
         assert "did not answer 3 probes" in first["error"]
         assert "error" not in last
