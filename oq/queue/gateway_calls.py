@@ -18,7 +18,6 @@ from oq.queue.callers import Callers, WaitingCaller
 from oq.queue.frame_reader import FrameReader
 from oq.queue.wiring import Wiring
 from oq.rules import scope, validation
-from oq.rules.limits import check_size
 from oq.rules.via import add_mark
 from oq.store import Ledger
 from oq.words.caller import LOCAL, Caller
@@ -95,13 +94,13 @@ class GatewayCalls:
         body = Body(
             new.body, call=new.call.path, way=new.way, headers=new.headers, target=new.target
         )
-        check_size("", document_of(body), self._admission.limits)
         metadata = _Metadata(new.call.path, new.caller.address, new.user_agent, new.detached)
         if new.kept is not None:
             metadata.response = new.kept.response
             metadata.previous_response_id = new.kept.previous_response_id
         checked = validation.check_call(
             body,
+            document=document_of(body),
             kind=new.call.type,
             model=new.model,
             priority=new.priority,

@@ -149,6 +149,7 @@ def check(submission: Submission, limits: Limits) -> Checked:
 def check_call(
     body: Body,
     *,
+    document: bytes,
     kind: TaskType,
     model: str,
     priority: int,
@@ -158,7 +159,10 @@ def check_call(
     impatient: bool = False,
     limits: Limits,
 ) -> Checked:
-    """The task that a call is. What its body says is for the backend to judge."""
+    """The task that a call is. What its body says is for the backend to judge; `document` is what
+    oq itself reads of it, and has a bound of its own.
+    """
+    check_size("", document, limits)
     terms = terms_of_call(
         model=model, priority=priority, timeout=timeout, metadata=metadata, key=key, limits=limits
     )

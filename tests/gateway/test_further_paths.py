@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -197,3 +198,38 @@ async def test_such_a_task_cannot_be_submitted():
             answer = await here.oq.post("/api/tasks", content=body)
             assert answer.status_code == 400
             assert "is made by a call of an API" in answer.json()["error"]
+
+
+@KINDS
+async def test_a_compressed_body_goes_up_compressed_and_is_read(kind):
+    body = gzip.compress(json.dumps(JSONS["/v1/rerank"]).encode())
+    async with site(at_noon(), kind=kind) as here:
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        answer = await here.oq.post("/v1/rerank", content=body, headers=headers)
+        assert here.bodies("/v1/rerank") == [body]
+        task = await here.task(answer)
+        assert (task["model"], task["payload"]["query"]) == ("m", "a b")
+
+
+async def test_a_bomb_is_refused_like_any_body_of_that_size():
+    async with site(at_noon(), queue={"max_payload": 1_000_000}) as here:
+        for body, headers in [
+            (gzip.compress(b"\0" * 2_000_000), {"Content-Encoding": "gzip"}),
+            (b"\0" * 2_000_000, {}),
+        ]:
+            answer = await here.oq.post("/v1/rerank", content=body, headers=headers)
+            assert answer.status_code == 413
+            assert "1000000" in answer.json()["error"]["message"]
+
+
+async def test_the_values_that_count_are_those_of_what_is_read():
+    sound = b"[," * 100_000
+    parts = form(MODEL).replace(FILE, sound)
+    many = gzip.compress(b'{"model":"m","query":[%b1]}' % (b"1," * 100_000))
+    async with site(at_noon(), queue={"max_values": 50_000}) as here:
+        path, headers = "/v1/audio/transcriptions", {"Content-Type": FORM}
+        assert (await here.oq.post(path, content=parts, headers=headers)).status_code == 200
+        headers = {"Content-Encoding": "gzip"}
+        refused = await here.oq.post("/v1/rerank", content=many, headers=headers)
+        assert refused.status_code == 400
+        assert "queue.max_values" in refused.json()["error"]["message"]

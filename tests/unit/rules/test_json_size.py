@@ -42,10 +42,15 @@ def test_a_call_with_too_many_values_is_refused():
         "metadata": b"{}",
         "limits": FEW,
     }
+    many, text = f'{{"model":"m","a":{MANY}}}'.encode(), b'{"model":"m"}'
     with pytest.raises(InvalidTask, match=TOO_MANY):
-        check_call(Body(f'{{"model":"m","a":{MANY}}}'.encode(), call="/api/chat"), **asked)
-    text = json.dumps({"model": "m", "prompt": MANY}).encode()
-    assert check_call(Body(text, call="/api/generate"), **asked).body.payload == text
+        check_call(Body(many, call="/api/chat"), document=many, **asked)
+    for body, document in [
+        (text, json.dumps({"model": "m", "prompt": MANY}).encode()),
+        (many, text),  # a form, in which a file has such bytes
+    ]:
+        made = check_call(Body(body, call="/api/generate"), document=document, **asked)
+        assert made.body.payload == body
 
 
 def test_a_batch_may_have_so_many_for_each_of_its_tasks():
