@@ -277,6 +277,46 @@ async def test_an_attempt_that_begins_anew_has_numbers_of_its_own():
         assert (await here.stream(name))[2:] == rest
 
 
+async def test_a_long_answer_is_the_same_live_and_from_the_disk():
+    async with background() as here:
+        text = " ".join(f"word{number}" for number in range(4000))
+        here.simulator.push(Script(text=text))
+        events = [event async for event in await here.create(stream=True)]
+        assert text_of(events) == events[-1].response.output_text == text
+        assert numbers(events) == list(range(len(events)))
+        name = events[0].response.id
+        await here.ended(name)
+        assert await here.stream(name) == events
+        assert await here.stream(name, starting_after=3000) == events[3001:]
+
+
+async def test_a_reader_is_told_that_the_response_was_deleted():
+    async with background() as here:
+        here.simulator.push(Script(text="a b c", fault="hang", at=1))
+        stream = await here.create(stream=True)
+        seen = [await anext(stream)]
+        while not text_of(seen):
+            seen.append(await anext(stream))
+        await here.client.responses.delete(seen[0].response.id)
+        seen += [event async for event in stream]
+        # It may have been told before that that it was cancelled.
+        assert seen[-1].type == "response.failed" or "deleted" in seen[-1].message
+
+
+async def test_a_reader_is_told_that_the_server_closes():
+    async with background() as here:
+        here.simulator.push(Script(text="a b c", fault="hang", at=1))
+        stream = await here.create(stream=True)
+        seen = [await anext(stream)]
+        while not text_of(seen):
+            seen.append(await anext(stream))
+        last = seen[-1].sequence_number
+        here.app.context.close()
+        seen += [event async for event in stream]
+        assert (seen[-1].type, seen[-1].sequence_number) == ("error", last)
+        assert "shutting down" in seen[-1].message
+
+
 # -- cancelled and deleted
 
 
