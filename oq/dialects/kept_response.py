@@ -4,8 +4,8 @@ https://platform.openai.com/docs/guides/background. A POST to /v1/responses with
 answered at once, and the response is read later, by its id. No server that people run at home does
 that, so oq does it for all of them, and a server gets the call as one in the foreground:
 
-    background              is taken out. Ollama and llama.cpp read it and do nothing with it, but
-                            Ollama says it again in its answer. vLLM and OpenAI would answer at once
+    background              is taken out. Ollama only says it again in its answer, and llama.cpp
+                            does not look at it. vLLM and OpenAI would answer at once
                             themselves; vLLM refuses it where it keeps no responses
     store                   goes up as it came: it must be true or missing, and asks no server for
                             more than to keep its own copy. Ollama and llama.cpp do not look at it
