@@ -7,21 +7,30 @@ import hashlib
 import msgspec
 
 from oq.rules.validation import Checked
+from oq.words.task import Body
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def fingerprint(checked: Checked) -> bytes:
-    """A digest of all that a task asks for. Of a call that is its path and its body: who comes back
-    with it may come another way.
+    """A digest of all that a task asks for. Of a call that is its path, its query, its body and the
+    Authorization that a backend gets: who pays for an answer also gets it. Who comes back with it
+    may come another way.
 
     Fingerprints are on disk: a term that is new must not change those of tasks that do not have it.
     """
     terms, body = checked.terms, checked.body
-    asked: tuple[object, ...] = (body.call, body.payload)
+    asked: tuple[object, ...] = (body.call, body.payload, *_said_beside(body))
     if body.call is None:
         asked = (
             checked.type, terms.model, terms.priority, terms.max_retries, terms.run_at,
             terms.timeout, terms.metadata, body.payload, body.options,
         )  # fmt: skip
     return hashlib.blake2b(_encode(asked), digest_size=16).digest()
+
+
+def _said_beside(body: Body) -> tuple[object, ...]:
+    """What a call asks for outside its path and its body; nothing for most calls."""
+    query = (body.target or "").partition("?")[2]
+    keys = [value for name, value in body.headers if name == b"authorization"]
+    return (query, keys) if query or keys else ()

@@ -96,6 +96,31 @@ async def test_the_same_answer_is_given_again_to_who_asks_again():
         assert again.headers["X-Request-Id"] == "r1"
 
 
+@pytest.mark.parametrize(("passes", "status"), [(True, 409), (False, 200)])
+async def test_an_answer_is_given_again_only_to_who_pays_for_it(passes, status):
+    answered = http(b'{"choices":[]}', "200 OK", JSON)
+    async with before(answered, pass_authorization=passes) as (here, requests):
+        statuses = []
+        for payer in ("Bearer a", "Bearer b", "Bearer a", None):
+            headers = {"Idempotency-Key": "k", **({"Authorization": payer} if payer else {})}
+            answer = await here.oq.post("/v1/chat/completions", content=CHAT, headers=headers)
+            statuses.append(answer.status_code)
+        assert statuses == [200, status, 200, status]
+        assert len(requests) == 1
+
+
+async def test_with_another_query_it_is_another_call():
+    async with before(http(b'{"choices":[]}', "200 OK", JSON)) as (here, requests):
+        statuses = []
+        for query in ("?v=1", "?v=2", "", "?v=1"):
+            answer = await here.oq.post(
+                f"/v1/chat/completions{query}", content=CHAT, headers={"Idempotency-Key": "k"}
+            )
+            statuses.append(answer.status_code)
+        assert statuses == [200, 409, 409, 200]
+        assert len(requests) == 1
+
+
 @pytest.mark.parametrize("asked", [b"", b',"stream":false', b',"stream":true', b',"stream":null'])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
 async def test_nothing_is_asked_that_the_caller_did_not_ask(path, asked):

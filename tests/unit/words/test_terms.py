@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from oq.rules.fingerprint import fingerprint
 from oq.words.new import NewTask
-from oq.words.task import RawTask, Submission, Summary, Task, TaskSummary, show, summarise
+from oq.words.task import Body, RawTask, Submission, Summary, Task, TaskSummary, show, summarise
 from oq.words.terms import TermOptions, Terms
 from tests.support.builders import checked, new
 
@@ -78,6 +79,21 @@ def test_a_key_stands_for_what_it_always_stood_for():
     assert fingerprint(checked(model="m", payload=hello)).hex() == (
         "16d1b04677c07753b9f5c70e5ead58f5"
     )
+
+
+def a_call(**beside: object) -> bytes:
+    body = Body(b"{}", call="/v1/rerank", **beside)  # type: ignore[arg-type]
+    return fingerprint(replace(checked(model="m"), body=body))
+
+
+def test_the_key_of_a_call_stands_for_who_pays_and_for_the_query_too():
+    plain = a_call()
+    assert plain.hex() == "f512ee0a67d8d990fe11eb77ed164a8c"  # as it is on disk
+    assert a_call(target="/v2/rerank", headers=((b"x-request-id", b"r"),), way="a") == plain
+    paid = {a_call(headers=((b"authorization", key),)) for key in (b"Bearer a", b"Bearer b")}
+    asked = {a_call(target=target) for target in ("/v1/rerank?a", "/v1/rerank?b")}
+    assert len({plain} | paid | asked) == 5
+    assert a_call(target="/v2/rerank?a") in asked
 
 
 def test_terms_come_back_from_disk_as_they_were():
