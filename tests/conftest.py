@@ -44,13 +44,18 @@ and of drawn attacks."""
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where the tests run in several processes, those of a file run in one, which share servers and
-    what they have measured; and all that need the browser in one, which has it only once.
+    what they have measured. All that need the browser run in one, which has it only once, and all
+    that need the model: two of its servers at once take each other's processors.
     """
     for item in items:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
         if room in SLOW_ROOMS:
             item.add_marker(pytest.mark.slow)
-        group = "browser" if room == "browser" else item.nodeid.partition("::")[0]
+        group = item.nodeid.partition("::")[0]
+        if room == "browser":
+            group = "browser"
+        elif item.get_closest_marker("model"):
+            group = "model"
         item.add_marker(pytest.mark.xdist_group(group))
 
 
