@@ -10,7 +10,7 @@ import trio
 from oq.backends.encoding import decoder
 from oq.words.errors import BackendFailure
 
-MAX_ERROR_BODY = 64 * 1024
+MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error that are read."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
 import httpx
 
 from oq.backends.bodies import in_one_piece
@@ -23,6 +25,7 @@ def open_client(url: str, api_key: str | None, connect_timeout: float) -> httpx.
         # How many run at once is the queue's decision: a call never waits for another's connection.
         limits=httpx.Limits(max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=KEPT_FOR),
         headers=_headers(api_key),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one caller's, for all others
         event_hooks={"request": [in_one_piece]},
         trust_env=False,  # a proxy in the environment must not get what is for loopback
         # Plain HTTP needs no certificates, which take a while to load.

@@ -313,10 +313,12 @@ class Transport:
         where = within(self.url, path)
         if come := way.get():
             headers = [*headers, (HEADER, come)]
+        # As bytes: httpx takes text for ASCII only, and a caller's headers may be Latin-1.
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         if not isinstance(body, bytes):
             async with (
                 self._new_client() as alone,
-                alone.stream(method, where, content=body, headers=headers) as response,
+                alone.stream(method, where, content=body, headers=raw) as response,
             ):
                 await use(response)
             return
@@ -324,7 +326,7 @@ class Transport:
             sent = Sent()
             try:
                 async with (client or self._opened()).stream(
-                    method, where, content=body, headers=headers, extensions={"trace": sent.note}
+                    method, where, content=body, headers=raw, extensions={"trace": sent.note}
                 ) as response:
                     sent.answered = True
                     await use(response)
@@ -372,6 +374,10 @@ class Transport:
                 await self._feed(decode(data), feed, progress)
                 if progress.whole:
                     ending.deadline = trio.current_time() + GRACE
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            await unwind(chunks)
+            if not progress.whole:  # else only the end of the response is missing
+                raise
         except (Exception, trio.Cancelled):
             await unwind(chunks)
             raise

@@ -17,6 +17,7 @@ from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
 from oq.dialects.documents import read_document
+from oq.dialects.reading import MARK
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.head import Head
@@ -124,21 +125,21 @@ class _Document:
 
     def completed(self) -> Completed:
         body = bytes(self._body)
-        if body.lstrip()[:1] not in (b"{", b"["):
+        begin = body.removeprefix(MARK).lstrip()[:1]
+        if begin not in (b"{", b"["):
             raise self._no_document(body)
         done = self._call.dialect.whole(self._call, body)
         text = readable(body)
         known = _reads(text)
         passed = body if known else self._scrub(body)
         self._emit(self._head.sized(len(passed)))
-        is_list = body.lstrip()[:1] == b"["
-        if text is body and known and not is_list:
+        if text is body and known and begin != b"[":
             return done
         self._emit(passed)  # not everybody can read these very bytes
         if not known:
             return Completed(_described(self._head, len(body)), done.usage)
         # What is kept as a result is an object, for whoever reads tasks.
-        return Completed(b'{"document":%b}' % text if is_list else text, done.usage)
+        return Completed(b'{"document":%b}' % text if begin == b"[" else text, done.usage)
 
     def _no_document(self, body: bytes) -> BackendFailure:
         """The caller gets what came, but the task has failed."""

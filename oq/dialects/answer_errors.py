@@ -39,13 +39,27 @@ def error_text(body: bytes) -> str:
 def states_error(fields: Mapping[str, Any]) -> bool:
     """Whether an object that came under status 200 is an error and no answer: Ollama and OpenAI say
     `error`, older versions of vLLM that the object is one, and proxies give a `message` or `detail`
-    where an answer has its choices. The values may be decoded or not.
+    where an answer has its choices. The values may be decoded or not. An error beside choices that
+    have ended is a part of an answer.
     """
     if _says(fields.get("error")) or _plain(fields.get("object")) == "error":
-        return True
+        return not _has_ended(fields.get("choices"))
     if fields.keys() & _OF_ANSWERS:
         return False
     return any(isinstance(_plain(fields.get(key)), str) for key in ("message", "detail"))
+
+
+def _has_ended(choices: object) -> bool:
+    """Whether these are choices, one of which says why it ended, and not by an error."""
+    if isinstance(choices, Raw):
+        try:
+            choices = msgspec.json.decode(choices)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+    if not isinstance(choices, list):
+        return False
+    reasons = [each.get("finish_reason") for each in choices if isinstance(each, dict)]
+    return any(reason not in (None, "", "error") for reason in reasons)
 
 
 def quoted(data: bytes | Raw) -> str:

@@ -62,7 +62,7 @@ class BackendCloud:
                 way = check_loop(request.header(HEADER.lower().encode()), self._calls.mark)
                 await self._calls.pass_on(Passage("GET", PATH, [], b""), reply, way)
                 return reply.cloud()
-            except (OqError, msgspec.MsgspecError):
+            except (OqError, msgspec.MsgspecError, RecursionError):
                 pass  # the status is that of the queue, whatever its backends say
         return UNSET
 

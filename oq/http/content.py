@@ -41,7 +41,8 @@ async def content(context: Context, request: Request, task_id: str) -> Response:
         response = Response(first.result or b"", 200, content_type=kind)
     else:
         response = streaming_response(request, _open(request, task_id), kind)
-    if not _SHOWN.fullmatch(kind.partition(";")[0].strip().lower()):
+    # Of several types after commas a browser takes the last one.
+    if "," in kind or not _SHOWN.fullmatch(kind.partition(";")[0].strip().lower()):
         response.headers["Content-Disposition"] = f'attachment; filename="{task_id}"'
     return response
 

@@ -25,7 +25,8 @@ _UP_WITH_CALLS = UP | {
 """The same of a call: what else changes the answer, or says which conversation it belongs to."""
 
 DOWN = frozenset({
-    b"accept-ranges", b"allow", b"content-encoding", b"content-length", b"content-range",
+    b"accept-ranges", b"allow", b"content-disposition", b"content-encoding", b"content-length",
+    b"content-range",
     b"content-type", b"etag", b"last-modified", b"location", b"openai-model",
     b"openai-processing-ms", b"openai-version", b"request-id", b"retry-after",
     b"retry-after-ms", b"x-request-id", b"x-should-retry",

@@ -30,6 +30,8 @@ The messages are for people: what happened, which value caused it, what to do.
 
 from __future__ import annotations
 
+from math import ceil
+
 from oq.words.head import Head
 
 
@@ -115,7 +117,7 @@ class QueueFull(OqError):
     def __init__(self, limit: int, retry_after: float) -> None:
         super().__init__(
             f"the queue is full ({limit} tasks are waiting; queue.max_pending);"
-            f" try again in {retry_after:.0f} s"
+            f" try again in {ceil(retry_after)} s"
         )
         self.limit = limit
         self.retry_after = retry_after

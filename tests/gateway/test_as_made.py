@@ -39,8 +39,10 @@ async def before(answer: bytes, kind: str = "openai", **of_backend: object):
                     request = event
                 elif isinstance(event, h11.Data):
                     body += bytes(event.data)
-            if request.method == b"POST":  # and not a look at the models
-                requests.append((request, body))
+            if request.method == b"GET":  # a look at the models
+                await stream.send_all(http(b'{"data":[]}', "200 OK", JSON))
+                return
+            requests.append((request, body))
             await stream.send_all(answer)
 
     async with trio.open_nursery() as nursery:
@@ -227,3 +229,55 @@ async def test_readers_of_the_task_get_its_text_however_it_came(stream):
         )
         again = await here.oq.get(f"/api/tasks/{task_id}/stream?offset={chunks[-1]['offset']}")
         assert [json.loads(line)["done"] for line in again.text.splitlines()] == [True]
+
+
+@pytest.mark.parametrize("name", ["X-Request-Id", "Content-Type", "Session-Id"])
+async def test_a_header_of_any_bytes_reaches_the_backend_and_brings_it_not_down(name):
+    async with before(http(b"{}", "200 OK", JSON)) as (here, requests):
+        given = [(name.encode(), b"a\xe9b")]
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT, headers=given)
+        assert answer.status_code == 200
+        assert dict(requests[0][0].headers)[name.lower().encode()] == b"a\xe9b"
+        passed_on = await here.oq.get("/v1/models", headers=[(b"X-Request-Id", b"\xe9")])
+        assert passed_on.status_code == 200
+
+
+async def test_cookies_of_a_backend_go_to_nobody():
+    async with before(http(b"{}", "200 OK", JSON, "Set-Cookie: session=mine")) as (here, requests):
+        for _ in range(2):
+            await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert [dict(request.headers).get(b"cookie") for request, _ in requests] == [None, None]
+
+
+async def test_an_answer_is_whole_though_the_end_of_its_response_is_missing():
+    event = (
+        b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    )
+    cut = http(b"%x\r\n%b\r\n" % (len(event), event), "200 OK", "Transfer-Encoding: chunked",
+               "Content-Type: text/event-stream")  # fmt: skip
+    async with before(cut) as (here, _):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT[:-1] + b',"stream":true}')
+        assert answer.content == event
+        assert (await here.task(answer))["status"] == "completed"
+
+
+async def test_a_long_error_is_passed_on_whole():
+    body = json.dumps({"detail": [{"input": "x" * 300_000}]}).encode()
+    async with before(http(body, "422 No", JSON)) as (here, _):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert (answer.status_code, answer.content) == (422, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}',
+        b'{"choices":[{"message":{},"finish_reason":"content_filter"}],"error":{"message":"bad"}}',
+    ],
+)
+async def test_an_odd_answer_is_one(body):
+    async with before(http(body, "200 OK", JSON)) as (here, requests):
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert (answer.status_code, answer.content) == (200, body)
+        assert (await here.task(answer))["status"] == "completed"
+        assert len(requests) == 1

@@ -203,7 +203,7 @@ async def before(server: Hangs):
         )
         port = listeners[0].socket.getsockname()[1]
         async with site(
-            retry_config={**PATIENT, "max_retries": 0},
+            retry_config={**PATIENT, "max_retries": 1, "initial_delay": "10ms"},
             ollama={"connect_timeout": 0.2},
             health={"silence": 0.05},
             queue={"probe_interval": 0.01},

@@ -43,8 +43,9 @@ OPERATIONS = {
 }
 FOR_THE_BACKEND = {f"{route.method} {route.path}" for route in GATEWAY}
 """What is right is the backend's to judge, which has rules of its own."""
-PLACES = {"GET /api/tasks"}
-"""Its `after` is of another form for each `sort`, which no schema can say."""
+UNSAID = {"GET /api/tasks", "POST /api/tasks/batch"}
+"""What no schema can say: `after` has another form for each `sort`; an idempotency key in a batch
+may belong to a task that an earlier example has stored."""
 
 
 def ways() -> Iterator[Any]:
@@ -65,7 +66,7 @@ def url() -> Iterator[str]:
 def test_the_server_does_what_the_document_says(label: str, mode: GenerationMode, url: str):
     # oq takes some requests that the document does not have, such as a priority in a text.
     excluded = [negative_data_rejection]
-    if label in FOR_THE_BACKEND | PLACES:
+    if label in FOR_THE_BACKEND | UNSAID:
         excluded.append(positive_data_acceptance)
 
     @seed(SEED)
