@@ -66,7 +66,8 @@ class Callers:
             call.leaving.cancel()
 
     def _leave(self, task_id: str, call: _AttendedCall, grace: float, *, served: bool) -> None:
-        if served or call.detached or self._closing:
+        closing = self._closing or self._nursery.cancel_scope.cancel_called
+        if served or call.detached or closing:
             del self._calls[task_id]
             return
         call.leaving = trio.CancelScope()

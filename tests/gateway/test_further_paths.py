@@ -169,6 +169,19 @@ async def test_the_same_key_gives_the_same_sound_again():
         assert task["result"] == {"content_type": "audio/mpeg", "bytes": len(first.content)}
 
 
+async def test_a_form_that_is_sent_again_has_another_boundary():
+    async with site(at_noon(), kind="openai") as here:
+        path, headers = "/v1/audio/transcriptions", {"Idempotency-Key": "k"}
+        form = {"data": {"model": "m"}, "files": {"file": ("a.wav", b"RIFF")}}
+        first = await here.oq.post(path, headers=headers, **form)
+        again = await here.oq.post(path, headers=headers, **form)
+        assert again.request.content != first.request.content
+        assert (again.status_code, again.content) == (200, first.content)
+        assert len(here.bodies(path)) == 1
+        form["data"] = {"model": "another"}
+        assert (await here.oq.post(path, headers=headers, **form)).status_code == 409
+
+
 async def test_who_hangs_up_stops_the_server():
     simulator = Simulator(default=Script(fault="hang"))
     async with site(simulator, kind="openai") as here:
