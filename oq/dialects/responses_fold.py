@@ -24,7 +24,6 @@ MAX_ITEMS = 4096
 """Items of its output that are kept of one response."""
 
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
-_PENDING = frozenset({"queued", "in_progress"})
 
 
 class _Event(Struct):

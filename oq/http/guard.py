@@ -5,7 +5,7 @@ there. Cross-site requests: the browser says by `Origin` and `Sec-Fetch-Site` wh
 DNS rebinding: the page's own name is made to point here, so that the browser sees no crossing;
 then the `Host` header carries that name. Programs that are not browsers send no `Origin`.
 
-Drop-in calls, which are those of Ollama's and OpenAI's clients, are open to the pages that Ollama
+Drop-in calls, which are those of the dialects' clients, are open to the pages that Ollama
 lets in by default: pages of this machine, and those of desktop programs. oq's own API, which
 changes the queue and shows everybody's prompts, is not. The rules are those of `GenerateRoutes`
 and `allowedHost` in https://github.com/ollama/ollama/blob/main/server/routes.go.

@@ -11,7 +11,7 @@ documents      its tasks and results as documents, and back
 bulk           one action on many tasks
 listing        pages and counts of tasks
 reader         reads a task's stream
-gateway_calls  runs calls of Ollama's and OpenAI's APIs as tasks
+gateway_calls  runs drop-in calls as tasks
 call_reader    reads the answer to one call
 frame_reader   reads a call that goes on without its caller
 callers        cancels a call when all its callers have left

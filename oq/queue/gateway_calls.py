@@ -1,4 +1,4 @@
-"""Runs calls of Ollama's and OpenAI's APIs as tasks, and passes other requests to a backend."""
+"""Runs drop-in calls as tasks, and passes other requests to a backend."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ class PathConfig(Section, frozen=True):
 
 
 class GatewayConfig(Section, frozen=True):
-    """`gateway` (+): calls of Ollama's and OpenAI's APIs to oq."""
+    """`gateway` (+): drop-in calls."""
 
     allow_admin: bool = False
     """Whether calls may change the models of a backend: pull, push, create, copy, delete."""

@@ -41,7 +41,7 @@ PROGRESS_REPEAT = 15.0
 
 
 class CallHandler:
-    """Answers the calls of Ollama's and OpenAI's clients through the queue."""
+    """Answers the drop-in calls through the queue."""
 
     def __init__(self, context: Context, queue: Queue, clock: Clock) -> None:
         self._context = context
