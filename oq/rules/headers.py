@@ -33,9 +33,11 @@ DOWN = frozenset({
 })  # fmt: skip
 """What a caller gets of the backend's headers."""
 
+LOCATION = b"location"
 _OWN_PATH = re.compile(rb"/(?![/\\])[!-~]*")
 """To another path, as Ollama sends it; another server is not a backend's to name. Browsers drop
-tabs: there must be none before a second slash.
+tabs: there must be none before a second slash. Which paths, who has them decides
+(`oq.http.gateway.locations`).
 """
 _PRODUCT = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
 _DOWN_FAMILIES = (b"ratelimit-", b"x-ratelimit-", b"anthropic-ratelimit-")
@@ -69,6 +71,6 @@ def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def _goes_down(name: bytes, value: bytes) -> bool:
-    if name == b"location":
+    if name == LOCATION:
         return bool(_OWN_PATH.fullmatch(value))
     return name in DOWN or name.startswith(_DOWN_FAMILIES)

@@ -13,6 +13,8 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from oq.dialects import DIALECTS, ENDPOINTS
 from oq.dialects.base import AllowedRequest
 
+_ODD = ("", ".", "..")
+
 
 def find(method: str, path: str, raw: str) -> AllowedRequest:
     """What is asked for by this path, `raw` as it was sent and `path` decoded.
@@ -34,6 +36,19 @@ def methods_at(path: str, raw: str) -> list[str]:
     if path in ENDPOINTS:
         return ["POST"]
     return sorted(_BY_PLACE.get(_place(path, raw), ()))
+
+
+def requests_at(path: str, raw: str) -> list[AllowedRequest] | None:
+    """What is on the list by this path, whatever the method; None if nothing is there, no call
+    either.
+    """
+    known = _BY_PLACE.get(_place(path, raw))
+    return list(known.values()) if known else [] if path in ENDPOINTS else None
+
+
+def is_odd(path: str) -> bool:
+    """Whether a backend or a client might take it for another path than it looks like."""
+    return not path.isprintable() or any(part in _ODD for part in path[1:].split("/"))
 
 
 def _place(path: str, raw: str) -> str:

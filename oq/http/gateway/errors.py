@@ -9,10 +9,13 @@ from oq.dialects import Dialect
 from oq.dialects.answer_errors import error_text
 from oq.http import errors
 from oq.http.asgi import BodyReader, RawHeaders, Receive, discard_body, unread_body_headers
+from oq.http.gateway.locations import leads_to_call
 from oq.http.gateway.response import GatewayResponse
 from oq.http.request import Request
 from oq.queue import Ended
+from oq.rules.headers import LOCATION
 from oq.words.errors import QueueFull
+from oq.words.outcome import Refusal
 from oq.words.task import Status, TaskState
 
 log = structlog.get_logger()
@@ -101,6 +104,8 @@ def _frame(dialect: Dialect, ended: Ended) -> bytes:
 
 def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:
     refusal = ended.refusal
+    if refusal is not None and _leads_astray(refusal):  # where to is not the caller's to know
+        refusal = None
     if refusal is not None and refusal.status is not None:
         return refusal.status, refusal.body
     if refusal is not None:  # it broke off, but nobody has seen it begin
@@ -109,6 +114,12 @@ def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:
     state = ended.state
     status = 409 if state.status is Status.CANCELLED else 504 if _too_late(state) else 502
     return status, dialect.error(status, _reason(ended))
+
+
+def _leads_astray(refusal: Refusal) -> bool:
+    """Whether it is a redirect to where a backend may not send a caller."""
+    location = b"" if refusal.head is None else refusal.head.header(LOCATION)
+    return bool(location) and 300 <= (refusal.status or 0) < 400 and not leads_to_call(location)
 
 
 def _too_late(state: TaskState) -> bool:

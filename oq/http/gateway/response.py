@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oq.http.asgi import REASON, RawHeaders, Send
+from oq.http.gateway.locations import passable
 from oq.http.request import Request
 
 _LENGTH = b"content-length"
@@ -40,13 +41,15 @@ class GatewayResponse:
         """The head of an answer that is sent in pieces. Without a length it is a stream. `reason`
         is its reason phrase, if it is not the usual one of the status.
         """
-        headers = [*headers, (REASON, reason)] if reason else list(headers)
+        sent = passable(headers)
+        if reason:
+            sent.append((REASON, reason))
         self.begun = True
         self._on_status(status)
-        self.sized = any(name.lower() == _LENGTH for name, _ in headers)
+        self.sized = any(name.lower() == _LENGTH for name, _ in sent)
         if not self.sized:
-            headers.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            sent.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
     async def piece(self, data: bytes) -> None:
         """A part of an answer that has begun."""

@@ -8,15 +8,13 @@ from urllib.parse import unquote
 from oq.dialects import ENDPOINTS, dialect_at
 from oq.http.asgi import Receive, Send, refuse, target_of
 from oq.http.context import Context
-from oq.http.gateway.allowlist import methods_at
+from oq.http.gateway.allowlist import is_odd, methods_at
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
 from oq.http.gateway.redirects import Redirect, redirect
 from oq.http.request import Request
 from oq.queue import Queue
 from oq.words.clock import Clock
-
-_ODD = ("", ".", "..")
 
 
 class Gateway:
@@ -39,7 +37,7 @@ class Gateway:
         """
         if path == "/":
             return method in ("GET", "HEAD")
-        if dialect_at(path) is None or _is_odd(path):
+        if dialect_at(path) is None or is_odd(path):
             return False
         return (method == "POST" and path in ENDPOINTS) or _root(path) not in self._own
 
@@ -56,7 +54,7 @@ class Gateway:
         dialect = dialect_at(path)
         if request.is_websocket or dialect is None:
             return False
-        if _is_odd(path):
+        if is_odd(path):
             if _root(path) in self._own:
                 return False
             text = f"there is nothing at {path[:100]!r}; /openapi.json lists what there is"
@@ -83,11 +81,6 @@ def _asked_for(request: Request) -> list[str]:
     if request.method != "OPTIONS":
         return []
     return methods_at(request.path, target_of(request.scope))
-
-
-def _is_odd(path: str) -> bool:
-    """Whether a backend might take it for another path than it looks like."""
-    return not path.isprintable() or any(part in _ODD for part in path[1:].split("/"))
 
 
 def _root(path: str) -> str:
