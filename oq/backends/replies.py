@@ -18,7 +18,9 @@ OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
 
 
 class Replies:
-    """Reads the answers of one backend. `secret` is its key, which is in nothing that is read."""
+    """Reads the answers of one backend. `secret` is its key. Neither that is in anything that is
+    read, nor the key that the request had.
+    """
 
     def __init__(self, secret: Secret, clock: Clock) -> None:
         self._secret = secret
@@ -26,8 +28,9 @@ class Replies:
 
     def head(self, response: httpx.Response) -> Head:
         """The head of an answer, as the caller of a call gets it."""
-        reason = self._secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
-        passed = down(self._secret.scrub_headers(response.headers.raw))
+        secret = self._secret_of(response)
+        reason = secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
+        passed = down(secret.scrub_headers(response.headers.raw))
         packed = "content-encoding" in response.headers
         headers = tuple(item for item in passed if not packed or item[0] not in OF_THE_BODY)
         return Head(response.status_code, reason, headers)
@@ -47,6 +50,11 @@ class Replies:
 
     async def error_body(self, response: httpx.Response) -> bytes:
         """The beginning of what an error says; some servers repeat a key that they refuse."""
-        most = MAX_ERROR_BODY + self._secret.longest  # a key is not cut in two
+        secret = self._secret_of(response)
+        most = MAX_ERROR_BODY + secret.longest  # a key is not cut in two
         body = plain(response, await head(response, most), most)
-        return self._secret.scrub(body)[:MAX_ERROR_BODY]
+        return secret.scrub(body)[:MAX_ERROR_BODY]
+
+    def _secret_of(self, response: httpx.Response) -> Secret:
+        """What the answer must not show: what was sent may be the key of a caller."""
+        return self._secret.with_those_in(response.request.headers.raw)

@@ -132,11 +132,11 @@ class Transport:
             await self._exchange("POST", path, body, with_head, up)
 
     def secret_of(self, headers: Headers) -> Secret:
-        """The key of the caller of a call with these headers, if it goes to the server."""
-        if not self._pass_authorization:
-            return Secret(None)
-        given = dict(headers).get(b"authorization", b"").decode("latin-1")
-        return Secret(given.rpartition(" ")[2] or None)
+        """The key of the server, and that of the caller of a call with these headers, if it goes
+        to the server.
+        """
+        own = ((b"authorization", (self._key or "").encode()),)
+        return self.secret.with_those_in((*own, *headers) if self._pass_authorization else own)
 
     async def _stream(self, path: str, body: bytes, begin: Read, headers: Up = ()) -> None:
         keeping = self._keeping

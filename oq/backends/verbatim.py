@@ -1,17 +1,16 @@
 """A call at a backend that speaks its dialect: the caller's bytes go up, the backend's come down.
 
 What is kept of an answer, and which error it states, is read beside the bytes (`oq.dialects`). What
-cannot be read is passed on all the same.
+cannot be read is passed on all the same, but without the keys of the backend and of the caller.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import msgspec
 from msgspec import Raw
 
 from oq.backends.base import Backend, Request
+from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.transport import Feed, Transport
 from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
@@ -23,11 +22,12 @@ from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.head import Head
 from oq.words.outcome import Completed
 
-Scrub = Callable[[bytes], bytes]
-
 _STREAMED = (b"text/event-stream", b"application/x-ndjson")
 _TEXTS = frozenset({b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip"})
 """Of answers of these types the text is kept."""
+_MEDIA = (b"audio/", b"image/", b"video/", b"application/octet-stream")
+"""How the types of answers begin that are no text, and pass byte for byte."""
+_NOTHING_SECRET = Secret()
 MAX_TEXT = 1024 * 1024
 """Bytes of a text that is kept beside its own bytes."""
 _UNSAID = (b"", b"text/plain", b"application/octet-stream")
@@ -40,10 +40,10 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
 
     The errors are those of `oq.backends.base.Backend.run`.
     """
-    scrub = transport.secret.scrub
+    secret = transport.secret_of(request.headers)
     document = read_document(request.payload, request.headers)
-    answer = CallAnswer(call_of(request), document, emit, transport.max_answer, scrub)
-    with transport.secret_of(request.headers).kept_from_errors():
+    answer = CallAnswer(call_of(request), document, emit, transport.max_answer, secret)
+    with secret.kept_from_errors():
         await transport.call(
             path, request.payload, request.headers, answer.begin, streams=answer.asked_stream
         )
@@ -53,17 +53,22 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
 class CallAnswer:
     """The answer to one call, as it comes: it is passed to `emit`, and what is kept of it is read.
 
-    `document` is what oq reads of the call's body. `limit` is in bytes of memory. `scrub` takes the
-    backend's key out of what is not generated.
+    `document` is what oq reads of the call's body. `limit` is in bytes of memory. `secret` has
+    the keys that are taken out of what is not generated.
     """
 
     def __init__(
-        self, call: Endpoint, document: bytes, emit: Emit, limit: int, scrub: Scrub = bytes
+        self,
+        call: Endpoint,
+        document: bytes,
+        emit: Emit,
+        limit: int,
+        secret: Secret = _NOTHING_SECRET,
     ) -> None:
         self._call = call
         self._emit = emit
         self._limit = limit
-        self._scrub = scrub
+        self._secret = secret
         self._head = Head()
         self._answer: Answer | None = None
         self.asked_stream = call.dialect.asks_stream(call, document)
@@ -90,10 +95,10 @@ class CallAnswer:
         call, head = self._call, self._head
         if self._is_stream(first):
             self._emit(head.sized(None))
-            return call.dialect.streamed(call, self._emit, self._limit)
+            return call.dialect.streamed(call, self._emit, self._limit, self._secret.scrub)
         if call.any_type and not _is_json_type(head.content_type):
-            return _Pieces(head, self._emit)
-        return _Document(call, head, self._emit, self._scrub)
+            return _Pieces(head, self._emit, self._secret)
+        return _Document(call, head, self._emit, self._secret)
 
     def _is_stream(self, first: bytes) -> bool:
         """By its content type; where that says nothing, or says JSON as some servers say of
@@ -112,11 +117,11 @@ class CallAnswer:
 class _Document:
     """An answer that is one JSON document: it is held until it is whole, and is the result."""
 
-    def __init__(self, call: Endpoint, head: Head, emit: Emit, scrub: Scrub) -> None:
+    def __init__(self, call: Endpoint, head: Head, emit: Emit, secret: Secret) -> None:
         self._call = call
         self._head = head
         self._emit = emit
-        self._scrub = scrub
+        self._secret = secret
         self._body = bytearray()
 
     def feed(self, data: bytes) -> bool:
@@ -131,7 +136,7 @@ class _Document:
         done = self._call.dialect.whole(self._call, body)
         text = readable(body)
         known = _reads(text)
-        passed = body if known else self._scrub(body)
+        passed = body if known else self._secret.scrub(body)
         self._emit(self._head.sized(len(passed)))
         if text is body and known and begin != b"[":
             return done
@@ -154,25 +159,34 @@ class _Document:
 
 class _Pieces:
     """An answer that is no JSON: sound, an image, a text. It is passed on as it comes; a text that
-    is not long is kept as well.
+    is not long is kept as well. What is no sound and no image may be the page of a proxy: the keys
+    are taken out of it. A mask is as long as its key where the head says how long the body is.
     """
 
-    def __init__(self, head: Head, emit: Emit) -> None:
+    def __init__(self, head: Head, emit: Emit, secret: Secret) -> None:
         self._head = head
         self._emit = emit
+        keys = _NOTHING_SECRET if head.content_type.startswith(_MEDIA) else secret
+        sized = bool(head.header(b"content-length"))
+        self._clean = ScrubbedStream(keys, keep_length=sized)
         self._size = 0
         self._text = bytearray() if head.content_type in _TEXTS else None
         emit(head)
 
     def feed(self, data: bytes) -> bool:
+        self._pass_on(self._clean.feed(data))
+        return False
+
+    def _pass_on(self, data: bytes) -> None:
         self._size += len(data)
         if self._text is not None:
             self._text += data
             self._text = None if self._size > MAX_TEXT else self._text
-        self._emit(data)
-        return False
+        if data:
+            self._emit(data)
 
     def completed(self) -> Completed:
+        self._pass_on(self._clean.rest())
         return Completed(_described(self._head, self._size, self._text))
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic_fold import AnthropicFold, message_usage
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import EventDialect, FoldedEvents
 from oq.dialects.reading import read_object
 from oq.dialects.stated_errors import check_stated
@@ -83,9 +83,11 @@ class Anthropic(EventDialect):
     def __init__(self) -> None:
         self.endpoints = (Endpoint("/v1/messages", TaskType.CHAT, self, streams=False),)
 
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
         """See `Dialect`."""
-        return FoldedEvents(AnthropicFold(), emit, limit)
+        return FoldedEvents(AnthropicFold(), emit, limit, scrub)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""

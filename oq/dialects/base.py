@@ -33,6 +33,9 @@ Ollama's form. It never blocks."""
 EmitFrame = Callable[[bytes], None]
 """The same where the head of the answer has been given."""
 
+Scrub = Callable[[bytes], bytes]
+"""Takes the keys out of bytes that no model has generated."""
+
 
 class Endpoint(Struct, frozen=True):
     """One endpoint. `streams`: whether it streams by default; None: it never streams. `any_type`:
@@ -134,9 +137,12 @@ class Dialect(ABC):
     # -- what a backend answers
 
     @abstractmethod
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
-        """Reads the streamed answer to a call. `emit` gets each frame unchanged, after it was
-        checked. `limit` is in bytes of memory.
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
+        """Reads the streamed answer to a call. `emit` gets each frame after it was checked: what
+        can be read as a part of the answer unchanged, everything else as `scrub` gives it. `limit`
+        is in bytes of memory.
         """
 
     @abstractmethod

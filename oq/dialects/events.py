@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from oq.dialects.base import Dialect, EmitFrame
+from oq.dialects.base import Dialect, EmitFrame, Scrub
 from oq.dialects.framing import End, event_data
 from oq.dialects.passing import Found, PassedFrames
 from oq.dialects.reading import UNREADABLE, read, read_object
@@ -17,6 +17,8 @@ from oq.words.outcome import Completed
 
 _ONE_LINE = re.compile(rb"data: ([^\r\n]+)\n\n")
 """The usual event: one line of data and nothing else. For it the checks below are not needed."""
+_OTHER_LINE = re.compile(rb"(?:^|(?<=[\r\n]))(?!data:|\A\xef\xbb\xbfdata:)[^\r\n]+")
+"""A line that is no data: a comment, or the name of an event."""
 _NAMED_ERROR = re.compile(rb"^event:[ \t]*error[ \t\r]*$", re.MULTILINE)
 _ERROR_FIELD = b"error:"
 """Older versions of llama.cpp send errors in this field."""
@@ -46,8 +48,8 @@ class EventFold(Protocol):
 class FoldedEvents(PassedFrames):
     """A stream of events as it comes in: each event is folded, and passed on as it came."""
 
-    def __init__(self, fold: EventFold, emit: EmitFrame, limit: int) -> None:
-        super().__init__(End.EVENT, fold, emit, limit)
+    def __init__(self, fold: EventFold, emit: EmitFrame, limit: int, scrub: Scrub = bytes) -> None:
+        super().__init__(End.EVENT, fold, emit, limit, scrub)
         self._fold = fold
 
     def _add(self, frame: bytes) -> Found:
@@ -68,9 +70,13 @@ class FoldedEvents(PassedFrames):
     def _add_data(self, data: bytes, frame: bytes) -> Found:
         return Found.PART if self._fold.add(data, frame) else Found.FRAME
 
-    def _add_document(self, document: bytes) -> None:
-        if read_object(document) is not None:
-            self._fold.add(document, document)
+    def _add_document(self, document: bytes) -> bool:
+        return read_object(document) is not None and self._fold.add(document, document)
+
+    def _scrubbed_part(self, frame: bytes) -> bytes:
+        if _ONE_LINE.fullmatch(frame) or not event_data(frame):
+            return frame
+        return _OTHER_LINE.sub(lambda line: self._scrub(line[0]), frame)
 
     def _is_framed(self, frame: bytes) -> bool:
         return bool(event_data(frame)) or read_object(frame) is not None

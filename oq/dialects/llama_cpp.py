@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import FoldedEvents
 from oq.dialects.llama_cpp_fold import CompletionFold, completion_usage
 from oq.dialects.openai import OpenAI
@@ -50,9 +50,11 @@ class LlamaCpp(OpenAI):
             for path in ("/completion", "/infill")
         )
 
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
         """See `Dialect`."""
-        return FoldedEvents(CompletionFold(), emit, limit)
+        return FoldedEvents(CompletionFold(), emit, limit, scrub)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`. Several prompts have a list of answers."""

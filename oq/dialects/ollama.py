@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint, Scrub
 from oq.dialects.ollama_fold import FoldedLines, ollama_usage
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
@@ -68,9 +68,11 @@ class Ollama(Dialect):
             *(AllowedRequest("GET", call.path, "", listed=False) for call in self.endpoints),
         )
 
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
         """See `Dialect`."""
-        return FoldedLines(call.type, emit, limit)
+        return FoldedLines(call.type, emit, limit, scrub)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from oq.dialects.answer_errors import decode_answer, first_byte, quoted, states_error
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import EmitFrame
+from oq.dialects.base import EmitFrame, Scrub
 from oq.dialects.counts import count
 from oq.dialects.framing import End
 from oq.dialects.growing_text import GrowingText, RepeatedText
@@ -138,15 +138,20 @@ class Fold:
 class FoldedLines(PassedFrames):
     """Ollama's NDJSON as it comes in: each line is folded, and passed on as it came."""
 
-    def __init__(self, kind: TaskType, emit: EmitFrame, limit: int = MAX_ANSWER) -> None:
+    def __init__(
+        self, kind: TaskType, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> None:
         self._fold = Fold(kind)
-        super().__init__(End.LINE, self._fold, emit, limit)
+        super().__init__(End.LINE, self._fold, emit, limit, scrub)
 
     def _add(self, frame: bytes) -> Found:
         return Found.PART if frame.strip() and self._fold.add(frame) else Found.FOREIGN
 
-    def _add_document(self, document: bytes) -> None:
-        self._fold.add(document)
+    def _add_document(self, document: bytes) -> bool:
+        return self._fold.add(document)
+
+    def _scrubbed_part(self, frame: bytes) -> bytes:
+        return frame
 
     def _is_framed(self, frame: bytes) -> bool:
         return read_object(frame) is not None

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import EventDialect, FoldedEvents
 from oq.dialects.growing import index_of
 from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage, said_in
@@ -85,9 +85,11 @@ class OpenAI(EventDialect):
             Endpoint("/v1/embeddings", TaskType.EMBED, self, streams=None),
         )
 
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
         """See `Dialect`."""
-        return FoldedEvents(OpenAIFold(), emit, limit)
+        return FoldedEvents(OpenAIFold(), emit, limit, scrub)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import FoldedEvents
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media_fold import MediaFold, media_usage
@@ -67,9 +67,11 @@ class OpenAIMedia(OpenAI):
         model, streams = super().read(call, document)
         return model, _read(document).stream_format == "sse" if call.path == _SPEECH else streams
 
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
         """See `Dialect`."""
-        return FoldedEvents(MediaFold(), emit, limit)
+        return FoldedEvents(MediaFold(), emit, limit, scrub)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""

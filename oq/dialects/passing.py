@@ -5,6 +5,9 @@ exceptions. An error that the backend states is raised, with the frame that it c
 has seen nothing yet gets it as an error. And what is not even framed as a stream, or is cut off,
 waits for a frame that is: it may be a page of a proxy, behind which nothing comes. Then the answer
 is none, and its caller gets an error that can be read.
+
+A backend may write a key that it refuses where no model generates anything: in a comment, in the
+name of an event, in what cannot be read, behind the end. Only from there the keys are taken out.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Protocol
 
 from oq.dialects.answer_errors import quoted
 from oq.dialects.answer_limit import AnswerLimit
-from oq.dialects.base import EmitFrame
+from oq.dialects.base import EmitFrame, Scrub
 from oq.dialects.framing import End, Frames
 from oq.dialects.reading import MARK
 from oq.words.errors import BackendFailure
@@ -49,13 +52,18 @@ class Ending(Protocol):
 
 
 class PassedFrames(ABC):
-    """The frames of one answer; see `oq.dialects.base.Answer`. `limit` is in bytes of memory."""
+    """The frames of one answer; see `oq.dialects.base.Answer`. `limit` is in bytes of memory.
+    `scrub` is for what no model has generated.
+    """
 
-    def __init__(self, end: End, fold: Ending, emit: EmitFrame, limit: int) -> None:
+    def __init__(
+        self, end: End, fold: Ending, emit: EmitFrame, limit: int, scrub: Scrub = bytes
+    ) -> None:
         self._frames = Frames(end)
         self._limit = AnswerLimit(limit)
         self._ending = fold
         self._emit = emit
+        self._scrub = scrub
         self._waiting: list[bytes] = []
         self._passed = False
         self._closed = False  # nothing more passes behind the end
@@ -82,10 +90,11 @@ class PassedFrames(ABC):
             self._pass_behind(rest)
             return self._ending.completed()
         if rest and self._look(rest) is Found.PART:
-            self._pass_on(rest)
+            self._pass_on(self._scrubbed_part(rest))
             rest = b""
         if self._waiting and not self._passed:  # it may be one document
-            self._add_document(b"".join([*self._waiting, rest]))
+            if self._add_document(b"".join([*self._waiting, rest])):
+                self._scrub = bytes  # all of it is the answer
         try:
             done = self._ending.completed()
         except BackendFailure as error:
@@ -93,7 +102,7 @@ class PassedFrames(ABC):
                 raise
             odd = f"{error}: the backend sent something that is no answer: {quoted(self._odd)}"
             raise BackendFailure(odd) from None
-        self._pass_on(rest)
+        self._pass_on(self._scrub(rest))
         return done
 
     @abstractmethod
@@ -101,8 +110,12 @@ class PassedFrames(ABC):
         """Fold one frame."""
 
     @abstractmethod
-    def _add_document(self, document: bytes) -> None:
-        """Fold an answer that came as one JSON document, if it is one."""
+    def _add_document(self, document: bytes) -> bool:
+        """Fold an answer that came as one JSON document. Whether it is one."""
+
+    @abstractmethod
+    def _scrubbed_part(self, frame: bytes) -> bytes:
+        """A frame that is a part of the answer, without the keys in what else stands in it."""
 
     @abstractmethod
     def _is_framed(self, frame: bytes) -> bool:
@@ -113,8 +126,10 @@ class PassedFrames(ABC):
             self._pass_behind(frame)
             return
         found = self._look(frame)
-        if found is not Found.FOREIGN or not (self._waiting or frame.strip()):
-            self._pass_on(frame)
+        if found is Found.PART:
+            self._pass_on(self._scrubbed_part(frame))
+        elif found is Found.FRAME or not (self._waiting or frame.strip()):
+            self._pass_on(self._scrub(frame))
         else:
             self._waiting.append(frame)
 
@@ -145,11 +160,12 @@ class PassedFrames(ABC):
             self._closed = True
         self._closed = self._closed or not (self._is_silent(frame) or self._is_framed(frame))
         if not self._closed:
-            self._pass_on(frame)
+            self._pass_on(self._scrub(frame))
 
     def _pass_on(self, frame: bytes) -> None:
+        """Emit what waits, and this frame, from which the keys have been taken."""
         waiting, self._waiting = self._waiting, []
         self._passed = self._passed or bool(waiting or frame.strip())
-        for each in (*waiting, frame):
+        for each in (*map(self._scrub, waiting), frame):
             if each:
                 self._emit(each)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import FoldedEvents
 from oq.dialects.openai import OpenAI
 from oq.dialects.reading import read_object
@@ -60,9 +60,11 @@ class Responses(OpenAI):
             Endpoint("/v1/responses", TaskType.CHAT, self, streams=False, keeps=True),
         )
 
-    def streamed(self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER) -> Answer:
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
         """See `Dialect`."""
-        return FoldedEvents(ResponsesFold(), emit, limit)
+        return FoldedEvents(ResponsesFold(), emit, limit, scrub)
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""

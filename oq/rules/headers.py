@@ -52,12 +52,17 @@ def up_with_call(
     headers: Iterable[tuple[bytes, bytes]], *, authorization: bool
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Those that go to a backend with a call, with their names in lower case. Of the name of its
-    caller's program the product goes, and `authorization` says whether the caller's key does.
+    caller's program the product goes, and `authorization` says whether the caller's key does: the
+    first, as a caller has one (RFC 9110, 11.6.2).
     """
     kept: list[tuple[bytes, bytes]] = []
     for name, value in headers:
         name = name.lower()
-        if name in _UP_WITH_CALLS or (authorization and name == b"authorization"):
+        if name == b"authorization":
+            if authorization:
+                kept.append((name, value))
+            authorization = False
+        elif name in _UP_WITH_CALLS:
             kept.append((name, value))
         elif name == b"user-agent" and (product := _PRODUCT.match(value)):
             kept.append((name, product[0]))

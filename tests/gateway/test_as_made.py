@@ -167,6 +167,73 @@ async def test_a_callers_key_reaches_a_backend_that_may_have_it(passes):
         assert "Bearer" not in json.dumps(task)
 
 
+MINE = "sk-1234567890123456789"
+
+
+@pytest.mark.parametrize(
+    "given", [[f"Bearer {MINE}"], [f"Bearer {MINE} x"], [f"Bearer {MINE}", "Bearer other"]]
+)
+@pytest.mark.parametrize("status", ["401", "429", "200"])
+async def test_a_callers_key_is_shown_nowhere(given, status):
+    body = f'{{"error":"no such key: {MINE}"}}'.encode()
+    told = http(body, f"{status} Not {MINE}", JSON, f"X-Request-Id: {MINE}", f"ETag: {OWN}")
+    async with before(told, api_key=OWN, pass_authorization=True) as (here, requests):
+        headers = [("Authorization", each) for each in given]
+        answer = await here.oq.post("/v1/chat/completions", content=CHAT, headers=headers)
+        sent = [value for name, value in requests[0][0].headers if name == b"authorization"]
+        assert sent == [given[0].encode()]  # a caller has one key
+        task = await here.task(answer)
+        assert "***" in task["error"]
+        shown = str([answer.reason_phrase, *answer.headers.items(), answer.text, task])
+        assert MINE not in shown
+        assert OWN not in shown
+
+
+async def test_an_error_is_not_cut_in_the_middle_of_a_callers_key():
+    cut = 64 * 1024
+    for before_it in (cut - 10, cut - len(MINE)):
+        told = http(b"x" * before_it + f"{MINE} and more".encode(), "401 No")
+        async with before(told, api_key=OWN, pass_authorization=True) as (here, _):
+            answer = await here.oq.post(
+                "/v1/chat/completions", content=CHAT, headers={"Authorization": f"Bearer {MINE}"}
+            )
+            assert "sk-" not in answer.text
+
+
+EVENTS = (
+    f": {MINE} {OWN}\n\nevent: {MINE}\n"
+    'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    f"data: {{{MINE}\n\ndata: [DONE]\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/v1/chat/completions", "text/event-stream", EVENTS),
+        ("/v1/chat/completions", "application/json", f'{{"choices":[{{"a":NaN "{MINE}{OWN}"'),
+        ("/v1/chat/completions", "text/html", f"<html>{MINE} {OWN}"),
+        ("/v1/audio/speech", "text/html", f"<html>{MINE} {OWN}"),
+        ("/v1/audio/speech", "text/plain", f"{MINE} {OWN}"),
+    ],
+)
+async def test_a_callers_key_is_shown_in_no_body_that_nobody_generated(path, kind, body):
+    told = http(body.encode(), f"200 {MINE}", f"Content-Type: {kind}", f"X-Request-Id: {MINE}")
+    async with before(told, api_key=OWN, pass_authorization=True) as (here, _):
+        call = CHAT[:-1] + b',"input":"x","stream":%b}' % (
+            b"true" if kind == "text/event-stream" else b"false"
+        )
+        given = {"Authorization": f"Bearer {MINE}"}
+        answer = await here.oq.post(path, content=call, headers=given)
+        assert answer.text == body.replace(MINE, "***").replace(OWN, "***")
+        assert (answer.reason_phrase, answer.headers["X-Request-Id"]) == ("***", "***")
+        task = await here.task(answer)
+        content = await here.oq.get(f"/api/tasks/{task['id']}/content")
+        shown = str([task, content.text, *content.headers.items()])
+        assert MINE not in shown
+        assert OWN not in shown
+
+
 @pytest.mark.parametrize("status", ["400 Bad Idea", "404 Nope", "429 Slow", "422 No"])
 async def test_an_error_is_the_backends_own(status):
     body = b'{ "error" : {"code":1, "n_ctx":4096} }'

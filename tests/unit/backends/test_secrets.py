@@ -59,6 +59,34 @@ def test_a_key_is_found_wherever_the_network_cuts(cuts, keep_length):
     assert not keep_length or len(whole) == len(said)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [f"Bearer {KEY}"], [f"Bearer {KEY} x"], [f"{KEY}"], [f"Bearer\t{KEY} ,"],
+        [f'Token token="{KEY}"'], [f"Token token={KEY}, a=b"], [f"Bearer {KEY}", "Bearer x"],
+        ["Basic short", f"Bearer {KEY}"],
+    ],
+)  # fmt: skip
+def test_the_words_of_a_callers_header_are_keys(given):
+    own = "of-oq-itself-0123456789"
+    secret = Secret(own).with_those_in([(b"Authorization", each.encode()) for each in given])
+    assert secret.scrub(f"no {KEY}, {own}; Bearer x".encode()) == b"no ***, ***; Bearer x"
+    assert Secret(None).with_those_in([(b"x-key", KEY.encode())]).longest == 0
+
+
+@pytest.mark.parametrize("written", ["é".encode("latin-1"), "é".encode(), b"\\u00e9", b"%E9"])
+def test_a_key_may_have_any_bytes_that_a_header_can_have(written):
+    given = [(b"authorization", b"Bearer sixteen-letters-\xe9")]
+    said = b"no sixteen-letters-%b!" % written
+    assert Secret().with_those_in(given).scrub(said) == b"no ***!"
+
+
+def test_many_words_do_not_take_the_backends_key_out_of_the_secret():
+    words = " ".join(f"{number:0>40}" for number in range(500))
+    secret = Secret(KEY).with_those_in([(b"authorization", words.encode())])
+    assert secret.scrub(f"{KEY} {0:0>40}".encode()) == b"*** ***"
+
+
 def test_an_error_carries_no_key_in_its_text_or_its_body():
     with pytest.raises(BackendFailure) as caught, Secret(KEY).kept_from_errors():
         raise BackendFailure(f"key {KEY}", body=f"<{KEY}>".encode())
@@ -137,3 +165,86 @@ async def test_what_a_model_generates_is_not_changed(stream):
         answer = await here.oq.post("/api/chat", json={**CHAT, "stream": stream})
         assert answer.json()["message"]["content"] == KEY
         assert (await here.task(answer))["result"]["message"]["content"] == KEY
+
+
+SAID = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+COMMENT = f": auth {KEY}\n\n".encode()
+NOT_GENERATED = [
+    COMMENT + SAID + DONE,
+    SAID + COMMENT + DONE,
+    SAID + DONE + COMMENT,
+    SAID + DONE + f"data: {KEY}\n\n".encode(),
+    f"event: {KEY}\r\n".encode() + SAID + DONE,
+    f"id: {KEY}\revent: {KEY}\r".encode() + SAID.replace(b"\n", b"\r") + DONE,
+    SAID[:-1] + f": {KEY}\n\n".encode() + DONE,
+    b"\xef\xbb\xbf" + SAID[:-1] + f"retry: {KEY}\n\n".encode() + DONE,
+    f"data: {{key {KEY}\n\n".encode() + SAID + DONE,
+    SAID + f"data: {{key {KEY}\n\n".encode() + DONE,
+    SAID + f'data: "{KEY}"\n\n'.encode() + DONE,
+    f"a page {KEY}\n\n".encode() + SAID + DONE,
+    SAID + DONE + f": {KEY}".encode(),
+    SAID + f": {ESCAPED}\n\n".encode() + DONE,
+]
+
+
+@pytest.mark.parametrize("stream", NOT_GENERATED)
+async def test_a_stream_shows_no_key_where_nothing_is_generated(stream):
+    path, call = "/v1/chat/completions", {**CHAT, "stream": True}
+    async with lying(http(stream, "200 OK", "Content-Type: text/event-stream")) as here:
+        answer = await here.oq.post(path, json=call)
+        expected = stream.replace(KEY.encode(), b"***").replace(ESCAPED.encode(), b"***")
+        assert answer.content == expected
+        task = await here.task(answer)
+        assert task["status"] == "completed"
+        assert KEY not in everything_said(answer, task)
+        assert (await here.oq.get(f"/api/tasks/{task['id']}/content")).content == expected
+
+
+async def test_lines_show_no_key_where_nothing_is_generated():
+    end = b'{"model":"m","message":{"content":"%b"},"done":true}\n' % KEY.encode()
+    said = f"key {KEY}\n".encode() + LINE + f"key {KEY}\n".encode() + end
+    async with lying(http(said, "200 OK", "Content-Type: application/x-ndjson")) as here:
+        answer = await here.oq.post("/api/chat", json=CHAT)
+        assert answer.content == b"key ***\n" + LINE + b"key ***\n" + end
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/plain; charset=utf-8", "application/xml"])
+@pytest.mark.parametrize("sized", [True, False])
+async def test_a_page_in_place_of_sound_shows_no_key(kind, sized):
+    page = f"<html>Bearer {KEY}</html>".encode()
+    length = [f"Content-Length: {len(page)}"] if sized else []
+    async with lying(http(page, "200 OK", f"Content-Type: {kind}", *length)) as here:
+        answer = await here.oq.post("/v1/audio/speech", json={"model": "m", "input": "x"})
+        mask = b"*" * len(KEY) if sized else b"***"
+        expected = page.replace(KEY.encode(), mask)
+        assert answer.content == expected
+        task = await here.task(answer)
+        assert KEY not in everything_said(answer, task)
+        assert task["result"]["bytes"] == len(expected)
+        assert (await here.oq.get(f"/api/tasks/{task['id']}/content")).content == expected
+
+
+@pytest.mark.parametrize("kind", ["audio/wav", "application/octet-stream", "video/mp4"])
+async def test_sound_is_not_changed(kind):
+    sound = f"RIFF\0{KEY}\xff".encode("latin-1")
+    async with lying(http(sound, "200 OK", f"Content-Type: {kind}")) as here:
+        answer = await here.oq.post("/v1/audio/speech", json={"model": "m", "input": "x"})
+        assert answer.content == sound
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        SAID.replace(b'"a"', b'"%b"' % KEY.encode()) + DONE,
+        b"event: message\r\n" + SAID.replace(b'"a"', b'"%b"' % KEY.encode()) + DONE,
+        b"\xef\xbb\xbf" + SAID.replace(b'"a"', b'"%b"' % KEY.encode()) + DONE,
+        b'{"choices":[\n\n{"message":{"content":"%b"},"finish_reason":"stop"}]}' % KEY.encode(),
+    ],
+)
+async def test_what_a_model_generates_in_a_stream_is_not_changed(stream):
+    call = {**CHAT, "stream": True}
+    async with lying(http(stream, "200 OK", "Content-Type: text/event-stream")) as here:
+        answer = await here.oq.post("/v1/chat/completions", json=call)
+        assert answer.content == stream
+        assert (await here.task(answer))["status"] == "completed"
