@@ -11,7 +11,7 @@
     encoding     bodies that come compressed            secrets    a backend's key is not shown
     verbatim     calls in a dialect that it speaks      failures   what a status code means
     served_calls the same, and translated for servers that lack their path: see lacking,
-                 refused_fields
+                 refused_fields, echoes
     bodies       read as far as needed
 
 httpx is imported when the first backend that needs it is made.

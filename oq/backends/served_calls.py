@@ -1,7 +1,7 @@
 """Calls at one server: as they are where it has their path, and translated where it has not.
 
-A server is asked first. That it lacks a path is remembered for a while (`oq.backends.lacking`);
-what it can be asked instead, `oq.dialects.translate` knows.
+A server is asked first. That it lacks a path is remembered for a while (`oq.backends.lacking`),
+once a call has succeeded without. What it can be asked instead, `oq.dialects.translate` knows.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from uuid import uuid4
 import trio
 
 from oq.backends.base import Request
-from oq.backends.lacking import LackingPaths, lacks_path
-from oq.backends.refused_fields import RefusedFields
+from oq.backends.lacking import LackingPaths, lacks_path, may_be_an_echo
+from oq.backends.refused_fields import RefusedFields, refused_field
 from oq.backends.transport import Feed, Transport
 from oq.backends.verbatim import call_of, run_call
 from oq.dialects.base import Answer, Dialect, Emit
 from oq.dialects.documents import read_document
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
+from oq.dialects.translate.asked import read_body
 from oq.words.clock import Clock
 from oq.words.errors import BackendError, BackendFailure, BackendRejected, InvalidTask
 from oq.words.head import Head
@@ -43,25 +44,35 @@ class ServedCalls:
         """Make the call that the task is; its errors are those of `Backend.run`."""
         call = call_of(request)
         how = translation(call, self._speaks)
-        if how is None or call.path not in self._lacking:
-            try:
-                path = request.target or call.path
-                return await run_call(self._transport, path, request, emit)
-            except BackendError as error:
-                if how is None or not lacks_path(error, request.model):
-                    raise
-                self._lacking.note(call.path)
-        return await self._translated(how, request, emit)
+        if how is not None and call.path in self._lacking:
+            return await self._translated(how, request, emit)
+        try:
+            path = request.target or call.path
+            return await run_call(self._transport, path, request, emit)
+        except BackendError as error:
+            if how is None or not lacks_path(error, request.model):
+                raise
+            lacked = error
+        done = await self._translated(how, request, emit)
+        if not may_be_an_echo(lacked, call.path, lambda: read_body(_document(request))):
+            self._lacking.note(call.path)
+        return done
 
     async def _translated(self, how: Translation, request: Request, emit: Emit) -> Completed:
-        translated = translate(how, read_document(request.payload, request.headers))
+        translated = translate(how, _document(request))
+        known = self._refused.of(translated, request.model)
+        refused: dict[str, str] = {}
         while True:
-            sent = translated.without(self._refused.of(request.model))
+            sent = translated.without(known | refused.keys())
             try:
-                return await self._send(sent, request, emit)
+                done = await self._send(sent, request, emit)
             except BackendError as error:
-                if not self._refused.learn(error, sent, request.model):
+                if (found := refused_field(error, sent)) is None:
                     raise in_its_form(error, translated) from None
+                refused[found[0]] = found[1]
+            else:
+                self._refused.note(translated, request.model, refused)
+                return done
 
     async def _send(self, sent: Translated, request: Request, emit: Emit) -> Completed:
         transport = self._transport
@@ -73,6 +84,10 @@ class ServedCalls:
             streams = sent.has("stream")
             await transport.call(path, sent.body, headers, answer.begin, streams=streams)
             return answer.completed()
+
+
+def _document(request: Request) -> bytes:
+    return read_document(request.payload, request.headers)
 
 
 def translate(how: Translation, body: bytes) -> Translated:

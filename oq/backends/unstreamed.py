@@ -36,6 +36,9 @@ class Unstreamed:
         del self._until[model]
         return False
 
+    def __len__(self) -> int:
+        return len(self._until)
+
     def note(self, model: str) -> None:
         """The server has refused to stream this model's answer."""
         self._until.pop(model, None)

@@ -189,16 +189,102 @@ REFUSALS = {
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_server_that_refuses_an_effort_is_asked_without(kind, path, stream):
     """Claude Code always sends one. Ollama's own /v1/messages bears with that, too."""
-    effort = {"reasoning" if path == RESPONSES else "output_config": {"effort": "xhigh"}}
     field, error = REFUSALS[kind]
     async with lacking(kind) as here:
         here.simulator.default = Script(text="Paris", status=400, error=error, refuses=(field,))
         for _ in range(2):
-            answer = await here.oq.post(path, json=body(path, stream=stream, **effort))
+            answer = await here.oq.post(
+                path, json=body(path, stream=stream, **effort(path, "xhigh"))
+            )
             assert answer.status_code == 200, answer.text
             assert answer.headers["x-oq-left-out"] == field
         sent = [json.loads(one) for one in here.bodies(FORM[kind])]
         assert [field in one for one in sent] == [True, False, False]
+
+
+def effort(path: str, level: str = "high") -> dict[str, Any]:
+    return {"reasoning" if path == RESPONSES else "output_config": {"effort": level}}
+
+
+def tool(path: str, name: str) -> dict[str, Any]:
+    if path == RESPONSES:
+        return TOOL | {"name": name}
+    return {"name": name, "input_schema": {"type": "object", "properties": {}}}
+
+
+@KIND
+@PATH
+@pytest.mark.parametrize("said", ["unknown tool: {}", '{{"error":"tools.0: {} is odd"}}'])
+async def test_an_error_that_repeats_a_callers_word_changes_no_other_call(kind, path, said):
+    field = REFUSALS[kind][0]
+    for name in (field, "my_REASONING-thinking_tool", "reasoning", "think"):
+        async with lacking(kind) as here:
+            here.simulator.push(Script(status=400, error=said.format(name)))
+            echoed = body(path, tools=[tool(path, name)], **effort(path))
+            await here.oq.post(path, json=echoed)
+            await here.oq.post(path, json=body(path, **effort(path)))
+            assert field in json.loads(here.bodies(FORM[kind])[-1])
+
+
+@KIND
+@PATH
+async def test_a_refusal_is_remembered_only_if_the_call_succeeds_without(kind, path):
+    field, error = REFUSALS[kind]
+    async with lacking(kind) as here:
+        for _ in range(2):
+            here.simulator.push(Script(status=400, error=error))
+        answer = await here.oq.post(path, json=body(path, **effort(path)))
+        assert answer.status_code == 400
+        await here.oq.post(path, json=body(path, **effort(path)))
+        sent = [json.loads(one) for one in here.bodies(FORM[kind])]
+        assert [field in one for one in sent] == [True, False, True]
+
+
+@KIND
+@PATH
+async def test_a_level_that_is_refused_says_nothing_of_other_levels(kind, path):
+    field, error = REFUSALS[kind]
+    async with lacking(kind) as here:
+        here.simulator.push(Script(status=400, error=error))
+        for level in ("xhigh", "low", "xhigh"):
+            answer = await here.oq.post(path, json=body(path, **effort(path, level)))
+            assert answer.status_code == 200
+        sent = [json.loads(one).get(field) for one in here.bodies(FORM[kind])]
+        assert [level is None for level in sent] == [False, True, False, True]
+        assert sent[2] == "low"
+
+
+@KIND
+@PATH
+@pytest.mark.parametrize(
+    ("status", "said", "name"),
+    [
+        (404, "Item with id 'rs_1' not found.", "rs_1"),
+        (405, "no such thing: rs_1", "RS_1"),
+        (400, "tools.0: unexpected endpoint", "an Unexpected Endpoint of mine"),
+    ],
+)
+async def test_an_error_about_what_a_caller_wrote_is_no_missing_path(
+    kind, path, status, said, name
+):
+    async with lacking(kind, "/nothing") as here:
+        here.simulator.push(Script(status=status, error=said))
+        own = tool(path, "f") | {"description": name}
+        await here.oq.post(path, json=body(path, tools=[own]))
+        await here.oq.post(path, json=body(path))
+        assert posts(here) == [path, FORM[kind], path]
+
+
+@KIND
+@PATH
+async def test_a_path_is_missing_only_if_the_call_succeeds_without(kind, path):
+    async with lacking(kind, "/nothing") as here:
+        here.simulator.push(Script(status=405, error="Method Not Allowed"))
+        here.simulator.push(Script(status=400, error="nor this"))
+        answer = await here.oq.post(path, json=body(path))
+        assert answer.status_code == 400
+        await here.oq.post(path, json=body(path))
+        assert posts(here) == [path, FORM[kind], path]
 
 
 @KIND

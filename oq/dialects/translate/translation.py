@@ -76,6 +76,10 @@ class Translated(NamedTuple):
             return b'"%b":' % _THOUGHTS.encode() in self.body
         return _MEMBERS.decode(self.body).get(field, _FALSE) != _FALSE
 
+    def value(self, field: str) -> bytes:
+        """The value of this field in the body, as JSON; nothing if it has none."""
+        return bytes(_MEMBERS.decode(self.body).get(field, b""))
+
     def without(self, fields: frozenset[str]) -> Translated:
         """The same without these hints, which a server refuses. Those that change the answer are
         named. Without `stream` the answer comes whole, and `stream` translates that as well.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oq.backends.lacking import REMEMBERED, LackingPaths, lacks_path
+from oq.backends.lacking import REMEMBERED, LackingPaths, lacks_path, may_be_an_echo
 from oq.words.errors import BackendFailure, BackendRejected
 
 PATHS = [
@@ -60,6 +60,18 @@ def test_a_model_that_is_missing(status, body):
 def test_other_errors_say_nothing_of_it(status):
     assert not lacks_path(error(status, b"Not Found"), "m")
     assert not lacks_path(BackendFailure("the connection broke"), "m")
+
+
+@pytest.mark.parametrize(("status", "body"), PATHS)
+def test_the_words_of_such_errors_are_no_echo(status, body):
+    words = ["Not Found", "page", {"file": ["method", {"detail": "messages"}]}, 404, None, True]
+    assert not may_be_an_echo(error(status, body), "/v1/responses", lambda: words)
+
+
+@pytest.mark.parametrize("written", ["rs_1", {"rs_1": 0}, [{"a": ["see RS_1, please"]}]])
+def test_what_the_caller_wrote_may_be_an_echo(written):
+    assert may_be_an_echo(error(404, b"no rs_1 here"), "/v1/responses", lambda: written)
+    assert not may_be_an_echo(error(404, b"no rs_2 here"), "/v1/responses", lambda: written)
 
 
 def test_it_is_remembered_for_a_while():
