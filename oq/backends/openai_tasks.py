@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from oq.backends.base import Request
+from oq.backends.echoes import has_phrase
 from oq.backends.openai_stream import TranslatedFold, ollama_embeddings
 from oq.backends.translate import openai_call
 from oq.backends.transport import Transport
@@ -13,8 +14,9 @@ from oq.dialects.answer_limit import ITEM_COST, AnswerLimit
 from oq.dialects.base import Emit
 from oq.dialects.events import FoldedEvents
 from oq.dialects.ollama_fold import embedded
+from oq.dialects.translate.asked import read_body
 from oq.words.clock import Clock
-from oq.words.errors import BackendError
+from oq.words.errors import BackendError, InvalidTask
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 
@@ -37,8 +39,10 @@ class OpenAITasks:
         except BackendError as error:
             if not stream or not refuses_stream(error):
                 raise
-        self._unstreamed.note(request.model)
-        return await self._generate(request, emit, stream=False)
+        done = await self._generate(request, emit, stream=False)
+        if not _speaks_of_streams(request):  # then the error may only have repeated that
+            self._unstreamed.note(request.model)
+        return done
 
     async def _generate(self, request: Request, emit: Emit, *, stream: bool) -> Completed:
         path, body = openai_call(request, stream=stream)
@@ -59,3 +63,12 @@ class OpenAITasks:
         allowance = AnswerLimit(self._transport.max_answer)
         allowance.spend(len(answer) + ITEM_COST * answer.count(b"{"))
         return embedded(ollama_embeddings(answer, request.model, seconds))
+
+
+def _speaks_of_streams(request: Request) -> bool:
+    """Whether the task has the word among its own; also if it is more than is read of one."""
+    try:
+        members = read_body(request.payload)
+    except InvalidTask:
+        return True
+    return has_phrase(list(members.values()), "stream")

@@ -1,8 +1,8 @@
 """Models whose server does not stream their answers, or not the one that was asked for.
 
 Some servers refuse a call that asks for a stream: with tools, or with `stream_options`, or at all.
-Tasks need no stream, so such a server is asked for a whole answer, and that is remembered for a
-while.
+Tasks need no stream, so such a server is asked for a whole answer. If it gives one, that is
+remembered for a while.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -131,6 +132,28 @@ async def test_where_streams_are_refused_a_whole_answer_is_asked_for(
     assert asked == [True, False, False], "it is remembered"
     await backend.run(chat(model="other"), ignore)
     assert json.loads(simulator.calls[3].body)["stream"], "it is remembered of one model"
+    await backend.aclose()
+
+
+@pytest.mark.parametrize(
+    ("payload", "errors", "asked"),
+    [
+        (b'{"messages":[{"role":"user","content":"My Stream"}]}', 1, [True, False, True]),
+        (b'{"prompt":"x","messages":[]}', 2, [True, False, True]),
+        (b'{"messages":[],"stream":true}', 1, [True, False, False]),
+    ],
+)
+async def test_a_refused_stream_is_remembered_once_a_whole_answer_came_and_if_it_is_no_echo(
+    nursery, simulator, payload, errors, asked
+):
+    backend = await openai(nursery, simulator)
+    for _ in range(errors):
+        simulator.push(Script(status=400, error="what is 'my stream'?"))
+    with suppress(BackendRejected):
+        await backend.run(Request(TaskType.CHAT, "m", payload, b"{}"), ignore)
+    await backend.run(chat(), ignore)
+    sent = [json.loads(call.body).get("stream", False) for call in simulator.calls]
+    assert sent == asked
     await backend.aclose()
 
 
