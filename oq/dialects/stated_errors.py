@@ -8,6 +8,7 @@ llama.cpp's `format_error_response` in tools/server/server-common.cpp.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from oq.words.errors import BackendError, BackendFailure, BackendRejected
 
 MAX_STATED = 64 * 1024
 """Bytes that are kept of an error that a backend states, as of the body of any error."""
+LONGEST_WORD = 8 * 1024
+"""Bytes that are left out at most where such an error is cut."""
 UNKNOWN = 500
 """The status of an error that does not say which it stands for."""
 
@@ -57,6 +60,8 @@ _SAYING = ("code", "status", "status_code", "http_code", "type")
 _WORTH_A_RETRY = frozenset({408, 429})
 _FINAL = frozenset({501, 508})
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_OF_WORDS = rb"[^\s\"',:;(){}\[\]<>]"
+_LAST_WORD = re.compile(b"(?<!%b)%b++\\Z" % (_OF_WORDS, _OF_WORDS))
 
 
 def is_final(status: int) -> bool:
@@ -88,9 +93,17 @@ def stated_error(
     said = f"the backend broke off with an error: {text}"
     status = status or UNKNOWN
     kind = BackendRejected if is_final(status) else BackendFailure
-    error = kind(said, status=status, body=(frame if body is None else body)[:MAX_STATED])
+    error = kind(said, status=status, body=_cut(frame if body is None else body))
     error.frame = frame if len(frame) <= MAX_STATED else None
     return error
+
+
+def _cut(body: bytes) -> bytes:
+    """MAX_STATED bytes of it. The last word is kept whole or left out, as in `answer_errors`."""
+    if len(body) <= MAX_STATED:
+        return body
+    split = MAX_STATED - LONGEST_WORD
+    return body[:split] + _LAST_WORD.sub(b"", body[split:MAX_STATED])
 
 
 def stated(document: bytes, frame: bytes) -> BackendError:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.dialects.answer_errors import MAX_QUOTED, MAX_TEXT, error_text, quoted
+from oq.dialects.stated_errors import MAX_STATED
 from oq.words.errors import BackendFailure
 from tests.gateway.test_liars import KEY, http, lying
 from tests.support.gateway import CHAT
@@ -101,6 +102,16 @@ def test_a_text_is_not_cut_in_the_middle_of_a_key(before):
     ):  # fmt: skip
         said = cut(b"x" * (most - before - 1) + b" " + KEY.encode() + b" and more")
         assert Secret(KEY).scrub_text(said).find("sk-") == -1
+
+
+@pytest.mark.parametrize("before", [5, len(KEY) - 1, len(KEY)])
+async def test_a_long_error_is_not_cut_in_the_middle_of_a_key(before):
+    begin = b'{"error":"'
+    said = begin + b"x " * ((MAX_STATED - before - len(begin)) // 2) + KEY.encode() + b' more"}'
+    async with lying(http(said, "200 OK", "Content-Type: application/json")) as here:
+        answer = await here.oq.post("/api/chat", json={**CHAT, "stream": False})
+        assert len(answer.content) > MAX_STATED - 2 * len(KEY)
+        assert b"sk-" not in answer.content
 
 
 def everything_said(answer, task) -> str:
