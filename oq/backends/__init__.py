@@ -12,7 +12,7 @@
     verbatim     calls in a dialect that it speaks      failures   what a status code means
     served_calls the same, and translated for servers that lack their path: see lacking,
                  refused_fields, echoes
-    bodies       read as far as needed
+    bodies       read as far as needed             apart      what compressed calls say
 
 httpx is imported when the first backend that needs it is made.
 """

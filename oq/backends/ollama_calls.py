@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 from msgspec import Raw
 
+from oq.backends.apart import use_document
 from oq.backends.base import Request
 from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
-from oq.dialects.base import Emit, split_body
-from oq.dialects.documents import read_document
+from oq.dialects.base import Emit, Endpoint, split_body
 from oq.dialects.ollama import OLLAMA
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
@@ -42,12 +43,13 @@ class _Embedded(msgspec.Struct):
 async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime) -> Completed:
     """Run the call by `run`, which takes tasks; its answer and its errors are as Ollama's."""
     try:
-        payload, options = _payload(request)
         call = call_of(request)
+        payload, options, streams = await use_document(
+            request.payload, request.headers, partial(_asked, request, call)
+        )
         if _only_loads(request.type, payload):
             emit(_head(call.dialect.json_type))  # Ollama does not stream this
             return Completed(_loaded(request, payload, now))
-        streams = call.dialect.asks_stream(call, _document(request))
         emit(_head(call.dialect.stream_type if streams else call.dialect.json_type))
 
         def pass_on(chunk: bytes | Head) -> None:
@@ -76,16 +78,16 @@ def _head(content_type: bytes) -> Head:
     return Head(200, b"OK", ((b"content-type", content_type),))
 
 
-def _document(request: Request) -> bytes:
-    return read_document(request.payload, request.headers)
+def _asked(request: Request, call: Endpoint, document: bytes) -> tuple[dict[str, Raw], bytes, bool]:
+    return *_payload(request, document), call.dialect.asks_stream(call, document)
 
 
-def _payload(request: Request) -> tuple[dict[str, Raw], bytes]:
+def _payload(request: Request, document: bytes) -> tuple[dict[str, Raw], bytes]:
     """The payload and options of the task; BackendRejected as Ollama refuses a bad request."""
     if not request.model:
         raise _rejected("model is required")
     try:
-        body = split_body(_document(request))
+        body = split_body(document)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _rejected(f"this is not JSON: {error}") from None
     payload = _OBJECT.decode(body.payload)

@@ -6,17 +6,18 @@ once a call has succeeded without. What it can be asked instead, `oq.dialects.tr
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import uuid4
 
 import trio
 
+from oq.backends.apart import use_document
 from oq.backends.base import Request
 from oq.backends.lacking import LackingPaths, lacks_path, may_be_an_echo
 from oq.backends.refused_fields import RefusedFields, refused_field
 from oq.backends.transport import Feed, Transport
 from oq.backends.verbatim import call_of, run_call
 from oq.dialects.base import Answer, Dialect, Emit
-from oq.dialects.documents import read_document
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
 from oq.dialects.translate.asked import read_body
 from oq.words.clock import Clock
@@ -54,12 +55,16 @@ class ServedCalls:
                 raise
             lacked = error
         done = await self._translated(how, request, emit)
-        if not may_be_an_echo(lacked, call.path, lambda: read_body(_document(request))):
+
+        def may_be(document: bytes) -> bool:
+            return may_be_an_echo(lacked, call.path, lambda: read_body(document))
+
+        if not await use_document(request.payload, request.headers, may_be):
             self._lacking.note(call.path)
         return done
 
     async def _translated(self, how: Translation, request: Request, emit: Emit) -> Completed:
-        translated = translate(how, _document(request))
+        translated = await use_document(request.payload, request.headers, partial(translate, how))
         known = self._refused.of(translated, request.model)
         refused: dict[str, str] = {}
         while True:
@@ -84,10 +89,6 @@ class ServedCalls:
             streams = sent.has("stream")
             await transport.call(path, sent.body, headers, answer.begin, streams=streams)
             return answer.completed()
-
-
-def _document(request: Request) -> bytes:
-    return read_document(request.payload, request.headers)
 
 
 def translate(how: Translation, body: bytes) -> Translated:

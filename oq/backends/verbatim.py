@@ -6,16 +6,18 @@ cannot be read is passed on all the same, but without the keys of the backend an
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 from msgspec import Raw
 
+from oq.backends.apart import use_document
 from oq.backends.base import Backend, Request
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.transport import Feed, Transport
 from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
-from oq.dialects.documents import read_document
 from oq.dialects.reading import MARK
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendFailure, BackendRejected
@@ -41,8 +43,8 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
     The errors are those of `oq.backends.base.Backend.run`.
     """
     secret = transport.secret_of(request.headers)
-    document = read_document(request.payload, request.headers)
-    answer = CallAnswer(call_of(request), document, emit, transport.max_answer, secret)
+    streams = await asks_stream(request)
+    answer = CallAnswer(call_of(request), streams, emit, transport.max_answer, secret)
     with secret.kept_from_errors():
         await transport.call(
             path, request.payload, request.headers, answer.begin, streams=answer.asked_stream
@@ -53,14 +55,14 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
 class CallAnswer:
     """The answer to one call, as it comes: it is passed to `emit`, and what is kept of it is read.
 
-    `document` is what oq reads of the call's body. `limit` is in bytes of memory. `secret` has
-    the keys that are taken out of what is not generated.
+    `asked_stream`: the caller asked for a stream. `limit` is in bytes of memory. `secret` has the
+    keys that are taken out of what is not generated.
     """
 
     def __init__(
         self,
         call: Endpoint,
-        document: bytes,
+        asked_stream: bool,
         emit: Emit,
         limit: int,
         secret: Secret = _NOTHING_SECRET,
@@ -71,8 +73,7 @@ class CallAnswer:
         self._secret = secret
         self._head = Head()
         self._answer: Answer | None = None
-        self.asked_stream = call.dialect.asks_stream(call, document)
-        """Whether the caller asked for a stream."""
+        self.asked_stream = asked_stream
 
     def begin(self, head: Head) -> Feed:
         """The head has come; what takes the bytes of the body."""
@@ -217,6 +218,14 @@ def call_of(request: Request) -> Endpoint:
     if call is None:
         raise BackendRejected(f"{request.call}: this version of oq does not know this call")
     return call
+
+
+async def asks_stream(request: Request) -> bool:
+    """Whether the caller of the task asked for a stream."""
+    call = call_of(request)
+    return await use_document(
+        request.payload, request.headers, partial(call.dialect.asks_stream, call)
+    )
 
 
 def not_spoken(backend: Backend, call: Endpoint) -> BackendRejected:

@@ -88,11 +88,14 @@ def dialect_at(path: str) -> Dialect | None:
     return next((dialect for prefix, dialect in _PREFIXES if _is_below(path, prefix)), None)
 
 
-def as_shown(body: Body) -> Body:
-    """What a task asks for, as payload and options: those of a call are parts of its one body."""
+def as_shown(body: Body, document: bytes | None = None) -> Body:
+    """What a task asks for, as payload and options: those of a call are parts of its one body.
+    `document`: what was read of it already.
+    """
     if body.call is None:
         return body
-    call, document = ENDPOINTS.get(body.call), document_of(body)
+    document = document_of(body) if document is None else document
+    call = ENDPOINTS.get(body.call)
     return task_form(document) if call is None else call.dialect.shown(document)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,8 +20,15 @@ from oq.words.task import Body
 
 MAX_DOCUMENT = 256 * 1024 * 1024
 """Bytes that a compressed body may be once it is read, where nobody says less."""
+MAX_RATIO = 100
+"""Times the size of a compressed body that it may be once it is read. Texts and files that people
+send are below 20; what is far above was made to take the time and the memory of who reads it."""
+ANY_RATIO = 8 * 1024 * 1024
+"""Bytes that it may be in any case, however small it is compressed."""
+MAX_GLANCE = 64 * 1024
+"""Bytes of a compressed body that are read where it is one of many, as in a list."""
 MAX_MEMBERS = 16
-"""Parts that are compressed one by one: each is a copy of all that follows."""
+"""Parts of a body that are compressed one by one."""
 MAX_PARTS = 1000
 """Parts of a form that are read."""
 MAX_PART_HEAD = 16 * 1024
@@ -29,6 +37,8 @@ MAX_FIELD = 256 * 1024
 """Bytes of a field's text that are kept; what is longer is described as a file is."""
 
 _UNREADABLE = b""
+_FED, _PIECE = 64 * 1024, 1024 * 1024
+"""Bytes that are inflated in one step, and those that may come of it."""
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 _BOUNDARY = re.compile(rb';\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
@@ -53,40 +63,84 @@ def read_document(body: bytes, headers: Headers) -> bytes:
         return _UNREADABLE
 
 
-def read_bounded(body: bytes, headers: Headers, limit: int) -> bytes:
+def glance_at(body: Body) -> bytes:
+    """The document of a task's body, for a list: empty if it is compressed and is not small."""
+    if body.call is None:
+        return body.payload
+    small = len(body.payload) <= MAX_GLANCE or not is_compressed(body.headers)
+    try:
+        return read_bounded(body.payload, body.headers, MAX_GLANCE) if small else _UNREADABLE
+    except PayloadTooLarge:
+        return _UNREADABLE
+
+
+def is_compressed(headers: Headers) -> bool:
+    """Whether a body with these headers has to be inflated to be read."""
+    return _said(headers, b"content-encoding").strip().lower() in _ZLIB
+
+
+def read_bounded(
+    body: bytes, headers: Headers, limit: int, grow: Callable[[int], object] | None = None
+) -> bytes:
     """The same of a body that has just come.
 
-    PayloadTooLarge if it is compressed, and is more than `limit` bytes once it is not.
+    PayloadTooLarge if it is compressed, and is more than `limit` bytes once it is not, or more than
+    MAX_RATIO times its size. `grow` gets the number of bytes of each piece that is inflated; what
+    it raises ends that.
     """
-    kind = encoding = b""
-    for name, value in headers:
-        if name == b"content-type":
-            kind = value
-        elif name == b"content-encoding":
-            encoding = value.strip().lower()
-    if encoding and encoding != b"identity":
-        body = _inflated(body, limit) if encoding in _ZLIB else _UNREADABLE
+    kind = _said(headers, b"content-type")
+    encoding = _said(headers, b"content-encoding").strip().lower()
+    if encoding in _ZLIB:
+        body = _inflated(body, limit, grow)
+    elif encoding and encoding != b"identity":
+        body = _UNREADABLE
     if kind[:20].lower().startswith(b"multipart/form-data"):
         return _form(body, kind)
     return body
 
 
-def _inflated(body: bytes, limit: int) -> bytes:
-    text = bytearray()
-    for _ in range(MAX_MEMBERS):
-        member = zlib.decompressobj(_EITHER_HEADER)
-        try:
-            text += member.decompress(body, limit + 1 - len(text))
-        except zlib.error:
-            return _UNREADABLE
-        if len(text) > limit:
-            raise PayloadTooLarge(limit)
-        if not member.eof:
-            return _UNREADABLE
-        body = member.unused_data
-        if not body:
-            return bytes(text)
-    return _UNREADABLE
+def _said(headers: Headers, name: bytes) -> bytes:
+    return next((value for each, value in reversed(headers) if each == name), b"")
+
+
+def _inflated(body: bytes, limit: int, grow: Callable[[int], object] | None) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    dense = max(ANY_RATIO, MAX_RATIO * len(body))
+    most = min(limit, dense)
+    try:
+        for piece in _pieces(memoryview(body), most + 1):
+            size += len(piece)
+            if size > most:
+                raise PayloadTooLarge(limit, ratio=MAX_RATIO if dense < limit else None)
+            if grow is not None:
+                grow(len(piece))
+            pieces.append(piece)
+    except zlib.error:
+        return _UNREADABLE
+    return b"".join(pieces)
+
+
+def _pieces(body: memoryview, most: int) -> Iterator[bytes]:
+    """What it says, inflated piece by piece, none of more than `most` bytes; zlib.error if it
+    cannot be read to its end.
+    """
+    member, members = zlib.decompressobj(_EITHER_HEADER), 1
+    for begin in range(0, len(body), _FED):
+        data: bytes | memoryview = body[begin : begin + _FED]
+        full = False
+        while data or full:
+            if member.eof:
+                member, members = zlib.decompressobj(_EITHER_HEADER), members + 1
+                if members > MAX_MEMBERS:
+                    raise zlib.error(f"more than {MAX_MEMBERS} members")
+            room = min(_PIECE, most)
+            piece = member.decompress(data, room)
+            data = member.unused_data if member.eof else member.unconsumed_tail
+            full = len(piece) == room and not member.eof
+            yield piece
+    if not member.eof:
+        raise zlib.error("it is cut off")
 
 
 def _form(body: bytes, kind: bytes) -> bytes:

@@ -30,8 +30,8 @@ class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
     `oq.words.task.Body`. A `detached` one goes on without its caller. `timeout` is for one attempt,
     or for all of the call if its caller is `impatient` and stays. `way`: see `oq.rules.via`.
-    `kept`: its response is read later, by an id of its own. The rest is for whoever looks at the
-    task.
+    `kept`: its response is read later, by an id of its own. `measured`: what oq reads of the body
+    was found to be within `queue.max_values`. The rest is for whoever looks at the task.
     """
 
     call: Endpoint
@@ -47,6 +47,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     target: str | None = None
     kept: Kept | None = None
+    measured: bool = False
 
 
 class _Metadata(Struct, omit_defaults=True):
@@ -100,7 +101,7 @@ class GatewayCalls:
             metadata.previous_response_id = new.kept.previous_response_id
         checked = validation.check_call(
             body,
-            document=document_of(body),
+            document=b"" if new.measured else document_of(body),
             kind=new.call.type,
             model=new.model,
             priority=new.priority,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from sys import maxsize
 from typing import TypeVar
@@ -18,14 +19,16 @@ from typing import TypeVar
 import trio
 from msgspec.structs import replace
 
-from oq.dialects import as_shown, document_of
+from oq.backends.apart import use_document
+from oq.dialects import as_shown
+from oq.dialects.documents import glance_at
 from oq.rules.board import Board
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, LinePlace, Page, Sort, TaskFilter
 from oq.rules.ids import is_id
 from oq.store import Durable, Parts, Record, Slice, Want
 from oq.words.errors import InvalidTask, NotFound
-from oq.words.task import RawTask, Status, TaskState, TaskSummary, show, summarise
+from oq.words.task import Body, RawTask, Status, TaskState, TaskSummary, show, summarise
 
 T = TypeVar("T")
 PAGE_BYTES = 32 * 1024 * 1024
@@ -103,13 +106,27 @@ class Listing:
         return found[:most], len(found) > most
 
     def shown(self, record: Record) -> RawTask:
-        """The task, whole; marked as damaged, without what of it cannot be read."""
-        state, body = _marked(record), record.body
-        return show(state, body and as_shown(body), record.result, self._position(state))
+        """The task, whole; marked as damaged, without what of it cannot be read. A compressed
+        body that is not small is not read: this is one of many tasks.
+        """
+        body = record.body
+        return self._shown(record, body and as_shown(body, glance_at(body)))
+
+    async def shown_alone(self, record: Record) -> RawTask:
+        """The same, with all that a compressed body says."""
+        body = record.body
+        if body is None or body.call is None:
+            return self.shown(record)
+        shown = await use_document(body.payload, body.headers, partial(as_shown, body))
+        return self._shown(record, shown)
+
+    def _shown(self, record: Record, body: Body | None) -> RawTask:
+        state = _marked(record)
+        return show(state, body, record.result, self._position(state))
 
     def _summary(self, record: Record) -> TaskSummary:
         state, body = _marked(record), record.body
-        text = excerpt(state.type, document_of(body)) if body is not None else ""
+        text = excerpt(state.type, glance_at(body)) if body is not None else ""
         return summarise(state, text, self._position(state))
 
     def _position(self, state: TaskState) -> int | None:

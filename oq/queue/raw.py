@@ -261,7 +261,7 @@ class RawQueue:
         self._check(record.state)
         if record.state.status.ended:
             core.wiring.reads.note(record.state)
-        return core.listing.shown(record)
+        return await core.listing.shown_alone(record)
 
     async def _state(self, task_id: str) -> TaskState:
         """Where the task stands. NotFound."""

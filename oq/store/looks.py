@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from oq.dialects.documents import document_of
+from oq.dialects.documents import glance_at
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Sort, TaskFilter
 from oq.store.ledger import Parts, Record, Slice, Want
@@ -100,6 +100,6 @@ def _finds(store: Store, filter: TaskFilter, state: TaskState) -> tuple[bool, in
         if body is None:
             return ""
         read = len(body.payload)
-        return excerpt(state.type, document_of(body))
+        return excerpt(state.type, glance_at(body))
 
     return filter.finds(state, begin), read

@@ -184,7 +184,8 @@ class ServerConfig(Section, frozen=True):
     """The most connections from one address. The default is three quarters of `max_connections`, so
     that one machine leaves room for others."""
     max_inflight_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 * 1024 * 1024
-    """The most bytes of request bodies in memory at once: bodies that are received or stored."""
+    """The most bytes of request bodies in memory at once: bodies that are received or stored. A
+    compressed call counts together with what it says, which oq reads."""
     max_wait: Duration = Duration(300)
     """The longest time that a request with `?wait=` may wait."""
 

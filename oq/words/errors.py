@@ -99,11 +99,16 @@ class Conflict(OqError):
 
 
 class PayloadTooLarge(OqError):
-    """The body or the payload has more bytes than ``limit``."""
+    """The body or the payload has more bytes than ``limit``; with ``ratio``, it is compressed and
+    has more than so many times its size once it is not.
+    """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, ratio: int | None = None) -> None:
         super().__init__(
             f"the body is over the limit of {limit} bytes; raise queue.max_payload to allow it"
+            if ratio is None
+            else f"the compressed body has more than {ratio} times its size once it is read;"
+            " send it uncompressed"
         )
         self.limit = limit
 

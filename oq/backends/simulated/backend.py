@@ -20,11 +20,10 @@ from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator
 from oq.backends.transport import Feed
-from oq.backends.verbatim import CallAnswer, call_of, not_spoken
+from oq.backends.verbatim import CallAnswer, asks_stream, call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import Emit
-from oq.dialects.documents import read_document
 from oq.rules.headers import down
 from oq.words.config import BackendKind
 from oq.words.errors import BackendDown, BackendError, BackendFailure
@@ -97,8 +96,7 @@ class SimulatedBackend:
         call = call_of(request)
         if call.dialect not in self.speaks:
             raise not_spoken(self, call)
-        document = read_document(request.payload, request.headers)
-        answer = CallAnswer(call, document, emit, MAX_ANSWER)
+        answer = CallAnswer(call, await asks_stream(request), emit, MAX_ANSWER)
         reply = _CallReply(answer)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from werkzeug.exceptions import MethodNotAllowed
 
 from oq.dialects import ENDPOINTS, Dialect
-from oq.dialects.documents import read_bounded
 from oq.dialects.kept_events import KeptEvents
 from oq.dialects.kept_items import items_page
 from oq.dialects.kept_response import (
@@ -28,7 +27,6 @@ from oq.dialects.kept_response import (
     going_on,
     in_foreground,
     not_found,
-    read_wish,
     task_of,
 )
 from oq.http.asgi import BodyReader, ClientGone, RawHeaders, Receive, Send, refuse
@@ -70,8 +68,7 @@ class Background:
         new = wanted.new
         if not new.call.keeps:
             return wanted
-        body = read_bounded(new.body, new.headers, self._limit)
-        wish = read_wish(body)
+        body, wish = wanted.document, wanted.wish
         previous = wish.previous_response_id
         if not isinstance(previous, str) or task_of(previous) is None:
             previous = None
@@ -276,4 +273,4 @@ def _flag(query: Query, name: str) -> bool:
 def _with_body(new: NewCall, body: bytes) -> NewCall:
     """The call with another body, which is not compressed."""
     headers = tuple(item for item in new.headers if item[0] != b"content-encoding")
-    return replace(new, body=body, headers=headers)
+    return replace(new, body=body, headers=headers, measured=False)

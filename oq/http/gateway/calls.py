@@ -91,11 +91,13 @@ class CallHandler:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
         way = check_way(request, self._queue.calls.mark)
         whole = await body.read()
-        wanted = read_request(call, request, whole, self.defaults, way, most=self._limit)
+        wanted = await read_request(
+            call, request, whole, self.defaults, way, most=self._limit, held=body.held.add
+        )
         wanted = await self.background.prepare(wanted)
         accepted = await self._accept(wanted)
         body.held.free()
-        return wanted._replace(new=replace(wanted.new, body=b"")), accepted
+        return wanted._replace(new=replace(wanted.new, body=b""), document=b""), accepted
 
     async def _answer(self, wanted: CallRequest, accepted: Accepted, out: GatewayResponse) -> None:
         task_id = accepted.task_id

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from werkzeug.exceptions import BadRequest
 
+from oq.backends.apart import use_bounded
 from oq.dialects import Endpoint
-from oq.dialects.documents import read_bounded
+from oq.dialects.kept_response import Wish, read_wish
 from oq.http.request import Request
 from oq.queue import NewCall
 from oq.rules.headers import up_with_call
+from oq.rules.limits import Limits, check_size
 from oq.rules.terms import parse_priority
 from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
@@ -24,12 +28,25 @@ _YES, _NO = frozenset({"true", "1", "yes"}), frozenset({"", "false", "0", "no"})
 
 
 class CallRequest(NamedTuple):
-    """A call as it was read. `progress`: send the queue position while the caller waits."""
+    """A call as it was read. `progress`: send the queue position while the caller waits. `wish` and
+    `document`, which is what oq reads of the body: if its response may be kept.
+    """
 
     new: NewCall
     streams: bool
     key: str | None
     progress: bool
+    wish: Wish = Wish()
+    document: bytes = b""
+
+
+class _Said(NamedTuple):
+    """What the document of a call says."""
+
+    model: str
+    streams: bool
+    wish: Wish
+    document: bytes
 
 
 class Defaults:
@@ -57,21 +74,30 @@ class Defaults:
         return self._paths.get(call.path, self._default)
 
 
-def read_request(
-    call: Endpoint, request: Request, body: bytes, defaults: Defaults, way: str = "", *, most: int
+async def read_request(
+    call: Endpoint,
+    request: Request,
+    body: bytes,
+    defaults: Defaults,
+    way: str = "",
+    *,
+    most: int,
+    held: Callable[[int], object],
 ) -> CallRequest:
     """InvalidTask says what is wrong, if it is not left to the backend to say; PayloadTooLarge if
-    the body is compressed, and has more than `most` bytes once it is not.
+    the body is compressed, and has more than `most` bytes once it is not. `held` counts these, and
+    raises Unavailable if all bodies together have too many.
     """
     headers = up_with_call(request.scope["headers"], authorization=defaults.pass_authorization)
-    model, streams = call.dialect.read(call, read_bounded(body, headers, most))
+    read = partial(_read, call, request.queue.limits)
+    said = await use_bounded(body, headers, most, read, held)
     server = request.scope.get("server")
     agent = request.header(b"user-agent")
     timeout = request.header(b"x-oq-timeout")
     new = NewCall(
         call=call,
         body=body,
-        model=model,
+        model=said.model,
         priority=defaults.priority(
             call, server[1] if server else None, request.header(b"x-oq-priority")
         ),
@@ -83,9 +109,19 @@ def read_request(
         way=way,
         headers=headers,
         target=_target(call, request),
+        measured=True,
     )
-    progress = streams and _flag(request, "X-OQ-Progress")
-    return CallRequest(new, streams, request.header(b"idempotency-key"), progress)
+    progress = said.streams and _flag(request, "X-OQ-Progress")
+    key = request.header(b"idempotency-key")
+    return CallRequest(new, said.streams, key, progress, said.wish, said.document)
+
+
+def _read(call: Endpoint, limits: Limits, document: bytes) -> _Said:
+    check_size("", document, limits)
+    model, streams = call.dialect.read(call, document)
+    if not call.keeps:
+        return _Said(model, streams, Wish(), b"")
+    return _Said(model, streams, read_wish(document), document)
 
 
 def _target(call: Endpoint, request: Request) -> str | None:

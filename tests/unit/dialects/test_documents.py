@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import zlib
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oq.dialects.documents import (
+    ANY_RATIO,
+    MAX_DOCUMENT,
     MAX_FIELD,
+    MAX_GLANCE,
     MAX_MEMBERS,
     MAX_PART_HEAD,
     MAX_PARTS,
+    MAX_RATIO,
+    glance_at,
     read_bounded,
     read_document,
 )
-from oq.words.errors import PayloadTooLarge
+from oq.words.errors import PayloadTooLarge, Unavailable
+from oq.words.head import Headers
+from oq.words.task import Body
 from tests.linear.growth import assert_linear
 
 BODY = b'{"model": "m", "stream": true}'
@@ -165,11 +174,69 @@ def test_what_cannot_be_read_is_empty(encoding, body):
     assert read_document(body, ((b"content-encoding", encoding),)) == b""
 
 
+GZIP = ((b"content-encoding", b"gzip"),)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 4 << 20])
+@pytest.mark.parametrize("unit", [b"\0", random.Random(1).randbytes(100_003)], ids=["0", "drawn"])
+def test_a_body_is_inflated_piece_by_piece_to_its_last_byte(unit, size):
+    text = (unit * (size // len(unit) + 1))[:size]
+    pieces: list[int] = []
+    assert read_bounded(packed(text), GZIP, size, pieces.append) == text
+    assert sum(pieces) == size
+    assert max(pieces, default=0) <= 1 << 20
+    members = packed(text) + packed(b"") + packed(text)
+    assert read_bounded(members, GZIP, 2 * size) == 2 * text
+    assert read_bounded(members[:-1], GZIP, 2 * size) == b""
+
+
 def test_a_bomb_is_too_large():
-    bomb = packed(b"\0" * 10_000_000)
-    with pytest.raises(PayloadTooLarge):
-        read_bounded(bomb, ((b"content-encoding", b"gzip"),), 1_000_000)
-    assert len(read_document(bomb, ((b"content-encoding", b"gzip"),))) == 10_000_000
+    bomb = packed(b"\0" * 2_000_000)
+    with pytest.raises(PayloadTooLarge, match=r"1999999 bytes; raise queue\.max_payload"):
+        read_bounded(bomb, GZIP, 1_999_999)
+    assert len(read_bounded(bomb, GZIP, 2_000_000)) == 2_000_000
+
+
+def test_what_is_far_larger_than_its_compressed_form_is_refused():
+    inside, beyond = packed(b"\0" * ANY_RATIO), packed(b"\0" * (ANY_RATIO + 1))
+    assert len(read_bounded(inside, GZIP, MAX_DOCUMENT)) == ANY_RATIO
+    pieces: list[int] = []
+    with pytest.raises(PayloadTooLarge, match="more than 100 times its size"):
+        read_bounded(beyond, GZIP, MAX_DOCUMENT, pieces.append)
+    assert sum(pieces) <= ANY_RATIO
+    assert read_document(beyond, GZIP) == b""
+    dense = random.Random(2).randbytes(200_000) + b"\0" * (2 * ANY_RATIO)
+    assert len(packed(dense)) * MAX_RATIO > len(dense)
+    assert read_document(packed(dense), GZIP) == dense
+
+
+def test_no_more_is_inflated_than_is_granted():
+    def refuse(_size: int) -> None:
+        raise Unavailable("full")
+
+    with pytest.raises(Unavailable):
+        read_bounded(packed(b"\0" * 5_000_000), GZIP, MAX_DOCUMENT, refuse)
+
+
+@pytest.mark.parametrize("unit", [b"\0", b'{"a":[1]},', random.Random(3).randbytes(1000)])
+def test_to_inflate_takes_linear_time(unit):
+    read = partial(read_bounded, headers=GZIP, limit=MAX_DOCUMENT)
+    assert_linear(
+        lambda size: packed(unit * (100 * size // len(unit))), lambda body: len(read(body))
+    )
+
+
+def test_a_glance_is_at_small_bodies_only():
+    def glance(body: bytes, headers: Headers = GZIP) -> bytes:
+        return glance_at(Body(body, call="/api/chat", headers=headers))
+
+    drawn = random.Random(4).randbytes(MAX_GLANCE)
+    assert glance(packed(BODY)) == BODY
+    assert glance(packed(b"\0" * MAX_GLANCE)) == b"\0" * MAX_GLANCE
+    assert glance(packed(b"\0" * (MAX_GLANCE + 1))) == b""
+    assert glance(packed(drawn)) == b""
+    assert glance(drawn * 2, headers=()) == drawn * 2
+    assert glance_at(Body(drawn * 2)) == drawn * 2
 
 
 def test_a_form_may_be_compressed():
