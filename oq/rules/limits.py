@@ -27,5 +27,5 @@ def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> No
     memory than their text, and time.
     """
     most = limits.max_values  # a text of so many bytes has no more values than that
-    if len(text) > most and count_values(text, unless_over=most) > tasks * most:
+    if len(text) > most and count_values(text, most, tasks * most) > tasks * most:
         raise InvalidTask(field, f"it has more than {most} JSON values (queue.max_values)")

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from oq.rules.excerpt import excerpt
+from oq.rules.json_size import count_values, without_strings
 from oq.rules.validation import check, check_call, decode_batch, decode_submission
 from oq.words.errors import InvalidTask
 from oq.words.task import Body, TaskType
@@ -64,3 +65,16 @@ def test_what_has_many_values_is_listed_without_an_excerpt():
     many = ("[" + "{}," * 200_000 + "{}]").encode()
     assert excerpt(TaskType.CHAT, b'{"messages":%b}' % many) == ""
     assert excerpt(TaskType.GENERATE, b'{"prompt":"a [ b","x":[1]}') == "a [ b"
+
+
+@pytest.mark.parametrize(
+    "unit", [b'"",', b'",""', b'"\\"[,",', b"[1,", b'"', b"\\", b'"a\\', b'"\\\\",'], ids=repr
+)
+@pytest.mark.parametrize("times", [1, 3, 19_999, 20_000, 20_001, 70_000])
+def test_a_long_text_is_counted_as_a_whole(unit, times):
+    text = unit * times
+    expected = sum(without_strings(text).count(mark) for mark in (b",", b"[", b"{"))
+    whole = sum(text.count(mark) for mark in (b",", b"[", b"{"))
+    assert count_values(text, unless_over=-1) == expected
+    assert (count_values(text, -1, 100) > 100) is (expected > 100)
+    assert count_values(text, unless_over=whole) == whole
