@@ -39,7 +39,7 @@ async def before(answer: bytes, kind: str = "openai", **of_backend: object):
                     request = event
                 elif isinstance(event, h11.Data):
                     body += bytes(event.data)
-            if request.method == b"GET":  # a look at the models
+            if request.target == b"/v1/models":  # a look at the models
                 await stream.send_all(http(b'{"data":[]}', "200 OK", JSON))
                 return
             requests.append((request, body))
