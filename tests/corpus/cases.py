@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from oq.backends.simulated import Script
 
 HERE = Path(__file__).parent
 _BOUNDARY = "----corpus-boundary"
+_REPEATED = re.compile(rb"\{\{(\d+) x ([^{}]+)\}\}")
 _OLLAMAS = ("api/", "v1/messages", "v1/responses")
 """Paths of which the calls go through a backend of kind ollama."""
 
@@ -71,8 +73,6 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The direct answer is an error that hides behind 200: as the only thing in it, or before all
     else in a stream. Through oq the error has this status, the one that it states itself.
     """
-    waits: dict[str, str] = {}
-    """Why it cannot hold yet, by kind of backend. Such a case must fail."""
 
     def body(self) -> bytes:
         """The bytes of the body."""
@@ -106,12 +106,18 @@ def read_cases() -> Iterator[tuple[str, Case]]:
 
 
 def read_lines(path: Path) -> Iterator[Case]:
-    """The cases of one file. ValueError names the line that is none."""
+    """The cases of one file. ``{{300 x ab}}`` stands for the text that is repeated so many times.
+    ValueError names the line that is none.
+    """
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            yield msgspec.json.decode(line, type=Case)
+            yield msgspec.json.decode(_REPEATED.sub(_repeat, line), type=Case)
         except msgspec.MsgspecError as error:
             raise ValueError(f"{path.name}:{number}: {error}") from None
+
+
+def _repeat(found: re.Match[bytes]) -> bytes:
+    return found[2] * int(found[1])
 
 
 class Headers(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,9 +21,7 @@ def ways() -> Iterator[Any]:
     """Each case through each kind of backend."""
     for file, case in CASES:
         for kind in case.kinds:
-            why = case.waits.get(kind)
-            marks = [pytest.mark.xfail(strict=True, reason=why)] if why else []
-            yield pytest.param(case, kind, marks=marks, id=f"{file}-{case.name}-{kind}")
+            yield pytest.param(case, kind, id=f"{file}-{case.name}-{kind}")
 
 
 Direct = Callable[[Case], Answer]

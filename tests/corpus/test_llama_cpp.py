@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import pytest
 
@@ -45,14 +44,7 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         yield model.url, way.url
 
 
-def marked() -> Iterator[Any]:
-    for case in CASES:
-        why = case.waits.get("openai")
-        marks = [pytest.mark.xfail(strict=True, reason=why)] if why else []
-        yield pytest.param(case, id=case.name, marks=marks)
-
-
-@pytest.mark.parametrize("case", list(marked()))
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_a_call_through_oq_is_the_call(case: Case, urls: tuple[str, str]) -> None:
     model, oq = urls
     made(case, model)  # what it remembers of a prompt tells in the next answer
