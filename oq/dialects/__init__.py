@@ -8,6 +8,7 @@
     kept_events     its stream                    kept_items       what it was asked
     response_object what oq itself says of a response
     anthropic       Anthropic's API               anthropic_fold   its stream as one object
+    marked_fold     what the folds of streams that end with [DONE] have in common
     openai_media    images, sound, moderations    openai_media_fold   their streams as one object
     llama_cpp       llama.cpp's own API           llama_cpp_fold   its stream as one object
     rerank          reranking, which many servers have

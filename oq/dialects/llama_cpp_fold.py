@@ -5,37 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from oq.dialects.answer_errors import states_error
 from oq.dialects.counts import count
 from oq.dialects.growing import MAX_ITEMS, index_of
 from oq.dialects.growing_text import GrowingText
-from oq.dialects.openai_fold import DONE
-from oq.dialects.reading import Json, read_object, write
-from oq.dialects.stated_errors import stated
+from oq.dialects.marked_fold import MarkedFold
+from oq.dialects.reading import Json, write
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
 
-class CompletionFold:
+class CompletionFold(MarkedFold):
     """Takes the events of one stream; see `oq.dialects.events.EventFold`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._texts: dict[int, GrowingText] = {}
         self._ends: dict[int, Json] = {}
-        self.done = False
-        """Whether [DONE] has come. llama.cpp does not send it: the end of the body is the end."""
 
-    def add(self, data: bytes, frame: bytes) -> bool:
-        """See `EventFold`."""
-        if data.strip() == DONE:
-            self.done = True
-            return True
-        said = read_object(data)
-        if said is None:
-            return data.strip() == b"null"
-        if states_error(said):
-            raise stated(data, frame)
+    def _add(self, said: Json) -> None:
         index = index_of(said.get("index")) or 0
         text = self._texts.get(index)
         if text is None and len(self._texts) < MAX_ITEMS:
@@ -44,7 +32,6 @@ class CompletionFold:
             text.add(said["content"])
         if text is not None and said.get("stop") is True:
             self._ends[index] = said
-        return True
 
     def completed(self) -> Completed:
         """The whole answer. BackendFailure if the stream ended before it was whole."""

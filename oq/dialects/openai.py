@@ -17,7 +17,8 @@ from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import EventDialect, FoldedEvents
 from oq.dialects.growing import index_of
-from oq.dialects.openai_fold import DONE, OpenAIFold, openai_usage, said_in
+from oq.dialects.marked_fold import DONE
+from oq.dialects.openai_fold import OpenAIFold, openai_usage, said_in
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
 from oq.words.outcome import Completed

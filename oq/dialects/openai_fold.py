@@ -13,17 +13,15 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.dialects.answer_errors import states_error
 from oq.dialects.counts import count
 from oq.dialects.growing import MAX_ITEMS, GrowingObject, index_of
+from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, read_object, write
-from oq.dialects.stated_errors import stated
 from oq.dialects.tool_calls import ToolCalls
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
-DONE = b"[DONE]"
 """The data of the event that ends a stream."""
 OLLAMA_FINGERPRINT = "fp_ollama"
 """The `system_fingerprint` of all that Ollama answers in OpenAI's form."""
@@ -41,36 +39,25 @@ class _Counted(Struct):
 _COUNTED = msgspec.json.Decoder(_Counted)
 
 
-class OpenAIFold:
+class OpenAIFold(MarkedFold):
     """Takes the events of one stream; see `oq.dialects.events.EventFold`. `on_choice` is called
     with what each event says of the first choice, once that is folded.
     """
 
     def __init__(self, on_choice: Callable[[Json], None] | None = None) -> None:
+        super().__init__()
         self._on_choice = on_choice
         self._answer: Json = {}
         self._choices: dict[int, _Choice] = {}
         self._chunks = 0  # that say something
-        self.done = False
-        """Whether [DONE] has come."""
 
-    def add(self, data: bytes, frame: bytes) -> bool:
-        """See `EventFold`."""
-        if data.strip() == DONE:
-            self.done = True
-            return True
-        said = read_object(data)
-        if said is None:
-            return data.strip() == b"null"
-        if states_error(said):
-            raise stated(data, frame)
+    def _add(self, said: Json) -> None:
         for key, value in said.items():
             if key == "choices":
                 self._answer.setdefault(key, [])  # its place among the others
                 self._choose(value)
             elif value is not None or key not in self._answer:
                 self._answer[key] = value
-        return True
 
     @property
     def usage(self) -> Usage | None:

@@ -11,42 +11,30 @@ import base64
 import binascii
 from typing import Any
 
-from oq.dialects.answer_errors import states_error
 from oq.dialects.counts import count
 from oq.dialects.growing_text import GrowingText
-from oq.dialects.openai_fold import DONE, said_in, usage_in
-from oq.dialects.reading import Json, read_object, write
-from oq.dialects.stated_errors import stated
+from oq.dialects.marked_fold import MarkedFold
+from oq.dialects.openai_fold import said_in, usage_in
+from oq.dialects.reading import Json, write
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 
 
-class MediaFold:
+class MediaFold(MarkedFold):
     """Takes the events of one stream; see `oq.dialects.events.EventFold`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._text: GrowingText | None = None
         self._sound: bytearray | None = None
         self._images: list[Json] = []
         self._end: Json | None = None
         self._usage: Any = None
-        self.done = False
-        """Whether [DONE] has come. Not every server sends it: the end of the body is one too."""
 
-    def add(self, data: bytes, frame: bytes) -> bool:
-        """See `EventFold`."""
-        if data.strip() == DONE:
-            self.done = True
-            return True
-        said = read_object(data)
-        if said is None:
-            return data.strip() == b"null"
-        if states_error(said):
-            raise stated(data, frame)
+    def _add(self, said: Json) -> None:
         self._usage = said.get("usage") or self._usage
         self._take(said)
-        return True
 
     def completed(self) -> Completed:
         """The whole answer. BackendFailure if the stream ended before it was whole."""
