@@ -28,7 +28,7 @@ JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
 .PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
-.PHONY: test-fast test-clients coverage release lock clean
+.PHONY: test-fast test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -40,6 +40,8 @@ help:
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
 	@echo "make test-pythons  oq on each Python that is here (PYTHONS='python3.12 ...')"
 	@echo "make test-clients  clients that people use, directly and through oq (ARGS=openai_client)"
+	@echo "make test-ollama   the order of tasks on a real Ollama, directly and through oq (OLLAMA_BIN=...)"
+	@echo "make test-llamacpp the same with llama.cpp's server (LLAMA_SERVER=...; ARGS=--help)"
 	@echo "make torture       kill -9, power cuts, damaged files: 15 minutes (ARGS='--seed N' again)"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        let ruff mend what it can"
@@ -110,6 +112,10 @@ $(CLIENTS): tests/clients/requirements.txt tests/clients/js/package.json | $(MOD
 	$(RUN) uv pip install --quiet --python .venv-clients --requirement tests/clients/requirements.txt
 	cd tests/clients/js && $(NPM_HERE) install --ignore-scripts --no-package-lock
 	@touch $@
+
+# A model server that is here already, with models of its own: see tests/real.
+test-ollama test-llamacpp: test-%: $(DEMO)
+	$(RUN) tests.real $* $(ARGS)
 
 # Bounded by a clock of its own; what fails says how to do just that again.
 torture: $(READY)

@@ -1,0 +1,96 @@
+"""A critical task behind twelve low ones: priority and FIFO as far as the model itself."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tests.real.calls import Call, Caller
+from tests.real.lab import Lab
+from tests.real.loads import GAP, at_once, order_of_ends, planned, span
+from tests.real.rows import Row, at_most, seconds, told
+
+LOW = 12
+SEEN = 20
+"""Tasks after which oq must know how many a backend serves at once."""
+SOON = 0.3
+INSIDE = 0.1
+"""Seconds that a task may wait inside the server once oq knows it."""
+
+
+async def critical(lab: Lab) -> list[Row]:
+    """The defaults of both."""
+    async with lab.serving() as server:
+        async with lab.direct(server) as calls:
+            await _seen(calls)
+            direct, direct_critical = await _behind_twelve(lab, calls)
+        async with lab.through(server) as oq:
+            _, first = await _behind_twelve(lab, oq.calls)
+        async with lab.through(server) as oq:
+            await _seen(oq.calls)
+            low, found = await _behind_twelve(lab, oq.calls)
+        async with lab.through(server, {"max_concurrency": 4}) as oq:
+            await _seen(oq.calls)
+            four = span([*(await _behind_twelve(lab, oq.calls))[0]])
+    residual = _residual(low, found)
+    in_order = order_of_ends(low) == order_of_ends(sorted(low, key=lambda call: call.sent))
+    rows = [
+        at_most(
+            "a critical task behind 12 low ones: its first token",
+            seconds(direct_critical.first_after),
+            found.first_after,
+            seconds(residual),
+            residual + SOON,
+        ),
+        at_most(
+            "the same as the first tasks that this oq sees",
+            "",
+            first.first_after,
+            "",
+            2 * lab.service + SOON,
+        ),
+        told(
+            "the 12 end in this order",
+            order_of_ends(direct),
+            order_of_ends(low),
+            "0 to 11",
+            in_order,
+        ),
+        at_most(
+            "all of them, against `max_concurrency: 4`",
+            seconds(span(direct)),
+            span(low),
+            seconds(four),
+            1.03 * four,
+        ),
+    ]
+    return rows + _inside(direct, [*low, found])
+
+
+def _inside(direct: list[Call], through: list[Call]) -> list[Row]:
+    """The longest wait inside the server, if it says how long that is."""
+    waits = [call.waited for call in through if call.waited is not None]
+    if not waits:
+        return []
+    longest = max(call.waited or 0.0 for call in direct)
+    what = "the longest wait inside the server"
+    return [at_most(what, seconds(longest), max(waits), seconds(0), INSIDE)]
+
+
+async def _seen(calls: Caller) -> None:
+    """Short tasks, several at once, from which oq learns."""
+    await at_once(partial(calls.call, "a", 8, priority="low") for _ in range(SEEN))
+
+
+async def _behind_twelve(lab: Lab, calls: Caller) -> tuple[list[Call], Call]:
+    """Twelve low calls and, while the first of them runs, a critical one."""
+    low = [
+        (GAP * place, partial(calls.call, "a", lab.tokens, priority="low")) for place in range(LOW)
+    ]
+    then = partial(calls.call, "a", 8, priority="critical")
+    *rest, last = await planned([*low, (0.6 * lab.service, then)])
+    return rest, last
+
+
+def _residual(low: list[Call], found: Call) -> float:
+    """Seconds from when the critical call was sent to when a call that ran then had ended."""
+    return min(call.ended for call in low if call.ended > found.sent) - found.sent

@@ -1,0 +1,98 @@
+"""How many calls a server runs at once: whether oq finds the right number, and what that gives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from tests.real.boxes import OllamaBox
+from tests.real.calls import Call, Caller
+from tests.real.lab import Lab, Oq
+from tests.real.rows import Row, told
+
+SEEN = 20
+"""Tasks after which oq must know the number."""
+MEASURED = 24
+GOOD = 0.97
+
+
+async def parallel(lab: Lab) -> list[Row]:
+    """Servers with several slots."""
+    numbers = (2, 4) if isinstance(lab.box, OllamaBox) else (1, 4)
+    return [row for number in numbers for row in await _with(lab, number)]
+
+
+async def _with(lab: Lab, slots: int) -> list[Row]:
+    name = "NUM_PARALLEL" if isinstance(lab.box, OllamaBox) else "parallel"
+    async with lab.serving(**{name: str(slots)}) as server:
+        async with lab.direct(server) as calls:
+            await calls.call("a", 8)
+            direct = speed(await _many(lab, calls, MEASURED, slots))
+        fixed = {}
+        for number in sorted({1, slots, 2 * slots}):
+            async with lab.through(server, {"max_concurrency": number}) as oq:
+                fixed[number] = speed(await _many(lab, oq.calls, MEASURED, 2 * slots + 2))
+        async with lab.through(server) as oq:
+            seen, calls_seen = await _seen(lab, oq, slots)
+            found = speed(calls_seen[SEEN:])
+    best = max(fixed, key=fixed.__getitem__)
+    after = next((place for place in range(len(seen)) if set(seen[place:]) == {slots}), None)
+    shown = ", ".join(f"{number}: {fixed[number]:.0f}" for number in fixed)
+    return [
+        told(
+            f"{name} {slots}: tasks until oq keeps to the right number",
+            "",
+            f"{after} ({' '.join(map(str, seen))})",
+            f"≤ {SEEN}",
+            after is not None and after <= SEEN,
+        ),
+        Row(
+            f"{name} {slots}: tokens/s",
+            f"{direct:.0f}",
+            f"{found:.0f}",
+            f"{fixed[best]:.0f} ({shown})",
+            f"≥ {GOOD * fixed[best]:.0f}",
+            found >= GOOD * fixed[best],
+        ),
+    ]
+
+
+async def _many(lab: Lab, calls: Caller, number: int, callers: int) -> list[Call]:
+    """So many short calls by so many callers, each without a pause; in the order of their ends."""
+    return await _by(callers, number, lambda: calls.call("a", lab.tokens // 3))
+
+
+async def _seen(lab: Lab, oq: Oq, slots: int) -> tuple[list[int], list[Call]]:
+    """The same until oq must know its number and for as long again: what it took for the number
+    after each call, and the calls.
+    """
+    numbers = []
+
+    async def one() -> Call:
+        call = await oq.calls.call("a", lab.tokens // 3)
+        numbers.append(await oq.slots())
+        return call
+
+    calls = await _by(2 * slots + 2, SEEN + MEASURED, one)
+    return numbers, calls
+
+
+async def _by(callers: int, number: int, ask: Callable[[], Awaitable[Call]]) -> list[Call]:
+    ended: list[Call] = []
+    left = iter(range(number))
+
+    async def use() -> None:
+        for _ in left:  # which all callers share
+            ended.append(await ask())  # noqa: PERF401 - in the order of all callers
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(callers):
+            nursery.start_soon(use)
+    return ended
+
+
+def speed(calls: Sequence[Call]) -> float:
+    """Tokens in a second, of all these calls together."""
+    began = min(call.first or call.ended for call in calls)
+    return sum(call.tokens for call in calls) / (max(call.ended for call in calls) - began)

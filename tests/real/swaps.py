@@ -1,0 +1,187 @@
+"""A server that has room for one model, and calls for several."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import trio
+
+from tests.real.boxes import OllamaBox
+from tests.real.calls import Call, Caller
+from tests.real.lab import Lab
+from tests.real.loads import Ask, at_once, flood, planned, span
+from tests.real.models import NAMES
+from tests.real.processes import Server
+from tests.real.rows import Row, at_most, seconds, told
+
+SHORT = 8
+"""Tokens of a call that is there for its model, not for what it says."""
+PAUSE = 3.0
+"""Seconds that three callers use a model before another is asked for."""
+PATIENCE = 12.0
+"""Seconds that they go on for each call that they may starve."""
+SOON = 0.5
+EACH = 16
+"""Calls for each of two models."""
+AFFINITY = {"affinity": True}
+SEED = 21
+CONTEXTS = (1024, 2048)
+TURNS = 24
+PRIORITIES = ("low", "normal", "critical")
+_LOADED = re.compile(r"(llama-server|llama runner) started in")
+"""What Ollama's log says when a model is in memory."""
+
+
+def one_model(lab: Lab) -> dict[str, str]:
+    """The setting that lets the server have one model in memory; the router has it already."""
+    return {"MAX_LOADED_MODELS": "1"} if isinstance(lab.box, OllamaBox) else {}
+
+
+async def starving(lab: Lab) -> list[Row]:
+    """Three callers use b without a pause, and somebody asks for c."""
+    async with lab.serving(**one_model(lab)) as server:
+        async with lab.direct(server) as calls:
+            (alone, _), *_ = await _asked_for_c(lab, calls, 1)
+        async with lab.through(server, {"max_models": 1}) as oq:
+            (said, said_residual), *_ = await _asked_for_c(lab, oq.calls, 1)
+        async with lab.through(server) as oq:
+            *_, (learnt, learnt_residual) = await _asked_for_c(lab, oq.calls, 2)
+    what = "b is used without a pause; the first token of a call for c"
+    direct = f"{seconds(alone.first_after)} of {seconds(PATIENCE)}"
+
+    def row(name: str, found: Call, residual: float) -> Row:
+        possible = residual + (found.load or lab.load)
+        return at_most(name, direct, found.first_after, seconds(possible), possible + SOON)
+
+    return [
+        row(f"{what}, `max_models: 1`", said, said_residual),
+        row(f"{what}, nothing told, the second time", learnt, learnt_residual),
+    ]
+
+
+async def _asked_for_c(lab: Lab, calls: Caller, times: int) -> list[tuple[Call, float]]:
+    """So many calls for c, one after the other. Each with the seconds that the calls for b that had
+    begun before it went on.
+    """
+    found = []
+    async with flood(calls, "b", lab.tokens // 3, PAUSE + times * PATIENCE) as others:
+        for _ in range(times):
+            await trio.sleep(PAUSE)
+            found.append(await calls.call("c", SHORT))
+    return [(call, _residual(others, call)) for call in found]
+
+
+def _residual(others: Iterable[Call], call: Call) -> float:
+    running = [one.ended for one in others if one.first and one.first < call.sent < one.ended]
+    return max(running, default=call.sent) - call.sent
+
+
+async def alternating(lab: Lab) -> list[Row]:
+    """Sixteen calls for b and sixteen for c, in turns, all at once."""
+    models = ["b", "c"] * EACH
+    async with lab.serving(**one_model(lab)) as server:
+        async with lab.direct(server) as calls:
+            direct = span(await _short(calls, models))
+            parts = [span(await _short(calls, [model] * EACH)) for model in ("b", "c")]
+        async with lab.through(server, {"max_models": 1}) as oq:
+            in_turn = await _short(oq.calls, models)
+            early = started_early(await oq.tasks(in_turn))
+        async with lab.through(server, {"max_models": 1}, scheduler=AFFINITY) as oq:
+            grouped = span(await _short(oq.calls, models))
+    possible = sum(parts)
+    what = f"{2 * EACH} calls for b and c in turns"
+    answered = sum(call.answered for call in in_turn)
+    wanted = direct if not isinstance(lab.box, OllamaBox) else 1.15 * possible
+    return [
+        told(
+            f"{what}, first in, first out: calls that began before an earlier one",
+            "",
+            f"{early} ({seconds(span(in_turn))}; {answered} answered)",
+            "0",
+            early == 0 and answered == len(models),
+        ),
+        at_most(f"{what}, affinity", seconds(direct), grouped, seconds(possible), wanted),
+    ]
+
+
+async def _short(calls: Caller, models: Iterable[str]) -> list[Call]:
+    return await at_once(partial(calls.call, model, SHORT) for model in models)
+
+
+def started_early(tasks: list[dict[str, Any]]) -> int:
+    """How many of these tasks, which are in the order of submission, began while one waited that
+    had a higher priority, or the same and was earlier.
+    """
+    early = 0
+    for place, task in enumerate(tasks):
+        for other_place, other in enumerate(tasks):
+            before = other["priority"] > task["priority"] or (
+                other["priority"] == task["priority"] and other_place < place
+            )
+            waited = other["created_at"] < task["started_at"] < other["started_at"]
+            if before and waited:
+                early += 1
+                break
+    return early
+
+
+async def contexts(lab: Lab) -> list[Row]:
+    """One model, whose calls ask in turns for another size of the context."""
+    sizes = [{"num_ctx": size} for _ in range(TURNS // 2) for size in CONTEXTS]
+
+    async def loads(server: Server, calls: Caller) -> int:
+        before = len(_LOADED.findall(server.log.read_text()))
+        await at_once(partial(calls.call, "b", SHORT, options=size) for size in sizes)
+        return len(_LOADED.findall(server.log.read_text())) - before
+
+    async with lab.serving(**one_model(lab)) as server:
+        async with lab.direct(server) as calls:
+            direct = await loads(server, calls)
+        async with lab.through(server, scheduler=AFFINITY) as oq:
+            through = await loads(server, oq.calls)
+    what = f"{TURNS} calls for one model, num_ctx in turns, affinity: loads"
+    return [Row(what, str(direct), str(through), "2", "≤ 3", through <= 3)]
+
+
+async def mixed(lab: Lab) -> list[Row]:
+    """Four models and three priorities, drawn at random, over some seconds."""
+    draw = random.Random(SEED)
+    drawn = [(draw.uniform(0, 8), draw.choice(NAMES), draw.choice(PRIORITIES)) for _ in range(24)]
+    drawn.sort()
+
+    def plan(calls: Caller) -> list[tuple[float, Ask]]:
+        return [
+            (after, partial(calls.call, model, lab.tokens // 5, priority=priority))
+            for after, model, priority in drawn
+        ]
+
+    async with lab.serving(**one_model(lab)) as server:
+        async with lab.direct(server) as calls:
+            direct = await planned(plan(calls))
+        async with lab.through(server, {"max_models": 1}) as oq:
+            found = await planned(plan(oq.calls))
+            tasks = await oq.tasks(found)
+    early = started_early(tasks)
+    answered = sum(call.answered for call in found)
+    return [
+        told(
+            f"4 models, 3 priorities, {len(found)} calls (seed {SEED}): began before their turn",
+            "",
+            f"{early} ({answered} answered)",
+            "0",
+            early == 0 and answered == len(found),
+        ),
+        Row(
+            "the same: the longest wait of a critical call for its first token",
+            seconds(_longest(direct)),
+            seconds(_longest(found)),
+        ),
+    ]
+
+
+def _longest(calls: Iterable[Call]) -> float:
+    return max(call.first_after for call in calls if call.priority == "critical")
