@@ -57,6 +57,12 @@ class Box:
 
     kind = ""
     title = ""
+    slots = ""
+    """The name of the setting for how many calls it runs at once."""
+    tried: tuple[int, ...] = ()
+    """How many are tried."""
+    one_model: Mapping[str, str] = {}
+    """The setting for one model in memory, if it is not so anyway."""
 
     def serve(self, **settings: str) -> Server:
         """One that is to be started, with these settings of its own."""
@@ -68,6 +74,8 @@ class OllamaBox(Box):
 
     kind = "ollama"
     title = "Ollama"
+    slots, tried = "NUM_PARALLEL", (2, 4)
+    one_model: Mapping[str, str] = {"MAX_LOADED_MODELS": "1"}
 
     def __init__(self, folder: Path) -> None:
         self._program = find_ollama()
@@ -114,6 +122,7 @@ class LlamaBox(Box):
 
     kind = "openai"
     title = "llama.cpp"
+    slots, tried = "parallel", (1, 4)
 
     def __init__(self, folder: Path, files: Mapping[str, Path]) -> None:
         self._program = find_llama_server()

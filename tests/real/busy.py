@@ -9,7 +9,7 @@ from tests.real.calls import Call, Caller
 from tests.real.lab import Lab, Oq
 from tests.real.loads import at_once
 from tests.real.rows import Row, told
-from tests.real.swaps import SHORT, one_model
+from tests.real.swaps import SHORT
 
 MODELS = ("a", "b", "c") * 3
 WITHIN = 120.0
@@ -19,7 +19,7 @@ PATHS = ("/api/chat", "/v1/chat/completions")
 async def full_line(lab: Lab) -> list[Row]:
     """OLLAMA_MAX_QUEUE=1 and nine calls for three models at once, each of three ways."""
     rows = []
-    async with lab.serving(MAX_QUEUE="1", **one_model(lab)) as server:
+    async with lab.serving(MAX_QUEUE="1", **lab.box.one_model) as server:
         for path in PATHS:
             async with lab.direct(server) as calls:
                 direct = await _nine(calls, path)

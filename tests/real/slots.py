@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from tests.real.boxes import OllamaBox
 from tests.real.calls import Call, Caller
 from tests.real.lab import Lab, Oq
 from tests.real.rows import Row, told
@@ -19,12 +18,11 @@ GOOD = 0.97
 
 async def parallel(lab: Lab) -> list[Row]:
     """Servers with several slots."""
-    numbers = (2, 4) if isinstance(lab.box, OllamaBox) else (1, 4)
-    return [row for number in numbers for row in await _with(lab, number)]
+    return [row for number in lab.box.tried for row in await _with(lab, number)]
 
 
 async def _with(lab: Lab, slots: int) -> list[Row]:
-    name = "NUM_PARALLEL" if isinstance(lab.box, OllamaBox) else "parallel"
+    name = lab.box.slots
     async with lab.serving(**{name: str(slots)}) as server:
         async with lab.direct(server) as calls:
             await calls.call("a", 8)

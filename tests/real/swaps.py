@@ -10,7 +10,6 @@ from typing import Any
 
 import trio
 
-from tests.real.boxes import OllamaBox
 from tests.real.calls import Call, Caller
 from tests.real.lab import Lab
 from tests.real.loads import Ask, at_once, flood, planned, span
@@ -36,14 +35,9 @@ _LOADED = re.compile(r"(llama-server|llama runner) started in")
 """What Ollama's log says when a model is in memory."""
 
 
-def one_model(lab: Lab) -> dict[str, str]:
-    """The setting that lets the server have one model in memory; the router has it already."""
-    return {"MAX_LOADED_MODELS": "1"} if isinstance(lab.box, OllamaBox) else {}
-
-
 async def starving(lab: Lab) -> list[Row]:
     """Three callers use b without a pause, and somebody asks for c."""
-    async with lab.serving(**one_model(lab)) as server:
+    async with lab.serving(**lab.box.one_model) as server:
         async with lab.direct(server) as calls:
             (alone, _), *_ = await _asked_for_c(lab, calls, 1)
         async with lab.through(server, {"max_models": 1}) as oq:
@@ -83,7 +77,7 @@ def _residual(others: Iterable[Call], call: Call) -> float:
 async def alternating(lab: Lab) -> list[Row]:
     """Sixteen calls for b and sixteen for c, in turns, all at once."""
     models = ["b", "c"] * EACH
-    async with lab.serving(**one_model(lab)) as server:
+    async with lab.serving(**lab.box.one_model) as server:
         async with lab.direct(server) as calls:
             direct = span(await _short(calls, models))
             parts = [span(await _short(calls, [model] * EACH)) for model in ("b", "c")]
@@ -95,7 +89,7 @@ async def alternating(lab: Lab) -> list[Row]:
     possible = sum(parts)
     what = f"{2 * EACH} calls for b and c in turns"
     answered = sum(call.answered for call in in_turn)
-    wanted = direct if not isinstance(lab.box, OllamaBox) else 1.15 * possible
+    wanted = 1.15 * possible if lab.box.one_model else direct  # the router groups calls, too
     return [
         told(
             f"{what}, first in, first out: calls that began before an earlier one",
@@ -138,7 +132,7 @@ async def contexts(lab: Lab) -> list[Row]:
         await at_once(partial(calls.call, "b", SHORT, options=size) for size in sizes)
         return len(_LOADED.findall(server.log.read_text())) - before
 
-    async with lab.serving(**one_model(lab)) as server:
+    async with lab.serving(**lab.box.one_model) as server:
         async with lab.direct(server) as calls:
             direct = await loads(server, calls)
         async with lab.through(server, scheduler=AFFINITY) as oq:
@@ -159,7 +153,7 @@ async def mixed(lab: Lab) -> list[Row]:
             for after, model, priority in drawn
         ]
 
-    async with lab.serving(**one_model(lab)) as server:
+    async with lab.serving(**lab.box.one_model) as server:
         async with lab.direct(server) as calls:
             direct = await planned(plan(calls))
         async with lab.through(server, {"max_models": 1}) as oq:
