@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oq.dialects.anthropic import ANTHROPIC
-from oq.dialects.base import Dialect, Endpoint, task_form
+from oq.dialects.base import Dialect, Endpoint, Reading, task_form
 from oq.dialects.documents import document_of
 from oq.dialects.llama_cpp import LLAMA_CPP
 from oq.dialects.ollama import OLLAMA
@@ -59,6 +59,7 @@ __all__ = [
     "OPEN_DIALECTS",
     "Dialect",
     "Endpoint",
+    "Reading",
     "as_shown",
     "check_paths",
     "dialect_at",

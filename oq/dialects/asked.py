@@ -1,8 +1,8 @@
 """Reads what oq needs of the body of a call, as leniently as the servers that may get it.
 
 A call goes to its backend byte for byte, and the backend alone judges it. oq reads two members of
-it, the model and whether to stream; of a body that cannot be read it reads nothing. Servers read
-bodies in different ways:
+it, the model and whether to stream, and two that make Ollama load its model again; of a body that
+cannot be read it reads nothing. Servers read bodies in different ways:
 
 - Ollama is written in Go (https://pkg.go.dev/encoding/json#Unmarshal). Names of members match in
   any case. Of several the last counts. null changes nothing. Bytes that are no UTF-8, and halves of
@@ -57,24 +57,33 @@ class _Member(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a body asks for. `model` is empty and `stream` None if it does not say them."""
+    """What a body asks for. `model` is empty and `stream` None if it does not say them. `options`
+    and `shift` are JSON, empty if they are not there.
+    """
 
     model: str = ""
     stream: bool | None = None
+    options: bytes = b""
+    shift: bytes = b""
 
 
 class _Exact(Struct):
-    """The two members by their exact names, not decoded."""
+    """The members by their exact names, not decoded."""
 
     model: Raw = Raw()
     stream: Raw = Raw()
+    options: Raw = Raw()
+    shift: Raw = Raw()
 
 
 _EXACT = msgspec.json.Decoder(_Exact)
 _NAMES = (b'"model"', b'"stream"')
-_ODD = (b"\\u", "\u017ftream".encode())
+_LOAD_NAMES = (b'"options"', b'"shift"')
+_ODD = (b"\\u", "\u017f".encode())
 """Escapes, and a letter that is an s in another case."""
 _STREAM = {b"true": True, b"false": False}
+_POINTERS = ("stream", "options", "shift")
+"""Members that in Ollama's requests are pointers or maps, which null takes back."""
 
 
 def read_asked(body: bytes, *, any_case: bool) -> Asked:
@@ -82,7 +91,12 @@ def read_asked(body: bytes, *, any_case: bool) -> Asked:
     any case, as in Go; else one that is exact counts before those that are not.
     """
     values = _read_plain(body, any_case=any_case) or _scan(body, any_case=any_case)
-    return Asked(_text(values.get("model", b"")), _STREAM.get(values.get("stream", b"")))
+    return Asked(
+        _text(values.get("model", b"")),
+        _STREAM.get(values.get("stream", b"")),
+        values.get("options", b""),
+        values.get("shift", b""),
+    )
 
 
 def _read_plain(body: bytes, *, any_case: bool) -> dict[str, bytes] | None:
@@ -91,7 +105,7 @@ def _read_plain(body: bytes, *, any_case: bool) -> dict[str, bytes] | None:
         found = _EXACT.decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    values = {"model": bytes(found.model), "stream": bytes(found.stream)}
+    values = {name: bytes(getattr(found, name)) for name in _Exact.__struct_fields__}
     if values["model"] in (b"", b"null") or (any_case and _has_variants(body)):
         return None
     return values
@@ -100,9 +114,11 @@ def _read_plain(body: bytes, *, any_case: bool) -> dict[str, bytes] | None:
 def _has_variants(body: bytes) -> bool:
     """Whether one of the names may be there in another case, or escaped."""
     lower = body.lower()
-    if any(lower.count(name) != body.count(name) for name in _NAMES):
+    # Where a body is long nobody looks for what only a tester would write, nor for what only says
+    # which task is to come next: the model could be behind what is scanned.
+    names = _NAMES if len(body) > SCANNED else _NAMES + _LOAD_NAMES
+    if any(lower.count(name) != body.count(name) for name in names):
         return True
-    # Where a body is long nobody looks for names that only a tester would write.
     return len(body) <= SCANNED and any(odd in lower for odd in _ODD)
 
 
@@ -115,7 +131,7 @@ def _scan(body: bytes, *, any_case: bool) -> dict[str, bytes]:
         is_exact = name == member.name
         value = body[member.begin : member.end]
         if any_case and value == b"null":
-            if name == "stream":  # a pointer in Ollama's request, which null takes back
+            if name in _POINTERS:
                 values.pop(name, None)
             continue
         if is_exact:

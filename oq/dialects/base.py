@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.asked import first_object, read_asked
+from oq.dialects.asked import Asked, first_object, read_asked
 from oq.rules.json_decoding import decode
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
@@ -84,6 +84,16 @@ class Answer(Protocol):
         ...
 
 
+class Reading(NamedTuple):
+    """What oq reads of a call: the model, whether the caller wants a stream, and what of it decides
+    whether a model in memory fits (see `oq.rules.load_options`).
+    """
+
+    model: str
+    streams: bool
+    load: str = ""
+
+
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _APART = frozenset({"model", "options", "stream"})
 
@@ -115,20 +125,24 @@ class Dialect(ABC):
 
     # A `document` is what oq reads of the body: see `oq.dialects.documents`.
 
-    def read(self, call: Endpoint, document: bytes) -> tuple[str, bool]:
-        """The model, and whether the caller wants a stream, as far as the document can be read. If
-        that does not say the model, it is that of the endpoint; if there is none it is empty: the
-        backend checks everything.
+    def read(self, call: Endpoint, document: bytes) -> Reading:
+        """What the caller wants, as far as the document can be read. If that does not say the
+        model, it is that of the endpoint; if there is none it is empty: the backend checks
+        everything.
         """
         asked = read_asked(document, any_case=self.any_case)
-        model = asked.model or call.model or ""
+        model, load = asked.model or call.model or "", self.load(call, asked)
         if call.streams is None:
-            return model, False
-        return model, call.streams if asked.stream is None else asked.stream
+            return Reading(model, False, load)
+        return Reading(model, call.streams if asked.stream is None else asked.stream, load)
+
+    def load(self, call: Endpoint, asked: Asked) -> str:
+        """What of the call decides whether a model in memory fits; empty where any does."""
+        return ""
 
     def asks_stream(self, call: Endpoint, document: bytes) -> bool:
         """Whether the body asks for a stream, as far as that can be read."""
-        return self.read(call, document)[1]
+        return self.read(call, document).streams
 
     def shown(self, document: bytes) -> Body:
         """The body as payload and options: views of a task show it like this."""

@@ -12,10 +12,12 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.asked import Asked
 from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint, Scrub
 from oq.dialects.ollama_fold import FoldedLines, ollama_usage
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
+from oq.rules.load_options import load_text
 from oq.rules.stream_log import piece_of
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -67,6 +69,10 @@ class Ollama(Dialect):
             # How a call is asked Ollama itself says to whom asks otherwise.
             *(AllowedRequest("GET", call.path, "", listed=False) for call in self.endpoints),
         )
+
+    def load(self, call: Endpoint, asked: Asked) -> str:
+        """See `Dialect`."""
+        return load_text(asked.options, b"" if call.type is TaskType.EMBED else asked.shift)
 
     def streamed(
         self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes

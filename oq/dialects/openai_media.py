@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Reading, Scrub
 from oq.dialects.events import FoldedEvents
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media_fold import MediaFold, media_usage
@@ -62,10 +62,12 @@ class OpenAIMedia(OpenAI):
             Endpoint("/v1/moderations", TaskType.MODERATE, self, None, model=UNNAMED),
         )
 
-    def read(self, call: Endpoint, document: bytes) -> tuple[str, bool]:
+    def read(self, call: Endpoint, document: bytes) -> Reading:
         """See `Dialect`. Speech is streamed as events if its `stream_format` says so."""
-        model, streams = super().read(call, document)
-        return model, _read(document).stream_format == "sse" if call.path == _SPEECH else streams
+        reading = super().read(call, document)
+        if call.path != _SPEECH:
+            return reading
+        return reading._replace(streams=_read(document).stream_format == "sse")
 
     def streamed(
         self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes

@@ -30,14 +30,16 @@ class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
     `oq.words.task.Body`. A `detached` one goes on without its caller. `timeout` is for one attempt,
     or for all of the call if its caller is `impatient` and stays. `way`: see `oq.rules.via`.
-    `kept`: its response is read later, by an id of its own. `measured`: what oq reads of the body
-    was found to be within `queue.max_values`. The rest is for whoever looks at the task.
+    `load`: see `oq.rules.load_options`. `kept`: its response is read later, by an id of its own.
+    `measured`: what oq reads of the body was found to be within `queue.max_values`. The rest is for
+    whoever looks at the task.
     """
 
     call: Endpoint
     body: bytes
     model: str
     priority: int
+    load: str = ""
     timeout: float | str | None = None
     impatient: bool = False
     detached: bool = False
@@ -106,6 +108,7 @@ class GatewayCalls:
             model=new.model,
             priority=new.priority,
             timeout=new.timeout,
+            load=new.load,
             metadata=msgspec.json.encode(metadata),
             key=key,
             impatient=new.impatient and not new.detached,

@@ -78,7 +78,7 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
                 if place.run_at is not None and place.run_at > now:
                     delays.append(_delay(task.task_id, place.run_at, place, longest))
                 else:
-                    ready = Place(place.priority, place.model)
+                    ready = place.when_due()
                     place = alike.setdefault(ready, ready)
                 ids.append(task.task_id)
                 places.append(place)

@@ -12,7 +12,7 @@ from oq.words.task import TaskState
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """All that the scheduler has to know of a pending task, so that recovery reads nothing else of
     it. `delay` is how many seconds a retry was to wait; a record from before that was noted has
-    none.
+    none. `load` is as in its terms.
     """
 
     priority: int
@@ -20,13 +20,18 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     run_at: datetime | None = None
     retrying: bool = False
     delay: float | None = None
+    load: str = ""
+
+    def when_due(self) -> Place:
+        """The same once the task waits for no time any more."""
+        return Place(self.priority, self.model, load=self.load)
 
 
 def place_of(state: TaskState) -> Place:
     retrying = state.retry_count > 0
     return Place(
         state.terms.priority, state.terms.model, state.run_at,
-        retrying, _delay(state) if retrying else None,
+        retrying, _delay(state) if retrying else None, state.terms.load,
     )  # fmt: skip
 
 

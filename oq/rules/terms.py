@@ -40,6 +40,7 @@ def terms_of_call(
     priority: int,
     timeout: float | str | None,
     metadata: bytes,
+    load: str,
     key: str | None,
     limits: Limits,
 ) -> Terms:
@@ -53,6 +54,7 @@ def terms_of_call(
         timeout=_timeout(timeout),
         metadata=metadata,
         idempotency_key=None if key is None else check_idempotency_key(key),
+        load=load,
     )
 
 

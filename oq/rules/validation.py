@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from oq.rules.json_decoding import decode, decode_object
 from oq.rules.limits import Limits, check_size
+from oq.rules.load_options import load_text
 from oq.rules.ollama_queue import WholeTask, from_prompt
 from oq.rules.terms import terms_of, terms_of_call
 from oq.words.errors import InvalidBatch, InvalidTask
@@ -34,15 +36,20 @@ class _Message(Struct):
 class _Chat(Struct):
     messages: list[_Message]
     system: str | None = None
+    shift: Raw = Raw()
 
 
 class _Generate(Struct):
     prompt: str
     system: str | None = None
+    shift: Raw = Raw()
 
 
 class _Embed(Struct):
     input: str | list[str]
+
+
+_Payload = _Chat | _Generate | _Embed
 
 
 _TYPES: dict[str, TaskType] = {kind.value: kind for kind in TaskType}
@@ -139,10 +146,13 @@ def check(submission: Submission, limits: Limits) -> Checked:
             f"it has {len(payload)} bytes, at most {limits.max_payload} (queue.max_payload)",
         )
     check_size("payload", payload, limits)
-    payload = _payload(kind, payload)
+    payload, read = _payload(kind, payload)
     options = decode_object("options", submission.options)
     if options is not None:
         check_size("options", options, limits)
+    load = load_text(options or b"", b"" if isinstance(read, _Embed) else read.shift)
+    if load:
+        terms = replace(terms, load=load)
     return Checked(kind, terms, Body(payload, options or b"{}"))
 
 
@@ -155,6 +165,7 @@ def check_call(
     priority: int,
     timeout: float | str | None,
     metadata: bytes,
+    load: str = "",
     key: str | None = None,
     impatient: bool = False,
     limits: Limits,
@@ -164,8 +175,9 @@ def check_call(
     """
     check_size("", document, limits)
     terms = terms_of_call(
-        model=model, priority=priority, timeout=timeout, metadata=metadata, key=key, limits=limits
-    )
+        model=model, priority=priority, timeout=timeout, metadata=metadata, load=load, key=key,
+        limits=limits,
+    )  # fmt: skip
     return Checked(kind, terms, body, impatient)
 
 
@@ -181,17 +193,24 @@ def _problems(submissions: dict[int, Submission], limits: Limits) -> dict[int, s
 
 def check_payload(kind: TaskType, payload: bytes) -> None:
     """Return if a backend could take such a payload; InvalidTask says what is wrong with it."""
+    _read_payload(kind, payload)
+
+
+def _read_payload(kind: TaskType, payload: bytes) -> _Payload:
     try:
-        decode(_PAYLOADS[kind].decode, payload)
+        read: _Payload = decode(_PAYLOADS[kind].decode, payload)
     except InvalidTask as error:
         field = f"payload.{error.field}" if error.field else "payload"
         raise InvalidTask(field, f"{error.reason} ({kind} task)") from None
+    return read
 
 
-def _payload(kind: TaskType, payload: bytes) -> bytes:
-    """The payload, once it has passed; one with only a prompt as its kind of task has it."""
+def _payload(kind: TaskType, payload: bytes) -> tuple[bytes, _Payload]:
+    """The payload, once it has passed, and what was read of it; one with only a prompt as its kind
+    of task has it.
+    """
     try:
-        check_payload(kind, payload)
+        return payload, _read_payload(kind, payload)
     except InvalidTask:
         made = None
         with suppress(InvalidTask):
@@ -199,6 +218,4 @@ def _payload(kind: TaskType, payload: bytes) -> bytes:
             made = from_prompt(kind, payload)
         if made is None:
             raise
-        check_payload(kind, made)
-        return made
-    return payload
+        return made, _read_payload(kind, made)

@@ -16,7 +16,8 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     task. Every field has passed its checks (`oq.rules.terms`) and has its final type.
 
     The task does not run before `run_at`. `timeout` is in seconds, for one attempt. `metadata` is
-    an undecoded JSON object. The `idempotency_key` is removed together with the task.
+    an undecoded JSON object. The `idempotency_key` is removed together with the task. `load` is
+    what of its body decides whether a model in memory fits (see `oq.rules.load_options`).
     """
 
     model: str
@@ -26,6 +27,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     timeout: float | None = None
     metadata: bytes | None = None
     idempotency_key: str | None = None
+    load: str = ""
 
 
 class TermOptions(TypedDict, total=False):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from oq.backends.simulated import Script, Simulator
+from oq.store import KeyValueLedger, MemoryEngine
 from tests.support.gateway import CHAT, GENERATE, said, site
 
 STILL = {"created_at", "created"} | {
@@ -203,3 +204,21 @@ async def test_of_an_attempt_that_failed_unseen_nothing_is_seen(path):
         answer = await here.oq.post(path, json={**CHAT, "stream": True})
         assert words(said(answer.content))[0] == "yes"
         assert (await here.task(answer))["retry_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "load"),
+    [
+        ("/api/chat", CHAT, "num_ctx=64,shift=true"),
+        ("/api/embeddings", {"model": "m", "prompt": "a"}, "num_ctx=64"),
+        ("/v1/chat/completions", CHAT, ""),
+    ],
+)
+async def test_a_call_is_stored_with_what_makes_its_model_load_again(path, body, load):
+    engine = MemoryEngine()
+    async with site(engine=engine) as here:
+        options = {"options": {"seed": 1, "num_ctx": 64.0}, "shift": True}
+        task = await here.task(await here.oq.post(path, json=body | options))
+        assert "load" not in task
+    stored = await KeyValueLedger(engine).state(task["id"])
+    assert stored.terms.load == load

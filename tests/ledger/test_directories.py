@@ -98,6 +98,7 @@ def whole(store: Store) -> dict[str, Any]:
     states = list(store.oldest(TaskFilter(limit=MANY)))
     models = {state.id: state.terms.model for state in states}
     assert {one.task_id: one.place.model for one in waiting}.items() <= models.items()
+    assert {one.place.load for one in waiting} <= {""}, "nothing of that was noted then"
     return msgspec.to_builtins(
         {
             "tasks": [described(store, state) for state in states],

@@ -90,6 +90,17 @@ async def test_those_that_wait_are_told_in_the_order_of_submission(shelf):
         ]
 
 
+async def test_those_that_wait_are_told_with_what_makes_their_model_load_again(shelf):
+    async with shelf.open() as ledger:
+        options = msgspec.Raw(b'{"num_ctx": 4096}')
+        await commit(ledger, new(1, options=options), new(2, run_at=at(60), options=options))
+    async with shelf.open() as ledger:
+        assert await waiting(ledger) == [
+            (task_id(1), Place(5, "smollm2", load="num_ctx=4096")),
+            (task_id(2), Place(5, "smollm2", at(60), load="num_ctx=4096")),
+        ]
+
+
 async def test_what_runs_is_found_by_the_next_who_opens(shelf):
     async with shelf.open() as ledger:
         running = await commit(ledger, start(await commit(ledger, new(1))))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from werkzeug.exceptions import BadRequest
 
 from oq.backends.apart import use_bounded
-from oq.dialects import Endpoint
+from oq.dialects import Endpoint, Reading
 from oq.dialects.kept_response import Wish, read_wish
 from oq.http.request import Request
 from oq.queue import NewCall
@@ -43,8 +43,7 @@ class CallRequest(NamedTuple):
 class _Said(NamedTuple):
     """What the document of a call says."""
 
-    model: str
-    streams: bool
+    reading: Reading
     wish: Wish
     document: bytes
 
@@ -97,7 +96,8 @@ async def read_request(
     new = NewCall(
         call=call,
         body=body,
-        model=said.model,
+        model=said.reading.model,
+        load=said.reading.load,
         priority=defaults.priority(
             call, server[1] if server else None, request.header(b"x-oq-priority")
         ),
@@ -111,17 +111,18 @@ async def read_request(
         target=_target(call, request),
         measured=True,
     )
-    progress = said.streams and _flag(request, "X-OQ-Progress")
+    streams = said.reading.streams
+    progress = streams and _flag(request, "X-OQ-Progress")
     key = request.header(b"idempotency-key")
-    return CallRequest(new, said.streams, key, progress, said.wish, said.document)
+    return CallRequest(new, streams, key, progress, said.wish, said.document)
 
 
 def _read(call: Endpoint, limits: Limits, document: bytes) -> _Said:
     check_size("", document, limits)
-    model, streams = call.dialect.read(call, document)
+    reading = call.dialect.read(call, document)
     if not call.keeps:
-        return _Said(model, streams, Wish(), b"")
-    return _Said(model, streams, read_wish(document), document)
+        return _Said(reading, Wish(), b"")
+    return _Said(reading, read_wish(document), document)
 
 
 def _target(call: Endpoint, request: Request) -> str | None:

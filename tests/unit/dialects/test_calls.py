@@ -25,7 +25,7 @@ COMPLETIONS = ENDPOINTS["/v1/chat/completions"]
 )
 def test_whether_a_call_streams(call, said, streams):
     body = f'{{"model": "m"{said}}}'.encode()
-    assert call.dialect.read(call, body) == ("m", streams)
+    assert call.dialect.read(call, body) == ("m", streams, "")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_whether_a_call_streams(call, said, streams):
     [b"", b"[]", b"{", b"{}", b'{"model": ""}', b'{"model": 3}', b"null", b"[" * 10_000, b"\xff"],
 )
 def test_what_cannot_be_read_is_left_to_the_backend(body):
-    assert CHAT.dialect.read(CHAT, body) == ("", True)
+    assert CHAT.dialect.read(CHAT, body) == ("", True, "")
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,38 @@ def test_what_cannot_be_read_is_left_to_the_backend(body):
     ],
 )
 def test_a_body_is_read_as_lenient_servers_read_it(body):
-    assert CHAT.dialect.read(CHAT, body) == ("m", False)
+    assert CHAT.dialect.read(CHAT, body) == ("m", False, "")
+
+
+WITH_OPTIONS = b'{"model": "m", "options": {"num_ctx": 8, "seed": 1}, "shift": false}'
+
+
+@pytest.mark.parametrize(
+    ("path", "load"),
+    [
+        ("/api/chat", "num_ctx=8,shift=false"),
+        ("/api/generate", "num_ctx=8,shift=false"),
+        ("/api/embed", "num_ctx=8"),
+        ("/api/embeddings", "num_ctx=8"),
+        *((path, "") for path in ENDPOINTS if not path.startswith("/api/")),
+    ],
+)
+def test_what_of_a_call_is_another_load(path, load):
+    call = ENDPOINTS[path]
+    assert call.dialect.read(call, WITH_OPTIONS).load == load
+
+
+def test_options_behind_a_long_prompt_are_read():
+    long = WITH_OPTIONS.replace(b"{", b'{"images": ["%b"], ' % (b"A" * 500_000), 1)
+    assert CHAT.dialect.read(CHAT, long).load == "num_ctx=8,shift=false"
+    named = long.replace(b'"shift"', b'"Shift"')
+    assert CHAT.dialect.read(CHAT, named) == ("m", True, "num_ctx=8")  # the model comes first
 
 
 def test_a_large_odd_body_is_read_in_linear_time():
     """Half a megabyte of what might be a key in another case."""
     body = b'{"model": "m", "stream": false, "a": "%b"}\xff' % (b'\\"Model\\" ' * 50_000)
-    assert CHAT.dialect.read(CHAT, body) == ("m", False)
+    assert CHAT.dialect.read(CHAT, body) == ("m", False, "")
 
 
 @pytest.mark.parametrize("path", [*ENDPOINTS, "/v1/of-a-newer-version"])

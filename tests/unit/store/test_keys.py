@@ -81,10 +81,11 @@ def test_a_retry_that_is_due_has_no_delay_left():
 
 
 @given(
-    st.integers(0, 100), st.none() | ENDS, st.booleans(), st.none() | st.floats(0, allow_nan=False)
-)
-def test_a_place_comes_back_from_disk_as_it_was(priority, run_at, retrying, delay):
-    place = Place(priority, "llama3.2:1b", run_at, retrying, delay)
+    st.integers(0, 100), st.none() | ENDS, st.booleans(), st.none() | st.floats(0, allow_nan=False),
+    st.sampled_from(["", "num_ctx=4096,shift=false"]),
+)  # fmt: skip
+def test_a_place_comes_back_from_disk_as_it_was(priority, run_at, retrying, delay, load):
+    place = Place(priority, "llama3.2:1b", run_at, retrying, delay, load)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(place), type=Place) == place
 
 
