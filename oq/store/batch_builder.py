@@ -14,10 +14,12 @@ from oq.store.keys import Meta
 from oq.store.projections import Batch, check_counts, forget_id, note_read, project
 from oq.store.streams import stream_puts
 from oq.words.steps import (
+    MAX_LEARNT,
     OF_ONE_TASK,
     Ahead,
     Change,
     IdsForgotten,
+    Learnt,
     Removal,
     ResultsRead,
     RowsSettled,
@@ -27,7 +29,7 @@ from oq.words.steps import (
 
 _encode = msgspec.msgpack.Encoder().encode
 
-Other = Ahead | SetPaused | ResultsRead | IdsForgotten | RowsSettled
+Other = Ahead | SetPaused | Learnt | ResultsRead | IdsForgotten | RowsSettled
 """The steps that do not change the state of a task."""
 
 
@@ -54,6 +56,8 @@ class BatchBuilder:
                 self._batch.puts.extend(stream_puts(keys.pack(step.task_id), step.records))
             case SetPaused():
                 self.meta.paused = step.paused
+            case Learnt():
+                self._put_learnt(step)
             case ResultsRead():
                 for task_id in step.task_ids:
                     if task_id not in changed:
@@ -72,6 +76,11 @@ class BatchBuilder:
         rows = (row for step in steps for row in outbox.rows(step))
         for number, row in enumerate(rows, self.meta.commit * keys.ROWS_OF_A_COMMIT):
             self._batch.puts.append(("meta", keys.row_key(outbox.name, number), row))
+
+    def _put_learnt(self, step: Learnt) -> None:
+        record = step.record
+        assert record is None or len(record) <= MAX_LEARNT, f"{step.backend}: {len(record)} bytes"
+        self._batch.puts.append(("meta", keys.learnt_key(step.backend), record))
 
     def whole(self) -> list[Put]:
         """The batch, once all is in it."""

@@ -100,6 +100,9 @@ class KeyValueLedger:
     async def claim(self, name: str) -> KeyClaim | None:
         return self.store.claim(name)
 
+    async def learnt(self) -> dict[str, bytes]:
+        return self.store.learnt()
+
     async def waiting(self) -> AsyncGenerator[Sequence[Waiting]]:
         pending = self.store.pending()
         while some := list(islice(pending, WAITING_AT_ONCE)):

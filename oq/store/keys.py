@@ -12,6 +12,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     keys     name of an idempotency key -> id, fingerprint    the name: rules/scope.py
     meta     "meta" -> Meta          in every batch, so that its commit number grows with each
              0, id -> when retention removed it     so that who asks for the task is told
+             254, backend -> what oq has learnt of it    see Ledger.learnt
              255, outbox, 0, number -> row          for the actor of that outbox
 """
 
@@ -25,6 +26,7 @@ from oq.words.task import Status, TaskState
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 GONE = b"\0"
+LEARNT = b"\xfe"
 OUTBOX = b"\xff"
 FORMAT = 2
 """The layout's version. A store of an older one is migrated (`oq.store.migration`), one of a newer
@@ -101,6 +103,15 @@ def gone_key(key: bytes) -> bytes:
 
 def is_gone_key(key: bytes) -> bool:
     return key[:1] == GONE and len(key) == ID_BYTES + 1
+
+
+def learnt_key(backend: str) -> bytes:
+    return LEARNT + backend.encode()
+
+
+def backend_learnt(key: bytes) -> str:
+    """The backend that has this key."""
+    return key[1:].decode()
 
 
 def row_key(outbox: str, number: int) -> bytes:

@@ -244,6 +244,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def learnt(self) -> dict[str, bytes]:
+        """What oq has learnt of its backends, by their names, as the last `Learnt` of each said it.
+        It is there to save time, so what of it cannot be read is left out. Who opens the ledger has
+        it forget the backends that are no more: nobody else counts them.
+        """
+        ...
+
     # -- reading, many
 
     def waiting(self) -> AsyncGenerator[Sequence[Waiting]]:

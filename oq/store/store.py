@@ -170,6 +170,15 @@ class Store:
             return None
         return read(_decode_claim, value, f"what the idempotency key {name!r} was used for")
 
+    def learnt(self) -> dict[str, bytes]:
+        """What was learnt of each backend, as far as it can be read."""
+        found: dict[str, bytes] = {}
+        with suppress(StoreCorrupt):
+            for key, record in self._engine.scan("meta", keys.LEARNT, keys.OUTBOX):
+                with suppress(UnicodeError):
+                    found[keys.backend_learnt(key)] = record
+        return found
+
     def pending(self) -> Iterator[Waiting]:
         """Every pending task, in the order of submission. Reads the index only. StoreCorrupt when
         these are not as many as were counted.

@@ -95,7 +95,20 @@ class SetPaused(Struct, frozen=True, gc=False):
     paused: bool
 
 
-Step = Change | Ahead | Removal | SetPaused | ResultsRead | IdsForgotten | RowsSettled
+MAX_LEARNT = 64 * 1024
+"""Bytes of what is kept of one backend."""
+
+
+class Learnt(Struct, frozen=True, gc=False):
+    """What oq has learnt of a backend, in place of what it knew before; None: it is forgotten. The
+    `record`, of at most MAX_LEARNT bytes, is that of whoever reads it (`Ledger.learnt`).
+    """
+
+    backend: str
+    record: bytes | None
+
+
+Step = Change | Ahead | Removal | SetPaused | Learnt | ResultsRead | IdsForgotten | RowsSettled
 OF_ONE_TASK = (Change, Removal)
 """The steps of a single task, for `isinstance`: with a union it takes seven times as long. To find
 that a struct is *not* of a class takes ten times as long as to find that it is, so on the way of a

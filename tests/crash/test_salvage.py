@@ -30,7 +30,7 @@ from oq.store.rocks import RocksEngine
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
 from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
-from oq.words.steps import Ahead, Change, InParts, Removal, RowsSettled, Step
+from oq.words.steps import Ahead, Change, InParts, Learnt, Removal, RowsSettled, Step
 from oq.words.task import Status, TaskState
 from tests.crash import integrity
 from tests.crash.damage import (
@@ -162,6 +162,20 @@ def test_rows_of_an_outbox_are_kept_as_they_are_also_those_of_deleted_tasks(data
     assert list(store.rows("ends", 0, 99)) == rows
     store.write([new(6000), lifecycle.cancelled(new(6000).state, NOW)], 0)
     assert list(store.rows("ends", 0, 99))[:-1] == rows, "a new row comes last"
+    store.close()
+
+
+@pytest.mark.parametrize("harm", [lambda data: None, lambda data: manifest(data).unlink()])
+def test_what_was_learnt_of_backends_is_kept(data, harm):
+    store = open_store(str(data))
+    store.write([Learnt("box", b"rates"), Learnt("gone", b"x")], 0)
+    store.write([Learnt("gone", None)], 0)
+    store.close()
+    harm(data)
+    salvage(str(data))
+    check(data)
+    store = open_store(str(data))
+    assert store.learnt() == {"box": b"rates"}
     store.close()
 
 

@@ -16,10 +16,12 @@ from oq.store import Ledger, Parts
 from oq.words.errors import NotFound, Removed, StoreError
 from oq.words.outcome import Failed, Refusal
 from oq.words.steps import (
+    MAX_LEARNT,
     Ahead,
     Change,
     IdsForgotten,
     InParts,
+    Learnt,
     Removal,
     ResultsRead,
     SetPaused,
@@ -292,6 +294,28 @@ async def test_a_pause_and_the_number_of_the_last_event_outlive_it(shelf):
     async with shelf.open() as ledger:
         assert (ledger.facts.paused, ledger.facts.event_seq) == (True, 17)
         assert ledger.durable.facts == ledger.facts
+
+
+async def test_what_was_learnt_of_backends_outlives_it(shelf):
+    async with shelf.open() as ledger:
+        assert await ledger.learnt() == {}
+        await ledger.commit([Learnt("a", b"1"), Learnt("\u00e9/b c", b"")], 0)
+        await ledger.commit([new(1), Learnt("a", b"2"), Learnt("b", b"\0\xff" * 100)], 1)
+    async with shelf.open() as ledger:
+        assert await ledger.learnt() == {"a": b"2", "b": b"\0\xff" * 100, "\u00e9/b c": b""}
+        await ledger.commit([Learnt("b", None), Learnt("never known", None)], 1)
+        await ledger.commit([Learnt("a", b"3"), Learnt("a", None), Learnt("\u00e9/b c", b"4")], 1)
+    async with shelf.open() as ledger:
+        assert await ledger.learnt() == {"\u00e9/b c": b"4"}
+        assert (counts(ledger), await ledger.oldest_gone(9)) == ({"pending": 1}, [])
+
+
+async def test_what_was_learnt_has_a_bound(shelf):
+    async with shelf.open() as ledger:
+        await ledger.commit([Learnt("a", bytes(MAX_LEARNT))], 0)
+        with pytest.raises(AssertionError, match="a: 65537 bytes"):
+            await ledger.commit([new(1), Learnt("a", bytes(MAX_LEARNT + 1))], 1)
+        assert (await ledger.learnt(), counts(ledger)) == ({"a": bytes(MAX_LEARNT)}, {})
 
 
 async def test_what_users_are_told_is_safe(shelf):

@@ -13,7 +13,7 @@ from oq.store import MemoryEngine, Store, keys
 from oq.store.salvage_reader import HELD, SalvageReader
 from oq.store.salvaged_log import SalvagedLog
 from oq.words.errors import StoreCorrupt
-from oq.words.steps import Change, Removal, Step
+from oq.words.steps import Change, Learnt, Removal, Step
 from oq.words.task import Status
 from tests.support.builders import NOW, finish, new, start, task_id
 
@@ -115,3 +115,13 @@ def test_ids_of_removed_tasks_are_read_from_both_sides_of_a_damaged_block():
     reader, _ = read(engine)
     assert {key[-1] for key in reader.untied()} == {1, 2, 4, 5}
     assert reader.unreadable == {"a block of meta"}
+
+
+def test_what_was_learnt_is_kept_as_far_as_it_can_be_read():
+    engine = kept(*(Learnt(name, name.encode()) for name in "abcde"))
+    assert {key[1:] for key in read(engine)[0].untied()} == {b"a", b"b", b"c", b"d", b"e"}
+    engine.torn["meta"] = keys.learnt_key("c")
+    reader, _ = read(engine)
+    assert {key[1:] for key in reader.untied()} == {b"a", b"b", b"d", b"e"}
+    assert reader.unreadable == {"a block of meta"}
+    assert Store(engine).learnt() == {"a": b"a", "b": b"b"}, "a start does not stop at it"
