@@ -131,4 +131,4 @@ def _legacy(done: Completed) -> Completed:
     """The answer of /api/embed as that of its predecessor, which knew one text at a time."""
     embeddings = msgspec.json.decode(done.result, type=_Embedded).embeddings
     first = embeddings[0] if embeddings else Raw(b"[]")
-    return Completed(msgspec.json.encode({"embedding": first}), done.usage)
+    return Completed(msgspec.json.encode({"embedding": first}), done.usage, done.timings)

@@ -93,7 +93,7 @@ class TranslatedFold:
         self._emit(self._chunk(self._text.rest(), {}, end))
         logprobs = _logprobs(choice)
         more = end | ({"logprobs": logprobs} if logprobs else {})
-        return Completed(self._chunk(text, said, more), self._fold.usage)
+        return Completed(self._chunk(text, said, more), self._fold.usage, self._fold.timings)
 
     def _pass_on(self, choice: Json) -> None:
         """Emit what an event says of the choice."""

@@ -62,7 +62,8 @@ class OpenAITasks:
         # Its items take more memory once they are apart.
         allowance = AnswerLimit(self._transport.max_answer)
         allowance.spend(len(answer) + ITEM_COST * answer.count(b"{"))
-        return embedded(ollama_embeddings(answer, request.model, seconds))
+        done = embedded(ollama_embeddings(answer, request.model, seconds))
+        return Completed(done.result, done.usage)  # its durations are not the server's word
 
 
 def _speaks_of_streams(request: Request) -> bool:

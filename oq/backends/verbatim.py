@@ -143,9 +143,10 @@ class _Document:
             return done
         self._emit(passed)  # not everybody can read these very bytes
         if not known:
-            return Completed(_described(self._head, len(body)), done.usage)
+            return msgspec.structs.replace(done, result=_described(self._head, len(body)))
         # What is kept as a result is an object, for whoever reads tasks.
-        return Completed(b'{"document":%b}' % text if begin == b"[" else text, done.usage)
+        result = b'{"document":%b}' % text if begin == b"[" else text
+        return msgspec.structs.replace(done, result=result)
 
     def _no_document(self, body: bytes) -> BackendFailure:
         """The caller gets what came, but the task has failed."""

@@ -14,7 +14,7 @@ import msgspec
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import FoldedEvents
-from oq.dialects.llama_cpp_fold import CompletionFold, completion_usage
+from oq.dialects.llama_cpp_fold import CompletionFold, completion_timings, completion_usage
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media import UNNAMED
 from oq.dialects.reading import read, read_object
@@ -60,7 +60,8 @@ class LlamaCpp(OpenAI):
         """See `Dialect`. Several prompts have a list of answers."""
         check_stated(body)
         said = read(body)
-        return Completed(body, completion_usage(said if isinstance(said, list) else [said]))
+        answers = said if isinstance(said, list) else [said]
+        return Completed(body, completion_usage(answers), completion_timings(answers))
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`: of several prompts the answer to the first."""

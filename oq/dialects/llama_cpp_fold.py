@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from oq.dialects.counts import count
@@ -10,8 +10,9 @@ from oq.dialects.growing import MAX_ITEMS, index_of
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, write
+from oq.dialects.timings import llama_timings
 from oq.words.errors import BackendFailure
-from oq.words.outcome import Completed
+from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
 
 
@@ -42,7 +43,7 @@ class CompletionFold(MarkedFold):
             for index in sorted(self._ends)
         ]
         answer = answers[0] if len(answers) == 1 else {"document": answers}
-        return Completed(write(answer), completion_usage(answers))
+        return Completed(write(answer), completion_usage(answers), completion_timings(answers))
 
 
 def completion_usage(answers: Iterable[Any]) -> Usage | None:
@@ -54,3 +55,12 @@ def completion_usage(answers: Iterable[Any]) -> Usage | None:
         sum(count(each.get("tokens_evaluated")) for each in counted),
         sum(count(each.get("tokens_predicted")) for each in counted),
     )
+
+
+def completion_timings(answers: Sequence[Any]) -> Timings | None:
+    """The times of the answer. Those of several are not known: they may have run side by side."""
+    match answers:
+        case [{"timings": timings}]:
+            return llama_timings(timings)
+        case _:
+            return None

@@ -14,7 +14,7 @@ import msgspec
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.asked import Asked
 from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint, Scrub
-from oq.dialects.ollama_fold import FoldedLines, ollama_usage
+from oq.dialects.ollama_fold import FoldedLines, ollama_answer
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
 from oq.rules.load_options import load_text
@@ -83,7 +83,7 @@ class Ollama(Dialect):
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""
         check_stated(body)
-        return Completed(body, ollama_usage(body))
+        return ollama_answer(body)
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`."""

@@ -21,6 +21,7 @@ from oq.dialects.growing_text import GrowingText, RepeatedText
 from oq.dialects.passing import Found, PassedFrames
 from oq.dialects.reading import read, read_object, sound, with_halves, write
 from oq.dialects.stated_errors import check_stated, stated
+from oq.dialects.timings import ollama_timings
 from oq.rules.stream_log import piece_of
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
@@ -132,7 +133,7 @@ class Fold:
             merged[_MESSAGE] = self._message.merged()
         # In the order of the last chunk, and then what only earlier ones said.
         kept = {key: merged[key] for key in self._last if key in merged} | merged
-        return Completed(write(kept), usage_in(self._last))
+        return Completed(write(kept), usage_in(self._last), ollama_timings(self._last))
 
 
 class FoldedLines(PassedFrames):
@@ -186,7 +187,7 @@ def embedded(body: bytes) -> Completed:
     answer = decode_answer(_OBJECT.decode, body)
     if first_byte(answer.get("embeddings", Raw(b"null"))) != b"[":
         raise BackendFailure(f"the backend sent something that is no embedding: {quoted(body)}")
-    return Completed(body, usage_in(answer))
+    return Completed(body, usage_in(answer), ollama_timings(answer))
 
 
 def usage_in(fields: Mapping[str, Any]) -> Usage | None:
@@ -197,9 +198,10 @@ def usage_in(fields: Mapping[str, Any]) -> Usage | None:
     return Usage(count(counts[0]), count(counts[1]))
 
 
-def ollama_usage(answer: bytes) -> Usage | None:
-    """The counts in a whole answer of Ollama's form."""
-    return usage_in(_fields(answer) or {})
+def ollama_answer(body: bytes) -> Completed:
+    """A whole answer of Ollama's form, with the counts and the times that can be read in it."""
+    fields = _fields(body) or {}
+    return Completed(body, usage_in(fields), ollama_timings(fields))
 
 
 def _fields(line: bytes | Raw) -> Fields | None:

@@ -18,7 +18,7 @@ from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import EventDialect, FoldedEvents
 from oq.dialects.growing import index_of
 from oq.dialects.marked_fold import DONE
-from oq.dialects.openai_fold import OpenAIFold, openai_usage, said_in
+from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
 from oq.words.outcome import Completed
@@ -95,7 +95,7 @@ class OpenAI(EventDialect):
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""
         check_stated(body)
-        return Completed(body, openai_usage(body))
+        return openai_answer(body)
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`: of several choices that of the first."""

@@ -17,9 +17,10 @@ from oq.dialects.counts import count
 from oq.dialects.growing import MAX_ITEMS, GrowingObject, index_of
 from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, read_object, write
+from oq.dialects.timings import llama_timings
 from oq.dialects.tool_calls import ToolCalls
 from oq.words.errors import BackendFailure
-from oq.words.outcome import Completed
+from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
 
 """The data of the event that ends a stream."""
@@ -65,6 +66,11 @@ class OpenAIFold(MarkedFold):
         counted = Usage(0, self._chunks) if self._chunks else None
         return usage_in(self._answer) or counted
 
+    @property
+    def timings(self) -> Timings | None:
+        """What llama.cpp says of its times."""
+        return llama_timings(self._answer.get("timings"))
+
     def field(self, key: str) -> Any:
         """The last word on a field of the answer that is not a choice's."""
         return self._answer.get(key)
@@ -95,7 +101,7 @@ class OpenAIFold(MarkedFold):
         if isinstance(answer.get("object"), str):
             answer["object"] = answer["object"].removesuffix(".chunk")
         answer["choices"] = self.choices()
-        return Completed(write(answer), self.usage)
+        return Completed(write(answer), self.usage, self.timings)
 
     def _choose(self, choices: Any) -> None:
         """Take in what the choices of an event say."""
@@ -221,10 +227,11 @@ def usage_in(answer: Mapping[str, Any]) -> Usage | None:
             return None
 
 
-def openai_usage(answer: bytes) -> Usage | None:
-    """The counts in a whole answer of OpenAI's form."""
+def openai_answer(body: bytes) -> Completed:
+    """A whole answer of OpenAI's form, with the counts and the times that can be read in it."""
     try:
-        said = _COUNTED.decode(answer)
+        said = _COUNTED.decode(body)
+        fields: Json = {"usage": said.usage, "timings": said.timings}
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return usage_in(read_object(answer) or {})
-    return usage_in({"usage": said.usage, "timings": said.timings})
+        fields = read_object(body) or {}
+    return Completed(body, usage_in(fields), llama_timings(fields.get("timings")))

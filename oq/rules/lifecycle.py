@@ -17,7 +17,7 @@ from oq.rules.retry import RetryPolicy
 from oq.rules.validation import Checked
 from oq.words.errors import Conflict
 from oq.words.events import Event, EventType
-from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome, Refusal
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome, Refusal, Timings
 from oq.words.steps import Change, Step
 from oq.words.task import Attempt, Status, TaskState
 
@@ -84,14 +84,18 @@ def finished(
     now: datetime,
     policy: RetryPolicy,
     draw: Callable[[], float],
+    first_token_at: datetime | None = None,
 ) -> Change:
-    """The attempt that ran has ended like this."""
+    """The attempt that ran has ended like this. Its answer began at `first_token_at`, if it did."""
     _must_run(state)
+    if first_token_at is not None:
+        state = _begun(state, first_token_at)
     match outcome:
-        case Completed(result, usage):
+        case Completed(result, usage, timings):
             step = _step(
                 state, Status.COMPLETED, EventType.TASK_COMPLETED,
-                completed_at=now, error=None, usage=usage, attempts=_end_attempt(state, now, None),
+                completed_at=now, error=None, usage=usage,
+                attempts=_end_attempt(state, now, None, timings),
             )  # fmt: skip
             return msgspec.structs.replace(step, result=result)
         case Failed(error, retryable, retry_after):
@@ -246,13 +250,24 @@ def _refused(change: Change, refusal: Refusal | None) -> Change:
     return msgspec.structs.replace(change, refusal=refusal)
 
 
-def _end_attempt(state: TaskState, now: datetime, error: str | None) -> tuple[Attempt, ...]:
+def _begun(state: TaskState, first_token_at: datetime) -> TaskState:
+    *before, last = state.attempts
+    last = msgspec.structs.replace(last, first_token_at=first_token_at)
+    return msgspec.structs.replace(state, attempts=(*before, last))
+
+
+def _end_attempt(
+    state: TaskState, now: datetime, error: str | None, timings: Timings | None = None
+) -> tuple[Attempt, ...]:
     *before, last = state.attempts
     ended = Attempt(
         started_at=last.started_at,
         ended_at=now,
         error=error[:ERROR_LENGTH] if error else None,
         backend=last.backend,
+        first_token_at=last.first_token_at,
+        waited_inside=None if timings is None else timings.waited,
+        load=None if timings is None else timings.load,
     )
     return (*before, ended)
 

@@ -23,6 +23,7 @@
     └── BackendError         one attempt at running a task did not succeed
         ├── BackendDown      the backend does not answer: the task waits, no retry is used
         ├── BackendFailure   worth a retry: lost connection, timeout, 408, 429, 5xx
+        │   └── BackendBusy      it cannot take the task now: its line is full, or it loads a model
         └── BackendRejected  final: any other 4xx, 501, an unknown model, a bad request
 
 The messages are for people: what happened, which value caused it, what to do.
@@ -225,6 +226,13 @@ class BackendFailure(BackendError):
     ) -> None:
         super().__init__(message, status=status, body=body)
         self.retry_after = retry_after
+
+
+class BackendBusy(BackendFailure):
+    """The backend cannot take the task now, and says so: its own line is full, or it loads a model.
+
+    The task did not run.
+    """
 
 
 class BackendRejected(BackendError):

@@ -8,11 +8,26 @@ from oq.words.head import Head
 from oq.words.task import Usage
 
 
+class Timings(Struct, frozen=True, gc=False):
+    """The times of one answer, in seconds, as the backend's last line says them. None: it does not.
+
+    `waited` is the time inside the backend in which nothing was done for the call, such as in the
+    line behind other calls. `load` is the wait for the model to be in memory, which those say too
+    that only waited beside a load. `prompt` and `generate` are the work on the tokens.
+    """
+
+    waited: float | None = None
+    load: float | None = None
+    prompt: float | None = None
+    generate: float | None = None
+
+
 class Completed(Struct, frozen=True, gc=False):
     """The attempt gave `result`, the backend's final answer (a JSON object)."""
 
     result: bytes
     usage: Usage | None = None
+    timings: Timings | None = None
 
 
 class Refusal(Struct, frozen=True, array_like=True, omit_defaults=True):

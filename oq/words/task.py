@@ -103,12 +103,21 @@ class Usage(Readable, Struct, frozen=True, gc=False):
 
 
 class Attempt(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
-    """One attempt at running a task. `error` is absent when it succeeded."""
+    """One attempt at running a task. `error` is absent when it succeeded.
+
+    It began at `started_at`, when the task was handed to the backend, and the first part of its
+    answer came at `first_token_at`. `waited_inside` and `load` are in seconds, as the backend says
+    them: how long the task waited inside the backend before anything was done for it, and how long
+    until the model was in memory. What is not known is absent.
+    """
 
     started_at: datetime
     ended_at: datetime | None = None
     error: str | None = None
     backend: str | None = None
+    first_token_at: datetime | None = None
+    waited_inside: float | None = None
+    load: float | None = None
 
 
 class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

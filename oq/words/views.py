@@ -48,6 +48,21 @@ class Models(Readable, Struct, frozen=True):
     loaded: tuple[Model, ...] = ()
 
 
+class BackendFacts(Struct, frozen=True):
+    """What a backend says of itself that decides which task it can start now.
+
+    `slots` is how many calls it works on at once. `loaded` are the names of the models in its
+    memory, as it spells them; None: it does not say. `digests` says for names which model they are:
+    those of one value are one model. It may lack names. `max_models` is how many models its memory
+    holds at once. None: it does not say.
+    """
+
+    slots: int | None = None
+    loaded: tuple[str, ...] | None = None
+    digests: dict[str, str] = {}
+    max_models: int | None = None
+
+
 class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One backend with its models.
 

@@ -53,5 +53,10 @@ def start(state: TaskState, now: datetime = NOW) -> Change:
     return lifecycle.started(state, "ollama", now)
 
 
-def finish(state: TaskState, outcome: Outcome = DONE, now: datetime = NOW) -> Change:
-    return lifecycle.finished(state, outcome, now, POLICY, lambda: 1.0)
+def finish(
+    state: TaskState,
+    outcome: Outcome = DONE,
+    now: datetime = NOW,
+    first_token_at: datetime | None = None,
+) -> Change:
+    return lifecycle.finished(state, outcome, now, POLICY, lambda: 1.0, first_token_at)

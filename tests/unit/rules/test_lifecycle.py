@@ -13,7 +13,7 @@ from oq.rules import lifecycle
 from oq.rules.lifecycle import ATTEMPTS_KEPT, ERROR_LENGTH, FOLLOWS
 from oq.words.errors import Conflict
 from oq.words.events import EventType
-from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal, Timings
 from oq.words.steps import Change
 from oq.words.task import Attempt, Status, TaskState, Usage
 from tests.support.builders import DONE, NOW, at, checked, finish, new, start, task_id
@@ -168,6 +168,20 @@ def test_a_completed_task_has_its_result_its_usage_and_no_error():
     assert (change.state.completed_at, change.state.usage) == (at(5), usage)
     assert change.state.error is None
     assert change.state.attempts[-1] == Attempt(NOW, at(5), None, "ollama")
+
+
+def test_an_attempt_says_when_its_answer_began_and_how_long_it_waited_inside_the_backend():
+    done = Completed(b"{}", None, Timings(4.7, 0.5, 0.1, 1.4))
+    change = finish(in_state(Status.RUNNING), done, at(7), at(6))
+    assert change.state.attempts[-1] == Attempt(NOW, at(7), None, "ollama", at(6), 4.7, 0.5)
+
+
+@pytest.mark.parametrize(
+    "outcome", [AGAIN, NEVER, DRAINED, Aborted()], ids=["again", "never", "drained", "aborted"]
+)
+def test_so_does_an_attempt_that_gave_no_answer_if_one_had_begun(outcome):
+    attempt = finish(in_state(Status.RUNNING), outcome, at(7), at(6)).state.attempts[-1]
+    assert (attempt.ended_at, attempt.first_token_at, attempt.load) == (at(7), at(6), None)
 
 
 def test_a_failed_attempt_is_retried_after_the_policys_delay():
