@@ -7,9 +7,11 @@
     simulated    a faithful fake model server: in process, or over HTTP
     transport    HTTP, its timeouts and its errors      address    urls as people write them
     silence      whether a server that says nothing lives
+    server_facts what a server without Ollama's API says of its slots and its memory
     target       urls made of parts
     encoding     bodies that come compressed            secrets    a backend's key is not shown
     verbatim     calls in a dialect that it speaks      failures   what a status code means
+    busy         errors that only say that a server is busy, or has not the model
     served_calls the same, and translated for servers that lack their path: see lacking,
                  refused_fields, echoes
     bodies       read as far as needed             apart      what compressed calls say

@@ -13,7 +13,7 @@ from oq.words.config import BackendKind
 from oq.words.head import Headers
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
-from oq.words.views import Models
+from oq.words.views import BackendFacts, Models
 
 
 class Request(Struct, frozen=True, gc=False):
@@ -73,11 +73,16 @@ class Backend(Protocol):
         """The dialects whose calls it takes as they are."""
         ...
 
+    @property
+    def measures(self) -> bool:
+        """Whether its answers say how long a call waited inside it (`Timings.waited`)."""
+        ...
+
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task to its end.
 
-        Raises BackendDown when nobody answers, BackendFailure for what may work another time,
-        BackendRejected for what never will.
+        Raises BackendDown when nobody answers, BackendBusy when it cannot take the task now,
+        BackendFailure for what may work another time, BackendRejected for what never will.
         """
         ...
 
@@ -93,6 +98,13 @@ class Backend(Protocol):
 
     async def models(self) -> Models:
         """The models that it has. The errors are those of `run`."""
+        ...
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        """What it says of its slots and its memory: one or two small requests. Without `full` it
+        leaves out the names that it would have to be asked for apart. The errors are those of
+        `run`.
+        """
         ...
 
     async def aclose(self) -> None:

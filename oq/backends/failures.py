@@ -1,6 +1,7 @@
 """What a backend's HTTP answer means for the task that asked: which error, with which text.
 
-Worth a retry: 408, 429 and 5xx, with the wait that Retry-After asks for. Final: every other 4xx,
+Worth a retry: 408, 429 and 5xx, with the wait that Retry-After asks for; some of them only say that
+the backend is busy (`oq.backends.busy`). Final: every other 4xx,
 501, which says that the server cannot do it, and a redirect and 508 (it leads back to oq), since
 the address is then wrong. Status codes and Retry-After: RFC 9110.
 """
@@ -11,9 +12,10 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from oq.backends.busy import says_busy
 from oq.dialects.answer_errors import error_text
 from oq.dialects.stated_errors import is_final
-from oq.words.errors import BackendError, BackendFailure, BackendRejected
+from oq.words.errors import BackendBusy, BackendError, BackendFailure, BackendRejected
 
 MAX_RETRY_AFTER = 86_400.0
 """Seconds. A backend that asks for more is taken to mean a day."""
@@ -27,9 +29,9 @@ def status_error(
     """The error for an answer with this status; `retry_after` is the header as it came."""
     message = f"the backend answered {status}: {error_text(body) or 'without a word'}"
     if not is_final(status):
-        return BackendFailure(
-            message, status=status, body=body, retry_after=parse_retry_after(retry_after, now)
-        )
+        kind = BackendBusy if says_busy(status, body) else BackendFailure
+        wait = parse_retry_after(retry_after, now)
+        return kind(message, status=status, body=body, retry_after=wait)
     if status < 400:  # the backend's word to oq: a caller could not make anything of it
         return BackendRejected(message, status=status)
     return BackendRejected(message, status=status, body=body)

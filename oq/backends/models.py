@@ -5,7 +5,7 @@ a list is for people to look at.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,7 @@ class _OllamaModel(Struct):
     size: int | None = None
     expires_at: datetime | None = None
     details: _Details = _Details()
+    digest: Any = None
 
 
 class _OllamaList(Struct):
@@ -52,6 +53,12 @@ def ollama_models(body: bytes) -> tuple[Model, ...]:
         )
         for model in _decoded(body, _OllamaList).models or ()
     )
+
+
+def ollama_digests(body: bytes) -> dict[str, str]:
+    """The names in such a list, in its order, with their digests; "" if it does not say one."""
+    models = _decoded(body, _OllamaList).models or ()
+    return {each.name: each.digest if isinstance(each.digest, str) else "" for each in models}
 
 
 def openai_models(body: bytes) -> tuple[Model, ...]:

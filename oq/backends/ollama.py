@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from oq.backends.address import OLLAMA_PORT
 from oq.backends.base import Passage, Reply, Request
-from oq.backends.models import ollama_models
+from oq.backends.models import ollama_digests, ollama_models
 from oq.backends.server import ServerBackend
 from oq.backends.verbatim import call_of, not_spoken
 from oq.dialects import DIALECTS
@@ -20,7 +20,7 @@ from oq.dialects.ollama_fold import FoldedLines, chunks_only, embedded
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
-from oq.words.views import Models
+from oq.words.views import BackendFacts, Models
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -40,6 +40,7 @@ class OllamaBackend(ServerBackend):
     below = ""
     hint = "Is Ollama running? Start it with `ollama serve`"
     probed = "/api/version"
+    measures = True
 
     async def _run(self, request: Request, emit: Emit) -> Completed:
         if request.call is not None:
@@ -64,6 +65,16 @@ class OllamaBackend(ServerBackend):
         with self._transport.secret.kept_from_errors():
             installed = ollama_models(await self._transport.get("/api/tags"))
             return Models(installed, ollama_models(await self._transport.get("/api/ps")))
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        """What is in its memory. With `full`, also the digests of all names: those of copies are
+        the same.
+        """
+        with self._transport.secret.kept_from_errors():
+            loaded = ollama_digests(await self._transport.get("/api/ps"))
+            known = ollama_digests(await self._transport.get("/api/tags")) if full else {}
+        digests = {name: digest for name, digest in {**known, **loaded}.items() if digest}
+        return BackendFacts(loaded=tuple(loaded), digests=digests)
 
 
 def ollama_body(request: Request) -> bytes:

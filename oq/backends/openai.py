@@ -13,13 +13,14 @@ from oq.backends.ollama_calls import Translated, run_ollama_call
 from oq.backends.ollama_pages import Pages, answer_page
 from oq.backends.openai_tasks import OpenAITasks
 from oq.backends.server import ServerBackend
+from oq.backends.server_facts import ServerFacts
 from oq.backends.verbatim import call_of, not_spoken
 from oq.dialects import OPEN_DIALECTS, Dialect, dialect_at
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
 from oq.words.config import BackendKind
 from oq.words.outcome import Completed
-from oq.words.views import Models
+from oq.words.views import BackendFacts, Models
 
 _TRANSLATED: dict[Dialect, Translated] = {OLLAMA: run_ollama_call}
 """Runs the calls of dialects that such a server does not speak."""
@@ -40,6 +41,10 @@ class OpenAIBackend(ServerBackend):
     below = "/v1"
     hint = "Is the server running, and is the url of backend {name} right?"
     probed = "/v1/models"
+
+    @cached_property
+    def _facts(self) -> ServerFacts:
+        return ServerFacts(self._transport)
 
     @cached_property
     def _tasks(self) -> OpenAITasks:
@@ -77,3 +82,8 @@ class OpenAIBackend(ServerBackend):
         """What it serves; the API has no word for what is in memory."""
         with self._transport.secret.kept_from_errors():
             return Models(openai_models(await self._transport.get("/v1/models")))
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        """What llama.cpp, its router and llama-swap say; other servers say nothing."""
+        with self._transport.secret.kept_from_errors():
+            return await self._facts.read()

@@ -31,6 +31,8 @@ class ServerBackend(ABC):
     """What is said to whom finds nobody there, with the ``{name}`` of the backend."""
     probed: str
     """A path that it answers at once, whatever it does."""
+    measures: bool = False
+    """Whether its answers say how long a call waited inside it."""
 
     def __init__(
         self,

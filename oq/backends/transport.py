@@ -91,6 +91,7 @@ class Transport:
     ) -> None:
         self.url = url
         self.max_answer = max_answer
+        self.generation = 0  # grows when nobody is there: then another server may answer next
         self._key = check_api_key(api_key)
         self._pass_authorization = pass_authorization
         self.secret = Secret(self._key)
@@ -280,7 +281,7 @@ class Transport:
             try:
                 await self._send("GET", self._probed, b"", use)
             except (httpx.HTTPError, *_NO_ADDRESS) as error:
-                raise BackendDown(self._nobody(error)) from None
+                raise self._nobody(error) from None
         if scope.cancelled_caught:
             waited = format_duration(seconds)
             raise BackendDown(f"no answer from {self.url} within {waited}. {self._hint}")
@@ -351,7 +352,7 @@ class Transport:
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout, *_NO_ADDRESS) as error:
-            raise BackendDown(self._nobody(error)) from None
+            raise self._nobody(error) from None
         except httpx.HTTPError as error:
             lost = f"the connection to {self.url} was lost: {_words(error)}"
             raise BackendFailure(lost) from None
@@ -389,8 +390,9 @@ class Transport:
             progress.take(piece, self.max_answer)
             progress.whole = feed(piece) or progress.whole
 
-    def _nobody(self, error: Exception) -> str:
-        return f"cannot reach {self.url}: {_words(error)}. {self._hint}"
+    def _nobody(self, error: Exception) -> BackendDown:
+        self.generation += 1
+        return BackendDown(f"cannot reach {self.url}: {_words(error)}. {self._hint}")
 
 
 def _words(error: Exception) -> str:

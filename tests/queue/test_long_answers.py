@@ -19,6 +19,7 @@ from oq.store.keys import IN_PARTS
 from oq.words.errors import BackendFailure, StoreFull
 from oq.words.outcome import Completed
 from oq.words.task import Status
+from oq.words.views import BackendFacts
 from tests.support.queues import ended, generate, memory_queue, until
 from tests.support.stores import everything
 
@@ -55,6 +56,7 @@ class Talker:
     """Says `WHOLE` in words, and waits before the last one. `fails`: so many attempts break off."""
 
     name, kind, url = "talker", "ollama", "http://localhost:1"
+    measures = False
 
     def __init__(self, *, fails: int = 0) -> None:
         self.fails = fails
@@ -78,6 +80,9 @@ class Talker:
 
     async def probe(self) -> None:
         pass
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        return BackendFacts(slots=100)
 
     async def aclose(self) -> None:
         pass

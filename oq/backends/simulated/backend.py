@@ -13,6 +13,7 @@ from oq.backends.ollama import ollama_body
 from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.forms import error_body
 from oq.backends.simulated.inside import answer_inside
+from oq.backends.simulated.model_files import digest_of
 from oq.backends.simulated.pieces import pieces
 from oq.backends.simulated.reading import Refused
 from oq.backends.simulated.refusals import check_refusal
@@ -30,7 +31,10 @@ from oq.words.errors import BackendDown, BackendError, BackendFailure
 from oq.words.head import Head
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
-from oq.words.views import Model, Models
+from oq.words.views import BackendFacts, Model, Models
+
+UNLIMITED = 1_000_000
+"""Slots of a backend that takes all that comes."""
 
 
 class SimulatedBackend:
@@ -42,6 +46,7 @@ class SimulatedBackend:
     """
 
     kind: BackendKind = "simulated"
+    measures = False
     speaks = DIALECTS
 
     def __init__(self, name: str = "simulated", simulator: Simulator | None = None) -> None:
@@ -86,6 +91,15 @@ class SimulatedBackend:
             tuple(map(Model, self.simulator.listed)),
             tuple(map(Model, self.simulator.loaded.names)),
         )
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        """It takes any number of calls at once, and says which models are loaded as Ollama does."""
+        await trio.lowlevel.checkpoint()
+        self._refuse_if_down()
+        loaded = self.simulator.loaded.names
+        named = {*loaded, *(self.simulator.listed if full else ())}
+        digests = {name: digest_of(name) for name in named}
+        return BackendFacts(UNLIMITED, tuple(loaded), digests)
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -184,6 +198,7 @@ class NoopBackend:
     """Gives every task the same result at once: for benchmarks of the rest of oq."""
 
     kind: BackendKind = "simulated"
+    measures = False
     speaks: tuple[Dialect, ...] = DIALECTS
     url = "simulated://noop"
 
@@ -208,6 +223,11 @@ class NoopBackend:
         """It has none."""
         await trio.lowlevel.checkpoint()
         return Models()
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        """It takes any number of tasks at once."""
+        await trio.lowlevel.checkpoint()
+        return BackendFacts(UNLIMITED)
 
     async def aclose(self) -> None:
         """Nothing to close."""

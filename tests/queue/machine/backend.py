@@ -10,7 +10,7 @@ import trio
 from oq.backends.base import Emit, Request
 from oq.words.errors import BackendDown, BackendError
 from oq.words.outcome import Completed
-from oq.words.views import Models
+from oq.words.views import BackendFacts, Models
 
 RESULT = b'{"response":"done","done":true}'
 
@@ -25,6 +25,7 @@ class ScriptedBackend:
     """`running` has what runs now, by prompt; `started` the prompts as they were started."""
 
     name, kind, url = "scripted", "simulated", ""
+    measures = False
 
     def __init__(self) -> None:
         self.up = True
@@ -58,6 +59,9 @@ class ScriptedBackend:
 
     async def models(self) -> Models:
         return Models()
+
+    async def facts(self, *, full: bool = True) -> BackendFacts:
+        return BackendFacts(slots=100)
 
     async def aclose(self) -> None:
         pass

@@ -1,0 +1,184 @@
+"""What a server without Ollama's API says of itself: how much it takes at once, and what is loaded.
+
+Each kind says it at another path, and lacks the others: llama.cpp's server at /props, its router at
+/props and /models (tools/server/README.md), llama-swap at /running (internal/server/api.go). A path
+that a server lacks, or answers in another form, says nothing. What kind it is, is remembered until
+the server cannot be reached; that it is none of them, for a while.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+import trio
+from msgspec import Raw, Struct
+
+from oq.backends.lacking import REMEMBERED
+from oq.backends.transport import Transport
+from oq.words.errors import BackendBusy, BackendFailure, BackendRejected
+from oq.words.views import BackendFacts
+
+MAX_SLOTS = 10_000
+"""More calls at once no server means."""
+
+T = TypeVar("T")
+Ask = Callable[[], Awaitable[BackendFacts | None]]
+
+
+class _Props(Struct):
+    role: Any = None
+    total_slots: Any = None
+    max_instances: Any = None
+
+
+class _RouterModels(Struct):
+    data: list[Raw]
+
+
+class _Status(Struct):
+    value: Any = None
+
+
+class _RouterModel(Struct):
+    id: str
+    status: _Status
+    aliases: Any = None
+
+
+class _Running(Struct):
+    running: list[Raw]
+
+
+class _RunningModel(Struct):
+    model: str
+    state: str
+
+
+class ServerFacts:
+    """The facts of the server behind `transport`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._forget()
+
+    async def read(self) -> BackendFacts:
+        """The facts; the errors are those of `Backend.models`."""
+        if self._generation != self._transport.generation:
+            self._forget()
+        if self._known is not None:
+            facts = await self._known()
+            if facts is not None:
+                return facts
+            self._forget()  # it is another server by now
+        return BackendFacts() if trio.current_time() < self._silent_until else await self._find()
+
+    def _forget(self) -> None:
+        self._generation = self._transport.generation
+        self._known: Ask | None = None
+        self._silent_until = -math.inf
+        self._max_models: int | None = None
+        self._slots: dict[str, int | None] = {}
+
+    async def _find(self) -> BackendFacts:
+        """Find out what kind of server it is."""
+        self._failed = False
+        # In this order: at llama-swap /props is a path of its models.
+        for ask in (self._swap, self._llama):
+            facts = await ask()
+            if facts is not None:
+                return facts
+        if not self._failed:
+            self._silent_until = trio.current_time() + REMEMBERED
+        return BackendFacts()
+
+    async def _llama(self) -> BackendFacts | None:
+        """llama.cpp's server, or its router."""
+        props = await self._get("/props", _Props)
+        if props is None:
+            return None
+        if props.role == "router":
+            self._max_models = _few(props.max_instances)
+            self._known = self._router
+            return await self._router()
+        slots = _few(props.total_slots)
+        if slots is None:
+            return None
+        self._known = self._llama
+        return BackendFacts(slots)
+
+    async def _router(self) -> BackendFacts | None:
+        """llama.cpp's router. A name and its aliases are one model."""
+        listed = await self._get("/models", _RouterModels)
+        if listed is None:
+            return None
+        models = _readable(listed.data, _RouterModel)
+        loaded = tuple(model.id for model in models if model.status.value == "loaded")
+        digests = {
+            name: model.id for model in models for name in (model.id, *_texts(model.aliases))
+        }
+        slots = await self._slots_of(loaded)
+        return BackendFacts(slots, loaded, digests, self._max_models)
+
+    async def _slots_of(self, loaded: tuple[str, ...]) -> int | None:
+        """How many calls a model takes at once: of several models the fewest. That is asked once of
+        each, while it is loaded: the question alone would load it.
+        """
+        for name in loaded:
+            if name not in self._slots:
+                path = f"/props?model={quote(name, safe='')}&autoload=false"
+                props = await self._get(path, _Props)
+                self._slots[name] = None if props is None else _few(props.total_slots)
+                break  # one for each time that the facts are asked
+        known = {name: slots for name, slots in self._slots.items() if slots is not None}
+        return min((known[name] for name in loaded if name in known), default=None) or min(
+            known.values(), default=None
+        )
+
+    async def _swap(self) -> BackendFacts | None:
+        """llama-swap."""
+        said = await self._get("/running", _Running)
+        if said is None:
+            return None
+        self._known = self._swap
+        models = _readable(said.running, _RunningModel)
+        return BackendFacts(loaded=tuple(each.model for each in models if each.state == "ready"))
+
+    async def _get(self, path: str, kind: type[T]) -> T | None:
+        """What the path says; None if the server lacks it, or says something else."""
+        try:
+            return msgspec.json.decode(await self._transport.get(path), type=kind)
+        except (BackendRejected, msgspec.MsgspecError, UnicodeError, RecursionError):
+            return None
+        except BackendBusy:
+            raise
+        except BackendFailure as error:
+            if error.status is None:
+                raise
+            self._failed = True
+            return None
+
+
+def _few(value: Any) -> int | None:
+    """A number of slots or of models, if it can be one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 1 <= value <= MAX_SLOTS else None
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _readable(items: list[Raw], kind: type[T]) -> list[T]:
+    """The items that are of this form."""
+    read = []
+    for item in items:
+        try:
+            read.append(msgspec.json.decode(item, type=kind))
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            continue
+    return read
