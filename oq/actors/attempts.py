@@ -10,16 +10,18 @@ import trio
 
 from oq.backends.base import Backend, Request
 from oq.words.durations import format_duration
-from oq.words.outcome import Failed, Outcome
+from oq.words.outcome import Completed, Failed, Outcome, Timings
+from oq.words.sample import Sample
 from oq.words.steps import Change
-from oq.words.task import Body, TaskState
+from oq.words.task import Body, TaskState, Usage
 
 
 @dataclass(slots=True)
 class RunningAttempt:
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did; `down` says why its
-    backend is down, if it is. `timeout` is in seconds, `deadline` in trio's time.
+    backend is down, if it is, and `busy` why that could not take the task. `timeout` is in seconds;
+    `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
     """
 
     start: Change
@@ -27,6 +29,10 @@ class RunningAttempt:
     backend: Backend
     timeout: float
     deadline: float
+    watched: bool = False
+    sent_at: float = 0.0
+    first_at: float | None = None
+    busy: str | None = None
     scope: trio.CancelScope | None = None
     reason: Outcome | None = None
     outcome: Outcome | None = None
@@ -43,6 +49,20 @@ class RunningAttempt:
             state.type, state.terms.model, body.payload, body.options, body.call, body.headers,
             body.target,
         )  # fmt: skip
+
+    def sample(self, now: float) -> Sample | None:
+        """How the backend served the task; None if not to its end. `now` is trio's time."""
+        done = self.outcome
+        if self.reason is not None or not isinstance(done, Completed):
+            return None
+        times, usage = done.timings or Timings(), done.usage or Usage()
+        return Sample(
+            now - self.sent_at,
+            None if self.first_at is None else self.first_at - self.sent_at,
+            times.waited,
+            times.load,
+            usage.completion_tokens or usage.prompt_tokens or None,
+        )
 
     def stop(self, reason: Outcome) -> None:
         """Break it off. The first reason holds."""

@@ -1,4 +1,6 @@
-"""The backend monitor: it looks whether a backend that is down answers again."""
+"""The backend monitor: it looks whether a backend that is down answers again, and asks backends
+what they say of themselves.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +8,26 @@ import trio
 
 from oq.backends.base import Backend
 from oq.words import errors
-from oq.words.messages import BackendDown, BackendUp
+from oq.words.messages import BackendDown, BackendSays, BackendUp, Look
 
 
 class Monitor:
-    """Looks at each backend once at the start, and then at those that it is told are down."""
+    """Looks at each backend once at the start, and then whenever it is told to. `interval` is in
+    seconds, between two looks at one that is down.
+    """
 
     def __init__(
         self,
         backends: dict[str, Backend],
         interval: float,
-        inbox: trio.MemoryReceiveChannel[str],
-        to_scheduler: trio.MemorySendChannel[BackendUp | BackendDown],
+        inbox: trio.MemoryReceiveChannel[Look],
+        to_scheduler: trio.MemorySendChannel[BackendUp | BackendDown | BackendSays],
     ) -> None:
         self._backends = backends
         self._interval = interval
         self._inbox = inbox
         self._to_scheduler = to_scheduler
+        self._asking: set[str] = set()
 
     async def run(self) -> None:
         """Look until the scheduler closes the mailbox."""
@@ -30,14 +35,20 @@ class Monitor:
             async with trio.open_nursery() as looks:
                 for name in self._backends:
                     looks.start_soon(self._look_once, name)
-                async for name in self._inbox:
-                    looks.start_soon(self._look_until_up, name)
+                async for look in self._inbox:
+                    if look.down:
+                        looks.start_soon(self._look_until_up, look.backend)
+                    elif look.backend not in self._asking:
+                        self._asking.add(look.backend)
+                        looks.start_soon(self._ask, look.backend)
                 looks.cancel_scope.cancel()
 
     async def _look_once(self, name: str) -> None:
         reason = await self._probe(name)
         if reason is not None:
             await self._to_scheduler.send(BackendDown(name, reason))
+        else:
+            await self._tell_facts(name, full=True)
 
     async def _look_until_up(self, name: str) -> None:
         reason: str | None = "not looked at yet"
@@ -45,6 +56,24 @@ class Monitor:
             await trio.sleep(self._interval)
             reason = await self._probe(name)
         await self._to_scheduler.send(BackendUp(name))
+        await self._tell_facts(name, full=True)
+
+    async def _ask(self, name: str) -> None:
+        try:
+            await self._tell_facts(name, full=False)
+        finally:
+            self._asking.discard(name)
+
+    async def _tell_facts(self, name: str, *, full: bool) -> None:
+        """What the backend says of itself. If it says nothing, it is asked again another time."""
+        try:
+            facts = await self._backends[name].facts(full=full)
+        except errors.BackendDown as error:
+            await self._to_scheduler.send(BackendDown(name, str(error)))
+        except errors.BackendError:
+            return
+        else:
+            await self._to_scheduler.send(BackendSays(name, facts))
 
     async def _probe(self, name: str) -> str | None:
         """Why the backend is down; None when it answers."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ import trio
 from oq.actors.attempts import RunningAttempt, RunningAttempts
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request, way
+from oq.dialects.base import Emit
 from oq.rules import lifecycle
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id
@@ -23,11 +25,14 @@ from oq.store import Ledger
 from oq.words import errors
 from oq.words.channels import put, take
 from oq.words.clock import Clock
-from oq.words.messages import Abort, Commit, Dispatch, Freed, Job
+from oq.words.head import Head
+from oq.words.messages import Abort, Answered, Commit, Dispatch, Freed, Job, Recall
 from oq.words.outcome import Aborted, Failed, Interrupted, Refusal
 from oq.words.task import Body
 
 log = structlog.get_logger("oq.pool")
+
+RECALLED = Interrupted("a more urgent task came first", ran=False)
 
 
 class Pool:
@@ -41,9 +46,9 @@ class Pool:
         policy: RetryPolicy,
         timeout: float,
         streams: Streams,
-        inbox: trio.MemoryReceiveChannel[Dispatch | Abort],
+        inbox: trio.MemoryReceiveChannel[Dispatch | Abort | Recall],
         to_writer: trio.MemorySendChannel[Commit],
-        to_scheduler: trio.MemorySendChannel[Freed],
+        to_scheduler: trio.MemorySendChannel[Freed | Answered],
         mark: str = "",
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -60,6 +65,8 @@ class Pool:
         self._draw = draw
         self._runs = RunningAttempts()
         self._idle = 0  # workers that wait for a run
+        self._answered: deque[str] = deque()  # watched tasks whose answer has begun
+        self._some_answered = trio.Event()
         self._interrupted: Interrupted | None = None
 
     async def run(self) -> None:
@@ -67,6 +74,7 @@ class Pool:
         with self._to_writer, self._to_scheduler:
             async with trio.open_nursery() as watching:
                 watching.start_soon(self._runs.watch_deadlines)
+                watching.start_soon(self._tell_answered)
                 async with trio.open_nursery() as workers:
                     await self._hand_out(workers)
                 watching.cancel_scope.cancel()
@@ -92,7 +100,7 @@ class Pool:
                     if isinstance(message, Dispatch):
                         begun += [await self._begin(job, now) for job in message.jobs]
                     elif (run := self._runs.get(message.task_id)) is not None:
-                        run.stop(Aborted())
+                        self._stop(run, message)
                 if begun:
                     starts = Commit([run.start for run in begun], patient=True)
                     await put(self._to_writer, starts)
@@ -103,6 +111,20 @@ class Pool:
                         workers.start_soon(self._work, runs.clone())
                     to_workers.send_nowait(run)
 
+    def _stop(self, run: RunningAttempt, message: Abort | Recall) -> None:
+        if isinstance(message, Abort):
+            run.stop(Aborted())
+        elif run.first_at is None and run.outcome is None:
+            run.stop(RECALLED)
+
+    async def _tell_answered(self) -> None:
+        """Tell the scheduler which watched tasks are being answered, until cancelled."""
+        while True:
+            await self._some_answered.wait()
+            self._some_answered = trio.Event()
+            while self._answered:
+                await put(self._to_scheduler, Answered(self._answered.popleft()))
+
     async def _begin(self, job: Job, now: datetime) -> RunningAttempt:
         state = await self._ledger.state(job.task_id)
         timeout = min(state.terms.timeout or self._timeout, state.time_left(now))
@@ -112,7 +134,7 @@ class Pool:
         body = None if state.damaged else await self._body(job.task_id)
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
-            timeout, trio.current_time() + timeout,
+            timeout, trio.current_time() + timeout, job.watched,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
@@ -156,12 +178,16 @@ class Pool:
             run.outcome = Failed(reason, retryable=False)
             return
         request = run.request(run.body)
-        task_id, emit = run.state.id, self._streams.emit
+        emit = self._emitter(run)
+        run.sent_at = trio.current_time()
         come = add_mark(run.body.way, self._mark)
         if way.get() != come:  # mostly it is that of the worker's last task
             way.set(come)
         try:
-            run.outcome = await run.backend.run(request, lambda chunk: emit(task_id, chunk))
+            run.outcome = await run.backend.run(request, emit)
+        except errors.BackendBusy as error:
+            run.busy = str(error)
+            run.outcome = Interrupted(run.busy, ran=False)
         except errors.BackendDown as error:
             run.down = str(error)
             run.outcome = Interrupted(run.down, ran=False)
@@ -173,14 +199,32 @@ class Pool:
             run.outcome = Failed(str(error), retryable=False, refusal=_refusal(error, request))
         except Exception as error:
             # A bug in a backend is that attempt's failure, not the end of everybody's queue.
-            log.exception("backend raised", task_id=task_id, backend=run.backend.name)
+            log.exception("backend raised", task_id=run.state.id, backend=run.backend.name)
             run.outcome = Failed(f"{type(error).__name__}: {error}", retryable=True)
+
+    def _emitter(self, run: RunningAttempt) -> Emit:
+        """What takes the answer to this attempt, and notes when its first byte comes."""
+        task_id, streams = run.state.id, self._streams
+
+        def emit(chunk: bytes | Head) -> None:
+            if run.reason is RECALLED:
+                return
+            if run.first_at is None and not isinstance(chunk, Head):
+                run.first_at = trio.current_time()
+                if run.watched:
+                    self._answered.append(task_id)
+                    self._some_answered.set()
+            streams.emit(task_id, chunk)
+
+        return emit
 
     async def _finish(self, run: RunningAttempt) -> None:
         """Record how the attempt ended, and give the slot back."""
         outcome = run.outcome or run.reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
+        now = trio.current_time()
+        sample = run.sample(now) if run.watched else None
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._ledger.running_page.discard(state.id)
@@ -189,12 +233,20 @@ class Pool:
                 outcome = Failed(run.down, retryable=False)
             elif isinstance(outcome, Failed):
                 outcome = msgspec.structs.replace(outcome, retryable=False)
-        change = lifecycle.finished(state, outcome, self._clock.now(), self._policy, self._draw)
+        first = (
+            None
+            if run.first_at is None
+            else self._clock.now() - timedelta(seconds=now - run.first_at)
+        )
+        change = lifecycle.finished(
+            state, outcome, self._clock.now(), self._policy, self._draw, first
+        )
         change = await self._streams.end(change)
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
         await put(self._to_writer, Commit([change]))
-        await put(self._to_scheduler, Freed(state.id, run.backend.name, run.down))
+        freed = Freed(state.id, run.backend.name, run.down, sample, run.busy)
+        await put(self._to_scheduler, freed)
         self._idle += 1
 
 

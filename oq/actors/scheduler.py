@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import TypeGuard
 
 import structlog
@@ -20,14 +22,16 @@ import trio
 from oq.rules import lifecycle
 from oq.rules.board import Board
 from oq.rules.place import place_of
+from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.channels import take
 from oq.words.clock import Clock
 from oq.words.errors import Busy, Conflict, NotFound, OqError
 from oq.words.messages import (
     Abort,
+    Answered,
     BackendDown,
-    BackendLoaded,
+    BackendSays,
     BackendUp,
     BulkCommand,
     Command,
@@ -38,17 +42,19 @@ from oq.words.messages import (
     Drain,
     Due,
     Freed,
+    Look,
     Pause,
+    Recall,
     Verb,
 )
-from oq.words.steps import OF_ONE_TASK, Change, Removal, SetPaused, Step
+from oq.words.steps import OF_ONE_TASK, Change, Learnt, Removal, SetPaused, Step
 from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")
 
 Message = (
-    Committed | Freed | Due | Command | BulkCommand | Pause | Drain
-    | BackendUp | BackendDown | BackendLoaded
+    Committed | Freed | Answered | Due | Command | BulkCommand | Pause | Drain
+    | BackendUp | BackendDown | BackendSays
 )  # fmt: skip
 
 
@@ -62,9 +68,10 @@ class Scheduler:
         clock: Clock,
         inbox: trio.MemoryReceiveChannel[Message],
         to_writer: trio.MemorySendChannel[Commit],
-        to_pool: trio.MemorySendChannel[Dispatch | Abort],
+        to_pool: trio.MemorySendChannel[Dispatch | Abort | Recall],
         to_timer: trio.MemorySendChannel[list[Delay]],
-        to_monitor: trio.MemorySendChannel[str],
+        to_monitor: trio.MemorySendChannel[Look],
+        busy_delay: Callable[[int], float],
     ) -> None:
         self._board = board
         self._ledger = ledger
@@ -74,6 +81,7 @@ class Scheduler:
         self._to_pool = to_pool
         self._to_timer = to_timer
         self._to_monitor = to_monitor
+        self._busy_delay = busy_delay
         # Commands on tasks that run or settle, until these have come to rest.
         self._deferred: dict[str, deque[Command]] = {}
         # What is to be answered when the step of this task has reached the disk, and the pauses.
@@ -85,22 +93,35 @@ class Scheduler:
     async def run(self) -> None:
         """Decide until every sender has closed."""
         with self._to_writer, self._to_pool, self._to_timer, self._to_monitor:
-            self._dispatch()
-            while messages := await take(self._inbox):
+            due = self._dispatch()
+            while (messages := await self._messages(due)) is not None:
                 for message in messages:
                     await self._handle(message)
-                del message, messages  # they have results, which may be large: not to be kept
+                messages.clear()  # they have results, which may be large: not to be kept
                 if self._delays:
                     self._to_timer.send_nowait(self._delays)
                     self._delays = []
-                self._dispatch()
+                due = self._dispatch()
+
+    async def _messages(self, due: float) -> list[Message] | None:
+        """What has come, once something has, or at the time when something is due; None when every
+        sender has closed.
+        """
+        if due == inf:
+            return await take(self._inbox) or None
+        with trio.move_on_at(due):
+            return await take(self._inbox) or None
+        return []
 
     async def _handle(self, message: Message) -> None:
         match message:
-            case Freed(task_id, backend, down):  # of all messages most
-                self._board.free(task_id)
+            case Freed(task_id, backend, down, sample, busy):  # of all messages most
+                now = trio.current_time()
+                self._keep(self._board.free(task_id, now, sample))
                 if down is not None:
                     self._mark_down(backend, down)
+                elif busy is not None:
+                    self._board.hold(backend, busy, now, self._busy_delay)
                 if self._deferred:
                     await self._resume(task_id)
                 self._settle_drains()
@@ -110,6 +131,8 @@ class Scheduler:
                         await self._answer(step.state.id)
                 for receipt in receipts:
                     receipt.settle()
+            case Answered(task_id):
+                self._board.answered(task_id)
             case Due(delays):
                 self._board.due(delays)
             case Command():
@@ -123,12 +146,12 @@ class Scheduler:
                 self._drains.append(message)
                 self._settle_drains()
             case BackendUp(backend):
-                self._board.mark_up(backend)
+                self._board.mark_up(backend, trio.current_time())
                 log.info("backend is up", backend=backend)
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
-            case BackendLoaded(backend, models):
-                self._board.note_loaded(backend, models)
+            case BackendSays(backend, facts):
+                self._keep(self._board.note_facts(backend, facts, trio.current_time()))
 
     def _settle_drains(self) -> None:
         """A drain is over when nothing runs any more."""
@@ -137,15 +160,30 @@ class Scheduler:
                 drain.receipt.settle()
             self._drains.clear()
 
-    def _dispatch(self) -> None:
-        jobs = [*iter(partial(self._board.next, trio.current_time()), None)]
+    def _dispatch(self) -> float:
+        """Start what can start. When something is due that no message will tell of."""
+        now = trio.current_time()
+        due = self._board.settle_time(now)
+        jobs = [*iter(partial(self._board.next, now), None)]
         if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
+        for task_id in self._board.recalls():
+            self._to_pool.send_nowait(Recall(task_id))
+        for backend in self._board.to_look_at(now):
+            self._to_monitor.send_nowait(Look(backend))
+        return due
 
     def _mark_down(self, backend: str, reason: str) -> None:
         if self._board.mark_down(backend, reason):
             log.warning("backend is down; its tasks wait", backend=backend, reason=reason)
-            self._to_monitor.send_nowait(backend)
+            self._to_monitor.send_nowait(Look(backend, down=True))
+
+    def _keep(self, backend: BackendSlots | None) -> None:
+        """Have what was learnt of this backend kept; if the writer has no room, another time."""
+        if backend is not None:
+            with suppress(trio.WouldBlock):
+                learnt = Learnt(backend.name, backend.record())
+                self._to_writer.send_nowait(Commit([learnt], patient=True))
 
     # -- what is on disk
 

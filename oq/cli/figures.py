@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from oq.cli.options import Output, connect, output_option, server_options
-from oq.cli.terminal import local, print_json, print_rows
+from oq.cli.show_queue import condition_of
+from oq.cli.terminal import clean, local, print_json, print_rows
 from oq.words.durations import format_duration
 from oq.words.stats import Point, Stats
-from oq.words.views import BackendView
+from oq.words.views import BackendView, Slots
 
 _COUNTS = ("submitted", "completed", "failed", "cancelled", "retried", "tokens")
 _TIMES = ("wait_p50", "wait_p95", "run_p50", "run_p95")
@@ -69,14 +70,23 @@ def _show_backends(found: list[BackendView]) -> None:
 
     shown = facts()
     for one in found:
-        name, kind, url, state, running, models, error = _backend_row(one)
+        name, kind, url, state, _, models, error = _backend_row(one)
         colour = "green" if one.up else "red"
-        about = Text.assemble((str(state), colour), f"  {running} running  {kind} at {url}")
+        doing = condition_of(one).removeprefix("up, ") if one.up else ""
+        about = Text.assemble((str(state), colour), f"  {clean(doing)}  {kind} at {url}")
         shown.add_row(cell(name), about)
-        for text in (error, str(models).replace(",", "  ")):
+        for text in (error, *map(_slots, one.slots), str(models).replace(",", "  ")):
             if text:
                 shown.add_row("", cell(text, cut=False))
     console().print(shown)
+
+
+def _slots(one: Slots) -> str:
+    """How many tasks it serves at once, and how that is known."""
+    model = f"{one.model} ({one.load})" if one.load else one.model
+    of = f" of {model}" if model else ""
+    slots = "1 slot" if one.slots == 1 else f"{one.slots} slots"
+    return f"{slots}{of}, {one.source}: {one.reason}"
 
 
 def _busy(found: Stats) -> list[Point]:

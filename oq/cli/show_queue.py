@@ -6,7 +6,7 @@ from oq.cli.options import Output
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.words.durations import format_age
 from oq.words.task import Priority, Status
-from oq.words.views import BackendStatus, QueueStatus
+from oq.words.views import BackendStatus, BackendView, QueueStatus
 
 
 def print_queue(status: QueueStatus, output: Output) -> None:
@@ -85,9 +85,16 @@ def name_of(priority: int) -> str:
 
 
 def _health(backend: BackendStatus) -> str:
+    return clean(f"({backend.kind} at {backend.url}) {condition_of(backend)}")
+
+
+def condition_of(backend: BackendStatus | BackendView) -> str:
+    """Whether it is up, what runs on it, and what it is busy with."""
+    if not backend.up:
+        return f"down: {backend.error}"
     of = f" of {backend.max_concurrency}" if backend.max_concurrency else ""
-    state = f"up, {backend.running}{of} running" if backend.up else f"down: {backend.error}"
-    return clean(f"({backend.kind} at {backend.url}) {state}")
+    doing = [each for each in (backend.swap, backend.held and f"held: {backend.held}") if each]
+    return ", ".join((f"up, {backend.running}{of} running", *doing))
 
 
 def _plain(value: object) -> object:

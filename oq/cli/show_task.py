@@ -196,6 +196,7 @@ def _facts(task: Task) -> list[tuple[str, object]]:
         ("model", task.model),
         ("priority", task.priority),
         ("queue position", task.queue_position),
+        ("waits for", task.waits_for),
         ("created", _time(task.created_at)),
         ("not before", _time(task.run_at)),
         ("started", _time(task.started_at)),

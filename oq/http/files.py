@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from oq.rules import open_files
-from oq.words.config import Config
+from oq.words.config import MOST_WORKERS, Config
 from oq.words.errors import InvalidConfig
 
 log = structlog.get_logger()
@@ -28,11 +28,15 @@ def within_files(config: Config) -> Config:
     limit = _raise_limit()
     if limit is None:
         return config
-    room = open_files.connections(limit, config.queue.max_workers)
+    workers = config.queue.max_workers
+    if workers is None:
+        workers = open_files.workers(limit, MOST_WORKERS)
+        config = replace(config, queue=replace(config.queue, max_workers=workers))
+    room = open_files.connections(limit, workers)
     if limit < open_files.LEAST or room < _FEWEST:
         raise InvalidConfig(
             f"only {limit} files may be open, which is too few for the store, for"
-            f" {config.queue.max_workers} tasks at once (queue.max_workers) and for connections;"
+            f" {workers} tasks at once (queue.max_workers) and for connections;"
             " raise the limit of this process (`ulimit -n 4096`, or LimitNOFILE= of systemd)"
         )
     wanted = config.server.max_connections

@@ -71,6 +71,9 @@ def view(backend: BackendStatus, models: Models, problem: str | None = None) -> 
         running=backend.running,
         max_concurrency=backend.max_concurrency,
         error=backend.error or problem,
+        held=backend.held,
+        swap=backend.swap,
+        slots=backend.slots,
         models=models.models,
         loaded=models.loaded,
     )

@@ -77,7 +77,7 @@ class Core:
             total_tasks=sum(counts.values()),
             queues_by_priority={str(p): n for p, n in sorted(board.by_priority().items())},
             workers_active=board.running,
-            workers_idle=board.slots - board.running,
+            workers_idle=board.idle,
             delayed_tasks=board.delayed,
             retrying_tasks=board.retrying,
             paused=board.paused,
@@ -142,6 +142,7 @@ class Core:
     # -- how
 
     def _backend_status(self) -> tuple[BackendStatus, ...]:
+        now = trio.current_time()
         return tuple(
             BackendStatus(
                 name=slots.name,
@@ -149,8 +150,11 @@ class Core:
                 url=self.by_name[slots.name].url,
                 up=slots.down is None,
                 running=slots.running,
-                max_concurrency=slots.limit,
+                max_concurrency=slots.at_once,
                 error=slots.down,
+                held=None if slots.held is None else slots.held.reason,
+                swap=self.board.swap_on(slots, now),
+                slots=slots.slots(),
             )
             for slots in self.board.backends
         )

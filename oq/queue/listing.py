@@ -122,15 +122,20 @@ class Listing:
 
     def _shown(self, record: Record, body: Body | None) -> RawTask:
         state = _marked(record)
-        return show(state, body, record.result, self._position(state))
+        return show(state, body, record.result, self._position(state), self._waits_for(state))
 
     def _summary(self, record: Record) -> TaskSummary:
         state, body = _marked(record), record.body
         text = excerpt(state.type, glance_at(body)) if body is not None else ""
-        return summarise(state, text, self._position(state))
+        return summarise(state, text, self._position(state), self._waits_for(state))
 
     def _position(self, state: TaskState) -> int | None:
         return self._board.position(state.id) if state.status is Status.PENDING else None
+
+    def _waits_for(self, state: TaskState) -> str | None:
+        if state.status is not Status.PENDING:
+            return None
+        return self._board.waits_for(state.id, trio.current_time())
 
     async def _page(self, filter: TaskFilter, parts: Parts, view: Callable[[Record], T]) -> Page[T]:
         """A page, and where to go on: also when it ended early, perhaps with no task at all."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from oq.words.config import BackendConfig, Config, LoggingConfig, PolicyName, to_config
+from oq.words.config import BackendConfig, Config, LoggingConfig, to_config
 from oq.words.durations import Time
 from oq.words.errors import InvalidConfig
 
@@ -63,7 +63,8 @@ class Options(TypedDict, total=False):
 
     batch_size: int
     scheduling_interval: Time
-    policy: PolicyName
+    affinity: bool
+    max_bypass: Time
 
     max_retries: int
     initial_delay: Time

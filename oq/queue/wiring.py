@@ -12,6 +12,7 @@ and so does the HTTP request behind them.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Protocol
@@ -29,16 +30,16 @@ from oq.actors.streams import Streams
 from oq.actors.timer import Timer
 from oq.actors.writer import Writer
 from oq.backends.base import Backend
+from oq.queue.capacity import backend_slots, restore
 from oq.queue.recovery import load, recover
 from oq.rules.board import Board
 from oq.rules.policies import POLICIES
 from oq.rules.retention import Retention
 from oq.rules.retry import RetryPolicy
-from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.clock import Clock
-from oq.words.config import Config, QueueConfig
-from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch
+from oq.words.config import MOST_WORKERS, Config, QueueConfig
+from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch, Look, Recall
 
 log = structlog.get_logger("oq")
 
@@ -97,20 +98,24 @@ async def wire(
     """
     settings, retry, events = config.queue, config.retry_config, config.events
     recovered = await recover(ledger, clock, ended_by_oq=ended_by_oq)
-    ledger.running_page.begin(settings.max_workers)
-    slots = _slots(config, backends)
+    most = settings.max_workers or MOST_WORKERS
+    ledger.running_page.begin(most)
+    slots = backend_slots(config, backends)
     policy = POLICIES[config.scheduler.policy](slots, config.scheduler)
     facts = ledger.facts
-    board = Board(settings.max_workers, slots, policy, paused=facts.paused)
+    board = Board(most, slots, policy, paused=facts.paused)
+    await restore(board, ledger)
     delays = await load(board, ledger, clock, retry.max_delay)
 
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
     to_scheduler, scheduler_inbox = trio.open_memory_channel[Message](MAILBOX)
     to_hub, hub_inbox = trio.open_memory_channel[Committed](MAILBOX)
-    # For each slot: the abort of the run before, the next job, and its abort.
-    to_pool, pool_inbox = trio.open_memory_channel[Dispatch | Abort](3 * settings.max_workers)
+    # For each slot: the abort of the run before, the next job, and its abort and recall.
+    to_pool, pool_inbox = trio.open_memory_channel[Dispatch | Abort | Recall](4 * most)
     to_timer, timer_inbox = trio.open_memory_channel[list[Delay]](MAILBOX)
-    to_monitor, monitor_inbox = trio.open_memory_channel[str](len(backends))
+    # For each backend: that it is down, and the latest wish to know what it says of itself. The
+    # monitor takes them at once.
+    to_monitor, monitor_inbox = trio.open_memory_channel[Look](2 * len(backends))
 
     hub = Hub(
         hub_inbox, clock, seq=facts.event_seq, past=recovered,
@@ -125,8 +130,9 @@ async def wire(
         pool_inbox, pool_to_writer, to_scheduler.clone(), mark,
     )  # fmt: skip
     scheduler = Scheduler(
-        board, ledger, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor
-    )
+        board, ledger, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor,
+        lambda times: retries.delay(times, random.random),
+    )  # fmt: skip
     # To the hub first: when the scheduler acknowledges a request, its events have been published.
     writer = Writer(ledger, clock, writer_inbox, (to_hub, to_scheduler.clone()))
     timer = Timer(clock, timer_inbox, to_scheduler.clone(), board.waits, delays)
@@ -148,9 +154,3 @@ def _retention(settings: QueueConfig) -> Retention:
         removed=settings.max_removed_ids,
         removed_seconds=settings.keep_removed_ids,
     )
-
-
-def _slots(config: Config, backends: dict[str, Backend]) -> list[BackendSlots]:
-    limits = {backend.name: backend.max_concurrency for backend in config.backend_list()}
-    most = config.queue.max_workers
-    return [BackendSlots(name, min(limits.get(name) or most, most)) for name in backends]

@@ -11,7 +11,7 @@ A live task is in exactly one of four places:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,17 +20,22 @@ from sortedcontainers import SortedList
 from oq.rules.filters import LinePlace
 from oq.rules.place import Place
 from oq.rules.policy import Policy
-from oq.rules.slots import BackendSlots
+from oq.rules.slots import BackendSlots, Hold
+from oq.rules.waiting import swap_on, why_waits
 from oq.words.messages import Delay, Job
+from oq.words.sample import Sample
+from oq.words.views import BackendFacts
 
 
 @dataclass(slots=True)
 class _Run:
-    """A running task's slot. `next` is its next place, if that is on disk before the slot is free:
-    the two are told by different actors, in either order.
+    """A running task's slot, and the place that it had. `next` is its next place, if that is on
+    disk before the slot is free: the two are told by different actors, in either order.
     """
 
     backend: BackendSlots
+    place: Place
+    recalled: bool = False
     aborted: bool = False
     ended: bool = False
     next: Place | None = None
@@ -95,11 +100,11 @@ class Board:
         for delay in delays:
             run = self._running.get(delay.task_id)
             if run is not None and run.next is not None and run.next.run_at == delay.run_at:
-                run.next = Place(run.next.priority, run.next.model)
+                run.next = run.next.when_due()
             place = self._delayed.get(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
                 self._undelay(delay.task_id)
-                self._policy.add(delay.task_id, Place(place.priority, place.model))
+                self._policy.add(delay.task_id, place.when_due())
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
@@ -114,29 +119,51 @@ class Board:
         run.aborted = True
         return news
 
-    def free(self, task_id: str) -> None:
-        """It has stopped running: its slot is free. KeyError when it held none."""
+    def answered(self, task_id: str) -> None:
+        """The answer to it has begun."""
+        run = self._running.get(task_id)
+        if run is not None:
+            run.backend.answered(task_id)
+
+    def free(self, task_id: str, now: float, sample: Sample | None = None) -> BackendSlots | None:
+        """It has stopped running: its slot is free. The backend, if something was learnt of it from
+        the sample. KeyError when the task held no slot.
+        """
         run = self._running.pop(task_id)
-        run.backend.give_back()
+        learnt = run.backend.give_back(task_id, now, sample)
         self._policy.ended(task_id, run.backend.name)
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
             self.place(task_id, run.next)
+        return run.backend if learnt else None
 
     def mark_down(self, backend: str, reason: str) -> bool:
-        """The backend does not answer, and may have lost its memory; True when that is news."""
+        """The backend does not answer; True when that is news."""
         slots = self._backends[backend]
         news = slots.down is None
-        slots.down, slots.loaded = reason, frozenset()
+        slots.down = reason
         return news
 
-    def mark_up(self, backend: str) -> None:
-        self._backends[backend].down = None
+    def mark_up(self, backend: str, now: float) -> None:
+        """It answers again. It may have lost its memory meanwhile."""
+        slots = self._backends[backend]
+        slots.down = slots.held = None
+        slots.restarted(now)
 
-    def note_loaded(self, backend: str, models: frozenset[str]) -> None:
-        """The backend has just these models in memory: see `BackendSlots.loaded` for the names."""
-        self._backends[backend].loaded = models
+    def hold(self, backend: str, reason: str, now: float, delay: Callable[[int], float]) -> None:
+        """The backend is busy: it gets nothing for a while. `delay` says how many seconds, for the
+        number of times in a row that it was busy.
+        """
+        slots = self._backends[backend]
+        if slots.held is None:
+            slots.busy_times += 1
+            slots.held = Hold(reason, now + delay(slots.busy_times))
+
+    def note_facts(self, backend: str, facts: BackendFacts, now: float) -> BackendSlots | None:
+        """What a backend says of itself. The backend, if something was learnt of it."""
+        slots = self._backends[backend]
+        return slots if slots.note_facts(facts, now) else None
 
     # -- what is next
 
@@ -146,14 +173,67 @@ class Board:
         """
         if self.paused or self.draining or len(self._running) >= self.slots:
             return None
-        chosen = self._policy.next(now)
-        if chosen is None:
+        choice = self._policy.next(now)
+        if choice is None:
             return None
-        task_id, name = chosen
-        backend = self._backends[name]
-        backend.take()
-        self._running[task_id] = _Run(backend)
-        return Job(task_id, name)
+        backend = self._backends[choice.backend]
+        watched = backend.take(choice.task_id, choice.place, now)
+        self._running[choice.task_id] = _Run(backend, choice.place)
+        return Job(choice.task_id, choice.backend, watched)
+
+    def recalls(self) -> list[str]:
+        """Tasks to be called back, for `next` gave nothing out: a more urgent one waits, and they
+        may wait inside their backend, to see whether it serves one more at once.
+        """
+        first = self._policy.first()
+        if first is None or self.paused or self.draining:
+            return []
+        called: list[str] = []
+        for backend in self._backends.values():
+            for task_id in backend.recallable():
+                run = self._running[task_id]
+                if run.place.priority < first[1].priority and not (run.recalled or run.aborted):
+                    run.recalled = True
+                    called.append(task_id)
+        return called
+
+    def settle_time(self, now: float) -> float:
+        """Do what is due by now: holds end, and loads turn out to have no room. When something will
+        be due next; inf if nothing will.
+        """
+        due = min(backend.settle_time(now) for backend in self._backends.values())
+        if not self._policy:
+            return due
+        return min(due, *(backend.look_at() for backend in self._backends.values()))
+
+    def to_look_at(self, now: float) -> list[str]:
+        """The backends that are to be asked now what they have in memory, for something waits."""
+        if not self._policy:
+            return []
+        due = [backend for backend in self._backends.values() if backend.look_at() <= now]
+        for backend in due:
+            backend.asked_at = now
+        return [backend.name for backend in due]
+
+    # -- why it waits
+
+    def waits_for(self, task_id: str, now: float) -> str | None:
+        """Why this task does not run yet, in a few words; None if it does not wait for a slot."""
+        place = self._policy.place_of(task_id)
+        if place is None:
+            return None
+        if self.paused or self.draining:
+            return "the queue is paused" if self.paused else "oq is shutting down"
+        if len(self._running) >= self.slots:
+            return f"all {self.slots} workers are taken (queue.max_workers)"
+        first = self._policy.first()
+        ahead = first is not None and first[0] != task_id
+        return why_waits(list(self._backends.values()), place, now, ahead=ahead)
+
+    def swap_on(self, backend: BackendSlots, now: float) -> str | None:
+        """What the backend loads, or what has to end there before it can load what comes next."""
+        first = self._policy.first()
+        return swap_on(backend, None if first is None else first[1], now)
 
     # -- what is where
 
@@ -188,6 +268,12 @@ class Board:
     def oldest_ready(self) -> str | None:
         """Of the tasks that wait for a slot the one that was submitted first."""
         return self._policy.oldest()
+
+    @property
+    def idle(self) -> int:
+        """How many more tasks could run now, as far as is known."""
+        room = sum(max(0, backend.at_once - backend.running) for backend in self._backends.values())
+        return min(room, self.slots - len(self._running))
 
     @property
     def running(self) -> int:

@@ -1,43 +1,83 @@
-"""The policy ``fifo``: strictly by priority, inside one in the order of submission, and each task
-on the first backend that has a slot.
-"""
+"""The policy ``fifo``: strictly by priority, and inside one in the order of submission."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from oq.rules.place import Place
+from oq.rules.placing import place_on
+from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
 
+LOOK = 100
+"""Tasks behind the first that are looked at for a backend that those before do not wait for."""
+
 
 class Fifo:
-    """See `oq.rules.policy.Policy`, whose verbs these are."""
+    """See `oq.rules.policy.Policy`, whose verbs these are.
+
+    A task that cannot start now keeps its backend: no task behind it starts there before. On the
+    other backends, if there are any, those behind it may start.
+    """
 
     def __init__(self, backends: Sequence[BackendSlots], settings: SchedulerConfig) -> None:
         self._backends = backends
         self._ready = ReadyQueue()
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
-        self._ready = ReadyQueue({task_id: place.priority for task_id, place in tasks})
+        self._ready = ReadyQueue(dict(tasks))
 
     def add(self, task_id: str, place: Place) -> None:
-        self._ready.push(task_id, place.priority)
+        self._ready.push(task_id, place)
 
     def remove(self, task_id: str) -> bool:
-        return self._ready.discard(task_id)
+        return self._ready.discard(task_id) is not None
 
     def ended(self, task_id: str, backend: str) -> None:
         pass  # the records of the backends say all that it wants to know
 
-    def next(self, now: float) -> tuple[str, str] | None:
+    def next(self, now: float) -> Choice | None:
         if not self._ready:
             return None
-        for backend in self._backends:
-            if backend.open:
-                return self._ready.pop(), backend.name
+        left = [backend for backend in self._backends if backend.open]
+        if not left:
+            return None
+        task_id, place = self._ready.first()
+        backend, room = place_on(left, place, now)
+        if room.starts:
+            return self._chosen(task_id, backend)
+        if len(self._backends) == 1:
+            return None
+        return self._behind_first(now)
+
+    def _behind_first(self, now: float) -> Choice | None:
+        """Of those behind the first, which waits: the next that starts on another backend."""
+        kept: list[BackendSlots] = []
+        for task_id in islice(self._ready, LOOK):
+            place = self._ready.place_of(task_id)
+            assert place is not None
+            backend, room = place_on(self._backends, place, now, kept)
+            if room.starts:
+                return self._chosen(task_id, backend)
+            if backend is None:
+                return None
+            kept.append(backend)
         return None
+
+    def _chosen(self, task_id: str, backend: BackendSlots | None) -> Choice:
+        assert backend is not None
+        place = self._ready.discard(task_id)
+        assert place is not None
+        return Choice(task_id, place, backend.name)
+
+    def first(self) -> tuple[str, Place] | None:
+        return self._ready.first() if self._ready else None
+
+    def place_of(self, task_id: str) -> Place | None:
+        return self._ready.place_of(task_id)
 
     def __len__(self) -> int:
         return len(self._ready)

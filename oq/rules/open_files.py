@@ -17,6 +17,7 @@ _STORE = 32
 """Of the store beside its tables: logs, manifest, locks, and what a compaction writes."""
 _KEPT = 32
 """Connections to backends that are kept, and looks at whether they answer."""
+_FEWEST_TASKS = 4
 _FEWEST_TABLES = 20
 """RocksDB goes no lower."""
 
@@ -24,6 +25,11 @@ _FEWEST_TABLES = 20
 def tables(limit: int) -> int:
     """Tables that the store may keep open when `limit` files may be; -1: all."""
     return -1 if limit >= PLENTY else max(_FEWEST_TABLES, limit // 4)
+
+
+def workers(limit: int, most: int) -> int:
+    """Tasks that may run at once when nobody says how many: `most` if there is room."""
+    return min(most, max(_FEWEST_TASKS, limit // 16))
 
 
 def connections(limit: int, workers: int) -> int:

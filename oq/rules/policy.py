@@ -5,11 +5,19 @@ next, and on which backend. It is pure: the board tells it what happens, and ask
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
+
+
+class Choice(NamedTuple):
+    """A task that starts now: its id, its place in line, and the name of its backend."""
+
+    task_id: str
+    place: Place
+    backend: str
 
 
 class Policy(Protocol):
@@ -49,13 +57,13 @@ class Policy(Protocol):
 
     # -- what is next
 
-    def next(self, now: float) -> tuple[str, str] | None:
-        """Take out the task that runs next: its id, and the name of an open backend. It is one of
-        those with the highest priority. None when no task may start now. `now` is in seconds of a
-        clock that never goes back.
+    def next(self, now: float) -> Choice | None:
+        """Take out the task that runs next, on a backend that has room for it: see
+        `BackendSlots.room`. No task starts on a backend that one of a higher priority waits for.
+        None when no task may start now. `now` is in seconds of a clock that never goes back.
 
         Asked when something has happened, and at no other time. So a policy that holds tasks back
-        waits for something that it will be told. When all backends are up and nothing runs, it
+        waits for something that it will be told. When all backends are open and nothing runs, it
         gives a task out if there is one.
         """
         ...
@@ -65,6 +73,14 @@ class Policy(Protocol):
     def __len__(self) -> int: ...
 
     def __contains__(self, task_id: str) -> bool: ...
+
+    def first(self) -> tuple[str, Place] | None:
+        """The first in line."""
+        ...
+
+    def place_of(self, task_id: str) -> Place | None:
+        """The place of a task that is ready; None if it is not."""
+        ...
 
     def position(self, task_id: str) -> int | None:
         """How many-th in line the task is, 1 being the first; None if it is not ready."""

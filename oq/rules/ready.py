@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 from sortedcontainers import SortedList
 
+from oq.rules.place import Place
+
+ALIKE = 4096
+"""Kinds of places of which one object is kept: most tasks are alike, and a million may wait."""
+
 
 class ReadyQueue:
     """Higher priority first, always; inside one, the order of the ids, which is that of submission:
@@ -16,20 +21,21 @@ class ReadyQueue:
     garbage to prune: a `SortedList` removes in 3 µs among a million, and gives the exact rank.
     """
 
-    def __init__(self, priority_of: dict[str, int] | None = None) -> None:
-        """With the priorities of the tasks that are ready already; the dict is kept."""
-        self._priority_of = {} if priority_of is None else priority_of
+    def __init__(self, place_of: dict[str, Place] | None = None) -> None:
+        """With the places of the tasks that are ready already; the dict is kept."""
+        self._place_of = {} if place_of is None else place_of
+        self._alike: dict[Place, Place] = {}
         grouped: dict[int, list[str]] = {}
-        for task_id, priority in self._priority_of.items():
-            grouped.setdefault(priority, []).append(task_id)
+        for task_id, place in self._place_of.items():
+            grouped.setdefault(place.priority, []).append(task_id)
         self._lines = {priority: SortedList(ids) for priority, ids in grouped.items()}
         self._ascending = sorted(self._lines)  # the priorities that have a line, lowest first
 
     def __len__(self) -> int:
-        return len(self._priority_of)
+        return len(self._place_of)
 
     def __contains__(self, task_id: str) -> bool:
-        return task_id in self._priority_of
+        return task_id in self._place_of
 
     def __iter__(self) -> Iterator[str]:
         """In the order in which they will run."""
@@ -44,49 +50,50 @@ class ReadyQueue:
             elif level == priority:
                 yield from self._lines[level].irange(task_id, inclusive=(False, True))
 
-    def priority_of(self, task_id: str) -> int | None:
+    def place_of(self, task_id: str) -> Place | None:
         """None when it is not in."""
-        return self._priority_of.get(task_id)
+        return self._place_of.get(task_id)
 
     def oldest(self) -> str | None:
         """The one that was submitted first."""
         return min((line[0] for line in self._lines.values()), default=None)
 
-    def push(self, task_id: str, priority: int) -> None:
-        if task_id in self._priority_of:
+    def push(self, task_id: str, place: Place) -> None:
+        if task_id in self._place_of:
             raise ValueError(f"task {task_id} is ready already")
-        self._priority_of[task_id] = priority
-        line = self._lines.get(priority)
+        if len(self._alike) >= ALIKE:
+            self._alike.clear()
+        self._place_of[task_id] = self._alike.setdefault(place, place)
+        line = self._lines.get(place.priority)
         if line is None:
-            self._lines[priority] = SortedList((task_id,))
-            insort(self._ascending, priority)
+            self._lines[place.priority] = SortedList((task_id,))
+            insort(self._ascending, place.priority)
         else:
             line.add(task_id)
 
-    def pop(self) -> str:
-        """Take the next one out; IndexError when there is none."""
-        priority = self._ascending[-1]
-        line = self._lines[priority]
-        task_id: str = line.pop(0)
-        del self._priority_of[task_id]
-        self._drop_if_empty(priority, line)
-        return task_id
+    def first(self) -> tuple[str, Place]:
+        """The next one; IndexError when there is none."""
+        task_id: str = self._lines[self._ascending[-1]][0]
+        return task_id, self._place_of[task_id]
 
-    def discard(self, task_id: str) -> bool:
-        """Take this one out; False when it is not in."""
-        priority = self._priority_of.pop(task_id, None)
-        if priority is None:
-            return False
-        line = self._lines[priority]
+    def discard(self, task_id: str) -> Place | None:
+        """Take this one out, and give the place that it had; None when it is not in."""
+        place = self._place_of.pop(task_id, None)
+        if place is None:
+            return None
+        line = self._lines[place.priority]
         line.remove(task_id)
-        self._drop_if_empty(priority, line)
-        return True
+        if not line:
+            del self._lines[place.priority]
+            self._ascending.remove(place.priority)
+        return place
 
     def position(self, task_id: str) -> int | None:
         """How many-th it is in line, 1 being the next; None when it is not in."""
-        priority = self._priority_of.get(task_id)
-        if priority is None:
+        place = self._place_of.get(task_id)
+        if place is None:
             return None
+        priority = place.priority
         above = self._ascending[bisect_left(self._ascending, priority) + 1 :]
         ahead = sum(len(self._lines[higher]) for higher in above)
         return ahead + int(self._lines[priority].bisect_left(task_id)) + 1
@@ -94,8 +101,3 @@ class ReadyQueue:
     def by_priority(self) -> dict[int, int]:
         """How many are ready at each priority that has any."""
         return {priority: len(line) for priority, line in self._lines.items()}
-
-    def _drop_if_empty(self, priority: int, line: SortedList) -> None:
-        if not line:
-            del self._lines[priority]
-            self._ascending.remove(priority)

@@ -1,34 +1,310 @@
-"""The backends as a policy and the board see them."""
+"""The backends as a policy and the board see them: what each can start now."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from math import inf
+
+import msgspec
+from msgspec import Struct
+
+from oq.rules.concurrency import Concurrency
+from oq.rules.place import Place
+from oq.rules.residency import Group, Key, Residency, Room
+from oq.words.sample import Sample
+from oq.words.views import BackendFacts, Slots, SlotsSource
+
+ASK_AGAIN = 0.25
+"""Seconds between two looks at what a backend has in memory, while it loads a model."""
+GUESSED = 4
+"""Tasks that a backend gets at once at first if it does not say how many it serves."""
+MOST_GUESSED = 16
+"""The most that it is tried with."""
+KEYS = 1024
+"""Models whose load group is remembered."""
 
 
-@dataclass(slots=True)
+class Hold(Struct, frozen=True):
+    """A backend that was busy gets nothing until then, in seconds of a steady clock."""
+
+    reason: str
+    until: float
+
+
+class _LearntGroup(Struct, frozen=True, array_like=True):
+    model: str
+    load: str
+    served: int
+    refused: int | None
+    load_time: float | None
+
+
+class _Learnt(Struct, frozen=True, omit_defaults=True):
+    """What is kept of a backend over a restart."""
+
+    groups: tuple[_LearntGroup, ...] = ()
+    max_models: int | None = None
+
+
 class BackendSlots:
-    """One backend: how many tasks run on it, how many may, and why it is down, if it is."""
+    """One backend: what runs on it, what more it can start, and why it is down or held, if it is.
 
-    name: str
-    limit: int
-    running: int = 0
-    down: str | None = None
-    loaded: frozenset[str] = frozenset()
-    """The models that it has in memory, by the names that tasks have for them (`Place.model`): one
-    with two names, as Ollama's ``llama3.2`` and ``llama3.2:latest``, is here by both. Empty until
-    the scheduler is told (`BackendLoaded`); no part of oq asks backends for it yet."""
+    `limit` bounds all its tasks together. With a `concurrency` it is learnt how many it serves at
+    once; with a `residency` that is learnt of each load group, and what it has in memory is known.
+    Without these it starts whatever it has a slot for.
+    """
+
+    __slots__ = (
+        "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
+        "held", "limit", "max_models", "name", "names", "residency", "running", "source",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        limit: int,
+        source: SlotsSource = "set",
+        *,
+        max_models: int | None = None,
+    ) -> None:
+        self.name = name
+        self.limit = self._most = limit
+        self._told: int | None = None
+        self.source = source
+        """How it is known how many tasks the backend serves at once."""
+        self.max_models = max_models
+        self.concurrency: Concurrency | None = None
+        self.residency: Residency | None = None
+        self.by_options = source == "measured"
+        """Whether the options of a task may make the backend load a model anew."""
+        self.running = 0
+        self.down: str | None = None
+        self.held: Hold | None = None
+        self.busy_times = 0
+        """How many times in a row it has said that it is busy."""
+        self.names: Mapping[str, str] = {}
+        """For names of models the one name that stands for all of the same model."""
+        self.asked_at = -inf
+        """When it was asked last what it has in memory."""
+        self._keys: dict[tuple[str, str], Key] = {}
+        if source == "guessed":
+            self.concurrency = Concurrency(min(limit, MOST_GUESSED), GUESSED)
+        if source == "measured" or max_models is not None:
+            self._manage_memory()
 
     @property
     def open(self) -> bool:
-        """Whether a task can be started on it now."""
-        return self.down is None and self.running < self.limit
+        """Whether it may be that a task can be started on it now."""
+        return self.down is None and self.held is None and self.running < self.limit
 
-    def take(self) -> None:
-        """A task starts on it."""
+    def room(self, place: Place, now: float) -> Room:
+        """What it can do with a task now, one that waits. `now` is in seconds."""
+        if self.down is not None or self.held is not None:
+            return Room.CLOSED
+        if self.running >= self.limit:
+            return Room.TAKEN
+        if self.residency is not None:
+            return self.residency.room(self.key(place), now)
+        if self.concurrency is not None and not self.concurrency.allows(now):
+            return Room.TAKEN
+        return Room.WARM
+
+    def key(self, place: Place) -> Key:
+        """The load group of a task."""
+        asked = place.model, place.load if self.by_options else ""
+        key = self._keys.get(asked)
+        if key is None:
+            if len(self._keys) >= KEYS:
+                self._keys.clear()
+            key = self._keys[asked] = self._model(place.model), asked[1]
+            if self.residency is not None:
+                self.residency.group(key, place.model)
+        return key
+
+    # -- what happened
+
+    def take(self, task_id: str, place: Place, now: float) -> bool:
+        """A task starts on it; whether it is to be told how the task is served."""
         assert self.open, f"a task is started on {self.name}, which has no slot for it"
         self.running += 1
+        if self.residency is not None:
+            self.residency.start(task_id, self.key(place), place.model, now)
+            return True
+        if self.concurrency is not None:
+            self.concurrency.start(task_id, now)
+            return True
+        return False
 
-    def give_back(self) -> None:
-        """A task that ran on it has stopped."""
+    def answered(self, task_id: str) -> None:
+        """The answer to a task that runs on it has begun."""
+        if self.residency is not None:
+            self.residency.answered(task_id)
+        elif self.concurrency is not None:
+            self.concurrency.answered(task_id)
+
+    def give_back(self, task_id: str, now: float, sample: Sample | None = None) -> bool:
+        """A task that ran on it has stopped, with a sample if it was served to its end. Whether
+        something was learnt.
+        """
         assert self.running > 0, f"a slot of {self.name} is given back twice"
         self.running -= 1
+        if sample is not None:
+            self.busy_times = 0
+        if self.residency is not None:
+            return self.residency.end(task_id, now, sample)
+        if self.concurrency is not None:
+            return self.concurrency.end(task_id, now, sample)
+        return False
+
+    def restarted(self, now: float) -> None:
+        """It may have lost its memory, and have other settings now."""
+        if self.residency is not None:
+            self.residency.forget(now)
+        elif self.concurrency is not None:
+            self.concurrency.restarted(now)
+
+    def note_facts(self, facts: BackendFacts, now: float) -> bool:
+        """What the backend says of itself. Whether something was learnt."""
+        names = {_tagged(name): digest for name, digest in facts.digests.items()}
+        if names and names != self.names:
+            self.names = names
+            self._keys.clear()
+        if facts.slots is not None and self.source in ("guessed", "told"):
+            self._note_told(max(1, facts.slots))
+        if facts.loaded is None:
+            return False
+        residency = self.residency or self._manage_memory()
+        if self.max_models is None and facts.max_models is not None:
+            residency.told = facts.max_models
+        return residency.note(frozenset(map(self._model, facts.loaded)), now)
+
+    # -- what time brings
+
+    def settle_time(self, now: float) -> float:
+        """Do what is due by now. When something will be due next; inf if nothing will."""
+        due = inf
+        if self.held is not None and self.held.until <= now:
+            self.held = None
+        elif self.held is not None:
+            due = self.held.until
+        if self.residency is not None:
+            self.residency.find_full(now)
+            due = min(due, self.residency.full_at())
+        return due
+
+    def look_at(self) -> float:
+        """When to ask what it has in memory, because something may depend on it; inf for never."""
+        residency = self.residency
+        if residency is None or self.down is not None:
+            return inf
+        if residency.check is None and residency.load is None:
+            return inf
+        return self.asked_at + ASK_AGAIN
+
+    def recallable(self) -> list[str]:
+        """Tasks that may wait inside it, to see whether it serves one more at once."""
+        if self.residency is not None:
+            groups = self.residency.groups.values()
+            return [task_id for group in groups for task_id in group.concurrency.recallable()]
+        return [] if self.concurrency is None else self.concurrency.recallable()
+
+    # -- what is kept
+
+    def record(self) -> bytes:
+        """What was learnt, for `restore`."""
+        residency = self.residency
+        if residency is None:
+            return msgspec.json.encode(_Learnt())
+        groups = tuple(
+            _LearntGroup(*group.key, group.concurrency.served, group.concurrency.refused,
+                         group.load_time)
+            for group in residency.groups.values()
+        )  # fmt: skip
+        return msgspec.json.encode(_Learnt(groups, residency.learnt))
+
+    def restore(self, record: bytes, now: float) -> None:
+        """What was learnt before the process started. A record that cannot be read is of no use."""
+        residency = self.residency
+        if residency is None:
+            return
+        try:
+            learnt = msgspec.json.decode(record, type=_Learnt)
+        except msgspec.MsgspecError:
+            return
+        residency.learnt = learnt.max_models
+        for each in learnt.groups:
+            group = residency.group((each.model, each.load))
+            group.load_time = each.load_time
+            group.concurrency.restore(each.served, each.refused, now)
+
+    # -- what is shown
+
+    def slots(self) -> tuple[Slots, ...]:
+        """How many tasks it serves at once, for each load group that it has or has had."""
+        if self.residency is not None:
+            return tuple(
+                self._shown(group.concurrency, group)
+                for group in self.residency.groups.values()
+                if group.loaded or group.concurrency.running
+            )
+        if self.concurrency is not None:
+            return (self._shown(self.concurrency),)
+        return ()
+
+    @property
+    def at_once(self) -> int:
+        """How many tasks it is given at once, as far as is known now."""
+        shown = self.slots()
+        if shown:
+            return min(self.limit, max(sum(one.slots for one in shown), self.running))
+        return self.limit if self.source in ("set", "told") else 1
+
+    def _shown(self, concurrency: Concurrency, group: Group | None = None) -> Slots:
+        return Slots(
+            slots=concurrency.served,
+            source=self.source,
+            reason=concurrency.reason,
+            running=concurrency.running,
+            model=None if group is None else group.name,
+            load=(group.key[1] or None) if group is not None else None,
+        )
+
+    def _manage_memory(self) -> Residency:
+        """From now on it is known what is in its memory."""
+        self.concurrency = None
+        self.limit = self._most
+        self.residency = Residency(self.max_models, self._serves)
+        return self.residency
+
+    def _note_told(self, slots: int) -> None:
+        """It says how many it serves at once: of one model, if it has several."""
+        if slots == self._told:
+            return
+        self._told, self.source = slots, "told"
+        if self.residency is None:
+            self.concurrency = None
+            self.limit = min(slots, self._most)
+            return
+        for group in self.residency.groups.values():
+            group.concurrency.fix(min(slots, self._most))
+
+    def _serves(self) -> Concurrency:
+        match self.source:
+            case "set":
+                return Concurrency(self._most, learns=False)
+            case "told":
+                return Concurrency(min(self._told or 1, self._most), learns=False)
+            case "guessed":
+                return Concurrency(min(self._most, MOST_GUESSED), GUESSED)
+            case "measured":
+                return Concurrency(self._most)
+
+    def _model(self, name: str) -> str:
+        """The one name of this model."""
+        tagged = _tagged(name)
+        return self.names.get(tagged, tagged)
+
+
+def _tagged(name: str) -> str:
+    """A name without a tag means the tag latest."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -40,7 +40,7 @@ _LEVELS = {
 }
 """Names of log levels in other programs. LOG_LEVEL is often set for several programs."""
 BackendKind = Literal["ollama", "openai", "simulated"]
-PolicyName = Literal["fifo"]
+PolicyName = Literal["fifo", "affinity"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,8 +73,11 @@ class BackendConfig(Section, frozen=True):
     pass_authorization: bool = False
     """Whether a call takes the Authorization header of its caller along, in place of `api_key`. The
     header is then stored with the task."""
-    max_concurrency: Count | None = None
-    """The most tasks that it runs at once. All backends together run up to `queue.max_workers`."""
+    max_concurrency: Count | Literal["auto"] = "auto"
+    """How many tasks it gets at once. `auto`: as many as it serves at once, which it says, or which
+    oq measures. All backends together run up to `queue.max_workers`."""
+    max_models: Count | None = None
+    """How many models it has room for in memory. If this is not set, oq learns it."""
 
 
 class HealthConfig(Section, frozen=True):
@@ -102,7 +105,9 @@ class SimulatedConfig(Section, frozen=True):
 class QueueConfig(Section, frozen=True):
     """`queue`: how many tasks run, where they are stored, and how many may be stored."""
 
-    max_workers: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    max_workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    """The most tasks that run at once, on all backends together. If it is not set, that is what the
+    backends serve at once, and at most 64. A backend inside the process gets 4 at once then."""
     storage_path: Annotated[str, Meta(min_length=1)] = "./data"
     cleanup_interval: Duration = Duration(3600)
     max_completed_tasks: Limit = 100_000
@@ -135,15 +140,22 @@ class QueueConfig(Section, frozen=True):
 
 
 class SchedulerConfig(Section, frozen=True):
-    """`scheduler`: which task runs next. `batch_size` and `scheduling_interval` have no effect:
-    they are settings of ollama-queue, whose files oq reads. oq has no scheduling interval.
+    """`scheduler`: which task runs next: the highest priority first, and tasks of the same priority
+    in the order of submission. `batch_size` and `scheduling_interval` have no effect: they are
+    settings of ollama-queue, whose files oq reads. oq has no scheduling interval.
     """
 
-    policy: PolicyName = "fifo"
-    """(+) How the next task is chosen. fifo: the highest priority first, and tasks of the same
-    priority in the order of submission."""
+    affinity: bool = False
+    """(+) Whether, among tasks of the same priority, those go first whose model is in memory."""
+    max_bypass: Duration = Duration(30)
+    """(+) The longest time that `affinity` lets later tasks pass the oldest one."""
     batch_size: Count = 10
     scheduling_interval: Duration = Duration(1)
+
+    @property
+    def policy(self) -> PolicyName:
+        """The policy by its name."""
+        return "affinity" if self.affinity else "fifo"
 
 
 class RetryConfig(Section, frozen=True):
@@ -263,6 +275,10 @@ class Config(Section, frozen=True):
         return (BackendConfig(name="ollama", kind="ollama", url=self.ollama.host),)
 
 
+MOST_WORKERS = 64
+"""The most tasks that run at once if `queue.max_workers` is not set."""
+
+
 def to_config(values: dict[str, Any]) -> Config:
     """The settings in `values` (a dict of sections), and the defaults for the rest.
 
@@ -272,7 +288,7 @@ def to_config(values: dict[str, Any]) -> Config:
     try:
         config = msgspec.convert(values, Config, dec_hook=_duration, strict=True)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
+        what, _, where = str(error).replace(" | null", "").partition(" - at `$.")
         key = where.rstrip("`")
         raise InvalidConfig(f"{key}: {what}" if key else what) from None
     _cross_check(config)

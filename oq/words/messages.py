@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from oq.words.events import Event
 from oq.words.receipts import Receipt
+from oq.words.sample import Sample
 from oq.words.steps import Step
+from oq.words.views import BackendFacts
 
 
 class Verb(StrEnum):
@@ -139,11 +141,21 @@ class Due(Struct, frozen=True):
 
 
 class Freed(Struct, frozen=True, gc=False):
-    """A running task has stopped running: its slot is free. `down` says why its backend is."""
+    """A running task has stopped running: its slot is free. `down` says why its backend is, and
+    `busy` why that could not take the task. `sample` says how a watched task was served.
+    """
 
     task_id: str
     backend: str
     down: str | None = None
+    sample: Sample | None = None
+    busy: str | None = None
+
+
+class Answered(Struct, frozen=True, gc=False):
+    """The answer to a watched task has begun."""
+
+    task_id: str
 
 
 class BackendUp(Struct, frozen=True):
@@ -159,18 +171,28 @@ class BackendDown(Struct, frozen=True):
     reason: str
 
 
-class BackendLoaded(Struct, frozen=True):
-    """A backend has just these models in memory, by the names that tasks have for them."""
+class BackendSays(Struct, frozen=True):
+    """What a backend says of itself."""
 
     backend: str
-    models: frozenset[str]
+    facts: BackendFacts
+
+
+class Look(Struct, frozen=True):
+    """A backend is to be asked what it says of itself; with `down` set, once it answers again."""
+
+    backend: str
+    down: bool = False
 
 
 class Job(Struct, frozen=True, gc=False):
-    """A task that is to run now, on this backend."""
+    """A task that is to run now, on this backend. `watched`: the scheduler is to be told when its
+    answer begins, and how it was served.
+    """
 
     task_id: str
     backend: str
+    watched: bool = False
 
 
 class Dispatch(Struct, frozen=True):
@@ -181,6 +203,12 @@ class Dispatch(Struct, frozen=True):
 
 class Abort(Struct, frozen=True, gc=False):
     """A running task is to stop, because its user cancelled it."""
+
+    task_id: str
+
+
+class Recall(Struct, frozen=True, gc=False):
+    """A task is to come back to its place, if its answer has not begun."""
 
     task_id: str
 

@@ -224,6 +224,7 @@ class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
     error: str | None = None
     attempts: tuple[Attempt, ...] = ()
     queue_position: int | None = None
+    waits_for: str | None = None
     usage: Usage | None = None
     damaged: bool = False
 
@@ -233,7 +234,8 @@ class Task(_Shown, kw_only=True, omit_defaults=True):
 
     `payload`, `options`, `metadata` and `result` are JSON objects. `result` is the final answer of
     the backend. `run_at` is the time that a pending task waits for. `timeout` is in seconds.
-    `queue_position` is the place of a pending task in line. `error` says why the task failed.
+    `queue_position` is the place of a pending task in line, and `waits_for` says in words why it
+    does not run yet. `error` says why the task failed.
     `damaged` means that a part of the task cannot be read from the disk; `error` then says what to
     do.
     """
@@ -279,7 +281,7 @@ class Summary(_Shown, kw_only=True, omit_defaults=True):
 View = TypeVar("View", RawTask, TaskSummary)
 
 
-def _view(kind: type[View], state: TaskState, queue_position: int | None, **more: Any) -> View:
+def _view(kind: type[View], state: TaskState, **more: Any) -> View:
     """The record as a view of this kind, with the fields in `more`. In a view the terms are fields
     like all others. (Each is named here: a loop over the names takes four times as long, and
     listings are long.)
@@ -300,7 +302,6 @@ def _view(kind: type[View], state: TaskState, queue_position: int | None, **more
         timeout=terms.timeout,
         error=state.error,
         attempts=state.attempts,
-        queue_position=queue_position,
         usage=state.usage,
         damaged=state.damaged,
         metadata=UNSET if terms.metadata is None else Raw(terms.metadata),
@@ -308,9 +309,17 @@ def _view(kind: type[View], state: TaskState, queue_position: int | None, **more
     )
 
 
-def summarise(state: TaskState, excerpt: str, queue_position: int | None = None) -> TaskSummary:
+def summarise(
+    state: TaskState,
+    excerpt: str,
+    queue_position: int | None = None,
+    waits_for: str | None = None,
+) -> TaskSummary:
     """A task as a listing shows it over HTTP."""
-    return _view(TaskSummary, state, queue_position, excerpt=excerpt)
+    return _view(
+        TaskSummary, state,
+        excerpt=excerpt, queue_position=queue_position, waits_for=waits_for,
+    )  # fmt: skip
 
 
 def show(
@@ -318,10 +327,13 @@ def show(
     body: Body | None,
     result: bytes | None = None,
     queue_position: int | None = None,
+    waits_for: str | None = None,
 ) -> RawTask:
     """A task as HTTP shows it, from the records that the store has of it."""
     return _view(
-        RawTask, state, queue_position,
+        RawTask, state,
+        queue_position=queue_position,
+        waits_for=waits_for,
         payload=Raw(body.payload if body else b"{}"),
         options=Raw(body.options if body else b"{}"),
         result=UNSET if result is None else Raw(result),

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from oq.words.task import Readable
+
+SlotsSource = Literal["set", "told", "measured", "guessed"]
+"""How it is known how many tasks a backend serves at once: the settings say it, the backend says
+it, its answers say how long each task waited inside, or their lateness suggests it.
+"""
+
+
+class Slots(Readable, Struct, frozen=True, omit_defaults=True):
+    """How many tasks a backend serves at once.
+
+    If the number is known for each model, `model` is the model, and `load` are the options that it
+    is loaded with, such as ``num_ctx=4096``. `running` is the number of its tasks that run now.
+    `source` says how the number is known, and `reason` why it changed last.
+    """
+
+    slots: int
+    source: SlotsSource
+    reason: str
+    running: int
+    model: str | None = None
+    load: str | None = None
 
 
 class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
     """One backend, without its models.
 
     `up` is false when the backend does not answer, and `error` says why. `running` is the number of
-    tasks that it runs now.
+    tasks that it runs now, and `max_concurrency` how many it gets at once. `held` says why it gets
+    no task for a moment, and `swap` which model it loads. `slots` says how many tasks it serves at
+    once, and how that is known.
     """
 
     name: str
@@ -23,6 +47,9 @@ class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
     running: int
     max_concurrency: int | None = None
     error: str | None = None
+    held: str | None = None
+    swap: str | None = None
+    slots: tuple[Slots, ...] = ()
 
 
 class Model(Readable, Struct, frozen=True, omit_defaults=True):
@@ -67,8 +94,8 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
     """One backend with its models.
 
     `up` is false when the backend does not answer. `error` says why, or why it did not list its
-    models. `running` is the number of tasks that it runs now. `models` are all its models, and
-    `loaded` those that are in its memory.
+    models. `running`, `max_concurrency`, `held`, `swap` and `slots` are as in `BackendStatus`.
+    `models` are all its models, and `loaded` those that are in its memory.
     """
 
     name: str
@@ -78,6 +105,9 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
     running: int
     max_concurrency: int | None = None
     error: str | None = None
+    held: str | None = None
+    swap: str | None = None
+    slots: tuple[Slots, ...] = ()
     models: tuple[Model, ...]
     loaded: tuple[Model, ...]
 

@@ -10,11 +10,8 @@ import trio
 from oq.backends.base import Emit, Request
 from oq.backends.simulated import NoopBackend, SimulatedBackend
 from oq.queue import Queue
-from oq.rules.fifo import Fifo
-from oq.rules.policies import POLICIES
 from oq.words.errors import Conflict, NotFound
 from oq.words.events import Event, EventType
-from oq.words.messages import BackendLoaded
 from oq.words.outcome import Completed
 from oq.words.task import Status
 from tests.support.queues import collect, ended, generate, memory_queue, until, until_retrying
@@ -135,22 +132,3 @@ async def test_pause_stops_dispatch_and_not_submission(autojump_clock):
         assert queue.status().paused
         await queue.resume()
         await ended(queue, task.task_id)
-
-
-class WaitsForItsModel(Fifo):
-    """It is interested in backends that have model m in memory only."""
-
-    def next(self, now: float) -> tuple[str, str] | None:
-        return super().next(now) if any("m" in one.loaded for one in self._backends) else None
-
-
-async def test_the_policy_hears_what_a_backend_has_in_memory(monkeypatch, autojump_clock):
-    monkeypatch.setitem(POLICIES, "fifo", WaitsForItsModel)
-    async with memory_queue() as queue:
-        [task_id] = await queue.raw.submit_many([generate(model="m")])
-        await trio.sleep(3600)
-        assert (await queue.raw.get(task_id)).status is Status.PENDING
-        [backend] = queue._core.board.backends
-        to_scheduler = queue._core.wiring.to_scheduler
-        await to_scheduler.send(BackendLoaded(backend.name, frozenset({"m", "m:latest"})))
-        assert (await ended(queue, task_id)).status is Status.COMPLETED

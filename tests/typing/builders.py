@@ -32,7 +32,7 @@ assert_type(oq.embed("nomic-embed-text", "a text", truncate=True), oq.NewTask)
 oq.embed("nomic-embed-text", ["a text", "and another"], timeout=timedelta(seconds=90))
 oq.embed("nomic-embed-text", b"bytes are no text")  # type: ignore[arg-type]
 
-assert_type(oq.Config().queue.max_workers, int)
+assert_type(oq.Config().queue.max_workers, int | None)
 assert_type(oq.Config().retry_config.backoff_factor, float)
 
 

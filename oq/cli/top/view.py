@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from oq.cli.show_queue import lines_of, name_of
+from oq.cli.show_queue import condition_of, lines_of, name_of
 from oq.cli.tables import COLOURS
 from oq.cli.terminal import clean, local
 from oq.cli.top.board import Board, Seen
@@ -112,8 +112,7 @@ def _backends(board: Board) -> list[Text]:
 
 
 def _backend(backend: BackendStatus) -> Text:
-    of = f" of {backend.max_concurrency}" if backend.max_concurrency else ""
-    state = f"{backend.running}{of} running" if backend.up else f"down: {backend.error}"
+    state = condition_of(backend).removeprefix("up, ")
     return Text.assemble(
         (" ● ", "green" if backend.up else "red"),
         (f"{clean(backend.name)}  ", "bold"),

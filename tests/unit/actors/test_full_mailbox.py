@@ -26,13 +26,14 @@ async def scheduler_before_a_full_mailbox() -> AsyncIterator[trio.MemorySendChan
     """The channel to a scheduler that has tasks 1 and 2 in line; its backend is down."""
     ledger = KeyValueLedger(MemoryEngine())
     ledger.store.write([new(1), new(2)], 2)
-    slots = [BackendSlots("b", 2, down="connection refused")]
+    slots = [BackendSlots("b", 2)]
+    slots[0].down = "connection refused"
     board = Board(2, slots, Fifo(slots, SchedulerConfig()), paused=False)
     board.load((task_id(number), Place(5, "m")) for number in (1, 2))
     to_scheduler, inbox = trio.open_memory_channel(10)
     to_writer, _full = trio.open_memory_channel[Commit](0)
     others = [trio.open_memory_channel(10)[0] for _ in range(3)]
-    scheduler = Scheduler(board, ledger, Clock(), inbox, to_writer, *others)
+    scheduler = Scheduler(board, ledger, Clock(), inbox, to_writer, *others, lambda _: 1.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run)
         with to_scheduler, trio.fail_after(10):

@@ -14,7 +14,7 @@ from oq.backends.simulated import SimulatedBackend
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.errors import BackendDown
-from oq.words.messages import Delay, Dispatch, Job
+from oq.words.messages import Delay, Dispatch, Job, Look
 from oq.words.task import Status
 from tests.support.builders import NOW, POLICY, at, new, task_id
 
@@ -42,12 +42,12 @@ class DownBackend(SimulatedBackend):
 
 
 async def test_the_monitor_ends_though_a_backend_is_down(autojump_clock):
-    to_monitor, inbox = trio.open_memory_channel[str](1)
+    to_monitor, inbox = trio.open_memory_channel[Look](1)
     to_scheduler, told = trio.open_memory_channel(10)
     monitor = Monitor({"b": DownBackend("b")}, 1.0, inbox, to_scheduler)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(monitor.run)
-        await to_monitor.send("b")
+        await to_monitor.send(Look("b", down=True))
         assert (await told.receive()).reason == "connection refused"
         await trio.sleep(10)  # it looks again and again
         to_monitor.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ def everything_next(made: Board) -> list[Job]:
 def test_no_more_tasks_run_than_there_are_slots():
     made = board(A, B, C)
     assert everything_next(made) == [Job(A, "b0"), Job(B, "b0")]
-    made.free(A)
+    made.free(A, NOW)
     assert everything_next(made) == [Job(C, "b0")]
 
 
@@ -51,9 +52,9 @@ def test_a_backend_takes_no_more_than_its_own_limit():
 def test_a_slot_is_given_back_once():
     made = board(A)
     made.next(NOW)
-    made.free(A)
+    made.free(A, NOW)
     with pytest.raises(KeyError):
-        made.free(A)
+        made.free(A, NOW)
     assert (made.running, made.backends[0].running) == (0, 0)
 
 
@@ -65,13 +66,13 @@ def test_a_slot_that_frees_and_a_place_that_is_on_disk_may_be_told_in_either_ord
     made = board(A)
     made.next(NOW)
     if freed_first:
-        made.free(A)
+        made.free(A, NOW)
         assert made.is_settling(A)
         made.place(A, place)
     else:
         made.place(A, place)
         assert made.is_running(A), "its slot is not free yet"
-        made.free(A)
+        made.free(A, NOW)
     assert made.is_waiting(A)
     assert not made.is_running(A)
     assert not made.is_settling(A)
@@ -82,7 +83,8 @@ def test_a_slot_that_frees_and_a_place_that_is_on_disk_may_be_told_in_either_ord
 def test_a_task_that_has_ended_leaves_the_board_in_either_order(freed_first):
     made = board(A)
     made.next(NOW)
-    for step in (made.free, made.end) if freed_first else (made.end, made.free):
+    free = partial(made.free, now=NOW)
+    for step in (free, made.end) if freed_first else (made.end, free):
         step(A)
     assert [made.is_waiting(A), made.is_running(A), made.is_settling(A)] == [False] * 3
     assert made.next(NOW) is None
@@ -132,7 +134,7 @@ def test_a_retry_whose_time_comes_before_its_slot_is_free_is_next_in_line():
     assert not made.waits(Delay(A, at(9))), "that was the time of another delay"
     made.due([Delay(A, at(10))])
     assert not made.waits(Delay(A, at(10)))
-    made.free(A)
+    made.free(A, NOW)
     assert made.next(NOW) == Job(A, "b0")
 
 
@@ -142,25 +144,15 @@ def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
     assert made.mark_down("b0", "connection refused again") is False, "that is no news"
     assert made.next(NOW) is None
     assert made.backends[0].down == "connection refused again"
-    made.mark_up("b0")
+    made.mark_up("b0", NOW)
     assert made.next(NOW) == Job(A, "b0")
-
-
-def test_what_a_backend_has_in_memory_is_forgotten_when_it_goes_down():
-    made = board(limits=(1, 1))
-    assert [one.loaded for one in made.backends] == [frozenset(), frozenset()]
-    made.note_loaded("b0", frozenset("mn"))
-    made.note_loaded("b1", frozenset("m"))
-    made.note_loaded("b0", frozenset("n"))
-    made.mark_down("b1", "gone")
-    assert [one.loaded for one in made.backends] == [frozenset("n"), frozenset()]
 
 
 def test_the_first_backend_that_can_is_the_one_that_does():
     made = board(A, B, slots=3, limits=(9, 9))
     made.mark_down("b0", "gone")
     assert made.next(NOW) == Job(A, "b1")
-    made.mark_up("b0")
+    made.mark_up("b0", NOW)
     assert made.next(NOW) == Job(B, "b0")
 
 
@@ -263,7 +255,7 @@ class BoardMachine(RuleBasedStateMachine):
     def slot_is_freed(self, data):
         if task := self.draw_one(data, "running"):
             known = self.tasks[task]
-            self.board.free(task)
+            self.board.free(task, NOW)
             if known.told == "end":
                 del self.tasks[task]
             elif known.told == "place":
@@ -320,7 +312,7 @@ class BoardMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(["b0", "b1"]))
     def backend_comes_up(self, name):
-        self.board.mark_up(name)
+        self.board.mark_up(name, NOW)
         self.down.discard(name)
 
     @invariant()

@@ -23,10 +23,9 @@ from oq.rules.board import Board
 from oq.rules.fifo import Fifo
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
-from oq.rules.policy import Policy
+from oq.rules.policy import Choice, Policy
 from oq.rules.slots import BackendSlots
 from oq.words.config import Config, PolicyName, SchedulerConfig, to_config
-from oq.words.errors import InvalidConfig
 from oq.words.messages import Job
 from tests.support.builders import task_id
 
@@ -36,15 +35,15 @@ A, B, C = (task_id(n) for n in range(1, 4))
 class Lifo(Fifo):
     """From second 10 on the youngest of the highest priority goes first, on the last backend."""
 
-    def next(self, now: float) -> tuple[str, str] | None:
+    def next(self, now: float) -> Choice | None:
         if now < 10 or not len(self):
             return super().next(now)
         priority = max(self.by_priority())
         *_, youngest = (
-            task for task in self.in_line() if self._ready.priority_of(task) == priority
+            task for task in self.in_line() if self._ready.place_of(task).priority == priority
         )
-        backend = next((one.name for one in reversed(self._backends) if one.open), None)
-        return (youngest, backend) if backend and self.remove(youngest) else None
+        backend = next((one for one in reversed(self._backends) if one.open), None)
+        return self._chosen(youngest, backend) if backend else None
 
 
 class OneAtATime(Fifo):
@@ -54,9 +53,9 @@ class OneAtATime(Fifo):
         super().load(tasks)
         self.running: list[tuple[str, str]] = []
 
-    def next(self, now: float) -> tuple[str, str] | None:
+    def next(self, now: float) -> Choice | None:
         chosen = None if self.running else super().next(now)
-        self.running += [chosen] if chosen else []
+        self.running += [(chosen.task_id, chosen.backend)] if chosen else []
         return chosen
 
     def ended(self, task_id: str, backend: str) -> None:
@@ -66,8 +65,9 @@ class OneAtATime(Fifo):
 class Blind(Fifo):
     """It does not look whether a backend has a slot."""
 
-    def next(self, now: float) -> tuple[str, str] | None:
-        return (self._ready.pop(), "b0") if self._ready else None
+    def next(self, now: float) -> Choice | None:
+        first = self.first()
+        return self._chosen(first[0], self._backends[0]) if first else None
 
 
 def board(policy: type[Fifo], *tasks: str, limits: tuple[int, ...] = (2,)) -> Board:
@@ -89,10 +89,10 @@ def test_the_policy_is_told_when_a_task_that_it_gave_out_has_stopped():
     assert made.next(0.0) == Job(A, "b0")
     assert made.next(0.0) is None
     made.place(A, Place(9, "m"))
-    made.free(A)
+    made.free(A, 0.0)
     assert made.next(0.0) == Job(A, "b0"), "it came back, with a higher priority"
     made.end(A)
-    made.free(A)
+    made.free(A, 0.0)
     assert made.next(0.0) == Job(B, "b0")
 
 
@@ -105,10 +105,10 @@ def test_a_policy_that_gives_a_task_to_a_full_backend_is_caught():
 
 def test_a_slot_that_is_given_back_twice_is_caught():
     slots = BackendSlots("b0", 1)
-    slots.take()
-    slots.give_back()
+    slots.take(A, Place(5, "m"), 0.0)
+    slots.give_back(A, 0.0)
     with pytest.raises(AssertionError, match="twice"):
-        slots.give_back()
+        slots.give_back(A, 0.0)
 
 
 def test_each_name_that_the_settings_take_is_a_policy():
@@ -116,9 +116,8 @@ def test_each_name_that_the_settings_take_is_a_policy():
     assert Config().scheduler.policy in POLICIES
 
 
-def test_a_policy_that_does_not_exist_is_refused_by_name():
-    with pytest.raises(InvalidConfig, match=r"scheduler\.policy.*lottery"):
-        to_config({"scheduler": {"policy": "lottery"}})
+def test_the_settings_say_which_policy():
+    assert to_config({"scheduler": {"affinity": True}}).scheduler.policy == "affinity"
 
 
 # -- any history of a policy, against what it ought to know
@@ -174,11 +173,12 @@ class PolicyMachine(RuleBasedStateMachine):
             idle = not self.running and not any(one.down for one in self.backends.values())
             assert not (self.ready and idle), "nothing would ever wake it"
             return
-        task, backend = chosen
+        task, place, backend = chosen
+        assert place.priority == self.ready[task]
         assert self.ready[task] == max(self.ready.values()), "a higher priority waits"
         assert self.backends[backend].open, "this backend takes no task now"
         del self.ready[task]
-        self.backends[backend].take()
+        self.backends[backend].take(task, place, self.now)
         self.running[task] = backend
 
     @rule(data=st.data())
@@ -186,17 +186,12 @@ class PolicyMachine(RuleBasedStateMachine):
         if self.running:
             task = data.draw(st.sampled_from(sorted(self.running)))
             backend = self.running.pop(task)
-            self.backends[backend].give_back()
+            self.backends[backend].give_back(task, self.now)
             self.policy.ended(task, backend)
 
     @rule(name=NAMES, down=st.sampled_from([None, "gone"]))
     def down_or_up(self, name, down):
-        backend = self.backends[name]
-        backend.down, backend.loaded = down, frozenset() if down else backend.loaded
-
-    @rule(name=NAMES, models=st.frozensets(st.sampled_from("mno")))
-    def loaded(self, name, models):
-        self.backends[name].loaded = models
+        self.backends[name].down = down
 
     @rule(priority=PRIORITIES, task=IDS)
     def a_page_goes_on_behind_any_place(self, priority, task):
@@ -240,10 +235,10 @@ def test_the_promises_can_be_kept_by_other_policies(kind):
 class Unfair(Fifo):
     """It gives the lowest priority out first."""
 
-    def next(self, now: float) -> tuple[str, str] | None:
+    def next(self, now: float) -> Choice | None:
         *_, last = [None, *self.in_line()]
-        backend = next((one.name for one in self._backends if one.open), None)
-        return (last, backend) if last and backend and self.remove(last) else None
+        backend = next((one for one in self._backends if one.open), None)
+        return self._chosen(last, backend) if last and backend else None
 
 
 class Asleep(OneAtATime):

@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from oq.rules.place import Place
 from oq.rules.ready import ReadyQueue
 from tests.support.builders import task_id
 
 PRIORITIES = st.sampled_from([0, 1, 5, 10, 15, 100])
 IDS = st.integers(0, 30).map(task_id)
+
+
+def at_priority(priority: int) -> Place:
+    return Place(priority, "m")
 
 
 class ReadyMachine(RuleBasedStateMachine):
@@ -20,7 +25,7 @@ class ReadyMachine(RuleBasedStateMachine):
     @initialize(loaded=st.dictionaries(IDS, PRIORITIES, max_size=10))
     def load(self, loaded):
         self.model = dict(loaded)
-        self.queue = ReadyQueue(dict(loaded))
+        self.queue = ReadyQueue({task: at_priority(loaded[task]) for task in loaded})
 
     def in_order(self) -> list[str]:
         return sorted(self.model, key=lambda task: (-self.model[task], task))
@@ -29,29 +34,31 @@ class ReadyMachine(RuleBasedStateMachine):
     def push(self, task, priority):
         if task in self.model:
             with pytest.raises(ValueError, match="ready already"):
-                self.queue.push(task, priority)
+                self.queue.push(task, at_priority(priority))
         else:
-            self.queue.push(task, priority)
+            self.queue.push(task, at_priority(priority))
             self.model[task] = priority
 
     @rule()
     def pop(self):
         if self.model:
             first = self.in_order()[0]
-            assert self.queue.pop() == first
-            del self.model[first]
+            assert self.queue.first() == (first, at_priority(self.model.pop(first)))
+            assert self.queue.discard(first)
         else:
             with pytest.raises(IndexError):
-                self.queue.pop()
+                self.queue.first()
 
     @rule(task=IDS)
     def discard(self, task):
-        assert self.queue.discard(task) is (self.model.pop(task, None) is not None)
+        priority = self.model.pop(task, None)
+        place = self.queue.discard(task)
+        assert place == (None if priority is None else at_priority(priority))
 
     @rule(task=IDS, priority=PRIORITIES)
     def change_priority(self, task, priority):
         if self.queue.discard(task):
-            self.queue.push(task, priority)
+            self.queue.push(task, at_priority(priority))
             self.model[task] = priority
 
     @invariant()
@@ -61,7 +68,7 @@ class ReadyMachine(RuleBasedStateMachine):
     @invariant()
     def looking_takes_nothing_out(self):
         for task, priority in self.model.items():
-            assert self.queue.priority_of(task) == priority
+            assert self.queue.place_of(task) == at_priority(priority)
 
     @invariant()
     def positions_are_exact(self):
@@ -84,23 +91,24 @@ TestReadyQueue = ReadyMachine.TestCase
 def test_whatever_the_order_of_pushes_the_order_of_ids_is_kept(order):
     queue = ReadyQueue()
     for number in order:
-        queue.push(task_id(number), 5)
-    assert [queue.pop() for _ in order] == [task_id(n) for n in range(12)]
+        queue.push(task_id(number), at_priority(5))
+    assert list(queue) == [task_id(n) for n in range(12)]
 
 
 def test_a_task_that_comes_back_takes_its_old_place():
-    queue = ReadyQueue({task_id(n): 5 for n in range(3)})
-    first = queue.pop()
-    queue.push(task_id(3), 5)
-    queue.push(first, 5)
+    queue = ReadyQueue({task_id(n): at_priority(5) for n in range(3)})
+    first, place = queue.first()
+    queue.discard(first)
+    queue.push(task_id(3), at_priority(5))
+    queue.push(first, place)
     assert list(queue) == [task_id(n) for n in range(4)]
 
 
 def test_a_task_that_is_not_in_has_no_position():
-    queue = ReadyQueue({task_id(1): 5})
+    queue = ReadyQueue({task_id(1): at_priority(5)})
     assert queue.position(task_id(2)) is None
-    assert queue.priority_of(task_id(2)) is None
+    assert queue.place_of(task_id(2)) is None
     assert task_id(1) in queue
     assert task_id(2) not in queue
-    queue.pop()
+    queue.discard(task_id(1))
     assert queue.position(task_id(1)) is None

@@ -1,0 +1,35 @@
+"""On which backend a task starts, and which one it waits for if it can start on none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from oq.rules.place import Place
+from oq.rules.residency import Room
+from oq.rules.slots import BackendSlots
+
+
+def place_on(
+    backends: Sequence[BackendSlots], place: Place, now: float, but: Collection[BackendSlots] = ()
+) -> tuple[BackendSlots | None, Room]:
+    """The backend for a task, and what that can do with it now. None if all of them are closed.
+
+    It starts on the first that has its model in memory, else on the first that can load it. Else it
+    waits: for a slot where its model is, or else for the one that has the least to end first. Those
+    in `but` others wait for.
+    """
+    best: BackendSlots | None = None
+    best_room = Room.CLOSED
+    for backend in backends:
+        if backend in but:
+            continue
+        room = backend.room(place, now)
+        if room is Room.WARM:
+            return backend, room
+        if room > best_room or (
+            room is Room.DRAINING is best_room
+            and best is not None
+            and backend.running < best.running
+        ):
+            best, best_room = backend, room
+    return best, best_room

@@ -1,0 +1,263 @@
+"""Which load groups a backend has in memory, and when another one may be loaded.
+
+A load group is a model with the options that it is loaded with. A backend has room for `most` of
+them; where nobody says how many, that is learnt. If there is no room, a task of another group is a
+*swap*: it waits until one of those in memory has nothing to do, which then leaves for it. If oq
+handed it over before, the backend would let the tasks of loaded models pass it by, for as long as
+they come. One load at a time: those behind it would wait inside the backend.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import inf
+
+from oq.rules.concurrency import Concurrency
+from oq.words.sample import Sample
+
+Key = tuple[str, str]
+"""A load group: its model, by one of its names, and the options that it is loaded with."""
+
+SILENT = 5.0
+"""Seconds, and twice the known time of a load: if a model that is to be loaded is silent for so
+long while others run, there is no room for it."""
+USED = 60.0
+"""A model that was used so many seconds ago leaves the memory for another one only."""
+KEPT = 256
+"""Groups of which something is remembered."""
+
+
+class Room(IntEnum):
+    """What a backend can do with a task now. It can start it if that is at least COLD."""
+
+    CLOSED = 0  # it is down, or held
+    DRAINING = 1  # something has to end first: a load, or what runs of another group
+    TAKEN = 2  # all slots of its group are taken
+    COLD = 3  # its group will be loaded
+    WARM = 4
+
+    @property
+    def starts(self) -> bool:
+        return self >= Room.COLD
+
+
+@dataclass(slots=True)
+class Group:
+    """One load group. `name` is a name that tasks have for its model. `loaded`: it is in memory, as
+    far as is known. `load_time` is in seconds.
+    """
+
+    key: Key
+    name: str
+    concurrency: Concurrency
+    loaded: bool = False
+    used_at: float = -inf
+    load_time: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.key[1]})" if self.key[1] else self.name
+
+
+@dataclass(slots=True)
+class Load:
+    """A load under way: the task that it is for, and when that was sent. `alone`: another group has
+    left for it, so nothing else is sent until it is done. `before` are the models that were in
+    memory and had been used lately.
+    """
+
+    group: Group
+    task_id: str
+    at: float
+    alone: bool
+    before: frozenset[str] = frozenset()
+    asked_at: float = field(default=-inf)
+
+
+class Residency:
+    """The load groups of one backend. `told` is how many it has room for, if somebody has said so.
+    `serves` makes what is known of how many tasks of a group it serves at once.
+    """
+
+    def __init__(self, told: int | None, serves: Callable[[], Concurrency]) -> None:
+        self.told = told
+        self.learnt: int | None = None
+        """How many there is room for, as it has turned out."""
+        self.groups: OrderedDict[Key, Group] = OrderedDict()
+        self.load: Load | None = None
+        self.check: Load | None = None
+        """A load that is done, after which nobody has looked yet what is in memory."""
+        self._serves = serves
+        self._group_of: dict[str, Group] = {}
+
+    @property
+    def most(self) -> int | None:
+        return self.told if self.told is not None else self.learnt
+
+    def group(self, key: Key, name: str | None = None) -> Group:
+        """The group with this key. `name` is a name of its model."""
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(key, name or key[0], self._serves())
+            self._forget_some()
+        return group
+
+    def room(self, key: Key, now: float) -> Room:
+        """What can be done with a task of this group, one that waits."""
+        group = self.group(key)
+        load = self.load
+        if load is not None and (load.alone or load.group is group):
+            return Room.DRAINING
+        if group.loaded:
+            return Room.WARM if group.concurrency.allows(now) else Room.TAKEN
+        if load is not None or not self._fits(group):
+            return Room.DRAINING
+        return Room.COLD
+
+    def start(self, task_id: str, key: Key, name: str, now: float) -> None:
+        """A task of this group is sent. `name` is its name for the model."""
+        group = self.group(key)
+        group.name = name
+        self._group_of[task_id] = group
+        group.concurrency.start(task_id, now)
+        group.used_at = now
+        self.groups.move_to_end(key)
+        if group.loaded:
+            return
+        before = frozenset(
+            one.key[0] for one in self.groups.values() if one.loaded and now - one.used_at < USED
+        )
+        self.load = Load(group, task_id, now, self._make_room(group), before)
+
+    def answered(self, task_id: str) -> None:
+        """Its answer has begun: its group is in memory."""
+        group = self._group_of.get(task_id)
+        if group is not None:
+            group.concurrency.answered(task_id)
+            self._loaded(group, task_id)
+
+    def end(self, task_id: str, now: float, sample: Sample | None) -> bool:
+        """It has ended, with a sample if it was served to its end. Whether something was learnt."""
+        group = self._group_of.pop(task_id, None)
+        if group is None:  # it was sent before anybody kept account
+            return False
+        group.used_at = now
+        load = self.load if self.load is not None and self.load.task_id == task_id else None
+        if sample is None:
+            self.load = None if load is not None else self.load
+        else:
+            group.load_time = sample.load if load is not None and sample.load else group.load_time
+            self._loaded(group, task_id)
+        return group.concurrency.end(task_id, now, sample)
+
+    def note(self, models: frozenset[str], now: float) -> bool:
+        """These models are in memory. Whether it was learnt how many there is room for."""
+        before = self.learnt
+        for group in self.groups.values():
+            loading = self.load is not None and self.load.group is group
+            if group.key[0] not in models and not loading and not group.concurrency.running:
+                group.loaded = False
+        for model in models:
+            self._note_one(model)
+        if self.check is not None:
+            gone = self.check.before - models - {self.check.group.key[0]}
+            if gone and models:
+                self.learnt = len(models)
+            self.check = None
+        elif self.learnt is not None and len(models) > self.learnt:
+            self.learnt = len(models)
+        return self.learnt != before
+
+    def find_full(self, now: float) -> bool:
+        """Whether it turns out now that there is no room for what is being loaded."""
+        load = self.load
+        if load is None or now < self.full_at():
+            return False
+        load.alone = True
+        others = self._others(load.group)
+        self.learnt = max(1, sum(one.concurrency.running > 0 for one in others))
+        for one in others:  # what has nothing to do would have left by now
+            one.loaded = one.loaded and one.concurrency.running > 0
+        return True
+
+    def full_at(self) -> float:
+        """When it would turn out; inf if it will not."""
+        load = self.load
+        if load is None or load.alone or self.told is not None:
+            return inf
+        if not any(one.concurrency.running for one in self._others(load.group)):
+            return inf
+        return load.at + max(SILENT, 2 * (load.group.load_time or 0.0))
+
+    def forget(self, now: float) -> None:
+        """The backend may have lost its memory."""
+        self.load = self.check = None
+        for group in self.groups.values():
+            group.loaded = False
+            group.concurrency.restarted(now)
+
+    @property
+    def loaded(self) -> list[Group]:
+        return [group for group in self.groups.values() if group.loaded]
+
+    def _others(self, group: Group) -> list[Group]:
+        return [one for one in self.groups.values() if one is not group]
+
+    def _fits(self, group: Group) -> bool:
+        """Whether it can be loaded now: there is room, or one that has nothing to do will leave."""
+        loaded = 0
+        idle = False
+        for one in self.groups.values():
+            if one is group or not (one.loaded or one.concurrency.running):
+                continue
+            if one.key[0] == group.key[0]:  # the same model, to be loaded anew
+                return not one.concurrency.running
+            loaded += 1
+            idle = idle or not one.concurrency.running
+        return self.most is None or loaded < self.most or idle
+
+    def _make_room(self, group: Group) -> bool:
+        """What leaves for this group is out of memory; whether there is any."""
+        others = [one for one in self.loaded if one is not group]
+        same = [one for one in others if one.key[0] == group.key[0]]
+        for one in same:
+            one.loaded = False
+        if same:
+            return True
+        if self.most is None or len(others) < self.most:
+            return False
+        for one in others:  # the one used longest ago first
+            if not one.concurrency.running:
+                one.loaded = False
+                break
+        return True
+
+    def _loaded(self, group: Group, task_id: str) -> None:
+        """The group of this task is in memory."""
+        group.loaded = True
+        if self.load is not None and self.load.task_id == task_id:
+            self.load, self.check = None, self.load
+            idle = [one for one in self.loaded if one is not group and not one.concurrency.running]
+            for one in idle[: max(0, len(self.loaded) - (self.most or KEPT))]:
+                one.loaded = False  # it must have left
+
+    def _note_one(self, model: str) -> None:
+        """This model is in memory: with the options that it was loaded with last."""
+        load = self.load
+        if load is not None and load.group.key[0] == model:
+            if model not in load.before:  # else it may be the one that is loaded anew
+                self._loaded(load.group, load.task_id)
+            return
+        known = [one for one in self.groups.values() if one.key[0] == model]
+        if not any(one.loaded for one in known):
+            group = known[-1] if known else self.group((model, ""))
+            group.loaded = True
+
+    def _forget_some(self) -> None:
+        for key, group in list(self.groups.items())[:-1]:
+            if len(self.groups) <= KEPT:
+                break
+            if not (group.loaded or group.concurrency.running):
+                del self.groups[key]

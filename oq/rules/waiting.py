@@ -1,0 +1,53 @@
+"""What is said to people: why a task waits, and which model a backend changes for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oq.rules.place import Place
+from oq.rules.residency import Room
+from oq.rules.slots import BackendSlots
+
+
+def why_waits(
+    backends: Sequence[BackendSlots], place: Place, now: float, *, ahead: bool
+) -> str | None:
+    """Why a task with this place does not run yet. `ahead`: others are before it in line."""
+    reasons = [_why_not(backend, place, now) for backend in backends]
+    if None in reasons:
+        return "tasks before it" if ahead else None
+    return "; ".join(reason for reason in reasons if reason is not None)
+
+
+def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | None:
+    """What the backend loads, or what has to end there first. `place` is that of the first task in
+    line.
+    """
+    residency = backend.residency
+    if residency is None or backend.down is not None:
+        return None
+    if residency.load is not None and not residency.load.group.loaded:
+        return f"loads {residency.load.group}"
+    if place is None or backend.room(place, now) is not Room.DRAINING:
+        return None
+    after = residency.group(backend.key(place), place.model)
+    busy = [group for group in residency.loaded if group.concurrency.running]
+    before = ", ".join(str(group) for group in busy)
+    runs = sum(group.concurrency.running for group in busy)
+    return f"{before} → {after}, {runs} of {before} still running" if busy else f"loads {after}"
+
+
+def _why_not(backend: BackendSlots, place: Place, now: float) -> str | None:
+    """Why the task cannot start on this backend now; None if it can."""
+    name = backend.name
+    if backend.down is not None:
+        return f"{name} is down"
+    if backend.held is not None:
+        return f"{name} is busy ({backend.held.reason})"
+    match backend.room(place, now):
+        case Room.TAKEN:
+            return f"all slots of {name} for {place.model} are taken"
+        case Room.DRAINING:
+            return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"
+        case _:
+            return None

@@ -1,0 +1,295 @@
+"""What a backend has in memory, and when another model may be loaded there."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from oq.rules.board import Board
+from oq.rules.place import Place
+from oq.rules.policies import POLICIES
+from oq.rules.residency import SILENT
+from oq.rules.slots import ASK_AGAIN, BackendSlots
+from oq.words.config import PolicyName, SchedulerConfig
+from oq.words.messages import Job
+from oq.words.sample import Sample
+from oq.words.views import BackendFacts
+from tests.support.builders import task_id
+
+DONE = Sample(1.5, 0.1, waited=0.01, load=0.0, tokens=10)
+
+
+def place(model: str, priority: int = 5, load: str = "") -> Place:
+    return Place(priority, model, load=load)
+
+
+class Story:
+    """A board with one backend, in virtual time."""
+
+    def __init__(
+        self,
+        policy: PolicyName = "fifo",
+        *,
+        max_models: int | None = None,
+        slots: int | None = None,
+        max_bypass: float = 30.0,
+    ) -> None:
+        source = "measured" if slots is None else "set"
+        self.slots = BackendSlots("box", slots or 64, source, max_models=max_models)
+        if slots is not None and max_models is None:
+            self.slots.note_facts(BackendFacts(loaded=()), 0.0)
+        self.now = 0.0
+        self.numbers = count(1)
+        settings = SchedulerConfig(affinity=policy == "affinity", max_bypass=max_bypass)
+        self.board = Board(64, [self.slots], POLICIES[policy]([self.slots], settings), paused=False)
+        self.board.load([])
+
+    def add(self, *places: Place) -> list[str]:
+        """Tasks come, one after the other; their ids."""
+        tasks = [task_id(next(self.numbers)) for _ in places]
+        for task, where in zip(tasks, places, strict=True):
+            self.board.place(task, where)
+        return tasks
+
+    def starts(self) -> list[str]:
+        """What starts now."""
+        self.board.settle_time(self.now)
+        jobs = iter(lambda: self.board.next(self.now), None)
+        return [job.task_id for job in jobs]
+
+    def answers(self, *tasks: str) -> None:
+        for task in tasks:
+            self.board.answered(task)
+
+    def ends(self, task: str, after: float = 1.5, sample: Sample | None = DONE) -> None:
+        self.now += after
+        self.board.free(task, self.now, sample)
+        self.board.end(task)
+
+    def lists(self, *models: str) -> None:
+        """The backend is asked, and says that these are in memory."""
+        self.board.note_facts("box", BackendFacts(loaded=models), self.now)
+
+
+def test_a_swap_waits_until_what_runs_has_ended_and_nothing_overtakes_it():
+    story = Story(max_models=1, slots=2)
+    b1, b2, c1, b3 = story.add(place("b"), place("b"), place("c"), place("b"))
+    assert story.starts() == [b1], "while b is loaded, it goes alone"
+    story.answers(b1)
+    assert story.starts() == [b2]
+    story.answers(b2)
+    story.ends(b1)
+    assert story.starts() == [], "c waits for b to end, and b's next does not pass"
+    assert story.board.waits_for(c1, story.now) == "box: b → c, 1 of b still running"
+    assert story.board.waits_for(b3, story.now) == "tasks before it"
+    story.ends(b2)
+    assert story.starts() == [c1], "alone"
+    assert story.board.swap_on(story.slots, story.now) == "loads c"
+    story.answers(c1)
+    assert story.starts() == [], "b is not in memory any more"
+    story.ends(c1)
+    assert story.starts() == [b3]
+
+
+def test_a_more_urgent_task_for_the_model_in_memory_goes_before_a_swap():
+    story = Story(max_models=1, slots=2)
+    b1, c1 = story.add(place("b"), place("c"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    (b2,) = story.add(place("b", priority=15))
+    assert story.starts() == [b2]
+    story.answers(b2)
+    story.ends(b1)
+    story.ends(b2)
+    assert story.starts() == [c1]
+
+
+def test_where_there_is_room_models_run_side_by_side():
+    story = Story(max_models=2, slots=4)
+    b1, c1, b2, c2 = story.add(place("b"), place("c"), place("b"), place("c"))
+    assert story.starts() == [b1], "one load at a time"
+    story.answers(b1)
+    assert story.starts() == [c1, b2]
+    story.answers(c1)
+    assert story.starts() == [c2]
+
+
+def test_a_model_in_memory_goes_on_while_another_is_loaded_beside_it():
+    story = Story(max_models=2, slots=4)
+    (b1,) = story.add(place("b"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    c1, b2 = story.add(place("c"), place("b"))
+    assert story.starts() == [c1, b2]
+
+
+def test_of_several_models_that_are_full_the_idle_one_leaves():
+    story = Story(max_models=2, slots=4)
+    b1, c1 = story.add(place("b"), place("c"))
+    story.starts()
+    story.answers(b1)
+    story.starts()
+    story.answers(c1)
+    story.ends(b1)
+    (b2,) = story.add(place("d"))
+    assert story.starts() == [b2], "b has nothing to do"
+    story.answers(b2)
+    assert {group.name for group in story.slots.residency.loaded} == {"c", "d"}
+
+
+def test_another_load_of_the_same_model_waits_for_its_tasks_only():
+    story = Story()
+    b1, c1 = story.add(place("b"), place("c"))
+    story.starts()
+    story.answers(b1)
+    story.starts()
+    story.answers(c1)
+    (b2,) = story.add(place("b", load="num_ctx=4096"))
+    assert story.starts() == []
+    story.ends(b1)
+    assert story.starts() == [b2]
+    assert story.board.swap_on(story.slots, story.now) == "loads b (num_ctx=4096)"
+
+
+def test_two_names_of_one_model_are_one():
+    story = Story(max_models=1, slots=4)
+    story.slots.note_facts(
+        BackendFacts(loaded=(), digests={"b:latest": "x", "copy:latest": "x", "c:latest": "y"}), 0.0
+    )
+    b1, b2, _ = story.add(place("b"), place("copy"), place("c"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    assert story.starts() == [b2]
+
+
+def test_a_load_that_is_silent_while_others_run_shows_that_there_is_no_room():
+    story = Story(slots=4)
+    (b1,) = story.add(place("b"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    (c1,) = story.add(place("c"))
+    assert story.starts() == [c1], "nobody knows yet that only one fits"
+    (b2,) = story.add(place("b"))
+    assert story.starts() == [b2]
+    assert story.slots.residency.full_at() == SILENT
+    story.now = SILENT
+    (b3,) = story.add(place("b"))
+    assert story.starts() == [], "from now on c is let through"
+    assert story.slots.residency.most == 1
+    story.ends(b1)
+    story.ends(b2)
+    story.answers(c1)
+    assert story.starts() == []
+    story.ends(c1)
+    assert story.starts() == [b3]
+    story.answers(b3)
+    story.add(place("c"))
+    assert story.starts() == [], "the second time it is known"
+
+
+def test_a_load_that_drove_another_out_shows_how_many_there_is_room_for():
+    story = Story(slots=4)
+    (b1,) = story.add(place("b"))
+    story.starts()
+    story.answers(b1)
+    story.ends(b1)
+    story.lists("b")
+    (c1,) = story.add(place("c"))
+    story.starts()
+    story.answers(c1)
+    story.ends(c1)
+    assert story.slots.look_at() <= story.now
+    story.lists("c")
+    assert story.slots.residency.most == 1
+    story.lists("b", "c")
+    assert story.slots.residency.most == 2, "it has seen better"
+
+
+def test_a_model_that_left_because_nobody_used_it_shows_nothing():
+    story = Story(slots=4)
+    (b1,) = story.add(place("b"))
+    story.starts()
+    story.answers(b1)
+    story.ends(b1)
+    story.now += 600
+    (c1,) = story.add(place("c"))
+    story.starts()
+    story.answers(c1)
+    story.lists("c")
+    assert story.slots.residency.most is None
+
+
+def test_while_a_model_is_loaded_and_something_waits_the_backend_is_asked():
+    story = Story(max_models=1, slots=4)
+    b1, b2 = story.add(place("b"), place("b"))
+    assert story.starts() == [b1]
+    assert story.board.to_look_at(0.0) == ["box"]
+    assert story.board.settle_time(0.0) == ASK_AGAIN
+    assert story.board.to_look_at(0.1) == []
+    story.lists("b")
+    assert story.starts() == [b2], "it is in memory, though no byte has come"
+
+
+@pytest.mark.parametrize("sample", [DONE, None], ids=["answered whole", "failed"])
+def test_a_load_is_over_when_its_task_is(sample):
+    story = Story(max_models=1, slots=4)
+    b1, c1 = story.add(place("b"), place("c"))
+    story.starts()
+    story.ends(b1, sample=sample)
+    assert story.starts() == [c1]
+
+
+def test_with_affinity_the_model_in_memory_goes_first_for_a_bounded_time():
+    story = Story("affinity", max_models=1, slots=1, max_bypass=10.0)
+    b1, c1, c2 = story.add(place("b"), place("c"), place("c"))
+    bs = story.add(*[place("b")] * 10)
+    ran = []
+    while started := story.starts():
+        ran += started
+        story.answers(*started)
+        story.ends(started[0], after=1.5)
+    passed = ran.index(c1)
+    assert ran[:passed] == [b1, *bs[:6]], "the first was passed over for 10 s, and one service"
+    assert ran[passed : passed + 2] == [c1, c2], "now c is in memory"
+    assert ran[passed + 2 :] == bs[6:]
+
+
+def test_a_lower_priority_does_not_start_where_a_higher_one_waits():
+    story = Story("affinity", max_models=1, slots=2)
+    (b1,) = story.add(place("b", priority=1))
+    story.starts()
+    story.answers(b1)
+    story.add(place("c", priority=9), place("b", priority=1))
+    assert story.starts() == []
+
+
+def test_what_was_learnt_is_kept():
+    story = Story()
+    story.add(*[place("b")] * 8)
+    for _ in range(3):
+        started = story.starts()
+        story.answers(*started)
+        for task in started:
+            story.ends(task, after=0.5)
+    (group,) = story.slots.residency.groups.values()
+    assert group.concurrency.served == 4
+    again = BackendSlots("box", 64, "measured")
+    again.restore(story.slots.record(), 0.0)
+    assert again.residency.group(group.key).concurrency.served == 4
+    again.restore(b"{nonsense", 0.0)
+
+
+def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
+    boxes = [BackendSlots("one", 1, max_models=1), BackendSlots("two", 2, max_models=1)]
+    board = Board(64, boxes, POLICIES["fifo"](boxes, SchedulerConfig()), paused=False)
+    board.load([])
+    b1, c1, b2, c2 = (task_id(n) for n in range(4))
+    for task, model in ((b1, "b"), (c1, "c")):
+        board.place(task, place(model))
+        board.next(0.0)
+        board.answered(task)
+    board.place(b2, place("b"))
+    board.place(c2, place("c"))
+    assert board.next(0.0) == Job(c2, "two", True)
+    assert board.next(0.0) is None
