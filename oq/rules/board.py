@@ -270,10 +270,9 @@ class Board:
         return self._policy.oldest()
 
     @property
-    def idle(self) -> int:
-        """How many more tasks could run now, as far as is known."""
-        room = sum(max(0, backend.at_once - backend.running) for backend in self._backends.values())
-        return min(room, self.slots - len(self._running))
+    def at_once(self) -> int:
+        """How many tasks the backends serve at once, as far as is known."""
+        return min(self.slots, sum(backend.at_once for backend in self._backends.values()))
 
     @property
     def running(self) -> int:
