@@ -39,7 +39,7 @@ help:
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
 	@echo "make test-pythons  oq on each Python that is here (PYTHONS='python3.12 ...')"
-	@echo "make test-clients  clients that people use, directly and through oq (ARGS=openai_client)"
+	@echo "make test-clients  clients that people use, directly and through oq (ARGS=open_webui)"
 	@echo "make test-ollama   the order of tasks on a real Ollama, directly and through oq (OLLAMA_BIN=...)"
 	@echo "make test-llamacpp the same with llama.cpp's server (LLAMA_SERVER=...; ARGS=--help)"
 	@echo "make torture       kill -9, power cuts, damaged files: 15 minutes (ARGS='--seed N' again)"
@@ -104,13 +104,20 @@ test-pythons: $(READY)
 
 # Clients that people use, unmodified, each in its newest version: directly and through oq.
 CLIENTS := .venv-clients/.ready-$(HERE)
-test-clients: $(READY) $(CLIENTS)
+WEBUI := .venv-webui/.ready-$(HERE)
+test-clients: $(READY) $(CLIENTS) $(WEBUI)
 	$(RUN) tests.clients $(ARGS)
 
 $(CLIENTS): tests/clients/requirements.txt tests/clients/js/package.json | $(MODULES)
 	$(RUN) uv venv --quiet --clear --python .venv/bin/python .venv-clients
 	$(RUN) uv pip install --quiet --python .venv-clients --requirement tests/clients/requirements.txt
 	cd tests/clients/js && $(NPM_HERE) install --ignore-scripts --no-package-lock
+	@touch $@
+
+# typer comes with a package that is left out. It runs on Python 3.11 and 3.12 only.
+$(WEBUI): tests/clients/open-webui-left-out.txt | $(READY)
+	$(RUN) uv venv --quiet --clear --no-python-downloads --python '>=3.11,<3.13' .venv-webui
+	$(RUN) uv pip install --quiet --python .venv-webui --override $< open-webui typer
 	@touch $@
 
 # A model server that is here already, with models of its own: see tests/real.
@@ -186,7 +193,7 @@ release: $(READY) $(PAGE)
 	$(RUN) tools.release $(VERSION)
 
 clean:
-	rm -rf .venv .venv-clients tests/clients/js/node_modules .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
+	rm -rf .venv .venv-clients .venv-webui tests/clients/js/node_modules .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
 	rm -rf build dist oq/http/static web/openapi.json web/src/api/schema.ts .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

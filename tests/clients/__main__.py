@@ -1,12 +1,13 @@
 """Clients that people use, unmodified: directly and through oq, and what each gets is compared.
 
     make test-clients                        installs them first, into places of their own
-    make test-clients ARGS="openai_client"   only some, by the names of their programs
+    make test-clients ARGS="openai"          only some, by how the names of their programs begin
 
 A simulated model server stands behind oq, once as a backend of kind ollama and once of kind openai.
 Every program beside this is run against the server itself and through each oq; what it prints must
 be the same. A case that differs is shown, and the exit code is 1. A client that cannot be installed
-or started is named, and fails too.
+or started is named, and fails too. Open WebUI, which requires its packages in exact versions, has a
+place of its own; it is a server, and is started for each.
 """
 
 from __future__ import annotations
@@ -29,25 +30,35 @@ PYTHON, JS = HERE / "python", HERE / "js"
 SECONDS = 180
 """The longest that one client may take for all its cases."""
 
+PLACES = {"open_webui_client": ".venv-webui"}
+"""Where clients are installed that cannot be with the others."""
+
 Outcomes = dict[str, Any]
 
 
 def programs(wanted: list[str]) -> list[tuple[str, list[str]]]:
     """The name and the command of each client."""
-    python = str(Path(os.environ.get("CLIENTS_PYTHON", ".venv-clients/bin/python")).absolute())
-    found = [(f"{one.stem}", [python, str(one)]) for one in sorted(PYTHON.glob("*_client.py"))]
+    found = [
+        (one.stem, [_python(one.stem), str(one)]) for one in sorted(PYTHON.glob("*_client.py"))
+    ]
     scripts = sorted(one for one in JS.glob("*.js") if one.name != "cases.js")
     found += [(f"{one.stem}.js", ["node", str(one)]) for one in scripts]
-    return [each for each in found if not wanted or each[0] in wanted]
+    return [each for each in found if not wanted or each[0].startswith(tuple(wanted))]
 
 
-def outcomes(client: list[str], url: str) -> Outcomes:
-    """What each case of this client gives at the server with this url."""
+def _python(name: str) -> str:
+    return str(Path(PLACES.get(name, ".venv-clients"), "bin/python").absolute())
+
+
+def outcomes(client: list[str], url: str, model: str) -> Outcomes:
+    """What each case of this client gives at the server with this url, and this model server."""
     env = os.environ | {"NO_PROXY": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     try:
         done = subprocess.run(
-            [*client, url], capture_output=True, text=True, timeout=SECONDS, env=env
+            [*client, url, model], capture_output=True, text=True, timeout=SECONDS, env=env
         )
+    except FileNotFoundError:
+        return {"(the program)": f"{client[0]} is not there"}
     except subprocess.TimeoutExpired:
         return {"(all)": f"did not end within {SECONDS} s"}
     found = {}
@@ -89,19 +100,19 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("clients", nargs="*", help="only these, by the names of their programs")
+    parser.add_argument("clients", nargs="*", help="only these, by how their names begin")
     wanted = parser.parse_args().clients
     differ = 0
     with servers() as (model, ways):
         for name, client in programs(wanted):
-            direct = outcomes(client, model)
+            direct = outcomes(client, model, model)
             problem = direct.get("(the program)")
             if problem:
                 differ += 1
                 print(f"{name}: cannot be run: {problem}", flush=True)
                 continue
             for way, url in ways.items():
-                through = outcomes(client, url)
+                through = outcomes(client, url, model)
                 wrong = {
                     case
                     for case in direct.keys() | through.keys()

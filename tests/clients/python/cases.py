@@ -1,7 +1,7 @@
 """What the programs beside this have in common: each case is run, and its outcome printed.
 
-`python NAME.py URL` prints a line of JSON for each case: what the client gave, or the error that it
-raised. Nothing in it depends on which server answered, if servers answer the same.
+`python NAME.py URL [SERVER]` prints a line of JSON for each case: what the client gave, or the
+error that it raised. Nothing in it depends on which server answered, if servers answer the same.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 URL = sys.argv[1].rstrip("/") if len(sys.argv) > 1 else ""
+SERVER = sys.argv[2].rstrip("/") if len(sys.argv) > 2 else URL
+"""The model server itself, which can be asked what it was asked."""
 MODEL = "m"
 QUESTION = "why is the sky blue"
 TOOL = {
