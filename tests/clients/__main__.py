@@ -27,7 +27,7 @@ from tests.support.example_servers import command
 
 HERE = Path(__file__).parent
 PYTHON, JS = HERE / "python", HERE / "js"
-SECONDS = 180
+SECONDS = 600
 """The longest that one client may take for all its cases."""
 
 PLACES = {"open_webui_client": ".venv-webui"}

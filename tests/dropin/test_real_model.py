@@ -4,6 +4,7 @@ API and no other.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 from collections.abc import Iterator
@@ -281,6 +282,42 @@ def test_openai_closing_the_stream_stops_the_model(openais, oq_way, model):
     until_idle(oq_way, model)
     [task] = oq_way.tasks(limit="1")
     assert oq_way.ended(task["id"])["status"] == "cancelled"
+
+
+# -- a caller that hangs up on an answer that is no stream
+
+
+def decoded(model: Child) -> int:
+    """Tokens that the model has generated of the answer that it is at; 0 if it does nothing."""
+    slots = [slot for slot in httpx.get(f"{model.url}/slots").json() if slot["is_processing"]]
+    return max((slot["next_token"][0]["n_decoded"] for slot in slots), default=0)
+
+
+def hang_up(way: Way, model: Child, path: str, **more: Any) -> None:
+    """Make this call, leave while the model generates, and see its task cancelled."""
+    until_idle(way, model)
+    caller = http.client.HTTPConnection(way.url.removeprefix("http://"))
+    body = {"model": NAME, "messages": STORY, "stream": False, **more}
+    caller.request("POST", path, json.dumps(body))
+    way.until(lambda: decoded(model) > 0, "the model generates")
+    caller.close()
+    [task] = way.tasks(limit="1")
+    assert way.ended(task["id"])["status"] == "cancelled"
+    assert way.status()["workers_active"] == 0
+
+
+def test_hanging_up_on_a_whole_answer_frees_oq_and_this_server_runs_on(oq_way, model):
+    """As docs/waiting.md says: without oq it would run on, too."""
+    hang_up(oq_way, model, "/v1/chat/completions", max_tokens=120, ignore_eos=True)
+    then = decoded(model)
+    oq_way.until(lambda: decoded(model) > then + 40, "the model runs on")
+    until_idle(oq_way, model)
+
+
+def test_hanging_up_on_a_whole_answer_of_ollamas_api_stops_the_model(oq_way, model):
+    """Such a call is translated, and oq asks this server for a stream."""
+    hang_up(oq_way, model, "/api/chat", options=ENDLESS)
+    until_idle(oq_way, model)
 
 
 # -- a model server that dies
