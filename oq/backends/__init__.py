@@ -92,8 +92,16 @@ def _make(backend: BackendConfig, config: Config, clock: Clock | None) -> Backen
             from oq.backends.simulated import Script, SimulatedBackend, Simulator
 
             pace = config.simulated
-            script = Script(delay=pace.delay, rate=pace.tokens_per_second)
-            return SimulatedBackend(backend.name, Simulator(script, clock=clock))
+            simulator = Simulator(
+                Script(delay=pace.delay, rate=pace.tokens_per_second),
+                load=pace.load,
+                parallel=pace.parallel or None,
+                max_models=pace.max_models,
+                max_queue=pace.max_queue,
+                keep_alive=pace.keep_alive,
+                clock=clock,
+            )
+            return SimulatedBackend(backend.name, simulator)
         case _:
             assert_never(backend.kind)
 

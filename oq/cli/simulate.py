@@ -28,8 +28,28 @@ _SECONDS = click.FloatRange(min=0, max=1e6)
 @click.option("--delay", type=_SECONDS, default=0.0, help="Seconds before the first token [0].")
 @click.option("--load", type=_SECONDS, default=0.0, help="Seconds for loading a model [0].")
 @click.option(
-    "--max-loaded", type=click.IntRange(min=1), default=3, help="Models in memory at once [3]."
+    "--max-models",
+    "--max-loaded",
+    "max_models",
+    type=click.IntRange(min=1),
+    help="Models in memory at once [3; with --router 1].",
 )
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=0),
+    default=1,
+    help="Calls that a model answers at once; 0: no limit [1].",
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(min=0),
+    default=512,
+    help="Calls that wait for a load before others get 503 [512].",
+)
+@click.option(
+    "--keep-alive", type=_SECONDS, default=300.0, help="Seconds that a model stays [300]."
+)
+@click.option("--router", is_flag=True, help="Be llama.cpp's router instead of Ollama.")
 @click.option(
     "--model", "models", multiple=True, help="A model to have; may be repeated [any name]."
 )
@@ -41,14 +61,19 @@ def simulate_(
     tokens: int,
     delay: float,
     load: float,
-    max_loaded: int,
+    max_models: int | None,
+    parallel: int,
+    max_queue: int,
+    keep_alive: float,
+    router: bool,
     models: tuple[str, ...],
     lacks: tuple[str, ...],
 ) -> None:
     """Run a fake model server until Ctrl-C. It invents its answers.
 
-    It has the APIs of Ollama, OpenAI, Anthropic and llama.cpp. The field options.simulate (of
-    Ollama's calls) or simulate (of all others) of a request can change the answer to it.
+    It has the APIs of Ollama, OpenAI, Anthropic and llama.cpp, and loads models and lines up calls
+    as Ollama does. The field options.simulate (of Ollama's calls) or simulate (of all others) of a
+    request can change the answer to it.
     """
     import trio
 
@@ -58,7 +83,11 @@ def simulate_(
         Script(delay=delay, rate=tokens_per_second, tokens=tokens),
         models=models or None,
         load=load,
-        max_loaded=max_loaded,
+        max_models=max_models or (1 if router else 3),
+        parallel=parallel or None,
+        max_queue=max_queue,
+        keep_alive=keep_alive,
+        router=router,
         lacks=lacks,
     )
     with listening_errors(host, port):

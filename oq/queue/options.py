@@ -85,6 +85,11 @@ class Options(TypedDict, total=False):
 
     simulated_delay: Time
     simulated_tokens_per_second: float
+    simulated_load: Time
+    simulated_parallel: int
+    simulated_max_models: int
+    simulated_max_queue: int
+    simulated_keep_alive: Time
 
 
 def check_config(given: object) -> None:

@@ -92,14 +92,26 @@ class HealthConfig(Section, frozen=True):
 
 
 class SimulatedConfig(Section, frozen=True):
-    """`simulated` (+): the speed of backends of kind simulated, which invent their answers. The
-    default is the speed of a small model. ``options.simulate`` of a task replaces it.
+    """`simulated` (+): the speed of backends of kind simulated, which invent their answers, and how
+    they load models and line up calls. The defaults are the speed of a small model, and those of
+    Ollama. ``options.simulate`` of a task replaces the first three.
     """
 
     delay: Duration = Duration(0.3)
     """Before the first token."""
     tokens_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] = 20.0
     """0 means that all tokens come at once."""
+    load: Duration = Duration(0.5)
+    """For loading a model."""
+    parallel: Limit = 1
+    """The calls that a loaded model answers at once, as OLLAMA_NUM_PARALLEL; the others wait. A
+    model whose name has `embed` in it answers one. 0 means no limit."""
+    max_models: Count = 3
+    """The most models in memory, as OLLAMA_MAX_LOADED_MODELS."""
+    max_queue: Limit = 512
+    """The most calls that wait for a load, as OLLAMA_MAX_QUEUE. Another one is answered 503."""
+    keep_alive: Duration = Duration(300)
+    """How long a model stays in memory when nobody uses it, as OLLAMA_KEEP_ALIVE."""
 
 
 class QueueConfig(Section, frozen=True):

@@ -130,9 +130,9 @@ async def test_a_simulation_takes_the_time_of_a_small_model(autojump_clock):
 
 
 async def test_its_pace_is_a_setting(autojump_clock):
-    pace = {"delay": "10s", "tokens_per_second": 2}
+    pace = {"delay": "10s", "tokens_per_second": 2, "load": "30s"}
     [backend] = open_backends(to_config({"backends": [SIMULATED], "simulated": pace}))
     began = trio.current_time()
     request = Request(TaskType.GENERATE, "m", b'{"prompt":"hello"}', b"{}")
     await backend.run(request, lambda _: None)
-    assert trio.current_time() - began == pytest.approx(10 + 15 / 2)
+    assert trio.current_time() - began == pytest.approx(30 + 10 + 15 / 2)

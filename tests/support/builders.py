@@ -18,8 +18,8 @@ from oq.words.task import Submission, TaskState
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LIMITS = Limits(max_payload=1 << 20, max_metadata=4096, max_batch=100, max_retries=3)
 POLICY = RetryPolicy(initial_delay=1, max_delay=30, backoff_factor=2, jitter=False)
-AT_ONCE = {"delay": 0, "tokens_per_second": 0}
-"""The pace of simulated backends for tests that do not look at it."""
+AT_ONCE = {"delay": 0, "tokens_per_second": 0, "load": 0, "parallel": 0}
+"""Simulated backends for tests that look neither at their pace nor at who waits inside them."""
 DONE = Completed(b'{"response":"hello","done":true}')
 
 

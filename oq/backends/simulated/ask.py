@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +11,14 @@ from msgspec import Struct
 
 from oq.backends.simulated.reading import Refused, decode
 from oq.backends.simulated.script import Script
+from oq.words.durations import parse_duration
 from oq.words.task import TaskType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """What is asked of the model. `texts` are what an embed call wants vectors of; a `load` has
-    no prompt, and with `unload` the model does not stay in memory.
+    no prompt.
     """
 
     kind: TaskType
@@ -35,7 +37,9 @@ class Ask:
     think: bool = False
     tools: bool = False
     load: bool = False
-    unload: bool = False
+    keep: float | None = None
+    """Seconds that the model is to stay in memory afterwards; None: as long as usual."""
+    shift: bool | None = None
     dimensions: int | None = None
     base64: bool = False
     """Whether vectors are wanted as OpenAI's base64."""
@@ -50,6 +54,11 @@ class Ask:
     request: dict[str, Any] = field(default_factory=dict)
     """What was sent, where an answer tells it again or needs more of it."""
     script: Script | None = None
+
+    @property
+    def unload(self) -> bool:
+        """Whether it only wants the model to leave."""
+        return self.load and self.keep == 0
 
 
 class Message(Struct):
@@ -67,6 +76,7 @@ class _Said(Struct):
     format: Any = None
     think: bool | str | None = None
     keep_alive: Any = None
+    shift: bool | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     debug: bool = msgspec.field(default=False, name="_debug_render_only")
@@ -174,7 +184,8 @@ def _said(kind: TaskType, body: _Said, **more: Any) -> Ask:
         options=options,
         format=body.format or None,
         think=bool(body.think),
-        unload=_at_once(body.keep_alive),
+        keep=_kept(body.keep_alive),
+        shift=body.shift,
         render_only=body.debug,
         logprobs=alternatives(body.logprobs, body.top_logprobs),
         script=script_of(options.get("simulate")),
@@ -194,7 +205,8 @@ def _embed(body: EmbedRequest) -> Ask:
         stream=False,
         options=options,
         dimensions=body.dimensions,
-        unload=_at_once(body.keep_alive),
+        keep=_kept(body.keep_alive),
+        load=not any(texts),
         script=script_of(options.get("simulate")),
     )
 
@@ -206,9 +218,18 @@ def alternatives(logprobs: bool | None, top: int | None) -> int | None:
     return top or 0 if logprobs else None
 
 
-def _at_once(keep_alive: object) -> bool:
-    """Whether the model is to leave as soon as the call has ended."""
-    return keep_alive in (0, "0", "0s", "0m", "0h")
+def _kept(keep_alive: object) -> float | None:
+    """The seconds of `keep_alive`: for ever if they are less than 0. Refused if it is none."""
+    if keep_alive is None:
+        return None
+    text = keep_alive.strip() if isinstance(keep_alive, str) else keep_alive
+    negative = text < 0 if isinstance(text, int | float) else str(text).startswith("-")
+    if negative:
+        return math.inf
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
 
 
 def _named(model: str) -> str:

@@ -10,16 +10,16 @@ import trio
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.failures import status_error
 from oq.backends.ollama import ollama_body
-from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.forms import error_body
 from oq.backends.simulated.inside import answer_inside
-from oq.backends.simulated.model_files import digest_of
-from oq.backends.simulated.pieces import pieces
+from oq.backends.simulated.pieces import Piece, pieces
 from oq.backends.simulated.reading import Refused
 from oq.backends.simulated.refusals import check_refusal
-from oq.backends.simulated.running import RUNS
+from oq.backends.simulated.runner import RunnerKilled
+from oq.backends.simulated.running import RUNS, instant
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator
+from oq.backends.simulated.spent import Spent
 from oq.backends.transport import Feed
 from oq.backends.verbatim import CallAnswer, asks_stream, call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
@@ -55,6 +55,11 @@ class SimulatedBackend:
         self.simulator = simulator or Simulator()
         self.down: str | None = None
 
+    @property
+    def measures(self) -> bool:
+        """Whether a call may wait inside it; then its answers say how long, as Ollama's do."""
+        return self.simulator.loaded.parallel is not None
+
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
         await trio.lowlevel.checkpoint()
@@ -65,12 +70,9 @@ class SimulatedBackend:
         call = self.simulator.record("POST", path, [], body, request.model)
         with self.simulator.answering(call):
             try:
-                ask = RUNS[path].ask(body)
-                script = self.simulator.script_for(ask)
-                check_refusal(script, body)
+                return await self._answer(call, emit)
             except Refused as refused:
                 raise self._error(path, refused) from None
-            return await self._answer(call, ask, script, emit)
 
     async def pass_on(self, passage: Passage, reply: Reply) -> None:
         """See `oq.backends.base.Backend.pass_on`."""
@@ -93,13 +95,15 @@ class SimulatedBackend:
         )
 
     async def facts(self, *, full: bool = True) -> BackendFacts:
-        """It takes any number of calls at once, and says which models are loaded as Ollama does."""
+        """Which models are loaded, as Ollama says it, which does not say its slots. Any number of
+        calls run at once, unless its simulator has slots.
+        """
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
         loaded = self.simulator.loaded.names
         named = {*loaded, *(self.simulator.listed if full else ())}
-        digests = {name: digest_of(name) for name in named}
-        return BackendFacts(UNLIMITED, tuple(loaded), digests)
+        digests = {name: self.simulator.model_files.digest(name) for name in named}
+        return BackendFacts(None if self.measures else UNLIMITED, tuple(loaded), digests)
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -120,37 +124,48 @@ class SimulatedBackend:
         reply.check(self.simulator.now())
         return answer.completed()
 
-    async def _answer(self, call: Call, ask: Ask, script: Script, emit: Emit) -> Completed:
+    async def _answer(self, call: Call, emit: Emit) -> Completed:
+        simulator, run = self.simulator, RUNS[call.path]
+        ask = run.ask(call.body)
+        script = simulator.script_for(ask)
+        check_refusal(script, call.body)
         if script.fault == "reset":
             raise _broken("reset", script)
-        async with self.simulator.loaded.use(ask.model, ask.options, script.load) as load:
-            encoder = RUNS[call.path].encoder(
-                ask, self.simulator.now(), self.simulator.reported(load), script
-            )
-            asked = ENDPOINTS[call.path]
-            if ask.kind is TaskType.EMBED:
-                await self._embed(script)
-                return asked.dialect.whole(asked, encoder.whole([], self.simulator.elapsed(call)))
-            answer = asked.dialect.streamed(asked, emit)
-            began = trio.current_time()
-            for piece in pieces(ask, script):
-                if piece.due:
-                    await trio.sleep_until(began + piece.due)
-                if piece.fault is not None:
-                    raise _broken(
-                        piece.fault, script, encoder.error(script.error, script.error_fields)
-                    )
-                answer.feed(encoder.piece(piece, self.simulator.elapsed(call)))
-        if ask.unload:
-            self.simulator.loaded.unload(ask.model)
-        return answer.completed()
+        asked = ENDPOINTS[call.path]
+        answer = asked.dialect.streamed(asked, emit)
+        begun = False
 
-    async def _embed(self, script: Script) -> None:
-        if script.fault == "hang":
-            await trio.sleep_forever()
-        await trio.sleep(script.delay)
-        if script.fault is not None:
-            raise _broken(script.fault, script)
+        def say(piece: Piece) -> None:
+            nonlocal begun
+            if piece.fault is not None:
+                raise _broken(piece.fault, script, encoder.error(script.error, script.error_fields))
+            answer.feed(encoder.piece(piece, simulator.elapsed(call)))
+            begun = True
+
+        if ask.unload:
+            simulator.loaded.unload(ask.model)
+            encoder = run.encoder(ask, simulator.now(), Spent(), script)
+            say(pieces(ask, script)[0])
+            return answer.completed()
+        try:
+            async with simulator.hold(ask, script) as hold:
+                spent = simulator.spent(hold, script)
+                encoder = run.encoder(ask, simulator.now(), spent, script)
+                if ask.kind is TaskType.EMBED:
+                    [end] = instant(script)
+                    await hold.wait(end.due, killed=end.fault == "killed")
+                    if end.fault is not None:
+                        raise _broken(end.fault, script)
+                    whole = encoder.whole([], simulator.elapsed(call))
+                    return asked.dialect.whole(asked, whole)
+                for piece in pieces(ask, script):
+                    await hold.wait(piece.due, killed=piece.fault == "killed")
+                    say(piece)
+        except RunnerKilled as killed:
+            if not begun:
+                raise Refused(500, str(killed)) from None
+            answer.feed(encoder.killed())
+        return answer.completed()
 
     def _refuse_if_down(self) -> None:
         if self.down is not None:

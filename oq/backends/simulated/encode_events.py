@@ -16,6 +16,7 @@ from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.forms import NO_FIELDS, anthropic_error
 from oq.backends.simulated.pieces import Ending, Piece
 from oq.backends.simulated.script import ScriptedCall
+from oq.backends.simulated.spent import Spent
 
 Fields = dict[str, Any]
 
@@ -26,7 +27,7 @@ class ResponsesEncoder:
     content_type = "text/event-stream"
     whole_type = "application/json"
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
         self._created = int(created_at.timestamp())
         self._count = 0
@@ -57,6 +58,10 @@ class ResponsesEncoder:
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         error = {"code": "server_error", "message": message, "param": None, **fields}
         return self._event("error", **error)
+
+    def killed(self) -> bytes:
+        """Ollama finds nothing to tell in its own error."""
+        return b""
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         output: list[Fields] = []
@@ -210,7 +215,7 @@ class MessagesEncoder:
     content_type = "text/event-stream"
     whole_type = "application/json"
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
         self._begun = False
         self._open = ""
@@ -238,6 +243,10 @@ class MessagesEncoder:
 
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return b"event: error\ndata: " + anthropic_error(500, message, fields) + b"\n\n"
+
+    def killed(self) -> bytes:
+        """Ollama finds nothing to tell in its own error."""
+        return b""
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         content: list[Fields] = []

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from oq.backends.simulated.ask import Ask
-from oq.backends.simulated.forms import NO_FIELDS, OLLAMA_JSON, llama_error
+from oq.backends.simulated.forms import KILLED, NO_FIELDS, OLLAMA_JSON, llama_error
 from oq.backends.simulated.pieces import Piece, reason_of
+from oq.backends.simulated.spent import Spent
 
 Fields = dict[str, Any]
 
@@ -25,8 +26,9 @@ class CompletionEncoder:
     content_type = "text/event-stream"
     whole_type = OLLAMA_JSON
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
+        self._spent = spent
         self._count = 0
 
     def piece(self, piece: Piece, elapsed: float) -> bytes:
@@ -47,6 +49,9 @@ class CompletionEncoder:
 
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return b"data: " + llama_error(500, message, fields) + b"\n\n"
+
+    def killed(self) -> bytes:
+        return self.error(KILLED)
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         ends = [piece for piece in said if piece.ending is not None]
@@ -79,9 +84,9 @@ class CompletionEncoder:
             "tokens_cached": evaluated + tokens,
             "timings": {
                 "prompt_n": evaluated,
-                "prompt_ms": elapsed * 250,
+                "prompt_ms": self._spent.prompt * 1000,
                 "predicted_n": tokens,
-                "predicted_ms": elapsed * 750,
+                "predicted_ms": self._spent.generating(elapsed) * 1000,
             },
         }
 

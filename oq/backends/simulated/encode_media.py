@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from oq.backends.simulated.ask import Ask
-from oq.backends.simulated.forms import NO_FIELDS, openai_error
+from oq.backends.simulated.forms import KILLED, NO_FIELDS, openai_error
 from oq.backends.simulated.pieces import Piece
+from oq.backends.simulated.spent import Spent
 
 Fields = dict[str, Any]
 
@@ -45,13 +46,16 @@ class _MediaEncoder:
     content_type = "text/event-stream"
     whole_type = "application/json"
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
         self._asked = ask.request
         self._created = int(created_at.timestamp())
 
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return b"data: " + openai_error(500, message, fields) + b"\n\n"
+
+    def killed(self) -> bytes:
+        return self.error(KILLED)
 
     def _usage(self, tokens: int) -> Fields:
         prompt = self._ask.prompt_tokens
@@ -61,8 +65,8 @@ class _MediaEncoder:
 class SpeechEncoder(_MediaEncoder):
     """/v1/audio/speech: bytes that no text can hold, or with `stream_format` sse events of them."""
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
-        super().__init__(ask, created_at, load)
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
+        super().__init__(ask, created_at, spent)
         self._events = self._asked.get("stream_format") == "sse"
         self._form = str(self._asked.get("response_format") or "mp3")
         self._begun = False
@@ -96,8 +100,8 @@ class SpeechEncoder(_MediaEncoder):
 class TranscriptEncoder(_MediaEncoder):
     """/v1/audio/transcriptions and /translations."""
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
-        super().__init__(ask, created_at, load)
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
+        super().__init__(ask, created_at, spent)
         self._form = str(self._asked.get("response_format") or "json")
         self.whole_type = _TEXTS.get(self._form, "application/json")
         self._text = ""
@@ -140,8 +144,8 @@ class ImagesEncoder(_MediaEncoder):
 
     _name = "image_generation"
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
-        super().__init__(ask, created_at, load)
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
+        super().__init__(ask, created_at, spent)
         self._image = base64.b64encode(_point(ask.prompts[0])).decode()
         self._partial = 0
 

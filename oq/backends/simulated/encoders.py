@@ -11,10 +11,17 @@ from typing import Any, Protocol
 import msgspec
 
 from oq.backends.simulated.ask import Ask
-from oq.backends.simulated.forms import NO_FIELDS, OLLAMA_JSON, ollama_error, openai_error
+from oq.backends.simulated.forms import (
+    KILLED,
+    NO_FIELDS,
+    OLLAMA_JSON,
+    ollama_error,
+    openai_error,
+)
 from oq.backends.simulated.pieces import Piece, reason_of
 from oq.backends.simulated.render_ollama import OllamaLines, embed_answer, rendered
 from oq.backends.simulated.script import ScriptedCall
+from oq.backends.simulated.spent import Spent
 from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
 from oq.words.task import TaskType
 
@@ -42,6 +49,10 @@ class AnswerEncoder(Protocol):
         """An error in mid-stream, framed. `fields` are further ones of it."""
         ...
 
+    def killed(self) -> bytes:
+        """The end of a stream whose model has died, framed."""
+        ...
+
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         """The answer to a call that does not stream."""
         ...
@@ -53,11 +64,11 @@ class OllamaEncoder:
     content_type = "application/x-ndjson"
     whole_type = OLLAMA_JSON
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
-        self._load = load
+        self._spent = spent
         self._created_at = created_at
-        self._lines = OllamaLines(ask, created_at, load)
+        self._lines = OllamaLines(ask, created_at, spent)
 
     def piece(self, piece: Piece, elapsed: float) -> bytes:
         return self._lines.line(piece, elapsed) + b"\n"
@@ -65,9 +76,12 @@ class OllamaEncoder:
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return ollama_error(500, message, fields) + b"\n"
 
+    def killed(self) -> bytes:
+        return self.error(KILLED)
+
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         if self._ask.kind is TaskType.EMBED:
-            return embed_answer(self._ask, elapsed, self._load)
+            return embed_answer(self._ask, elapsed, self._spent.load)
         if self._ask.render_only:
             return rendered(self._ask, self._created_at)
         return self._lines.whole(said, elapsed)
@@ -89,7 +103,7 @@ class OpenAIEncoder:
     content_type = "text/event-stream"
     whole_type = "application/json"
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
         self._chat = ask.kind is TaskType.CHAT
         name = "chat.completion" if self._chat else "text_completion"
@@ -123,6 +137,11 @@ class OpenAIEncoder:
 
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return b"data: " + openai_error(500, message, fields) + b"\n\n"
+
+    def killed(self) -> bytes:
+        """Ollama takes its own error for a piece, in which it finds nothing."""
+        self._about["model"] = ""
+        return self._event(self._choice(0, {"content": ""}, None))
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         if self._ask.kind is TaskType.EMBED:

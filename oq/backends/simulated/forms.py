@@ -14,6 +14,9 @@ import msgspec
 OLLAMA_JSON = "application/json; charset=utf-8"
 """The type of JSON, as Ollama's framework spells it; llama.cpp spells it the same."""
 
+KILLED = "an error was encountered while running the model: unexpected EOF"
+"""What Ollama says when the process that has the model dies."""
+
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 _OPENAI = {400: "invalid_request_error", 404: "not_found_error"}

@@ -13,11 +13,12 @@ import msgspec
 import trio
 
 from oq.backends.simulated.connection import Connection, HttpRequest
-from oq.backends.simulated.forms import NO_FIELDS, OLLAMA_JSON, ollama_error
+from oq.backends.simulated.forms import KILLED, NO_FIELDS, OLLAMA_JSON, ollama_error
 from oq.backends.simulated.model_files import digest_of
 from oq.backends.simulated.pieces import Piece, timed
 from oq.backends.simulated.reading import Refused, decode_object
 from oq.backends.simulated.refusals import check_refusal
+from oq.backends.simulated.runner import Pace
 from oq.backends.simulated.running import stream_answer, whole_answer
 from oq.backends.simulated.simulator import Call, Simulator
 
@@ -40,6 +41,9 @@ class ProgressEncoder:
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return ollama_error(500, message, fields) + b"\n"
 
+    def killed(self) -> bytes:
+        return self.error(KILLED)
+
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         return said[-1].text.encode()
 
@@ -55,9 +59,13 @@ async def run_progress(
     check_refusal(script, request.body)
     said = timed([Piece(0, text=msgspec.json.encode(line).decode()) for line in lines], script)
     answer = stream_answer if body.get("stream", True) else whole_answer
-    await answer(simulator, connection, ProgressEncoder(), said, script, call)
+    await answer(simulator, connection, ProgressEncoder(), said, script, call, Pace())
     if script.fault is None:
-        simulator.model_files.put(name)
+        base = body.get("from")
+        if base:
+            simulator.model_files.derive(str(base), name)
+        else:
+            simulator.model_files.put(name)
 
 
 async def receive_blob(
@@ -99,14 +107,13 @@ def _copy(simulator: Simulator, body: dict[str, Any]) -> None:
             raise Refused(400, f'{what} "{name or ""}" is invalid')
     if not simulator.model_files.has(str(source)):
         raise Refused(404, f'model "{source}" not found')
-    simulator.model_files.put(str(destination))
+    simulator.model_files.copy(str(source), str(destination))
 
 
 def _delete(simulator: Simulator, body: dict[str, Any]) -> None:
     name = model_named(body)
     if not simulator.model_files.remove(name):
         raise Refused(404, f"model '{name}' not found")
-    simulator.loaded.unload(name)
 
 
 def _pull(simulator: Simulator, name: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:

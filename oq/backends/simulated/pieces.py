@@ -104,6 +104,6 @@ def _timed(said: list[Piece], script: Script) -> Iterator[Piece]:
     count = 0
     for piece in said:
         # The end comes with the last token.
-        due = script.delay + (max(0, count - 1) if piece.ending is not None else count) * step
+        due = script.first + (max(0, count - 1) if piece.ending is not None else count) * step
         yield replace(piece, due=math.inf if piece.fault == "hang" else due)
         count += piece.ending is None

@@ -41,6 +41,10 @@ class QuirkyEncoder:
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
         return self._framed(self._encoder.error(message, fields).removesuffix(self._end))
 
+    def killed(self) -> bytes:
+        frame = self._encoder.killed()
+        return frame and self._framed(frame.removesuffix(self._end))
+
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
         body = self._encoder.whole(said, elapsed)
         try:

@@ -10,6 +10,7 @@ import msgspec
 from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.pieces import Ending, Piece
 from oq.backends.simulated.script import ScriptedCall
+from oq.backends.simulated.spent import Spent
 from oq.backends.simulated.text import DIMENSIONS, embedding, with_logprob
 from oq.words.task import TaskType
 
@@ -21,12 +22,12 @@ class _Said(NamedTuple):
 
 
 class OllamaLines:
-    """The lines of one chat or generate answer. `load` is what loading took, in seconds."""
+    """The lines of one chat or generate answer."""
 
-    def __init__(self, ask: Ask, created_at: datetime, load: float) -> None:
+    def __init__(self, ask: Ask, created_at: datetime, spent: Spent) -> None:
         self._ask = ask
         self._head = {"model": ask.model, "created_at": created_at}
-        self._load = load
+        self._spent = spent
 
     def line(self, piece: Piece, elapsed: float) -> bytes:
         """The line for one piece, `elapsed` seconds after the request; for no fault."""
@@ -63,14 +64,13 @@ class OllamaLines:
         return fields
 
     def _counts(self, tokens: int, elapsed: float) -> dict[str, object]:
-        running = elapsed - self._load
         counts: dict[str, object] = {
             "total_duration": nanoseconds(elapsed),
-            "load_duration": nanoseconds(self._load),
+            "load_duration": nanoseconds(self._spent.load),
             "prompt_eval_count": self._ask.prompt_tokens,
-            "prompt_eval_duration": nanoseconds(running / 4),
+            "prompt_eval_duration": nanoseconds(self._spent.prompt),
             "eval_count": tokens,
-            "eval_duration": nanoseconds(running * 3 / 4),
+            "eval_duration": nanoseconds(self._spent.generating(elapsed)),
         }
         if self._ask.kind is TaskType.GENERATE:
             counts = {"context": list(range(1, self._ask.prompt_tokens + tokens + 1)), **counts}
@@ -79,6 +79,8 @@ class OllamaLines:
 
 def embed_answer(ask: Ask, elapsed: float, load: float) -> bytes:
     """The answer of /api/embed."""
+    if ask.load:
+        return msgspec.json.encode({"model": ask.model, "embeddings": []})
     dimensions = ask.dimensions or DIMENSIONS
     return msgspec.json.encode(
         {

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+import trio
 
 from oq.backends.simulated.connection import Connection, HttpRequest
 from oq.backends.simulated.forms import json_type
@@ -20,8 +21,9 @@ from oq.backends.simulated.model_file_calls import (
     find_blob,
     model_named,
 )
-from oq.backends.simulated.model_files import digest_of
 from oq.backends.simulated.reading import Refused
+from oq.backends.simulated.router_pages import answer_router_page
+from oq.backends.simulated.runner import Runner
 from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
@@ -39,14 +41,16 @@ _DETAILS = {
 }
 _HIDDEN = frozenset({"authorization"})
 _MODEL = "/v1/models/"
-_KEPT = timedelta(minutes=5)
-"""How long Ollama keeps a model in memory that nobody asks for."""
+_FOR_EVER = 100 * 365 * 86400.0
+"""Seconds; Ollama says a time in some hundred years then."""
 
 
 async def answer_pages(simulator: Simulator, connection: Connection, request: HttpRequest) -> None:
     """Answer a request that runs no model and tells no progress; Refused if it is wrong."""
     method = "GET" if request.method == "HEAD" else request.method
-    if (method, request.path) in CHANGES:
+    if simulator.router:
+        await answer_router_page(simulator, connection, request)
+    elif (method, request.path) in CHANGES:
         await change_shelf(simulator, connection, request)
     elif (method, request.path) == ("GET", "/"):
         await connection.respond(200, b"Ollama is running", _PLAIN)
@@ -87,16 +91,27 @@ def _status(simulator: Simulator, request: HttpRequest) -> object:
 
 
 def _tags(simulator: Simulator, request: HttpRequest) -> object:
-    return {"models": [{**_model(name), "modified_at": _MODIFIED} for name in simulator.listed]}
+    models = (_model(simulator, name) for name in simulator.listed)
+    return {"models": [{**model, "modified_at": _MODIFIED} for model in models]}
 
 
 def _ps(simulator: Simulator, request: HttpRequest) -> object:
-    about = {"expires_at": simulator.now() + _KEPT, "size_vram": 0, "context_length": 4096}
-    return {"models": [{**_model(name), **about} for name in simulator.loaded.names]}
+    """What has been loaded; what loads is not told."""
+    return {"models": [_running(simulator, runner) for runner in simulator.loaded.runners]}
 
 
-def _model(name: str) -> dict[str, Any]:
-    digest = digest_of(name)
+def _running(simulator: Simulator, runner: Runner) -> dict[str, Any]:
+    left = runner.keep if runner.users else runner.leaves_at - trio.current_time()
+    return {
+        **_model(simulator, runner.name),
+        "expires_at": simulator.now() + timedelta(seconds=min(left, _FOR_EVER)),
+        "size_vram": 0,
+        "context_length": int(runner.group.num_ctx),
+    }
+
+
+def _model(simulator: Simulator, name: str) -> dict[str, Any]:
+    digest = simulator.model_files.digest(name)
     return {"name": name, "model": name, "size": 0, "digest": digest, "details": _DETAILS}
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import trio
-
 from oq.backends.simulated import ask_dicts as asks
 from oq.backends.simulated.ask import Ask, ask_ollama
 from oq.backends.simulated.ask_forms import ask_edit, ask_transcription
@@ -37,29 +35,35 @@ from oq.backends.simulated.pieces import Piece, pieces, timed
 from oq.backends.simulated.quirks import QuirkyEncoder
 from oq.backends.simulated.reading import Refused
 from oq.backends.simulated.refusals import check_refusal, is_raw, raw_bytes
+from oq.backends.simulated.runner import Pace, RunnerKilled
 from oq.backends.simulated.script import Script
 from oq.backends.simulated.simulator import Call, Simulator
+from oq.backends.simulated.spent import Spent
 from oq.words.task import TaskType
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A call that runs a model: how it is read, and how its answer is encoded. One that does not
-    generate has an answer that is made at once, from the request alone.
+    generate has an answer that is made at once, from the request alone; a `slot` it may need all
+    the same.
     """
 
     kind: TaskType
     read: Callable[[TaskType, bytes], Ask]
-    encode: Callable[[Ask, datetime, float], AnswerEncoder]
+    encode: Callable[[Ask, datetime, Spent], AnswerEncoder]
     generates: bool = True
+    slot: bool = True
 
     def ask(self, body: bytes) -> Ask:
         """What a body asks; Refused if it is wrong."""
         return self.read(self.kind, body)
 
-    def encoder(self, ask: Ask, created_at: datetime, load: float, script: Script) -> AnswerEncoder:
-        """What encodes its answer, with the script's quirks. `load` is in seconds."""
-        encoder = self.encode(ask, created_at, load)
+    def encoder(
+        self, ask: Ask, created_at: datetime, spent: Spent, script: Script
+    ) -> AnswerEncoder:
+        """What encodes its answer, with the script's quirks."""
+        encoder = self.encode(ask, created_at, spent)
         return QuirkyEncoder(encoder, script.quirks) if script.quirks else encoder
 
 
@@ -77,7 +81,9 @@ RUNS = {
     "/v1/embeddings": Run(_EMBED, ask_openai, OpenAIEncoder, generates=False),
     "/v1/responses": Run(_CHAT, asks.ask_responses, ResponsesEncoder),
     "/v1/messages": Run(_CHAT, asks.ask_messages, MessagesEncoder),
-    "/v1/messages/count_tokens": Run(_CHAT, asks.ask_count, CountEncoder, generates=False),
+    "/v1/messages/count_tokens": Run(
+        _CHAT, asks.ask_count, CountEncoder, generates=False, slot=False
+    ),
     "/v1/rerank": _RERANK,
     "/v1/reranking": _RERANK,
     "/rerank": _RERANK,
@@ -90,8 +96,8 @@ RUNS = {
     "/v1/audio/translations": _TRANSCRIPT,
     "/completion": Run(_GENERATE, asks.ask_llama, CompletionEncoder),
     "/infill": Run(_GENERATE, asks.ask_infill, CompletionEncoder),
-    "/tokenize": Run(_GENERATE, asks.ask_tokens, TokenizeEncoder, generates=False),
-    "/detokenize": Run(_GENERATE, asks.ask_tokens, DetokenizeEncoder, generates=False),
+    "/tokenize": Run(_GENERATE, asks.ask_tokens, TokenizeEncoder, generates=False, slot=False),
+    "/detokenize": Run(_GENERATE, asks.ask_tokens, DetokenizeEncoder, generates=False, slot=False),
 }
 """By path."""
 
@@ -110,39 +116,48 @@ async def run_model(
     if script.fault == "reset":
         await connection.reset()
         return
-    async with simulator.loaded.use(ask.model, ask.options, script.load) as load:
-        if is_raw(script):
-            await raw_answer(connection, script)
-            return
-        encoder = run.encoder(ask, simulator.now(), simulator.reported(load), script)
-        said = pieces(ask, script) if run.generates else instant(script)
-        # What only loads the model is answered in one piece, asked to stream or not.
-        at_once = not ask.stream or not run.generates or ask.load or ask.render_only
-        answer = whole_answer if at_once else stream_answer
-        await answer(simulator, connection, encoder, said, script, call)
+    encoder = run.encoder(ask, simulator.now(), Spent(), script)
     if ask.unload:
         simulator.loaded.unload(ask.model)
+        await connection.respond(200, encoder.whole(pieces(ask, script), 0), encoder.whole_type)
+        return
+    try:
+        async with simulator.hold(ask, script, slot=run.slot) as hold:
+            if is_raw(script):
+                await raw_answer(connection, script, hold)
+                return
+            encoder = run.encoder(ask, simulator.now(), simulator.spent(hold, script), script)
+            said = pieces(ask, script) if run.generates else instant(script)
+            # What only loads the model is answered in one piece, asked to stream or not.
+            at_once = not ask.stream or not run.generates or ask.load or ask.render_only
+            if at_once and simulator.loaded.runs_on:
+                hold.ends = hold.began + said[-1].due
+            answer = whole_answer if at_once else stream_answer
+            await answer(simulator, connection, encoder, said, script, call, hold)
+    except RunnerKilled as killed:
+        if not connection.started:
+            raise Refused(500, str(killed)) from None
+        await connection.send(encoder.killed())
+        await connection.end()
 
 
 def instant(script: Script) -> list[Piece]:
     """The pieces of an answer for which nothing is generated."""
-    due = float("inf") if script.fault == "hang" else script.delay
+    due = float("inf") if script.fault == "hang" else script.first
     return [Piece(due, fault=script.fault)]
 
 
-async def raw_answer(connection: Connection, script: Script) -> None:
+async def raw_answer(connection: Connection, script: Script, pace: Pace) -> None:
     """The answer whose very bytes the script has."""
     status = script.status or 200
     if script.body is not None:
-        await trio.sleep(script.delay)
+        await pace.wait(script.first)
         await connection.respond(status, raw_bytes(script.body, script))
         return
     frames = [Piece(0, text=frame) for frame in script.frames or ()]
     said = timed([*frames, Piece(0)] if script.fault else frames, script)
-    began = trio.current_time()
     for piece in said:
-        if piece.due:
-            await trio.sleep_until(began + piece.due)
+        await pace.wait(piece.due, killed=piece.fault == "killed")
         if not connection.started:
             await connection.begin(status, "text/event-stream")
         if piece.fault is not None:
@@ -161,12 +176,11 @@ async def stream_answer(
     said: list[Piece],
     script: Script,
     call: Call,
+    pace: Pace,
 ) -> None:
     """Send the pieces, each when it is due."""
-    began = trio.current_time()
     for piece in said:
-        if piece.due:
-            await trio.sleep_until(began + piece.due)
+        await pace.wait(piece.due, killed=piece.fault == "killed")
         if not connection.started:
             await connection.begin(200, encoder.content_type)
         if piece.fault == "error":
@@ -204,10 +218,11 @@ async def whole_answer(
     said: list[Piece],
     script: Script,
     call: Call,
+    pace: Pace,
 ) -> None:
     """An answer in one piece, after all of its tokens are due; its faults are those of a body."""
-    await trio.sleep_until(trio.current_time() + said[-1].due)
     fault = said[-1].fault
+    await pace.wait(said[-1].due, killed=fault == "killed")
     if fault == "error":
         raise Refused(script.status or 500, script.error, fields=script.error_fields)
     body = b"" if fault else encoder.whole(said, simulator.elapsed(call))

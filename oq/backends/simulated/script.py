@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 Fault = Literal[
-    "error", "hang", "cut", "cut_between", "garbage", "half_line", "reset", "empty"
+    "error", "hang", "cut", "cut_between", "garbage", "half_line", "reset", "empty",
+    "killed",
 ]  # fmt: skip
 """Where the answer goes wrong, once `at` tokens have been sent:
 
@@ -26,6 +27,8 @@ Fault = Literal[
     half_line    the first half of a line, and the stream ends as if it were whole
     empty        the stream ends as if it were whole, before done (with `at` 0: an empty answer)
     reset        the connection is reset before any answer; `at` does not matter
+    killed       the process that has the model is killed, with all that runs on it, and the stream
+                 ends as Ollama ends it then. Before the first token the answer is a 500
 """
 
 Quirk = Literal[
@@ -73,8 +76,13 @@ class ScriptedCall(Struct, frozen=True, forbid_unknown_fields=True):
 class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How one request is answered. The default: 16 tokens made of the prompt's words, at once."""
 
+    prompt: Seconds = 0
+    """Seconds that the model reads the prompt, or all texts of an embed call."""
+    batch: Seconds = 0
+    """Seconds that each batch of the prompt takes; 0: the prompt is one batch. The slot of a caller
+    who hangs up is not free before the end of the batch."""
     delay: Seconds = 0
-    """Seconds before the first token, once the model is loaded."""
+    """Seconds before the first token, after those of `prompt`. A hang-up ends them at once."""
     rate: Seconds = 0
     """Tokens a second; 0: all at once."""
     tokens: Tokens = 16
@@ -116,6 +124,11 @@ class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     at the times of tokens, and `fault` comes behind `at` of them."""
     base64: bool = False
     """Whether `body` and `frames` are base64, for bytes that are no text."""
+
+    @property
+    def first(self) -> float:
+        """Seconds before the first token, once the model is loaded and has a slot."""
+        return self.prompt + self.delay
 
 
 _SCRIPTS = msgspec.json.Decoder(list[Script])

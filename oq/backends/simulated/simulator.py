@@ -7,18 +7,21 @@ are those of trio's clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import trio
 
 from oq.backends.simulated.ask import Ask
-from oq.backends.simulated.loaded import LoadedModels
+from oq.backends.simulated.loaded import OWN_CONTEXT, LoadedModels
 from oq.backends.simulated.model_files import ModelFiles
 from oq.backends.simulated.reading import Refused
+from oq.backends.simulated.router import RouterModels
+from oq.backends.simulated.runner import Hold
 from oq.backends.simulated.script import Script
+from oq.backends.simulated.spent import Spent
 from oq.words.clock import Clock
 
 _CALL_BYTES = 1000
@@ -59,11 +62,15 @@ class Simulator:
     """A simulated server with models.
 
     A request follows the script in its own body, or else the next script of `push`, or else
-    `default`. `models` are the names of its models; None means that every name exists. Loading a
-    model takes `load` seconds, and at most `max_loaded` models are in memory. The paths that it
-    `lacks` are answered as paths that the real server does not know. It records the latest
-    `keep` requests, up to `keep_bytes` in all. If `timed` is False, answers report durations of 0.
-    With a fixed `clock` they are then always the same.
+    `default`. `models` are the names of its models; None means that every name exists.
+
+    It loads and runs them as Ollama does: loading takes `load` seconds, at most `max_models` are in
+    memory, each answers `parallel` calls at once (None: any number), and at most `max_queue` calls
+    wait for a load; see `loaded`. With `router` it is llama.cpp's router instead.
+
+    The paths that it `lacks` are answered as paths that the real server does not know. It records
+    the latest `keep` requests, up to `keep_bytes` in all. If `timed` is False, answers report
+    durations of 0. With a fixed `clock` they are then always the same.
     """
 
     def __init__(
@@ -72,7 +79,12 @@ class Simulator:
         *,
         models: Collection[str] | None = None,
         load: float = 0,
-        max_loaded: int = 3,
+        max_models: int = 3,
+        parallel: int | None = None,
+        max_queue: int = 512,
+        keep_alive: float = 300,
+        context: int = OWN_CONTEXT,
+        router: bool = False,
         lacks: Collection[str] = (),
         keep: int = 10_000,
         keep_bytes: int = 32 << 20,
@@ -81,7 +93,16 @@ class Simulator:
     ) -> None:
         self.default = default or Script()
         self.model_files = ModelFiles(models)
-        self.loaded = LoadedModels(max_loaded, load)
+        self.router = router
+        self.loaded = (RouterModels if router else LoadedModels)(
+            max_models,
+            load,
+            parallel=parallel,
+            max_queue=max_queue,
+            keep_alive=keep_alive,
+            context=context,
+            blob_of=lambda name: self.model_files.blob(name),
+        )
         self.lacks = frozenset(lacks)
         self.calls: deque[Call] = deque(maxlen=keep)
         self._keep_bytes = keep_bytes
@@ -117,9 +138,21 @@ class Simulator:
         """Seconds since a request came, as its answer reports them."""
         return trio.current_time() - call.at if self._timed else 0
 
-    def reported(self, seconds: float) -> float:
-        """A duration as an answer reports it: 0 if the simulator is not `timed`."""
-        return seconds if self._timed else 0
+    @asynccontextmanager
+    async def hold(self, ask: Ask, script: Script, *, slot: bool = True) -> AsyncIterator[Hold]:
+        """Have the model loaded, and a slot of it, unless none is needed. The errors are those of
+        `LoadedModels.use`.
+        """
+        needs_slot = slot and not ask.load and not ask.render_only
+        async with self.loaded.use(
+            ask.model, ask.options, script.load, shift=ask.shift, keep=ask.keep, slot=needs_slot
+        ) as hold:
+            hold.prompt, hold.batch = script.prompt, script.batch
+            yield hold
+
+    def spent(self, hold: Hold, script: Script) -> Spent:
+        """Where the time before the first token goes, as an answer reports it."""
+        return Spent(hold.load, hold.waited, script.first) if self._timed else Spent()
 
     def record(
         self,
@@ -181,4 +214,6 @@ class Simulator:
     def check_model(self, model: str) -> None:
         """Refused with Ollama's 404 if there is no such model."""
         if not self.model_files.has(model):
+            if self.router:
+                raise Refused(400, f"model '{model}' not found")
             raise Refused(404, f'model "{model}" not found, try pulling it first')

@@ -179,7 +179,7 @@ async def took(backend, *args, **kwargs):
 
 
 async def test_loading_costs_time_once_and_again_when_a_load_option_changes(autojump_clock):
-    simulator = Simulator(load=10, max_loaded=2)
+    simulator = Simulator(load=10, max_models=2)
     backend = SimulatedBackend("s", simulator)
     assert await took(backend) == 10
     assert await took(backend, options={"temperature": 1}) == 0
@@ -194,7 +194,7 @@ async def test_loading_costs_time_once_and_again_when_a_load_option_changes(auto
 
 
 async def test_a_model_in_use_stays_and_the_next_one_waits(autojump_clock):
-    backend = SimulatedBackend("s", Simulator(load=10, max_loaded=1))
+    backend = SimulatedBackend("s", Simulator(load=10, max_models=1))
     times = {}
 
     async def run(model, delay):
