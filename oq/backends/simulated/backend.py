@@ -46,7 +46,6 @@ class SimulatedBackend:
     """
 
     kind: BackendKind = "simulated"
-    measures = False
     speaks = DIALECTS
 
     def __init__(self, name: str = "simulated", simulator: Simulator | None = None) -> None:
