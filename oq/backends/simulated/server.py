@@ -131,6 +131,8 @@ async def route(
         else:
             await answer_pages(simulator, connection, request)
     except Refused as refused:
-        body = error_body(request.path, refused.status, refused.message, refused.fields)
+        # The router has one form for all of its paths: that of the paths which only llama.cpp has.
+        form = "/" if simulator.router else request.path
+        body = error_body(form, refused.status, refused.message, refused.fields)
         more = {} if refused.retry_after is None else {"retry_after": refused.retry_after}
         await connection.respond(refused.status, body, json_type(request.path), **more)

@@ -7,10 +7,11 @@ are those of trio's clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import trio
 
@@ -94,7 +95,8 @@ class Simulator:
         self.default = default or Script()
         self.model_files = ModelFiles(models)
         self.router = router
-        self.loaded = (RouterModels if router else LoadedModels)(
+        self._memory: Callable[[], LoadedModels] = partial(
+            RouterModels if router else LoadedModels,
             max_models,
             load,
             parallel=parallel,
@@ -103,6 +105,7 @@ class Simulator:
             context=context,
             blob_of=lambda name: self.model_files.blob(name),
         )
+        self.loaded = self._memory()
         self.lacks = frozenset(lacks)
         self.calls: deque[Call] = deque(maxlen=keep)
         self._keep_bytes = keep_bytes
@@ -115,6 +118,10 @@ class Simulator:
         self._count = 0
         self._clock = clock or Clock()
         self._timed = timed
+
+    def restart(self) -> None:
+        """As if its server had ended and begun again: nothing is in memory. What runs goes on."""
+        self.loaded = self._memory()
 
     def push(self, *scripts: Script) -> None:
         """Let the next requests follow these scripts, one each, in order."""
