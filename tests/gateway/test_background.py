@@ -304,7 +304,7 @@ async def test_a_reader_is_told_that_the_response_was_deleted():
 
 
 async def test_a_reader_is_told_that_the_server_closes():
-    async with background() as here:
+    async with background(queue={"drain_timeout": 0}) as here:
         here.simulator.push(Script(text="a b c", fault="hang", at=1))
         stream = await here.create(stream=True)
         seen = [await anext(stream)]
