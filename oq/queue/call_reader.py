@@ -6,15 +6,12 @@ attempt is the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import trio
 from msgspec import Struct
 
-from oq.actors.hub import Watch
-from oq.actors.streams import Stream, Streams
+from oq.actors.streams import Stream
+from oq.queue.output_reader import Output, OutputReader
 from oq.rules.stream_log import PORTION, StreamLog, portion_of
-from oq.store import Durable, Parts, Record
+from oq.store import Parts, Record
 from oq.words.errors import StoreCorrupt, Unavailable
 from oq.words.head import Head
 from oq.words.outcome import Refusal
@@ -42,53 +39,25 @@ class Ended(Struct, frozen=True):
         return cls(record.state, record.result, record.refusal, head)
 
 
-class CallReader:
-    """Reads the answer for one caller."""
+class CallReader(OutputReader[bytes | Ended]):
+    """Reads the answer for one caller.
 
-    def __init__(
-        self,
-        ledger: Durable,
-        check_open: Callable[[], None],
-        streams: Streams,
-        watch: Watch,
-        task_id: str,
-    ) -> None:
+    `receive` gives the bytes that are due, at most a portion, to be passed on; at last how the task
+    ended. Unavailable when the queue closes before that, NotFound.
+    """
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
         self.head: Head | None = None
         """The head of the answer that the bytes are of, once there are any. Answers that an older
         oq has stored have none.
         """
-        self._ledger = ledger
-        self._check_open = check_open
-        self._streams = streams
-        self._watch = watch
-        self._task_id = task_id
-        self._stream: Stream | None = None
         self._slice: StreamLog | None = None  # that of a long chunk, which its readers share
         self._attempt: int | None = None  # of which bytes were given
         self._offset = 0  # in chunks
         self._cut = 0  # bytes that were given of the chunk there, if it is a long one
 
-    async def receive(self) -> bytes | Ended:
-        """The bytes that are due, at most a portion, to be passed on; at last how the task ended.
-
-        Unavailable when the queue closes before that, NotFound.
-        """
-        await trio.lowlevel.checkpoint()
-        while True:
-            if self._stream is not None:
-                said = await self._live(self._stream)
-                if said:
-                    return said
-                self._stream = None
-            rest = await self._rest()
-            if rest is not None:
-                return rest
-            self._stream = self._streams.get(self._task_id)
-            if self._stream is None and not await self._watch.changed():
-                raise Unavailable(_BROKEN_OFF)
-
     async def _live(self, stream: Stream) -> bytes:
-        """What a running attempt has said since; nothing when it is over."""
         await stream.wait_news(self._offset)
         log = await stream.slice(self._offset)
         if stream.void:
@@ -102,11 +71,10 @@ class CallReader:
         return said
 
     async def _rest(self) -> bytes | Ended | None:
-        """What is left to say of a task that has ended; None while it has not."""
-        self._check_open()
+        self._output.check_open()
         if self._slice is not None:
             return self._portion(self._slice)
-        state, log = await self._ledger.stream(self._task_id, self._offset)
+        state, log = await self._output.ledger.stream(self._output.task_id, self._offset)
         if not state.status.ended:
             return None
         if log is not None:
@@ -117,9 +85,12 @@ class CallReader:
 
     async def _end(self) -> Ended | None:
         """How the task has ended; None while it has not."""
-        self._check_open()
-        record = await self._ledger.record(self._task_id, Parts.ENDING)
+        self._output.check_open()
+        record = await self._output.ledger.record(self._output.task_id, Parts.ENDING)
         return Ended.of(record, self.head) if record.state.status.ended else None
+
+    def _closed(self) -> bytes | Ended:
+        raise Unavailable(_BROKEN_OFF)
 
     def _portion(self, log: StreamLog) -> bytes:
         """The next bytes of the log; nothing at its end."""

@@ -16,6 +16,7 @@ from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
 from oq.queue.callers import Callers, WaitingCaller
 from oq.queue.frame_reader import FrameReader
+from oq.queue.output_reader import Output
 from oq.queue.wiring import Wiring
 from oq.rules import scope, validation
 from oq.rules.via import add_mark
@@ -132,8 +133,8 @@ class GatewayCalls:
     @contextmanager
     def read_call(self, task_id: str) -> Iterator[CallReader]:
         """Follow what the backend says, byte for byte, to its end."""
-        with self._hub.watch(task_id) as watch:
-            yield CallReader(self._ledger.durable, self._check_open, self._streams, watch, task_id)
+        with self._output(task_id) as output:
+            yield CallReader(output)
 
     async def response(self, name: str, caller: Caller) -> KeptResponse:
         """The response with this id, as it stands. NotFound, also for a task that is none."""
@@ -173,8 +174,13 @@ class GatewayCalls:
     @contextmanager
     def read_frames(self, task_id: str) -> Iterator[FrameReader]:
         """Follow what the backend says to a call that goes on without its caller."""
+        with self._output(task_id) as output:
+            yield FrameReader(output)
+
+    @contextmanager
+    def _output(self, task_id: str) -> Iterator[Output]:
         with self._hub.watch(task_id) as watch:
-            yield FrameReader(self._ledger.durable, self._check_open, self._streams, watch, task_id)
+            yield Output(self._ledger.durable, self._check_open, self._streams, watch, task_id)
 
     async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
         """Let a backend answer a request that is no task: one that is up, and among those one that

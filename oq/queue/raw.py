@@ -20,6 +20,7 @@ from oq.queue import bulk
 from oq.queue.admission import Accepted
 from oq.queue.call_reader import CallReader
 from oq.queue.core import Core
+from oq.queue.output_reader import Output
 from oq.queue.reader import StreamReader
 from oq.rules import scope
 from oq.rules.filters import Count, Page, TaskFilter
@@ -118,12 +119,9 @@ class RawQueue:
         runs now, the first chunk has `restart`. Raises NotFound, as the reader does.
         """
         _check_id(task_id)
-        core = self._core
-        with core.hub.watch(task_id) as watch:
-            yield StreamReader(
-                core.durable, partial(self._check_seen, task_id), core.wiring.streams,
-                core.wiring.reads, watch, task_id, offset, attempt,
-            )  # fmt: skip
+        with self._output(task_id) as output:
+            check = partial(self._check_seen, task_id)
+            yield StreamReader(output, check, self._core.wiring.reads, offset, attempt)
 
     @contextmanager
     def content(self, task_id: str) -> Iterator[CallReader]:
@@ -132,9 +130,14 @@ class RawQueue:
         may see it, `get` says.
         """
         _check_id(task_id)
+        with self._output(task_id) as output:
+            yield CallReader(output)
+
+    @contextmanager
+    def _output(self, task_id: str) -> Iterator[Output]:
         core = self._core
         with core.hub.watch(task_id) as watch:
-            yield CallReader(core.durable, core.answers.check, core.wiring.streams, watch, task_id)
+            yield Output(core.durable, core.answers.check, core.wiring.streams, watch, task_id)
 
     async def check_known(self, task_id: str) -> None:
         """Return if there is such a task, or raise NotFound."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import trio
 from msgspec.structs import replace
 
-from oq.actors.hub import Watch
 from oq.actors.reads import Reads
-from oq.actors.streams import Stream, Streams
+from oq.actors.streams import Stream
 from oq.dialects import piece_reader
+from oq.queue.output_reader import Output, OutputReader
 from oq.rules.stream_log import StreamLog, attempt_id, portion
-from oq.store import Durable, Parts
+from oq.store import Parts
 from oq.words.errors import StoreCorrupt
 from oq.words.stream import Chunk
 from oq.words.task import TaskState
 
 
-class StreamReader:
+class StreamReader(OutputReader[list[Chunk]]):
     """Iterate over it for the chunks, one by one; it ends after the one with `done`.
 
     It ends without one only when the queue closes: open the stream again from `offset` and
@@ -28,24 +27,17 @@ class StreamReader:
 
     def __init__(
         self,
-        ledger: Durable,
+        output: Output,
         check: Callable[[], Awaitable[None]],
-        streams: Streams,
         reads: Reads,
-        watch: Watch,
-        task_id: str,
         offset: int,
         attempt: int | None,
     ) -> None:
+        super().__init__(output)
         self.offset = offset
         self.attempt = attempt
-        self._ledger = ledger
         self._check = check
-        self._streams = streams
         self._reads = reads
-        self._watch = watch
-        self._task_id = task_id
-        self._stream: Stream | None = None
         self._slice: StreamLog | None = None  # held while more of it is to be given
         self._done = False
         self._due: list[Chunk] = []
@@ -60,43 +52,26 @@ class StreamReader:
             raise StopAsyncIteration
         return self._due.pop()
 
-    async def receive(self) -> list[Chunk]:
-        """The chunks that are due, at least one and about a portion; none at the end."""
-        await trio.lowlevel.checkpoint()
-        while not self._done:
-            if self._stream is not None:
-                due = await self._live(self._stream)
-                if due:
-                    return due
-                self._stream = None
-            await self._check()
-            due = await self._rest()
-            if due:
-                return due
-            self._stream = self._streams.get(self._task_id)
-            if self._stream is None and not await self._watch.changed():
-                break
-        return []
-
     async def _live(self, stream: Stream) -> list[Chunk]:
-        """What a running attempt has generated; nothing when it is over and all of it was read."""
         restart = self._turn_to(stream.log.attempt)
         if restart:
             return restart
         await stream.wait_news(self.offset)
         return self._portion(await stream.slice(self.offset))
 
-    async def _rest(self) -> list[Chunk]:
-        """What is left to say of a task that has ended; nothing while it has not."""
+    async def _rest(self) -> list[Chunk] | None:
+        if self._done:
+            return []
+        await self._check()
         try:
             state, log = await self._stored()
         except StoreCorrupt as error:
             self._done = True
-            state = await self._ledger.state(self._task_id)
+            state = await self._output.ledger.state(self._output.task_id)
             due = self._turn_to(_last_attempt(state))
             return [*due, self._end(replace(state, error=state.error or str(error)))]
         if not state.status.ended:
-            return []
+            return None
         due = self._turn_to(_last_attempt(state))
         if log is not None and log.head is not None and not log.end:
             log = await self._whole(log)
@@ -106,11 +81,11 @@ class StreamReader:
             self._done = True
             self._reads.note(state)
             due.append(self._end(state))
-        return due
+        return due or None
 
     async def _whole(self, log: StreamLog) -> StreamLog:
         """An answer that came in one piece has nothing in its log: the result is all of it."""
-        record = await self._ledger.record(self._task_id, Parts.ENDING)
+        record = await self._output.ledger.record(self._output.task_id, Parts.ENDING)
         return log if record.result is None else replace(log, frames=[record.result])
 
     async def _stored(self) -> tuple[TaskState, StreamLog | None]:
@@ -119,12 +94,12 @@ class StreamReader:
         """
         held = self._slice
         if held is not None and held.first <= self.offset < held.end:
-            state = await self._ledger.state(self._task_id)
+            state = await self._output.ledger.state(self._output.task_id)
             if held.attempt == _last_attempt(state):
                 return state, held
-        state, log = await self._ledger.stream(self._task_id, self.offset)
+        state, log = await self._output.ledger.stream(self._output.task_id, self.offset)
         if self.attempt not in (None, _last_attempt(state)):
-            state, log = await self._ledger.stream(self._task_id, 0)
+            state, log = await self._output.ledger.stream(self._output.task_id, 0)
         return state, log if log is not None and log.attempt == _last_attempt(state) else None
 
     def _portion(self, log: StreamLog) -> list[Chunk]:
@@ -134,6 +109,9 @@ class StreamReader:
         # The only chunk of a slice may be a long one, of which readers share the decoded form.
         self._slice = log if self.offset < log.end or len(log) == 1 else None
         return due
+
+    def _closed(self) -> list[Chunk]:
+        return []
 
     def _end(self, state: TaskState) -> Chunk:
         return Chunk(
