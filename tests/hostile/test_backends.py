@@ -156,8 +156,7 @@ async def test_hostile_answers(kind: BackendKind):
                     most = max(most, takes() - before)
                     assert steps.longest < MOST, backend.told
 
-            trio.lowlevel.add_instrument(steps)
-            with trio.fail_after(120):
+            with steps, trio.fail_after(120):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(ask)
                     for _ in range(AT_ONCE):
@@ -165,7 +164,6 @@ async def test_hostile_answers(kind: BackendKind):
                 listed = (await client.get("/api/tasks")).json()
                 while any(one["status"] in ("pending", "running") for one in listed):
                     listed = (await client.get("/api/tasks")).json()
-            trio.lowlevel.remove_instrument(steps)
             for shown in ("/api/status", "/api/tasks", "/metrics", "/api/backends", "/api/stats"):
                 answer = await client.get(shown)
                 assert (answer.status_code, KEY in answer.text) == (200, False), shown

@@ -24,7 +24,6 @@ async def test_two_hundred_hostile_requests():
     steps, said = Steps(), Counter[bytes]()
     async with world() as here, httpx.AsyncClient(base_url=here.url, timeout=60) as client:
         todo = list(enumerate(drawn(SEED, COUNT, here.canary)))
-        trio.lowlevel.add_instrument(steps)
 
         async def attack() -> None:
             while todo:
@@ -40,12 +39,11 @@ async def test_two_hundred_hostile_requests():
                 assert (await client.get("/healthz")).status_code == 200
                 assert steps.longest < MOST, todo[-1]
 
-        with trio.fail_after(120):
+        with steps, trio.fail_after(120):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask)
                 for _ in range(AT_ONCE):
                     nursery.start_soon(attack)
-        trio.lowlevel.remove_instrument(steps)
         assert steps.longest < MOST
         assert here.strangers == []
         assert said[b"HTTP/1.1 101"] == COUNT // 4
