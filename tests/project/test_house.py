@@ -482,7 +482,8 @@ def test_every_handler_takes_a_request_that_came_through_the_door():
 def test_handlers_have_the_queue_from_their_request():
     """There its verbs know the caller. The gateway's calls carry theirs (`NewCall.caller`)."""
     knows = {name for name in of("http") if "oq.queue.Queue" in names_imported(MODULES[name])}
-    gateway = {f"oq.http.gateway.{name}" for name in ("router", "calls", "proxy", "background")}
+    handlers = ("router", "calls", "proxy", "background", "kept_responses", "response_stream")
+    gateway = {f"oq.http.gateway.{name}" for name in handlers}
     assert knows == {"oq.http.app", "oq.http.door", "oq.http.stopping", *gateway}
     bind = {
         name

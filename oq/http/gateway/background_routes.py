@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from oq.dialects import Endpoint
 from oq.http import shapes
-from oq.http.gateway.background import Background
+from oq.http.gateway.kept_responses import KeptResponses
 from oq.http.routes import Parameter, Route
 from oq.http.streaming import EVENT_STREAM
 
@@ -27,7 +27,7 @@ def _route(
     return Route(
         method,
         call.path + "/{response_id}" + rest,
-        Background.serve,
+        KeptResponses.serve,
         summary,
         more.pop("answers", _RESPONSE),
         errors=(404, 503),

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from werkzeug.exceptions import GatewayTimeout
 
 from oq.dialects import Endpoint
-from oq.http.asgi import BodyReader, ClientGone, RawHeaders, Receive, Send
+from oq.http.asgi import BodyReader, RawHeaders, Receive, Send
 from oq.http.context import Context
 from oq.http.gateway.background import Background
-from oq.http.gateway.errors import ErrorResponder, send_failure
-from oq.http.gateway.proxy import wait_hung_up
+from oq.http.gateway.errors import send_failure
+from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.request import CallRequest, Defaults, check_way, read_request
 from oq.http.gateway.response import GatewayResponse
 from oq.http.request import Request
@@ -49,41 +49,23 @@ class CallHandler:
         self._clock = clock
         self._limit = queue.config.queue.max_payload
         self._grace = queue.config.gateway.reconnect_grace
-        self.background = Background(context, queue)
+        self._background = Background(context, queue)
         passes = any(each.pass_authorization for each in queue.config.backend_list())
         self.defaults = Defaults(queue.config.gateway, pass_authorization=passes)
 
     async def serve(self, call: Endpoint, request: Request, receive: Receive, send: Send) -> None:
         """Answer one call, unless its caller leaves before."""
-        out = GatewayResponse(
-            request, send, partial(self._context.metrics.answered, call.dialect.name)
-        )
-        with self._context.inflight.hold() as held:
-            body = BodyReader(request, receive, self._limit, held)
-            await self._serve(call, request, body, receive, out)
+        handle = partial(self._serve, call)
+        limit = self._limit
+        await exchange(handle, self._context, call.dialect, request, receive, send, limit)
 
-    async def _serve(
-        self,
-        call: Endpoint,
-        request: Request,
-        body: BodyReader,
-        receive: Receive,
-        out: GatewayResponse,
-    ) -> None:
-        async with trio.open_nursery() as nursery:
-            try:
-                wanted, accepted = await self._take_in(call, request, body)
-                nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-                if wanted.new.kept is None:
-                    await self._answer(wanted, accepted, out)
-                else:
-                    await self.background.begin(wanted, accepted, out)
-            except ClientGone:
-                pass
-            except Exception as error:
-                responder = ErrorResponder(request, body, out, call.dialect)
-                await responder.refuse(error, receive)
-            nursery.cancel_scope.cancel()
+    async def _serve(self, call: Endpoint, one: Exchange) -> None:
+        wanted, accepted = await self._take_in(call, one.request, one.body)
+        one.watch_caller()
+        if wanted.new.kept is None:
+            await self._answer(wanted, accepted, one.out)
+        else:
+            await self._background.begin(wanted, accepted, one.out)
 
     async def _take_in(
         self, call: Endpoint, request: Request, body: BodyReader
@@ -94,7 +76,7 @@ class CallHandler:
         wanted = await read_request(
             call, request, whole, self.defaults, way, most=self._limit, held=body.held.add
         )
-        wanted = await self.background.prepare(wanted)
+        wanted = await self._background.prepare(wanted)
         accepted = await self._accept(wanted)
         body.held.free()
         return wanted._replace(new=replace(wanted.new, body=b""), document=b""), accepted

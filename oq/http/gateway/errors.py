@@ -10,7 +10,7 @@ from oq.dialects.answer_errors import error_text
 from oq.http import errors
 from oq.http.asgi import BodyReader, RawHeaders, Receive, discard_body, unread_body_headers
 from oq.http.gateway.locations import leads_to_call
-from oq.http.gateway.response import GatewayResponse
+from oq.http.gateway.response import TYPE, GatewayResponse
 from oq.http.request import Request
 from oq.queue import Ended
 from oq.rules.headers import LOCATION
@@ -20,7 +20,6 @@ from oq.words.task import Status, TaskState
 
 log = structlog.get_logger()
 
-TYPE = b"content-type"
 TEXT = b"text/plain; charset=utf-8"
 
 

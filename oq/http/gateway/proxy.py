@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import trio
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
 from oq.backends.base import Passage
 from oq.dialects import Dialect
 from oq.dialects.base import AllowedRequest
-from oq.http.asgi import (
-    BODY_TIMEOUT,
-    BodyReader,
-    ClientGone,
-    Receive,
-    Scope,
-    Send,
-    target_of,
-)
+from oq.http.asgi import BODY_TIMEOUT, BodyReader, Receive, Scope, Send, target_of
 from oq.http.context import Context
 from oq.http.gateway.allowlist import find
-from oq.http.gateway.errors import ErrorResponder
+from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.request import check_way
 from oq.http.gateway.response import GatewayResponse
 from oq.http.request import Request
@@ -38,45 +28,26 @@ class Proxy:
     """Passes requests on to the backends of `queue`."""
 
     def __init__(self, context: Context, queue: Queue) -> None:
+        self._context = context
         self._queue = queue
-        self._metrics = context.metrics
-        self._inflight = context.inflight
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
     async def serve(self, dialect: Dialect, request: Request, receive: Receive, send: Send) -> None:
         """Answer one request of this dialect, unless its caller leaves before."""
-        out = GatewayResponse(request, send, partial(self._metrics.answered, dialect.name))
-        with self._inflight.hold() as held:
-            body = BodyReader(request, receive, self._limit, held)
-            async with trio.open_nursery() as nursery:
-                try:
-                    await self._pass(request, body, receive, out, nursery)
-                except ClientGone:
-                    pass
-                except Exception as error:
-                    responder = ErrorResponder(request, body, out, dialect)
-                    await responder.refuse(error, receive)
-                nursery.cancel_scope.cancel()
+        await exchange(self._pass, self._context, dialect, request, receive, send, self._limit)
 
-    async def _pass(
-        self,
-        request: Request,
-        reader: BodyReader,
-        receive: Receive,
-        out: GatewayResponse,
-        nursery: trio.Nursery,
-    ) -> None:
-        method, path = request.method, request.path
-        allowed = find(method, path, target_of(request.scope))
-        self._check(allowed, path)
+    async def _pass(self, one: Exchange) -> None:
+        request = one.request
+        allowed = find(request.method, request.path, target_of(request.scope))
+        self._check(allowed, request.path)
         way = check_way(request, self._queue.calls.mark)
         if allowed.uploads:
-            body: bytes | Upload = Upload(reader)
+            body: bytes | Upload = Upload(one.body)
         else:
-            body = await reader.read()
-            nursery.start_soon(wait_hung_up, receive, nursery.cancel_scope)
-        relay = Relay(out)
+            body = await one.body.read()
+            one.watch_caller()
+        relay = Relay(one.out)
         await self._queue.calls.pass_on(_passage(request.scope, body), relay, way)
         await relay.end()
 
@@ -132,13 +103,6 @@ class Upload:
                 raise StopAsyncIteration
             return part
         raise RequestTimeout
-
-
-async def wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
-    """Stop answering when the caller has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    answering.cancel()
 
 
 def _passage(scope: Scope, body: bytes | Upload) -> Passage:

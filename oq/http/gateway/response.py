@@ -8,6 +8,8 @@ from oq.http.asgi import REASON, RawHeaders, Send
 from oq.http.gateway.locations import passable
 from oq.http.request import Request
 
+TYPE = b"content-type"
+JSON = (TYPE, b"application/json")
 _LENGTH = b"content-length"
 
 

@@ -10,6 +10,7 @@ from oq.http.asgi import Receive, Send, refuse, target_of
 from oq.http.context import Context
 from oq.http.gateway.allowlist import is_odd, methods_at
 from oq.http.gateway.calls import CallHandler
+from oq.http.gateway.kept_responses import KeptResponses
 from oq.http.gateway.proxy import Proxy
 from oq.http.gateway.redirects import Redirect, redirect
 from oq.http.request import Request
@@ -22,6 +23,7 @@ class Gateway:
 
     def __init__(self, context: Context, queue: Queue, clock: Clock, own: Iterable[str]) -> None:
         self._calls = CallHandler(context, queue, clock)
+        self._kept = KeptResponses(context, queue)
         self._proxy = Proxy(context, queue)
         self._own = frozenset(_root(path) for path in own)
 
@@ -64,7 +66,7 @@ class Gateway:
         call = ENDPOINTS.get(path)
         if call is not None and request.method == "POST":
             await self._calls.serve(call, request, receive, send)
-        elif await self._calls.background.serve(dialect, request, receive, send):
+        elif await self._kept.serve(dialect, request, receive, send):
             pass
         elif _root(path) in self._own:
             return False
