@@ -18,9 +18,6 @@ from oq.backends.echoes import WORD, has_phrase, has_word
 from oq.dialects.answer_errors import error_text
 from oq.words.errors import BackendError
 
-REMEMBERED = 600.0
-"""Seconds. Then the path is tried again: the server may be a newer one by then."""
-
 _NO_SUCH = frozenset({404, 405, 501})
 _MODEL = re.compile(r"model", re.IGNORECASE)
 _UNEXPECTED = "unexpected endpoint"
@@ -35,21 +32,6 @@ _OF_PATHS = frozenset(
     )
 )
 """Words of errors about paths."""
-
-
-class LackingPaths:
-    """The paths that one server lacks. `now` tells the seconds of a monotonic clock."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._until: dict[str, float] = {}
-
-    def __contains__(self, path: str) -> bool:
-        return self._now() < self._until.get(path, 0.0)
-
-    def note(self, path: str) -> None:
-        """The server has said that it does not have this path: one of those of `oq.dialects`."""
-        self._until[path] = self._now() + REMEMBERED
 
 
 def lacks_path(error: BackendError, model: str) -> bool:

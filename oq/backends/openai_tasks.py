@@ -1,15 +1,22 @@
-"""A task at an OpenAI-compatible server: as a call of that API, and its answer in Ollama's form."""
+"""A task at an OpenAI-compatible server: as a call of that API, and its answer in Ollama's form.
+
+Some servers refuse a call that asks for a stream: with tools, or with `stream_options`, or at all.
+Tasks need no stream, so such a server is asked for a whole answer. If it gives one, that is
+remembered for a while.
+"""
 
 from __future__ import annotations
+
+import re
 
 import trio
 
 from oq.backends.base import Request
 from oq.backends.echoes import has_phrase
 from oq.backends.openai_stream import TranslatedFold, ollama_embeddings
+from oq.backends.refusals import STATUSES, Refusals
 from oq.backends.translate import openai_call
 from oq.backends.transport import Transport
-from oq.backends.unstreamed import Unstreamed, refuses_stream
 from oq.dialects.answer_limit import ITEM_COST, AnswerLimit
 from oq.dialects.base import Emit
 from oq.dialects.events import FoldedEvents
@@ -20,6 +27,8 @@ from oq.words.errors import BackendError, InvalidTask
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
 
+_STREAM = re.compile(rb"stream", re.IGNORECASE)
+
 
 class OpenAITasks:
     """Runs tasks that are no calls at the server behind `transport`."""
@@ -27,7 +36,7 @@ class OpenAITasks:
     def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
         self._clock = clock
-        self._unstreamed = Unstreamed(trio.current_time)
+        self._unstreamed = Refusals(trio.current_time)  # models
 
     async def run(self, request: Request, emit: Emit) -> Completed:
         """Run the task; the errors are those of `oq.backends.base.Backend.run`."""
@@ -64,6 +73,12 @@ class OpenAITasks:
         allowance.spend(len(answer) + ITEM_COST * answer.count(b"{"))
         done = embedded(ollama_embeddings(answer, request.model, seconds))
         return Completed(done.result, done.usage)  # its durations are not the server's word
+
+
+def refuses_stream(error: BackendError) -> bool:
+    """Whether a call was refused because it asked for a stream: the error speaks of that."""
+    said = error.body if error.body is not None else str(error).encode()
+    return error.status in STATUSES and _STREAM.search(said) is not None
 
 
 def _speaks_of_streams(request: Request) -> bool:

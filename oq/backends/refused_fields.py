@@ -12,12 +12,11 @@ import re
 from collections.abc import Callable
 
 from oq.backends.echoes import has_phrase
-from oq.backends.unstreamed import Unstreamed
+from oq.backends.refusals import STATUSES, Refusals
 from oq.dialects.translate import Translated
 from oq.dialects.translate.asked import read_body
 from oq.words.errors import BackendError, InvalidTask
 
-_REFUSALS = frozenset({400, 404, 405, 422, 500, 501})
 _NAMED = {
     "stream_options": re.compile(rb"stream_options", re.IGNORECASE),
     "reasoning_content": re.compile(rb"reasoning_content", re.IGNORECASE),
@@ -36,7 +35,7 @@ class RefusedFields:
     """What one server refuses, by model. `now` tells the seconds of a monotonic clock."""
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._models = {name: Unstreamed(now) for name in _NAMED}
+        self._models = {name: Refusals(now) for name in _NAMED}
 
     def of(self, call: Translated, model: str) -> frozenset[str]:
         """The fields of this call that it refuses for this model."""
@@ -64,7 +63,7 @@ class RefusedFields:
 
 def refused_field(error: BackendError, sent: Translated) -> tuple[str, str] | None:
     """The field of this call that the error refuses, and the word by which it does."""
-    if error.status not in _REFUSALS or error.body is None:
+    if error.status not in STATUSES or error.body is None:
         return None
     for name, speaks_of_it in _NAMED.items():
         if sent.has(name) and (said := speaks_of_it.search(error.body)):

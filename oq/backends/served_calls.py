@@ -13,7 +13,8 @@ import trio
 
 from oq.backends.apart import use_document
 from oq.backends.base import Request
-from oq.backends.lacking import LackingPaths, lacks_path, may_be_an_echo
+from oq.backends.lacking import lacks_path, may_be_an_echo
+from oq.backends.refusals import Refusals
 from oq.backends.refused_fields import RefusedFields, refused_field
 from oq.backends.transport import Feed, Transport
 from oq.backends.verbatim import call_of, run_call
@@ -38,7 +39,7 @@ class ServedCalls:
         self._transport = transport
         self._speaks = speaks
         self._clock = clock
-        self._lacking = LackingPaths(trio.current_time)
+        self._lacking = Refusals(trio.current_time)  # paths, of those of `oq.dialects`
         self._refused = RefusedFields(trio.current_time)
 
     async def run(self, request: Request, emit: Emit) -> Completed:

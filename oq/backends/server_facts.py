@@ -17,7 +17,7 @@ import msgspec
 import trio
 from msgspec import Raw, Struct
 
-from oq.backends.lacking import REMEMBERED
+from oq.backends.refusals import REMEMBERED
 from oq.backends.transport import Transport
 from oq.words.errors import BackendBusy, BackendFailure, BackendRejected
 from oq.words.views import BackendFacts

@@ -20,6 +20,9 @@ LIMITS = Limits(max_payload=1 << 20, max_metadata=4096, max_batch=100, max_retri
 POLICY = RetryPolicy(initial_delay=1, max_delay=30, backoff_factor=2, jitter=False)
 AT_ONCE = {"delay": 0, "tokens_per_second": 0, "load": 0, "parallel": 0}
 """Simulated backends for tests that look neither at their pace nor at who waits inside them."""
+UNTIMED = 600.0
+"""Seconds to connect, and of silence, for a backend in tests that are not about either: a machine
+that is busy may hold this process for a second at any place."""
 DONE = Completed(b'{"response":"hello","done":true}')
 
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 import trio
 
-from oq.backends.lacking import REMEMBERED
 from oq.backends.ollama import OllamaBackend
 from oq.backends.openai import OpenAIBackend
+from oq.backends.refusals import REMEMBERED
 from oq.backends.simulated import NoopBackend, SimulatedBackend, Simulator
 from oq.backends.transport import MAX_LIST, Transport
 from oq.words.errors import BackendBusy, BackendDown, BackendFailure

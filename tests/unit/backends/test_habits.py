@@ -10,11 +10,12 @@ import pytest
 from oq.backends.base import Request
 from oq.backends.ollama import OllamaBackend
 from oq.backends.openai import OpenAIBackend
+from oq.backends.openai_tasks import refuses_stream
 from oq.backends.simulated import Script, ScriptedCall, Simulator
 from oq.backends.simulated.server import serve_simulator
-from oq.backends.unstreamed import MOST_MODELS, REMEMBERED, Unstreamed, refuses_stream
 from oq.words.errors import BackendFailure, BackendRejected
 from oq.words.task import TaskType
+from tests.support.builders import UNTIMED
 
 CHAT = b'{"messages":[{"role":"user","content":"one two"}],"tools":[{}]}'
 CALLS = (ScriptedCall("f", {"n": 1}), ScriptedCall("g", {"n": 2}), ScriptedCall("g", {"n": 3}))
@@ -38,7 +39,7 @@ def simulator():
 async def backend(request, nursery, simulator):
     url = await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
     kind = OllamaBackend if request.param == "ollama" else OpenAIBackend
-    backend = kind("b", url, None, 1, 2)
+    backend = kind("b", url, connect_timeout=UNTIMED, silence=UNTIMED)
     yield backend
     await backend.aclose()
 
@@ -167,24 +168,6 @@ async def test_other_refusals_are_told(nursery, simulator):
         await backend.run(chat(), ignore)
     assert len(simulator.calls) == 3
     await backend.aclose()
-
-
-def test_what_is_remembered_is_forgotten_and_bounded():
-    now = 0.0
-    unstreamed = Unstreamed(lambda: now)
-    unstreamed.note("m")
-    now = REMEMBERED - 1
-    assert "m" in unstreamed
-    unstreamed.note("m")
-    now = 2 * REMEMBERED - 2
-    assert "m" in unstreamed
-    now = 2 * REMEMBERED
-    assert "m" not in unstreamed
-    for number in range(MOST_MODELS + 1):
-        unstreamed.note(str(number))
-    assert "0" not in unstreamed
-    assert "1" in unstreamed
-    assert str(MOST_MODELS) in unstreamed
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oq.backends.lacking import REMEMBERED, LackingPaths, lacks_path, may_be_an_echo
+from oq.backends.lacking import lacks_path, may_be_an_echo
 from oq.words.errors import BackendFailure, BackendRejected
 
 PATHS = [
@@ -72,14 +72,3 @@ def test_the_words_of_such_errors_are_no_echo(status, body):
 def test_what_the_caller_wrote_may_be_an_echo(written):
     assert may_be_an_echo(error(404, b"no rs_1 here"), "/v1/responses", lambda: written)
     assert not may_be_an_echo(error(404, b"no rs_2 here"), "/v1/responses", lambda: written)
-
-
-def test_it_is_remembered_for_a_while():
-    now = 100.0
-    paths = LackingPaths(lambda: now)
-    assert "/v1/responses" not in paths
-    paths.note("/v1/responses")
-    assert "/v1/responses" in paths
-    assert "/v1/messages" not in paths
-    now += REMEMBERED
-    assert "/v1/responses" not in paths

@@ -14,11 +14,9 @@ from oq.backends.simulated import Script, ScriptedCall
 from oq.backends.simulated.text import answer, embedding
 from oq.words.errors import BackendDown, BackendFailure, BackendRejected
 from oq.words.task import TaskType, Usage
+from tests.support.builders import UNTIMED
 
 KEY = "sk-secret-0123456789"
-UNTIMED = 600.0
-"""Seconds to connect, and of silence, for a backend in tests that are not about either: a machine
-that is busy may hold this process for a second at any place."""
 CHAT = b'{"messages":[{"role":"user","content":"why is the sky blue"}]}'
 
 
