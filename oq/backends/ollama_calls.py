@@ -9,8 +9,8 @@ from functools import partial
 import msgspec
 from msgspec import Raw
 
-from oq.backends.apart import use_document
 from oq.backends.base import Request
+from oq.backends.reading_thread import use_document
 from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, Endpoint, split_body

@@ -21,7 +21,7 @@ from oq.dialects.answer_limit import ITEM_COST, AnswerLimit
 from oq.dialects.base import Emit
 from oq.dialects.events import FoldedEvents
 from oq.dialects.ollama_fold import embedded
-from oq.dialects.translate.asked import read_body
+from oq.dialects.translate.chat_request import read_body
 from oq.words.clock import Clock
 from oq.words.errors import BackendError, InvalidTask
 from oq.words.outcome import Completed

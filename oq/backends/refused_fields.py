@@ -14,7 +14,7 @@ from collections.abc import Callable
 from oq.backends.echoes import has_phrase
 from oq.backends.refusals import STATUSES, Refusals
 from oq.dialects.translate import Translated
-from oq.dialects.translate.asked import read_body
+from oq.dialects.translate.chat_request import read_body
 from oq.words.errors import BackendError, InvalidTask
 
 _NAMED = {

@@ -1,7 +1,8 @@
 """Calls at one server: as they are where it has their path, and translated where it has not.
 
-A server is asked first. That it lacks a path is remembered for a while (`oq.backends.lacking`),
-once a call has succeeded without. What it can be asked instead, `oq.dialects.translate` knows.
+A server is asked first. That it lacks a path (`oq.backends.missing_paths`) is remembered for a
+while, once a call has succeeded without. What it can be asked instead, `oq.dialects.translate`
+knows.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from uuid import uuid4
 
 import trio
 
-from oq.backends.apart import use_document
 from oq.backends.base import Request
-from oq.backends.lacking import lacks_path, may_be_an_echo
+from oq.backends.missing_paths import lacks_path, may_be_an_echo
+from oq.backends.reading_thread import use_document
 from oq.backends.refusals import Refusals
 from oq.backends.refused_fields import RefusedFields, refused_field
 from oq.backends.transport import Feed, Transport
 from oq.backends.verbatim import call_of, run_call
 from oq.dialects.base import Answer, Dialect, Emit
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
-from oq.dialects.translate.asked import read_body
+from oq.dialects.translate.chat_request import read_body
 from oq.words.clock import Clock
 from oq.words.errors import BackendError, BackendFailure, BackendRejected, InvalidTask
 from oq.words.head import Head

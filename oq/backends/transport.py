@@ -20,7 +20,7 @@ from oq.backends.base import Passage, Reply, way
 from oq.backends.bodies import head, unwind
 from oq.backends.connections import open_client
 from oq.backends.encoding import decoder
-from oq.backends.keeping import Keeping, Trial
+from oq.backends.keep_alive import Keeping, Trial
 from oq.backends.progress import Progress, Sent
 from oq.backends.replies import OF_THE_BODY, Replies
 from oq.backends.secrets import ScrubbedStream, Secret
@@ -107,7 +107,7 @@ class Transport:
         """POST, and feed the answer's body until `feed` says that it is whole, or it ends.
 
         Without TLS its connection is used again if the server is known to leave it open: see
-        `oq.backends.keeping`.
+        `oq.backends.keep_alive`.
 
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
         """

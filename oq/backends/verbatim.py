@@ -11,8 +11,8 @@ from functools import partial
 import msgspec
 from msgspec import Raw
 
-from oq.backends.apart import use_document
 from oq.backends.base import Backend, Request
+from oq.backends.reading_thread import use_document
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.transport import Feed, Transport
 from oq.dialects import ENDPOINTS, Endpoint

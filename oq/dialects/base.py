@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.asked import Asked, first_object, read_asked
+from oq.dialects.call_fields import CallFields, first_object, read_fields
 from oq.rules.json_decoding import decode
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
@@ -130,13 +130,13 @@ class Dialect(ABC):
         model, it is that of the endpoint; if there is none it is empty: the backend checks
         everything.
         """
-        asked = read_asked(document, any_case=self.any_case)
+        asked = read_fields(document, any_case=self.any_case)
         model, load = asked.model or call.model or "", self.load(call, asked)
         if call.streams is None:
             return Reading(model, False, load)
         return Reading(model, call.streams if asked.stream is None else asked.stream, load)
 
-    def load(self, call: Endpoint, asked: Asked) -> str:
+    def load(self, call: Endpoint, asked: CallFields) -> str:
         """What of the call decides whether a model in memory fits; empty where any does."""
         return ""
 

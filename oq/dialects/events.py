@@ -10,7 +10,7 @@ from typing import Protocol
 
 from oq.dialects.base import Dialect, EmitFrame, Scrub
 from oq.dialects.framing import End, event_data
-from oq.dialects.passing import Found, PassedFrames
+from oq.dialects.passthrough import Found, PassedFrames
 from oq.dialects.reading import UNREADABLE, read, read_object
 from oq.dialects.stated_errors import stated
 from oq.words.outcome import Completed

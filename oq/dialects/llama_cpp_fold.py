@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from oq.dialects.counts import count
-from oq.dialects.growing import MAX_ITEMS, index_of
+from oq.dialects.deltas import MAX_ITEMS, index_of
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, write

@@ -12,8 +12,8 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.asked import Asked
 from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint, Scrub
+from oq.dialects.call_fields import CallFields
 from oq.dialects.ollama_fold import FoldedLines, ollama_answer
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
@@ -70,7 +70,7 @@ class Ollama(Dialect):
             *(AllowedRequest("GET", call.path, "", listed=False) for call in self.endpoints),
         )
 
-    def load(self, call: Endpoint, asked: Asked) -> str:
+    def load(self, call: Endpoint, asked: CallFields) -> str:
         """See `Dialect`."""
         return load_text(asked.options, b"" if call.type is TaskType.EMBED else asked.shift)
 

@@ -18,7 +18,7 @@ from oq.dialects.base import EmitFrame, Scrub
 from oq.dialects.counts import count
 from oq.dialects.framing import End
 from oq.dialects.growing_text import GrowingText, RepeatedText
-from oq.dialects.passing import Found, PassedFrames
+from oq.dialects.passthrough import Found, PassedFrames
 from oq.dialects.reading import read, read_object, sound, with_halves, write
 from oq.dialects.stated_errors import check_stated, stated
 from oq.dialects.timings import ollama_timings

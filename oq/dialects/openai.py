@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
+from oq.dialects.deltas import index_of
 from oq.dialects.events import EventDialect, FoldedEvents
-from oq.dialects.growing import index_of
 from oq.dialects.marked_fold import DONE
 from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text

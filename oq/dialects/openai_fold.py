@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.counts import count
-from oq.dialects.growing import MAX_ITEMS, GrowingObject, index_of
+from oq.dialects.deltas import MAX_ITEMS, GrowingObject, index_of
 from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, read_object, write
 from oq.dialects.timings import llama_timings

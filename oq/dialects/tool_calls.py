@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oq.dialects.growing import GrowingObject
+from oq.dialects.deltas import GrowingObject
 from oq.dialects.reading import Json
 from oq.dialects.tool_parts import CallSoFar, ToolParts
 

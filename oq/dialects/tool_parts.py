@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from oq.dialects.growing import MAX_ITEMS, index_of
+from oq.dialects.deltas import MAX_ITEMS, index_of
 from oq.dialects.reading import Json
 
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)

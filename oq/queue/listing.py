@@ -19,7 +19,7 @@ from typing import TypeVar
 import trio
 from msgspec.structs import replace
 
-from oq.backends.apart import use_document
+from oq.backends.reading_thread import use_document
 from oq.dialects import as_shown
 from oq.dialects.documents import glance_at
 from oq.rules.board import Board

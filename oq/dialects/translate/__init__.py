@@ -31,8 +31,8 @@ from oq.dialects.base import Dialect, Endpoint
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
 from oq.dialects.responses import RESPONSES
-from oq.dialects.translate.asked import Asked, Json
 from oq.dialects.translate.chat_answer import ChatAnswer
+from oq.dialects.translate.chat_request import ChatRequest, Json
 from oq.dialects.translate.from_messages import read_messages
 from oq.dialects.translate.from_responses import read_responses
 from oq.dialects.translate.messages_events import MessagesWriter
@@ -66,12 +66,12 @@ def translation(call: Endpoint, speaks: tuple[Dialect, ...]) -> Translation | No
     return None
 
 
-def _responses(body: Json) -> tuple[Asked, MakeWriter]:
+def _responses(body: Json) -> tuple[ChatRequest, MakeWriter]:
     asked, offered = read_responses(body)
     return asked, lambda answer_id, now, keeps: ResponsesWriter(body, offered, answer_id, now)
 
 
-def _messages(body: Json) -> tuple[Asked, MakeWriter]:
+def _messages(body: Json) -> tuple[ChatRequest, MakeWriter]:
     asked = read_messages(body)
     return asked, lambda answer_id, now, keeps: MessagesWriter(body, answer_id, keeps=keeps)
 

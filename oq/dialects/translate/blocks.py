@@ -15,13 +15,20 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects.translate.asked import Asked, Json, fields, objects, text, untranslatable
+from oq.dialects.translate.chat_request import (
+    ChatRequest,
+    Json,
+    fields,
+    objects,
+    text,
+    untranslatable,
+)
 from oq.dialects.translate.dialogue import Dialogue, content_of, image_part, text_part
 
 _PAST = ("server_tool_use", "redacted_thinking", "mcp_tool_use", "mcp_tool_result", "fallback")
 
 
-def add_message(message: Json, where: str, dialogue: Dialogue, asked: Asked) -> None:
+def add_message(message: Json, where: str, dialogue: Dialogue, asked: ChatRequest) -> None:
     """Add a message to the dialogue. InvalidTask names what cannot be translated."""
     role = message.get("role")
     content = message.get("content")
@@ -32,7 +39,7 @@ def add_message(message: Json, where: str, dialogue: Dialogue, asked: Asked) -> 
 
 
 class _Message:
-    def __init__(self, where: str, dialogue: Dialogue, asked: Asked) -> None:
+    def __init__(self, where: str, dialogue: Dialogue, asked: ChatRequest) -> None:
         self._where = where
         self._dialogue = dialogue
         self._asked = asked

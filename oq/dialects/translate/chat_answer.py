@@ -22,8 +22,8 @@ from oq.dialects.openai import OPENAI
 from oq.dialects.reading import read_object
 from oq.dialects.stated_errors import stated
 from oq.dialects.tool_parts import ToolParts
-from oq.dialects.translate.asked import Json
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
+from oq.dialects.translate.chat_request import Json
 from oq.words.errors import BackendFailure
 
 _SPACES = bytes.maketrans(b"\r\n", b"  ")

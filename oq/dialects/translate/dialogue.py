@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oq.dialects.translate.asked import Json
+from oq.dialects.translate.chat_request import Json
 
 Content = str | list[Json]
 

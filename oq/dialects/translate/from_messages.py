@@ -16,9 +16,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from oq.dialects.translate.asked import (
+from oq.dialects.translate.blocks import add_message
+from oq.dialects.translate.chat_request import (
     THINK,
-    Asked,
+    ChatRequest,
     Json,
     fields,
     objects,
@@ -27,7 +28,6 @@ from oq.dialects.translate.asked import (
     text,
     untranslatable,
 )
-from oq.dialects.translate.blocks import add_message
 from oq.dialects.translate.dialogue import Dialogue
 from oq.words.errors import InvalidTask
 
@@ -48,9 +48,9 @@ server could go on from what it has read before; llama.cpp replaces it as well:
 https://github.com/ggml-org/llama.cpp/pull/21793"""
 
 
-def read_messages(body: Json) -> Asked:
+def read_messages(body: Json) -> ChatRequest:
     """The request. InvalidTask names the field that is wrong or untranslatable."""
-    asked = Asked(text(body.get("model"), "model"), [], bool(optional_flag(body, "stream")))
+    asked = ChatRequest(text(body.get("model"), "model"), [], bool(optional_flag(body, "stream")))
     if body.get("messages") is None:
         raise InvalidTask("messages", "it is required: a list of messages")
     dialogue = Dialogue()
@@ -97,7 +97,7 @@ def _stop(value: Any) -> list[str]:
     return value
 
 
-def _tools(body: Json, asked: Asked) -> None:
+def _tools(body: Json, asked: ChatRequest) -> None:
     for index, tool in enumerate(objects(body.get("tools"), "tools")):
         where = f"tools[{index}]"
         if tool.get("type") not in (None, "custom"):
@@ -113,7 +113,7 @@ def _tools(body: Json, asked: Asked) -> None:
     _choose(fields(body.get("tool_choice"), "tool_choice"), asked)
 
 
-def _choose(choice: Json, asked: Asked) -> None:
+def _choose(choice: Json, asked: ChatRequest) -> None:
     names = {tool["function"]["name"] for tool in asked.tools}
     match choice.get("type"):
         case None:
@@ -135,7 +135,7 @@ def _choose(choice: Json, asked: Asked) -> None:
         asked.parallel_tool_calls = False
 
 
-def _output(body: Json, asked: Asked) -> None:
+def _output(body: Json, asked: ChatRequest) -> None:
     config = fields(body.get("output_config"), "output_config")
     if config.get("effort") is not None:
         asked.effort = text(config["effort"], "output_config.effort")
@@ -149,7 +149,7 @@ def _output(body: Json, asked: Asked) -> None:
         asked.response_format = {"type": "json_schema", "json_schema": schema}
 
 
-def _thinking(thinking: Json, asked: Asked) -> None:
+def _thinking(thinking: Json, asked: ChatRequest) -> None:
     match thinking.get("type"):
         case "disabled":
             asked.effort = "none"

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from oq.dialects.translate.asked import (
-    Asked,
+from oq.dialects.translate.chat_request import (
+    ChatRequest,
     Json,
     fields,
     optional_count,
@@ -55,12 +55,12 @@ _THOUGHTS = "reasoning.encrypted_content"
 """What `include` may ask for, and gets."""
 
 
-def read_responses(body: Json) -> tuple[Asked, Offered]:
+def read_responses(body: Json) -> tuple[ChatRequest, Offered]:
     """The request, and its tools. InvalidTask names the field that is wrong or untranslatable."""
     for name, why in _KEPT_AT_OPENAI.items():
         if body.get(name) not in (None, ""):
             raise untranslatable(name, why)
-    asked = Asked(text(body.get("model"), "model"), [], bool(optional_flag(body, "stream")))
+    asked = ChatRequest(text(body.get("model"), "model"), [], bool(optional_flag(body, "stream")))
     offered = Offered()
     offered.add(body.get("tools"), asked)
     asked.messages = _messages(body, asked, offered)
@@ -77,7 +77,7 @@ def read_responses(body: Json) -> tuple[Asked, Offered]:
     return asked, offered
 
 
-def _messages(body: Json, asked: Asked, offered: Offered) -> list[Json]:
+def _messages(body: Json, asked: ChatRequest, offered: Offered) -> list[Json]:
     dialogue = Dialogue()
     dialogue.system(optional_text(body, "instructions"))
     given = body.get("input")
@@ -90,7 +90,7 @@ def _messages(body: Json, asked: Asked, offered: Offered) -> list[Json]:
     return dialogue.messages
 
 
-def _format(said: Json, asked: Asked) -> Json | None:
+def _format(said: Json, asked: ChatRequest) -> Json | None:
     if said.get("verbosity") not in (None, "medium"):
         asked.leave_out("text.verbosity")
     wanted = fields(said.get("format"), "text.format")
@@ -109,7 +109,7 @@ def _format(said: Json, asked: Asked) -> Json | None:
             raise untranslatable("text.format.type", f"{kind!r:.80} is not known")
 
 
-def _rest(body: Json, asked: Asked) -> None:
+def _rest(body: Json, asked: ChatRequest) -> None:
     for name, value in body.items():
         if name == "include" and isinstance(value, list):
             value = [one for one in value if one != _THOUGHTS]

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects.translate.asked import Asked, Json, objects, text, untranslatable
+from oq.dialects.translate.chat_request import ChatRequest, Json, objects, text, untranslatable
 from oq.dialects.translate.dialogue import Content, Dialogue, content_of, image_part, text_part
 from oq.dialects.translate.offered import Offered
 
@@ -30,7 +30,7 @@ _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal"
 
 
 class _Items:
-    def __init__(self, dialogue: Dialogue, asked: Asked, offered: Offered) -> None:
+    def __init__(self, dialogue: Dialogue, asked: ChatRequest, offered: Offered) -> None:
         self._dialogue = dialogue
         self._asked = asked
         self._offered = offered
@@ -99,7 +99,7 @@ class _Items:
         self._offered.add(item.get("tools"), self._asked, f"{where}.tools")
 
 
-def add_items(items: Any, dialogue: Dialogue, asked: Asked, offered: Offered) -> None:
+def add_items(items: Any, dialogue: Dialogue, asked: ChatRequest, offered: Offered) -> None:
     """Add the items of an input to the dialogue. InvalidTask names what cannot be translated."""
     reader = _Items(dialogue, asked, offered)
     for index, item in enumerate(objects(items, "input")):

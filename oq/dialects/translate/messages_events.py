@@ -12,8 +12,8 @@ from msgspec import Raw
 
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.responses import event
-from oq.dialects.translate.asked import Json
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
+from oq.dialects.translate.chat_request import Json
 
 _REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 _DELTAS = {

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from oq.dialects.translate.asked import Asked, Json, fields, objects, text, untranslatable
+from oq.dialects.translate.chat_request import (
+    ChatRequest,
+    Json,
+    fields,
+    objects,
+    text,
+    untranslatable,
+)
 
 MAX_NAME = 64
 """Characters that OpenAI, and some servers like it, take in the name of a function."""
@@ -44,7 +51,7 @@ class Offered:
         self._bare: dict[str, str | None] = {}
         """The whole name by its last part; None if there are several."""
 
-    def add(self, tools: Any, asked: Asked, field: str = "tools") -> None:
+    def add(self, tools: Any, asked: ChatRequest, field: str = "tools") -> None:
         """Offer these. What cannot be offered is left out, by its place and its type."""
         for index, tool in enumerate(objects(tools, field)):
             where = f"{field}[{index}]"
@@ -66,7 +73,7 @@ class Offered:
         """The name under which the model knows a tool of the caller's."""
         return _whole_name(name, namespace)
 
-    def choose(self, choice: Any, asked: Asked) -> None:
+    def choose(self, choice: Any, asked: ChatRequest) -> None:
         """Say which of them the model has to use. InvalidTask if it would be one of OpenAI's."""
         if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
             allowed = objects(choice.get("tools"), "tool_choice.tools")
@@ -96,7 +103,7 @@ class Offered:
             raise untranslatable(f"{field}.name", f"{name[:80]!r} is none of the tools")
         return whole
 
-    def _offer(self, tool: Json, asked: Asked, where: str, namespace: str | None) -> None:
+    def _offer(self, tool: Json, asked: ChatRequest, where: str, namespace: str | None) -> None:
         kind = tool.get("type")
         if kind not in ("function", "custom"):
             asked.leave_out(f"{where} ({kind})")

@@ -17,8 +17,8 @@ from msgspec import Raw
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.response_object import said_again
 from oq.dialects.responses import event
-from oq.dialects.translate.asked import Json
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
+from oq.dialects.translate.chat_request import Json
 from oq.dialects.translate.from_responses import wants_thoughts_back
 from oq.dialects.translate.offered import Offered, Tool, custom_input
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
-from oq.dialects.translate.asked import THINK, Asked, Json
+from oq.dialects.translate.chat_request import THINK, ChatRequest, Json
 
 _THINK = "medium"
 """How hard a model thinks that is only told to."""
 
 
-def chat_body(asked: Asked) -> bytes:
+def chat_body(asked: ChatRequest) -> bytes:
     """The body of the call. It can say all of what was asked."""
     body: Json = {"model": asked.model, "messages": asked.messages, **asked.sampling}
     if asked.tools:

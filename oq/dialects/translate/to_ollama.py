@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from oq.dialects.translate.asked import THINK, Asked, Json, untranslatable
+from oq.dialects.translate.chat_request import THINK, ChatRequest, Json, untranslatable
 
 _OPTIONS = frozenset(
     {"frequency_penalty", "min_p", "num_ctx", "presence_penalty", "repeat_last_n", "repeat_penalty"}
@@ -24,7 +24,7 @@ _LEVELS = {"none": False, THINK: True, "minimal": "low", "xhigh": "max", "ultra"
 _DATA = ";base64"
 
 
-def ollama_body(asked: Asked) -> bytes:
+def ollama_body(asked: ChatRequest) -> bytes:
     """The body of the call. InvalidTask names what it cannot say; hints are left out, and named."""
     body: Json = {"model": asked.model, "messages": _messages(asked), "stream": asked.stream}
     tools = _tools(asked)
@@ -51,7 +51,7 @@ def ollama_body(asked: Asked) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _tools(asked: Asked) -> list[Json]:
+def _tools(asked: ChatRequest) -> list[Json]:
     if asked.parallel_tool_calls is False:
         asked.leave_out("parallel_tool_calls")
     match asked.tool_choice:
@@ -70,7 +70,7 @@ def _format(wanted: Json) -> Any:
     return "json" if schema is None else schema.get("schema") or "json"
 
 
-def _messages(asked: Asked) -> list[Json]:
+def _messages(asked: ChatRequest) -> list[Json]:
     names: dict[str, str] = {}
     return [_message(message, names, index) for index, message in enumerate(asked.messages)]
 

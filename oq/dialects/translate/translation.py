@@ -13,8 +13,8 @@ from oq.dialects.answer_errors import error_text
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import Dialect, Endpoint
 from oq.dialects.stated_errors import UNKNOWN
-from oq.dialects.translate.asked import Asked, Json, names_left_out, read_body
 from oq.dialects.translate.bits import Reader, Writer
+from oq.dialects.translate.chat_request import ChatRequest, Json, names_left_out, read_body
 from oq.dialects.translate.order import Order
 from oq.words.errors import BackendError
 
@@ -25,14 +25,14 @@ _CHANGING = frozenset({"parallel_tool_calls", "reasoning_effort", "think", _THOU
 
 MakeWriter = Callable[[str, datetime, bool], Writer]
 """Takes the id of the answer, the time when it began, and whether it is wanted as one object."""
-ReadRequest = Callable[[Json], tuple[Asked, MakeWriter]]
+ReadRequest = Callable[[Json], tuple[ChatRequest, MakeWriter]]
 
 
 class Form(NamedTuple):
     """A form that servers take: its call, how a request is written, and how an answer is read."""
 
     path: str
-    write: Callable[[Asked], bytes]
+    write: Callable[[ChatRequest], bytes]
     answer: Callable[[int], Reader]
 
 

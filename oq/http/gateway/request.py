@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from werkzeug.exceptions import BadRequest
 
-from oq.backends.apart import use_bounded
+from oq.backends.reading_thread import use_bounded
 from oq.dialects import Endpoint, Reading
 from oq.dialects.kept_response import Wish, read_wish
 from oq.http.request import Request

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.dialects.growing import MAX_ITEMS
+from oq.dialects.deltas import MAX_ITEMS
 from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import OpenAIFold
 from oq.words.errors import BackendFailure

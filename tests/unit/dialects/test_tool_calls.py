@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oq.dialects.growing import MAX_ITEMS
+from oq.dialects.deltas import MAX_ITEMS
 from oq.dialects.tool_calls import ToolCalls
 
 CITY, ZONE = '{"city": "Paris"}', '{"zone": "{CET}"}'

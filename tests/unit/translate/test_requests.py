@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from oq.dialects import ENDPOINTS
 from oq.dialects.openai import OPENAI
 from oq.dialects.translate import translation
-from oq.dialects.translate.asked import MAX_NAMED, MAX_VALUES
+from oq.dialects.translate.chat_request import MAX_NAMED, MAX_VALUES
 from oq.words.errors import InvalidTask
 from tests.unit.translate.ways import FORMS, MESSAGES, RESPONSES, sent, translated
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oq.backends.lacking import lacks_path, may_be_an_echo
+from oq.backends.missing_paths import lacks_path, may_be_an_echo
 from oq.words.errors import BackendFailure, BackendRejected
 
 PATHS = [

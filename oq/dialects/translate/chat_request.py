@@ -1,8 +1,8 @@
 """What a call asks for, between the form that it came in and the one that it is sent in.
 
-Each form of a request is read into an `Asked`, and each form that servers take is written from one.
-So every form of callers works with every form of servers, and none knows another. Its messages and
-tools are those of chat completions, which have the most of what all of them can say:
+Each form of a request is read into a `ChatRequest`, and each form that servers take is written from
+one. So every form of callers works with every form of servers, and none knows another. Its messages
+and tools are those of chat completions, which have the most of what all of them can say:
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
@@ -31,7 +31,7 @@ THINK = "on"
 _OBJECT = msgspec.json.Decoder(Json)
 
 
-class Asked(Struct):
+class ChatRequest(Struct):
     """One request.
 
     `effort` is that of thinking: a level by its name, "none", or THINK. `response_format`,

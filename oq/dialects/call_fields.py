@@ -56,7 +56,7 @@ class _Member(NamedTuple):
     end: int
 
 
-class Asked(NamedTuple):
+class CallFields(NamedTuple):
     """What a body asks for. `model` is empty and `stream` None if it does not say them. `options`
     and `shift` are JSON, empty if they are not there.
     """
@@ -86,12 +86,12 @@ _POINTERS = ("stream", "options", "shift")
 """Members that in Ollama's requests are pointers or maps, which null takes back."""
 
 
-def read_asked(body: bytes, *, any_case: bool) -> Asked:
+def read_fields(body: bytes, *, any_case: bool) -> CallFields:
     """What the document of a call says (see `oq.dialects.documents`). `any_case`: names match in
     any case, as in Go; else one that is exact counts before those that are not.
     """
     values = _read_plain(body, any_case=any_case) or _scan(body, any_case=any_case)
-    return Asked(
+    return CallFields(
         _text(values.get("model", b"")),
         _STREAM.get(values.get("stream", b"")),
         values.get("options", b""),

@@ -8,7 +8,7 @@ import threading
 import pytest
 import trio
 
-from oq.backends.apart import use_bounded, use_document
+from oq.backends.reading_thread import use_bounded, use_document
 from oq.dialects.documents import MAX_DOCUMENT, MAX_GLANCE
 from oq.words.errors import PayloadTooLarge, Unavailable
 

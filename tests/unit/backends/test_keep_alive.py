@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from oq.backends import keeping
+from oq.backends import keep_alive
 from oq.backends.base import Request
 from oq.backends.ollama import OllamaBackend
 from oq.words.errors import BackendFailure
@@ -53,7 +53,7 @@ async def server(nursery):
 
 @pytest.fixture
 async def backend(nursery, server, monkeypatch):
-    monkeypatch.setattr(keeping, "SETTLED", 0.0)
+    monkeypatch.setattr(keep_alive, "SETTLED", 0.0)
     listeners = await nursery.start(
         trio.serve_listeners, server.serve, await trio.open_tcp_listeners(0, host="127.0.0.1")
     )
@@ -81,7 +81,7 @@ async def test_a_server_that_leaves_them_open_gets_one_for_many_streams(server, 
 
 
 async def test_until_that_is_known_each_stream_has_its_own(server, backend, monkeypatch):
-    monkeypatch.setattr(keeping, "SETTLED", 1000.0)
+    monkeypatch.setattr(keep_alive, "SETTLED", 1000.0)
     await run(backend, 4)
     assert (server.connections, server.asked_to_close) == (4, 3)
 
@@ -98,7 +98,7 @@ async def test_it_is_tried_again_some_time_later(server, backend, monkeypatch):
     server.closes = True
     await run(backend)
     await closed(backend)
-    monkeypatch.setattr(keeping, "PATIENCE", 0.0)
+    monkeypatch.setattr(keep_alive, "PATIENCE", 0.0)
     server.closes = False
     await run(backend, 5)
     assert (server.connections, server.asked_to_close) == (3, 0)
