@@ -27,7 +27,7 @@ BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser
 JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
-.PHONY: bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
+.PHONY: bench-ways bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
 .PHONY: test-fast test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
 
@@ -49,6 +49,7 @@ help:
 	@echo "make bench-growth  what 1,000 to 1,000,000 pending tasks cost"
 	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
 	@echo "make bench-against REV=main  this oq and that of another commit, in turns"
+	@echo "make bench-ways    how many modules a task, a call, a token and an event pass (ARGS=CHECKOUT)"
 	@echo "make soak          an hour of work on a real server: does anything grow? (ARGS='--minutes 15')"
 	@echo "make bench-gate    fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-profile where the time goes (ARGS=post: of lone POSTs)"
@@ -154,6 +155,9 @@ bench-against: $(READY)
 
 soak: $(READY)
 	$(RUN) bench.soak $(ARGS)
+
+bench-ways: $(READY)
+	$(RUN) bench.ways $(ARGS)
 
 bench-smoke: $(READY)
 	$(RUN) bench --smoke

@@ -1,0 +1,24 @@
+"""The ways of an oq, counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.ways.__main__ import HERE, WAYS, numbers, recorded
+
+
+def test_numbers():
+    pairs = {("", "a"), ("a", "b"), ("a", "a"), ("b", "c"), ("a", "c")}
+    assert numbers(pairs) == (3, 2, 3), "modules, those that pass on, crossings"
+
+
+@pytest.mark.slow
+def test_a_way_has_the_modules_that_it_passes_and_no_others():
+    with recorded(HERE) as oq:
+        found = {name: {called for _, called in way(oq)} for name, way in WAYS.items()}
+    task, call, token, event = found.values()
+    assert "actors/hub" in event
+    assert "actors/pool" not in event
+    assert {"backends/transport", "actors/streams", "http/gateway/calls"} <= token < call
+    assert {"actors/writer", "actors/pool", "store/sync_thread"} <= task & call
+    assert "http/gateway/calls" not in task
