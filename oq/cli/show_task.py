@@ -11,7 +11,10 @@ from oq.cli.exits import Exit
 from oq.cli.options import Output
 from oq.cli.terminal import clean, clean_text, complain, is_terminal, local, print_json, print_rows
 from oq.words.durations import format_duration
-from oq.words.task import Priority, Status, Summary, Task
+from oq.words.task import Attempt, Priority, Status, Summary, Task
+
+NOTICEABLE = 0.05
+"""Seconds. Less than that is not said of an attempt."""
 
 _NAMES = {int(priority): priority.name.lower() for priority in Priority}
 
@@ -208,10 +211,26 @@ def _facts(task: Task) -> list[tuple[str, object]]:
         ("error", task.error),
     ]
     for number, attempt in enumerate(task.attempts, 1):
-        ended = attempt.error or ("ok" if attempt.ended_at else "running")
-        where = f" on {attempt.backend}" if attempt.backend else ""
-        facts.append((f"attempt {number}", f"{_time(attempt.started_at)}{where}: {ended}"))
+        facts.append((f"attempt {number}", f"{_time(attempt.started_at)}{said_of(attempt)}"))
     return [(name, value) for name, value in facts if value is not None]
+
+
+def said_of(attempt: Attempt) -> str:
+    """Where an attempt was made, how it ended, and where its time went if that was noticeable."""
+    where = f" on {attempt.backend}" if attempt.backend else ""
+    ended = attempt.error or ("ok" if attempt.ended_at else "running")
+    first = attempt.first_token_at
+    times = {
+        "waited {} inside": attempt.waited_inside,
+        "load {}": attempt.load,
+        "first token after {}": (first - attempt.started_at).total_seconds() if first else None,
+    }
+    told = [
+        words.format(format_duration(seconds))
+        for words, seconds in times.items()
+        if seconds is not None and seconds >= NOTICEABLE
+    ]
+    return f"{where}: {ended}" + (f" ({', '.join(told)})" if told else "")
 
 
 def _made(task: Task) -> int:

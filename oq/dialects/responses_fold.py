@@ -16,8 +16,9 @@ from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.counts import count
 from oq.dialects.reading import Json, read_object, write
 from oq.dialects.stated_errors import stated, stated_error, status_of
+from oq.dialects.timings import llama_timings
 from oq.words.errors import BackendFailure
-from oq.words.outcome import Completed
+from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
 
 MAX_ITEMS = 4096
@@ -32,6 +33,8 @@ class _Event(Struct):
     item: Raw = Raw(b"")
     output_index: Any = None
     object: Any = None
+    timings: Any = None
+    """What llama.cpp says beside the response."""
 
 
 _EVENT = msgspec.json.Decoder(_Event)
@@ -44,6 +47,7 @@ class ResponsesFold:
     def __init__(self) -> None:
         self._response: Json = {}
         self._items: dict[int, Raw] = {}
+        self._timings: Timings | None = None
         self.done = False
         """Whether the response is whole."""
 
@@ -51,6 +55,7 @@ class ResponsesFold:
         """See `EventFold`."""
         event = _read(data)
         if event.type in _ENDS:
+            self._timings = llama_timings(event.timings)
             self._end(read_object(event.response) or {}, frame)
         elif event.type == "response.output_item.done":
             self._item(event)
@@ -69,7 +74,7 @@ class ResponsesFold:
         response = self._response
         if not response.get("output") and self._items:
             response["output"] = [self._items[index] for index in sorted(self._items)]
-        return Completed(write(response), response_usage(response))
+        return Completed(write(response), response_usage(response), self._timings)
 
     def _item(self, event: _Event) -> None:
         index = event.output_index

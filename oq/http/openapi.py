@@ -51,7 +51,8 @@ _ABOUT = """oq is a queue of tasks for servers that run large language models.
 - **Priority**: tasks with a higher one run first. Those of the same priority run in the order of
   their submission.
 - **Attempt**: one run of a task at a backend. If it fails for a reason that may pass, the task is
-  retried: it is pending again until its `run_at`, and then has another attempt.
+  retried: it is pending again until its `run_at`, and then has another attempt. It says where its
+  time went: how long it waited inside the backend, and for the model to be loaded.
 - **Chunk**, **offset**: a piece of what a task generates, and the number of bytes up to its end.
 - **Event**, **seq**: what happened to a task, and the number of the event. Numbers grow.
 - **Call**: a request of Ollama's or OpenAI's API. oq runs it as a task, and its answer is the

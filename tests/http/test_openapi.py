@@ -46,6 +46,13 @@ def test_every_call_says_what_it_does_and_has_its_own_name():
     assert len(names) == len(set(names))
 
 
+def test_an_attempt_says_where_its_time_went():
+    attempt = DOCUMENT["components"]["schemas"]["Attempt"]
+    assert {"first_token_at", "waited_inside", "load"} <= attempt["properties"].keys()
+    assert "waited_inside" in attempt["description"]
+    assert attempt["required"] == ["started_at"]
+
+
 def test_errors_have_one_shape():
     for path, item in DOCUMENT["paths"].items():
         for operation in item.values():

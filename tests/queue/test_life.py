@@ -12,7 +12,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from oq.backends.base import Emit, Request
-from oq.backends.simulated import NoopBackend, SimulatedBackend
+from oq.backends.simulated import NoopBackend, SimulatedBackend, Simulator
 from oq.queue import open_queue
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
@@ -44,6 +44,15 @@ async def test_a_task_runs_and_its_result_is_the_backends_own_answer(autojump_cl
         (attempt,) = task.attempts
         assert (attempt.error, attempt.backend) == (None, "simulated")
         assert task.created_at <= task.started_at <= task.completed_at
+
+
+async def test_an_attempt_says_how_long_it_waited_for_its_model(autojump_clock):
+    backend = SimulatedBackend(simulator=Simulator(load=2))
+    async with memory_queue(MemoryEngine(), backend) as queue:
+        accepted = await queue.raw.submit(generate(simulate={"text": "Paris."}))
+        (attempt,) = (await ended(queue, accepted.task_id)).attempts
+        assert attempt.load == pytest.approx(2)
+        assert attempt.waited_inside == pytest.approx(0)
 
 
 async def test_a_failed_attempt_is_retried_with_backoff_and_then_fails(autojump_clock):

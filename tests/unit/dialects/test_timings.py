@@ -133,6 +133,13 @@ def test_llama_cpp_says_the_work_and_not_the_wait(path, last):
     assert whole(path, last) is None
 
 
+def test_so_does_the_last_event_of_its_responses():
+    response = {"object": "response", "status": "completed", "output": []}
+    end = {"type": "response.completed", "response": response, "timings": SAID}
+    assert streamed("/v1/responses", event(end)) == WORKED
+    assert streamed("/v1/responses", event({**end, "timings": ["odd"]})) is None
+
+
 def test_of_timings_with_each_token_the_last_ones_count():
     def said(**choice):
         return {"choices": [{"index": 0, "delta": {"content": "a"}, **choice}]}

@@ -1,0 +1,32 @@
+"""What `oq show` says of an attempt."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from oq.cli.show_task import said_of
+from oq.words.task import Attempt
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=6.5)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "said"),
+    [
+        (Attempt(NOW), ": running"),
+        (Attempt(NOW, LATER, None, "box"), " on box: ok"),
+        (Attempt(NOW, LATER, "503", "box"), " on box: 503"),
+        (Attempt(NOW, LATER, None, "box", NOW, 0.01, 0.0), " on box: ok"),
+        (Attempt(NOW, None, None, "box", LATER), " on box: running (first token after 6.5s)"),
+        (
+            Attempt(NOW, LATER, None, "box", LATER, 4.71, 0.85),
+            " on box: ok (waited 4.71s inside, load 850ms, first token after 6.5s)",
+        ),
+    ],
+    ids=["runs", "ok", "failed", "at once", "began", "waited"],
+)
+def test_an_attempt_says_where_its_time_went_if_that_was_noticeable(attempt, said):
+    assert said_of(attempt) == said
