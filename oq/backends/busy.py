@@ -23,6 +23,8 @@ _BUSY = {
     r"|(llama-swap: )?\[[^\]]*\] process is not ready",
     # llama.cpp's router between two models, server_http_proxy in server-models.cpp.
     500: r"proxy error: could not establish connection",
+    # The same, of a model that was driven out just before: proxy_request there.
+    400: r"model name=.* is not running",
     # llama-swap before May 2026, ProxyRequest in proxy/process.go. See also _LIMIT.
     429: r"too many requests",
 }

@@ -1,6 +1,6 @@
 """What a backend's HTTP answer means for the task that asked: which error, with which text.
 
-Worth a retry: 408, 429 and 5xx, with the wait that Retry-After asks for; some of them only say that
+Worth a retry: 408, 429 and 5xx, with the wait that Retry-After asks for; some errors only say that
 the backend is busy (`oq.backends.busy`). Final: every other 4xx,
 501, which says that the server cannot do it, and a redirect and 508 (it leads back to oq), since
 the address is then wrong. Status codes and Retry-After: RFC 9110.
@@ -28,8 +28,9 @@ def status_error(
 ) -> BackendError:
     """The error for an answer with this status; `retry_after` is the header as it came."""
     message = f"the backend answered {status}: {error_text(body) or 'without a word'}"
-    if not is_final(status):
-        kind = BackendBusy if says_busy(status, body) else BackendFailure
+    busy = says_busy(status, body)
+    if busy or not is_final(status):
+        kind = BackendBusy if busy else BackendFailure
         wait = parse_retry_after(retry_after, now)
         return kind(message, status=status, body=body, retry_after=wait)
     if status < 400:  # the backend's word to oq: a caller could not make anything of it

@@ -33,6 +33,11 @@ BUSY = {
         503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}},
     ),
     "llama.cpp's router": (500, "proxy error: Could not establish connection"),
+    "llama.cpp's router, a moment earlier": (
+        400,
+        {"error": {"code": 400, "message": "model name=qwen is not running",
+                   "type": "invalid_request_error"}},
+    ),
     # llama-swap of August 2026, of June and of May
     "llama-swap": (
         429,
@@ -57,6 +62,7 @@ BUSY = {
 NOT_BUSY = {
     "another status": (500, {"error": FULL}),
     "a refusal": (400, {"error": "Loading model"}),
+    "a model that nothing loads": (400, {"error": {"message": "model is not loaded"}}),
     "a broken call": (500, "proxy error: Failed to read connection"),
     "a crash": (500, {"error": "an error was encountered while running the model: unexpected EOF"}),
     "a call that repeats it": (503, {"error": f"cannot answer 'what is {FULL}'"}),
