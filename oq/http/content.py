@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
 from quart_trio.wrappers import TrioResponse as Response
 
+from oq.http.byte_ranges import Part, asked_part
 from oq.http.context import Context
 from oq.http.request import Request
 from oq.http.responses import JSON
@@ -28,7 +31,8 @@ _SHOWN = re.compile(
 async def content(context: Context, request: Request, task_id: str) -> Response:
     """The backend's answer to a completed task, byte for byte, with the content type that it had.
     The answer to a call that streamed is the stream. Types that a browser might run, such as HTML
-    and SVG, are sent as a file to save.
+    and SVG, are sent as a file to save. Of an answer that came whole a part can be asked for, with
+    a Range header that names one.
     """
     context.check_open()
     task = await request.queue.get(task_id)
@@ -37,10 +41,20 @@ async def content(context: Context, request: Request, task_id: str) -> Response:
     with request.queue.content(task_id) as reader:
         first = await reader.receive()
         kind = _kind(reader.head)
+    size = len(first.result or b"") if isinstance(first, Ended) else _size(task.result, kind)
+    part = None if size is None else asked_part(request, size)
     if isinstance(first, Ended):
-        response = Response(first.result or b"", 200, content_type=kind)
+        body = first.result or b""
+        response = Response(body if part is None else part.cut(body, 0), content_type=kind)
     else:
-        response = streaming_response(request, _open(request, task_id), kind)
+        whole = None if size is None else Part(0, size, size)
+        feed = _open(request, task_id, part or whole)
+        response = streaming_response(request, feed, kind, length=_length(part or whole))
+    if size is not None:
+        response.headers["Accept-Ranges"] = "bytes"
+    if part is not None:
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {part.begin}-{part.end - 1}/{size}"
     # Of several types after commas a browser takes the last one.
     if "," in kind or not _SHOWN.fullmatch(kind.partition(";")[0].strip().lower()):
         response.headers["Content-Disposition"] = f'attachment; filename="{task_id}"'
@@ -52,18 +66,49 @@ def _kind(head: Head | None) -> str:
     return said if said.isascii() and said.isprintable() and said else JSON
 
 
+class _File(Struct):
+    """The result of a task whose answer is no JSON."""
+
+    content_type: str
+    bytes: int
+
+
+def _size(result: Raw | UnsetType, kind: str) -> int | None:
+    """The bytes of an answer that is described by this result; None of a stream, whose result is
+    another thing.
+    """
+    try:
+        file = msgspec.json.decode(b"" if result is UNSET else result, type=_File)
+    except msgspec.MsgspecError:
+        return None
+    return file.bytes if file.content_type == kind else None
+
+
+def _length(part: Part | None) -> int | None:
+    return None if part is None else part.end - part.begin
+
+
 @contextmanager
-def _open(request: Request, task_id: str) -> Iterator[_Pieces]:
+def _open(request: Request, task_id: str, part: Part | None) -> Iterator[_Pieces]:
     with request.queue.content(task_id) as reader:
-        yield _Pieces(reader)
+        yield _Pieces(reader, part)
 
 
 class _Pieces:
-    """The answer as a body, in pieces of a portion."""
+    """The answer, or a part of it, as a body, in pieces of a portion at most."""
 
-    def __init__(self, reader: CallReader) -> None:
+    def __init__(self, reader: CallReader, part: Part | None) -> None:
         self._reader = reader
+        self._part = part
+        self._at = 0
 
     async def next(self) -> bytes:
-        piece = await self._reader.receive()
-        return b"" if isinstance(piece, Ended) else piece
+        while self._part is None or self._at < self._part.end:
+            piece = await self._reader.receive()
+            if isinstance(piece, Ended):
+                break
+            said = piece if self._part is None else self._part.cut(piece, self._at)
+            self._at += len(piece)
+            if said:
+                return said
+        return b""

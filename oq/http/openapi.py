@@ -37,6 +37,7 @@ _WHY = {
     404: "There is no such thing",
     409: "The state of the task, or an earlier request, does not allow it",
     410: "The task was removed",
+    416: "The answer has no such part; the Content-Range header has its size",
     429: "As many tasks are pending as may be (queue.max_pending); the Retry-After header has a"
     " number of seconds",
     502: "The backend did not answer, or broke off",

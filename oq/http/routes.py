@@ -214,8 +214,12 @@ TASKS = (
         "/api/tasks/{task_id}/content",
         content.content,
         "Get the answer of a task as its backend sent it",
-        {200: ("The backend's answer, with its own content type", Any)},
-        errors=(404, 409, 410, 503),
+        {
+            200: ("The backend's answer, with its own content type", Any),
+            206: ("The part that the Range header names, if the answer came whole", Any),
+        },
+        errors=(404, 409, 410, 416, 503),
+        headers=(Parameter("Range", "the bytes that are wanted: bytes=0-99", shapes.Range),),
         media="*/*",
     ),
     Route(

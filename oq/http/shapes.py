@@ -41,6 +41,7 @@ _ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 TaskId = Annotated[str, Meta(pattern=_ID)]
 StreamId = Annotated[str, Meta(pattern=r"^[0-9]{1,15}\.[0-9]{1,15}$")]
 """An attempt and an offset."""
+Range = Annotated[str, Meta(pattern=r"^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$")]
 Flag = Literal["true", "1", "yes", "false", "0", "no"]
 
 

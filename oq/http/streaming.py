@@ -2,18 +2,22 @@
 
 Each piece would pass through Quart, Hypercorn and h11, which make the same frame around it every
 time: a quarter of what sending a few bytes costs. Where the connection is oq's own and speaks
-HTTP/1.1 it is sent past them; see `oq.http.connection`.
+HTTP/1.1 it is sent past them; see `oq.http.connection`. That is for answers without a length, which
+are most; one that has a length is left to those layers.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from quart.wrappers.response import ResponseBody
 from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.request import Request
+
+if TYPE_CHECKING:
+    from oq.http.connection import Connection
 
 EVENT_STREAM = "text/event-stream"
 SSE_RETRY = b"retry: 2000\n"
@@ -32,17 +36,25 @@ class PieceSource(Protocol):
 
 
 def streaming_response(
-    request: Request, feed: AbstractContextManager[PieceSource], content_type: str
+    request: Request,
+    feed: AbstractContextManager[PieceSource],
+    content_type: str,
+    *,
+    length: int | None = None,
 ) -> Response:
-    """An answer whose body is what `feed` gives.
+    """An answer whose body is what `feed` gives; `length` is its bytes in all, if that is known.
 
     The feed is entered when the answer begins, and not before, because an answer that is never
     begun is never closed either; it is left when the answer ends or the client has gone.
     """
     headers = {"X-Accel-Buffering": "no"}  # nginx would keep pieces back until it has a few kB
     if request.method == "HEAD":
-        return Response(b"", headers=headers, content_type=content_type)
-    response = Response(_Body(request, feed), headers=headers, content_type=content_type)
+        response = Response(b"", headers=headers, content_type=content_type)
+    else:
+        connection = request.connection if length is None else None
+        response = Response(_Body(connection, feed), headers=headers, content_type=content_type)
+    if length is not None:
+        response.headers["Content-Length"] = str(length)
     response.timeout = None  # Quart would end it after a minute
     return response
 
@@ -56,9 +68,11 @@ def sse_event(data: bytes, event_id: bytes | None) -> bytes:
 class _Body(ResponseBody):
     """Sends what it can by itself, and gives Quart the rest to send."""
 
-    def __init__(self, request: Request, feed: AbstractContextManager[PieceSource]) -> None:
+    def __init__(
+        self, connection: Connection | None, feed: AbstractContextManager[PieceSource]
+    ) -> None:
         self._feed = feed
-        self._connection = request.connection
+        self._connection = connection
 
     async def __aenter__(self) -> _Body:
         self._pieces = self._feed.__enter__()
