@@ -9,7 +9,7 @@ import click
 from oq.cli.options import Output, check_usable, output_option
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.settings import Settings, load_settings
-from oq.settings.load import DEFAULT
+from oq.settings.load import DEFAULT, WITHOUT_EFFECT
 
 _file = click.option("--config", "config_path", metavar="FILE", help="The settings file.")
 
@@ -40,14 +40,17 @@ def check(config_path: str | None) -> None:
 @_file
 @output_option
 def show(config_path: str | None, output: Output) -> None:
-    """Show every setting and where its value comes from."""
+    """Show every setting, and where its value comes from.
+
+    Two settings of earlier versions have no effect any more: this is said behind their value.
+    """
     settings = load_settings(config_path, {}, os.environ)
     match output:
         case Output.JSON:
             rows = settings.rows()
-            print_json({key: {"value": value, "from": origin} for key, value, origin in rows})
+            print_json({key: _document(key, value, origin) for key, value, origin in rows})
         case Output.PLAIN:
-            print_rows(list(settings.rows()))
+            print_rows([(key, value, _from(key, origin)) for key, value, origin in settings.rows()])
         case Output.TABLE:
             _table(settings)
 
@@ -57,9 +60,18 @@ def _table(settings: Settings) -> None:
 
     shown = table("setting", "value", "from")
     for key, value, origin in settings.rows():
-        given = origin != "default"
-        shown.add_row(clean(key), clean(value), clean(origin), style=None if given else "dim")
+        style = None if origin != DEFAULT else "dim"
+        shown.add_row(clean(key), clean(value), clean(_from(key, origin)), style=style)
     console().print(shown)
+
+
+def _document(key: str, value: str, origin: str) -> dict[str, object]:
+    shown: dict[str, object] = {"value": value, "from": origin}
+    return shown | {"effect": False} if key in WITHOUT_EFFECT else shown
+
+
+def _from(key: str, origin: str) -> str:
+    return f"{origin}, no effect" if key in WITHOUT_EFFECT else origin
 
 
 def _source(settings: Settings) -> str:

@@ -194,6 +194,7 @@ def _note(task: Summary, due: str) -> str:
 def _facts(task: Task) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("id", task.id),
+        ("response", _response(task)),
         ("status", task.status),
         ("type", task.type),
         ("model", task.model),
@@ -231,6 +232,17 @@ def said_of(attempt: Attempt) -> str:
         if seconds is not None and seconds >= NOTICEABLE
     ]
     return f"{where}: {ended}" + (f" ({', '.join(told)})" if told else "")
+
+
+def _response(task: Task) -> str | None:
+    """The id of its response, if that is made in the background and read by an id of its own."""
+    from oq.dialects.kept_response import response_id
+
+    match task.metadata:
+        case {"path": str(path), "response": str(secret)} if path.startswith("/v1/"):
+            return response_id(task.id, secret)
+        case _:
+            return None
 
 
 def _made(task: Task) -> int:

@@ -230,6 +230,15 @@ def test_the_life_of_a_task_by_hand(call, paused):
     assert (code, out, err) == (1, "", f"oq: there is no task '{task_id}'\n")
 
 
+def test_a_response_in_the_background_is_shown_with_its_id(call, server):
+    body = {"model": "m", "input": "a", "background": True}
+    response = httpx.post(f"{server}/v1/responses", json=body)
+    task_id = response.headers["X-OQ-Task-ID"]
+    assert f"response\t{response.json()['id']}\n" in call("status", task_id)[1]
+    plain = call("submit", "generate", "-m", "m", "--prompt", "a", "--metadata", '{"path": "x"}')
+    assert "response\t" not in call("status", plain[1].strip())[1]
+
+
 def test_one_that_cannot_be_done_does_not_keep_the_others_back(call, paused):
     task_id = call("submit", "generate", "-m", "m", "--prompt", "a")[1].strip()
     code, out, err = call("cancel", "nobody", task_id)

@@ -246,6 +246,14 @@ def test_config_check_and_show(tmp_path, monkeypatch):
     shown = json.loads(call("show", "-o", "json").stdout)
     assert shown["queue.max_workers"] == {"value": "3", "from": "config.yaml:2"}
     assert "config.yaml:2" in call("show", "-o", "table").stdout
+    (tmp_path / "config.yaml").write_text("ollama:\n  idle_timeout: 1m\n")
+    lines = call("show").stdout.splitlines()
+    assert "ollama.idle_timeout\t1m\tconfig.yaml:2, no effect" in lines
+    assert "ollama.first_token_timeout\t5m\tdefault, no effect" in lines
+    shown = json.loads(call("show", "-o", "json").stdout)
+    without = {key for key, said in shown.items() if said.get("effect") is False}
+    assert without == {"ollama.idle_timeout", "ollama.first_token_timeout"}
+    assert call("show", "-o", "table").stdout.count("no effect") == 2
     (tmp_path / "config.yaml").write_text("queue:\n  max_worker: 3\n")
     refused = call("check")
     assert (refused.returncode, refused.stdout) == (2, "")
