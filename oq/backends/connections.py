@@ -35,7 +35,6 @@ def open_client(url: str, api_key: str | None, connect_timeout: float) -> httpx.
 
 def _headers(api_key: str | None) -> dict[str, str]:
     headers = {
-        "Content-Type": "application/json",
         "Accept-Encoding": "identity",  # compressing would hold back chunks
         "User-Agent": "oq",
     }

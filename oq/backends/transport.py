@@ -58,6 +58,8 @@ _OF_THE_CONNECTION = frozenset(
 """Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
 
 _NOT_KEPT = [("Connection", "close")]
+_JSON = [("Content-Type", "application/json")]
+"""Of what oq asks itself. A call has what its caller said of it, if anything."""
 
 _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
 """What httpx and the codec for host names say of a url that no server can have. Neither is an
@@ -111,7 +113,7 @@ class Transport:
 
         Raises BackendDown, BackendFailure and BackendRejected, and whatever `feed` raises.
         """
-        await self._stream(path, body, lambda _: feed)
+        await self._stream(path, body, lambda _: feed, _JSON)
 
     async def call(
         self, path: str, body: bytes, headers: Headers, begin: Begin, *, streams: bool
@@ -139,7 +141,7 @@ class Transport:
         own = ((b"authorization", (self._key or "").encode()),)
         return self.secret.with_those_in((*own, *headers) if self._pass_authorization else own)
 
-    async def _stream(self, path: str, body: bytes, begin: Read, headers: Up = ()) -> None:
+    async def _stream(self, path: str, body: bytes, begin: Read, headers: Up) -> None:
         keeping = self._keeping
         if (judged := keeping.judge()) is not None:
             await judged.client.aclose()
@@ -189,13 +191,15 @@ class Transport:
 
     async def fetch(self, path: str, body: bytes) -> bytes:
         """POST, and give the answer's body whole."""
-        return await self._whole("POST", path, body)
+        return await self._whole("POST", path, body, headers=_JSON)
 
     async def get(self, path: str) -> bytes:
         """GET, and give the answer's body whole: a list, of MAX_LIST bytes at most."""
         return await self._whole("GET", path, b"", MAX_LIST)
 
-    async def _whole(self, method: str, path: str, body: bytes, most: float = inf) -> bytes:
+    async def _whole(
+        self, method: str, path: str, body: bytes, most: float = inf, headers: Up = ()
+    ) -> bytes:
         answer = bytearray()
 
         def feed(data: bytes) -> bool:
@@ -204,7 +208,7 @@ class Transport:
                 raise BackendFailure(f"{path} at {self.url} answers more than {most} bytes")
             return False
 
-        await self._exchange(method, path, body, lambda _: feed)
+        await self._exchange(method, path, body, lambda _: feed, headers)
         return bytes(answer)
 
     async def pass_on(self, passage: Passage, path: str, reply: Reply) -> None:

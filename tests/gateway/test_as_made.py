@@ -152,6 +152,16 @@ async def test_which_headers_reach_the_backend():
             assert kept not in got
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_call_without_a_content_type_reaches_the_backend_without_one(stream):
+    kind = "Content-Type: text/event-stream" if stream else JSON
+    said = b"data: [DONE]\n\n" if stream else b"{}"
+    async with before(http(said, "200 OK", kind)) as (here, requests):
+        body = CHAT[:-1] + b',"stream":%b}' % (b"true" if stream else b"false")
+        await here.oq.post("/v1/chat/completions", content=body)
+        assert b"content-type" not in dict(requests[0][0].headers)
+
+
 @pytest.mark.parametrize("passes", [True, False])
 async def test_a_callers_key_reaches_a_backend_that_may_have_it(passes):
     refused = http(b'{"error":"no such key: sk-1234567890123456789"}', "401 No", JSON)
