@@ -6,8 +6,9 @@ import httpx
 
 from oq.backends.bodies import MAX_ERROR_BODY, head, plain
 from oq.backends.failures import status_error
+from oq.backends.locations import as_asked
 from oq.backends.secrets import Secret
-from oq.rules.headers import down
+from oq.rules.headers import LOCATION, Headers, down
 from oq.words.clock import Clock
 from oq.words.head import Head
 
@@ -18,11 +19,12 @@ OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
 
 
 class Replies:
-    """Reads the answers of one backend. `secret` is its key. Neither that is in anything that is
-    read, nor the key that the request had.
+    """Reads the answers of one backend at `url`. `secret` is its key. Neither that is in anything
+    that is read, nor the key that the request had.
     """
 
-    def __init__(self, secret: Secret, clock: Clock) -> None:
+    def __init__(self, url: str, secret: Secret, clock: Clock) -> None:
+        self._url = url
         self._secret = secret
         self._clock = clock
 
@@ -30,10 +32,16 @@ class Replies:
         """The head of an answer, as the caller of a call gets it."""
         secret = self._secret_of(response)
         reason = secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
-        passed = down(secret.scrub_headers(response.headers.raw))
+        passed = down(secret.scrub_headers(self.placed(response)))
         packed = "content-encoding" in response.headers
         headers = tuple(item for item in passed if not packed or item[0] not in OF_THE_BODY)
         return Head(response.status_code, reason, headers)
+
+    def placed(self, response: httpx.Response) -> Headers:
+        """Its headers; a Location at the backend is the path by which oq has it."""
+        raw = response.headers.raw
+        has = any(name.lower() == LOCATION for name, _ in raw)  # few have one
+        return as_asked(raw, httpx.URL(self._url)) if has else raw
 
     async def check(self, response: httpx.Response) -> None:
         """BackendFailure or BackendRejected if it is an error."""

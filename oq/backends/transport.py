@@ -101,7 +101,7 @@ class Transport:
         self._probed = probed
         self._hint = hint
         self._silence = Silence(url, timeouts.silence, self.probe)
-        self._replies = Replies(self.secret, clock)
+        self._replies = Replies(url, self.secret, clock)
         self._client: httpx.AsyncClient | None = None
         self._keeping = Keeping()
 
@@ -223,7 +223,7 @@ class Transport:
             heard.note()
             headers = self.secret.scrub_headers(
                 (name, value)
-                for name, value in response.headers.raw
+                for name, value in self._replies.placed(response)
                 if name.lower() not in _OF_THE_CONNECTION
             )
             if response.is_error and self.secret.longest:

@@ -20,7 +20,7 @@ from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
 from oq.dialects.reading import MARK
 from oq.rules.surrogates import readable
-from oq.words.errors import BackendFailure, BackendRejected
+from oq.words.errors import BackendError, BackendFailure, BackendRejected
 from oq.words.head import Head
 from oq.words.outcome import Completed
 
@@ -134,7 +134,7 @@ class _Document:
         begin = body.removeprefix(MARK).lstrip()[:1]
         if begin not in (b"{", b"["):
             raise self._no_document(body)
-        done = self._call.dialect.whole(self._call, body)
+        done = self._read(body)
         text = readable(body)
         known = _reads(text)
         passed = body if known else self._secret.scrub(body)
@@ -147,6 +147,14 @@ class _Document:
         # What is kept as a result is an object, for whoever reads tasks.
         result = b'{"document":%b}' % text if begin == b"[" else text
         return msgspec.structs.replace(done, result=result)
+
+    def _read(self, body: bytes) -> Completed:
+        try:
+            return self._call.dialect.whole(self._call, body)
+        except BackendError as error:
+            if error.as_it_came:
+                error.status, error.head = self._head.status, self._head
+            raise
 
     def _no_document(self, body: bytes) -> BackendFailure:
         """The caller gets what came, but the task has failed."""

@@ -148,7 +148,7 @@ class KeptResponse(Struct, frozen=True, kw_only=True):
         if self.state.status is not Status.COMPLETED:
             return self.as_of(status)
         made = members(self.result or b"")
-        if bytes(made.get("object", b"")) != _RESPONSE:
+        if not _is_response(made):
             return self.as_of(status)
         said = read(made.get("status", Raw(b"null")))
         whole = Raw(write(said if said in _WHOLE else status))
@@ -195,11 +195,19 @@ class KeptResponse(Struct, frozen=True, kw_only=True):
 
     def _error(self) -> Json:
         refusal = self.refusal
-        if refusal is None:
+        made = {} if refusal is None else members(refusal.body)
+        match read(made.get("error", Raw(b"null"))):
+            case {"code": str(code), "message": str(message)} if _is_response(made):
+                return {"code": code, "message": message}
+        if refusal is None or _is_response(made):
             text = self.state.error or "no reason was given"
             return {"code": "server_error", "message": text}
         code = _CODES.get(refusal.status or 0, "server_error")
         return {"code": code, "message": error_text(event_data(refusal.body) or refusal.body)}
+
+
+def _is_response(made: dict[str, Raw]) -> bool:
+    return bytes(made.get("object", b"")) == _RESPONSE
 
 
 def input_items(request: bytes | Raw) -> list[Raw]:

@@ -18,8 +18,8 @@ from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import FoldedEvents
 from oq.dialects.openai import OpenAI
 from oq.dialects.reading import read_object
-from oq.dialects.responses_fold import ResponsesFold, response_usage
-from oq.dialects.stated_errors import check_stated
+from oq.dialects.responses_fold import FAILED, ResponsesFold, response_usage
+from oq.dialects.stated_errors import check_stated, failed_answer
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -68,8 +68,11 @@ class Responses(OpenAI):
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""
+        said = read_object(body) or {}
+        if said.get("object") == "response" and said.get("status") in FAILED:
+            raise failed_answer(body, said.get("error"))
         check_stated(body)
-        return Completed(body, response_usage(read_object(body) or {}))
+        return Completed(body, response_usage(said))
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`. Calls of functions are given as chat completions stream them."""

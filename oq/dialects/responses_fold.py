@@ -24,6 +24,9 @@ from oq.words.task import Usage
 MAX_ITEMS = 4096
 """Items of its output that are kept of one response."""
 
+FAILED = ("failed", "cancelled")
+"""How the status of a response says that it is no answer."""
+
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -83,7 +86,7 @@ class ResponsesFold:
 
     def _end(self, response: Json, frame: bytes) -> None:
         error = response.get("error")
-        if response.get("status") in ("failed", "cancelled") or isinstance(error, dict):
+        if response.get("status") in FAILED or isinstance(error, dict):
             inner = error if isinstance(error, dict) else {}
             body = write({"error": inner or "it does not say why"})
             raise stated_error(error_text(body), status_of(inner), frame, body)

@@ -98,6 +98,19 @@ def stated_error(
     return error
 
 
+def failed_answer(body: bytes, error: object) -> BackendError:
+    """The error for a whole answer that says itself, with this error, that it has failed. Its
+    caller gets the answer as it came.
+    """
+    said = error if isinstance(error, dict) else {}
+    text = error_text(msgspec.json.encode({"error": said})) if said else "it does not say why"
+    status = status_of(said) or UNKNOWN
+    kind = BackendRejected if is_final(status) else BackendFailure
+    failed = kind(f"the answer failed: {text}", status=status, body=body)
+    failed.as_it_came = True
+    return failed
+
+
 def _cut(body: bytes) -> bytes:
     """MAX_STATED bytes of it. The last word is kept whole or left out, as in `answer_errors`."""
     if len(body) <= MAX_STATED:

@@ -187,11 +187,14 @@ class BackendError(OqError):
 
     ``status`` is the backend's HTTP status, or the one that an error inside an answer stands for.
     ``body`` is the error that it sent. If that came in a stream, ``frame`` is the line or event
-    that it came in, byte for byte. ``head`` is the head of the answer that is an error.
+    that it came in, byte for byte. ``head`` is the head of the answer that is an error. ``body`` is
+    a whole answer that passes ``as_it_came``, with its own status, where its API has a form for
+    answers that failed.
     """
 
     frame: bytes | None = None
     head: Head | None = None
+    as_it_came = False
 
     def __init__(
         self, message: str, *, status: int | None = None, body: bytes | None = None

@@ -19,6 +19,10 @@ OWN = "of-oq-itself-0123456789"
 JSON = "Content-Type: application/json; charset=utf-8"
 
 
+HERE = "http://of.this.backend"
+"""Stands for the address of the backend in its answer."""
+
+
 def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     head = "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *headers])
     return head.encode() + b"\r\n\r\n" + body
@@ -26,7 +30,9 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 @asynccontextmanager
 async def before(answer: bytes, kind: str = "openai", **of_backend: object):
-    """oq before a backend that answers just this; and the requests that have reached that."""
+    """oq before a backend that answers just this; and the requests that have reached that. `HERE`
+    in the answer is the backend's own address.
+    """
     requests: list[tuple[h11.Request, bytes]] = []
 
     async def tell(stream: trio.SocketStream) -> None:
@@ -43,7 +49,7 @@ async def before(answer: bytes, kind: str = "openai", **of_backend: object):
                 await stream.send_all(http(b'{"data":[]}', "200 OK", JSON))
                 return
             requests.append((request, body))
-            await stream.send_all(answer)
+            await stream.send_all(answer.replace(HERE.encode(), b"http://127.0.0.1:%d" % port))
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(
@@ -358,3 +364,24 @@ async def test_an_odd_answer_is_one(body):
         assert (answer.status_code, answer.content) == (200, body)
         assert (await here.task(answer))["status"] == "completed"
         assert len(requests) == 1
+
+
+FAILED = {
+    "server_error": b'{"object":"response", "status":"failed","error":{"code":"server_error"}}',
+    "no_reason": b'{"status":"failed","object":"response","output":[],"error":null}',
+    "cancelled": b'{"object":"response","status":"cancelled"}',
+}
+
+
+@pytest.mark.parametrize("body", FAILED.values(), ids=FAILED)
+async def test_a_response_that_failed_passes_as_it_came_and_its_task_has_failed(body):
+    said = http(body, "200 Fine", JSON, "X-Request-Id: r1")
+    async with before(said) as (here, requests):
+        answer = await here.oq.post("/v1/responses", content=b'{"model":"m","input":"x"}')
+        assert (answer.status_code, answer.reason_phrase) == (200, "Fine")
+        assert answer.content == body
+        assert answer.headers["Content-Type"] == JSON.partition(": ")[2]
+        assert answer.headers["X-Request-Id"] == "r1"
+        task = await here.task(answer)
+        assert (task["status"], len(requests)) == ("failed", 1)
+        assert task["error"].startswith("the answer failed: ")

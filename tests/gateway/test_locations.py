@@ -7,7 +7,7 @@ import pytest
 from oq.dialects import DIALECTS, ENDPOINTS
 from oq.http.gateway.locations import leads_to_call
 from oq.http.routes import ROUTES
-from tests.gateway.test_as_made import CHAT, before, http
+from tests.gateway.test_as_made import CHAT, HERE, before, http
 
 OWN = [route.path.format(task_id="1", name="a.js") for route in ROUTES]
 CHANGES = [
@@ -73,3 +73,23 @@ async def test_a_request_that_is_passed_on_is_not_either(place: str, passes: boo
         for method, path in (("GET", "/api/tags"), ("POST", "/api/show")):
             answer = await here.oq.request(method, path)
             assert (answer.status_code, "Location" in answer.headers) == (307, passes)
+
+
+@pytest.mark.parametrize(
+    ("place", "passed"),
+    [
+        (f"{HERE}/v1/chat/completions?a=1", "/v1/chat/completions?a=1"),
+        ("/v1/models", "/v1/models"),
+        (f"{HERE}/api/queue/pause", None),
+        (f"{HERE}//evil.example/v1/models", None),
+        ("http://evil.example/v1/models", None),
+    ],
+)
+async def test_a_redirect_within_the_backend_leads_to_oq(place: str, passed: str | None):
+    moved = http(b"go there", "307 Temp", f"Location: {place}", "Content-Length: 8")
+    async with before(moved, kind="ollama") as (here, _):
+        call = await here.oq.post("/v1/chat/completions", content=CHAT)
+        assert call.status_code == (502 if passed is None else 307)
+        request = await here.oq.get("/api/tags")
+        for answer in (call, request):
+            assert answer.headers.get("Location") == passed

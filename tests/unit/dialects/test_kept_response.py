@@ -164,6 +164,15 @@ def test_it_is_the_servers_own_where_that_is_a_response(result, status):
         (Refusal(404, b'{"error":"no model"}'), "server_error", "no model"),
         (Refusal(None, event("error", error={"message": "broke"})), "server_error", "broke"),
         (Refusal(500, b"<html>"), "server_error", "<html>"),
+        (
+            Refusal(
+                200,
+                b'{"object":"response","error":{"code":"vector_store_timeout","message":"late"}}',
+            ),
+            "vector_store_timeout",
+            "late",
+        ),
+        (Refusal(200, b'{"object":"response","error":null}'), "server_error", "why"),
     ],
 )
 def test_why_it_failed(refusal, code, message):
