@@ -14,6 +14,12 @@ from oq.words.head import Head
 
 MAX_REASON = 200
 """Bytes of a reason phrase that are passed on."""
+_OF_THE_CONNECTION = frozenset(
+    {b"connection", b"date", b"keep-alive", b"proxy-authenticate", b"server", b"te", b"trailer",
+     b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+"""Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
+
 OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
 """Headers that are about the bytes of the body as they were sent."""
 
@@ -32,13 +38,18 @@ class Replies:
         """The head of an answer, as the caller of a call gets it."""
         secret = self._secret_of(response)
         reason = secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
-        passed = down(secret.scrub_headers(self.placed(response)))
+        passed = down(secret.scrub_headers(self._placed(response)))
         packed = "content-encoding" in response.headers
         headers = tuple(item for item in passed if not packed or item[0] not in OF_THE_BODY)
         return Head(response.status_code, reason, headers)
 
-    def placed(self, response: httpx.Response) -> Headers:
-        """Its headers; a Location at the backend is the path by which oq has it."""
+    def headers(self, response: httpx.Response) -> Headers:
+        """Those of an answer that is passed on; what its connection says is left out."""
+        said = self._secret.scrub_headers(self._placed(response))
+        return [item for item in said if item[0].lower() not in _OF_THE_CONNECTION]
+
+    def _placed(self, response: httpx.Response) -> Headers:
+        """All of them; a Location at the backend is the path by which oq has it."""
         raw = response.headers.raw
         has = any(name.lower() == LOCATION for name, _ in raw)  # few have one
         return as_asked(raw, httpx.URL(self._url)) if has else raw

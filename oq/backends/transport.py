@@ -51,12 +51,6 @@ GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
 
-_OF_THE_CONNECTION = frozenset(
-    {b"connection", b"date", b"keep-alive", b"proxy-authenticate", b"server", b"te", b"trailer",
-     b"transfer-encoding", b"upgrade"}
-)  # fmt: skip
-"""Headers that are not the answer's but its connection's: RFC 9110, 7.6.1."""
-
 _NOT_KEPT = [("Connection", "close")]
 _JSON = [("Content-Type", "application/json")]
 """Of what oq asks itself. A call has what its caller said of it, if anything."""
@@ -221,11 +215,7 @@ class Transport:
 
         async def use(response: httpx.Response) -> None:
             heard.note()
-            headers = self.secret.scrub_headers(
-                (name, value)
-                for name, value in self._replies.placed(response)
-                if name.lower() not in _OF_THE_CONNECTION
-            )
+            headers = self._replies.headers(response)
             if response.is_error and self.secret.longest:
                 body = await self._replies.error_body(response)
                 headers = [item for item in headers if item[0].lower() not in OF_THE_BODY]
