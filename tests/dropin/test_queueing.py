@@ -46,6 +46,8 @@ def occupied(way: Way) -> Iterator[httpx.Response]:
         assert response.status_code == 200
         lines = response.iter_lines()  # a generator that nobody holds closes the connection
         next(lines)
+        # Until its start is on disk, it counts as pending, and takes a place in line.
+        way.until_status(running_tasks=1, pending_tasks=0)
         yield response
 
 
