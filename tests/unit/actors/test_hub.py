@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 import trio
 
@@ -87,3 +88,9 @@ def test_an_event_is_encoded_once_for_all_readers_and_few_are_kept():
     assert hub.encode(event(ENCODED_KEPT + 1)) is hub.encode(event(ENCODED_KEPT + 1))
     assert hub.encode(event(1)) == first
     assert hub.encode(event(1)) is not first
+
+
+def test_what_one_reader_alone_is_told_is_encoded_for_it_and_not_kept():
+    hub = Told().hub
+    assert msgspec.json.decode(hub.encode(Lagged(7))) == {"type": "lagged", "missed": 7}
+    assert hub.encode(Lagged(7)) is not hub.encode(Lagged(7))

@@ -103,3 +103,15 @@ def test_what_is_of_another_kind_is_refused_by_name(field, value):
     with pytest.raises(InvalidTask) as caught:
         task_filter(**{field: value})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-01-31T12:00:00", NOW.replace(tzinfo=None)])
+@pytest.mark.parametrize("field", ["since", "until"])
+def test_a_time_without_a_zone_is_none(field, value):
+    with pytest.raises(InvalidTask, match="is not a time with a zone") as caught:
+        task_filter(**{field: value})
+    assert caught.value.field == field
+
+
+def test_a_time_is_taken_as_text_and_as_a_datetime():
+    assert task_filter(since=NOW) == task_filter(since=NOW.isoformat())
