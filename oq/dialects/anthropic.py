@@ -13,12 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.anthropic_fold import AnthropicFold, message_usage
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
-from oq.dialects.events import EventDialect, FoldedEvents
+from oq.dialects.base import AllowedRequest, Endpoint
+from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.reading import read_object
-from oq.dialects.stated_errors import check_stated
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -83,15 +81,12 @@ class Anthropic(EventDialect):
     def __init__(self) -> None:
         self.endpoints = (Endpoint("/v1/messages", TaskType.CHAT, self, streams=False),)
 
-    def streamed(
-        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
-    ) -> Answer:
-        """See `Dialect`."""
-        return FoldedEvents(AnthropicFold(), emit, limit, scrub)
+    def fold(self) -> EventFold:
+        """See `EventDialect`."""
+        return AnthropicFold()
 
-    def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """See `Dialect`."""
-        check_stated(body)
+    def completed(self, body: bytes) -> Completed:
+        """See `EventDialect`."""
         return Completed(body, message_usage(read_object(body) or {}))
 
     def piece(self, frame: bytes) -> Piece:

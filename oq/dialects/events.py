@@ -6,13 +6,15 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import Protocol
 
-from oq.dialects.base import Dialect, EmitFrame, Scrub
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import Answer, Dialect, EmitFrame, Endpoint, Scrub
 from oq.dialects.framing import End, event_data
 from oq.dialects.passthrough import Found, PassedFrames
 from oq.dialects.reading import UNREADABLE, read, read_object
-from oq.dialects.stated_errors import stated
+from oq.dialects.stated_errors import check_stated, stated
 from oq.words.outcome import Completed
 
 _ONE_LINE = re.compile(rb"data: ([^\r\n]+)\n\n")
@@ -95,6 +97,25 @@ class EventDialect(Dialect):
     """A dialect that streams events."""
 
     stream_type = b"text/event-stream"
+
+    @abstractmethod
+    def fold(self) -> EventFold:
+        """What puts the events of one streamed answer together."""
+
+    @abstractmethod
+    def completed(self, body: bytes) -> Completed:
+        """A whole answer, which states no error, with what it says of its usage."""
+
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
+        """See `Dialect`."""
+        return FoldedEvents(self.fold(), emit, limit, scrub)
+
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """See `Dialect`."""
+        check_stated(body)
+        return self.completed(body)
 
     def document(self, frame: bytes) -> bytes:
         """See `Dialect`; some servers answer with the object alone."""

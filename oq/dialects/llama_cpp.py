@@ -11,14 +11,12 @@ from datetime import datetime
 
 import msgspec
 
-from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
-from oq.dialects.events import FoldedEvents
+from oq.dialects.base import AllowedRequest, Endpoint
+from oq.dialects.events import EventFold
 from oq.dialects.llama_cpp_fold import CompletionFold, completion_timings, completion_usage
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media import UNNAMED
 from oq.dialects.reading import read, read_object
-from oq.dialects.stated_errors import check_stated
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType
@@ -50,15 +48,12 @@ class LlamaCpp(OpenAI):
             for path in ("/completion", "/infill")
         )
 
-    def streamed(
-        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
-    ) -> Answer:
-        """See `Dialect`."""
-        return FoldedEvents(CompletionFold(), emit, limit, scrub)
+    def fold(self) -> EventFold:
+        """See `EventDialect`."""
+        return CompletionFold()
 
-    def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """See `Dialect`. Several prompts have a list of answers."""
-        check_stated(body)
+    def completed(self, body: bytes) -> Completed:
+        """See `EventDialect`. Several prompts have a list of answers."""
         said = read(body)
         answers = said if isinstance(said, list) else [said]
         return Completed(body, completion_usage(answers), completion_timings(answers))

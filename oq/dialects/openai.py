@@ -13,14 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
+from oq.dialects.base import AllowedRequest, Endpoint
 from oq.dialects.deltas import index_of
-from oq.dialects.events import EventDialect, FoldedEvents
+from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.marked_fold import DONE
 from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
-from oq.dialects.stated_errors import check_stated
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType
@@ -86,15 +84,12 @@ class OpenAI(EventDialect):
             Endpoint("/v1/embeddings", TaskType.EMBED, self, streams=None),
         )
 
-    def streamed(
-        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
-    ) -> Answer:
-        """See `Dialect`."""
-        return FoldedEvents(OpenAIFold(), emit, limit, scrub)
+    def fold(self) -> EventFold:
+        """See `EventDialect`."""
+        return OpenAIFold()
 
-    def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """See `Dialect`."""
-        check_stated(body)
+    def completed(self, body: bytes) -> Completed:
+        """See `EventDialect`."""
         return openai_answer(body)
 
     def piece(self, frame: bytes) -> Piece:

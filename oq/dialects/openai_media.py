@@ -11,13 +11,11 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Reading, Scrub
-from oq.dialects.events import FoldedEvents
+from oq.dialects.base import AllowedRequest, Endpoint, Reading
+from oq.dialects.events import EventFold
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media_fold import MediaFold, media_usage
 from oq.dialects.reading import read_object
-from oq.dialects.stated_errors import check_stated
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -69,15 +67,12 @@ class OpenAIMedia(OpenAI):
             return reading
         return reading._replace(streams=_read(document).stream_format == "sse")
 
-    def streamed(
-        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
-    ) -> Answer:
-        """See `Dialect`."""
-        return FoldedEvents(MediaFold(), emit, limit, scrub)
+    def fold(self) -> EventFold:
+        """See `EventDialect`."""
+        return MediaFold()
 
-    def whole(self, call: Endpoint, body: bytes) -> Completed:
-        """See `Dialect`."""
-        check_stated(body)
+    def completed(self, body: bytes) -> Completed:
+        """See `EventDialect`."""
         return Completed(body, media_usage(read_object(body) or {}))
 
     def piece(self, frame: bytes) -> Piece:

@@ -13,13 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
-from oq.dialects.events import FoldedEvents
+from oq.dialects.base import AllowedRequest, Endpoint
+from oq.dialects.events import EventFold
 from oq.dialects.openai import OpenAI
 from oq.dialects.reading import read_object
 from oq.dialects.responses_fold import FAILED, ResponsesFold, response_usage
-from oq.dialects.stated_errors import check_stated, failed_answer
+from oq.dialects.stated_errors import failed_answer
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -60,19 +59,20 @@ class Responses(OpenAI):
             Endpoint("/v1/responses", TaskType.CHAT, self, streams=False, keeps=True),
         )
 
-    def streamed(
-        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
-    ) -> Answer:
-        """See `Dialect`."""
-        return FoldedEvents(ResponsesFold(), emit, limit, scrub)
+    def fold(self) -> EventFold:
+        """See `EventDialect`."""
+        return ResponsesFold()
 
     def whole(self, call: Endpoint, body: bytes) -> Completed:
         """See `Dialect`."""
         said = read_object(body) or {}
         if said.get("object") == "response" and said.get("status") in FAILED:
             raise failed_answer(body, said.get("error"))
-        check_stated(body)
-        return Completed(body, response_usage(said))
+        return super().whole(call, body)
+
+    def completed(self, body: bytes) -> Completed:
+        """See `EventDialect`."""
+        return Completed(body, response_usage(read_object(body) or {}))
 
     def piece(self, frame: bytes) -> Piece:
         """See `Dialect`. Calls of functions are given as chat completions stream them."""
