@@ -134,7 +134,7 @@ class Scheduler:
             case Answered(task_id):
                 self._board.answered(task_id)
             case Due(delays):
-                self._board.due(delays)
+                self._board.ready(delays)
             case Command():
                 await self._command(message)
             case BulkCommand():
@@ -163,7 +163,7 @@ class Scheduler:
     def _dispatch(self) -> float:
         """Start what can start. When something is due that no message will tell of."""
         now = trio.current_time()
-        due = self._board.settle_time(now)
+        self._board.settle_time(now)
         jobs = [*iter(partial(self._board.next, now), None)]
         if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
@@ -171,7 +171,7 @@ class Scheduler:
             self._to_pool.send_nowait(Recall(task_id))
         for backend in self._board.to_look_at(now):
             self._to_monitor.send_nowait(Look(backend))
-        return due
+        return self._board.due(now)
 
     def _mark_down(self, backend: str, reason: str) -> None:
         if self._board.mark_down(backend, reason):

@@ -95,7 +95,7 @@ class Board:
             run.ended = True
         self._settling.discard(task_id)
 
-    def due(self, delays: Iterable[Delay]) -> None:
+    def ready(self, delays: Iterable[Delay]) -> None:
         """The time of these has come; one that no longer waits for just that is passed over."""
         for delay in delays:
             run = self._running.get(delay.task_id)
@@ -197,14 +197,18 @@ class Board:
                     called.append(task_id)
         return called
 
-    def settle_time(self, now: float) -> float:
-        """Do what is due by now: holds end, and loads turn out to have no room. When something will
-        be due next; inf if nothing will.
-        """
-        due = min(backend.settle_time(now) for backend in self._backends.values())
-        if not self._policy:
-            return due
-        return min(due, *(backend.look_at() for backend in self._backends.values()))
+    def settle_time(self, now: float) -> None:
+        """Do what is due by now: holds end, and loads turn out to have no room."""
+        for backend in self._backends.values():
+            backend.settle_time(now)
+
+    def due(self, now: float) -> float:
+        """When something will be due that nobody tells of; inf if nothing will."""
+        due = min(backend.due() for backend in self._backends.values())
+        if self._policy and not (self.paused or self.draining):
+            for backend in self._backends.values():
+                due = min(due, backend.look_at(), backend.try_at(now))
+        return due
 
     def to_look_at(self, now: float) -> list[str]:
         """The backends that are to be asked now what they have in memory, for something waits."""

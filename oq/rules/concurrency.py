@@ -25,6 +25,8 @@ WAITED = 0.1
 TRY_AGAIN = 300.0
 """Seconds after a refusal until one more is tried. They double at each refusal in a row."""
 TRY_AGAIN_MOST = 3600.0
+APART = 0.1
+"""Seconds between a task and an extra one: sent together, they might change places on the way."""
 RECALLED = 5.0
 """Seconds until the next try, after one that was broken off for a more urgent task."""
 LATE = 2.0
@@ -63,8 +65,8 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone_first", "_alone_pace", "_base", "_clean", "_extras", "_late", "_pause",
-        "_runs", "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
+        "_alone_first", "_alone_pace", "_base", "_clean", "_extras", "_late", "_pause", "_runs",
+        "_sent_at", "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +83,7 @@ class Concurrency:
         self._extras = 0  # how many of them run
         self._clean = 0  # tasks that did not wait, as one of `served` at once, since the last news
         self._late = 0  # guesses in a row that a task has waited
+        self._sent_at = -math.inf  # the last one
         self._pause = 0.0  # the one after the last refusal
         self._waits_until = -math.inf  # nothing is tried before
         self._base = math.inf  # the least time inside that any task had
@@ -94,10 +97,14 @@ class Concurrency:
 
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
+        return len(self._runs) < self.served or self.allowed_at(now) <= now
+
+    def allowed_at(self, now: float) -> float:
+        """When an extra one may be sent, if nothing happens until then; inf if none may."""
         running = len(self._runs)
-        if running < self.served:
-            return True
-        return running < self.most and (self._trying > 0 or self._may_try(now))
+        if running < self.served or running >= self.most:
+            return math.inf
+        return self._sent_at + APART if self._trying > 0 or self._may_try(now) else math.inf
 
     def start(self, task_id: str, now: float) -> bool:
         """A task is sent; whether it is an extra one."""
@@ -108,6 +115,7 @@ class Concurrency:
                 self._begin_try()
             self._trying -= 1
             self._extras += 1
+        self._sent_at = now
         self._runs[task_id] = _Start(now, running + 1, extra)
         return extra
 
@@ -160,6 +168,13 @@ class Concurrency:
             self._pause = TRY_AGAIN
             self._waits_until = now + TRY_AGAIN
             self._clean = 1
+
+    def adopt(self, other: Concurrency, now: float) -> None:
+        """It turns out that `other` is about the same group: what was learnt of that, if nothing
+        was learnt here.
+        """
+        if self.served == 1 and self.refused is None:
+            self.restore(other.served, other.refused, now)
 
     def fix(self, most: int) -> None:
         """It is known from now on: so many."""

@@ -170,6 +170,22 @@ class Residency:
             self.learnt = len(models)
         return self.learnt != before
 
+    def rename(self, model_of: Callable[[str], str], now: float) -> None:
+        """It turns out which names mean the same model: some groups are one from now on."""
+        groups = list(self.groups.values())
+        self.groups.clear()
+        for group in sorted(groups, key=lambda one: one.used_at):
+            group.key = model_of(group.key[0]), group.key[1]
+            known = self.groups.pop(group.key, None)
+            self.groups[group.key] = group
+            if known is not None:
+                group.loaded = group.loaded or known.loaded
+                group.load_time = group.load_time or known.load_time
+                if known.concurrency.knows and not group.concurrency.knows:
+                    group.concurrency.restore(
+                        known.concurrency.served, known.concurrency.refused, now
+                    )
+
     def find_full(self, now: float) -> bool:
         """Whether it turns out now that there is no room for what is being loaded."""
         load = self.load

@@ -169,6 +169,8 @@ class BackendSlots:
         if names and names != self.names:
             self.names = names
             self._keys.clear()
+            if self.residency is not None:
+                self.residency.rename(self._model, now)
         if facts.slots is not None and self.source in ("guessed", "told"):
             self._note_told(max(1, facts.slots))
         if facts.loaded is None:
@@ -180,17 +182,27 @@ class BackendSlots:
 
     # -- what time brings
 
-    def settle_time(self, now: float) -> float:
-        """Do what is due by now. When something will be due next; inf if nothing will."""
-        due = inf
+    def settle_time(self, now: float) -> None:
+        """Do what is due by now."""
         if self.held is not None and self.held.until <= now:
             self.held = None
-        elif self.held is not None:
-            due = self.held.until
         if self.residency is not None:
             self.residency.find_full(now)
-            due = min(due, self.residency.full_at())
-        return due
+
+    def due(self) -> float:
+        """When something will be due; inf if nothing will."""
+        held = inf if self.held is None else self.held.until
+        return held if self.residency is None else min(held, self.residency.full_at())
+
+    def try_at(self, now: float) -> float:
+        """When it can be tried with one more task than it has, if one waits; inf for not now."""
+        if self.down is not None or self.held is not None or self.running >= self.limit:
+            return inf
+        if self.residency is not None:
+            tried = [one.concurrency.allowed_at(now) for one in self.residency.loaded]
+            return min((time for time in tried if time > now), default=inf)
+        time = inf if self.concurrency is None else self.concurrency.allowed_at(now)
+        return time if time > now else inf
 
     def look_at(self) -> float:
         """When to ask what it has in memory, because something may depend on it; inf for never."""
@@ -216,8 +228,8 @@ class BackendSlots:
         if residency is None:
             return msgspec.json.encode(_Learnt())
         groups = tuple(
-            _LearntGroup(*group.key, group.concurrency.served, group.concurrency.refused,
-                         group.load_time)
+            _LearntGroup(_tagged(group.name), group.key[1], group.concurrency.served,
+                         group.concurrency.refused, group.load_time)
             for group in residency.groups.values()
         )  # fmt: skip
         return msgspec.json.encode(_Learnt(groups, residency.learnt))
@@ -233,7 +245,7 @@ class BackendSlots:
             return
         residency.learnt = learnt.max_models
         for each in learnt.groups:
-            group = residency.group((each.model, each.load))
+            group = residency.group((self._model(each.model), each.load), each.model)
             group.load_time = each.load_time
             group.concurrency.restore(each.served, each.refused, now)
 

@@ -101,9 +101,9 @@ def test_a_settling_task_neither_runs_nor_waits():
 def test_a_delayed_task_waits_for_its_own_time_only():
     made = board()
     made.place(A, LATER)
-    made.due([Delay(A, at(9)), Delay(B, at(10))])
+    made.ready([Delay(A, at(9)), Delay(B, at(10))])
     assert made.next(NOW) is None, "that was the time of another delay"
-    made.due([Delay(A, at(10))])
+    made.ready([Delay(A, at(10))])
     assert made.next(NOW) == Job(A, "b0")
 
 
@@ -111,17 +111,17 @@ def test_a_time_that_comes_too_late_wakes_nothing():
     made = board()
     made.place(A, LATER)
     made.settle(A)
-    made.due([Delay(A, at(10))])
+    made.ready([Delay(A, at(10))])
     assert made.next(NOW) is None, "it was being cancelled"
     made.end(A)
-    made.due([Delay(A, at(10))])
+    made.ready([Delay(A, at(10))])
     assert made.next(NOW) is None, "it was cancelled"
 
 
 def test_a_task_that_is_due_is_not_put_in_line_twice():
     made = board()
     made.place(A, LATER)
-    made.due([Delay(A, at(10)), Delay(A, at(10))])
+    made.ready([Delay(A, at(10)), Delay(A, at(10))])
     assert everything_next(made) == [Job(A, "b0")]
 
 
@@ -129,10 +129,10 @@ def test_a_retry_whose_time_comes_before_its_slot_is_free_is_next_in_line():
     made = board(A)
     made.next(NOW)
     made.place(A, LATER)
-    made.due([Delay(A, at(9))])
+    made.ready([Delay(A, at(9))])
     assert made.waits(Delay(A, at(10)))
     assert not made.waits(Delay(A, at(9))), "that was the time of another delay"
-    made.due([Delay(A, at(10))])
+    made.ready([Delay(A, at(10))])
     assert not made.waits(Delay(A, at(10)))
     made.free(A, NOW)
     assert made.next(NOW) == Job(A, "b0")
@@ -295,7 +295,7 @@ class BoardMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 3))
     def a_time_comes(self, seconds):
-        self.board.due([Delay(task, at(seconds)) for task in self.tasks])
+        self.board.ready([Delay(task, at(seconds)) for task in self.tasks])
         for task in self.those("delayed"):
             if self.tasks[task].place.run_at == at(seconds):
                 self.tasks[task].where = "ready"

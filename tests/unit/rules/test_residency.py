@@ -225,7 +225,7 @@ def test_while_a_model_is_loaded_and_something_waits_the_backend_is_asked():
     b1, b2 = story.add(place("b"), place("b"))
     assert story.starts() == [b1]
     assert story.board.to_look_at(0.0) == ["box"]
-    assert story.board.settle_time(0.0) == ASK_AGAIN
+    assert story.board.due(0.0) == ASK_AGAIN
     assert story.board.to_look_at(0.1) == []
     story.lists("b")
     assert story.starts() == [b2], "it is in memory, though no byte has come"
