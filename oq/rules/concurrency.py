@@ -35,8 +35,10 @@ NO_GAIN = 1.05
 """A total pace that is not so many times that of fewer tasks: they took turns."""
 SMOOTH = 0.3
 """The weight of the latest figure among those of tasks that ran alone."""
-GUESSES = 3
-"""So many late ones in a row lower a number that was guessed."""
+OF_LATE = 0.15
+"""The weight of the latest task in the share of those that seem to have waited."""
+TOO_MANY_LATE = 0.4
+"""The share from which the number is lowered. Some are late for another reason: a long prompt."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Concurrency:
         self._trying = 0  # how many extra ones may still be sent in this try
         self._extras = 0  # how many of them run
         self._clean = 0  # tasks that did not wait, as one of `served` at once, since the last news
-        self._late = 0  # guesses in a row that a task has waited
+        self._late = 0.0  # the share of tasks that seem to have waited, of the latest ones
         self._sent_at = -math.inf  # the last one
         self._pause = 0.0  # the one after the last refusal
         self._waits_until = -math.inf  # nothing is tried before
@@ -144,7 +146,7 @@ class Concurrency:
         if waited:
             self._refuse(run, now, sure=sample is not None and sample.waited is not None)
         elif waited is not None:
-            self._late = 0
+            self._late *= 1 - OF_LATE
             if run.served_with_all():
                 self._prove(run.beside)
                 self._clean += run.beside >= self.served
@@ -213,10 +215,10 @@ class Concurrency:
     def _refuse(self, run: _Start, now: float, *, sure: bool) -> None:
         """It has waited, or, if that is not `sure`, seems to have."""
         if not (sure or run.extra):
-            self._late += 1
-            if self._late < GUESSES:
+            self._late += OF_LATE * (1 - self._late)
+            if self._late < TOO_MANY_LATE:
                 return
-        self._late = 0
+        self._late = 0.0
         self.served = max(1, min(self.served, run.beside - 1))
         self.reason = f"of {run.beside} at once, one waited inside the backend"
         if self.refused is None or run.beside < self.refused:

@@ -29,7 +29,7 @@ def tables(limit: int) -> int:
 
 def workers(limit: int, most: int) -> int:
     """Tasks that may run at once when nobody says how many: `most` if there is room."""
-    return min(most, max(_FEWEST_TASKS, limit // 16))
+    return min(most, max(_FEWEST_TASKS, limit // 256))
 
 
 def connections(limit: int, workers: int) -> int:

@@ -181,10 +181,7 @@ class Residency:
             if known is not None:
                 group.loaded = group.loaded or known.loaded
                 group.load_time = group.load_time or known.load_time
-                if known.concurrency.knows and not group.concurrency.knows:
-                    group.concurrency.restore(
-                        known.concurrency.served, known.concurrency.refused, now
-                    )
+                group.concurrency.adopt(known.concurrency, now)
 
     def find_full(self, now: float) -> bool:
         """Whether it turns out now that there is no room for what is being loaded."""
