@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import signal
 import socket
@@ -251,7 +252,7 @@ def test_the_queues_status(call, paused):
     plain = dict(line.split("\t") for line in call("status")[1].splitlines())
     assert plain["paused"] == "true"
     assert int(plain["priority 4"]) >= 1
-    assert "up, 0 of 4 running" in plain["backend simulated"]
+    assert re.search(r"up, 0 of \d running", plain["backend simulated"])
     assert json.loads(call("status", "-o", "json")[1])["queues_by_priority"]["4"] >= 1
     table = call("status", "-o", "table")[1]
     assert "oq resume" in table

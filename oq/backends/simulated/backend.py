@@ -94,15 +94,17 @@ class SimulatedBackend:
         )
 
     async def facts(self, *, full: bool = True) -> BackendFacts:
-        """Which models are loaded, as Ollama says it, which does not say its slots. Any number of
-        calls run at once, unless its simulator has slots.
+        """With slots, as Ollama: which models are loaded, but not how many slots there are. Without,
+        any number of calls run at once, of any models.
         """
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
+        if not self.measures:
+            return BackendFacts(UNLIMITED)
         loaded = self.simulator.loaded.names
         named = {*loaded, *(self.simulator.listed if full else ())}
         digests = {name: self.simulator.model_files.digest(name) for name in named}
-        return BackendFacts(None if self.measures else UNLIMITED, tuple(loaded), digests)
+        return BackendFacts(None, tuple(loaded), digests)
 
     async def aclose(self) -> None:
         """Nothing to close."""
