@@ -11,9 +11,7 @@ from typing import Any
 import httpx
 import trio
 
-PROMPT = "Count from one to one thousand, in words: one, two, three, four,"
-LOADED = 0.2
-"""Seconds. A load that Ollama reports as longer than this was one; else the model was there."""
+PROMPT = "Write a very long story about the sea, with many chapters."
 
 
 @dataclass
@@ -33,6 +31,7 @@ class Call:
     waited: float | None = None
     """Seconds inside the server before it was begun; None if the server does not say."""
     load: float | None = None
+    """Seconds of its load, and of what that waited for."""
     task: str = ""
     """The id of its task, if it went through oq."""
 

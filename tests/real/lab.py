@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from tests.real.boxes import Box
-from tests.real.calls import Call, Caller, caller
+from tests.real.calls import PROMPT, Call, Caller, caller
 from tests.real.processes import Server
 
 SERVICE = 1.5
@@ -51,13 +51,15 @@ class Oq:
         return await self.tasks(ids)
 
     async def slots(self) -> int:
-        """How many tasks it takes its backend to run at once."""
+        """How many tasks of its only model it lets its backend run at once."""
         backend = await self.backend()
-        return int(backend.get("slots") or backend.get("max_concurrency") or 0)
+        for known in backend.get("slots", ()):
+            return int(known["slots"])
+        return int(backend.get("max_concurrency") or 0)
 
     async def submit(self, model: str, tokens: int, **terms: Any) -> str:
         """Submit a task of oq's own API; its id."""
-        payload = {"prompt": "Count: one, two,"}
+        payload = {"prompt": PROMPT}
         options = {"num_predict": tokens, "temperature": 0}
         task = {"type": "generate", "model": model, "payload": payload, "options": options} | terms
         answer = await self.calls.http.post("/api/tasks", json=task)

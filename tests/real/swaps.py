@@ -31,8 +31,8 @@ SEED = 21
 CONTEXTS = (1024, 2048)
 TURNS = 24
 PRIORITIES = ("low", "normal", "critical")
-_LOADED = re.compile(r"(llama-server|llama runner) started in")
-"""What Ollama's log says when a model is in memory."""
+_LOADED = re.compile(r"loading model via llama-server|starting runner")
+"""What the logs of newer and of older Ollamas say of a load."""
 
 
 async def starving(lab: Lab) -> list[Row]:
@@ -45,10 +45,10 @@ async def starving(lab: Lab) -> list[Row]:
         async with lab.through(server) as oq:
             *_, (learnt, learnt_residual) = await _asked_for_c(lab, oq.calls, 2)
     what = "b is used without a pause; the first token of a call for c"
-    direct = f"{seconds(alone.first_after)} of {seconds(PATIENCE)}"
+    direct = f"{seconds(alone.first_after)} (they stop after {seconds(PATIENCE)})"
 
     def row(name: str, found: Call, residual: float) -> Row:
-        possible = residual + (found.load or lab.load)
+        possible = residual + lab.load
         return at_most(name, direct, found.first_after, seconds(possible), possible + SOON)
 
     return [
