@@ -16,7 +16,7 @@ _VOLATILE = (
     (rb'("[a-z_]*_duration":)\d+', rb"\g<1>0"),
     (rb'("created_at":)"[^"]*"', rb'\1""'),
     (rb'("(?:created|created_at|completed_at)":)\d+', rb"\g<1>0"),
-    (rb'"((?:chatcmpl|cmpl|resp|msg|rs|fc|call|toolu)[-_])[0-9A-Za-z_]+"', rb'"\1x"'),
+    (rb'"((?:chatcmpl|cmpl|resp|msg|rs|fc|call|toolu|req)[-_])[0-9A-Za-z_]+"', rb'"\1x"'),
 )
 """What differs from one answer to the next by itself: times, durations and ids."""
 
