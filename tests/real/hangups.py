@@ -18,37 +18,42 @@ TOKENS = 1500
 LOOKS = 0.05
 """Seconds between two looks at the processor time of the model's process."""
 GIVES_UP = 5.0
+WORKS = 0.2
+"""Seconds of processor time that it has spent by then, if the call is one that it runs."""
 
 
 async def hangups(lab: Lab) -> list[Row]:
     """Each API, as a stream and whole."""
     async with lab.serving() as server:
         async with lab.direct(server) as calls:
-            direct = await _each(calls, server)
+            direct = await _each(lab, calls, server)
         async with lab.through(server) as oq:
-            through = await _each(oq.calls, server)
+            through = await _each(lab, oq.calls, server)
     return [
         at_most(f"hung up: {what}: computes for", seconds(direct[what]), found, "", STOPS)
         for what, found in through.items()
     ]
 
 
-async def _each(calls: Caller, server: Server) -> dict[str, float]:
+async def _each(lab: Lab, calls: Caller, server: Server) -> dict[str, float]:
     await calls.call("a", 1)  # the model is in memory then
     runner = (server.children() or [server.pid])[0]
     return {
         f"{path}, {'a stream' if stream else 'whole'}": await _hung_up(calls, path, stream, runner)
         for path in PATHS
+        if lab.box.kind == "ollama" or path.startswith("/v1/")
         for stream in (True, False)
     }
 
 
 async def _hung_up(calls: Caller, path: str, stream: bool, runner: int) -> float:
     """Call, hang up a second later; seconds from then until the process computes no more."""
+    before = processor_seconds(runner)
     with trio.move_on_after(1.0):
         async with calls.http.stream("POST", path, json=_body(path, stream)) as answer:
             async for _ in answer.aiter_raw():
                 pass
+    assert processor_seconds(runner) - before > WORKS, f"{path}: the model did not run"
     return await _until_idle(runner)
 
 
