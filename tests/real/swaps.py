@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -39,39 +39,57 @@ async def starving(lab: Lab) -> list[Row]:
     """Three callers use b without a pause, and somebody asks for c."""
     async with lab.serving(**lab.box.one_model) as server:
         async with lab.direct(server) as calls:
-            (alone, _), *_ = await _asked_for_c(lab, calls, 1)
+            [alone] = await _asked_for_c(lab, calls, ["high"])
         async with lab.through(server, {"max_models": 1}) as oq:
-            (said, said_residual), *_ = await _asked_for_c(lab, oq.calls, 1)
+            same, critical = await _asked_for_c(lab, oq.calls, ["high", "critical"])
         async with lab.through(server) as oq:
-            *_, (learnt, learnt_residual) = await _asked_for_c(lab, oq.calls, 2)
+            _, learnt = await _asked_for_c(lab, oq.calls, ["high", "high"])
     what = "b is used without a pause; the first token of a call for c"
-    direct = f"{seconds(alone.first_after)} (they stop after {seconds(PATIENCE)})"
+    direct = f"{seconds(alone.call.first_after)} (they stop after {seconds(PATIENCE)})"
 
-    def row(name: str, found: Call, residual: float) -> Row:
-        possible = residual + lab.load
-        return at_most(name, direct, found.first_after, seconds(possible), possible + SOON)
+    def row(name: str, found: Asked, ahead: float) -> Row:
+        possible = ahead + lab.load
+        first = found.call.first_after
+        return at_most(f"{what}, {name}", direct, first, seconds(possible), possible + SOON)
 
     return [
-        row(f"{what}, `max_models: 1`", said, said_residual),
-        row(f"{what}, nothing told, the second time", learnt, learnt_residual),
+        row("`max_models: 1`", same, same.came_before),
+        row("`max_models: 1`, critical", critical, critical.had_begun),
+        row("nothing told, the second time", learnt, learnt.came_before),
     ]
 
 
-async def _asked_for_c(lab: Lab, calls: Caller, times: int) -> list[tuple[Call, float]]:
-    """So many calls for c, one after the other. Each with the seconds that the calls for b that had
-    begun before it went on.
+class Asked(NamedTuple):
+    """A call for c. For how many seconds calls for b went on that had come before it, and those
+    that had begun before it.
     """
+
+    call: Call
+    came_before: float
+    had_begun: float
+
+
+async def _asked_for_c(lab: Lab, calls: Caller, priorities: Sequence[str]) -> list[Asked]:
+    """Calls for c of these priorities, one after the other, while others use b."""
     found = []
-    async with flood(calls, "b", lab.tokens // 3, PAUSE + times * PATIENCE) as others:
-        for _ in range(times):
+    patience = PAUSE + len(priorities) * PATIENCE
+    async with flood(calls, "b", lab.tokens // 3, patience) as others:
+        for priority in priorities:
             await trio.sleep(PAUSE)
-            found.append(await calls.call("c", SHORT))
-    return [(call, _residual(others, call)) for call in found]
+            found.append(await calls.call("c", SHORT, priority=priority))
+    return [
+        Asked(
+            call,
+            _until_ended(call, [one for one in others if one.sent < call.sent]),
+            _until_ended(call, [one for one in others if one.first and one.first < call.sent]),
+        )
+        for call in found
+    ]
 
 
-def _residual(others: Iterable[Call], call: Call) -> float:
-    running = [one.ended for one in others if one.first and one.first < call.sent < one.ended]
-    return max(running, default=call.sent) - call.sent
+def _until_ended(call: Call, others: Iterable[Call]) -> float:
+    """Seconds from when the call was sent until all of these had ended."""
+    return max(0.0, *(one.ended - call.sent for one in others))
 
 
 async def alternating(lab: Lab) -> list[Row]:
