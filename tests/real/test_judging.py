@@ -1,0 +1,35 @@
+"""What the real runs judge by."""
+
+from __future__ import annotations
+
+from tests.real.models import _with_metadata
+from tests.real.rows import at_most
+from tests.real.swaps import started_early
+
+
+def task(created: int, started: int, priority: int = 5) -> dict[str, object]:
+    return {"created_at": f"{created:02}", "started_at": f"{started:02}", "priority": priority}
+
+
+def test_a_task_that_began_before_an_earlier_one_is_seen():
+    assert started_early([task(0, 1), task(2, 3)]) == 0
+    assert started_early([task(0, 5), task(2, 3)]) == 1
+
+
+def test_a_task_that_began_while_a_more_urgent_one_waited_is_seen():
+    assert started_early([task(0, 3, priority=1), task(2, 4, priority=15)]) == 1
+    assert started_early([task(0, 3), task(4, 5, priority=15)]) == 0
+
+
+def test_models_differ_and_their_tensors_stay_where_they_were():
+    original = b"GGUF" + bytes(20) + b"tensors"
+    one, two = (_with_metadata(original, name, [("n", 1)]) for name in "ab")
+    assert one != two
+    assert one.endswith(b"tensors")
+    assert (len(one) - len(original)) % 32 == 0
+    assert one[16] == 2
+
+
+def test_what_takes_longer_than_it_may_does_not_hold():
+    assert at_most("x", "", 1.0, "", 1.0).holds
+    assert not at_most("x", "", 1.1, "", 1.0).holds
