@@ -78,6 +78,9 @@ class Machine:
     def fresh(self) -> None:
         """As if new; nothing may be running any more."""
         self.until(lambda: not self.simulator.running, "what an earlier test asked ends")
+        trio.from_thread.run_sync(self._forget, trio_token=self._token)
+
+    def _forget(self) -> None:
         self.simulator.calls.clear()
         self.simulator.scripts.clear()
         self.simulator.default = Script()
