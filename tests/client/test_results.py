@@ -136,7 +136,7 @@ def test_many_that_wait_share_few_connections(server: Served, run):
     async def check() -> None:
         async with oq.AsyncClient(server.url) as queue:
             server.requests.clear()
-            tasks = await queue.run_batch([saying(str(n), delay=0.3) for n in range(150)])
+            tasks = await queue.run_batch([saying(str(n), delay=0.05) for n in range(150)])
             assert [task.result["response"] for task in tasks if task.result] == [
                 str(n) for n in range(150)
             ]
