@@ -94,8 +94,8 @@ class SimulatedBackend:
         )
 
     async def facts(self, *, full: bool = True) -> BackendFacts:
-        """With slots, as Ollama: which models are loaded, but not how many slots there are. Without,
-        any number of calls run at once, of any models.
+        """With slots, as Ollama: which models are loaded, but not how many slots there are.
+        Without, any number of calls run at once, of any models.
         """
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
