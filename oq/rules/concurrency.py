@@ -43,12 +43,13 @@ TOO_MANY_LATE = 0.4
 
 @dataclass(slots=True)
 class _Start:
-    """A task that runs: when it was sent, how many ran with it then, itself included, and whether
-    it is an extra one. `left_at` is when the first of those that ran with it ended. `proved`: its
-    answer began before that.
+    """A task that runs: when it was sent, how many ran with it then, itself included, and the most
+    until its answer began (`beside`); and whether it is an extra one. `left_at` is when the first
+    of those that ran with it ended. `proved`: its answer began before that.
     """
 
     at: float
+    first_beside: int
     beside: int
     extra: bool
     left_at: float | None = None
@@ -118,7 +119,10 @@ class Concurrency:
             self._trying -= 1
             self._extras += 1
         self._sent_at = now
-        self._runs[task_id] = _Start(now, running + 1, extra)
+        for other in self._runs.values():
+            if not other.answered:  # it may be before them on the way
+                other.beside = max(other.beside, running + 1)
+        self._runs[task_id] = _Start(now, running + 1, running + 1, extra)
         return extra
 
     def answered(self, task_id: str) -> None:
@@ -126,9 +130,8 @@ class Concurrency:
         run = self._runs.get(task_id)
         if run is not None and not run.answered:
             run.answered = True
-            if run.left_at is None:
-                run.proved = True
-                self._prove(run.beside)
+            run.proved = run.left_at is None
+            self._prove(sum(each.answered for each in self._runs.values()))
 
     def end(self, task_id: str, now: float, sample: Sample | None) -> bool:
         """It has ended, with a sample if it was served to its end. Whether there is news."""
@@ -148,7 +151,7 @@ class Concurrency:
         elif waited is not None:
             self._late *= 1 - OF_LATE
             if run.served_with_all():
-                self._prove(run.beside)
+                self._prove(run.first_beside)
                 self._clean += run.beside >= self.served
         elif run.extra and not run.proved:
             self._end_try(now + RECALLED)
@@ -205,10 +208,11 @@ class Concurrency:
         self._clean = max(self._clean, 1)
         self._waits_until = max(self._waits_until, until)
 
-    def _prove(self, beside: int) -> None:
-        if beside > self.served:
-            self.served = beside
-            self.reason = f"{beside} at once were served without waiting"
+    def _prove(self, at_once: int) -> None:
+        """So many were answered at once."""
+        if at_once > self.served:
+            self.served = min(at_once, self.most)
+            self.reason = f"{at_once} at once were served without waiting"
             if not self._trying:
                 self._clean = max(self._clean, 1)
 

@@ -175,7 +175,7 @@ class Residency:
         groups = list(self.groups.values())
         self.groups.clear()
         for group in sorted(groups, key=lambda one: one.used_at):
-            group.key = model_of(group.key[0]), group.key[1]
+            group.key = model_of(group.name), group.key[1]
             known = self.groups.pop(group.key, None)
             self.groups[group.key] = group
             if known is not None:

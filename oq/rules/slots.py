@@ -166,8 +166,8 @@ class BackendSlots:
     def note_facts(self, facts: BackendFacts, now: float) -> bool:
         """What the backend says of itself. Whether something was learnt."""
         names = {_tagged(name): digest for name, digest in facts.digests.items()}
-        if names and names != self.names:
-            self.names = names
+        if not names.items() <= self.names.items():
+            self.names = {**self.names, **names}
             self._keys.clear()
             if self.residency is not None:
                 self.residency.rename(self._model, now)

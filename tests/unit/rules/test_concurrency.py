@@ -191,3 +191,17 @@ def test_what_was_learnt_is_taken_up_again():
     server = Server(4, known, measured)
     server.run(10)
     assert (known.served, server.waits_since(-1.0)) == (4, [])
+
+
+def test_one_that_overtakes_others_on_the_way_proves_nothing_of_them():
+    known = Concurrency(64, served=2)
+    for number, task in enumerate("ab"):
+        known.start(task, 0.01 * number)
+    known.end("a", 1.5, measured(0.0, 0.0, 1.5))
+    known.start("c", 1.5)
+    known.start("d", 1.6)
+    known.answered("d")
+    assert known.served == 2, "b and c may wait for it"
+    known.answered("b")
+    known.answered("c")
+    assert known.served == 3

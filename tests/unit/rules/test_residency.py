@@ -300,3 +300,15 @@ def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
     board.place(c2, place("c"))
     assert board.next(0.0) == Job(c2, "two", True)
     assert board.next(0.0) is None
+
+
+def test_facts_that_name_a_part_of_the_models_leave_each_group_one():
+    story = Story(slots=2)
+    story.slots.note_facts(BackendFacts(loaded=(), digests={"b": "x", "c": "y"}), 0.0)
+    (b1,) = story.add(place("b"))
+    story.starts()
+    story.answers(b1)
+    for digests in ({"b": "x"}, {"c": "y"}, {"b:latest": "x"}):
+        story.slots.note_facts(BackendFacts(loaded=("b",), digests=digests), 0.0)
+    assert [group.key for group in story.slots.residency.groups.values()] == [("x", "")]
+    assert story.slots.residency.groups["x", ""].loaded
