@@ -163,7 +163,7 @@ def test_embeddings_as_they_were_before_embed(theirs):
 
 def test_a_model_is_loaded_and_unloaded(native, machine):
     assert native.generate("m").done_reason == "load"
-    assert machine.simulator.loaded.names == ["m"]
+    machine.until(lambda: machine.simulator.loaded.names == ["m"], "the model is there")
     chunks = list(native.chat("m", stream=True))
     assert [(chunk.done, chunk.done_reason) for chunk in chunks] == [(True, "load")]
     assert native.chat("m", keep_alive=0).done_reason == "unload"

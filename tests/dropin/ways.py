@@ -86,8 +86,7 @@ class Machine:
         self.simulator.default = Script()
         self.simulator.model_files = ModelFiles({MODEL})
         self.simulator.lacks = frozenset()
-        for name in self.simulator.loaded.names:
-            self.simulator.loaded.unload(name)
+        self.simulator.restart()
 
     async def _run(self) -> None:
         self._token = trio.lowlevel.current_trio_token()

@@ -28,8 +28,8 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What the model gives `due` seconds after it began: exactly one of the other fields. `choice`
-    is the number of the answer that it belongs to.
+    """What the model gives `due` seconds after it began: a text, a thought, calls, a fault or an
+    ending. `choice` is the number of the answer that it belongs to; it is made of `tokens`.
     """
 
     due: float
@@ -39,6 +39,7 @@ class Piece:
     fault: Fault | None = None
     ending: Ending | None = None
     choice: int = 0
+    tokens: int = 1
 
 
 def pieces(ask: Ask, script: Script) -> list[Piece]:
@@ -47,7 +48,7 @@ def pieces(ask: Ask, script: Script) -> list[Piece]:
         return [Piece(0, ending=Ending("unload" if ask.unload else "load", 0))]
     prompts = [prompt for prompt in ask.prompts or (ask.prompt,) for _ in range(ask.n)]
     answers = [_answer(ask, script, number, prompt) for number, prompt in enumerate(prompts)]
-    tokens = sum(not piece.calls for said, _ in answers for piece in said)
+    tokens = sum(piece.tokens for said, _ in answers for piece in said if not piece.calls)
     if "swapped" in script.quirks:
         answers.reverse()
     turns = chain.from_iterable(zip_longest(*(said for said, _ in answers)))
@@ -75,8 +76,10 @@ def _answer(ask: Ask, script: Script, number: int, prompt: str) -> tuple[list[Pi
     tokens, reason = _tokens(ask, script, prompt, number % ask.n)
     thoughts = tokenize(script.thinking or f"Thinking about {prompt}") if ask.think else []
     said = [Piece(0, thinking=token, choice=number) for token in thoughts]
-    said += [Piece(0, text=token, choice=number) for token in tokens]
-    ending = Ending(reason, len(said), last=False)
+    for at in range(0, len(tokens), script.together):
+        part = tokens[at : at + script.together]
+        said.append(Piece(0, text="".join(part), choice=number, tokens=len(part)))
+    ending = Ending(reason, len(thoughts) + len(tokens), last=False)
     if script.tool_calls and ask.tools:
         said.append(Piece(0, calls=script.tool_calls, choice=number))
     return said, Piece(0, ending=ending, choice=number)
@@ -103,7 +106,8 @@ def _timed(said: list[Piece], script: Script) -> Iterator[Piece]:
     step = 1 / script.rate if script.rate else 0.0
     count = 0
     for piece in said:
-        # The end comes with the last token.
-        due = script.first + (max(0, count - 1) if piece.ending is not None else count) * step
+        # A piece comes with its last token, and the end with the last token of all.
+        more = 0 if piece.ending is not None else piece.tokens
+        due = script.first + max(0, count + more - 1) * step
         yield replace(piece, due=math.inf if piece.fault == "hang" else due)
-        count += piece.ending is None
+        count += more

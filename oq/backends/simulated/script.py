@@ -86,6 +86,8 @@ class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     rate: Seconds = 0
     """Tokens a second; 0: all at once."""
     tokens: Tokens = 16
+    together: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    """Tokens that come together, as one piece of the answer, when the last of them is due."""
     text: str | None = None
     """The answer itself, instead of words of the prompt; `tokens` does not matter then."""
     thinking: str | None = None
