@@ -136,3 +136,19 @@ async def test_its_pace_is_a_setting(autojump_clock):
     request = Request(TaskType.GENERATE, "m", b'{"prompt":"hello"}', b"{}")
     await backend.run(request, lambda _: None)
     assert trio.current_time() - began == pytest.approx(30 + 10 + 15 / 2)
+
+
+async def test_how_it_loads_and_lines_up_are_settings():
+    section = {"load": "2s", "parallel": 2, "max_models": 1, "max_queue": 7, "keep_alive": "1m"}
+    [backend] = open_backends(to_config({"backends": [SIMULATED], "simulated": section}))
+    loaded = backend.simulator.loaded
+    assert (loaded.cost, loaded.parallel, loaded.limit) == (2, 2, 1)
+    assert (loaded.max_queue, loaded.keep_alive) == (7, 60)
+    assert backend.measures
+    assert (await backend.facts()).slots is None
+    [backend] = open_backends(to_config({"backends": [SIMULATED], "simulated": {"parallel": 0}}))
+    assert backend.simulator.loaded.parallel is None
+    assert not backend.measures
+    assert (await backend.facts()).slots > 1000
+    [backend] = open_backends(to_config({"backends": [SIMULATED]}))
+    assert backend.simulator.loaded.parallel == 1, "as Ollama's"

@@ -24,36 +24,14 @@ from typing import Any, Final
 
 import trio
 
-from oq.backends.simulated.load_group import LoadGroup, load_group
+from oq.backends.simulated.load_group import load_group
+from oq.backends.simulated.place import Place
 from oq.backends.simulated.reading import Refused
 from oq.backends.simulated.runner import Hold, Runner, RunnerKilled
-from oq.backends.simulated.slots import Ticket
 
 FULL = "server busy, please try again.  maximum pending requests exceeded"
 """What Ollama says when its line is full; the two spaces are its own."""
 OWN_CONTEXT: Final = 131_072
-
-
-class Place:
-    """A call in the line, or past it. `let_in` is the model that it got, with one use counted."""
-
-    def __init__(
-        self, key: str, name: str, group: LoadGroup, keep: float | None, slot: bool
-    ) -> None:
-        self.key = key
-        self.name = name
-        self.group = group
-        self.keep = keep
-        self.slot = slot
-        """Whether it needs one."""
-        self.ticket: Ticket | None = None
-        """Its place in the line for a slot of that model."""
-        self.gone = False
-        """Whether its caller has left."""
-        self.leaving: Runner | None = None
-        """What must leave for it, once it is the first in the line."""
-        self.let_in: Runner | None = None
-        self.changed = trio.Event()
 
 
 class LoadedModels:
@@ -80,10 +58,10 @@ class LoadedModels:
         blob_of: Callable[[str], str] = str,
     ) -> None:
         self.limit = limit
-        self._cost = cost
+        self.cost = cost
         self.parallel = parallel
-        self._max_queue = max_queue
-        self._keep_alive = keep_alive
+        self.max_queue = max_queue
+        self.keep_alive = keep_alive
         self._context = context
         self._blob_of = blob_of
         self._runners: dict[str, Runner] = {}
@@ -136,7 +114,7 @@ class LoadedModels:
         came = trio.current_time()
         group = load_group(options, shift, self._context)
         place = Place(self._blob_of(model), model, group, keep, slot)
-        runner = await self._obtain(place, self._cost if cost is None else cost)
+        runner = await self._obtain(place, self.cost if cost is None else cost)
         try:
             loaded = trio.current_time()
             async with runner.slot_held(place.ticket) as hold:
@@ -172,7 +150,7 @@ class LoadedModels:
         runner = self._fitting(place)
         if runner is not None:
             return self._start_use(runner, place)
-        if len(self._line) > self._max_queue:
+        if len(self._line) > self.max_queue:
             raise Refused(503, FULL)
         self._line.append(place)
         self._advance()
@@ -256,7 +234,7 @@ class LoadedModels:
     def _end_load(self, place: Place) -> None:
         self.loads.append(place.name)
         count = 1 if embeds(place.name) and self.parallel else self.parallel
-        runner = Runner(place.key, place.name, place.group, count, self._keep_alive)
+        runner = Runner(place.key, place.name, place.group, count, self.keep_alive)
         self._runners[place.key] = runner
         self._loading = None
         self._line.popleft()

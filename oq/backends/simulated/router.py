@@ -12,11 +12,9 @@ from typing import Any
 
 import trio
 
-from oq.backends.simulated.loaded import LoadedModels, Place
+from oq.backends.simulated.loaded import LoadedModels
+from oq.backends.simulated.place import Place
 from oq.backends.simulated.runner import Runner
-
-SWAPPING = "proxy error: Could not establish connection"
-"""What older routers say (with 500) to a call that meets a model on its way out or in."""
 
 
 class RouterModels(LoadedModels):

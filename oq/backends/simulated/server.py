@@ -120,7 +120,7 @@ async def route(
 ) -> None:
     """Answer a request; `call` is how it is remembered, if it is."""
     try:
-        if call is None or request.method != "POST" or request.path in simulator.lacks:
+        if call is None or request.method != "POST" or simulator.lacks_path(request.path):
             await answer_pages(simulator, connection, request)
         elif request.path in RUNS:
             await run_model(simulator, connection, request, call)

@@ -137,6 +137,10 @@ class Simulator:
         more = self.loaded.names if self.model_files.any_name else ()
         return sorted(self.model_files.names.union(more))
 
+    def lacks_path(self, path: str) -> bool:
+        """Whether it answers as if it did not know this path; the router has none of Ollama's."""
+        return path in self.lacks or (self.router and path.startswith("/api/"))
+
     def now(self) -> datetime:
         """The wall clock, for `created_at`."""
         return self._clock.now()

@@ -239,6 +239,8 @@ async def test_the_router_has_its_own_errors(autojump_clock, router):
         assert [(await ask(http, ROUTED, "a")).status_code for _ in range(3)] == [500, 503, 200]
         for path in ("/api/tags", "/api/ps", "/api/version"):
             assert (await http.get(path)).status_code == 404
+        missing = await ask(http, "/api/chat", "a")
+        assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
 
 
 async def test_the_router_lets_all_in_that_one_load_serves(autojump_clock, router):
