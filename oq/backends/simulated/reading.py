@@ -72,7 +72,9 @@ def first_value(body: bytes) -> Any:
     if not text:
         raise Refused(400, "EOF")
     try:
-        return _FIRST.raw_decode(text)[0]
+        value, end = _FIRST.raw_decode(text)
+        plain = readable(text[:end].encode())  # what follows may be anything
+        return value if plain == text[:end].encode() else json.loads(plain)
     except json.JSONDecodeError as error:
         if error.pos >= len(text) or "Unterminated" in error.msg or _is_cut(text[error.pos :]):
             raise Refused(400, "unexpected EOF") from None
