@@ -65,16 +65,17 @@ def llama_error(status: int, message: str, fields: Mapping[str, Any] = NO_FIELDS
 
 
 class Form(NamedTuple):
-    """How an API says errors, and its content type of JSON."""
+    """How an API says errors, and its content type of JSON; and whether llama.cpp has it too."""
 
     error: Callable[[int, str, Mapping[str, Any]], bytes]
     json_type: str
+    in_llama: bool = True
 
 
 _FORMS = (
     ("/v1/messages", Form(anthropic_error, "application/json")),
     ("/v1/", Form(openai_error, "application/json")),
-    ("/api/", Form(ollama_error, OLLAMA_JSON)),
+    ("/api/", Form(ollama_error, OLLAMA_JSON, in_llama=False)),
     ("/simulator/", Form(ollama_error, OLLAMA_JSON)),
 )
 """By the beginning of a path, the longest first."""

@@ -16,6 +16,7 @@ from functools import partial
 import trio
 
 from oq.backends.simulated.ask import Ask
+from oq.backends.simulated.forms import form_of
 from oq.backends.simulated.loaded import OWN_CONTEXT, LoadedModels
 from oq.backends.simulated.model_files import ModelFiles
 from oq.backends.simulated.reading import Refused
@@ -139,7 +140,7 @@ class Simulator:
 
     def lacks_path(self, path: str) -> bool:
         """Whether it answers as if it did not know this path; the router has none of Ollama's."""
-        return path in self.lacks or (self.router and path.startswith("/api/"))
+        return path in self.lacks or (self.router and not form_of(path).in_llama)
 
     def now(self) -> datetime:
         """The wall clock, for `created_at`."""
