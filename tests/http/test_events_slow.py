@@ -9,6 +9,7 @@ end.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +26,7 @@ from tests.support.http import GENERATE, Live, live
 
 BOUND = 1.03
 """It is offered each event, which makes 1.015 of it; to be sent them makes 1.08."""
+TRIES = 4
 BUFFER = 4096
 """Bytes that the kernel is asked to hold at either end, so that it is soon full."""
 
@@ -64,6 +66,8 @@ async def connected(oq: Live, request: bytes) -> AsyncIterator[trio.SocketStream
 async def calls_of(work: Round) -> int:
     """How many functions this thread calls meanwhile, those in C too."""
     count = 0
+    gc.collect()
+    gc.disable()  # it calls what earlier tests have left behind
 
     def called(frame: object, event: str, arg: object) -> None:
         nonlocal count
@@ -75,6 +79,7 @@ async def calls_of(work: Round) -> int:
             await work()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
@@ -83,13 +88,19 @@ async def nothing() -> None:
 
 
 async def check_costs_nothing(work: Round, deaf: Deaf, before: Round = nothing) -> None:
-    """`work` calls as many functions with `deaf` there as without; `before` goes ahead of each."""
-    await before()
-    without = await calls_of(work)
-    await before()
-    async with deaf():
-        beside = await calls_of(work)
-    assert beside <= BOUND * without
+    """`work` calls as many functions with `deaf` there as without; `before` goes ahead of each.
+
+    On a busy machine what comes bit by bit comes in other bits each time, which moves a count by
+    one or two in a hundred, up or down. What `deaf` costs is there each time.
+    """
+    ratios: list[float] = []
+    while not ratios or (ratios[-1] > BOUND and len(ratios) < TRIES):
+        await before()
+        without = await calls_of(work)
+        await before()
+        async with deaf():
+            ratios.append(await calls_of(work) / without)
+    assert ratios[-1] <= BOUND, ratios
 
 
 def run_tasks(oq: Live, count: int) -> Round:
