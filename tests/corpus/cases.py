@@ -74,6 +74,9 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     else in a stream. Through oq the error has this status, the one that it states itself.
     """
 
+    busy: bool = False
+    """The refusal says that the server is busy. Through oq the call is sent again, and answered."""
+
     def body(self) -> bytes:
         """The bytes of the body."""
         if self.form:

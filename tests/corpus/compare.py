@@ -19,6 +19,8 @@ def check(case: Case, direct: Answer, through: Answer) -> None:
     assert through.ended == "whole", through
     if case.stated is not None:
         assert (through.status, through.body) == (case.stated, _document(direct.body)), through
+    elif case.busy:
+        assert (direct.status, through.status) == (503, 200), through
     elif case.cut and not (frames := whole_frames(direct.body)):
         assert through.status == 502, through
         assert is_error(through.body), through

@@ -196,6 +196,11 @@ async def test_a_server_that_is_gone_comes_back_with_nothing_loaded(nursery):
     nursery.cancel_scope.cancel()
 
 
+# The router's. Each was seen once with llama.cpp b11434 and five models of SmolLM2: the statuses
+# loading and loaded in a swap, /props?model= that loads, both 400s, 32 calls that ended as sixteen
+# for b and then sixteen for a (12.2 s), a slot that was free .07 s after a caller who streamed had
+# hung up and 4.4 s after one who did not, and a swap that waited 10.9 s for such a call.
+
 ROUTED = "/v1/chat/completions"
 
 
