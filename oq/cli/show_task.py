@@ -11,7 +11,7 @@ from oq.cli.exits import Exit
 from oq.cli.options import Output
 from oq.cli.terminal import clean, clean_text, complain, is_terminal, local, print_json, print_rows
 from oq.words.durations import format_duration
-from oq.words.task import Attempt, Priority, Status, Summary, Task
+from oq.words.task import Attempt, Priority, Status, Summary, Task, time_inside
 
 NOTICEABLE = 0.05
 """Seconds. Less than that is not said of an attempt."""
@@ -206,6 +206,7 @@ def _facts(task: Task) -> list[tuple[str, object]]:
         ("started", _time(task.started_at)),
         ("ended", _time(task.completed_at)),
         ("took", _took(task)),
+        ("waited inside", _waited_inside(task)),
         ("timeout", task.timeout and format_duration(task.timeout)),
         ("retries", f"{task.retry_count} of {task.max_retries}"),
         ("tokens", task.usage and f"{task.usage.prompt_tokens} in, {_made(task)} out"),
@@ -250,9 +251,19 @@ def _made(task: Task) -> int:
 
 
 def _took(task: Task | Summary) -> str | None:
+    """How long its last attempt ran, without what it waited inside its backend."""
     if task.started_at is None or task.completed_at is None:
         return None
-    return format_duration(max(0.0, (task.completed_at - task.started_at).total_seconds()))
+    took = (task.completed_at - task.started_at).total_seconds() - time_inside(task.attempts)
+    return format_duration(max(0.0, took))
+
+
+def _waited_inside(task: Task) -> str | None:
+    """What of the time on its backend is not in `_took`."""
+    seconds = time_inside(task.attempts)
+    if seconds < NOTICEABLE:
+        return None
+    return f"{format_duration(seconds)} in {task.attempts[-1].backend}"
 
 
 def _time(moment: datetime | None) -> str | None:

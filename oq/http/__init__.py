@@ -25,7 +25,8 @@ errors             every error as a response, in one place
 query              parameters after the question mark
 responses          request bodies and JSON responses
 asgi               ASGI requests without Quart: those of the gateway, and refused ones
-metrics            what `/metrics` counts; task_durations: how long tasks wait and run
+metrics            what `/metrics` counts; task_durations: how long tasks wait and run;
+                   backend_metrics: how backends are; histogram: seconds by bucket
 context            what all handlers share: the queue, the metrics, the open streams
 gateway            the APIs of Ollama and OpenAI
 """

@@ -6,7 +6,6 @@ built when somebody scrapes. What the queue knows by itself is asked at that mom
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -16,12 +15,13 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
+from oq.http.backend_metrics import BackendTimes, backend_gauges
+from oq.http.histogram import Histogram, Labels, histogram_family
 from oq.http.task_durations import TaskDurations
 from oq.logs import lost_lines
 from oq.rules.history import History
@@ -34,9 +34,6 @@ MAX_MODELS = 50
 """Models that get a label of their own; the others share `other`, so that a client that makes up
 names cannot fill the server of whoever scrapes."""
 OTHER = "other"
-BUCKETS = (0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
-
-Labels = tuple[str, str]
 
 _COUNTED = {
     EventType.TASK_COMPLETED: ("completed", "Tasks that completed"),
@@ -45,27 +42,6 @@ _COUNTED = {
     EventType.TASK_CANCELLED: ("cancelled", "Tasks that were cancelled"),
 }
 _HELP = {"submitted": "Tasks that were accepted", **dict(_COUNTED.values())}
-
-
-class Histogram:
-    """Seconds, counted by bucket."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
-
-    def add(self, seconds: float) -> None:
-        seconds = max(seconds, 0.0)  # the wall clock may have been set back
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.total += seconds
-
-    def cumulated(self) -> Iterator[tuple[str, float]]:
-        so_far = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
-            so_far += count
-            yield bound, so_far
 
 
 class Tally:
@@ -94,6 +70,7 @@ class Metrics(Collector):
         self._wait: dict[Labels, Histogram] = defaultdict(Histogram)
         self._run: dict[Labels, Histogram] = defaultdict(Histogram)
         self._spans = TaskDurations()
+        self._backends = BackendTimes()
         self._answers: dict[Labels, int] = defaultdict(int)
         self._commits = 0
         self.registry = CollectorRegistry()
@@ -132,6 +109,7 @@ class Metrics(Collector):
         if ran is not None and event is not EventType.TASK_CANCELLED:
             self._run[labels].add(ran)
             tally.ran.append(ran)
+            self._backends.add(state.attempts[-1], labels[1])
         self._spans.wait(change, tally.at)
         if event is EventType.TASK_COMPLETED and state.usage is not None:
             tally.tokens[labels[1], "prompt"] += state.usage.prompt_tokens
@@ -160,7 +138,9 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """The metrics as Prometheus wants them."""
         yield InfoMetricFamily("oq_build", "What runs here", {"version": version("oq")})
-        yield from _gauges(self._status())
+        status = self._status()
+        yield from _gauges(status)
+        yield from backend_gauges(status.backends, self._label)
         for name, counts in self._counts.items():
             family = CounterMetricFamily(f"oq_tasks_{name}", _HELP[name], labels=("type", "model"))
             for labels, count in counts.items():
@@ -172,8 +152,20 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "oq_log_lines_lost", "Log lines that could not be written", lost_lines()
         )
-        yield _histogram("oq_task_wait_seconds", "From being due to being started", self._wait)
-        yield _histogram("oq_task_run_seconds", "How long an attempt took", self._run)
+        yield from self._time_families()
+
+    def _time_families(self) -> Iterator[Metric]:
+        by = ("type", "model")
+        yield histogram_family(
+            "oq_task_wait_seconds", "From being due to being started", by, self._wait
+        )
+        yield histogram_family(
+            "oq_task_run_seconds",
+            "How long an attempt ran, without what it waited inside its backend",
+            by,
+            self._run,
+        )
+        yield from self._backends.families()
 
     def _answer_family(self) -> Metric:
         family = CounterMetricFamily(
@@ -211,23 +203,9 @@ def _gauges(status: QueueStatus) -> Iterator[Metric]:
     workers.add_metric(("active",), status.workers_active)
     workers.add_metric(("idle",), status.workers_idle)
     yield workers
-    up = GaugeMetricFamily("oq_backend_up", "1 if it answers", labels=("backend",))
-    running = GaugeMetricFamily("oq_backend_running", "Tasks running there", labels=("backend",))
-    for backend in status.backends:
-        up.add_metric((backend.name,), backend.up)
-        running.add_metric((backend.name,), backend.running)
-    yield up
-    yield running
     yield GaugeMetricFamily("oq_paused", "1 while nothing is dispatched", status.paused)
     yield GaugeMetricFamily("oq_draining", "1 while shutting down", status.draining)
     yield GaugeMetricFamily("oq_uptime_seconds", "Since the queue was opened", status.uptime)
-
-
-def _histogram(name: str, text: str, values: dict[Labels, Histogram]) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=("type", "model"))
-    for labels, histogram in values.items():
-        family.add_metric(labels, list(histogram.cumulated()), histogram.total)
-    return family
 
 
 def _is_put_back(change: Change) -> bool:

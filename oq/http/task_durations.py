@@ -34,15 +34,15 @@ class TaskDurations:
         return (state.started_at - max(state.created_at, due)).total_seconds()
 
     def ran(self, change: Change) -> float | None:
-        """Seconds that the attempt took which this step ended; None if it ended none."""
+        """Seconds that the attempt ran which this step ended, without those that it waited inside
+        its backend; None if it ended none.
+        """
         state = change.state
         began = self._began.pop(state.id, None)
         if change.before is not Status.RUNNING or not state.attempts:
             return None
         last = state.attempts[-1]
-        if last.ended_at is None or last.started_at != began:
-            return None
-        return (last.ended_at - last.started_at).total_seconds()
+        return last.ran if last.started_at == began else None
 
     def wait(self, change: Change, at: datetime) -> None:
         """Note from when on a pending task waits; `at` is when this step was told."""

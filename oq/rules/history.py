@@ -133,7 +133,7 @@ class History:
             bucket.waits.add(steps)
 
     def ran(self, at: datetime, seconds: Sequence[float]) -> None:
-        """Attempts ended that took so long."""
+        """Attempts ended that ran so long."""
         steps = [step_of(each) for each in seconds]
         for bucket in self._at(at):
             bucket.runs.add(steps)

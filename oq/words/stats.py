@@ -14,8 +14,9 @@ class Point(Readable, Struct, frozen=True, kw_only=True):
 
     `t` is the time at which the interval began. `submitted` to `retried` are numbers of tasks.
     `tokens` is the number of generated tokens. `wait_p50` and `wait_p95` are percentiles of how
-    long tasks waited, and `run_p50` and `run_p95` of how long attempts took, all in seconds. They
-    are null if there were none.
+    long tasks waited, and `run_p50` and `run_p95` of how long attempts ran, all in seconds. They
+    are null if there were none. The time that an attempt waited inside its backend does not count
+    as run, where the backend says it.
     """
 
     t: datetime

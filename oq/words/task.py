@@ -119,6 +119,22 @@ class Attempt(Readable, Struct, frozen=True, omit_defaults=True, gc=False):
     waited_inside: float | None = None
     load: float | None = None
 
+    @property
+    def ran(self) -> float | None:
+        """Seconds from its start to its end, without those that it waited inside its backend; None
+        while it runs.
+        """
+        if self.ended_at is None:
+            return None
+        # The wall clock may have been set back.
+        took = (self.ended_at - self.started_at).total_seconds()
+        return max(0.0, took - (self.waited_inside or 0.0))
+
+
+def time_inside(attempts: tuple[Attempt, ...]) -> float:
+    """Seconds that the last of these attempts waited inside its backend, as far as is known."""
+    return (attempts[-1].waited_inside or 0.0) if attempts else 0.0
+
 
 class TaskState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """The state of a task: the record that is rewritten at each step of its life.

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oq.cli.show_task import said_of
-from oq.words.task import Attempt
+from oq.cli.options import Output
+from oq.cli.show_task import print_task, said_of
+from oq.words.task import Attempt, Status, Task, TaskType
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=6.5)
@@ -30,3 +31,27 @@ LATER = NOW + timedelta(seconds=6.5)
 )
 def test_an_attempt_says_where_its_time_went_if_that_was_noticeable(attempt, said):
     assert said_of(attempt) == said
+
+
+def test_what_a_task_waited_inside_its_backend_is_not_what_it_took(
+    capsys: pytest.CaptureFixture[str],
+):
+    task = Task(
+        id="t1",
+        type=TaskType.CHAT,
+        priority=5,
+        status=Status.COMPLETED,
+        model="m",
+        created_at=NOW,
+        retry_count=0,
+        max_retries=3,
+        payload={},
+        started_at=NOW,
+        completed_at=LATER,
+        attempts=(Attempt(NOW, LATER, None, "box1", LATER, 4.75),),
+    )
+    print_task(task, Output.PLAIN)
+    rows = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert rows["took"] == "1.75s"
+    assert rows["waited inside"] == "4.75s in box1"
+    assert rows["attempt 1"].endswith(" on box1: ok (waited 4.75s inside, first token after 6.5s)")

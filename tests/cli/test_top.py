@@ -85,6 +85,15 @@ def test_a_tasks_way_over_the_board():
     assert shown.ended["t1"].tokens == 9
 
 
+def test_what_a_task_waited_inside_its_backend_is_not_its_time():
+    shown = board()
+    attempt = Attempt(NOW, NOW + timedelta(seconds=7), None, "box", None, 4.5)
+    done = task("t1", Status.COMPLETED, completed_at=attempt.ended_at, attempts=(attempt,))
+    shown.listed([], [done])
+    [row] = [row for row in picture(shown) if row.startswith(" t1 ")]
+    assert row.split()[-2:] == ["2.5s", "completed"]
+
+
 def test_what_ends_last_comes_first_and_a_retry_runs_no_more():
     shown = board()
     for task_id in ("a", "b", "a"):

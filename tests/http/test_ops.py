@@ -5,18 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from oq.backends.simulated import Simulator
+from oq.http.app import create_app
+from oq.http.backend_metrics import BackendTimes, backend_gauges
 from oq.http.metrics import MAX_MODELS, Metrics
 from oq.rules import lifecycle
 from oq.words.events import Event, EventType
 from oq.words.messages import Committed
-from oq.words.outcome import Completed, Failed, Interrupted
+from oq.words.outcome import Completed, Failed, Interrupted, Timings
 from oq.words.steps import Change
 from oq.words.task import Attempt, Status, TaskState, TaskType, Usage
 from oq.words.terms import Terms
+from oq.words.views import BackendStatus, Slots
 from tests.support.builders import at, finish, new, start
-from tests.support.http import GENERATE, Api, api
+from tests.support.http import GENERATE, Api, api, queue_in_memory, settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -306,3 +311,64 @@ def test_a_cancelled_task_is_forgotten():
     life.step(lifecycle.cancelled(life.state, at(4)), 4)
     assert life.is_forgotten()
     assert life.ran == (0, 0)
+
+
+def ended(seconds: float, waited: float | None, load: float | None = None) -> Completed:
+    return Completed(b"{}", None, Timings(waited, load, 0.0, seconds))
+
+
+def test_what_a_task_waited_inside_its_backend_is_no_running():
+    life = Life()
+    life.start(1)
+    life.finish(ended(1.5, 4.5), 7)
+    assert life.ran == (1, 1.5)
+    assert life.metrics.history.points("15m", at(7))[-1].run_p50 == pytest.approx(1.5, rel=0.05)
+    [(labels, waited)] = life.metrics._backends.waited.items()
+    assert labels[0] == life.state.attempts[-1].backend
+    assert waited.total == 4.5
+    assert not life.metrics._backends.loads
+
+
+def test_a_backend_whose_clock_is_fast_has_run_nothing():
+    life = Life()
+    life.start(0)
+    life.finish(ended(0.0, 4.5), 4)
+    assert life.ran == (1, 0)
+
+
+def test_a_load_counts_once_though_others_waited_beside_it():
+    times = BackendTimes()
+    for began, load in ((0, 3.0), (1, 2.0), (2.9, 0.02), (3, 0.02), (9, 2.5)):
+        times.add(Attempt(at(began), at(20), None, "box", None, None, load), "m")
+    [(labels, loads)] = times.loads.items()
+    assert labels == ("box", "m")
+    assert (sum(loads.counts), loads.total) == (2, 5.5)
+    assert not times.waited
+
+
+async def test_metrics_of_a_backend_that_says_its_times(autojump_clock: trio.testing.MockClock):
+    simulator = Simulator(parallel=1, max_models=1, load=2)
+    async with queue_in_memory(settings(), simulator) as queue:
+        oq = Api(create_app(queue), queue)
+        for model in ("b", "c"):
+            await oq.ended(await oq.submit({**GENERATE, "model": model}))
+        shown = await samples(oq)
+    slots = {key[1:] for key in shown if key[0] == "oq_backend_slots"}
+    assert ("sim", "c", "measured") in slots
+    assert shown["oq_backend_held", "sim"] == 0
+    for model in ("b", "c"):
+        assert shown["oq_backend_load_seconds_count", "sim", model] == 1
+        assert shown["oq_backend_load_seconds_sum", "sim", model] == pytest.approx(2, abs=0.1)
+        assert shown["oq_backend_waited_inside_seconds_count", "sim", model] == 1
+
+
+def test_slots_of_models_without_a_label_are_added_up():
+    slots = (
+        Slots(2, "measured", "", 0, "a"),
+        Slots(1, "measured", "", 0, "b", "num_ctx=4096"),
+        Slots(3, "measured", "", 0, "c"),
+    )
+    box = BackendStatus("box", "ollama", "http://box", up=True, running=0, held="full", slots=slots)
+    *_, held, shown = backend_gauges((box,), lambda model: "a" if model == "a" else "other")
+    assert held.samples[0].value == 1
+    assert {one.labels["model"]: one.value for one in shown.samples} == {"a": 2, "other": 4}

@@ -23,7 +23,7 @@ from oq.settings import load_settings, variable
 from oq.words.durations import format_duration
 from oq.words.errors import TaskFailed
 from oq.words.events import Event
-from oq.words.task import Priority, Status, Task
+from oq.words.task import Priority, Status, Task, time_inside
 
 _STILL = {"temperature": 0, "seed": 1}
 _TASKS = (
@@ -129,7 +129,7 @@ def _print_answer(task: Task) -> None:
     if task.status is not Status.COMPLETED or not task.started_at or not task.completed_at:
         raise TaskFailed(task.id, f"the {task.type} task is {task.status}: {task.error}")
     waited = (task.started_at - task.created_at).total_seconds()
-    ran = (task.completed_at - task.started_at).total_seconds()
+    ran = (task.completed_at - task.started_at).total_seconds() - time_inside(task.attempts)
     print(f"\n{task.type}: {_asked(task)}")
     answer = clean_text(answer_text(task, vectors=False)).strip()
     print(textwrap.indent(textwrap.fill(answer, 88), "    "))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oq.words.events import Event, EventType
-from oq.words.task import Status, Summary, Task
+from oq.words.task import Status, Summary, Task, time_inside
 from oq.words.views import QueueStatus
 
 SPAN = 10.0
@@ -22,7 +22,9 @@ _KEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A task that runs or has ended. `tokens` counts those so far, if any are known."""
+    """A task that runs or has ended. `tokens` counts those so far, if any are known. `inside` are
+    the seconds that it waited inside its backend, as far as is known.
+    """
 
     id: str
     status: Status
@@ -32,6 +34,7 @@ class Seen:
     ended_at: datetime | None = None
     tokens: int | None = None
     error: str = ""
+    inside: float = 0.0
 
 
 class Rate:
@@ -127,4 +130,5 @@ class Board:
             task.completed_at,
             tokens,
             task.error or "",
+            time_inside(task.attempts),
         )

@@ -133,7 +133,7 @@ def _tasks(tasks: list[Seen], width: int, now: datetime) -> list[Text]:
 
 def _task(task: Seen, width: int, now: datetime) -> Text:
     tokens = "" if task.tokens is None else f"{task.tokens:,}"
-    took = "" if task.started_at is None else _time(task.started_at, task.ended_at or now)
+    took = "" if task.started_at is None else _time(task, task.started_at, now)
     model = Text(clean(task.model))
     model.truncate(_model(width), overflow="ellipsis", pad=True)
     row = Text(f" {clean(task.id):<{_ID}.{_ID}}  ", style="none")
@@ -150,8 +150,9 @@ def _end(task: Seen, width: int) -> str:
     return clean(task.error) if task.error and width >= _ROOMY else task.status
 
 
-def _time(start: datetime, end: datetime) -> str:
-    seconds = max(0.0, (end - start).total_seconds())
+def _time(task: Seen, start: datetime, now: datetime) -> str:
+    """How long it has run or ran, without what it waited inside its backend."""
+    seconds = max(0.0, ((task.ended_at or now) - start).total_seconds() - task.inside)
     return format_duration(float(round(seconds)) if seconds >= 10 else seconds)
 
 
