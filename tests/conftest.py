@@ -36,9 +36,9 @@ settings.register_profile("explore", deadline=None, max_examples=1000, print_blo
 settings.load_profile("fixed")
 
 
-SLOW_ROOMS = {"bench", "browser", "crash", "dropin", "hostile", "memory"}
-"""Rooms of tests that start browsers and servers, kill them, fill memory, or measure;
-and of drawn attacks."""
+SLOW_ROOMS = {"bench", "browser", "corpus", "crash", "dropin", "hostile", "memory"}
+"""Rooms of tests that start browsers and servers, kill them, fill memory, or measure; of drawn
+attacks; and of many hundreds of calls over sockets, whose kinds tests/gateway has one by one."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
