@@ -12,7 +12,9 @@ from tests.real.rows import Row, told
 
 SEEN = 20
 """Tasks after which oq must know the number."""
-MEASURED = 24
+MEASURED = 16
+ROUNDS = 2
+"""Of which the best counts."""
 GOOD = 0.97
 
 
@@ -22,36 +24,39 @@ async def parallel(lab: Lab) -> list[Row]:
 
 
 async def _with(lab: Lab, slots: int) -> list[Row]:
-    name = lab.box.slots
-    async with lab.serving(**{name: str(slots)}) as server:
-        async with lab.direct(server) as calls:
-            await calls.call("a", 8)
-            direct = speed(await _many(lab, calls, MEASURED, slots))
-        fixed = {}
-        for number in sorted({1, slots, 2 * slots}):
-            async with lab.through(server, {"max_concurrency": number}) as oq:
-                fixed[number] = speed(await _many(lab, oq.calls, MEASURED, 2 * slots + 2))
-        async with lab.through(server) as oq:
-            seen, calls_seen = await _seen(lab, oq, slots)
-            found = speed(calls_seen[SEEN:])
-    best = max(fixed, key=fixed.__getitem__)
+    """A fixed number of tasks and what oq finds, in turns: the machine may do other things, too."""
+    fixed = dict.fromkeys(sorted({1, slots, 2 * slots}), 0.0)
+    direct = found = 0.0
+    async with lab.serving(**{lab.box.slots: str(slots)}) as server:
+        for _ in range(ROUNDS):
+            async with lab.direct(server) as calls:
+                await calls.call("a", 8)
+                direct = max(direct, speed(await _many(lab, calls, MEASURED, slots)))
+            for number in fixed:
+                async with lab.through(server, {"max_concurrency": number}) as oq:
+                    calls_seen = await _many(lab, oq.calls, MEASURED, 2 * slots + 2)
+                    fixed[number] = max(fixed[number], speed(calls_seen))
+            async with lab.through(server) as oq:
+                seen, calls_seen = await _seen(lab, oq, slots)
+                found = max(found, speed(calls_seen[SEEN:]))
+    best = max(fixed.values())
     after = next((place for place in range(len(seen)) if set(seen[place:]) == {slots}), None)
-    shown = ", ".join(f"{number}: {fixed[number]:.0f}" for number in fixed)
+    what = f"{lab.box.slots} {slots}"
     return [
         told(
-            f"{name} {slots}: tasks until oq keeps to the right number",
+            f"{what}: tasks until oq keeps to the right number",
             "",
             f"{after} ({' '.join(map(str, seen))})",
             f"≤ {SEEN}",
             after is not None and after <= SEEN,
         ),
         Row(
-            f"{name} {slots}: tokens/s",
+            f"{what}: tokens/s",
             f"{direct:.0f}",
             f"{found:.0f}",
-            f"{fixed[best]:.0f} ({shown})",
-            f"≥ {GOOD * fixed[best]:.0f}",
-            found >= GOOD * fixed[best],
+            ", ".join(f"{number} at once: {fixed[number]:.0f}" for number in fixed),
+            f"≥ {GOOD * best:.0f}",
+            found >= GOOD * best,
         ),
     ]
 
