@@ -131,8 +131,9 @@ class LlamaBox(Box):
 
     def serve(self, **settings: str) -> Server:
         """Settings are its options, such as parallel="4"."""
-        slots = int(settings.get("parallel", "1"))
-        options = self._models() | {"ctx-size": str(slots * CONTEXT)} | settings
+        settings = {"parallel": "1"} | settings  # the default of newer ones is 4
+        context = str(int(settings["parallel"]) * CONTEXT)
+        options = self._models() | {"ctx-size": context} | settings
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         common = ["--host", "127.0.0.1", "--port", "{port}", "--threads", str(THREADS), "--offline"]
         return Server([self._program, *common, *words], self._folder, "/health")
@@ -147,4 +148,4 @@ class RouterBox(LlamaBox):
     title = "llama.cpp's router"
 
     def _models(self) -> dict[str, str]:
-        return {"models-dir": str(self._files["a"].parent), "models-max": "1", "parallel": "1"}
+        return {"models-dir": str(self._files["a"].parent), "models-max": "1"}
