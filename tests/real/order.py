@@ -10,6 +10,8 @@ from tests.real.loads import GAP, at_once, order_of_ends, planned, span
 from tests.real.rows import Row, at_most, seconds, told
 
 LOW = 12
+ROUNDS = 2
+"""Of which the shorter total counts: the machine may do other things, too."""
 SEEN = 20
 """Tasks after which oq must know how many a backend serves at once."""
 SOON = 0.3
@@ -17,20 +19,26 @@ INSIDE = 0.1
 """Seconds that a task may wait inside the server once oq knows it."""
 
 
+Seen = tuple[list[Call], Call]
+"""The low calls and the critical one."""
+
+
 async def critical(lab: Lab) -> list[Row]:
     """The defaults of both."""
     async with lab.serving() as server:
         async with lab.direct(server) as calls:
-            await _seen(calls)
+            await _twenty(calls)
             direct, direct_critical = await _behind_twelve(lab, calls)
         async with lab.through(server) as oq:
             _, first = await _behind_twelve(lab, oq.calls)
-        async with lab.through(server) as oq:
-            await _seen(oq.calls)
-            low, found = await _behind_twelve(lab, oq.calls)
-        async with lab.through(server, {"max_concurrency": 4}) as oq:
-            await _seen(oq.calls)
-            four = span([*(await _behind_twelve(lab, oq.calls))[0]])
+        runs: dict[str | int, list[Seen]] = {"auto": [], 4: []}
+        for _ in range(ROUNDS):
+            for setting, seen in runs.items():
+                async with lab.through(server, {"max_concurrency": setting}) as oq:
+                    await _twenty(oq.calls)
+                    seen.append(await _behind_twelve(lab, oq.calls))
+    low, found = runs["auto"][-1]
+    auto, four = (min(span(each) for each, _ in seen) for seen in runs.values())
     residual = _residual(low, found)
     in_order = " ".join(map(str, range(LOW)))
     rows = [
@@ -58,7 +66,7 @@ async def critical(lab: Lab) -> list[Row]:
         at_most(
             "all of them, against `max_concurrency: 4`",
             seconds(span(direct)),
-            span(low),
+            auto,
             seconds(four),
             1.03 * four,
         ),
@@ -76,12 +84,12 @@ def _inside(direct: list[Call], through: list[Call]) -> list[Row]:
     return [at_most(what, seconds(longest), max(waits), seconds(0), INSIDE)]
 
 
-async def _seen(calls: Caller) -> None:
+async def _twenty(calls: Caller) -> None:
     """Short tasks, several at once, from which oq learns."""
     await at_once(partial(calls.call, "a", 8, priority="low") for _ in range(SEEN))
 
 
-async def _behind_twelve(lab: Lab, calls: Caller) -> tuple[list[Call], Call]:
+async def _behind_twelve(lab: Lab, calls: Caller) -> Seen:
     """Twelve low calls and, while the first of them runs, a critical one."""
     low = [
         (GAP * place, partial(calls.call, "a", lab.tokens, priority="low")) for place in range(LOW)
