@@ -1,8 +1,8 @@
 """Models in memory as llama.cpp's router has them (tools/server/server-models.cpp).
 
 It differs from Ollama: calls that wait for the same model are all let in by one load, options load
-nothing again, the idle model used longest ago leaves, there is no limit to the line, and who leaves
-it is forgotten at once. A call that does not stream runs to its end when its caller has left.
+nothing again, the idle model used longest ago leaves, and there is no limit to the line. A call
+that does not stream runs to its end when its caller has left.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ class RouterModels(LoadedModels):
         if len(self._runners) < self.limit:
             return True
         now = trio.current_time()
-        wanted = {place.key for place in self._line}
         for runner in self._runners.values():
-            if not runner.users and runner.key not in wanted and runner.slots.all_free(now):
+            if not runner.users and runner.slots.all_free(now):
                 del self._runners[runner.key]
                 return True
         return False
@@ -53,8 +52,3 @@ class RouterModels(LoadedModels):
             self._line.remove(other)
             self._let_in(other, self._runners[place.key])
         self._advance()
-
-    def _leave(self, place: Place) -> None:
-        if place in self._line and self._loading is not place:
-            self._line.remove(place)
-        super()._leave(place)

@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from oq.backends.simulated.loaded import LoadedModels
 from oq.words.task import TaskType
 from tests.unit.simulated.machine import SECOND, Machine
 
@@ -232,6 +233,15 @@ async def test_a_busy_one_is_chosen_only_if_all_are_busy_and_then_it_is_waited_f
     assert machine.order == ["b", "a", "c"]
 
 
+async def test_an_idle_one_leaves_rather_than_a_busy_one(open_machine, autojump_clock):
+    machine = open_machine(max_models=2, load=0)
+    await machine.begin("a", "a", delay=50, fields={"keep_alive": 60})
+    await machine.call("b", "b", fields={"keep_alive": "1h"})
+    await machine.call("c", "c")
+    assert machine.now == 0
+    assert machine.simulator.loaded.names == ["a", "c"]
+
+
 async def test_a_full_line_is_told_at_once_and_a_loaded_model_is_not_in_it(
     open_machine, autojump_clock
 ):
@@ -380,8 +390,29 @@ async def test_who_leaves_the_middle_of_the_line_keeps_his_place_until_it_is_rea
     await machine.begin("e", "e")
     assert set(machine.failed) == {"e"}, "the line is full of callers who have left"
     await until(machine, 11)
+    assert machine.simulator.loaded.names == ["c"], "nothing leaves for one who has left"
     await machine.call("f", "f")
     assert machine.simulator.loaded.loads == ["b", "c", "f"]
+
+
+async def test_who_leaves_at_the_moment_when_the_load_lets_him_in_holds_no_slot(autojump_clock):
+    for _ in range(20):  # trio decides at random which of the two comes first
+        loaded = LoadedModels(1, 10, parallel=1)
+
+        async def use(leaves, loaded=loaded):
+            with trio.move_on_after(leaves):
+                async with loaded.use("m", {}):
+                    await trio.sleep(5)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, math.inf)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(use, 10)
+        with trio.fail_after(1):
+            async with loaded.use("m", {}) as hold:
+                assert hold.waited == 0
+        [runner] = loaded.runners
+        assert runner.users == 0
 
 
 # -- a model whose process dies
