@@ -143,7 +143,7 @@ class _Document:
             return done
         self._emit(passed)  # not everybody can read these very bytes
         if not known:
-            return msgspec.structs.replace(done, result=_described(self._head, len(body)))
+            return msgspec.structs.replace(done, result=_described(self._head, len(passed)))
         # What is kept as a result is an object, for whoever reads tasks.
         result = b'{"document":%b}' % text if begin == b"[" else text
         return msgspec.structs.replace(done, result=result)

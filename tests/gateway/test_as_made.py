@@ -28,6 +28,10 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     return head.encode() + b"\r\n\r\n" + body
 
 
+LOOKS = frozenset({b"/api/ps", b"/api/tags", b"/api/version", b"/models", b"/props", b"/running"})
+"""Where oq asks by itself what a backend has in memory, and how much it takes at once."""
+
+
 @asynccontextmanager
 async def before(answer: bytes, kind: str = "openai", **of_backend: object):
     """oq before a backend that answers just this; and the requests that have reached that. `HERE`
@@ -47,6 +51,9 @@ async def before(answer: bytes, kind: str = "openai", **of_backend: object):
                     body += bytes(event.data)
             if request.target == b"/v1/models":  # a look at the models
                 await stream.send_all(http(b'{"data":[]}', "200 OK", JSON))
+                return
+            if request.target in LOOKS:
+                await stream.send_all(http(b"404 page not found", "404 Not Found"))
                 return
             requests.append((request, body))
             await stream.send_all(answer.replace(HERE.encode(), b"http://127.0.0.1:%d" % port))
