@@ -85,6 +85,9 @@ def answer_text(task: Task, *, vectors: bool) -> str:
         case {"data": [{"embedding": [*_]}, *_] as items}:
             rows = [item["embedding"] for item in items]
             return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
+        case {"document": [{"embedding": [[*_], *_]}, *_] as items}:
+            rows = [item["embedding"][0] for item in items]
+            return "\n".join(_numbers(row) if vectors else _vector(row) for row in rows)
         case {"results": [{"index": int()}, *_] as rows}:
             return "\n".join(_ranked(row, task.payload) for row in rows)
         case {"document": [{"index": int(), "score": _}, *_] as rows}:

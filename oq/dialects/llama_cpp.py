@@ -1,8 +1,9 @@
-"""llama.cpp's own API: completions by /completion and /infill, and tokens of a text.
+"""llama.cpp's own API: what it has beside the APIs of others, and beside their ``/v1``.
 
 https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md: a stream is of events, of
-which the last one of each prompt says ``"stop": true``; no ``[DONE]`` ends them. vLLM and SGLang
-have /tokenize and /detokenize too, SGLang also below /v1.
+which the last one of each prompt says ``"stop": true``; no ``[DONE]`` ends them. /completions and
+/embeddings are not those below /v1, but /chat/completions is. vLLM and SGLang have /tokenize and
+/detokenize too, SGLang also below /v1.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ from datetime import datetime
 
 import msgspec
 
-from oq.dialects.base import AllowedRequest, Endpoint
-from oq.dialects.events import EventFold
+from oq.dialects.answer_limit import MAX_ANSWER
+from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
+from oq.dialects.events import EventFold, FoldedEvents
 from oq.dialects.llama_cpp_fold import CompletionFold, completion_timings, completion_usage
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media import UNNAMED
 from oq.dialects.reading import read, read_object
+from oq.dialects.stated_errors import check_stated
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType
+
+_COMPLETIONS = ("/completion", "/completions", "/infill")
+_EMBEDDINGS = ("/embedding", "/embeddings")
+_CHAT = "/chat/completions"
 
 
 class LlamaCpp(OpenAI):
@@ -28,14 +35,22 @@ class LlamaCpp(OpenAI):
     name = "llama.cpp"
     title = "llama.cpp"
     prefixes = (
-        "/completion",
-        "/infill",
+        *_COMPLETIONS,
+        *_EMBEDDINGS,
+        _CHAT,
+        "/props",
+        "/slots",
+        "/apply-template",
         "/tokenize",
         "/detokenize",
         "/v1/tokenize",
         "/v1/detokenize",
     )
     allowed = (
+        AllowedRequest("GET", "/props", "Show the settings of the server"),
+        AllowedRequest("POST", "/props", "Change them", "changes the settings of the backend"),
+        AllowedRequest("GET", "/slots", "Show what the server does at once"),
+        AllowedRequest("POST", "/apply-template", "Make the prompt of a chat"),
         AllowedRequest("POST", "/tokenize", "Split a text into tokens"),
         AllowedRequest("POST", "/detokenize", "Make a text of tokens"),
         AllowedRequest("POST", "/v1/tokenize", "Split a text into tokens"),
@@ -43,14 +58,28 @@ class LlamaCpp(OpenAI):
     )
 
     def __init__(self) -> None:
-        self.endpoints = tuple(
-            Endpoint(path, TaskType.GENERATE, self, False, model=UNNAMED)
-            for path in ("/completion", "/infill")
+        generate, embed = TaskType.GENERATE, TaskType.EMBED
+        self.endpoints = (
+            *(Endpoint(path, generate, self, False, model=UNNAMED) for path in _COMPLETIONS),
+            Endpoint(_CHAT, TaskType.CHAT, self, False, model=UNNAMED),
+            *(Endpoint(path, embed, self, None, model=UNNAMED) for path in _EMBEDDINGS),
         )
 
     def fold(self) -> EventFold:
         """See `EventDialect`."""
         return CompletionFold()
+
+    def streamed(
+        self, call: Endpoint, emit: EmitFrame, limit: int = MAX_ANSWER, scrub: Scrub = bytes
+    ) -> Answer:
+        """See `Dialect`."""
+        fold = super().fold() if call.type is TaskType.CHAT else self.fold()
+        return FoldedEvents(fold, emit, limit, scrub)
+
+    def whole(self, call: Endpoint, body: bytes) -> Completed:
+        """See `Dialect`."""
+        check_stated(body)
+        return super().completed(body) if call.type is TaskType.CHAT else self.completed(body)
 
     def completed(self, body: bytes) -> Completed:
         """See `EventDialect`. Several prompts have a list of answers."""
@@ -63,8 +92,10 @@ class LlamaCpp(OpenAI):
         match read_object(self.document(frame)):
             case {"content": str(text), **rest} if not rest.get("index"):
                 return Piece(text)
-            case _:
+            case {"content": _}:
                 return Piece()
+            case _:
+                return super().piece(frame)
 
     def text(self, result: object) -> str | None:
         """See `Dialect`: of several prompts the answer to the first."""
@@ -74,12 +105,14 @@ class LlamaCpp(OpenAI):
             case {"document": [{"content": str(text), "stop": bool()}, *_]}:
                 return text
             case _:
-                return None
+                return super().text(result)
 
     def progress(
         self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
     ) -> bytes:
         """See `Dialect`."""
+        if call.type is TaskType.CHAT:
+            return super().progress(call, model, task_id, position, now)
         said = {"index": 0, "content": "", "tokens": [], "stop": False}
         return b"data: " + msgspec.json.encode({**said, "queue_position": position}) + b"\n\n"
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from oq.backends.simulated import Script, Simulator
+from tests.gateway.test_as_made import before, http
 from tests.support.gateway import site
 
 FILE = bytes(range(256)) * 40
@@ -35,7 +36,11 @@ JSONS = {
     "/v1/audio/speech": {"model": "m", "input": "so it is", "voice": "v"},
     "/v1/moderations": {"model": "m", "input": "so it is"},
     "/completion": {"prompt": "a b", "n_predict": 3},
+    "/completions": {"model": "m", "prompt": "a b", "n_predict": 3},
     "/infill": {"input_prefix": "a", "input_suffix": "b"},
+    "/chat/completions": {"messages": [{"role": "user", "content": "a b"}]},
+    "/embedding": {"content": "a b"},
+    "/embeddings": {"model": "m", "input": ["a", "b"]},
     "/tokenize": {"content": "abc"},
     "/detokenize": {"tokens": [97, 98]},
 }
@@ -44,14 +49,18 @@ TYPES = {
     "image": ("/v1/images/generations",),
     "speech": ("/v1/audio/speech",),
     "moderate": ("/v1/moderations",),
-    "generate": ("/completion", "/infill"),
+    "generate": ("/completion", "/completions", "/infill"),
+    "chat": ("/chat/completions",),
+    "embed": ("/embedding", "/embeddings"),
 }
 TYPE = {path: kind for kind, paths in TYPES.items() for path in paths}
 STREAMED = {
     "/v1/images/generations": {"stream": True, "partial_images": 1},
     "/v1/audio/speech": {"stream_format": "sse"},
     "/completion": {"stream": True},
+    "/completions": {"stream": True},
     "/infill": {"stream": True},
+    "/chat/completions": {"stream": True},
 }
 KINDS = pytest.mark.parametrize("kind", ["openai", "ollama"])
 
@@ -109,6 +118,8 @@ async def test_it_streams(path, kind):
                 assert result["data"][0]["b64_json"]
             case "speech":
                 assert result["audio"]
+            case "chat":
+                assert result["choices"][0]["message"]["content"]
             case _:
                 assert result["content"]
                 assert result["stop"] is True
@@ -247,3 +258,18 @@ async def test_the_values_that_count_are_those_of_what_is_read():
         refused = await here.oq.post("/v1/rerank", content=many, headers=headers)
         assert refused.status_code == 400
         assert "queue.max_values" in refused.json()["error"]["message"]
+
+
+async def test_what_a_llama_cpp_server_says_of_itself_is_passed_on():
+    said = http(b'{"total_slots":4}', "200 OK", "Content-Type: application/json")
+    async with before(said) as (here, requests):
+        asked = [("GET", "/props"), ("GET", "/props?model=m"), ("GET", "/slots?fail_on_no_slot=1")]
+        for method, target in [*asked, ("POST", "/apply-template")]:
+            answer = await here.oq.request(method, target)
+            assert (answer.status_code, answer.content) == (200, b'{"total_slots":4}')
+            assert "X-OQ-Task-ID" not in answer.headers
+            assert target.encode() in [request.target for request, _ in requests]
+        assert (await here.oq.post("/props", json={"a": 1})).status_code == 403
+        for method, target in [("POST", "/slots/0"), ("GET", "/props/a"), ("POST", "/slots")]:
+            assert (await here.oq.request(method, target)).status_code in (404, 405)
+        assert not {b"/slots/0", b"/props/a"} & {request.target for request, _ in requests}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -63,6 +64,7 @@ class EmbedRequest(_Request, kw_only=True):
 _CHAT = msgspec.json.Decoder(ChatCompletionRequest)
 _COMPLETION = msgspec.json.Decoder(CompletionRequest)
 _EMBEDDINGS = msgspec.json.Decoder(EmbedRequest)
+_FIELDS = msgspec.json.Decoder(dict[str, Any])
 
 
 def ask_openai(kind: TaskType, body: bytes) -> Ask:
@@ -80,6 +82,17 @@ def ask_openai(kind: TaskType, body: bytes) -> Ask:
             return _ask(kind, completion, tokens, prompts=prompts)
         case _:
             return _embeddings(decode(_EMBEDDINGS, body))
+
+
+def ask_unnamed(kind: TaskType, body: bytes) -> Ask:
+    """The same by the paths of llama.cpp without /v1, where a request need not name a model. The
+    text of an embedding may be the `content`.
+    """
+    fields = decode(_FIELDS, body)
+    if kind is TaskType.EMBED and "content" in fields:
+        fields.setdefault("input", fields["content"])
+    ask = ask_openai(kind, msgspec.json.encode({"model": "any", **fields}))
+    return ask if "model" in fields else replace(ask, model="")
 
 
 def prompts_of(given: str | list[str | int]) -> tuple[str, ...]:

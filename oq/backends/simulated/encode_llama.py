@@ -1,4 +1,4 @@
-"""Encodes answers of llama.cpp's own calls: /completion, /infill, /tokenize, /detokenize, /rerank.
+"""Encodes answers of llama.cpp's own calls: /completion, /infill, /embedding, /tokenize, /rerank.
 
 https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-task.cpp
 """
@@ -16,6 +16,7 @@ from oq.backends.simulated.ask import Ask
 from oq.backends.simulated.forms import KILLED, NO_FIELDS, OLLAMA_JSON, llama_error
 from oq.backends.simulated.pieces import Piece, reason_of
 from oq.backends.simulated.spent import Spent
+from oq.backends.simulated.text import DIMENSIONS, embedding
 
 Fields = dict[str, Any]
 
@@ -89,6 +90,16 @@ class CompletionEncoder:
                 "predicted_ms": self._spent.generating(elapsed) * 1000,
             },
         }
+
+
+class EmbeddingEncoder(CompletionEncoder):
+    """/embedding and /embeddings: of each text a list of vectors, of which there is one."""
+
+    def whole(self, said: list[Piece], elapsed: float) -> bytes:
+        vectors = (embedding(text, self._ask.dimensions or DIMENSIONS) for text in self._ask.texts)
+        return msgspec.json.encode(
+            [{"index": index, "embedding": [vector]} for index, vector in enumerate(vectors)]
+        )
 
 
 class TokenizeEncoder(CompletionEncoder):

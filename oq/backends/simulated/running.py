@@ -9,12 +9,13 @@ from datetime import datetime
 from oq.backends.simulated import ask_dicts as asks
 from oq.backends.simulated.ask import Ask, ask_ollama
 from oq.backends.simulated.ask_forms import ask_edit, ask_transcription
-from oq.backends.simulated.ask_openai import ask_openai
+from oq.backends.simulated.ask_openai import ask_openai, ask_unnamed
 from oq.backends.simulated.connection import Connection, HttpRequest
 from oq.backends.simulated.encode_events import CountEncoder, MessagesEncoder, ResponsesEncoder
 from oq.backends.simulated.encode_llama import (
     CompletionEncoder,
     DetokenizeEncoder,
+    EmbeddingEncoder,
     RerankEncoder,
     TokenizeEncoder,
 )
@@ -68,6 +69,7 @@ class Run:
 
 
 _CHAT, _GENERATE, _EMBED = TaskType.CHAT, TaskType.GENERATE, TaskType.EMBED
+_EMBEDDING = Run(_EMBED, ask_unnamed, EmbeddingEncoder, generates=False)
 _RERANK = Run(_GENERATE, asks.ask_rerank, RerankEncoder, generates=False)
 _TRANSCRIPT = Run(_GENERATE, ask_transcription, TranscriptEncoder)
 
@@ -95,6 +97,10 @@ RUNS = {
     "/v1/audio/transcriptions": _TRANSCRIPT,
     "/v1/audio/translations": _TRANSCRIPT,
     "/completion": Run(_GENERATE, asks.ask_llama, CompletionEncoder),
+    "/completions": Run(_GENERATE, asks.ask_llama, CompletionEncoder),
+    "/chat/completions": Run(_CHAT, ask_unnamed, OpenAIEncoder),
+    "/embedding": _EMBEDDING,
+    "/embeddings": _EMBEDDING,
     "/infill": Run(_GENERATE, asks.ask_infill, CompletionEncoder),
     "/tokenize": Run(_GENERATE, asks.ask_tokens, TokenizeEncoder, generates=False, slot=False),
     "/detokenize": Run(_GENERATE, asks.ask_tokens, DetokenizeEncoder, generates=False, slot=False),

@@ -63,20 +63,23 @@ SAMPLES = [
         "",
         None,
     ),
-    Sample(
-        "/v1/chat/completions",
-        b'{"model": "m", "messages": [{"role": "user", "content": "?"}]}',
-        [
-            b": are you there?\n\n",
-            *events(
-                b'{"choices":[{"index":0,"delta":{"role":"assistant","content":"Pa"}}]}',
-                b'{"choices":[{"index":0,"delta":{"content":"ris"},"finish_reason":"stop"}]}',
-                b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
-            ),
-        ],
-        "Paris",
-        Usage(3, 2),
-    ),
+    *[
+        Sample(
+            path,
+            b'{"model": "m", "messages": [{"role": "user", "content": "?"}]}',
+            [
+                b": are you there?\n\n",
+                *events(
+                    b'{"choices":[{"index":0,"delta":{"role":"assistant","content":"Pa"}}]}',
+                    b'{"choices":[{"index":0,"delta":{"content":"ris"},"finish_reason":"stop"}]}',
+                    b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+                ),
+            ],
+            "Paris",
+            Usage(3, 2),
+        )
+        for path in ("/v1/chat/completions", "/chat/completions")
+    ],
     Sample(
         "/v1/completions",
         b'{"model": "m", "prompt": "?"}',
@@ -212,6 +215,16 @@ SAMPLES += [
             "Paris",
             Usage(3, 2),
         )
-        for path in ("/completion", "/infill")
+        for path in ("/completion", "/completions", "/infill")
+    ],
+    *[
+        Sample(
+            path,
+            b'{"model": "m", "input": ["?"]}',
+            [b'[{"index":0,"embedding":[[1e-05, 0.10]]}]'],
+            "",
+            None,
+        )
+        for path in ("/embedding", "/embeddings")
     ],
 ]
