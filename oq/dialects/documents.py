@@ -8,12 +8,12 @@ of the body, and bounded. What cannot be read is an empty document.
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from oq.dialects.inflating import Inflate, Unreadable, inflate_of
 from oq.words.errors import PayloadTooLarge
 from oq.words.head import Headers
 from oq.words.task import Body
@@ -27,8 +27,6 @@ ANY_RATIO = 8 * 1024 * 1024
 """Bytes that it may be in any case, however small it is compressed."""
 MAX_GLANCE = 64 * 1024
 """Bytes of a compressed body that are read where it is one of many, as in a list."""
-MAX_MEMBERS = 16
-"""Parts of a body that are compressed one by one."""
 MAX_PARTS = 1000
 """Parts of a form that are read."""
 MAX_PART_HEAD = 16 * 1024
@@ -37,10 +35,7 @@ MAX_FIELD = 256 * 1024
 """Bytes of a field's text that are kept; what is longer is described as a file is."""
 
 _UNREADABLE = b""
-_FED, _PIECE = 64 * 1024, 1024 * 1024
-"""Bytes that are inflated in one step, and those that may come of it."""
-_ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
-_EITHER_HEADER = 32 + zlib.MAX_WBITS
+_PLAIN = (b"", b"identity")
 _BOUNDARY = re.compile(rb';\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _DISPOSITION = re.compile(rb"^content-disposition:[ \t]*form-data\b(.*)$", re.I | re.M)
 _TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.I | re.M)
@@ -76,7 +71,7 @@ def glance_at(body: Body) -> bytes:
 
 def is_compressed(headers: Headers) -> bool:
     """Whether a body with these headers has to be inflated to be read."""
-    return _said(headers, b"content-encoding").strip().lower() in _ZLIB
+    return inflate_of(_said(headers, b"content-encoding")) is not None
 
 
 def read_bounded(
@@ -89,10 +84,11 @@ def read_bounded(
     it raises ends that.
     """
     kind = _said(headers, b"content-type")
-    encoding = _said(headers, b"content-encoding").strip().lower()
-    if encoding in _ZLIB:
-        body = _inflated(body, limit, grow)
-    elif encoding and encoding != b"identity":
+    encoding = _said(headers, b"content-encoding")
+    inflate = inflate_of(encoding)
+    if inflate is not None:
+        body = _inflated(inflate, body, limit, grow)
+    elif encoding.strip().lower() not in _PLAIN:
         body = _UNREADABLE
     if kind[:20].lower().startswith(b"multipart/form-data"):
         return _form(body, kind)
@@ -103,44 +99,24 @@ def _said(headers: Headers, name: bytes) -> bytes:
     return next((value for each, value in reversed(headers) if each == name), b"")
 
 
-def _inflated(body: bytes, limit: int, grow: Callable[[int], object] | None) -> bytes:
+def _inflated(
+    inflate: Inflate, body: bytes, limit: int, grow: Callable[[int], object] | None
+) -> bytes:
     pieces: list[bytes] = []
     size = 0
     dense = max(ANY_RATIO, MAX_RATIO * len(body))
     most = min(limit, dense)
     try:
-        for piece in _pieces(memoryview(body), most + 1):
+        for piece in inflate(memoryview(body), most + 1):
             size += len(piece)
             if size > most:
                 raise PayloadTooLarge(limit, ratio=MAX_RATIO if dense < limit else None)
             if grow is not None:
                 grow(len(piece))
             pieces.append(piece)
-    except zlib.error:
+    except Unreadable:
         return _UNREADABLE
     return b"".join(pieces)
-
-
-def _pieces(body: memoryview, most: int) -> Iterator[bytes]:
-    """What it says, inflated piece by piece, none of more than `most` bytes; zlib.error if it
-    cannot be read to its end.
-    """
-    member, members = zlib.decompressobj(_EITHER_HEADER), 1
-    for begin in range(0, len(body), _FED):
-        data: bytes | memoryview = body[begin : begin + _FED]
-        full = False
-        while data or full:
-            if member.eof:
-                member, members = zlib.decompressobj(_EITHER_HEADER), members + 1
-                if members > MAX_MEMBERS:
-                    raise zlib.error(f"more than {MAX_MEMBERS} members")
-            room = min(_PIECE, most)
-            piece = member.decompress(data, room)
-            data = member.unused_data if member.eof else member.unconsumed_tail
-            full = len(piece) == room and not member.eof
-            yield piece
-    if not member.eof:
-        raise zlib.error("it is cut off")
 
 
 def _form(body: bytes, kind: bytes) -> bytes:

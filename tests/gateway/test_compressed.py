@@ -16,9 +16,12 @@ import pytest
 import trio
 import trio.testing
 
+from oq.backends.simulated import Simulator
+from oq.dialects.inflating import zstd
 from tests.support.gateway import Site, site
 
 MB = 1 << 20
+WHY = {"role": "user", "content": "why"}
 GZIP = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
 GENERATE = "/api/generate"
 
@@ -121,6 +124,31 @@ async def test_what_is_inflated_counts_as_bodies_in_memory():
         assert (await here.oq.post(GENERATE, content=small, headers=GZIP)).status_code == 400
         assert here.bodies(GENERATE) == [small]
         await freed(here)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+async def test_zstd_is_read_as_ollama_reads_it_and_goes_up_as_it_came(path):
+    said = {"model": "last", "max_tokens": 9, "input": "why", "messages": [WHY]}
+    body = zstd.compress(json.dumps(said).encode())
+    async with site() as here:
+        head = {**GZIP, "Content-Encoding": "zstd"}
+        answer = await here.oq.post(path, content=body, headers=head)
+        assert answer.status_code == 200, answer.text
+        assert here.bodies(path) == [body]
+        task = await here.task(answer)
+        assert (task["model"], task["status"]) == ("last", "completed")
+        assert "why" in json.dumps(task["payload"])
+
+
+async def test_zstd_is_translated_for_a_server_that_lacks_the_path():
+    said = {"model": "last", "input": "why", "background": True}
+    body = zstd.compress(json.dumps(said).encode())
+    simulator = Simulator(lacks=frozenset({"/v1/responses"}))
+    async with site(simulator) as here:
+        head = {**GZIP, "Content-Encoding": "zstd"}
+        answer = await here.oq.post("/v1/responses", content=body, headers=head)
+        assert answer.status_code == 200, answer.text
+        assert (await here.task(answer))["model"] == "last"
 
 
 async def test_lists_read_small_compressed_bodies_only():

@@ -32,6 +32,7 @@ from oq.backends.simulated.encoders import (
     OllamaEncoder,
     OpenAIEncoder,
 )
+from oq.backends.simulated.packed import unpacked
 from oq.backends.simulated.pieces import Piece, pieces, timed
 from oq.backends.simulated.quirks import QuirkyEncoder
 from oq.backends.simulated.reading import Refused
@@ -113,9 +114,10 @@ async def run_model(
 ) -> None:
     """Answer a call to one of RUNS; Refused when it is to get an HTTP error."""
     run = RUNS[request.path]
-    ask = run.ask(request.body)
+    body = unpacked(request)
+    ask = run.ask(body)
     script = connection.script = simulator.script_for(ask)
-    check_refusal(script, request.body)
+    check_refusal(script, body)
     if not ask.model:
         ask = replace(ask, model=simulator.listed[0])
     call.model = ask.model

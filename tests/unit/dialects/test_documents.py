@@ -17,7 +17,6 @@ from oq.dialects.documents import (
     MAX_DOCUMENT,
     MAX_FIELD,
     MAX_GLANCE,
-    MAX_MEMBERS,
     MAX_PART_HEAD,
     MAX_PARTS,
     MAX_RATIO,
@@ -25,6 +24,7 @@ from oq.dialects.documents import (
     read_bounded,
     read_document,
 )
+from oq.dialects.inflating import MAX_MEMBERS, MAX_WINDOW, zstd
 from oq.words.errors import PayloadTooLarge, Unavailable
 from oq.words.head import Headers
 from oq.words.task import Body
@@ -32,6 +32,9 @@ from tests.linear.growth import assert_linear
 
 BODY = b'{"model": "m", "stream": true}'
 FILE = bytes(range(256)) * 2000
+SKIPPED = b"\x50\x2a\x4d\x18\x03\0\0\0abc"
+"""A frame that says nothing (RFC 8878, 3.1.2)."""
+DICTIONARY = zstd.ZstdDict(BODY * 2, is_raw=True)
 
 
 def packed(body: bytes) -> bytes:
@@ -133,7 +136,7 @@ def test_of_many_parts_only_some_are_read():
 def test_noise_is_read_as_something_or_nothing(noise):
     for kind in (b"multipart/form-data; boundary=----f00", b"multipart/form-data; boundary=-"):
         assert isinstance(read(form(field(b"a", noise)) + noise, kind), dict)
-    for encoding in (b"gzip", b"deflate", b"br"):
+    for encoding in (b"gzip", b"deflate", b"zstd", b"br"):
         assert isinstance(read_document(noise, ((b"content-encoding", encoding),)), bytes)
 
 
@@ -152,6 +155,8 @@ def test_a_form_takes_linear_time(unit):
         (b"gzip", packed(BODY)),
         (b"GZIP", packed(BODY[:9]) + packed(BODY[9:])),
         (b"deflate", zlib.compress(BODY)),
+        (b"zstd", zstd.compress(BODY)),
+        (b" ZSTD", zstd.compress(BODY[:9]) + SKIPPED + zstd.compress(BODY[9:])),
         (b"identity", BODY),
     ],
 )
@@ -166,6 +171,12 @@ def test_a_compressed_body_is_read(encoding, body):
         (b"gzip", packed(BODY)[:-9]),
         (b"gzip", packed(BODY) + b"more"),
         (b"gzip", packed(b"") * (MAX_MEMBERS + 1)),
+        (b"zstd", b""),
+        (b"zstd", BODY),
+        (b"zstd", zstd.compress(BODY)[:-1]),
+        (b"zstd", zstd.compress(BODY) + b"more"),
+        (b"zstd", zstd.compress(b"") * (MAX_MEMBERS + 1)),
+        (b"zstd", zstd.compress(BODY, zstd_dict=DICTIONARY)),
         (b"gzip, gzip", packed(packed(BODY))),
         (b"compress", BODY),
     ],
@@ -175,39 +186,56 @@ def test_what_cannot_be_read_is_empty(encoding, body):
 
 
 GZIP = ((b"content-encoding", b"gzip"),)
+ZSTD = ((b"content-encoding", b"zstd"),)
+WAYS = pytest.mark.parametrize(
+    ("pack", "headers"), [(packed, GZIP), (zstd.compress, ZSTD)], ids=["gzip", "zstd"]
+)
 
 
+@WAYS
 @pytest.mark.parametrize("size", [0, 1, 65_536, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 4 << 20])
 @pytest.mark.parametrize("unit", [b"\0", random.Random(1).randbytes(100_003)], ids=["0", "drawn"])
-def test_a_body_is_inflated_piece_by_piece_to_its_last_byte(unit, size):
+def test_a_body_is_inflated_piece_by_piece_to_its_last_byte(unit, size, pack, headers):
     text = (unit * (size // len(unit) + 1))[:size]
     pieces: list[int] = []
-    assert read_bounded(packed(text), GZIP, size, pieces.append) == text
+    assert read_bounded(pack(text), headers, size, pieces.append) == text
     assert sum(pieces) == size
     assert max(pieces, default=0) <= 1 << 20
-    members = packed(text) + packed(b"") + packed(text)
-    assert read_bounded(members, GZIP, 2 * size) == 2 * text
-    assert read_bounded(members[:-1], GZIP, 2 * size) == b""
+    members = pack(text) + pack(b"") + pack(text)
+    assert read_bounded(members, headers, 2 * size) == 2 * text
+    assert read_bounded(members[:-1], headers, 2 * size) == b""
 
 
-def test_a_bomb_is_too_large():
-    bomb = packed(b"\0" * 2_000_000)
+@WAYS
+def test_a_bomb_is_too_large(pack, headers):
+    bomb = pack(b"\0" * 2_000_000)
     with pytest.raises(PayloadTooLarge, match=r"1999999 bytes; raise queue\.max_payload"):
-        read_bounded(bomb, GZIP, 1_999_999)
-    assert len(read_bounded(bomb, GZIP, 2_000_000)) == 2_000_000
+        read_bounded(bomb, headers, 1_999_999)
+    assert len(read_bounded(bomb, headers, 2_000_000)) == 2_000_000
 
 
-def test_what_is_far_larger_than_its_compressed_form_is_refused():
-    inside, beyond = packed(b"\0" * ANY_RATIO), packed(b"\0" * (ANY_RATIO + 1))
-    assert len(read_bounded(inside, GZIP, MAX_DOCUMENT)) == ANY_RATIO
+@WAYS
+def test_what_is_far_larger_than_its_compressed_form_is_refused(pack, headers):
+    inside, beyond = pack(b"\0" * ANY_RATIO), pack(b"\0" * (ANY_RATIO + 1))
+    assert len(read_bounded(inside, headers, MAX_DOCUMENT)) == ANY_RATIO
     pieces: list[int] = []
     with pytest.raises(PayloadTooLarge, match="more than 100 times its size"):
-        read_bounded(beyond, GZIP, MAX_DOCUMENT, pieces.append)
+        read_bounded(beyond, headers, MAX_DOCUMENT, pieces.append)
     assert sum(pieces) <= ANY_RATIO
-    assert read_document(beyond, GZIP) == b""
+    assert read_document(beyond, headers) == b""
     dense = random.Random(2).randbytes(200_000) + b"\0" * (2 * ANY_RATIO)
-    assert len(packed(dense)) * MAX_RATIO > len(dense)
-    assert read_document(packed(dense), GZIP) == dense
+    assert len(pack(dense)) * MAX_RATIO > len(dense)
+    assert read_document(pack(dense), headers) == dense
+
+
+def test_zstd_that_takes_much_memory_is_not_read():
+    """What may be read again of what was read: 8 MiB, as in Ollama."""
+    window = int(zstd.CompressionParameter.window_log)
+    noise = random.Random(6).randbytes(100_000) * 100
+    for power, read in ((MAX_WINDOW, noise), (MAX_WINDOW + 1, b"")):
+        packer = zstd.ZstdCompressor(options={window: power})
+        body = packer.compress(noise) + packer.flush()
+        assert read_bounded(body, ZSTD, MAX_DOCUMENT) == read
 
 
 def test_no_more_is_inflated_than_is_granted():
@@ -218,12 +246,11 @@ def test_no_more_is_inflated_than_is_granted():
         read_bounded(packed(b"\0" * 5_000_000), GZIP, MAX_DOCUMENT, refuse)
 
 
+@WAYS
 @pytest.mark.parametrize("unit", [b"\0", b'{"a":[1]},', random.Random(3).randbytes(1000)])
-def test_to_inflate_takes_linear_time(unit):
-    read = partial(read_bounded, headers=GZIP, limit=MAX_DOCUMENT)
-    assert_linear(
-        lambda size: packed(unit * (100 * size // len(unit))), lambda body: len(read(body))
-    )
+def test_to_inflate_takes_linear_time(unit, pack, headers):
+    read = partial(read_bounded, headers=headers, limit=MAX_DOCUMENT)
+    assert_linear(lambda size: pack(unit * (100 * size // len(unit))), lambda body: len(read(body)))
 
 
 def test_a_glance_is_at_small_bodies_only():
