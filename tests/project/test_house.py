@@ -233,6 +233,8 @@ PURE_MODULES = {
     "heapq",
     "itertools",
     "zlib",  # checksums, and bodies that are compressed
+    "backports",  # zstd, likewise
+    "compression",  # the same from Python 3.14 on
     "json",  # reads what msgspec does not: NaN, half a surrogate pair
     "math",
     "msgspec",
@@ -250,6 +252,7 @@ EXCEPTIONS = {
     "oq.words.clock": {"time"},  # where the time comes from
     "oq.words.channels": {"trio"},  # the types of channels
     "oq.words.receipts": {"trio"},  # the event that settles a receipt
+    "oq.dialects.inflating": {"sys"},  # which Python it is
 }
 ASKS_THE_WORLD = {"open", "print", "input", "now", "utcnow", "today", "sleep", "getenv"}
 
