@@ -68,8 +68,10 @@ def text_of(events: list[Any]) -> str:
 
 
 async def running(here: Background, response_id: str) -> None:
-    """Return once the backend has it and has said something."""
+    """Return once the backend answers it, as the script says that was pushed."""
     while (await here.client.responses.retrieve(response_id)).status != "in_progress":
+        await trio.lowlevel.checkpoint()
+    while here.simulator.scripts:  # one that lacks the path is asked twice
         await trio.lowlevel.checkpoint()
 
 
