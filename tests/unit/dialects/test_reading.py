@@ -83,3 +83,11 @@ def test_what_is_said_again_is_a_constant_and_all_else_grows(bits):
     assert repeated.grew is grew
     text = "".join(bits) if grew else next((bit for bit in bits if bit), "")
     assert msgspec.json.decode(repeated.raw()) == whole_text(text)
+
+
+@pytest.mark.parametrize(
+    ("data", "sounds"),
+    [(b'{"a":NaN}', b'{"a":null}'), (b'{"a":"\xff"}', b'{"a":"\xef\xbf\xbd"}'), (b"{", b"null")],
+)
+def test_what_not_everybody_can_read_is_made_readable(data, sounds):
+    assert bytes(sound(Raw(data))) == sounds
