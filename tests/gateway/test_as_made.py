@@ -29,10 +29,6 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     return head.encode() + b"\r\n\r\n" + body
 
 
-LOOKS = frozenset({b"/api/ps", b"/api/tags", b"/api/version", b"/models", b"/props", b"/running"})
-"""Where oq asks by itself what a backend has in memory, and how much it takes at once."""
-
-
 @asynccontextmanager
 async def before(answer: bytes, kind: str = "openai", **of_backend: object):
     """oq before a backend that answers just this; and the requests that have reached that. `HERE`
@@ -53,9 +49,6 @@ async def before(answer: bytes, kind: str = "openai", **of_backend: object):
             if HEADER.lower().encode() not in dict(request.headers):  # a look of oq's own
                 known = request.target == b"/v1/models"
                 await stream.send_all(http(b'{"data":[]}', "200 OK" if known else "404 No", JSON))
-                return
-            if request.target in LOOKS:
-                await stream.send_all(http(b"404 page not found", "404 Not Found"))
                 return
             requests.append((request, body))
             await stream.send_all(answer.replace(HERE.encode(), b"http://127.0.0.1:%d" % port))
