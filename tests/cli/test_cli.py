@@ -364,6 +364,7 @@ def test_the_server_is_found_by_option_then_variable_then_settings(server, monke
     assert capsys.readouterr().err.startswith("oq: config.yaml:1: server.prot: unknown key")
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_same_data_is_told_who_has_it(tmp_path):
     with serving(tmp_path):
         second = subprocess.run(

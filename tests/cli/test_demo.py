@@ -24,6 +24,8 @@ from oq.words.errors import ServerNotReached, TaskFailed
 from oq.words.events import Event, EventType
 from oq.words.task import Priority, Status
 
+pytestmark = pytest.mark.slow  # it starts servers, and waits for their end
+
 SIMULATOR = ["-m", "oq.cli", "simulate", "--port", "0", "--tokens-per-second", "0"]
 
 

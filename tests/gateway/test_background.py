@@ -279,6 +279,7 @@ async def test_an_attempt_that_begins_anew_has_numbers_of_its_own():
         assert (await here.stream(name))[2:] == rest
 
 
+@pytest.mark.slow
 async def test_a_long_answer_is_the_same_live_and_from_the_disk():
     async with background() as here:
         text = " ".join(f"word{number}" for number in range(4000))

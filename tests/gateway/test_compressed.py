@@ -88,6 +88,7 @@ async def test_bombs_are_refused_and_stop_nobody(path):
     assert longest < 1.0
 
 
+@pytest.mark.slow
 async def test_large_ones_within_the_bounds_are_run_and_stop_nobody():
     body = gzip.compress(asked(30 * MB, drawn=MB), 1)
     async with site() as here:
@@ -98,6 +99,7 @@ async def test_large_ones_within_the_bounds_are_run_and_stop_nobody():
     assert longest < 1.0
 
 
+@pytest.mark.slow
 async def test_photos_that_were_compressed_go_up_as_they_came():
     body = gzip.compress(asked(40 * MB, drawn=40 * MB), 1)
     async with site() as here:

@@ -43,6 +43,7 @@ async def is_kept(queue: Queue, task_id: str) -> bool:
     return any(task.id == task_id for task in await queue.list())
 
 
+@pytest.mark.slow
 async def test_a_night_of_results_is_there_in_the_morning(autojump_clock):
     async with memory_queue() as queue:
         ids = [(await queue.raw.submit(generate())).task_id for _ in range(1500)]
