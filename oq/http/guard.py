@@ -54,7 +54,7 @@ _UNLESS_SET: Headers = [
     (b"cache-control", b"no-store"),
 ]
 _ASKED = b"access-control-request-"
-_EXPOSED = b"Location, Link, Retry-After, X-OQ-Task-ID, X-OQ-Queue-Position"
+_EXPOSED = b"Location, Link, Retry-After, X-OQ-Task-ID, X-OQ-Queue-Position, X-OQ-Left-Out"
 _OWN_HEADERS = (
     b"Content-Type, Idempotency-Key, Last-Event-ID, X-OQ-Priority, X-OQ-Timeout, X-OQ-Detach"
 )

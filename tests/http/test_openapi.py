@@ -53,6 +53,15 @@ def test_an_attempt_says_where_its_time_went():
     assert attempt["required"] == ["started_at"]
 
 
+def test_calls_that_may_be_translated_say_where_is_told_what_was_left_out():
+    told = {
+        path
+        for path, operations in DOCUMENT["paths"].items()
+        if "X-OQ-Left-Out" in operations.get("post", {}).get("description", "")
+    }
+    assert told == {"/v1/responses", "/v1/messages"}
+
+
 def test_errors_have_one_shape():
     for path, item in DOCUMENT["paths"].items():
         for operation in item.values():

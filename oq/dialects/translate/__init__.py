@@ -49,7 +49,12 @@ from oq.dialects.translate.translation import (
     Translation,
 )
 
-__all__ = ["Translated", "TranslatedStream", "Translation", "translation"]
+__all__ = ["Translated", "TranslatedStream", "Translation", "is_translated", "translation"]
+
+
+def is_translated(call: Endpoint) -> bool:
+    """Whether it can be made in another form at servers that have no such path."""
+    return call.path in _READ
 
 
 def translation(call: Endpoint, speaks: tuple[Dialect, ...]) -> Translation | None:

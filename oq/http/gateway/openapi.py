@@ -11,6 +11,7 @@ from typing import Any
 
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect, Endpoint
 from oq.dialects.base import AllowedRequest
+from oq.dialects.translate import is_translated
 from oq.http import shapes
 from oq.http.gateway.background_routes import kept_routes
 from oq.http.gateway.calls import CallHandler
@@ -50,6 +51,10 @@ _HEADERS = (
 
 
 _KEEPS = " With `background` it answers at once, and the response is read later by its id."
+_TRANSLATED = (
+    " For a server that lacks the path, oq translates the request; the header X-OQ-Left-Out of the"
+    " answer names what was left out of it."
+)
 _OTHERS = "The backend's own answer: its status, its body, and the headers that pass"
 _AN = frozenset({TaskType.EMBED, TaskType.IMAGE})
 """Types that begin with a vowel."""
@@ -78,7 +83,8 @@ def _task(call: Endpoint) -> Route:
         name=_name("POST", call.path),
         description="oq puts the request into the queue and answers with the backend's answer. The"
         f" documentation of {dialect.title}'s API describes the body and the answer."
-        + (_KEEPS if call.keeps else ""),
+        + (_KEEPS if call.keeps else "")
+        + (_TRANSLATED if is_translated(call) else ""),
         error=dialect.error_shape,
     )
 
