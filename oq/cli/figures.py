@@ -86,7 +86,8 @@ def _slots(one: Slots) -> str:
     model = f"{one.model} ({one.load})" if one.load else one.model
     of = f" of {model}" if model else ""
     slots = "1 slot" if one.slots == 1 else f"{one.slots} slots"
-    return f"{slots}{of}, {one.source}: {one.reason}"
+    why = f": {one.reason}" if one.source in ("measured", "guessed") else ""
+    return f"{slots}{of}, {one.source}{why}"
 
 
 def _busy(found: Stats) -> list[Point]:

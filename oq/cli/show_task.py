@@ -137,7 +137,7 @@ def _table(tasks: list[Summary]) -> None:
     for column in shown.columns[:-2]:
         column.no_wrap = True
     for task in tasks:
-        when = f"{ago(task.created_at, now)}: " if wide else ""
+        when = ago(task.created_at, now) if wide else ""
         due = "" if task.run_at is None else ago(task.run_at, now)
         shown.add_row(
             cell(task.id),
@@ -145,7 +145,7 @@ def _table(tasks: list[Summary]) -> None:
             *([task.type] if wide else []),
             _NAMES.get(task.priority, str(task.priority)),
             cell(task.model),
-            cell(when + _note(task, due)),
+            cell(": ".join(part for part in (when, _note(task, due)) if part)),
         )
     screen.print(shown)
 
@@ -203,7 +203,7 @@ def _facts(task: Task) -> list[tuple[str, object]]:
         ("model", task.model),
         ("priority", task.priority),
         ("queue position", task.queue_position),
-        ("waits for", task.waits_for),
+        ("why it waits", task.waits_for),
         ("created", _time(task.created_at)),
         ("not before", _time(task.run_at)),
         ("started", _time(task.started_at)),

@@ -18,17 +18,19 @@ GENERATE = {"type": "generate", "model": "llama3.2", "payload": {"prompt": "Why 
 
 class Oq:
     """An `oq serve` that can be killed and started again at the same address. Calls to it are
-    plain HTTP, as any program makes them.
+    plain HTTP, as any program makes them. `backend` is the address of an Ollama; None if `flags`
+    say what its backends are.
     """
 
-    def __init__(self, directory: Path, backend: str, *flags: str) -> None:
+    def __init__(self, directory: Path, backend: str | None, *flags: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "oq.log"
         self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
         self._command = [
             sys.executable, "-m", "oq.cli", "serve", "--port", str(self.port),
-            "--data-dir", str(directory / "data"), "--ollama-host", backend, *flags,
+            "--data-dir", str(directory / "data"), *flags,
+            *(() if backend is None else ("--ollama-host", backend)),
         ]  # fmt: skip
         self._process: subprocess.Popen[str] | None = None
 
@@ -133,7 +135,7 @@ def simulated_ollama(directory: Path) -> Iterator[Ollama]:
 
 
 @contextmanager
-def served(directory: Path, backend: str, *flags: str) -> Iterator[Oq]:
+def served(directory: Path, backend: str | None, *flags: str) -> Iterator[Oq]:
     oq = Oq(directory, backend, *flags)
     oq.start()
     try:

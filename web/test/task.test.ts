@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import type { Task } from "../src/api/types";
+import type { Attempt, Task } from "../src/api/types";
 import { again, curl, submission } from "../src/rules/curl";
 import { againOf, draftOf, emptyDraft, message, submissionOf } from "../src/rules/draft";
 import { parseExact, writeExact } from "../src/rules/exact";
@@ -70,6 +70,32 @@ describe("timeline", () => {
     expect(titles(waits).at(-2)).toBe("Attempt 30");
   });
 
+  it("says where the time of an attempt went", () => {
+    const attempt = {
+      started_at: T(1),
+      first_token_at: T(7),
+      ended_at: new Date(Date.parse(T(7)) + 200).toISOString(),
+      waited_inside: 4.7,
+      load: 0.85,
+      backend: "box1",
+    };
+    const told = (of: Attempt) =>
+      timeline({ ...TASK, status: "completed", attempts: [of] })[1]?.told;
+    expect(told(attempt)).toEqual([
+      "ran 1.5 s, waited 4.7 s inside box1",
+      "load 850 ms, first token after 6.0 s",
+    ]);
+    expect(told({ ...attempt, waited_inside: 0.01, load: 0.02, first_token_at: T(1) })).toEqual([
+      "6.2 s",
+    ]);
+    expect(told({ started_at: T(1) })).toEqual([]);
+  });
+
+  it("says why a task waits", () => {
+    const why = "box1: b → c, 2 of b still running";
+    expect(timeline({ ...TASK, queue_position: 1, waits_for: why })[1]?.told).toEqual([why]);
+  });
+
   it("announces a retry", () => {
     const task: Task = {
       ...TASK,
@@ -108,6 +134,19 @@ it("tells where the time went", () => {
     "model load": "500 ms",
     "stopped because": "stop",
   });
+});
+
+it("does not count as running what a task waited inside its backend", () => {
+  const attempts = [{ started_at: T(2), ended_at: T(8), waited_inside: 4.5, backend: "box1" }];
+  const done: Task = {
+    ...TASK,
+    status: "completed",
+    started_at: T(2),
+    completed_at: T(8),
+    attempts,
+  };
+  const found = Object.fromEntries(facts(done, 0).map((fact) => [fact.name, fact.value]));
+  expect(found).toMatchObject({ "ran for": "1.5 s", "waited inside box1": "4.5 s" });
 });
 
 describe("curl", () => {

@@ -34,6 +34,7 @@ export type Task = With<Schemas["Task"], "metadata" | "payload" | "options" | "r
 /** A backend; its models are told by /api/backends only. */
 export type Backend = Sent<Schemas["BackendStatus"]> &
   Partial<Pick<Sent<Schemas["BackendView"]>, "models" | "loaded">>;
+export type Slots = Sent<Schemas["Slots"]>;
 export type QueueStatus = Sent<Schemas["QueueStatus"]>;
 export type QueueEvent = With<Schemas["Event"], "data">;
 export type Chunk = Sent<Schemas["Chunk"]>;

@@ -1,7 +1,7 @@
 // A task's life as steps on a line, from what its record tells.
 
 import type { Attempt, Task } from "../api/types";
-import { moment } from "./time";
+import { moment, span } from "./time";
 
 export type Tone = "plain" | "running" | "good" | "bad" | "waiting";
 
@@ -12,13 +12,17 @@ export interface Step {
   error: string;
   tone: Tone;
   lasts: number | null; // milliseconds; null if it is a moment, or goes on
+  told: string[]; // more of it, a line each
 }
 
 const KEPT = 20; // attempts that a record has at most: the latest
+const NOTICEABLE = 50; // milliseconds; less than that is not said of an attempt
 
 /** The steps in order. */
 export function timeline(task: Task): Step[] {
-  const steps = [step(moment(task.created_at), "Submitted", { lasts: untilFirst(task) })];
+  const waited = untilFirst(task);
+  const told = waited === null ? [] : [`waited ${span(waited)}`];
+  const steps = [step(moment(task.created_at), "Submitted", { lasts: waited, told })];
   const attempts = task.attempts ?? [];
   const left = leftOut(task, attempts.length);
   attempts.forEach((attempt, index) => {
@@ -48,14 +52,47 @@ function attemptStep(attempt: Attempt, number: number, task: Task): Step {
     error: attempt.error ?? "",
     tone: goesOn ? "running" : failed ? "bad" : end === null ? "plain" : "good",
     lasts: start === null || end === null ? null : end - start,
+    told: spent(attempt),
   });
+}
+
+/** Where the time of an attempt went. What it waited inside its backend is no running. */
+function spent(attempt: Attempt): string[] {
+  const start = moment(attempt.started_at);
+  const end = moment(attempt.ended_at);
+  const inside = waitedInside(attempt);
+  const lines: string[] = [];
+  if (start !== null && end !== null) {
+    const ran = span(end - start - inside);
+    const waited = `waited ${span(inside)} inside ${attempt.backend ?? "the backend"}`;
+    lines.push(noticeable(inside) ? `ran ${ran}, ${waited}` : ran);
+  }
+  const first = moment(attempt.first_token_at);
+  const load = (attempt.load ?? 0) * 1000;
+  const parts: string[] = [];
+  if (noticeable(load)) parts.push(`load ${span(load)}`);
+  if (start !== null && first !== null && noticeable(first - start)) {
+    parts.push(`first token after ${span(first - start)}`);
+  }
+  if (parts.length > 0) lines.push(parts.join(", "));
+  return lines;
+}
+
+/** Milliseconds that an attempt waited inside its backend, as far as is known. */
+export function waitedInside(attempt: Attempt | undefined): number {
+  return (attempt?.waited_inside ?? 0) * 1000;
+}
+
+export function noticeable(milliseconds: number): boolean {
+  return milliseconds >= NOTICEABLE;
 }
 
 function pauseAfter(attempts: readonly Attempt[], index: number): Step | null {
   const end = moment(attempts[index]?.ended_at);
   const next = moment(attempts[index + 1]?.started_at);
   if (end === null || next === null || next - end < 1) return null;
-  return step(end, "Waited for the next attempt", { tone: "waiting", lasts: next - end });
+  const lasts = next - end;
+  return step(end, "Waited for the next attempt", { tone: "waiting", lasts, told: [span(lasts)] });
 }
 
 function ending(task: Task): Step | null {
@@ -77,7 +114,8 @@ function ending(task: Task): Step | null {
       const place = task.queue_position;
       const detail =
         place === undefined ? "" : place === 1 ? "next in line" : `number ${place} in line`;
-      return step(null, "Waiting", { tone: "waiting", detail });
+      const told = task.waits_for === undefined ? [] : [task.waits_for];
+      return step(null, "Waiting", { tone: "waiting", detail, told });
     }
     case "running":
       return null;
@@ -96,5 +134,5 @@ function untilFirst(task: Task): number | null {
 }
 
 function step(at: number | null, title: string, more: Partial<Step> = {}): Step {
-  return { at, title, detail: "", error: "", tone: "plain", lasts: null, ...more };
+  return { at, title, detail: "", error: "", tone: "plain", lasts: null, told: [], ...more };
 }

@@ -3,6 +3,7 @@
 import type { Document, Task } from "../api/types";
 import { whole } from "./numbers";
 import { moment, span } from "./time";
+import { noticeable, waitedInside } from "./timeline";
 
 export interface Fact {
   name: string;
@@ -26,8 +27,14 @@ function times(task: Task, now: number): Fact[] {
     found.push({ name: "waits for", value: span(now - created) });
   }
   if (started !== null && (ended !== null || task.status === "running")) {
-    const until = ended ?? now;
-    found.push({ name: ended === null ? "runs for" : "ran for", value: span(until - started) });
+    const last = task.attempts?.at(-1);
+    const inside = waitedInside(last);
+    const ran = span((ended ?? now) - started - inside);
+    found.push({ name: ended === null ? "runs for" : "ran for", value: ran });
+    if (noticeable(inside)) {
+      const where = last?.backend ?? "the backend";
+      found.push({ name: `waited inside ${where}`, value: span(inside) });
+    }
   }
   if (created !== null && ended !== null) {
     found.push({ name: "in all", value: span(ended - created) });
