@@ -94,7 +94,7 @@ def condition_of(backend: BackendStatus | BackendView) -> str:
         return f"down: {backend.error}"
     of = f" of {backend.max_concurrency}" if backend.max_concurrency else ""
     doing = [each for each in (backend.swap, backend.held and f"held: {backend.held}") if each]
-    return ", ".join((f"up, {backend.running}{of} running", *doing))
+    return "; ".join((f"up, {backend.running}{of} running", *doing))
 
 
 def _plain(value: object) -> object:

@@ -77,7 +77,7 @@ class Core:
             total_tasks=sum(counts.values()),
             queues_by_priority={str(p): n for p, n in sorted(board.by_priority().items())},
             workers_active=board.running,
-            workers_idle=(self.config.queue.max_workers or board.at_once) - board.running,
+            workers_idle=max(0, board.at_once - board.running),
             delayed_tasks=board.delayed,
             retrying_tasks=board.retrying,
             paused=board.paused,

@@ -51,7 +51,7 @@ def test_a_swap_and_why_a_task_waits(box: Oq, chromium: Browser):
 
 def _expect_overview(tab: Tab, swap: str) -> None:
     tab.open("overview")
-    expect(tab.by("busy-with")).to_have_text(swap)
+    expect(tab.by("busy-with")).to_have_text(f"changes models: {swap}")
     expect(tab.by("load")).to_contain_text("1 of 1 running")
     expect(tab.by("slots")).to_contain_text("b")
     expect(tab.by("slots")).to_contain_text("1 of 1 slot · measured")

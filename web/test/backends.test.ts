@@ -28,7 +28,8 @@ describe("a backend", () => {
     const swap = "b → c, 2 of b still running";
     const models = [{ name: "b" }, { name: "c" }];
     const busy: Backend = { ...SIM, running: 2, max_concurrency: 3, swap, held: "it is full" };
-    expect(busyWith(busy)).toEqual([swap, "gets nothing for a moment: it is full"]);
+    const said = [`changes models: ${swap}`, "gets nothing for a moment: it is full"];
+    expect(busyWith(busy)).toEqual(said);
     expect(busyWith({ ...busy, up: false })).toEqual([]);
     const now = merged(SIM, { ...busy, models, loaded: [{ name: "b" }] });
     expect(busyWith(now)).toEqual([]);

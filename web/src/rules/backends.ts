@@ -52,5 +52,5 @@ export function slotsSaid(one: Slots): { text: string; reason: string; title: st
 export function busyWith(backend: Backend): string[] {
   if (!backend.up) return [];
   const held = backend.held === undefined ? [] : [`gets nothing for a moment: ${backend.held}`];
-  return backend.swap === undefined ? held : [backend.swap, ...held];
+  return backend.swap === undefined ? held : [`changes models: ${backend.swap}`, ...held];
 }
