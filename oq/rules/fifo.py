@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from oq.rules.place import Place
-from oq.rules.placing import place_on
+from oq.rules.placing import place_on, ranked
 from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
+from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
 
@@ -55,16 +56,25 @@ class Fifo:
 
     def _behind_first(self, now: float) -> Choice | None:
         """Of those behind the first, which waits: the next that starts on another backend."""
-        kept: list[BackendSlots] = []
+        kept: set[str] = set()
+        choices: dict[tuple[str, str], list[tuple[BackendSlots, Room]]] = {}
         for task_id in islice(self._ready, LOOK):
             place = self._ready.place_of(task_id)
             assert place is not None
-            backend, room = place_on(self._backends, place, now, kept)
+            alike = place.model, place.load
+            if alike not in choices:
+                choices[alike] = ranked(self._backends, place, now)[::-1]
+            left = choices[alike]
+            while left and left[-1][0].name in kept:
+                left.pop()
+            if not left:
+                continue
+            backend, room = left.pop()
             if room.starts:
                 return self._chosen(task_id, backend)
-            if backend is None:
+            kept.add(backend.name)
+            if len(kept) == len(self._backends):
                 return None
-            kept.append(backend)
         return None
 
     def _chosen(self, task_id: str, backend: BackendSlots | None) -> Choice:
