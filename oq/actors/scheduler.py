@@ -95,13 +95,16 @@ class Scheduler:
         with self._to_writer, self._to_pool, self._to_timer, self._to_monitor:
             due = self._dispatch()
             while (messages := await self._messages(due)) is not None:
-                for message in messages:
-                    await self._handle(message)
-                messages.clear()  # they have results, which may be large: not to be kept
-                if self._delays:
-                    self._to_timer.send_nowait(self._delays)
-                    self._delays = []
+                await self._handle_all(messages)
+                del messages  # they have results, which may be large: not to be kept
                 due = self._dispatch()
+
+    async def _handle_all(self, messages: list[Message]) -> None:
+        for message in messages:
+            await self._handle(message)
+        if self._delays:
+            self._to_timer.send_nowait(self._delays)
+            self._delays = []
 
     async def _messages(self, due: float) -> list[Message] | None:
         """What has come, once something has, or at the time when something is due; None when every

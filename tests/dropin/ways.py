@@ -35,6 +35,9 @@ class _StandingClock:
         return datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+SLOTS = 4
+
+
 class Machine:
     """The simulated machine over HTTP, on a thread of its own. The model `m` exists."""
 
@@ -170,7 +173,10 @@ def serving(
     time.
     """
     settings = {
-        "backends": [{"name": "machine", "kind": kind, "url": machine.url}],
+        # What it serves at once is not tried out here: other tests do that.
+        "backends": [
+            {"name": "machine", "kind": kind, "url": machine.url, "max_concurrency": SLOTS}
+        ],
         "server": {"port": 0},
         "retry_config": {"max_retries": 0},
         **sections,
