@@ -9,7 +9,7 @@ import click
 from oq.cli.options import Output, check_usable, output_option
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.settings import Settings, load_settings
-from oq.settings.load import DEFAULT, WITHOUT_EFFECT
+from oq.settings.load import DEFAULT, OF_OLLAMA_QUEUE, WITHOUT_EFFECT
 
 _file = click.option("--config", "config_path", metavar="FILE", help="The settings file.")
 
@@ -36,13 +36,17 @@ def check(config_path: str | None) -> None:
         print(clean(remark))
 
 
+_IDLE = frozenset((*WITHOUT_EFFECT, *OF_OLLAMA_QUEUE))
+
+
 @config_.command("show")
 @_file
 @output_option
 def show(config_path: str | None, output: Output) -> None:
     """Show every setting, and where its value comes from.
 
-    Two settings of earlier versions have no effect any more: this is said behind their value.
+    Some settings of earlier versions and of ollama-queue have no effect: this is said behind their
+    value.
     """
     settings = load_settings(config_path, {}, os.environ)
     match output:
@@ -67,11 +71,11 @@ def _table(settings: Settings) -> None:
 
 def _document(key: str, value: str, origin: str) -> dict[str, object]:
     shown: dict[str, object] = {"value": value, "from": origin}
-    return shown | {"effect": False} if key in WITHOUT_EFFECT else shown
+    return shown | {"effect": False} if key in _IDLE else shown
 
 
 def _from(key: str, origin: str) -> str:
-    return f"{origin}, no effect" if key in WITHOUT_EFFECT else origin
+    return f"{origin}, no effect" if key in _IDLE else origin
 
 
 def _source(settings: Settings) -> str:

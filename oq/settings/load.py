@@ -37,6 +37,8 @@ it."""
 
 WITHOUT_EFFECT = ("ollama.first_token_timeout", "ollama.idle_timeout")
 """Settings of earlier versions, in whose place `health.silence` is."""
+OF_OLLAMA_QUEUE = ("scheduler.batch_size", "scheduler.scheduling_interval")
+"""Settings in the files of ollama-queue that are read, and have no effect here."""
 
 DEFAULT = "default"
 FLAG = "command line"

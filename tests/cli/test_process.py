@@ -252,8 +252,11 @@ def test_config_check_and_show(tmp_path, monkeypatch):
     assert "ollama.first_token_timeout\t5m\tdefault, no effect" in lines
     shown = json.loads(call("show", "-o", "json").stdout)
     without = {key for key, said in shown.items() if said.get("effect") is False}
-    assert without == {"ollama.idle_timeout", "ollama.first_token_timeout"}
-    assert call("show", "-o", "table").stdout.count("no effect") == 2
+    assert without == {
+        "ollama.idle_timeout", "ollama.first_token_timeout",
+        "scheduler.batch_size", "scheduler.scheduling_interval",
+    }  # fmt: skip
+    assert call("show", "-o", "table").stdout.count("no effect") == 4
     (tmp_path / "config.yaml").write_text("queue:\n  max_worker: 3\n")
     refused = call("check")
     assert (refused.returncode, refused.stdout) == (2, "")
