@@ -117,13 +117,13 @@ def slow(words: int = 2000, rate: float = 40) -> dict[str, Any]:
 
 
 @contextmanager
-def simulated_ollama(directory: Path) -> Iterator[Ollama]:
+def simulated_ollama(directory: Path, *flags: str) -> Iterator[Ollama]:
     port = _free_port()
     models = [flag for name in ("llama3.2", "qwen3:4b", "nomic-embed-text")
               for flag in ("--model", name)]  # fmt: skip
     command = [
         sys.executable, "-m", "oq.cli", "simulate", "--port", str(port),
-        "--tokens-per-second", "0", *models,
+        "--tokens-per-second", "0", *models, *flags,
     ]  # fmt: skip
     with (directory / "simulator.log").open("w") as log:
         process = _start(command, "simulated Ollama at", log)

@@ -51,6 +51,7 @@ QUESTIONS = (
     "Name three risks of this plan.",
     "Turn these notes into minutes.",
 )
+BOX = ("--parallel", "2", "--max-models", "1")
 MODELS = ("llama3.2", "qwen3:4b")
 STORY = (
     "A queue in front of a model does three things. It keeps what was asked, so that nobody has to"
@@ -69,9 +70,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         directory = Path(name)
-        with simulated_ollama(directory) as ollama, served(directory, ollama.url) as oq:
-            take_all(browser, oq, seed(oq))
+        with simulated_ollama(directory, *BOX) as ollama:
+            config = directory / "config.yaml"
+            config.write_bytes(msgspec.json.encode(settings(ollama.url)))  # which is YAML too
+            with served(directory, None, "--config", str(config)) as oq:
+                take_all(browser, oq, seed(oq))
         browser.close()
+
+
+def settings(url: str) -> dict[str, Any]:
+    """Of an oq with a backend that holds one model at a time."""
+    return {"backends": [{"name": "box1", "kind": "ollama", "url": url, "max_models": 1}]}
 
 
 def seed(oq: Oq) -> dict[str, str]:
@@ -135,8 +144,8 @@ def lately() -> bytes:
             history.count(at, "submitted")
             history.count(at, "failed" if dice.random() < 0.03 else "completed")
             history.count(at, "tokens", dice.randint(10, 60))
-            history.waited(at, dice.expovariate(0.5) * (1.5 + math.sin(second / 90)))
-            history.ran(at, 0.8 + dice.expovariate(1.2))
+            history.waited(at, [dice.expovariate(0.5) * (1.5 + math.sin(second / 90))])
+            history.ran(at, [0.8 + dice.expovariate(1.2)])
     interval = WINDOWS["15m"].interval
     oldest = now - timedelta(seconds=95)
     return msgspec.json.encode(Stats(interval, history.points("15m", now), oldest))
