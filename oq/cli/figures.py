@@ -75,13 +75,13 @@ def _show_backends(found: list[BackendView]) -> None:
         doing = condition_of(one).removeprefix("up, ") if one.up else ""
         about = Text.assemble((str(state), colour), f"  {clean(doing)}  {kind} at {url}")
         shown.add_row(cell(name), about)
-        for text in (error, *map(_slots, one.slots), str(models).replace(",", "  ")):
+        for text in (error, *map(slots_said, one.slots), str(models).replace(",", "  ")):
             if text:
                 shown.add_row("", cell(text, cut=False))
     console().print(shown)
 
 
-def _slots(one: Slots) -> str:
+def slots_said(one: Slots) -> str:
     """How many tasks it serves at once, and how that is known."""
     model = f"{one.model} ({one.load})" if one.load else one.model
     of = f" of {model}" if model else ""

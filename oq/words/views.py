@@ -117,7 +117,9 @@ class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
 
     `pending_tasks` counts all pending tasks. `delayed_tasks` counts those of them that wait for
     their `run_at`, and `retrying_tasks` those of the delayed tasks that wait for a retry.
-    `queues_by_priority` is the number of pending tasks for each priority. `uptime` is in seconds.
+    `queues_by_priority` is the number of pending tasks for each priority. `workers_active` is the
+    number of running tasks, and `workers_idle` how many more the backends serve at once, as far as
+    is known. `uptime` is in seconds.
     `event_seq` is the `seq` of the last event. `problem` says why nothing can be stored now; it is
     null when all is well.
     """

@@ -1,4 +1,4 @@
-"""What `oq show` says of an attempt."""
+"""What `oq status` and `oq backends` say of attempts and of backends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from oq.cli.figures import slots_said
 from oq.cli.options import Output
+from oq.cli.show_queue import condition_of
 from oq.cli.show_task import print_task, said_of
 from oq.words.task import Attempt, Status, Task, TaskType
+from oq.words.views import BackendStatus, Slots
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=6.5)
+SWAP = "b → c, 2 of b still running"
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,36 @@ def test_what_a_task_waited_inside_its_backend_is_not_what_it_took(
     assert rows["took"] == "1.75s"
     assert rows["waited inside"] == "4.75s in box1"
     assert rows["attempt 1"].endswith(" on box1: ok (waited 4.75s inside, first token after 6.5s)")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "up, 2 of 3 running"),
+        (
+            {"swap": "b → c, 2 of b still running"},
+            "up, 2 of 3 running; b → c, 2 of b still running",
+        ),
+        ({"held": "it is full"}, "up, 2 of 3 running; held: it is full"),
+        ({"up": False, "error": "refused", "held": "it is full"}, "down: refused"),
+    ],
+    ids=["up", "swap", "held", "down"],
+)
+def test_a_backend_says_what_it_is_busy_with(given, said):
+    status = {"up": True, "running": 2, "max_concurrency": 3, **given}
+    assert condition_of(BackendStatus("box1", "ollama", "http://box1", **status)) == said
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [
+        (Slots(1, "measured", "it is slow", 0, "b"), "1 slot of b, measured: it is slow"),
+        (Slots(2, "measured", "so", 0, "b", "num_ctx=4096"),
+         "2 slots of b (num_ctx=4096), measured: so"),
+        (Slots(4, "told", "nothing is known yet", 0), "4 slots, told"),
+        (Slots(4, "set", "nothing is known yet", 0), "4 slots, set"),
+    ],
+    ids=["measured", "options", "told", "set"],
+)  # fmt: skip
+def test_slots_say_how_their_number_is_known(slots, said):
+    assert slots_said(slots) == said
