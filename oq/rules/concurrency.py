@@ -22,6 +22,8 @@ from oq.words.sample import Sample
 
 WAITED = 0.1
 """Seconds inside a backend from which a task has waited there. One alone waits for .01 s."""
+LEAST = 0.03
+"""The same for tasks that are so short that they wait for less, at a third of their own time."""
 TRY_AGAIN = 300.0
 """Seconds after a refusal until one more is tried. They double at each refusal in a row."""
 TRY_AGAIN_MOST = 3600.0
@@ -239,7 +241,9 @@ class Concurrency:
             self._base = min(self._base, sample.waited)
             if alone:
                 self._note_alone(sample)
-            return not alone and sample.waited > WAITED + min(self._base, WAITED)
+            served = sample.took - sample.waited - (sample.load or 0.0)
+            limit = min(WAITED, max(LEAST, served / 3))
+            return not alone and sample.waited > limit + min(self._base, WAITED)
         if alone:
             self._note_alone(sample)
             return False

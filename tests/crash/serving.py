@@ -17,6 +17,7 @@ READY_WITHIN = 60.0
 CONFIG = """\
 queue: {max_workers: 4, max_completed_tasks: 0}
 retry_config: {max_retries: 3, initial_delay: 20ms, jitter: false}
+simulated: {parallel: 0, load: 0}
 """
 
 

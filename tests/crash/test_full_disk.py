@@ -97,7 +97,8 @@ def test_a_full_disk_stops_submits_and_nothing_else_and_is_used_again_when_it_is
 
 @contextmanager
 def served(disk: SmallDisk, backend: Gate) -> Iterator[Api]:
-    config = f"{CONFIG}ollama: {{host: {backend.url}}}\n"
+    gated = f"{{name: gate, kind: ollama, url: {backend.url}, max_concurrency: 3}}"
+    config = f"{CONFIG}backends: [{gated}]\n"
     with Serving(disk.path / "data", config, simulate=False) as server, Api(server) as api:
         yield api
 

@@ -205,3 +205,10 @@ def test_one_that_overtakes_others_on_the_way_proves_nothing_of_them():
     known.answered("b")
     known.answered("c")
     assert known.served == 3
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_short_tasks_wait_for_less_and_are_noticed_all_the_same(slots):
+    server = Server(slots, Concurrency(64), measured, streams=False, service=0.12)
+    server.run(40)
+    assert server.known.served <= slots
