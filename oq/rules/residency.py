@@ -78,11 +78,16 @@ class Load:
 
 class Residency:
     """The load groups of one backend. `told` is how many it has room for, if somebody has said so.
-    `serves` makes what is known of how many tasks of a group it serves at once.
+    `serves` makes what is known of how many tasks of a group it serves at once. `eager`: tasks of a
+    group are sent while it is being loaded, too.
     """
 
-    def __init__(self, told: int | None, serves: Callable[[], Concurrency]) -> None:
+    def __init__(
+        self, told: int | None, serves: Callable[[], Concurrency], *, eager: bool = False
+    ) -> None:
         self.told = told
+        self.blind = False
+        """Whether it does not list a model that it runs: then its lists say nothing."""
         self.learnt: int | None = None
         """How many there is room for, as it has turned out."""
         self.groups: OrderedDict[Key, Group] = OrderedDict()
@@ -90,6 +95,7 @@ class Residency:
         self.check: Load | None = None
         """A load that is done, after which nobody has looked yet what is in memory."""
         self._serves = serves
+        self._eager = eager
         self._group_of: dict[str, Group] = {}
 
     @property
@@ -108,10 +114,13 @@ class Residency:
         """What can be done with a task of this group, one that waits."""
         group = self.group(key)
         load = self.load
-        if load is not None and (load.alone or load.group is group):
-            return Room.DRAINING
-        if group.loaded:
+        loads_it = load is not None and load.group is group
+        if group.loaded or self.blind or (loads_it and self._eager):
+            if load is not None and load.alone and not loads_it:
+                return Room.DRAINING
             return Room.WARM if group.concurrency.allows(now) else Room.TAKEN
+        if load is not None and (load.alone or loads_it):
+            return Room.DRAINING
         if load is not None or not self._fits(group):
             return Room.DRAINING
         return Room.COLD
@@ -124,7 +133,8 @@ class Residency:
         group.concurrency.start(task_id, now)
         group.used_at = now
         self.groups.move_to_end(key)
-        if group.loaded:
+        if group.loaded or self.blind or (self.load is not None and self.load.group is group):
+            group.loaded = group.loaded or self.blind
             return
         before = frozenset(
             one.key[0] for one in self.groups.values() if one.loaded and now - one.used_at < USED
@@ -155,6 +165,10 @@ class Residency:
     def note(self, models: frozenset[str], now: float) -> bool:
         """These models are in memory. Whether it was learnt how many there is room for."""
         before = self.learnt
+        self.blind = self._is_blind(models)
+        if self.blind:
+            self.check = None
+            return False
         for group in self.groups.values():
             loading = self.load is not None and self.load.group is group
             if group.key[0] not in models and not loading and not group.concurrency.running:
@@ -169,6 +183,14 @@ class Residency:
         elif self.learnt is not None and len(models) > self.learnt:
             self.learnt = len(models)
         return self.learnt != before
+
+    def _is_blind(self, models: frozenset[str]) -> bool:
+        """Whether a model that answers just now is not in the list."""
+        check = self.check
+        if check is None or self.told is not None:
+            return self.blind and not models
+        group = check.group
+        return group.concurrency.running > 0 and group.key[0] not in models
 
     def rename(self, model_of: Callable[[str], str], now: float) -> None:
         """It turns out which names mean the same model: some groups are one from now on."""
@@ -207,6 +229,7 @@ class Residency:
     def forget(self, now: float) -> None:
         """The backend may have lost its memory."""
         self.load = self.check = None
+        self.blind = False
         for group in self.groups.values():
             group.loaded = False
             group.concurrency.restarted(now)

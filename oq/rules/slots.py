@@ -285,7 +285,7 @@ class BackendSlots:
         """From now on it is known what is in its memory."""
         self.concurrency = None
         self.limit = self._most
-        self.residency = Residency(self.max_models, self._serves)
+        self.residency = Residency(self.max_models, self._serves, eager=self.source == "set")
         return self.residency
 
     def _note_told(self, slots: int) -> None:

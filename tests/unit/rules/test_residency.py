@@ -25,7 +25,9 @@ def place(model: str, priority: int = 5, load: str = "") -> Place:
 
 
 class Story:
-    """A board with one backend, in virtual time."""
+    """A board with one backend, in virtual time. It says that it has these `slots`, or they are
+    `set_to` a number, or else they are measured.
+    """
 
     def __init__(
         self,
@@ -33,12 +35,13 @@ class Story:
         *,
         max_models: int | None = None,
         slots: int | None = None,
+        set_to: int | None = None,
         max_bypass: float = 30.0,
     ) -> None:
-        source = "measured" if slots is None else "set"
-        self.slots = BackendSlots("box", slots or 64, source, max_models=max_models)
-        if slots is not None and max_models is None:
-            self.slots.note_facts(BackendFacts(loaded=()), 0.0)
+        source = "guessed" if slots else "set" if set_to else "measured"
+        self.slots = BackendSlots("box", set_to or 64, source, max_models=max_models)
+        if slots or set_to:
+            self.slots.note_facts(BackendFacts(slots=slots, loaded=()), 0.0)
         self.now = 0.0
         self.numbers = count(1)
         settings = SchedulerConfig(affinity=policy == "affinity", max_bypass=max_bypass)
@@ -312,3 +315,25 @@ def test_facts_that_name_a_part_of_the_models_leave_each_group_one():
         story.slots.note_facts(BackendFacts(loaded=("b",), digests=digests), 0.0)
     assert [group.key for group in story.slots.residency.groups.values()] == [("x", "")]
     assert story.slots.residency.groups["x", ""].loaded
+
+
+def test_one_that_does_not_list_what_it_runs_is_not_believed():
+    story = Story()
+    b1, c1 = story.add(place("b"), place("c"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    story.lists()
+    assert story.starts() == [c1], "nobody knows what it has in memory"
+    (c2,) = story.add(place("c"))
+    story.answers(c1)
+    story.ends(c1)
+    assert story.starts() == [c2]
+    assert story.slots.residency.load is None
+
+
+def test_a_number_in_the_settings_holds_while_a_model_is_loaded_too():
+    story = Story(set_to=3)
+    tasks = story.add(*[place("b")] * 4)
+    assert story.starts() == tasks[:3]
+    story.ends(tasks[0])
+    assert story.starts() == tasks[3:]
