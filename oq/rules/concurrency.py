@@ -10,7 +10,7 @@ While something waits, a few more than `served` are tried: twice as many at firs
 first refusal on. Those *extra* ones are sent once, and no others until it is known how they fared.
 Whether a task waited inside is told by the first of these that is known: what the backend's last
 line says; the first byte of its answer, if it came while all that ran before still ran; that byte's
-lateness; the pace of a whole answer beside that of one alone.
+lateness, if another had just ended; the pace of a whole answer beside that of one alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ TOO_MANY_LATE = 0.4
 class _Start:
     """A task that runs: when it was sent, how many ran with it then, itself included, and the most
     until its answer began (`beside`); and whether it is an extra one. `left_at` is when the first
-    of those that ran with it ended. `proved`: its answer began before that.
+    of those that ran with it ended, and `made_way_at` when the last one did before its answer
+    began. `proved`: its answer began before any did.
     """
 
     at: float
@@ -55,6 +56,7 @@ class _Start:
     beside: int
     extra: bool
     left_at: float | None = None
+    made_way_at: float | None = None
     answered: bool = False
     proved: bool = False
 
@@ -145,9 +147,11 @@ class Concurrency:
         for other in self._runs.values():
             if other.left_at is None:
                 other.left_at = now
+            if not other.answered:
+                other.made_way_at = now
         if not self.learns:
             return False
-        waited = None if sample is None else self._waited(run, sample)
+        waited = None if sample is None else self._waited(run, sample, now)
         if waited:
             self._refuse(run, now, sure=sample is not None and sample.waited is not None)
         elif waited is not None:
@@ -234,7 +238,7 @@ class Concurrency:
 
     # -- whether it waited
 
-    def _waited(self, run: _Start, sample: Sample) -> bool | None:
+    def _waited(self, run: _Start, sample: Sample, now: float) -> bool | None:
         """Whether it waited inside; None if nothing says so."""
         alone = run.beside == 1
         if sample.waited is not None:
@@ -250,7 +254,10 @@ class Concurrency:
         if run.proved:
             return False
         if sample.first is not None and self._alone_first is not None:
-            return sample.first > LATE * self._alone_first + WAITED
+            late = LATE * self._alone_first + WAITED
+            began = now - sample.took + sample.first
+            made_way = run.made_way_at is not None and began - run.made_way_at <= late
+            return sample.first > late and made_way
         pace = _pace(sample)
         if pace is not None and self._alone_pace is not None:
             fewer = max(1, min(self.served, run.beside - 1))

@@ -212,3 +212,18 @@ def test_short_tasks_wait_for_less_and_are_noticed_all_the_same(slots):
     server = Server(slots, Concurrency(64), measured, streams=False, service=0.12)
     server.run(40)
     assert server.known.served <= slots
+
+
+def test_prompts_that_take_long_while_nobody_makes_way_do_not_lower_a_guess():
+    known = Concurrency(16, 4)
+    known.start("alone", 0.0)
+    known.end("alone", 1.0, Sample(1.0, 0.1, tokens=10))
+    now = 1.0
+    for number in range(30):
+        for task in "ab":
+            known.start(f"{task}{number}", now)
+        known.end(f"a{number}", now + 1.0, Sample(1.0, 0.1, tokens=10))
+        known.answered(f"b{number}")
+        known.end(f"b{number}", now + 9.0, Sample(9.0, 5.0, tokens=10))
+        now += 10.0
+    assert known.served == 4
