@@ -32,7 +32,8 @@ async def main() -> None:
         log_file="./queue.log",
     ) as queue:
         status = queue.status()
-        print(f"{status.workers_idle} workers, backend {status.backends[0].url}")
+        workers = queue.config.queue.max_workers
+        print(f"{workers} workers at most, backend {status.backends[0].url}")
         print((await queue.result(await queue.submit(oq.chat("llama3.2", "Ready?"))))["done"])
 
 

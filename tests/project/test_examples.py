@@ -53,7 +53,7 @@ What is a lock\? -> (What is a lock\? ?)+
 in the batch: (One\? ?)+
 in the batch: (Two\? ?)+
 """,
-    "full_config": r"""8 workers, backend http://127\.0\.0\.1:\d+
+    "full_config": r"""8 workers at most, backend http://127\.0\.0\.1:\d+
 True
 """,
 }

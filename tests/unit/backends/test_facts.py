@@ -262,12 +262,15 @@ async def test_nobody_is_there(kind):
         await backend.aclose()
 
 
-async def test_the_simulated_one_says_what_ollama_would_and_takes_all_that_comes():
-    backend = SimulatedBackend(simulator=Simulator(models={"a:latest", "b:latest"}))
+async def test_the_simulated_one_says_what_ollama_would_or_takes_all_that_comes():
+    backend = SimulatedBackend(simulator=Simulator(models={"a:latest", "b:latest"}, parallel=1))
     facts = await backend.facts()
     assert (facts.loaded, facts.digests.keys()) == ((), {"a:latest", "b:latest"})
-    assert facts.slots is not None
-    assert not backend.measures
+    assert facts.slots is None
+    assert backend.measures
+    backend = SimulatedBackend()
+    facts = await backend.facts()
+    assert (facts.loaded, facts.slots is not None, backend.measures) == (None, True, False)
     backend.down = "refused"
     with pytest.raises(BackendDown):
         await backend.facts()
