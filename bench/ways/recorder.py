@@ -20,8 +20,9 @@ from types import FrameType
 import oq
 
 ROOT = str(Path(oq.__file__).parent) + os.sep
-LEFT_OUT = ("logs", "backends/simulated", "cli")
-"""Not on anybody's way: the log, what stands in for a server, and the command that was started."""
+LEFT_OUT = ("logs", "backends/simulated", "cli", "actors/monitor")
+"""Not on anybody's way: the log, what stands in for a server, the command that was started, and
+looks that oq takes for itself."""
 
 
 class Recorder:

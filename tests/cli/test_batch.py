@@ -41,6 +41,8 @@ class Place:
         self.server = f"127.0.0.1:{self.port}"
         self.environ = {name: value for name, value in os.environ.items() if name != "OQ_SERVER"}
         self.environ |= {"HOME": str(directory), "OQ_SERVER": self.server}
+        # The simulated model takes all that comes: how many at once is not what is tried here.
+        self.environ |= {"OQ_SIMULATED_PARALLEL": "0", "OQ_SIMULATED_LOAD": "0"}
         self.processes: list[subprocess.Popen[bytes]] = []
         (directory / "config.yaml").write_text(KEEP_ALL)
 
