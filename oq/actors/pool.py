@@ -179,7 +179,8 @@ class Pool:
             return
         request = run.request(run.body)
         emit = self._emitter(run)
-        run.sent_at = trio.current_time()
+        if run.watched:
+            run.sent_at = trio.current_time()
         come = add_mark(run.body.way, self._mark)
         if way.get() != come:  # mostly it is that of the worker's last task
             way.set(come)
@@ -223,8 +224,7 @@ class Pool:
         outcome = run.outcome or run.reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
-        now = trio.current_time()
-        sample = run.sample(now) if run.watched else None
+        sample = run.sample(trio.current_time()) if run.watched else None
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._ledger.running_page.discard(state.id)
@@ -233,14 +233,10 @@ class Pool:
                 outcome = Failed(run.down, retryable=False)
             elif isinstance(outcome, Failed):
                 outcome = msgspec.structs.replace(outcome, retryable=False)
-        first = (
-            None
-            if run.first_at is None
-            else self._clock.now() - timedelta(seconds=now - run.first_at)
-        )
-        change = lifecycle.finished(
-            state, outcome, self._clock.now(), self._policy, self._draw, first
-        )
+        now, first = self._clock.now(), None
+        if run.first_at is not None:
+            first = now - timedelta(seconds=trio.current_time() - run.first_at)
+        change = lifecycle.finished(state, outcome, now, self._policy, self._draw, first)
         change = await self._streams.end(change)
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.

@@ -119,12 +119,13 @@ class Scheduler:
     async def _handle(self, message: Message) -> None:
         match message:
             case Freed(task_id, backend, down, sample, busy):  # of all messages most
-                now = trio.current_time()
-                self._keep(self._board.free(task_id, now, sample))
+                learnt = self._board.free(task_id, trio.current_time(), sample)
+                if learnt is not None:
+                    self._keep(learnt)
                 if down is not None:
                     self._mark_down(backend, down)
                 elif busy is not None:
-                    self._board.hold(backend, busy, now, self._busy_delay)
+                    self._board.hold(backend, busy, trio.current_time(), self._busy_delay)
                 if self._deferred:
                     await self._resume(task_id)
                 self._settle_drains()
@@ -154,7 +155,9 @@ class Scheduler:
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
             case BackendSays(backend, facts):
-                self._keep(self._board.note_facts(backend, facts, trio.current_time()))
+                learnt = self._board.note_facts(backend, facts, trio.current_time())
+                if learnt is not None:
+                    self._keep(learnt)
 
     def _settle_drains(self) -> None:
         """A drain is over when nothing runs any more."""
@@ -181,12 +184,11 @@ class Scheduler:
             log.warning("backend is down; its tasks wait", backend=backend, reason=reason)
             self._to_monitor.send_nowait(Look(backend, down=True))
 
-    def _keep(self, backend: BackendSlots | None) -> None:
+    def _keep(self, backend: BackendSlots) -> None:
         """Have what was learnt of this backend kept; if the writer has no room, another time."""
-        if backend is not None:
-            with suppress(trio.WouldBlock):
-                learnt = Learnt(backend.name, backend.record())
-                self._to_writer.send_nowait(Commit([learnt], patient=True))
+        with suppress(trio.WouldBlock):
+            learnt = Learnt(backend.name, backend.record())
+            self._to_writer.send_nowait(Commit([learnt], patient=True))
 
     # -- what is on disk
 

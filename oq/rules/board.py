@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from sortedcontainers import SortedList
 
@@ -52,6 +53,7 @@ class Board:
         self.draining = False
         self._backends = {backend.name: backend for backend in backends}
         self._policy = policy  # it has the ready ones
+        self._all_plain = all(backend.plain for backend in backends)
         self._delayed: dict[str, Place] = {}
         self._by_time: SortedList[tuple[datetime, str]] = SortedList()  # the delayed ones again
         self._delayed_at: Counter[int] = Counter()  # how many of them, by priority
@@ -159,11 +161,14 @@ class Board:
         if slots.held is None:
             slots.busy_times += 1
             slots.held = Hold(reason, now + delay(slots.busy_times))
+            self._all_plain = False
 
     def note_facts(self, backend: str, facts: BackendFacts, now: float) -> BackendSlots | None:
         """What a backend says of itself. The backend, if something was learnt of it."""
         slots = self._backends[backend]
-        return slots if slots.note_facts(facts, now) else None
+        learnt = slots.note_facts(facts, now)
+        self._all_plain = all(one.plain for one in self._backends.values())
+        return slots if learnt else None
 
     # -- what is next
 
@@ -185,8 +190,10 @@ class Board:
         """Tasks to be called back, for `next` gave nothing out: a more urgent one waits, and they
         may wait inside their backend, to see whether it serves one more at once.
         """
+        if self._all_plain or self.paused or self.draining:
+            return []
         first = self._policy.first()
-        if first is None or self.paused or self.draining:
+        if first is None:
             return []
         called: list[str] = []
         for backend in self._backends.values():
@@ -199,11 +206,15 @@ class Board:
 
     def settle_time(self, now: float) -> None:
         """Do what is due by now: holds end, and loads turn out to have no room."""
+        if self._all_plain:
+            return
         for backend in self._backends.values():
             backend.settle_time(now)
 
     def due(self, now: float) -> float:
         """When something will be due that nobody tells of; inf if nothing will."""
+        if self._all_plain:
+            return inf
         due = min(backend.due() for backend in self._backends.values())
         if self._policy and not (self.paused or self.draining):
             for backend in self._backends.values():
@@ -212,7 +223,7 @@ class Board:
 
     def to_look_at(self, now: float) -> list[str]:
         """The backends that are to be asked now what they have in memory, for something waits."""
-        if not self._policy:
+        if self._all_plain or not self._policy:
             return []
         due = [backend for backend in self._backends.values() if backend.look_at() <= now]
         for backend in due:

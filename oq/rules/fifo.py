@@ -43,15 +43,20 @@ class Fifo:
     def next(self, now: float) -> Choice | None:
         if not self._ready:
             return None
-        left = [backend for backend in self._backends if backend.open]
+        backends = self._backends
+        if len(backends) == 1:
+            if not backends[0].open:
+                return None
+            task_id, place = self._ready.first()
+            starts = backends[0].room(place, now) >= Room.COLD
+            return self._chosen(task_id, backends[0]) if starts else None
+        left = [backend for backend in backends if backend.open]
         if not left:
             return None
         task_id, place = self._ready.first()
         backend, room = place_on(left, place, now)
         if room.starts:
             return self._chosen(task_id, backend)
-        if len(self._backends) == 1:
-            return None
         return self._behind_first(now)
 
     def _behind_first(self, now: float) -> Choice | None:

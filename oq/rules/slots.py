@@ -97,6 +97,11 @@ class BackendSlots:
         """Whether it may be that a task can be started on it now."""
         return self.down is None and self.held is None and self.running < self.limit
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing of it depends on time, or is tried."""
+        return self.residency is None and self.concurrency is None and self.held is None
+
     def room(self, place: Place, now: float) -> Room:
         """What it can do with a task now, one that waits. `now` is in seconds."""
         if self.down is not None or self.held is not None:
