@@ -113,8 +113,8 @@ class Concurrency:
             return math.inf
         return self._sent_at + APART if self._trying > 0 or self._may_try(now) else math.inf
 
-    def start(self, task_id: str, now: float) -> bool:
-        """A task is sent; whether it is an extra one."""
+    def start(self, task_id: str, now: float) -> None:
+        """A task is sent."""
         running = len(self._runs)
         extra = running >= self.served
         if extra:
@@ -127,7 +127,6 @@ class Concurrency:
             if not other.answered:  # it may be before them on the way
                 other.beside = max(other.beside, running + 1)
         self._runs[task_id] = _Start(now, running + 1, running + 1, extra)
-        return extra
 
     def answered(self, task_id: str) -> None:
         """The first byte of its answer has come."""

@@ -32,18 +32,13 @@ def place_on(
     waits: for a slot where its model is, or else for the one that has the least to end first. Those
     in `but` others wait for.
     """
-    best: BackendSlots | None = None
-    best_room = Room.CLOSED
+    best: tuple[BackendSlots, Room] | None = None
     for backend in backends:
         if backend in but:
             continue
-        room = backend.room(place, now)
-        if room is Room.WARM:
-            return backend, room
-        if room > best_room or (
-            room is Room.DRAINING is best_room
-            and best is not None
-            and backend.running < best.running
-        ):
-            best, best_room = backend, room
-    return best, best_room
+        choice = backend, backend.room(place, now)
+        if choice[1] is Room.WARM:
+            return choice
+        if choice[1] is not Room.CLOSED and (best is None or _worse(choice) < _worse(best)):
+            best = choice
+    return best or (None, Room.CLOSED)

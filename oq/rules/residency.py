@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
 
@@ -72,8 +72,7 @@ class Load:
     task_id: str
     at: float
     alone: bool
-    before: frozenset[str] = frozenset()
-    asked_at: float = field(default=-inf)
+    before: frozenset[str]
 
 
 class Residency:
@@ -119,8 +118,6 @@ class Residency:
             if load is not None and load.alone and not loads_it:
                 return Room.DRAINING
             return Room.WARM if group.concurrency.allows(now) else Room.TAKEN
-        if load is not None and (load.alone or loads_it):
-            return Room.DRAINING
         if load is not None or not self._fits(group):
             return Room.DRAINING
         return Room.COLD
@@ -154,15 +151,16 @@ class Residency:
         if group is None:  # it was sent before anybody kept account
             return False
         group.used_at = now
-        load = self.load if self.load is not None and self.load.task_id == task_id else None
-        if sample is None:
-            self.load = None if load is not None else self.load
-        else:
-            group.load_time = sample.load if load is not None and sample.load else group.load_time
+        loaded_it = self.load is not None and self.load.task_id == task_id
+        if sample is not None:
+            if loaded_it:
+                group.load_time = sample.load or group.load_time
             self._loaded(group, task_id)
+        elif loaded_it:
+            self.load = None
         return group.concurrency.end(task_id, now, sample)
 
-    def note(self, models: frozenset[str], now: float) -> bool:
+    def note(self, models: frozenset[str]) -> bool:
         """These models are in memory. Whether it was learnt how many there is room for."""
         before = self.learnt
         self.blind = self._is_blind(models)
@@ -205,17 +203,16 @@ class Residency:
                 group.load_time = group.load_time or known.load_time
                 group.concurrency.adopt(known.concurrency, now)
 
-    def find_full(self, now: float) -> bool:
-        """Whether it turns out now that there is no room for what is being loaded."""
+    def find_full(self, now: float) -> None:
+        """If it turns out now that there is no room for what is being loaded, take note of it."""
         load = self.load
         if load is None or now < self.full_at():
-            return False
+            return
         load.alone = True
         others = self._others(load.group)
         self.learnt = max(1, sum(one.concurrency.running > 0 for one in others))
         for one in others:  # what has nothing to do would have left by now
             one.loaded = one.loaded and one.concurrency.running > 0
-        return True
 
     def full_at(self) -> float:
         """When it would turn out; inf if it will not."""

@@ -88,7 +88,7 @@ class BackendSlots:
         """When it was asked last what it has in memory."""
         self._keys: dict[tuple[str, str], Key] = {}
         if source == "guessed":
-            self.concurrency = Concurrency(min(limit, MOST_GUESSED), GUESSED)
+            self.concurrency = self._serves()
         if source == "measured" or max_models is not None:
             self._manage_memory()
 
@@ -183,7 +183,7 @@ class BackendSlots:
         residency = self.residency or self._manage_memory()
         if self.max_models is None and facts.max_models is not None:
             residency.told = facts.max_models
-        return residency.note(frozenset(map(self._model, facts.loaded)), now)
+        return residency.note(frozenset(map(self._model, facts.loaded)))
 
     # -- what time brings
 
