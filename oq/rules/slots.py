@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.rules.concurrency import Concurrency
+from oq.rules.model_names import full_name
 from oq.rules.place import Place
 from oq.rules.residency import Group, Key, Residency, Room
 from oq.words.sample import Sample
@@ -170,7 +171,7 @@ class BackendSlots:
 
     def note_facts(self, facts: BackendFacts, now: float) -> bool:
         """What the backend says of itself. Whether something was learnt."""
-        names = {_tagged(name): digest for name, digest in facts.digests.items()}
+        names = {full_name(name): digest for name, digest in facts.digests.items()}
         if not names.items() <= self.names.items():
             self.names = {**self.names, **names}
             self._keys.clear()
@@ -233,7 +234,7 @@ class BackendSlots:
         if residency is None:
             return msgspec.json.encode(_Learnt())
         groups = tuple(
-            _LearntGroup(_tagged(group.name), group.key[1], group.concurrency.served,
+            _LearntGroup(full_name(group.name), group.key[1], group.concurrency.served,
                          group.concurrency.refused, group.load_time)
             for group in residency.groups.values()
         )  # fmt: skip
@@ -318,10 +319,5 @@ class BackendSlots:
 
     def _model(self, name: str) -> str:
         """The one name of this model."""
-        tagged = _tagged(name)
-        return self.names.get(tagged, tagged)
-
-
-def _tagged(name: str) -> str:
-    """A name without a tag means the tag latest."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+        full = full_name(name)
+        return self.names.get(full, full)

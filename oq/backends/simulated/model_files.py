@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
-_TAG = ":latest"
+from oq.rules.model_names import LATEST, full_name
+
 _FIRST = "simulated:latest"
 
 
@@ -65,13 +66,8 @@ class ModelFiles:
         return self._sources.get(full_name(name)) or digest_of(full_name(name))
 
     def _find(self, name: str) -> str | None:
-        spellings = (name, name + _TAG, name.removesuffix(_TAG))
+        spellings = (name, name + LATEST, name.removesuffix(LATEST))
         return next((spelling for spelling in spellings if spelling in self.names), None)
-
-
-def full_name(name: str) -> str:
-    """The name with its tag."""
-    return name if ":" in name.rpartition("/")[2] else name + _TAG
 
 
 def digest_of(name: str) -> str:
