@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from oq.http.site import BUILT
 from tests.browser.children import Ollama, Oq, served, simulated_ollama
 from tests.browser.chromium import FLAGS, find_chromium
 from tests.browser.tab import PATIENCE, Tab, tab_at
@@ -39,10 +38,8 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
 
 @pytest.fixture(scope="package")
 def _shared(
-    tmp_path_factory: pytest.TempPathFactory, chromium: Browser, ollama: Ollama
+    tmp_path_factory: pytest.TempPathFactory, built_page: None, chromium: Browser, ollama: Ollama
 ) -> Iterator[Oq]:
-    if not (BUILT / "index.html").exists():
-        pytest.skip("the dashboard has not been built; `make page` does that")
     with served(tmp_path_factory.mktemp("oq"), ollama.url) as running:
         yield running
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from oq.http.site import BUILT
 from tests.browser.children import Oq, answer, served, slow
 from tests.browser.conftest import USUAL
 from tests.browser.tab import Tab, tab_at
@@ -21,9 +20,7 @@ BOX = {
 
 
 @pytest.fixture
-def box(tmp_path: Path, chromium: Browser) -> Iterator[Oq]:
-    if not (BUILT / "index.html").exists():
-        pytest.skip("the dashboard has not been built; `make page` does that")
+def box(tmp_path: Path, built_page: None, chromium: Browser) -> Iterator[Oq]:
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps(BOX))  # which is YAML too
     with served(tmp_path, None, "--config", str(config)) as running:

@@ -28,9 +28,7 @@ def uv(*words: str | Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not (BUILT / "index.html").exists():
-        pytest.skip("the dashboard has not been built; `make page` does that")
+def wheel(tmp_path_factory: pytest.TempPathFactory, built_page: None) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
     uv("build", "--wheel", "--out-dir", directory, REPO)
     (built,) = directory.glob("*.whl")

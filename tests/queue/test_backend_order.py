@@ -19,7 +19,7 @@ from oq.queue import Queue, open_queue
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
 from oq.words.task import RawTask, Status
-from tests.support.queues import ended, generate, mock_wall_clock
+from tests.support.queues import ended, generate, mock_wall_clock, until_retrying
 
 SERVICE = 1.4
 SHORT = Script(tokens=3, rate=10)
@@ -243,8 +243,7 @@ async def test_a_busy_backend_is_held_and_the_task_spends_nothing(autojump_clock
     async with box() as here:
         here.simulator.push(*[Script(status=503, error=words)] * 6)
         [task_id] = await here.submit("m")
-        await trio.sleep(0.5)
-        waiting = await here.queue.raw.get(task_id)
+        waiting = await until_retrying(here.queue, task_id)
         assert waiting.status is Status.PENDING
         assert "busy" in (waiting.waits_for or "")
         [backend] = here.queue.status().backends

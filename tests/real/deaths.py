@@ -60,10 +60,10 @@ async def _oq(lab: Lab) -> Row:
 
 
 async def _begun(lab: Lab, oq: Oq) -> list[str]:
-    """Submit tasks; return when the second of them runs."""
+    """Submit tasks; return when the second of them generates."""
     ids = [await oq.submit("a", lab.tokens) for _ in range(TASKS)]
     await oq.task(ids[0], wait="60s")
-    await trio.sleep(0.5)
+    await oq.generates(ids[1])
     return ids
 
 

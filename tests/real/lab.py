@@ -42,6 +42,12 @@ class Oq:
         answer = await self.calls.http.get(f"/api/tasks/{task_id}", params={"wait": wait})
         return dict(answer.raise_for_status().json())
 
+    async def generates(self, task_id: str) -> None:
+        """Return when the task has generated something."""
+        path = f"/api/tasks/{task_id}/stream"
+        async with self.calls.http.stream("GET", path) as answer:
+            await anext(answer.raise_for_status().aiter_lines())
+
     async def ended(self, ids: Iterable[str], within: float) -> list[dict[str, Any]]:
         """These tasks when all have ended, or as they are after so many seconds."""
         with trio.move_on_after(within):

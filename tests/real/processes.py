@@ -54,7 +54,7 @@ class Server:
                     with suppress(httpx.TransportError):
                         if (await http.get(self._ready)).status_code == 200:
                             return
-                    await trio.sleep(0.02)
+                    await trio.sleep(0.02)  # a server of others tells nobody that it is ready
         raise CannotStart(f"{self._command[0]}: {self.log.read_text(errors='replace')[-800:]}")
 
     def kill(self) -> None:

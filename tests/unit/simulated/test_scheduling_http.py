@@ -261,7 +261,7 @@ async def test_the_router_lets_all_in_that_one_load_serves(autojump_clock, route
         async with trio.open_nursery() as nursery:
             for number in range(32):
                 nursery.start_soon(call, number)
-                await trio.sleep(0.01)
+                await trio.sleep(0.01)  # of the mock clock: each comes after the one before it
     assert "".join(ended) == "b" * 16 + "a" * 16
     assert router.loaded.loads == ["b", "a"]
     assert trio.current_time() - began == pytest.approx(2 * (10 + 16), abs=0.1)
