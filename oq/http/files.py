@@ -28,9 +28,8 @@ def within_files(config: Config) -> Config:
     limit = _raise_limit()
     if limit is None:
         return config
-    workers = config.queue.max_workers
-    if workers is None:
-        workers = open_files.workers(limit, MOST_WORKERS)
+    workers = config.queue.max_workers or open_files.workers(limit, MOST_WORKERS)
+    if config.queue.max_workers is None and workers < MOST_WORKERS:
         config = replace(config, queue=replace(config.queue, max_workers=workers))
     room = open_files.connections(limit, workers)
     if limit < open_files.LEAST or room < _FEWEST:
