@@ -100,8 +100,9 @@ class Scheduler:
                 due = self._dispatch()
 
     async def _handle_all(self, messages: list[Message]) -> None:
+        now = trio.current_time()
         for message in messages:
-            await self._handle(message)
+            await self._handle(message, now)
         if self._delays:
             self._to_timer.send_nowait(self._delays)
             self._delays = []
@@ -116,16 +117,16 @@ class Scheduler:
             return await take(self._inbox) or None
         return []
 
-    async def _handle(self, message: Message) -> None:
+    async def _handle(self, message: Message, now: float) -> None:
         match message:
             case Freed(task_id, backend, down, sample, busy):  # of all messages most
-                learnt = self._board.free(task_id, trio.current_time(), sample)
+                learnt = self._board.free(task_id, now, sample)
                 if learnt is not None:
                     self._keep(learnt)
                 if down is not None:
                     self._mark_down(backend, down)
                 elif busy is not None:
-                    self._board.hold(backend, busy, trio.current_time(), self._busy_delay)
+                    self._board.hold(backend, busy, now, self._busy_delay)
                 if self._deferred:
                     await self._resume(task_id)
                 self._settle_drains()
@@ -150,12 +151,12 @@ class Scheduler:
                 self._drains.append(message)
                 self._settle_drains()
             case BackendUp(backend):
-                self._board.mark_up(backend, trio.current_time())
+                self._board.mark_up(backend, now)
                 log.info("backend is up", backend=backend)
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
             case BackendSays(backend, facts):
-                learnt = self._board.note_facts(backend, facts, trio.current_time())
+                learnt = self._board.note_facts(backend, facts, now)
                 if learnt is not None:
                     self._keep(learnt)
 

@@ -81,10 +81,11 @@ class Affinity(Fifo):
             place = self._ready.place_of(task_id)
             assert place is not None
             backend, room = place_on(self._backends, place, now, kept)
+            if backend is None:
+                continue
             if room is Room.WARM:
                 return self._chosen(task_id, backend)
-            if backend is not None:
-                (loads if room.starts else waits).append((task_id, backend))
+            (loads if room.starts else waits).append((task_id, backend))
         if loads:
             return self._chosen(*loads[0])
         for _, backend in waits:
@@ -97,10 +98,11 @@ class Affinity(Fifo):
         place = self._ready.place_of(task_id)
         assert place is not None
         backend, room = place_on(self._backends, place, now, kept)
+        if backend is None:
+            return None
         if room.starts:
             return self._chosen(task_id, backend)
-        if backend is not None:
-            kept.append(backend)
+        kept.append(backend)
         return None
 
     def _note_first(self, priority: int, now: float) -> None:
@@ -110,7 +112,7 @@ class Affinity(Fifo):
         if known is None or known[0] != first:
             self._first[priority] = first, now
 
-    def _chosen(self, task_id: str, backend: BackendSlots | None) -> Choice:
+    def _chosen(self, task_id: str, backend: BackendSlots) -> Choice:
         choice = super()._chosen(task_id, backend)
         self._leave_group(task_id, choice.place)
         return choice

@@ -47,16 +47,15 @@ class Fifo:
         if len(backends) == 1:
             if not backends[0].open:
                 return None
-            task_id, place = self._ready.first()
-            starts = backends[0].room(place, now) >= Room.COLD
-            return self._chosen(task_id, backends[0]) if starts else None
+            _, place = self._ready.first()
+            return self._first_on(backends[0]) if backends[0].room(place, now).starts else None
         left = [backend for backend in backends if backend.open]
         if not left:
             return None
-        task_id, place = self._ready.first()
+        _, place = self._ready.first()
         backend, room = place_on(left, place, now)
-        if room.starts:
-            return self._chosen(task_id, backend)
+        if backend is not None and room.starts:
+            return self._first_on(backend)
         return self._behind_first(now)
 
     def _behind_first(self, now: float) -> Choice | None:
@@ -82,10 +81,13 @@ class Fifo:
                 return None
         return None
 
-    def _chosen(self, task_id: str, backend: BackendSlots | None) -> Choice:
-        assert backend is not None
+    def _chosen(self, task_id: str, backend: BackendSlots) -> Choice:
         place = self._ready.discard(task_id)
         assert place is not None
+        return Choice(task_id, place, backend.name)
+
+    def _first_on(self, backend: BackendSlots) -> Choice:
+        task_id, place = self._ready.pop()
         return Choice(task_id, place, backend.name)
 
     def first(self) -> tuple[str, Place] | None:

@@ -5,14 +5,16 @@ next, and on which backend. It is pure: the board tells it what happens, and ask
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
 
 
-class Choice(NamedTuple):
+class Choice(Struct, frozen=True, gc=False):
     """A task that starts now: its id, its place in line, and the name of its backend."""
 
     task_id: str

@@ -76,6 +76,14 @@ class ReadyQueue:
         task_id: str = self._lines[self._ascending[-1]][0]
         return task_id, self._place_of[task_id]
 
+    def pop(self) -> tuple[str, Place]:
+        """Take the next one out; IndexError when there is none."""
+        line = self._lines[self._ascending[-1]]
+        task_id: str = line.pop(0)
+        if not line:
+            del self._lines[self._ascending.pop()]
+        return task_id, self._place_of.pop(task_id)
+
     def discard(self, task_id: str) -> Place | None:
         """Take this one out, and give the place that it had; None when it is not in."""
         place = self._place_of.pop(task_id, None)

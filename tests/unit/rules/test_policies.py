@@ -173,7 +173,7 @@ class PolicyMachine(RuleBasedStateMachine):
             idle = not self.running and not any(one.down for one in self.backends.values())
             assert not (self.ready and idle), "nothing would ever wake it"
             return
-        task, place, backend = chosen
+        task, place, backend = chosen.task_id, chosen.place, chosen.backend
         assert place.priority == self.ready[task]
         assert self.ready[task] == max(self.ready.values()), "a higher priority waits"
         assert self.backends[backend].open, "this backend takes no task now"
