@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -16,7 +17,6 @@ import trio
 from oq.actors.attempts import RunningAttempt, RunningAttempts
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request, way
-from oq.dialects.base import Emit
 from oq.rules import lifecycle
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id
@@ -178,7 +178,7 @@ class Pool:
             run.outcome = Failed(reason, retryable=False)
             return
         request = run.request(run.body)
-        emit = self._emitter(run)
+        emit = partial(self._emit, run, run.state.id)
         if run.watched:
             run.sent_at = trio.current_time()
         come = add_mark(run.body.way, self._mark)
@@ -203,21 +203,16 @@ class Pool:
             log.exception("backend raised", task_id=run.state.id, backend=run.backend.name)
             run.outcome = Failed(f"{type(error).__name__}: {error}", retryable=True)
 
-    def _emitter(self, run: RunningAttempt) -> Emit:
-        """What takes the answer to this attempt, and notes when its first byte comes."""
-        task_id, streams = run.state.id, self._streams
-
-        def emit(chunk: bytes | Head) -> None:
-            if run.reason is RECALLED:
-                return
-            if run.first_at is None and not isinstance(chunk, Head):
-                run.first_at = trio.current_time()
-                if run.watched:
-                    self._answered.append(task_id)
-                    self._some_answered.set()
-            streams.emit(task_id, chunk)
-
-        return emit
+    def _emit(self, run: RunningAttempt, task_id: str, chunk: bytes | Head) -> None:
+        """A part of the answer to this attempt has come."""
+        if run.reason is RECALLED:
+            return
+        if run.first_at is None and not isinstance(chunk, Head):
+            run.first_at = trio.current_time()
+            if run.watched:
+                self._answered.append(task_id)
+                self._some_answered.set()
+        self._streams.emit(task_id, chunk)
 
     async def _finish(self, run: RunningAttempt) -> None:
         """Record how the attempt ended, and give the slot back."""

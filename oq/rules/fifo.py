@@ -45,10 +45,7 @@ class Fifo:
             return None
         backends = self._backends
         if len(backends) == 1:
-            if not backends[0].open:
-                return None
-            _, place = self._ready.first()
-            return self._first_on(backends[0]) if backends[0].room(place, now).starts else None
+            return self._first_on(backends[0]) if self._starts_on(backends[0], now) else None
         left = [backend for backend in backends if backend.open]
         if not left:
             return None
@@ -57,6 +54,15 @@ class Fifo:
         if backend is not None and room.starts:
             return self._first_on(backend)
         return self._behind_first(now)
+
+    def _starts_on(self, backend: BackendSlots, now: float) -> bool:
+        """Whether the first task can start there now."""
+        if not backend.open:
+            return False
+        if backend.plain:  # it starts whatever comes, so the task need not be looked at
+            return True
+        _, place = self._ready.first()
+        return backend.room(place, now).starts
 
     def _behind_first(self, now: float) -> Choice | None:
         """Of those behind the first, which waits: the next that starts on another backend."""
