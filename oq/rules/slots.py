@@ -131,7 +131,7 @@ class BackendSlots:
 
     def take(self, task_id: str, place: Place, now: float) -> bool:
         """A task starts on it; whether it is to be told how the task is served."""
-        assert self.running < self.limit, f"a task is started on {self.name}, which has no slot for it"
+        assert self.running < self.limit, f"a task starts on {self.name}, which has no slot for it"
         self.running += 1
         if self.residency is not None:
             self.residency.start(task_id, self.key(place), place.model, now)
