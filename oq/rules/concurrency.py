@@ -28,7 +28,9 @@ TRY_AGAIN = 300.0
 """Seconds after a refusal until one more is tried. They double at each refusal in a row."""
 TRY_AGAIN_MOST = 3600.0
 APART = 0.1
-"""Seconds between a task and an extra one: sent together, they might change places on the way."""
+"""Seconds between a task and an extra one: sent together, they might change places on the way. Of
+tasks that are short it is a quarter of their time: else the first would have ended by then, and the
+extra one would tell nothing."""
 RECALLED = 5.0
 """Seconds until the next try, after one that was broken off for a more urgent task."""
 LATE = 2.0
@@ -60,9 +62,11 @@ class _Start:
     answered: bool = False
     proved: bool = False
 
-    def served_with_all(self) -> bool:
-        """Whether all that ran with it still did when it can have waited no more, if it has not."""
-        return self.left_at is None or self.left_at - self.at > 2 * WAITED
+    def served_with_all(self, limit: float) -> bool:
+        """Whether all that ran with it still did when it can have waited no more, if it has waited
+        for less than `limit` seconds.
+        """
+        return self.left_at is None or self.left_at - self.at > 2 * limit
 
 
 class Concurrency:
@@ -72,8 +76,9 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone_first", "_alone_pace", "_base", "_clean", "_extras", "_late", "_pause", "_runs",
-        "_sent_at", "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
+        "_alone_first", "_alone_pace", "_alone_took", "_base", "_clean", "_extras", "_late",
+        "_pause", "_runs", "_sent_at", "_trying", "_waits_until", "learns", "most", "reason",
+        "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +101,7 @@ class Concurrency:
         self._base = math.inf  # the least time inside that any task had
         self._alone_first: float | None = None
         self._alone_pace: float | None = None
+        self._alone_took: float | None = None
 
     @property
     def running(self) -> int:
@@ -111,7 +117,10 @@ class Concurrency:
         running = len(self._runs)
         if running < self.served or running >= self.most:
             return math.inf
-        return self._sent_at + APART if self._trying > 0 or self._may_try(now) else math.inf
+        if self._trying <= 0 and not self._may_try(now):
+            return math.inf
+        took = self._alone_took
+        return self._sent_at + (APART if took is None else min(APART, took / 4))
 
     def start(self, task_id: str, now: float) -> None:
         """A task is sent."""
@@ -155,7 +164,7 @@ class Concurrency:
             self._refuse(run, now, sure=sample is not None and sample.waited is not None)
         elif waited is not None:
             self._late *= 1 - OF_LATE
-            if run.served_with_all():
+            if run.served_with_all(WAITED if sample is None else _limit(sample)):
                 self._prove(run.first_beside)
                 self._clean += run.beside >= self.served
         elif run.extra and not run.proved:
@@ -244,9 +253,7 @@ class Concurrency:
             self._base = min(self._base, sample.waited)
             if alone:
                 self._note_alone(sample)
-            served = sample.took - sample.waited - (sample.load or 0.0)
-            limit = min(WAITED, max(LEAST, served / 3))
-            return not alone and sample.waited > limit + min(self._base, WAITED)
+            return not alone and sample.waited > _limit(sample) + min(self._base, WAITED)
         if alone:
             self._note_alone(sample)
             return False
@@ -264,12 +271,23 @@ class Concurrency:
         return None
 
     def _note_alone(self, sample: Sample) -> None:
+        self._alone_took = _smoothed(self._alone_took, _own_time(sample))
         if sample.load is not None and sample.load > WAITED:
             return  # it says nothing of the next one
         if sample.first is not None:
             self._alone_first = _smoothed(self._alone_first, sample.first)
         if (pace := _pace(sample)) is not None:
             self._alone_pace = _smoothed(self._alone_pace, pace)
+
+
+def _own_time(sample: Sample) -> float:
+    """Seconds that something was done for the task."""
+    return max(0.0, sample.took - (sample.waited or 0.0) - (sample.load or 0.0))
+
+
+def _limit(sample: Sample) -> float:
+    """Seconds inside from which this task has waited there, if its backend says how long it did."""
+    return WAITED if sample.waited is None else min(WAITED, max(LEAST, _own_time(sample) / 3))
 
 
 def _pace(sample: Sample) -> float | None:

@@ -131,6 +131,16 @@ async def test_the_number_of_slots_is_found_within_20_tasks_and_then_nobody_wait
         assert here.slots() == {"m": parallel}
 
 
+@pytest.mark.parametrize("parallel", [1, 2])
+async def test_the_number_is_found_with_tasks_of_a_tenth_of_a_second_too(parallel, autojump_clock):
+    async with box(parallel=parallel, default=Script(tokens=9, rate=90)) as here:
+        await here.all_of(await here.submit("m", 20))
+        here.simulator.default = Script(tokens=15, rate=10)
+        long = await here.all_of(await here.submit("m", 12))
+        assert max(map(waited, long)) <= 0.1
+        assert here.slots() == {"m": parallel}
+
+
 async def test_what_was_found_is_kept_over_a_restart_and_found_again_with_other_settings(
     autojump_clock,
 ):
