@@ -20,8 +20,10 @@ from oq.words.task import Body, TaskState, Usage
 class RunningAttempt:
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did; `down` says why its
-    backend is down, if it is, and `busy` why that could not take the task. `timeout` is in seconds;
-    `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
+    backend is down, if it is, and `busy` why that could not take the task.
+    `lacks`: the backend has not the model, and `elsewhere`: another may have it. `timeout` is in
+    seconds; `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's
+    time.
     """
 
     start: Change
@@ -30,9 +32,11 @@ class RunningAttempt:
     timeout: float
     deadline: float
     watched: bool = False
+    elsewhere: bool = False
     sent_at: float = 0.0
     first_at: float | None = None
     busy: str | None = None
+    lacks: bool = False
     scope: trio.CancelScope | None = None
     reason: Outcome | None = None
     outcome: Outcome | None = None

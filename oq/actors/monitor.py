@@ -9,6 +9,7 @@ import trio
 from oq.backends.base import Backend
 from oq.words import errors
 from oq.words.messages import BackendDown, BackendSays, BackendUp, Look
+from oq.words.views import BackendFacts
 
 
 class Monitor:
@@ -27,7 +28,7 @@ class Monitor:
         self._interval = interval
         self._inbox = inbox
         self._to_scheduler = to_scheduler
-        self._asking: set[str] = set()
+        self._asking: set[Look] = set()
 
     async def run(self) -> None:
         """Look until the scheduler closes the mailbox."""
@@ -38,9 +39,9 @@ class Monitor:
                 async for look in self._inbox:
                     if look.down:
                         looks.start_soon(self._look_until_up, look.backend)
-                    elif look.backend not in self._asking:
-                        self._asking.add(look.backend)
-                        looks.start_soon(self._ask, look.backend)
+                    elif look not in self._asking:
+                        self._asking.add(look)
+                        looks.start_soon(self._ask, look)
                 looks.cancel_scope.cancel()
 
     async def _look_once(self, name: str) -> None:
@@ -58,20 +59,23 @@ class Monitor:
         await self._to_scheduler.send(BackendUp(name))
         await self._tell_facts(name, full=True)
 
-    async def _ask(self, name: str) -> None:
+    async def _ask(self, look: Look) -> None:
         try:
-            await self._tell_facts(name, full=False)
+            await self._tell_facts(look.backend, full=look.full)
         finally:
-            self._asking.discard(name)
+            self._asking.discard(look)
 
     async def _tell_facts(self, name: str, *, full: bool) -> None:
-        """What the backend says of itself. If it says nothing, it is asked again another time."""
+        """What the backend says of itself. If it says nothing, it is asked again another time, and
+        a full look is over all the same.
+        """
         try:
             facts = await self._backends[name].facts(full=full)
         except errors.BackendDown as error:
             await self._to_scheduler.send(BackendDown(name, str(error)))
         except errors.BackendError:
-            return
+            if full:
+                await self._to_scheduler.send(BackendSays(name, BackendFacts()))
         else:
             await self._to_scheduler.send(BackendSays(name, facts))
 

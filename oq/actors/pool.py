@@ -17,6 +17,7 @@ import trio
 from oq.actors.attempts import RunningAttempt, RunningAttempts
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request, way
+from oq.backends.busy import is_unknown_model
 from oq.rules import lifecycle
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id
@@ -134,7 +135,7 @@ class Pool:
         body = None if state.damaged else await self._body(job.task_id)
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
-            timeout, trio.current_time() + timeout, job.watched,
+            timeout, trio.current_time() + timeout, job.watched, job.elsewhere,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
@@ -197,7 +198,11 @@ class Pool:
         except errors.BackendFailure as error:
             run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
         except errors.BackendRejected as error:
-            run.outcome = Failed(str(error), retryable=False, refusal=_refusal(error, request))
+            run.lacks = is_unknown_model(error)
+            if run.lacks and run.elsewhere:
+                run.outcome = Interrupted(str(error), ran=False)
+            else:
+                run.outcome = Failed(str(error), retryable=False, refusal=_refusal(error, request))
         except Exception as error:
             # A bug in a backend is that attempt's failure, not the end of everybody's queue.
             log.exception("backend raised", task_id=run.state.id, backend=run.backend.name)
@@ -236,7 +241,7 @@ class Pool:
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
         await put(self._to_writer, Commit([change]))
-        freed = Freed(state.id, run.backend.name, run.down, sample, run.busy)
+        freed = Freed(state.id, run.backend.name, run.down, sample, run.busy, run.lacks)
         await put(self._to_scheduler, freed)
         self._idle += 1
 

@@ -119,8 +119,8 @@ class Scheduler:
 
     async def _handle(self, message: Message, now: float) -> None:
         match message:
-            case Freed(task_id, backend, down, sample, busy):  # of all messages most
-                learnt = self._board.free(task_id, now, sample)
+            case Freed(task_id, backend, down, sample, busy, lacks):  # of all messages most
+                learnt = self._board.free(task_id, now, sample, lacks=lacks)
                 if learnt is not None:
                     self._keep(learnt)
                 if down is not None:
@@ -176,12 +176,12 @@ class Scheduler:
             self._to_pool.send_nowait(Dispatch(jobs))
         for task_id in self._board.recalls():
             self._to_pool.send_nowait(Recall(task_id))
-        for backend in self._board.to_look_at(now):
-            self._to_monitor.send_nowait(Look(backend))
+        for look in self._board.looks(now):
+            self._to_monitor.send_nowait(look)
         return self._board.due(now)
 
     def _mark_down(self, backend: str, reason: str) -> None:
-        if self._board.mark_down(backend, reason):
+        if self._board.mark_down(backend, reason, self._clock.now()):
             log.warning("backend is down; its tasks wait", backend=backend, reason=reason)
             self._to_monitor.send_nowait(Look(backend, down=True))
 

@@ -67,14 +67,15 @@ class OllamaBackend(ServerBackend):
             return Models(installed, ollama_models(await self._transport.get("/api/ps")))
 
     async def facts(self, *, full: bool = True) -> BackendFacts:
-        """What is in its memory. With `full`, also the digests of all names: those of copies are
-        the same.
+        """What is in its memory. With `full`, also which models it has, and the digests of all
+        names: those of copies are the same.
         """
         with self._transport.secret.kept_from_errors():
             loaded = ollama_digests(await self._transport.get("/api/ps"))
             known = ollama_digests(await self._transport.get("/api/tags")) if full else {}
         digests = {name: digest for name, digest in {**known, **loaded}.items() if digest}
-        return BackendFacts(loaded=tuple(loaded), digests=digests)
+        models = tuple(known) if full else None
+        return BackendFacts(loaded=tuple(loaded), digests=digests, models=models)
 
 
 def ollama_body(request: Request) -> bytes:

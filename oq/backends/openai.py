@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.models import openai_models
 from oq.backends.ollama_calls import Translated, run_ollama_call
@@ -19,6 +21,7 @@ from oq.dialects import OPEN_DIALECTS, Dialect, dialect_at
 from oq.dialects.base import Emit
 from oq.dialects.ollama import OLLAMA
 from oq.words.config import BackendKind
+from oq.words.errors import BackendBusy, BackendFailure, BackendRejected
 from oq.words.outcome import Completed
 from oq.words.views import BackendFacts, Models
 
@@ -84,6 +87,21 @@ class OpenAIBackend(ServerBackend):
             return Models(openai_models(await self._transport.get("/v1/models")))
 
     async def facts(self, *, full: bool = True) -> BackendFacts:
-        """What llama.cpp, its router and llama-swap say; other servers say nothing."""
+        """What llama.cpp, its router and llama-swap say of themselves. With `full`, also which
+        models a server has, if it says so.
+        """
         with self._transport.secret.kept_from_errors():
-            return await self._facts.read()
+            facts = await self._facts.read()
+            return replace(facts, models=await self._listed(facts)) if full else facts
+
+    async def _listed(self, facts: BackendFacts) -> tuple[str, ...] | None:
+        """The names of its models; None if it does not say them. It may lack the path."""
+        try:
+            models = openai_models(await self._models())
+        except BackendBusy:
+            raise
+        except (BackendRejected, BackendFailure):
+            return None
+        # A router says the further names of a model elsewhere.
+        names = dict.fromkeys((*(model.name for model in models), *facts.digests))
+        return tuple(names) or None

@@ -91,7 +91,8 @@ def _health(backend: BackendStatus) -> str:
 def condition_of(backend: BackendStatus | BackendView) -> str:
     """Whether it is up, what runs on it, and what it is busy with."""
     if not backend.up:
-        return f"down: {backend.error}"
+        since = backend.down_since
+        return f"down{f' since {since:%H:%M} UTC' if since else ''}: {backend.error}"
     of = f" of {backend.max_concurrency}" if backend.max_concurrency else ""
     doing = [each for each in (backend.swap, backend.held and f"held: {backend.held}") if each]
     return "; ".join((f"up, {backend.running}{of} running", *doing))

@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import trio
 
 from oq.backends.base import Backend
-from oq.rules.board import Board
+from oq.rules.fleet import Fleet
 from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.config import MOST_WORKERS, BackendConfig, Config
 from oq.words.steps import Learnt
+from oq.words.views import SlotsSource
 
 OWN = 4
 """Tasks that a backend inside the process gets at once if nothing says how many."""
 
 
-def backend_slots(config: Config, backends: dict[str, Backend]) -> list[BackendSlots]:
+def fleet_of(config: Config, backends: dict[str, Backend]) -> Fleet:
     """The backends of a queue, in their order."""
     described = {backend.name: backend for backend in config.backend_list()}
-    return [_slots(config, backend, described.get(name)) for name, backend in backends.items()]
+    return Fleet(
+        [_slots(config, backend, described.get(name)) for name, backend in backends.items()]
+    )
 
 
 def _slots(config: Config, backend: Backend, settings: BackendConfig | None) -> BackendSlots:
-    name, workers = backend.name, config.queue.max_workers
-    most = workers or MOST_WORKERS
-    wanted = "auto" if settings is None else settings.max_concurrency
-    max_models = None if settings is None else settings.max_models
+    settings = settings or BackendConfig(name=backend.name, kind=backend.kind)
+    limit, source = _limit(config, backend, settings.max_concurrency)
+    return BackendSlots(
+        backend.name, limit, source, max_models=settings.max_models, models=settings.models
+    )
+
+
+def _limit(
+    config: Config, backend: Backend, wanted: int | Literal["auto"]
+) -> tuple[int, SlotsSource]:
+    """The most tasks that it gets at once, and how it is known how many it serves."""
+    most = config.queue.max_workers or MOST_WORKERS
     if wanted != "auto":
-        return BackendSlots(name, min(wanted, most), max_models=max_models)
+        return min(wanted, most), "set"
     if backend.measures:
-        return BackendSlots(name, most, "measured", max_models=max_models)
+        return most, "measured"
     if backend.kind == "openai":
-        return BackendSlots(name, most, "guessed", max_models=max_models)
-    return BackendSlots(name, workers or OWN, max_models=max_models)
+        return most, "guessed"
+    return config.queue.max_workers or OWN, "set"
 
 
-async def restore(board: Board, ledger: Ledger) -> None:
+async def restore(fleet: Fleet, ledger: Ledger) -> None:
     """What was learnt of the backends before the process started. What is known of others is
-    forgotten.
+    forgotten. Where there are several, each waits until it is known which models it has now.
     """
-    by_name = {backend.name: backend for backend in board.backends}
+    now = trio.current_time()
+    by_name = {backend.name: backend for backend in fleet}
     gone: list[Learnt] = []
     for name, record in (await ledger.learnt()).items():
         if name in by_name:
-            by_name[name].restore(record, trio.current_time())
+            by_name[name].restore(record, now)
         else:
             gone.append(Learnt(name, None))
+    if len(fleet) > 1:
+        for backend in fleet:
+            backend.await_models(now)
     if gone:
         await ledger.commit(gone, ledger.facts.event_seq)

@@ -71,6 +71,7 @@ def view(backend: BackendStatus, models: Models, problem: str | None = None) -> 
         running=backend.running,
         max_concurrency=backend.max_concurrency,
         error=backend.error or problem,
+        down_since=backend.down_since,
         held=backend.held,
         swap=backend.swap,
         slots=backend.slots,

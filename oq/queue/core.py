@@ -152,6 +152,7 @@ class Core:
                 running=slots.running,
                 max_concurrency=slots.at_once,
                 error=slots.down,
+                down_since=slots.down_since,
                 held=None if slots.held is None else slots.held.reason,
                 swap=self.board.swap_on(slots, now),
                 slots=slots.slots(),

@@ -30,7 +30,7 @@ from oq.actors.streams import Streams
 from oq.actors.timer import Timer
 from oq.actors.writer import Writer
 from oq.backends.base import Backend
-from oq.queue.capacity import backend_slots, restore
+from oq.queue.capacity import fleet_of, restore
 from oq.queue.recovery import load, recover
 from oq.rules.board import Board
 from oq.rules.policies import POLICIES
@@ -100,11 +100,11 @@ async def wire(
     recovered = await recover(ledger, clock, ended_by_oq=ended_by_oq)
     most = settings.max_workers or MOST_WORKERS
     ledger.running_page.begin(most)
-    slots = backend_slots(config, backends)
-    policy = POLICIES[config.scheduler.policy](slots, config.scheduler)
+    fleet = fleet_of(config, backends)
+    await restore(fleet, ledger)
+    policy = POLICIES[config.scheduler.policy](fleet, config.scheduler)
     facts = ledger.facts
-    board = Board(most, slots, policy, paused=facts.paused)
-    await restore(board, ledger)
+    board = Board(most, fleet, policy, paused=facts.paused)
     delays = await load(board, ledger, clock, retry.max_delay)
 
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
@@ -113,9 +113,9 @@ async def wire(
     # For each slot: the abort of the run before, the next job, and its abort and recall.
     to_pool, pool_inbox = trio.open_memory_channel[Dispatch | Abort | Recall](4 * most)
     to_timer, timer_inbox = trio.open_memory_channel[list[Delay]](MAILBOX)
-    # For each backend: that it is down, and the latest wish to know what it says of itself. The
-    # monitor takes them at once.
-    to_monitor, monitor_inbox = trio.open_memory_channel[Look](2 * len(backends))
+    # For each backend: that it is down, and the latest wishes to know what is in its memory, and
+    # which models it has. The monitor takes them at once.
+    to_monitor, monitor_inbox = trio.open_memory_channel[Look](3 * len(backends))
 
     hub = Hub(
         hub_inbox, clock, seq=facts.event_seq, past=recovered,

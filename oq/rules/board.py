@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 
+from msgspec.structs import replace
 from sortedcontainers import SortedList
 
 from oq.rules.filters import LinePlace
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policy import Policy
 from oq.rules.slots import BackendSlots, Hold
 from oq.rules.waiting import swap_on, why_waits
-from oq.words.messages import Delay, Job
+from oq.words.messages import Delay, Job, Look
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts
 
@@ -45,15 +47,13 @@ class _Run:
 class Board:
     """Pure: it is told what happened, and says what runs next."""
 
-    def __init__(
-        self, slots: int, backends: Sequence[BackendSlots], policy: Policy, *, paused: bool
-    ) -> None:
+    def __init__(self, slots: int, fleet: Fleet, policy: Policy, *, paused: bool) -> None:
         self.slots = slots
         self.paused = paused
         self.draining = False
-        self._backends = {backend.name: backend for backend in backends}
+        self._fleet = fleet
         self._policy = policy  # it has the ready ones
-        self._all_plain = all(backend.plain for backend in backends)
+        self._note_plain()
         self._delayed: dict[str, Place] = {}
         self._by_time: SortedList[tuple[datetime, str]] = SortedList()  # the delayed ones again
         self._delayed_at: Counter[int] = Counter()  # how many of them, by priority
@@ -127,12 +127,18 @@ class Board:
         if run is not None:
             run.backend.answered(task_id)
 
-    def free(self, task_id: str, now: float, sample: Sample | None = None) -> BackendSlots | None:
+    def free(
+        self, task_id: str, now: float, sample: Sample | None = None, *, lacks: bool = False
+    ) -> BackendSlots | None:
         """It has stopped running: its slot is free. The backend, if something was learnt of it from
-        the sample. KeyError when the task held no slot.
+        the sample. `lacks`: the backend has not its model. KeyError when the task held no slot.
         """
         run = self._running.pop(task_id)
         learnt = run.backend.give_back(task_id, now, sample)
+        if lacks and len(self._fleet) > 1:
+            run.backend.models.note_lack(run.place.model)
+            self._fleet.lists_wanted = True
+            self._note_fleet()
         self._policy.ended(task_id, run.backend.name)
         if not run.ended:
             self._settling.add(task_id)
@@ -140,24 +146,28 @@ class Board:
             self.place(task_id, run.next)
         return run.backend if learnt else None
 
-    def mark_down(self, backend: str, reason: str) -> bool:
+    def mark_down(self, backend: str, reason: str, at: datetime) -> bool:
         """The backend does not answer; True when that is news."""
-        slots = self._backends[backend]
+        slots = self._fleet.by_name[backend]
         news = slots.down is None
         slots.down = reason
+        if news:
+            slots.down_since = at
+            self._note_fleet()
         return news
 
     def mark_up(self, backend: str, now: float) -> None:
         """It answers again. It may have lost its memory meanwhile."""
-        slots = self._backends[backend]
-        slots.down = slots.held = None
+        slots = self._fleet.by_name[backend]
+        slots.down = slots.down_since = slots.held = None
         slots.restarted(now)
+        self._note_fleet()
 
     def hold(self, backend: str, reason: str, now: float, delay: Callable[[int], float]) -> None:
         """The backend is busy: it gets nothing for a while. `delay` says how many seconds, for the
         number of times in a row that it was busy.
         """
-        slots = self._backends[backend]
+        slots = self._fleet.by_name[backend]
         if slots.held is None:
             slots.busy_times += 1
             slots.held = Hold(reason, now + delay(slots.busy_times))
@@ -165,9 +175,11 @@ class Board:
 
     def note_facts(self, backend: str, facts: BackendFacts, now: float) -> BackendSlots | None:
         """What a backend says of itself. The backend, if something was learnt of it."""
-        slots = self._backends[backend]
+        slots = self._fleet.by_name[backend]
+        if len(self._fleet) == 1:  # it gets all tasks, whatever it has
+            facts = replace(facts, models=None)
         learnt = slots.note_facts(facts, now)
-        self._all_plain = all(one.plain for one in self._backends.values())
+        self._note_fleet()
         return slots if learnt else None
 
     # -- what is next
@@ -181,10 +193,11 @@ class Board:
         choice = self._policy.next(now)
         if choice is None:
             return None
-        backend = self._backends[choice.backend]
+        backend = self._fleet.by_name[choice.backend]
         watched = backend.take(choice.task_id, choice.place, now)
         self._running[choice.task_id] = _Run(backend, choice.place)
-        return Job(choice.task_id, choice.backend, watched)
+        elsewhere = len(self._fleet) > 1 and self._fleet.elsewhere(choice.place.model, backend)
+        return Job(choice.task_id, choice.backend, watched, elsewhere)
 
     def recalls(self) -> list[str]:
         """Tasks to be called back, for `next` gave nothing out: a more urgent one waits, and they
@@ -196,7 +209,7 @@ class Board:
         if first is None:
             return []
         called: list[str] = []
-        for backend in self._backends.values():
+        for backend in self._fleet:
             for task_id in backend.recallable():
                 run = self._running[task_id]
                 if run.place.priority < first[1].priority and not (run.recalled or run.aborted):
@@ -208,27 +221,44 @@ class Board:
         """Do what is due by now: holds end, and loads turn out to have no room."""
         if self._all_plain:
             return
-        for backend in self._backends.values():
+        for backend in self._fleet:
             backend.settle_time(now)
 
     def due(self, now: float) -> float:
         """When something will be due that nobody tells of; inf if nothing will."""
-        if self._all_plain:
+        fleet = self._fleet
+        if self._all_plain and not fleet.lists_wanted:
             return inf
-        due = min(backend.due() for backend in self._backends.values())
-        if self._policy and not (self.paused or self.draining):
-            for backend in self._backends.values():
-                due = min(due, backend.look_at(), backend.try_at(now))
+        waits = bool(self._policy) and not (self.paused or self.draining)
+        due = min(min(each.due(), self._list_due(each, waits=waits)) for each in fleet)
+        if waits:
+            due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
         return due
 
-    def to_look_at(self, now: float) -> list[str]:
-        """The backends that are to be asked now what they have in memory, for something waits."""
-        if self._all_plain or not self._policy:
+    def looks(self, now: float) -> list[Look]:
+        """The backends that are to be asked now which models they have, or, while something waits,
+        what they have in memory.
+        """
+        fleet, waits = self._fleet, bool(self._policy)
+        if self._all_plain and not fleet.lists_wanted:
             return []
-        due = [backend for backend in self._backends.values() if backend.look_at() <= now]
-        for backend in due:
-            backend.asked_at = now
-        return [backend.name for backend in due]
+        looks: list[Look] = []
+        for backend in fleet:
+            if self._list_due(backend, waits=waits) <= now:
+                backend.models.asked_at = backend.asked_at = now
+                backend.models.wanted = False
+                looks.append(Look(backend.name, full=True))
+            elif waits and backend.look_at() <= now:
+                backend.asked_at = now
+                looks.append(Look(backend.name))
+        fleet.lists_wanted = any(backend.models.wanted for backend in fleet)
+        return looks
+
+    def _list_due(self, backend: BackendSlots, *, waits: bool) -> float:
+        """When this backend is to be asked which models it has. `waits`: something does."""
+        if backend.down is not None:
+            return inf
+        return backend.models.due(often=waits and self._fleet.some_down)
 
     # -- why it waits
 
@@ -243,12 +273,13 @@ class Board:
             return f"all {self.slots} workers are taken (queue.max_workers)"
         first = self._policy.first()
         ahead = first is not None and first[0] != task_id
-        return why_waits(list(self._backends.values()), place, now, ahead=ahead)
+        return why_waits(self._fleet, place, now, ahead=ahead)
 
     def swap_on(self, backend: BackendSlots, now: float) -> str | None:
         """What the backend loads, or what has to end there before it can load what comes next."""
         first = self._policy.first()
-        return swap_on(backend, None if first is None else first[1], now)
+        able = first is not None and backend in self._fleet.able(first[1].model, now)
+        return swap_on(backend, first[1] if first is not None and able else None, now)
 
     # -- what is where
 
@@ -287,7 +318,7 @@ class Board:
     @property
     def at_once(self) -> int:
         """How many tasks the backends serve at once, as far as is known."""
-        return min(self.slots, sum(backend.at_once for backend in self._backends.values()))
+        return min(self.slots, sum(backend.at_once for backend in self._fleet))
 
     @property
     def running(self) -> int:
@@ -303,7 +334,7 @@ class Board:
 
     @property
     def backends(self) -> Sequence[BackendSlots]:
-        return tuple(self._backends.values())
+        return self._fleet.backends
 
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""
@@ -317,6 +348,16 @@ class Board:
         if place is None and (run := self._running.get(delay.task_id)) is not None:
             place = run.next
         return place is not None and place.run_at == delay.run_at
+
+    def _note_fleet(self) -> None:
+        """It may be that others can run a model now, or that something depends on time."""
+        self._fleet.changed()
+        self._note_plain()
+
+    def _note_plain(self) -> None:
+        fleet = self._fleet
+        settled = len(fleet) == 1 or not fleet.some_down
+        self._all_plain = settled and all(one.plain for one in fleet)
 
     def _delay(self, task_id: str, place: Place) -> None:
         self._count_delayed(task_id, place)

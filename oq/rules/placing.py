@@ -9,20 +9,6 @@ from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
 
 
-def ranked(
-    backends: Sequence[BackendSlots], place: Place, now: float
-) -> list[tuple[BackendSlots, Room]]:
-    """The backends for a task that are not closed, the best first: see `place_on`."""
-    rooms = [(backend, backend.room(place, now)) for backend in backends]
-    rooms = [each for each in rooms if each[1] is not Room.CLOSED]
-    return sorted(rooms, key=_worse)
-
-
-def _worse(choice: tuple[BackendSlots, Room]) -> tuple[int, int]:
-    backend, room = choice
-    return -room, backend.running if room is Room.DRAINING else 0
-
-
 def place_on(
     backends: Sequence[BackendSlots], place: Place, now: float, but: Collection[BackendSlots] = ()
 ) -> tuple[BackendSlots | None, Room]:
@@ -42,3 +28,8 @@ def place_on(
         if choice[1] is not Room.CLOSED and (best is None or _worse(choice) < _worse(best)):
             best = choice
     return best or (None, Room.CLOSED)
+
+
+def _worse(choice: tuple[BackendSlots, Room]) -> tuple[int, int]:
+    backend, room = choice
+    return -room, backend.running if room is Room.DRAINING else 0

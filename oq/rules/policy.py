@@ -4,13 +4,13 @@ next, and on which backend. It is pure: the board tells it what happens, and ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from msgspec import Struct
 
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
-from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
 
 
@@ -25,9 +25,8 @@ class Choice(Struct, frozen=True, gc=False):
 class Policy(Protocol):
     """The order of the tasks that are ready: those that wait for nothing but a slot.
 
-    It is made with the backends of the queue, in the order of preference, and with the section
-    `scheduler` of the settings. The records of the backends are the board's, which keeps them up to
-    date; a policy only reads them.
+    It is made with the backends of the queue and with the section `scheduler` of the settings. The
+    records of the backends are the board's, which keeps them up to date; a policy only reads them.
 
     The *line* that `position` and `in_line` tell is by priority, the highest first, and inside one
     by id, which is the order of submission. Listings page by it, so all policies share it.
@@ -35,7 +34,7 @@ class Policy(Protocol):
     cannot know that order beforehand: its line says the place by priority and submission, no more.
     """
 
-    def __init__(self, backends: Sequence[BackendSlots], settings: SchedulerConfig) -> None: ...
+    def __init__(self, fleet: Fleet, settings: SchedulerConfig) -> None: ...
 
     # -- what happened
 
@@ -60,9 +59,10 @@ class Policy(Protocol):
     # -- what is next
 
     def next(self, now: float) -> Choice | None:
-        """Take out the task that runs next, on a backend that has room for it: see
-        `BackendSlots.room`. No task starts on a backend that one of a higher priority waits for.
-        None when no task may start now. `now` is in seconds of a clock that never goes back.
+        """Take out the task that runs next, on a backend that may have its model (`Fleet.able`) and
+        has room for it (`BackendSlots.room`). No task starts on a backend that one of a higher
+        priority waits for. None when no task may start now. `now` is in seconds of a clock that
+        never goes back.
 
         Asked when something has happened, and at no other time. So a policy that holds tasks back
         waits for something that it will be told. When all backends are open and nothing runs, it

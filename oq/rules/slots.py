@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from math import inf
 
 import msgspec
 from msgspec import Struct
 
 from oq.rules.concurrency import Concurrency
+from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
 from oq.rules.place import Place
 from oq.rules.residency import Group, Key, Residency, Room
@@ -23,6 +25,9 @@ MOST_GUESSED = 16
 """The most that it is tried with."""
 KEYS = 1024
 """Models whose load group is remembered."""
+FIRST_LOOK = 10.0
+"""Seconds that a backend has to say at the start which models it has."""
+NOT_SAID = "it has not said yet which models it has"
 
 
 class Hold(Struct, frozen=True):
@@ -45,6 +50,7 @@ class _Learnt(Struct, frozen=True, omit_defaults=True):
 
     groups: tuple[_LearntGroup, ...] = ()
     max_models: int | None = None
+    models: tuple[str, ...] | None = None
 
 
 class BackendSlots:
@@ -57,7 +63,8 @@ class BackendSlots:
 
     __slots__ = (
         "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
-        "held", "limit", "max_models", "name", "names", "residency", "running", "source",
+        "down_since", "held", "limit", "max_models", "models", "name", "names", "residency",
+        "running", "source",
     )  # fmt: skip
 
     def __init__(
@@ -67,19 +74,23 @@ class BackendSlots:
         source: SlotsSource = "set",
         *,
         max_models: int | None = None,
+        models: Sequence[str] | None = None,
     ) -> None:
+        """`models` are patterns of the names that it has, if the settings say them."""
         self.name = name
         self.limit = self._most = limit
         self._told: int | None = None
         self.source = source
         """How it is known how many tasks the backend serves at once."""
         self.max_models = max_models
+        self.models = ModelList(models)
         self.concurrency: Concurrency | None = None
         self.residency: Residency | None = None
         self.by_options = source == "measured"
         """Whether the options of a task may make the backend load a model anew."""
         self.running = 0
         self.down: str | None = None
+        self.down_since: datetime | None = None
         self.held: Hold | None = None
         self.busy_times = 0
         """How many times in a row it has said that it is busy."""
@@ -162,8 +173,14 @@ class BackendSlots:
             return self.concurrency.end(task_id, now, sample)
         return False
 
+    def await_models(self, now: float) -> None:
+        """It gets nothing until it has said which models it has."""
+        if self.models.patterns is None:
+            self.held = Hold(NOT_SAID, now + FIRST_LOOK)
+
     def restarted(self, now: float) -> None:
         """It may have lost its memory, and have other settings now."""
+        self.models.forget_lacks()
         if self.residency is not None:
             self.residency.forget(now)
         elif self.concurrency is not None:
@@ -171,6 +188,12 @@ class BackendSlots:
 
     def note_facts(self, facts: BackendFacts, now: float) -> bool:
         """What the backend says of itself. Whether something was learnt."""
+        if self.held is not None and self.held.reason == NOT_SAID:
+            self.held = None
+        listed = facts.models is not None and self.models.note(facts.models, now)
+        return self._note_memory(facts, now) or listed
+
+    def _note_memory(self, facts: BackendFacts, now: float) -> bool:
         names = {full_name(name): digest for name, digest in facts.digests.items()}
         if not names.items() <= self.names.items():
             self.names = {**self.names, **names}
@@ -230,24 +253,25 @@ class BackendSlots:
 
     def record(self) -> bytes:
         """What was learnt, for `restore`."""
-        residency = self.residency
+        residency, models = self.residency, self.models.record()
         if residency is None:
-            return msgspec.json.encode(_Learnt())
+            return msgspec.json.encode(_Learnt(models=models))
         groups = tuple(
             _LearntGroup(full_name(group.name), group.key[1], group.concurrency.served,
                          group.concurrency.refused, group.load_time)
             for group in residency.groups.values()
         )  # fmt: skip
-        return msgspec.json.encode(_Learnt(groups, residency.learnt))
+        return msgspec.json.encode(_Learnt(groups, residency.learnt, models))
 
     def restore(self, record: bytes, now: float) -> None:
         """What was learnt before the process started. A record that cannot be read is of no use."""
-        residency = self.residency
-        if residency is None:
-            return
         try:
             learnt = msgspec.json.decode(record, type=_Learnt)
         except msgspec.MsgspecError:
+            return
+        self.models.restore(learnt.models)
+        residency = self.residency
+        if residency is None:
             return
         residency.learnt = learnt.max_models
         for each in learnt.groups:

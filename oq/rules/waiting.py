@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
 
 
-def why_waits(
-    backends: Sequence[BackendSlots], place: Place, now: float, *, ahead: bool
-) -> str | None:
+def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | None:
     """Why a task with this place does not run yet. `ahead`: others are before it in line."""
-    reasons = [_why_not(backend, place, now) for backend in backends]
+    able = fleet.able(place.model, now)
+    if not able:
+        return f"the backends are asked which of them has {place.model}"
+    reasons = [_why_not(backend, place, now) for backend in able]
     if None in reasons:
         return "tasks before it" if ahead else None
-    return "; ".join(reason for reason in reasons if reason is not None)
+    why = "; ".join(reason for reason in reasons if reason is not None)
+    if len(able) == len(fleet):
+        return why
+    only = " and ".join(backend.name for backend in able)
+    return f"only {only} {'has' if len(able) == 1 else 'have'} {place.model}: {why}"
 
 
 def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | None:
@@ -41,9 +45,10 @@ def _why_not(backend: BackendSlots, place: Place, now: float) -> str | None:
     """Why the task cannot start on this backend now; None if it can."""
     name = backend.name
     if backend.down is not None:
-        return f"{name} is down"
+        since = "" if backend.down_since is None else f" since {backend.down_since:%H:%M} UTC"
+        return f"{name} is down{since}"
     if backend.held is not None:
-        return f"{name} is busy ({backend.held.reason})"
+        return f"{name} gets nothing for a moment ({backend.held.reason})"
     match backend.room(place, now):
         case Room.TAKEN:
             return f"all slots of {name} for {place.model} are taken"

@@ -20,6 +20,7 @@ from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
 _WHOLE = re.compile(r"[0-9]{1,9}")
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+ModelPattern = Annotated[str, Meta(min_length=1, max_length=200)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 _MORE_THAN_0 = (
     "ollama.timeout",
@@ -78,6 +79,9 @@ class BackendConfig(Section, frozen=True):
     oq measures. All backends together run up to `queue.max_workers`."""
     max_models: Count | None = None
     """How many models it has room for in memory. If this is not set, oq learns it."""
+    models: Annotated[tuple[ModelPattern, ...], Meta(max_length=1000)] | None = None
+    """The models that it has, as names with `*` and `?`. If this is not set, oq asks it. It counts
+    where there are several backends: a task goes to one that has its model."""
 
 
 class HealthConfig(Section, frozen=True):

@@ -143,6 +143,7 @@ class Due(Struct, frozen=True):
 class Freed(Struct, frozen=True, gc=False):
     """A running task has stopped running: its slot is free. `down` says why its backend is, and
     `busy` why that could not take the task. `sample` says how a watched task was served.
+    `lacks`: the backend has not its model.
     """
 
     task_id: str
@@ -150,6 +151,7 @@ class Freed(Struct, frozen=True, gc=False):
     down: str | None = None
     sample: Sample | None = None
     busy: str | None = None
+    lacks: bool = False
 
 
 class Answered(Struct, frozen=True, gc=False):
@@ -179,20 +181,24 @@ class BackendSays(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """A backend is to be asked what it says of itself; with `down` set, once it answers again."""
+    """A backend is to be asked what it says of itself: with `down` once it answers again, with
+    `full` also which models it has.
+    """
 
     backend: str
     down: bool = False
+    full: bool = False
 
 
 class Job(Struct, frozen=True, gc=False):
     """A task that is to run now, on this backend. `watched`: the scheduler is to be told when its
-    answer begins, and how it was served.
+    answer begins, and how it was served. `elsewhere`: another backend may have its model too.
     """
 
     task_id: str
     backend: str
     watched: bool = False
+    elsewhere: bool = False
 
 
 class Dispatch(Struct, frozen=True):

@@ -34,7 +34,8 @@ class Slots(Readable, Struct, frozen=True, omit_defaults=True):
 class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
     """One backend, without its models.
 
-    `up` is false when the backend does not answer, and `error` says why. `running` is the number of
+    `up` is false when the backend does not answer; `error` says why, and `down_since` since when.
+    `running` is the number of
     tasks that it runs now, and `max_concurrency` how many it gets at once. `held` says why it gets
     no task for a moment, and `swap` which model it loads. `slots` says how many tasks it serves at
     once, and how that is known.
@@ -47,6 +48,7 @@ class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
     running: int
     max_concurrency: int | None = None
     error: str | None = None
+    down_since: datetime | None = None
     held: str | None = None
     swap: str | None = None
     slots: tuple[Slots, ...] = ()
@@ -88,13 +90,16 @@ class BackendFacts(Struct, frozen=True):
     loaded: tuple[str, ...] | None = None
     digests: dict[str, str] = {}
     max_models: int | None = None
+    models: tuple[str, ...] | None = None
+    """The names of all models that it has. None: it was not asked, or does not say."""
 
 
 class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One backend with its models.
 
     `up` is false when the backend does not answer. `error` says why, or why it did not list its
-    models. `running`, `max_concurrency`, `held`, `swap` and `slots` are as in `BackendStatus`.
+    models. `down_since`, `running`, `max_concurrency`, `held`, `swap` and `slots` are as in
+    `BackendStatus`.
     `models` are all its models, and `loaded` those that are in its memory.
     """
 
@@ -105,6 +110,7 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
     running: int
     max_concurrency: int | None = None
     error: str | None = None
+    down_since: datetime | None = None
     held: str | None = None
     swap: str | None = None
     slots: tuple[Slots, ...] = ()

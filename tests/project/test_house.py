@@ -227,6 +227,7 @@ PURE_MODULES = {
     "datetime",
     "difflib",
     "enum",
+    "fnmatch",
     "functools",
     "inspect",  # the signatures of functions, for their help
     "hashlib",

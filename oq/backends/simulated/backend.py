@@ -99,12 +99,15 @@ class SimulatedBackend:
         """
         await trio.lowlevel.checkpoint()
         self._refuse_if_down()
+        # Where every name is a model, the list does not say which ones there are.
+        says = full and not self.simulator.model_files.any_name
+        models = tuple(self.simulator.listed) if says else None
         if not self.measures:
-            return BackendFacts(UNLIMITED)
+            return BackendFacts(UNLIMITED, models=models)
         loaded = self.simulator.loaded.names
         named = {*loaded, *(self.simulator.listed if full else ())}
         digests = {name: self.simulator.model_files.digest(name) for name in named}
-        return BackendFacts(None, tuple(loaded), digests)
+        return BackendFacts(None, tuple(loaded), digests, models=models)
 
     async def aclose(self) -> None:
         """Nothing to close."""

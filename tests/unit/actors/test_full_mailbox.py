@@ -11,6 +11,7 @@ import trio
 from oq.actors.scheduler import Scheduler
 from oq.rules.board import Board
 from oq.rules.fifo import Fifo
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.store import KeyValueLedger, MemoryEngine
@@ -28,7 +29,8 @@ async def scheduler_before_a_full_mailbox() -> AsyncIterator[trio.MemorySendChan
     ledger.store.write([new(1), new(2)], 2)
     slots = [BackendSlots("b", 2)]
     slots[0].down = "connection refused"
-    board = Board(2, slots, Fifo(slots, SchedulerConfig()), paused=False)
+    fleet = Fleet(slots)
+    board = Board(2, fleet, Fifo(fleet, SchedulerConfig()), paused=False)
     board.load((task_id(number), Place(5, "m")) for number in (1, 2))
     to_scheduler, inbox = trio.open_memory_channel(10)
     to_writer, _full = trio.open_memory_channel[Commit](0)

@@ -117,7 +117,7 @@ async def ollama(machine):
 
 async def test_llama_cpp_says_its_slots(machine, server):
     machine.said = {"/props": PROPS}
-    assert await server.facts() == BackendFacts(slots=4)
+    assert await server.facts(full=False) == BackendFacts(slots=4)
     assert machine.asked_since() == ["/running", "/props"]
     assert await server.facts(full=False) == BackendFacts(slots=4)
     assert machine.asked_since() == ["/props"], "what it is was found out before"
@@ -126,7 +126,7 @@ async def test_llama_cpp_says_its_slots(machine, server):
 @pytest.mark.parametrize("odd", [0, -1, True, 10**9, 1.5, "4", None, []], ids=str)
 async def test_slots_that_cannot_be_are_not_said(machine, server, odd):
     machine.said = {"/props": PROPS | {"total_slots": odd}}
-    assert await server.facts() == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts()
 
 
 async def test_llama_cpps_router_says_what_is_loaded_and_the_slots_of_that(machine, server):
@@ -136,26 +136,26 @@ async def test_llama_cpps_router_says_what_is_loaded_and_the_slots_of_that(machi
         "/props?model=b%2Fc%20d&autoload=false": PROPS | {"total_slots": 2},
     }  # fmt: skip
     digests = {"a": "a", "small": "a", "b/c d": "b/c d", "e": "e", "f": "f", "g": "g"}
-    first = await server.facts()
+    first = await server.facts(full=False)
     assert first == BackendFacts(4, ("a", "b/c d"), digests, max_models=2)
     assert machine.asked_since()[1:] == ["/props", "/models", "/props?model=a&autoload=false"]
-    assert (await server.facts()).slots == 2
+    assert (await server.facts(full=False)).slots == 2
     assert machine.asked_since() == ["/models", "/props?model=b%2Fc%20d&autoload=false"]
-    assert (await server.facts()).slots == 2
+    assert (await server.facts(full=False)).slots == 2
     assert machine.asked_since() == ["/models"], "each model is asked once"
     machine.said["/models"] = {"data": []}
-    assert await server.facts() == BackendFacts(2, (), {}, max_models=2)
+    assert await server.facts(full=False) == BackendFacts(2, (), {}, max_models=2)
 
 
 async def test_a_router_does_not_know_the_slots_before_a_model_is_loaded(machine, server):
     machine.said = {"/props": ROUTER | {"max_instances": 0}, "/models": {"data": []}}
-    assert await server.facts() == BackendFacts(None, ())
+    assert await server.facts(full=False) == BackendFacts(None, ())
 
 
 async def test_llama_swap_says_what_is_ready(machine, server):
     machine.said = {"/running": RUNNING}
-    assert await server.facts() == BackendFacts(loaded=("a",))
-    assert await server.facts() == BackendFacts(loaded=("a",))
+    assert await server.facts(full=False) == BackendFacts(loaded=("a",))
+    assert await server.facts(full=False) == BackendFacts(loaded=("a",))
     assert machine.asked == ["/running"] * 2, "at llama-swap /props is a path of its models"
 
 
@@ -175,36 +175,36 @@ async def test_llama_swap_says_what_is_ready(machine, server):
 )
 async def test_other_servers_say_nothing(machine, server, said):
     machine.said = said
-    assert await server.facts() == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts()
 
 
 async def test_a_server_that_says_nothing_is_not_asked_all_the_time(machine, server, monkeypatch):
-    assert await server.facts() == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts()
     assert machine.asked_since() == ["/running", "/props"]
-    assert await server.facts() == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts()
     assert machine.asked_since() == []
     now = trio.current_time() + REMEMBERED
     monkeypatch.setattr("oq.backends.server_facts.trio.current_time", lambda: now)
     machine.said = {"/props": PROPS}
-    assert await server.facts() == BackendFacts(slots=4)
+    assert await server.facts(full=False) == BackendFacts(slots=4)
 
 
 async def test_one_that_fails_may_say_it_the_next_time(machine, server):
     machine.said = {"/props": (500, "oops")}
-    assert await server.facts() == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts()
     machine.said = {"/props": PROPS}
-    assert await server.facts() == BackendFacts(slots=4)
+    assert await server.facts(full=False) == BackendFacts(slots=4)
 
 
 async def test_another_server_behind_the_address_is_found_out(machine, server):
     machine.said = {"/props": PROPS}
-    assert await server.facts() == BackendFacts(slots=4)
+    assert await server.facts(full=False) == BackendFacts(slots=4)
     machine.said = {"/running": RUNNING}
-    assert await server.facts() == BackendFacts(loaded=("a",))
+    assert await server.facts(full=False) == BackendFacts(loaded=("a",))
 
 
 async def test_so_is_one_that_came_when_nobody_was_there(machine, server, monkeypatch):
-    assert await server.facts() == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts()
 
     def refuse(transport: Transport):
         raise httpx.ConnectError("connection refused")
@@ -214,33 +214,61 @@ async def test_so_is_one_that_came_when_nobody_was_there(machine, server, monkey
         with pytest.raises(BackendDown):
             await server.probe()
     machine.said = {"/props": PROPS}
-    assert await server.facts() == BackendFacts(slots=4)
+    assert await server.facts(full=False) == BackendFacts(slots=4)
 
 
 async def test_a_server_that_loads_its_model_is_busy(machine, server):
     loading = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
     machine.said = {"/running": (503, loading), "/props": (503, loading)}
     with pytest.raises(BackendBusy):
-        await server.facts()
+        await server.facts(full=False)
 
 
 async def test_an_answer_without_end_is_not_read_and_its_key_not_shown(machine, server):
     machine.said = {"/running": b" " * (MAX_LIST + 1)}
     with pytest.raises(BackendFailure, match="more than"):
-        await server.facts()
+        await server.facts(full=False)
     machine.said = {"/running": (503, {"error": f"Loading model for {KEY}"})}
-    assert KEY not in str(await server.facts())
+    assert KEY not in str(await server.facts(full=False))
 
 
 async def test_ollama_says_what_is_loaded_and_which_names_are_one_model(machine, ollama):
     machine.said = {"/api/ps": PS, "/api/tags": TAGS}
     loaded = ("smollm2:135m", "qwen:latest")
     digests = {"smollm2:135m": "d1", "copy:latest": "d1"}
-    assert await ollama.facts() == BackendFacts(None, loaded, digests)
+    models = ("smollm2:135m", "copy:latest", "old:latest")
+    assert await ollama.facts() == BackendFacts(None, loaded, digests, models=models)
     assert machine.asked_since() == ["/api/ps", "/api/tags"]
     assert await ollama.facts(full=False) == BackendFacts(None, loaded, {"smollm2:135m": "d1"})
     assert machine.asked_since() == ["/api/ps"]
     assert ollama.measures
+
+
+@pytest.mark.parametrize(
+    ("said", "models"),
+    [
+        ({"data": [{"id": "a"}, {"id": "b"}, {"id": "a"}]}, ("a", "b")),
+        ({"data": []}, None),
+        ({"data": None}, None),
+        ({"data": [{"name": "a"}]}, None),
+        (b"no list", None),
+        ((404, b"no such path"), None),
+        ((500, b"an error"), None),
+    ],
+)
+async def test_a_server_says_which_models_it_has_or_nothing(machine, server, said, models):
+    machine.said = {"/v1/models": said, "/props": PROPS}
+    assert await server.facts() == BackendFacts(slots=4, models=models)
+    assert "/v1/models" in machine.asked_since()
+    assert (await server.facts(full=False)).models is None
+    assert "/v1/models" not in machine.asked_since()
+
+
+async def test_the_further_names_of_a_routers_models_are_names_too(machine, server):
+    machine.said = {"/props": ROUTER, "/models": LISTED, "/v1/models": {"data": [{"id": "a"}]}}
+    models = (await server.facts()).models
+    assert models is not None
+    assert {"a", "small", "e"} <= set(models)
 
 
 async def test_what_ollama_says_wrongly_is_a_failure_and_shows_no_key(machine, ollama):

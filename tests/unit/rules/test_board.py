@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oq.rules.board import Board
 from oq.rules.fifo import Fifo
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
@@ -24,8 +25,8 @@ READY, LATER = Place(5, "m"), Place(5, "m", at(10))
 
 def board(*tasks: str, slots: int = 2, limits: tuple[int, ...] = (9,)) -> Board:
     """A board with these tasks ready, and backends b0, b1, ... of these limits."""
-    backends = [BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)]
-    made = Board(slots, backends, Fifo(backends, SchedulerConfig()), paused=False)
+    fleet = Fleet([BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)])
+    made = Board(slots, fleet, Fifo(fleet, SchedulerConfig()), paused=False)
     made.load((task, READY) for task in tasks)
     return made
 
@@ -46,7 +47,7 @@ def test_no_more_tasks_run_than_there_are_slots():
 
 def test_a_backend_takes_no_more_than_its_own_limit():
     made = board(A, B, C, slots=3, limits=(1, 1))
-    assert everything_next(made) == [Job(A, "b0"), Job(B, "b1")]
+    assert everything_next(made) == [Job(A, "b0", elsewhere=True), Job(B, "b1", elsewhere=True)]
 
 
 def test_a_slot_is_given_back_once():
@@ -140,8 +141,8 @@ def test_a_retry_whose_time_comes_before_its_slot_is_free_is_next_in_line():
 
 def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
     made = board(A)
-    assert made.mark_down("b0", "connection refused") is True
-    assert made.mark_down("b0", "connection refused again") is False, "that is no news"
+    assert made.mark_down("b0", "connection refused", at(0)) is True
+    assert made.mark_down("b0", "connection refused again", at(1)) is False, "that is no news"
     assert made.next(NOW) is None
     assert made.backends[0].down == "connection refused again"
     made.mark_up("b0", NOW)
@@ -150,10 +151,10 @@ def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
 
 def test_the_first_backend_that_can_is_the_one_that_does():
     made = board(A, B, slots=3, limits=(9, 9))
-    made.mark_down("b0", "gone")
+    made.mark_down("b0", "gone", at(0))
     assert made.next(NOW) == Job(A, "b1")
     made.mark_up("b0", NOW)
-    assert made.next(NOW) == Job(B, "b0")
+    assert made.next(NOW) == Job(B, "b0", elsewhere=True)
 
 
 def test_an_abort_is_news_once_and_only_for_what_runs():
@@ -248,7 +249,7 @@ class BoardMachine(RuleBasedStateMachine):
         if not ready or not usable or len(running) >= self.board.slots:
             assert job is None
         else:
-            assert job == Job(ready[0], usable[0])
+            assert (job.task_id, job.backend) == (ready[0], usable[0])
             self.tasks[ready[0]] = Known(self.tasks[ready[0]].place, "running", usable[0])
 
     @rule(data=st.data())
@@ -307,7 +308,7 @@ class BoardMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["b0", "b1"]))
     @precondition(lambda self: len(self.down) < 2)
     def backend_goes_down(self, name):
-        assert self.board.mark_down(name, "gone") is (name not in self.down)
+        assert self.board.mark_down(name, "gone", at(0)) is (name not in self.down)
         self.down.add(name)
 
     @rule(name=st.sampled_from(["b0", "b1"]))

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 
 from oq.rules.board import Board
 from oq.rules.fifo import Fifo
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.policy import Choice, Policy
@@ -42,7 +43,7 @@ class Lifo(Fifo):
         *_, youngest = (
             task for task in self.in_line() if self._ready.place_of(task).priority == priority
         )
-        backend = next((one for one in reversed(self._backends) if one.open), None)
+        backend = next((one for one in reversed(self._fleet.backends) if one.open), None)
         return self._chosen(youngest, backend) if backend else None
 
 
@@ -67,33 +68,33 @@ class Blind(Fifo):
 
     def next(self, now: float) -> Choice | None:
         first = self.first()
-        return self._chosen(first[0], self._backends[0]) if first else None
+        return self._chosen(first[0], self._fleet.backends[0]) if first else None
 
 
 def board(policy: type[Fifo], *tasks: str, limits: tuple[int, ...] = (2,)) -> Board:
-    backends = [BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)]
-    made = Board(9, backends, policy(backends, SchedulerConfig()), paused=False)
+    fleet = Fleet([BackendSlots(f"b{n}", limit) for n, limit in enumerate(limits)])
+    made = Board(9, fleet, policy(fleet, SchedulerConfig()), paused=False)
     made.load((task, Place(5, "m")) for task in tasks)
     return made
 
 
 def test_the_policy_chooses_the_task_and_the_backend_and_knows_the_time():
     made = board(Lifo, A, B, C, limits=(2, 2))
-    assert made.next(now=9.0) == Job(A, "b0")
-    assert made.next(now=10.0) == Job(C, "b1")
+    assert made.next(now=9.0) == Job(A, "b0", elsewhere=True)
+    assert made.next(now=10.0) == Job(C, "b1", elsewhere=True)
     assert [one.running for one in made.backends] == [1, 1]
 
 
 def test_the_policy_is_told_when_a_task_that_it_gave_out_has_stopped():
     made = board(OneAtATime, A, B, limits=(1, 1))
-    assert made.next(0.0) == Job(A, "b0")
+    assert made.next(0.0) == Job(A, "b0", elsewhere=True)
     assert made.next(0.0) is None
     made.place(A, Place(9, "m"))
     made.free(A, 0.0)
-    assert made.next(0.0) == Job(A, "b0"), "it came back, with a higher priority"
+    assert made.next(0.0) == Job(A, "b0", elsewhere=True), "it came back, with a higher priority"
     made.end(A)
     made.free(A, 0.0)
-    assert made.next(0.0) == Job(B, "b0")
+    assert made.next(0.0) == Job(B, "b0", elsewhere=True)
 
 
 def test_a_policy_that_gives_a_task_to_a_full_backend_is_caught():
@@ -137,7 +138,7 @@ class PolicyMachine(RuleBasedStateMachine):
     def __init__(self, kind: type[Policy]) -> None:
         super().__init__()
         self.backends = {name: BackendSlots(name, limit) for name, limit in (("b0", 1), ("b1", 2))}
-        self.policy = kind(list(self.backends.values()), SchedulerConfig())
+        self.policy = kind(Fleet(list(self.backends.values())), SchedulerConfig())
         self.ready: dict[str, int] = {}  # their priorities
         self.running: dict[str, str] = {}  # their backends
         self.now = 0.0
@@ -237,7 +238,7 @@ class Unfair(Fifo):
 
     def next(self, now: float) -> Choice | None:
         *_, last = [None, *self.in_line()]
-        backend = next((one for one in self._backends if one.open), None)
+        backend = next((one for one in self._fleet if one.open), None)
         return self._chosen(last, backend) if last and backend else None
 
 

@@ -7,12 +7,13 @@ from itertools import count
 import pytest
 
 from oq.rules.board import Board
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.residency import SILENT
 from oq.rules.slots import ASK_AGAIN, BackendSlots
 from oq.words.config import PolicyName, SchedulerConfig
-from oq.words.messages import Job
+from oq.words.messages import Job, Look
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts
 from tests.support.builders import task_id
@@ -45,7 +46,8 @@ class Story:
         self.now = 0.0
         self.numbers = count(1)
         settings = SchedulerConfig(affinity=policy == "affinity", max_bypass=max_bypass)
-        self.board = Board(64, [self.slots], POLICIES[policy]([self.slots], settings), paused=False)
+        fleet = Fleet([self.slots])
+        self.board = Board(64, fleet, POLICIES[policy](fleet, settings), paused=False)
         self.board.load([])
 
     def add(self, *places: Place) -> list[str]:
@@ -231,9 +233,9 @@ def test_while_a_model_is_loaded_and_something_waits_the_backend_is_asked():
     story = Story(max_models=1, slots=4)
     b1, b2 = story.add(place("b"), place("b"))
     assert story.starts() == [b1]
-    assert story.board.to_look_at(0.0) == ["box"]
+    assert story.board.looks(0.0) == [Look("box")]
     assert story.board.due(0.0) == ASK_AGAIN
-    assert story.board.to_look_at(0.1) == []
+    assert story.board.looks(0.1) == []
     story.lists("b")
     assert story.starts() == [b2], "it is in memory, though no byte has come"
 
@@ -291,8 +293,8 @@ def test_what_was_learnt_is_kept():
 
 
 def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
-    boxes = [BackendSlots("one", 1, max_models=1), BackendSlots("two", 2, max_models=1)]
-    board = Board(64, boxes, POLICIES["fifo"](boxes, SchedulerConfig()), paused=False)
+    fleet = Fleet([BackendSlots("one", 1, max_models=1), BackendSlots("two", 2, max_models=1)])
+    board = Board(64, fleet, POLICIES["fifo"](fleet, SchedulerConfig()), paused=False)
     board.load([])
     b1, c1, b2, c2 = (task_id(n) for n in range(4))
     for task, model in ((b1, "b"), (c1, "c")):
@@ -301,7 +303,7 @@ def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
         board.answered(task)
     board.place(b2, place("b"))
     board.place(c2, place("c"))
-    assert board.next(0.0) == Job(c2, "two", True)
+    assert board.next(0.0) == Job(c2, "two", True, True)
     assert board.next(0.0) is None
 
 

@@ -1,0 +1,76 @@
+"""The backends of a queue, and which of them can run the tasks of a model: those that have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from oq.rules.slots import BackendSlots
+
+REMEMBERED = 1024
+"""Models of which it is remembered who can run them."""
+
+
+class Fleet:
+    """In the order of the settings, which is that of preference. `changed` has to be called when a
+    backend goes down or comes up, and when it becomes known which models one has.
+    """
+
+    def __init__(self, backends: Sequence[BackendSlots]) -> None:
+        self.backends = tuple(backends)
+        self.by_name = {backend.name: backend for backend in backends}
+        self._able: dict[str, tuple[BackendSlots, ...]] = {}
+        self.lists_wanted = False
+        """Whether one is to be asked which models it has."""
+
+    def __iter__(self) -> Iterator[BackendSlots]:
+        return iter(self.backends)
+
+    def __len__(self) -> int:
+        return len(self.backends)
+
+    def able(self, model: str, now: float) -> tuple[BackendSlots, ...]:
+        """Those that may run tasks of this model, or will when they are up.
+
+        They are those that have it. If none is known to, the lists are read anew, and it is nobody
+        until they have come. If there is still none, it is those that do not say what they have;
+        and if all that are up say that they have it not, it is all: what one of them answers is
+        the answer then.
+        """
+        if len(self.backends) == 1:
+            return self.backends
+        able = self._able.get(model)
+        if able is not None:
+            return able
+        able = tuple(one for one in self.backends if one.models.has(model))
+        if not able:
+            old = [one for one in self.backends if one.down is None and one.models.is_old(now)]
+            if old:
+                for one in old:
+                    one.models.wanted = True
+                self.lists_wanted = True
+                return ()
+            silent = (
+                one for one in self.backends if one.models.has(model) is None and one.down is None
+            )
+            able = tuple(silent) or self.backends
+            if any(one.models.said for one in self.backends):
+                return able  # for as long as the lists are new
+        if len(self._able) >= REMEMBERED:
+            self._able.clear()
+        self._able[model] = able
+        return able
+
+    def elsewhere(self, model: str, backend: BackendSlots) -> bool:
+        """Whether another one than this may run it, if this one turns out not to have it."""
+        others = [one for one in self.backends if one is not backend]
+        return any(one.models.has(model) for one in others) or any(
+            one.models.has(model) is None and one.down is None for one in others
+        )
+
+    @property
+    def some_down(self) -> bool:
+        return any(backend.down is not None for backend in self.backends)
+
+    def changed(self) -> None:
+        """It may be that others can run a model now."""
+        self._able.clear()

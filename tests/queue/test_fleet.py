@@ -1,0 +1,207 @@
+"""Several backends with different models: each task reaches one that has its model.
+
+The times are those of the mock clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from oq.backends.simulated import Script, SimulatedBackend, Simulator
+from oq.queue import Queue, open_queue
+from oq.rules.model_list import NEW
+from oq.rules.slots import FIRST_LOOK
+from oq.store import KeyValueLedger, MemoryEngine
+from oq.words.config import to_config
+from oq.words.task import RawTask, Status
+from tests.support.queues import ended, generate, mock_wall_clock
+
+SERVICE = 1.0
+PROBE = 2.0
+
+
+def box(name: str, *models: str, **settings: Any) -> SimulatedBackend:
+    """A machine that has these models, and runs one task at a time, of a second."""
+    settings = {"parallel": 1, "default": Script(tokens=11, rate=10), **settings}
+    return SimulatedBackend(name, Simulator(models=models or None, **settings))
+
+
+@asynccontextmanager
+async def fleet(
+    *boxes: SimulatedBackend,
+    engine: MemoryEngine | None = None,
+    backends: dict[str, dict[str, Any]] | None = None,
+    **sections: Any,
+) -> AsyncIterator[Queue]:
+    """A queue before these machines; `backends` are settings of some of them."""
+    described = [
+        {"name": one.name, "kind": "simulated", **(backends or {}).get(one.name, {})}
+        for one in boxes
+    ]
+    config = to_config({"backends": described, "queue": {"probe_interval": PROBE}, **sections})
+    async with open_queue(
+        config,
+        backends=boxes,
+        ledger=KeyValueLedger(engine or MemoryEngine()),
+        clock=mock_wall_clock(),
+    ) as queue:
+        await wait_all_tasks_blocked()  # until each has been looked at
+        yield queue
+
+
+async def submit(queue: Queue, *models: str, **fields: Any) -> list[str]:
+    return await queue.raw.submit_many([generate(model=model, **fields) for model in models])
+
+
+async def all_of(queue: Queue, ids: list[str]) -> list[RawTask]:
+    with trio.fail_after(1000):
+        return [await ended(queue, task_id) for task_id in ids]
+
+
+def ran_on(task: RawTask) -> str | None:
+    assert task.status is Status.COMPLETED, task.error
+    assert task.retry_count == 0
+    return task.attempts[-1].backend
+
+
+async def waits_for(queue: Queue, task_id: str) -> str | None:
+    return (await queue.raw.get(task_id)).waits_for
+
+
+async def down(queue: Queue, machine: SimulatedBackend) -> None:
+    """Until oq has seen it, by a task that it could not run."""
+    machine.down = "connection refused"
+    await submit(queue, machine.simulator.listed[0])
+    await wait_all_tasks_blocked()
+    [seen] = [one for one in queue.status().backends if one.name == machine.name]
+    assert not seen.up
+
+
+@pytest.mark.parametrize("affinity", [False, True])
+async def test_each_task_reaches_the_backend_that_has_its_model(affinity, autojump_clock):
+    one, two = box("one", "alpha", "both"), box("two", "beta:7b", "both")
+    async with fleet(one, two, scheduler={"affinity": affinity}) as queue:
+        ids = await submit(queue, *["alpha", "beta:7b", "alpha:latest", "beta:7b"] * 5)
+        tasks = await all_of(queue, ids)
+        assert [ran_on(task) for task in tasks] == ["one", "two"] * 10
+        took = max(task.completed_at for task in tasks) - tasks[0].created_at
+        assert took.total_seconds() == pytest.approx(10 * SERVICE, abs=0.5), "side by side"
+        both = await all_of(queue, await submit(queue, *["both"] * 4))
+        assert {ran_on(task) for task in both} == {"one", "two"}
+
+
+@pytest.mark.parametrize("waiting", [1, 300])
+async def test_tasks_that_cannot_run_now_block_none_that_can(waiting, autojump_clock):
+    one, two = box("one", "alpha"), box("two", "beta")
+    async with fleet(one, two) as queue:
+        await down(queue, two)
+        blocked = await submit(queue, *["beta"] * waiting, priority="critical")
+        [free] = await all_of(queue, await submit(queue, "alpha", priority="low"))
+        assert ran_on(free) == "one"
+        assert (free.completed_at - free.created_at).total_seconds() < 2 * SERVICE
+        said = await waits_for(queue, blocked[0])
+        assert said == "only two has beta: two is down since 22:13 UTC"
+        two.down = None
+        tasks = await all_of(queue, blocked[:3])
+        assert {ran_on(task) for task in tasks} == {"two"}
+
+
+async def test_a_model_that_is_pulled_elsewhere_while_its_tasks_wait(autojump_clock):
+    one, two = box("one", "alpha"), box("two", "beta")
+    async with fleet(one, two) as queue:
+        await down(queue, two)
+        ids = await submit(queue, *["beta"] * 3)
+        await trio.sleep(2 * NEW)
+        assert (await queue.raw.get(ids[0])).status is Status.PENDING
+        one.simulator.model_files.put("beta")
+        began = trio.current_time()
+        tasks = await all_of(queue, ids)
+        assert {ran_on(task) for task in tasks} == {"one"}
+        assert trio.current_time() - began <= NEW + 3 * SERVICE + 1
+
+
+async def test_an_unknown_model_is_answered_by_the_backend_at_once(autojump_clock):
+    one, two = box("one", "alpha"), box("two", "beta")
+    async with fleet(one, two) as queue:
+        [task] = await all_of(queue, await submit(queue, "gamma"))
+        assert task.status is Status.FAILED
+        assert "gamma" in task.error
+        assert task.retry_count == 0
+        assert len(task.attempts) == 1
+        assert trio.current_time() < 1
+
+
+async def test_a_model_that_has_been_removed_costs_no_retry_where_another_has_it(autojump_clock):
+    one, two = box("one", "alpha", "shared"), box("two", "beta", "shared")
+    async with fleet(one, two) as queue:
+        await all_of(queue, await submit(queue, "alpha", "beta"))
+        one.simulator.model_files.remove("shared")
+        tasks = await all_of(queue, await submit(queue, *["shared"] * 4))
+        assert {ran_on(task) for task in tasks} == {"two"}
+        assert len(one.simulator.asked("/api/generate")) <= 3, "it is not tried for each task"
+        two.simulator.model_files.remove("shared")
+        [last] = await all_of(queue, await submit(queue, "shared"))
+        assert last.status is Status.FAILED
+        assert last.retry_count == 0
+        await trio.sleep(2 * NEW)
+        one.simulator.model_files.put("shared")
+        [again] = await all_of(queue, await submit(queue, "shared"))
+        assert ran_on(again) == "one"
+
+
+async def test_what_a_backend_had_is_known_after_a_restart_while_it_is_down(autojump_clock):
+    engine = MemoryEngine()
+    one, two = box("one", "alpha"), box("two", "beta")
+    async with fleet(one, two, engine=engine) as queue:
+        await all_of(queue, await submit(queue, "alpha", "beta"))
+    two.down = "connection refused"
+    async with fleet(one, two, engine=engine) as queue:
+        [beta, alpha] = await submit(queue, "beta", "alpha")
+        assert ran_on(await ended(queue, alpha)) == "one"
+        await trio.sleep(20)
+        assert (await queue.raw.get(beta)).status is Status.PENDING
+        two.down = None
+        assert ran_on(await ended(queue, beta)) == "two"
+
+
+async def test_nothing_is_sent_before_it_is_known_who_has_what(autojump_clock):
+    """Tasks that wait from the run before are ready at once."""
+    engine = MemoryEngine()
+    async with fleet(box("one", "alpha"), box("two", "beta"), engine=engine) as queue:
+        await queue.raw.pause()
+        ids = await submit(queue, *["beta"] * 3)
+        await queue.raw.resume()
+        await queue.raw.pause()
+    async with fleet(box("three", "alpha"), box("four", "beta"), engine=engine) as queue:
+        await queue.raw.resume()
+        tasks = await all_of(queue, ids)
+        assert {task.attempts[-1].backend for task in tasks} <= {"two", "four"}
+        assert all(task.status is Status.COMPLETED for task in tasks)
+
+
+async def test_a_backend_that_says_nothing_at_the_start_holds_nobody_up_for_long(autojump_clock):
+    class Mute(SimulatedBackend):
+        async def facts(self, *, full: bool = True) -> Any:
+            await trio.sleep_forever()
+
+    one, two = Mute("one", Simulator(parallel=1)), box("two", "beta")
+    async with fleet(one, two) as queue:
+        [beta, other] = await submit(queue, "beta", "other")
+        assert ran_on(await ended(queue, beta)) == "two"
+        assert "it has not said yet which models it has" in (await waits_for(queue, other) or "")
+        assert ran_on(await ended(queue, other)) == "one"
+        assert trio.current_time() < FIRST_LOOK + 2
+
+
+async def test_the_settings_can_say_which_models_a_backend_has(autojump_clock):
+    one, two = box("one"), box("two")
+    said = {"one": {"models": ["gpt-*", "o?"]}, "two": {"models": ["qwen*", "o33"]}}
+    async with fleet(one, two, backends=said) as queue:
+        tasks = await all_of(queue, await submit(queue, "gpt-5", "o3", "qwen3:4b", "o33"))
+        assert [ran_on(task) for task in tasks] == ["one", "one", "two", "two"]

@@ -1,0 +1,197 @@
+"""Which backends can run a model, and which of the waiting tasks start on several backends."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oq.rules import model_list
+from oq.rules.fifo import Fifo
+from oq.rules.fleet import Fleet
+from oq.rules.model_list import AGAIN, LATE, NEW, ModelList
+from oq.rules.place import Place
+from oq.rules.slots import BackendSlots
+from oq.words.config import SchedulerConfig
+from oq.words.views import BackendFacts
+from tests.support.builders import at, task_id
+
+MODELS = ("a", "b", "c")
+
+
+def box(name: str, *models: str, limit: int = 9, says: bool = True) -> BackendSlots:
+    slots = BackendSlots(name, limit)
+    if says:
+        slots.note_facts(BackendFacts(models=models), 0.0)
+    return slots
+
+
+def names(backends: tuple[BackendSlots, ...]) -> list[str]:
+    return [one.name for one in backends]
+
+
+def go_down(fleet: Fleet, name: str) -> None:
+    fleet.by_name[name].down, fleet.by_name[name].down_since = "gone", at(0)
+    fleet.changed()
+
+
+def test_those_that_have_a_model_run_it_up_or_down():
+    fleet = Fleet([box("one", "a", "b:7b"), box("two", "a:latest"), box("three", says=False)])
+    assert names(fleet.able("a", 0.0)) == ["one", "two"]
+    assert names(fleet.able("b:7b", 0.0)) == ["one"]
+    go_down(fleet, "one")
+    assert names(fleet.able("b:7b", 0.0)) == ["one"]
+    assert fleet.elsewhere("a", fleet.by_name["two"])
+    assert not fleet.elsewhere("b:7b", fleet.by_name["one"]) or fleet.by_name["three"].down is None
+
+
+def test_who_does_not_say_what_it_has_gets_what_nobody_else_has():
+    fleet = Fleet([box("one", "a"), box("two", says=False), box("three", says=False)])
+    assert names(fleet.able("x", 0.0)) == ["two", "three"]
+    assert fleet.elsewhere("x", fleet.by_name["two"])
+    go_down(fleet, "two")
+    assert names(fleet.able("x", 0.0)) == ["three"]
+    go_down(fleet, "three")
+    assert names(fleet.able("x", 0.0)) == ["one", "two", "three"], "the answer of one is the answer"
+    assert not fleet.elsewhere("x", fleet.by_name["one"]), "so it is not tried for ever"
+
+
+def test_a_single_backend_gets_everything():
+    fleet = Fleet([box("one", "a")])
+    assert names(fleet.able("x", 1e9)) == ["one"]
+
+
+def test_a_model_that_nobody_has_is_looked_for_in_new_lists_first():
+    fleet = Fleet([box("one", "a"), box("two", "b")])
+    assert names(fleet.able("x", NEW)) == ["one", "two"]
+    later = 2 * NEW
+    assert names(fleet.able("x", later)) == []
+    assert fleet.lists_wanted
+    for backend in fleet:
+        assert backend.models.due(often=False) <= later
+        backend.models.asked_at, backend.models.wanted = later, False
+    assert names(fleet.able("x", later + LATE)) == [], "they may say so soon"
+    fleet.by_name["two"].note_facts(BackendFacts(models=("b", "x")), later + 0.1)
+    fleet.changed()
+    assert names(fleet.able("x", later + 0.1)) == ["two"]
+    assert names(fleet.able("y", later + LATE + 0.1)) == ["one", "two"], "one does not answer"
+
+
+def test_a_lack_holds_until_the_list_is_another_one_or_the_backend_was_away():
+    models = ModelList()
+    models.note(("a", "b"), 0.0)
+    assert models.due(often=False) == inf
+    models.note_lack("b")
+    assert models.has("b") is False
+    assert models.due(often=False) <= 0.0 + AGAIN
+    assert not models.note(("a", "b"), 1.0), "it still says so"
+    assert models.has("b") is False
+    assert models.note(("a", "b", "c"), 2.0)
+    assert models.has("b") is True
+    models.note_lack("b")
+    models.forget_lacks()
+    assert models.has("b") is True
+
+
+def test_a_backend_that_does_not_say_what_it_has_may_lack_a_model():
+    models = ModelList()
+    models.note_lack("x")
+    assert models.has("x") is False
+    assert models.has("y") is None
+    assert models.due(often=True) == inf, "it has nothing to say"
+
+
+def test_patterns_are_of_names_with_and_without_their_tag():
+    models = ModelList(("gpt-?", "qwen3", "llama*:8b"))
+    for name in ("gpt-5", "qwen3", "qwen3:latest", "llama3:8b"):
+        assert models.has(name) is True
+    for name in ("gpt-55", "qwen3:4b", "llama3", "GPT-5"):
+        assert models.has(name) is False
+
+
+def test_what_is_kept_is_bounded(monkeypatch):
+    monkeypatch.setattr(model_list, "MOST", 3)
+    models = ModelList()
+    models.note("abcd", 0.0)
+    assert models.record() is None
+    models.note("abc", 0.0)
+    again = ModelList()
+    again.restore(models.record())
+    assert again.has("a") is True
+    for name in "abcdefg":
+        again.note_lack(name)
+    assert sum(again.has(name) is False for name in "defg") == 4
+
+
+class Plain:
+    """What `fifo` promises for several backends, by looking at every task."""
+
+    def __init__(self, fleet: Fleet, tasks: dict[str, Place]) -> None:
+        self.fleet = fleet
+        self.tasks = tasks
+
+    def next(self) -> tuple[str, str] | None:
+        kept: set[str] = set()
+        for task, place in sorted(self.tasks.items(), key=lambda one: (-one[1].priority, one[0])):
+            rooms = [
+                (one.room(place, 0.0), one)
+                for one in self.fleet.able(place.model, 0.0)
+                if one.name not in kept and one.down is None
+            ]
+            if not rooms:
+                continue
+            best, backend = max(rooms, key=lambda one: one[0])
+            if best.starts:
+                del self.tasks[task]
+                return task, backend.name
+            kept.add(backend.name)
+        return None
+
+
+PLACES = st.builds(Place, st.integers(1, 3), st.sampled_from([*MODELS, "x"]))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    places=st.lists(PLACES, max_size=12),
+    has=st.lists(st.sets(st.sampled_from(MODELS)), min_size=2, max_size=3),
+    limits=st.lists(st.integers(1, 2), min_size=3, max_size=3),
+    down=st.sets(st.integers(0, 2)),
+)
+def test_fifo_is_as_if_it_looked_at_every_task(places, has, limits, down):
+    fleet = Fleet([box(f"b{n}", *models, limit=limits[n]) for n, models in enumerate(has)])
+    for number in down:
+        if number < len(has):
+            go_down(fleet, f"b{number}")
+    tasks = {task_id(n): place for n, place in enumerate(places)}
+    policy, plain = Fifo(fleet, SchedulerConfig()), Plain(fleet, dict(tasks))
+    policy.load(tasks.items())
+    while (choice := policy.next(0.0)) is not None:
+        assert (choice.task_id, choice.backend) == plain.next()
+        fleet.by_name[choice.backend].take(choice.task_id, choice.place, 0.0)
+        assert len(policy) == len(plain.tasks)
+    assert plain.next() is None
+
+
+@pytest.mark.parametrize("blocked", [10_000])
+def test_the_cost_of_a_choice_does_not_grow_with_the_tasks_that_cannot_run(blocked):
+    fleet = Fleet([box("one", "a"), box("two", "b")])
+    go_down(fleet, "two")
+    policy = Fifo(fleet, SchedulerConfig())
+    policy.load((task_id(n), Place(5, "b")) for n in range(blocked))
+    policy.add(task_id(blocked), Place(1, "a"))
+    looked = 0
+    place_of = policy._ready.place_of
+
+    def counted(task: str) -> Place | None:
+        nonlocal looked
+        looked += 1
+        return place_of(task)
+
+    policy._ready.place_of = counted  # type: ignore[method-assign]
+    choice = policy.next(0.0)
+    assert choice is not None
+    assert choice.task_id == task_id(blocked)
+    assert looked < 10
