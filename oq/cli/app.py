@@ -28,6 +28,7 @@ _COMMANDS = {
     "resume": ("oq.cli.verbs", "Start tasks again."),
     "backends": ("oq.cli.figures", "List the backends and their models."),
     "stats": ("oq.cli.figures", "Show what happened in the last minutes or hours."),
+    "trace": ("oq.cli.trace", "Write down what ran, for `oq plan`."),
     "config": ("oq.cli.config", "Check or show the settings."),
     "salvage": ("oq.cli.salvage", "Make a damaged data directory usable again."),
     "simulate": ("oq.cli.simulate", "Run a fake model server for tests."),

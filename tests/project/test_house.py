@@ -33,6 +33,7 @@ FLOORS = {
     "words": 0,
     "rules": 1,
     "dialects": 2,
+    "plan": 2,
     "store": 3,
     "backends": 3,
     "settings": 3,
@@ -215,6 +216,7 @@ def test_the_insides_of_hypercorn_and_h11_are_known_to_one_file():
     assert knows == {"oq.http.http1"}
 
 
+PURE = ("words", "rules", "dialects", "plan")
 PURE_MODULES = {
     "base64",
     "binascii",
@@ -247,7 +249,7 @@ PURE_MODULES = {
     "uuid_utils",
     "weakref",
 }
-"""What words, rules and dialects may be made of. `uuid_utils` draws random numbers, no more."""
+"""What the pure parts may be made of. `uuid_utils` draws random numbers, no more."""
 
 EXCEPTIONS = {
     "oq.words.clock": {"time"},  # where the time comes from
@@ -258,16 +260,16 @@ EXCEPTIONS = {
 ASKS_THE_WORLD = {"open", "print", "input", "now", "utcnow", "today", "sleep", "getenv"}
 
 
-def test_words_rules_and_dialects_are_made_of_nothing_that_knows_the_world():
-    for name in of("words", "rules", "dialects"):
+def test_the_pure_parts_are_made_of_nothing_that_knows_the_world():
+    for name in of(*PURE):
         allowed = PURE_MODULES | EXCEPTIONS.get(name, set())
         assert {module.split(".")[0] for module in imports(MODULES[name])} - allowed == set(), name
 
 
-def test_words_rules_and_dialects_ask_the_world_nothing():
+def test_the_pure_parts_ask_the_world_nothing():
     assert [
         f"{name}:{line} calls {called}"
-        for name in of("words", "rules", "dialects")
+        for name in of(*PURE)
         for line, called in calls(MODULES[name])
         if called.split(".")[-1] in ASKS_THE_WORLD
     ] == []
