@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.anthropic_fold import AnthropicFold, message_usage
-from oq.dialects.base import AllowedRequest, Endpoint
+from oq.dialects.base import MODEL, AllowedRequest, Endpoint
 from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.reading import read_object
 from oq.rules.surrogates import readable
@@ -73,7 +73,12 @@ class Anthropic(EventDialect):
     title = "Anthropic"
     prefixes = ("/v1/messages",)
     allowed = (
-        AllowedRequest("POST", "/v1/messages/count_tokens", "Count the tokens of a message"),
+        AllowedRequest(
+            "POST",
+            "/v1/messages/count_tokens",
+            "Count the tokens of a message",
+            model_in=MODEL,
+        ),
     )
     no_retry = ((b"x-should-retry", b"false"),)
     error_shape = AnthropicErrorAnswer

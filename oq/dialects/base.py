@@ -54,13 +54,19 @@ class Endpoint(Struct, frozen=True):
     form: bool = False
 
 
+MODEL = ("model",)
+"""The member that names the model in most APIs."""
+
+
 class AllowedRequest(NamedTuple):
     """A request that is not a task, and that oq passes on to a backend.
 
     `admin_effect` says what it changes, which `gateway.allow_admin` must allow; None if it only
     reads. If the last part of the path is in braces, `part` says what may stand for it, decoded.
     What is not `listed` is not in the document at /openapi.json. What `uploads` has a body of any
-    size.
+    size. `model_in` are the members of its body, or of its query if it has no body, that name its
+    model: the first one that says something counts. So does a last part of its path that is
+    ``{model}``.
     """
 
     method: str
@@ -70,6 +76,7 @@ class AllowedRequest(NamedTuple):
     part: re.Pattern[str] | None = None
     listed: bool = True
     uploads: bool = False
+    model_in: tuple[str, ...] = ()
 
 
 class Answer(Protocol):

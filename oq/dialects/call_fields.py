@@ -17,7 +17,7 @@ What it does not take is read as far as `SCANNED` bytes, at a bounded cost for e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -97,6 +97,17 @@ def read_fields(body: bytes, *, any_case: bool) -> CallFields:
         values.get("options", b""),
         values.get("shift", b""),
     )
+
+
+def read_name(body: bytes, members: Sequence[str], *, any_case: bool) -> str:
+    """The text of the first of these members that has one, of the document of a request; empty if
+    none has. A `model` is found in a body of any size, others in the first `SCANNED` bytes.
+    """
+    others = [name for name in members if name != "model"]
+    if len(others) < len(members) and (model := read_fields(body, any_case=any_case).model):
+        return model
+    values = _scan(body, any_case=any_case) if others else {}
+    return next((text for name in others if (text := _text(values.get(name, b"")))), "")
 
 
 def _read_plain(body: bytes, *, any_case: bool) -> dict[str, bytes] | None:

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
+from oq.dialects.base import MODEL, AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
 from oq.dialects.events import EventFold, FoldedEvents
 from oq.dialects.llama_cpp_fold import CompletionFold, completion_timings, completion_usage
 from oq.dialects.openai import OpenAI
@@ -47,14 +47,16 @@ class LlamaCpp(OpenAI):
         "/v1/detokenize",
     )
     allowed = (
-        AllowedRequest("GET", "/props", "Show the settings of the server"),
-        AllowedRequest("POST", "/props", "Change them", "changes the settings of the backend"),
-        AllowedRequest("GET", "/slots", "Show what the server does at once"),
-        AllowedRequest("POST", "/apply-template", "Make the prompt of a chat"),
-        AllowedRequest("POST", "/tokenize", "Split a text into tokens"),
-        AllowedRequest("POST", "/detokenize", "Make a text of tokens"),
-        AllowedRequest("POST", "/v1/tokenize", "Split a text into tokens"),
-        AllowedRequest("POST", "/v1/detokenize", "Make a text of tokens"),
+        AllowedRequest("GET", "/props", "Show the settings of the server", model_in=MODEL),
+        AllowedRequest(
+            "POST", "/props", "Change them", "changes the settings of the backend", model_in=MODEL
+        ),
+        AllowedRequest("GET", "/slots", "Show what the server does at once", model_in=MODEL),
+        AllowedRequest("POST", "/apply-template", "Make the prompt of a chat", model_in=MODEL),
+        AllowedRequest("POST", "/tokenize", "Split a text into tokens", model_in=MODEL),
+        AllowedRequest("POST", "/detokenize", "Make a text of tokens", model_in=MODEL),
+        AllowedRequest("POST", "/v1/tokenize", "Split a text into tokens", model_in=MODEL),
+        AllowedRequest("POST", "/v1/detokenize", "Make a text of tokens", model_in=MODEL),
     )
 
     def __init__(self) -> None:

@@ -30,6 +30,8 @@ _DIGEST = re.compile(r"[0-9a-z]+[:-][0-9A-Fa-f]+")
 _KEY = re.compile(r"[0-9A-Za-z_=-]+")
 _MODELS = "changes the models of the backend"
 _ACCOUNT = "is about the backend's account at ollama.com"
+_NAMED = ("model", "name")
+"""What names the model, and what named it in older versions."""
 
 
 class Ollama(Dialect):
@@ -53,12 +55,12 @@ class Ollama(Dialect):
             AllowedRequest("GET", "/api/tags", "List the models"),
             AllowedRequest("GET", "/api/ps", "List the models in memory"),
             AllowedRequest("GET", "/api/version", "Show the version of the backend"),
-            AllowedRequest("POST", "/api/show", "Show the details of a model"),
+            AllowedRequest("POST", "/api/show", "Show the details of a model", model_in=_NAMED),
             AllowedRequest("POST", "/api/pull", "Download a model", _MODELS),
-            AllowedRequest("POST", "/api/push", "Publish a model", _MODELS),
+            AllowedRequest("POST", "/api/push", "Publish a model", _MODELS, model_in=_NAMED),
             AllowedRequest("POST", "/api/create", "Create a model", _MODELS),
-            AllowedRequest("POST", "/api/copy", "Copy a model", _MODELS),
-            AllowedRequest("DELETE", "/api/delete", "Delete a model", _MODELS),
+            AllowedRequest("POST", "/api/copy", "Copy a model", _MODELS, model_in=("source",)),
+            AllowedRequest("DELETE", "/api/delete", "Delete a model", _MODELS, model_in=_NAMED),
             AllowedRequest("HEAD", "/api/blobs/{digest}", "Check that a file exists", part=_DIGEST),
             AllowedRequest(
                 "POST", "/api/blobs/{digest}", "Upload a file", _MODELS, _DIGEST, uploads=True

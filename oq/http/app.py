@@ -158,7 +158,7 @@ def create_app(queue: Queue) -> App:
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))
-    context = Context(metrics, openapi(), inflight, BackendCloud(queue.calls))
+    context = Context(metrics, openapi(), inflight, BackendCloud(queue.passages))
     gateway = Gateway(context, queue, Clock(), own=(route.path for route in ROUTES))
     app = App(queue, context, gateway)
     app.url_map.converters["default"] = _Part

@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from oq.backends.base import Passage
 from oq.http.request import Request
-from oq.queue import GatewayCalls
+from oq.queue import Passages
 from oq.rules.via import HEADER, check_loop
 from oq.words.errors import OqError
 
@@ -41,8 +41,8 @@ _CLOUD = msgspec.json.Decoder(Cloud)
 class BackendCloud:
     """Asks a backend for its `cloud`, seldom, and never for long."""
 
-    def __init__(self, calls: GatewayCalls) -> None:
-        self._calls = calls
+    def __init__(self, passages: Passages) -> None:
+        self._passages = passages
         self._known: Cloud | UnsetType = UNSET
         self._until = -inf
 
@@ -54,13 +54,13 @@ class BackendCloud:
         return self._known
 
     async def _ask(self, request: Request) -> Cloud | UnsetType:
-        if not self._calls.reaches(PATH):
+        if not self._passages.reaches(PATH):
             return UNSET
         reply = _Whole()
         with trio.move_on_after(WAIT):
             try:
-                way = check_loop(request.header(HEADER.lower().encode()), self._calls.mark)
-                await self._calls.pass_on(Passage("GET", PATH, [], b""), reply, way)
+                way = check_loop(request.header(HEADER.lower().encode()), self._passages.mark)
+                await self._passages.pass_on(Passage("GET", PATH, [], b""), reply, way)
                 return reply.cloud()
             except (OqError, msgspec.MsgspecError, RecursionError):
                 pass  # the status is that of the queue, whatever its backends say

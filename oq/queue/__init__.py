@@ -24,8 +24,9 @@ from oq.queue.admission import Accepted
 from oq.queue.call_reader import CallReader, Ended
 from oq.queue.callers import WaitingCaller
 from oq.queue.frame_reader import FrameReader
-from oq.queue.gateway_calls import GatewayCalls, NewCall
+from oq.queue.gateway_calls import NewCall
 from oq.queue.opening import open_queue, salvage
+from oq.queue.passages import Passages
 from oq.queue.queue import Queue
 from oq.queue.raw import RawQueue
 from oq.queue.reader import StreamReader
@@ -37,8 +38,8 @@ __all__ = [
     "Ended",
     "Finding",
     "FrameReader",
-    "GatewayCalls",
     "NewCall",
+    "Passages",
     "Queue",
     "RawQueue",
     "SalvageReport",

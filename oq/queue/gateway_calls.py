@@ -1,16 +1,15 @@
-"""Runs drop-in calls as tasks, and passes other requests to a backend."""
+"""Runs drop-in calls as tasks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from secrets import compare_digest
 
 import msgspec
 from msgspec import Struct
 
-from oq.backends.base import Backend, Passage, Reply, way
-from oq.dialects import Endpoint, dialect_at, document_of
+from oq.dialects import Endpoint, document_of
 from oq.dialects.kept_response import Kept, KeptResponse, task_of
 from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
@@ -19,10 +18,9 @@ from oq.queue.frame_reader import FrameReader
 from oq.queue.output_reader import Output
 from oq.queue.wiring import Wiring
 from oq.rules import scope, validation
-from oq.rules.via import add_mark
 from oq.store import Ledger
 from oq.words.caller import LOCAL, Caller
-from oq.words.errors import BackendDown, NotFound, StoreCorrupt
+from oq.words.errors import NotFound, StoreCorrupt
 from oq.words.head import Headers
 from oq.words.task import Body
 
@@ -77,12 +75,8 @@ class GatewayCalls:
         ledger: Ledger,
         check_open: Callable[[], None],
         callers: Callers,
-        backends: Mapping[str, Backend],
-        tell_down: Callable[[str, str], None],
     ) -> None:
         self.mark = wiring.mark
-        self._backends = backends
-        self._tell_down = tell_down
         self._admission = admission
         self._hub = wiring.hub
         self._streams = wiring.streams
@@ -181,32 +175,6 @@ class GatewayCalls:
     def _output(self, task_id: str) -> Iterator[Output]:
         with self._hub.watch(task_id) as watch:
             yield Output(self._ledger.durable, self._check_open, self._streams, watch, task_id)
-
-    async def pass_on(self, passage: Passage, reply: Reply, come: str = "") -> None:
-        """Let a backend answer a request that is no task: one that is up, and among those one that
-        speaks its dialect, if there is one. `come` is its way so far. Raises BackendError; a
-        backend that cannot be reached is down from then on, for tasks as well.
-        """
-        way.set(add_mark(come, self.mark))
-        dialect = dialect_at(passage.path)
-        name = min(
-            self._board.backends,
-            key=lambda slots: (
-                slots.down is not None,
-                dialect not in self._backends[slots.name].speaks,
-            ),
-        ).name
-        try:
-            await self._backends[name].pass_on(passage, reply)
-        except BackendDown as error:
-            self._tell_down(name, str(error))
-            raise
-
-    def reaches(self, path: str) -> bool:
-        """Whether a backend that is up speaks the dialect that this path belongs to."""
-        dialect = dialect_at(path)
-        up = (slots.name for slots in self._board.backends if slots.down is None)
-        return any(dialect in self._backends[name].speaks for name in up)
 
     def position(self, task_id: str) -> int:
         """How many-th in line the task is; 0 when it does not wait."""

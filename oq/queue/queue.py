@@ -30,6 +30,7 @@ from oq.queue.documents import (
     task_of,
 )
 from oq.queue.gateway_calls import GatewayCalls
+from oq.queue.passages import Passages
 from oq.queue.raw import RawQueue
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
 from oq.store.shutdown_note import ShutdownNote
@@ -65,9 +66,9 @@ class Queue:
         self.shutdown_note: ShutdownNote | None = None
         self._callers = Callers(hands, self.raw.cancel)
         self.calls = GatewayCalls(
-            core.admission, core.wiring, core.ledger, core.answers.check, self._callers,
-            core.by_name, core.tell_down,
-        )  # fmt: skip
+            core.admission, core.wiring, core.ledger, core.answers.check, self._callers
+        )
+        self.passages = Passages(core.wiring, core.by_name, core.tell_down)
 
     def on_behalf_of(self, caller: Caller) -> RawQueue:
         """The queue as this caller may use it. Documents stay undecoded JSON there."""

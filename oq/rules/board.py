@@ -336,6 +336,10 @@ class Board:
     def backends(self) -> Sequence[BackendSlots]:
         return self._fleet.backends
 
+    def likely(self, model: str) -> Sequence[BackendSlots]:
+        """The backends that have this model, as far as is known now; see `Fleet.likely`."""
+        return self._fleet.likely(model)
+
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""
         counts = Counter(self._policy.by_priority())

@@ -41,7 +41,7 @@ class Fleet:
         able = self._able.get(model)
         if able is not None:
             return able
-        able = tuple(one for one in self.backends if one.models.has(model))
+        able = self._known(model)
         if not able:
             old = [one for one in self.backends if one.down is None and one.models.is_old(now)]
             if old:
@@ -49,16 +49,30 @@ class Fleet:
                     one.models.wanted = True
                 self.lists_wanted = True
                 return ()
-            silent = (
-                one for one in self.backends if one.models.has(model) is None and one.down is None
-            )
-            able = tuple(silent) or self.backends
+            able = self._unsure(model)
             if any(one.models.said for one in self.backends):
                 return able  # for as long as the lists are new
         if len(self._able) >= REMEMBERED:
             self._able.clear()
         self._able[model] = able
         return able
+
+    def likely(self, model: str) -> tuple[BackendSlots, ...]:
+        """The same as far as it is known now: nobody is asked, and nobody waits."""
+        return self._known(model) or self._unsure(model)
+
+    def _known(self, model: str) -> tuple[BackendSlots, ...]:
+        """Those that have it."""
+        return tuple(one for one in self.backends if one.models.has(model))
+
+    def _unsure(self, model: str) -> tuple[BackendSlots, ...]:
+        """Those that are asked where none is known to have it."""
+        return (
+            tuple(
+                one for one in self.backends if one.models.has(model) is None and one.down is None
+            )
+            or self.backends
+        )
 
     def elsewhere(self, model: str, backend: BackendSlots) -> bool:
         """Whether another one than this may run it, if this one turns out not to have it."""

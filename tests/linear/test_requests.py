@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from oq.cli.batch.lines import Terms, read
 from oq.dialects import ENDPOINTS, as_shown
+from oq.dialects.call_fields import read_name
 from oq.http.query import Query
 from oq.rules.excerpt import excerpt
 from oq.rules.limits import Limits
@@ -45,6 +46,11 @@ def test_a_batch(shape):
 @pytest.mark.parametrize("shape", (LINES | OBJECTS).values(), ids=LINES | OBJECTS)
 def test_a_batch_of_lines(shape):
     assert_linear(shape, lambda body: decode_batch(body, ndjson=True, limits=WIDE))
+
+
+@SHAPES
+def test_a_request_that_names_a_model(shape):
+    assert_linear(shape, lambda body: read_name(body, ("model", "name"), any_case=True))
 
 
 @SHAPES

@@ -6,7 +6,7 @@ The two answer alike, so a test can hold what oq says against what its backend s
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -64,13 +64,15 @@ async def site(
     kind: BackendKind = "ollama",
     engine: MemoryEngine | None = None,
     clock: Clock | None = None,
+    others: Sequence[dict[str, Any]] = (),
     **sections: dict[str, Any],
 ) -> AsyncIterator[Site]:
+    """`others` are the settings of further backends, behind the first one."""
     simulator = simulator or Simulator()
     sections = {"retry_config": QUICK, "server": {"port": 0}, **sections}
     async with trio.open_nursery() as nursery:
         backend = await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
-        backends = [{"name": "b", "kind": kind, "url": backend}]
+        backends = [{"name": "b", "kind": kind, "url": backend}, *others]
         config = to_config({"backends": backends, "simulated": AT_ONCE, **sections})
         ledger = KeyValueLedger(engine or MemoryEngine())
         async with open_queue(config, ledger=ledger, clock=clock) as queue:
@@ -86,6 +88,14 @@ async def site(
                 yield Site(simulator, queue, app, to_oq, to_backend, nursery)
             app.context.close()
             server.stop()
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving(simulator: Simulator) -> AsyncIterator[str]:
+    """The URL of another simulated machine."""
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(serve_simulator, "127.0.0.1", 0, simulator)
         nursery.cancel_scope.cancel()
 
 

@@ -7,11 +7,13 @@ listen at its address by now.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from oq.dialects import DIALECTS, ENDPOINTS
 from oq.dialects.base import AllowedRequest
+from oq.http.request import Request
 
 _ODD = ("", ".", "..")
 
@@ -49,6 +51,15 @@ def requests_at(path: str, raw: str) -> list[AllowedRequest] | None:
 def is_odd(path: str) -> bool:
     """Whether a backend or a client might take it for another path than it looks like."""
     return not path.isprintable() or any(part in _ODD for part in path[1:].split("/"))
+
+
+def named_in_target(allowed: AllowedRequest, request: Request) -> str:
+    """The model that the path or the query of this request names; empty if it names none."""
+    fixed, _, part = allowed.path.partition("{")
+    if part == "model}":
+        return request.path[len(fixed) :]
+    query = parse_qsl(request.scope["query_string"].decode("latin-1")) if allowed.model_in else ()
+    return next((value for name, value in query if name in allowed.model_in), "")
 
 
 def _place(path: str, raw: str) -> str:

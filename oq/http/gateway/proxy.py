@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+
 import trio
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
 from oq.backends.base import Passage
+from oq.backends.reading_thread import use_bounded
 from oq.dialects import Dialect
 from oq.dialects.base import AllowedRequest
+from oq.dialects.call_fields import read_name
 from oq.http.asgi import BODY_TIMEOUT, BodyReader, Receive, Scope, Send, target_of
 from oq.http.context import Context
-from oq.http.gateway.allowlist import find
+from oq.http.gateway.allowlist import find, named_in_target
 from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.request import check_way
 from oq.http.gateway.response import GatewayResponse
 from oq.http.request import Request
 from oq.queue import Queue
 from oq.rules.headers import down, up
-from oq.words.errors import Forbidden
+from oq.words.errors import Forbidden, PayloadTooLarge
 
 _NDJSON = b"application/x-ndjson"
 MAX_LINE = 1024 * 1024
@@ -29,27 +34,44 @@ class Proxy:
 
     def __init__(self, context: Context, queue: Queue) -> None:
         self._context = context
-        self._queue = queue
+        self._passages = queue.passages
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
     async def serve(self, dialect: Dialect, request: Request, receive: Receive, send: Send) -> None:
         """Answer one request of this dialect, unless its caller leaves before."""
-        await exchange(self._pass, self._context, dialect, request, receive, send, self._limit)
+        handle = partial(self._pass, dialect)
+        await exchange(handle, self._context, dialect, request, receive, send, self._limit)
 
-    async def _pass(self, one: Exchange) -> None:
+    async def _pass(self, dialect: Dialect, one: Exchange) -> None:
         request = one.request
         allowed = find(request.method, request.path, target_of(request.scope))
         self._check(allowed, request.path)
-        way = check_way(request, self._queue.calls.mark)
+        way = check_way(request, self._passages.mark)
         if allowed.uploads:
             body: bytes | Upload = Upload(one.body)
         else:
             body = await one.body.read()
             one.watch_caller()
-        relay = Relay(one.out)
-        await self._queue.calls.pass_on(_passage(request.scope, body), relay, way)
+        passage, relay = _passage(request.scope, body), Relay(one.out)
+        model = await self._model(dialect, allowed, one, body) if self._passages.several else ""
+        changes = allowed.admin_effect is not None
+        await self._passages.pass_on(passage, relay, way, model=model, changes=changes)
         await relay.end()
+
+    async def _model(
+        self, dialect: Dialect, allowed: AllowedRequest, one: Exchange, body: bytes | Upload
+    ) -> str:
+        """The model that the request names; empty if it names none, or cannot be read."""
+        if not isinstance(body, bytes):
+            return ""
+        if not allowed.model_in or allowed.method in ("GET", "HEAD"):
+            return named_in_target(allowed, one.request)
+        headers = tuple((name.lower(), value) for name, value in up(one.request.scope["headers"]))
+        read = partial(read_name, members=allowed.model_in, any_case=dialect.any_case)
+        with suppress(PayloadTooLarge):  # the backend says what it thinks of it
+            return await use_bounded(body, headers, self._limit, read, one.body.held.add)
+        return ""
 
     def _check(self, allowed: AllowedRequest, path: str) -> None:
         if allowed.admin_effect is not None and not self._allow_admin:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from oq.dialects import DIALECTS, ENDPOINTS, as_shown
-from oq.dialects.call_fields import SCANNED, CallFields, first_object, read_fields
+from oq.dialects.call_fields import SCANNED, CallFields, first_object, read_fields, read_name
 from oq.words.task import Body
 
 # Model and stream as Go's encoding/json reads them into Ollama's ChatRequest.
@@ -129,3 +129,26 @@ def test_what_servers_read_of_an_odd_body_is_shown():
     shown = as_shown(Body(body, call="/api/generate"))
     assert json.loads(shown.payload) == {"prompt": "\ufffd"}
     assert shown.options == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"name": "b", "model": "a"}', "a"),
+        (b'{"name": "b", "model": ""}', "b"),
+        (b'{"name": "b", "model": 7}', "b"),
+        (b'{"NAME": "b", "Model": null}', "b"),
+        (b'{"source": "b"}', ""),
+        (b'{"name": ["b"]}', ""),
+        (b"", ""),
+        (b'{"name": "' + b"x" * SCANNED + b'"}', ""),
+        (b'{"x": "' + b"x" * SCANNED + b'", "model": "a"}', "a"),
+    ],
+)
+def test_the_first_member_that_names_a_model(body, name):
+    assert read_name(body, ("model", "name"), any_case=True) == name
+
+
+def test_a_name_in_another_case_is_none_where_names_are_exact():
+    assert read_name(b'{"SOURCE": "b", "x": 1}', ("source",), any_case=True) == "b"
+    assert read_name(b'{"x": "source"}', ("source",), any_case=False) == ""

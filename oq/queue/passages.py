@@ -1,0 +1,117 @@
+"""Passes requests that are no tasks to a backend: one that has the model that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from math import inf
+
+import trio
+
+from oq.backends.base import Backend, Passage, Reply, way
+from oq.dialects import Dialect, dialect_at
+from oq.queue.wiring import Wiring
+from oq.rules.model_list import AGAIN, LATE
+from oq.rules.model_names import full_name
+from oq.rules.slots import BackendSlots
+from oq.rules.via import add_mark
+from oq.words.errors import BackendDown, BackendError
+from oq.words.messages import BackendSays
+
+
+class Passages:
+    """`tell_down` is called with the name of a backend that cannot be reached, and why: it is down
+    from then on, for tasks as well. `mark` identifies what this queue sends.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        backends: Mapping[str, Backend],
+        tell_down: Callable[[str, str], None],
+    ) -> None:
+        self.mark = wiring.mark
+        self._board = wiring.board
+        self._backends = backends
+        self._tell_down = tell_down
+        self._to_scheduler = wiring.to_scheduler
+        self._asking = trio.Lock()
+        self._asked_at = -inf
+        self._listed: dict[str, frozenset[str]] = {}
+
+    @property
+    def several(self) -> bool:
+        """Whether it matters which model a request names."""
+        return len(self._backends) > 1
+
+    async def pass_on(
+        self,
+        passage: Passage,
+        reply: Reply,
+        come: str = "",
+        *,
+        model: str = "",
+        changes: bool = False,
+    ) -> None:
+        """Let a backend answer: one that has this model, if the request names one, among those one
+        that is up, and among those one that speaks its dialect. Then the first in the order of the
+        settings. `come` is its way so far. If it `changes` the backend, that is asked afterwards
+        which models it has. Raises BackendError.
+        """
+        way.set(add_mark(come, self.mark))
+        able = await self._able(model) if model and self.several else self._board.backends
+        name = self._first(able, dialect_at(passage.path)).name
+        try:
+            await self._backends[name].pass_on(passage, reply)
+        except BackendDown as error:
+            self._tell_down(name, str(error))
+            raise
+        if changes and self.several:
+            await self._look(name)
+
+    def reaches(self, path: str) -> bool:
+        """Whether a backend that is up speaks the dialect that this path belongs to."""
+        dialect = dialect_at(path)
+        up = (slots.name for slots in self._board.backends if slots.down is None)
+        return any(dialect in self._backends[name].speaks for name in up)
+
+    def _first(self, able: Sequence[BackendSlots], dialect: Dialect | None) -> BackendSlots:
+        return min(
+            able,
+            key=lambda slots: (
+                slots.down is not None,
+                dialect not in self._backends[slots.name].speaks,
+            ),
+        )
+
+    async def _able(self, model: str) -> Sequence[BackendSlots]:
+        """The backends that have this model. If none is known to, those that are up are asked
+        anew, but not again and again: it may have been pulled without oq.
+        """
+        backends = self._board.backends
+        if not any(one.models.has(model) for one in backends):
+            await self._look_anew()
+            name = full_name(model)
+            found = [one for one in backends if name in self._listed.get(one.name, ())]
+            if found:
+                return found
+        return self._board.likely(model)
+
+    async def _look_anew(self) -> None:
+        async with self._asking:
+            if trio.current_time() < self._asked_at + AGAIN:
+                return
+            self._listed.clear()
+            async with trio.open_nursery() as nursery:
+                for slots in self._board.backends:
+                    if slots.down is None and slots.models.said:
+                        nursery.start_soon(self._look, slots.name)
+            self._asked_at = trio.current_time()
+
+    async def _look(self, name: str) -> None:
+        """Ask a backend which models it has, and tell the scheduler."""
+        with trio.move_on_after(LATE), suppress(BackendError):
+            facts = await self._backends[name].facts()
+            self._listed[name] = frozenset(map(full_name, facts.models or ()))
+            with suppress(trio.WouldBlock, trio.BrokenResourceError):  # it is asked again
+                self._to_scheduler.send_nowait(BackendSays(name, facts))
