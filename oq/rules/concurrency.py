@@ -108,6 +108,11 @@ class Concurrency:
         """How many have been sent and have not ended."""
         return len(self._runs)
 
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is coming."""
+        return any(run.answered for run in self._runs.values())
+
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
         return len(self._runs) < self.served or self.allowed_at(now) <= now
@@ -189,9 +194,11 @@ class Concurrency:
             self._clean = 1
 
     def adopt(self, other: Concurrency, now: float) -> None:
-        """It turns out that `other` is about the same group: what was learnt of that, if nothing
-        was learnt here.
+        """It turns out that `other` is about the same group: what runs of that, and what was learnt
+        of it, if nothing was learnt here.
         """
+        self._runs |= other._runs
+        self._extras += other._extras
         if self.served == 1 and self.refused is None:
             self.restore(other.served, other.refused, now)
 

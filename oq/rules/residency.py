@@ -47,13 +47,15 @@ class Room(IntEnum):
 @dataclass(slots=True)
 class Group:
     """One load group. `name` is a name that tasks have for its model. `loaded`: it is in memory, as
-    far as is known. `load_time` is in seconds.
+    far as is known. `unlisted`: the backend lists its model under a name that nobody knows, so its
+    lists say nothing of it. `load_time` is in seconds.
     """
 
     key: Key
     name: str
     concurrency: Concurrency
     loaded: bool = False
+    unlisted: bool = False
     used_at: float = -inf
     load_time: float | None = None
 
@@ -65,7 +67,7 @@ class Group:
 class Load:
     """A load under way: the task that it is for, and when that was sent. `alone`: another group has
     left for it, so nothing else is sent until it is done. `before` are the models that were in
-    memory and had been used lately.
+    memory and had been used lately. `doubted`: a list of what is in memory has left it out.
     """
 
     group: Group
@@ -73,6 +75,7 @@ class Load:
     at: float
     alone: bool
     before: frozenset[str]
+    doubted: bool = False
 
 
 class Residency:
@@ -86,7 +89,7 @@ class Residency:
     ) -> None:
         self.told = told
         self.blind = False
-        """Whether it does not list a model that it runs: then its lists say nothing."""
+        """Whether it lists nothing while it runs a model: then its lists say nothing."""
         self.learnt: int | None = None
         """How many there is room for, as it has turned out."""
         self.groups: OrderedDict[Key, Group] = OrderedDict()
@@ -163,32 +166,43 @@ class Residency:
     def note(self, models: frozenset[str]) -> bool:
         """These models are in memory. Whether it was learnt how many there is room for."""
         before = self.learnt
-        self.blind = self._is_blind(models)
+        if self.check is not None and self._leaves_out(self.check, models):
+            return False
+        self.blind = self.blind and not models
         if self.blind:
-            self.check = None
             return False
         for group in self.groups.values():
+            group.unlisted = group.unlisted and group.key[0] not in models
             loading = self.load is not None and self.load.group is group
-            if group.key[0] not in models and not loading and not group.concurrency.running:
+            gone = group.key[0] not in models and not group.unlisted
+            if gone and not loading and not group.concurrency.running:
                 group.loaded = False
         for model in models:
             self._note_one(model)
         if self.check is not None:
-            gone = self.check.before - models - {self.check.group.key[0]}
-            if gone and models:
+            seen = models | {group.key[0] for group in self.groups.values() if group.unlisted}
+            if models and self.check.before - seen - {self.check.group.key[0]}:
                 self.learnt = len(models)
             self.check = None
-        elif self.learnt is not None and len(models) > self.learnt:
-            self.learnt = len(models)
+        if self.learnt is not None:
+            self.learnt = max(self.learnt, len(models))
         return self.learnt != before
 
-    def _is_blind(self, models: frozenset[str]) -> bool:
-        """Whether a model that answers just now is not in the list."""
-        check = self.check
-        if check is None or self.told is not None:
-            return self.blind and not models
+    def _leaves_out(self, check: Load, models: frozenset[str]) -> bool:
+        """Whether the list lacks a model that answers just now, so that it is not to be believed.
+        One such list may be from before the answer began: the next one tells.
+        """
         group = check.group
-        return group.concurrency.running > 0 and group.key[0] not in models
+        if group.key[0] in models or group.unlisted or not group.concurrency.answering:
+            return False
+        if not check.doubted:
+            check.doubted = True
+            return True
+        group.unlisted = bool(models)
+        self.blind = not models and self.told is None
+        if self.blind:
+            self.check = None
+        return self.blind
 
     def rename(self, model_of: Callable[[str], str], now: float) -> None:
         """It turns out which names mean the same model: some groups are one from now on."""
@@ -199,9 +213,20 @@ class Residency:
             known = self.groups.pop(group.key, None)
             self.groups[group.key] = group
             if known is not None:
-                group.loaded = group.loaded or known.loaded
-                group.load_time = group.load_time or known.load_time
-                group.concurrency.adopt(known.concurrency, now)
+                self._merge(group, known, now)
+
+    def _merge(self, group: Group, other: Group, now: float) -> None:
+        """The other one is the same: what is known of it, and what runs of it, is the group's."""
+        group.loaded = group.loaded or other.loaded
+        group.unlisted = False
+        group.load_time = group.load_time or other.load_time
+        group.concurrency.adopt(other.concurrency, now)
+        for task_id, one in self._group_of.items():
+            if one is other:
+                self._group_of[task_id] = group
+        for load in (self.load, self.check):
+            if load is not None and load.group is other:
+                load.group = group
 
     def find_full(self, now: float) -> None:
         """If it turns out now that there is no room for what is being loaded, take note of it."""

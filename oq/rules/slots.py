@@ -134,6 +134,9 @@ class BackendSlots:
             if len(self._keys) >= KEYS:
                 self._keys.clear()
             key = self._keys[asked] = self._model(place.model), asked[1]
+            # A model that came lately may be a copy of one that is known.
+            if self.names and full_name(place.model) not in self.names:
+                self.models.wanted = True
             if self.residency is not None:
                 self.residency.group(key, place.model)
         return key

@@ -193,6 +193,37 @@ async def test_that_it_holds_one_model_is_learnt_by_the_first_call_for_another(a
         assert first_token(second) <= 0.2 + LOAD + 0.5
 
 
+async def test_a_copy_that_is_made_meanwhile_takes_no_turn_from_another(autojump_clock):
+    async with box(max_models=1, default=SHORT, models=["b:latest", "c:latest"]) as here:
+        with trio.CancelScope() as flood:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(here.flood, "b", 3)
+                await trio.sleep(20)
+                here.simulator.model_files.copy("b:latest", "copy:latest")
+                nursery.start_soon(here.flood, "copy", 1)
+                await trio.sleep(20)
+                assert here.simulator.loaded.loads == ["b"]
+                await here.all_of(await here.submit("c"))
+                await trio.sleep(20)
+                [other] = await here.all_of(await here.submit("c"))
+                flood.cancel()
+        assert first_token(other) <= 0.2 + LOAD + 0.5
+
+
+async def test_that_it_holds_more_models_after_a_restart_is_learnt(autojump_clock):
+    async with box(max_models=1, default=SHORT) as here:
+        await here.all_of([(await here.submit(model))[0] for model in "bcbc"])
+        here.backend.down = "restarted"
+        waiting = [(await here.submit(model))[0] for model in "bcbc"]
+        await trio.sleep(10)
+        here.simulator.restart(limit=2)
+        here.backend.down = None
+        await here.all_of(waiting)
+        b, c = await here.all_of([(await here.submit(model))[0] for model in "bc"])
+        assert here.simulator.loaded.loads == ["b", "c"]
+        assert c.attempts[-1].started_at < b.completed_at, "side by side"
+
+
 async def test_four_models_and_three_priorities_and_nobody_waits_longer_than_those_before(
     autojump_clock,
 ):

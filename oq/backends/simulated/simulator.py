@@ -98,8 +98,8 @@ class Simulator:
         self.router = router
         self._memory: Callable[[], LoadedModels] = partial(
             RouterModels if router else LoadedModels,
-            max_models,
-            load,
+            limit=max_models,
+            cost=load,
             parallel=parallel,
             max_queue=max_queue,
             keep_alive=keep_alive,
@@ -120,8 +120,11 @@ class Simulator:
         self._clock = clock or Clock()
         self._timed = timed
 
-    def restart(self) -> None:
-        """As if its server had ended and begun again: nothing is in memory. What runs goes on."""
+    def restart(self, **settings: int | float) -> None:
+        """As if its server had ended and begun again: nothing is in memory. What runs goes on.
+        `settings` are those of `LoadedModels` that have changed.
+        """
+        self._memory = partial(self._memory, **settings)
         self.loaded = self._memory()
 
     def push(self, *scripts: Script) -> None:

@@ -319,18 +319,87 @@ def test_facts_that_name_a_part_of_the_models_leave_each_group_one():
     assert story.slots.residency.groups["x", ""].loaded
 
 
-def test_one_that_does_not_list_what_it_runs_is_not_believed():
+def test_one_that_lists_nothing_while_it_runs_a_model_is_not_believed():
     story = Story()
     b1, c1 = story.add(place("b"), place("c"))
     assert story.starts() == [b1]
     story.answers(b1)
     story.lists()
+    assert not story.slots.residency.blind, "the list may be from before b was loaded"
+    story.lists()
+    assert story.slots.residency.blind
     assert story.starts() == [c1], "nobody knows what it has in memory"
     (c2,) = story.add(place("c"))
     story.answers(c1)
     story.ends(c1)
     assert story.starts() == [c2]
     assert story.slots.residency.load is None
+
+
+def test_a_list_is_believed_that_is_empty_because_the_model_left_at_once():
+    """As with `keep_alive` 0: the next task has it loaded again."""
+    story = Story()
+    b1, b2 = story.add(place("b"), place("b"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    story.ends(b1)
+    assert story.starts() == [b2]
+    story.lists()
+    story.lists()
+    assert not story.slots.residency.blind
+
+
+def test_a_model_that_is_listed_under_a_name_nobody_knows_changes_nothing_for_the_others():
+    story = Story(slots=2)
+    (alias,) = story.add(place("alias"))
+    assert story.starts() == [alias]
+    story.answers(alias)
+    for _ in range(2):
+        story.lists("real")
+    story.ends(alias)
+    story.lists("real")
+    again, c1 = story.add(place("alias"), place("c"))
+    assert story.starts() == [again, c1], "it is in memory, and there is room for c"
+    story.answers(c1)
+    story.lists("real", "c")
+    assert story.slots.residency.learnt is None, "that it is not listed does not mean that it left"
+
+
+def test_room_for_more_is_learnt_when_more_is_seen_in_memory_after_a_load():
+    story = Story()
+    for model, seen in (("b", "b"), ("c", "c"), ("b", "bc"), ("d", "bcd")):
+        (task,) = story.add(place(model))
+        assert story.starts() == [task]
+        story.answers(task)
+        story.lists(*seen)
+        story.ends(task)
+        if model == "c":
+            assert story.slots.residency.learnt == 1
+    assert story.slots.residency.learnt == 3
+
+
+@pytest.mark.parametrize("ends_first", [0, 1])
+def test_a_copy_made_meanwhile_is_found_to_be_the_same_and_what_runs_of_both_counts(ends_first):
+    story = Story()
+    story.slots.note_facts(BackendFacts(loaded=(), digests={"b": "x"}), 0.0)
+    (b1,) = story.add(place("b"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    story.lists("b")
+    (copy,) = story.add(place("copy"))
+    assert story.starts() == [copy], "nobody knows yet that it is the same"
+    assert story.board.looks(story.now) == [Look("box", full=True)]
+    digests = {"b": "x", "copy": "x"}
+    story.slots.note_facts(BackendFacts(loaded=("b",), digests=digests), story.now)
+    assert story.board.looks(story.now) == [], "once"
+    [group] = story.slots.residency.groups.values()
+    assert (group.loaded, group.concurrency.running) == (True, 2)
+    running = [b1, copy]
+    story.answers(copy)
+    story.ends(running.pop(ends_first))
+    assert group.concurrency.running == 1
+    story.ends(running.pop())
+    assert group.concurrency.running == 0
 
 
 def test_a_number_in_the_settings_holds_while_a_model_is_loaded_too():
