@@ -174,7 +174,7 @@ class Scheduler:
         jobs = [*iter(partial(self._board.next, now), None)]
         if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
-        for task_id in self._board.recalls():
+        for task_id in self._board.recalls(now):
             self._to_pool.send_nowait(Recall(task_id))
         for look in self._board.looks(now):
             self._to_monitor.send_nowait(look)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from math import inf
 
 from msgspec.structs import replace
@@ -28,6 +29,9 @@ from oq.rules.waiting import swap_on, why_waits
 from oq.words.messages import Delay, Job, Look
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts
+
+LOOKED_AT = 64
+"""Tasks in line that are looked at for one that may run on a backend."""
 
 
 @dataclass(slots=True)
@@ -199,23 +203,32 @@ class Board:
         elsewhere = len(self._fleet) > 1 and self._fleet.elsewhere(choice.place.model, backend)
         return Job(choice.task_id, choice.backend, watched, elsewhere)
 
-    def recalls(self) -> list[str]:
-        """Tasks to be called back, for `next` gave nothing out: a more urgent one waits, and they
-        may wait inside their backend, to see whether it serves one more at once.
+    def recalls(self, now: float) -> list[str]:
+        """Tasks to be called back, for `next` gave nothing out: a more urgent one waits for their
+        backend, and they may wait inside that, to see whether it serves one more at once.
         """
-        if self._all_plain or self.paused or self.draining:
-            return []
-        first = self._policy.first()
-        if first is None:
+        if self._all_plain or self.paused or self.draining or not self._policy:
             return []
         called: list[str] = []
         for backend in self._fleet:
-            for task_id in backend.recallable():
+            tried = backend.recallable()
+            if not tried or backend.down is not None or backend.held is not None:
+                continue
+            priority = self._first_priority(backend, now)
+            for task_id in tried:
                 run = self._running[task_id]
-                if run.place.priority < first[1].priority and not (run.recalled or run.aborted):
+                if run.place.priority < priority and not (run.recalled or run.aborted):
                     run.recalled = True
                     called.append(task_id)
         return called
+
+    def _first_priority(self, backend: BackendSlots, now: float) -> float:
+        """The priority of the first in line that may run there. So many are looked at."""
+        for task_id in islice(self._policy.in_line(), LOOKED_AT):
+            place = self._policy.place_of(task_id)
+            if place is not None and backend in self._fleet.able(place.model, now):
+                return place.priority
+        return -inf
 
     def settle_time(self, now: float) -> None:
         """Do what is due by now: holds end, and loads turn out to have no room."""

@@ -115,17 +115,20 @@ class Concurrency:
 
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
-        return len(self._runs) < self.served or self.allowed_at(now) <= now
+        return len(self._runs) < self.served or self.allowed_at() <= now
 
-    def allowed_at(self, now: float) -> float:
+    def allowed_at(self) -> float:
         """When an extra one may be sent, if nothing happens until then; inf if none may."""
         running = len(self._runs)
         if running < self.served or running >= self.most:
             return math.inf
-        if self._trying <= 0 and not self._may_try(now):
-            return math.inf
         took = self._alone_took
-        return self._sent_at + (APART if took is None else min(APART, took / 4))
+        apart = self._sent_at + (APART if took is None else min(APART, took / 4))
+        if self._trying > 0:
+            return apart
+        if self._extras or not self._clean:
+            return math.inf
+        return max(apart, self._waits_until)
 
     def start(self, task_id: str, now: float) -> None:
         """A task is sent."""
@@ -212,9 +215,6 @@ class Concurrency:
         return [key for key, run in self._runs.items() if run.extra and not run.answered]
 
     # -- trying
-
-    def _may_try(self, now: float) -> bool:
-        return not self._extras and self._clean > 0 and now >= self._waits_until
 
     def _begin_try(self) -> None:
         if self.refused is not None and self.refused <= self.served + 1:

@@ -231,9 +231,9 @@ class BackendSlots:
         if self.down is not None or self.held is not None or self.running >= self.limit:
             return inf
         if self.residency is not None:
-            tried = [one.concurrency.allowed_at(now) for one in self.residency.loaded]
+            tried = [one.concurrency.allowed_at() for one in self.residency.loaded]
             return min((time for time in tried if time > now), default=inf)
-        time = inf if self.concurrency is None else self.concurrency.allowed_at(now)
+        time = inf if self.concurrency is None else self.concurrency.allowed_at()
         return time if time > now else inf
 
     def look_at(self) -> float:

@@ -16,6 +16,7 @@ import trio
 
 from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.queue import Queue, open_queue
+from oq.rules.concurrency import RECALLED
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
 from oq.words.task import RawTask, Status
@@ -117,6 +118,17 @@ async def test_a_critical_task_waits_for_one_residual_service_and_the_others_end
         assert all(task.retry_count == 0 for task in lows)
         total = (ends[-1].completed_at - ends[0].created_at).total_seconds()
         assert total <= 1.03 * (13 * SERVICE + LOAD)
+
+
+async def test_what_was_called_back_is_tried_again_though_nothing_happens_meanwhile(autojump_clock):
+    async with box(parallel=2) as here:
+        await here.all_of(await here.submit("m"))
+        long, late = Script(tokens=1000, rate=10), Script(delay=30)
+        here.simulator.push(long, late)
+        await here.submit("m", 2, priority=LOW)
+        await trio.sleep(1)
+        [critical] = await here.all_of(await here.submit("m", priority=CRITICAL))
+        assert first_token(critical) <= RECALLED + 0.3
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 4])

@@ -205,3 +205,16 @@ async def test_the_settings_can_say_which_models_a_backend_has(autojump_clock):
     async with fleet(one, two, backends=said) as queue:
         tasks = await all_of(queue, await submit(queue, "gpt-5", "o3", "qwen3:4b", "o33"))
         assert [ran_on(task) for task in tasks] == ["one", "one", "two", "two"]
+
+
+async def test_a_more_urgent_task_for_a_backend_that_is_down_calls_nothing_back_elsewhere(
+    autojump_clock,
+):
+    prompts = Script(delay=0.5, tokens=6, rate=10)
+    one, two = box("one", "m:latest", parallel=4, default=prompts), box("two", "x:latest")
+    async with fleet(one, two) as queue:
+        two.down = "unplugged"
+        await submit(queue, "x", priority=15)
+        tasks = await all_of(queue, await submit(queue, *["m"] * 20, priority=1))
+        assert one.simulator.max_running >= 4
+        assert len(one.simulator.calls) == len(tasks), "each was sent once"

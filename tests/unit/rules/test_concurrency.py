@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from oq.rules.concurrency import TRY_AGAIN, Concurrency
+from oq.rules.concurrency import RECALLED, TRY_AGAIN, Concurrency
 from oq.words.sample import Sample
 
 
@@ -57,7 +57,7 @@ class Server:
         while ended < tasks:
             self.send()
             task = min(self.began, key=lambda one: (self.began[one], int(one[1:])))
-            another = self.known.allowed_at(self.now)
+            another = self.known.allowed_at()
             if self.now < another < self.began[task] + self.service:
                 self.now = another
                 continue
@@ -162,11 +162,12 @@ def test_what_is_tried_can_be_called_back_until_it_answers():
     known.start("b", 1.5)
     assert known.recallable() == []
     assert not known.allows(1.5), "together they might change places"
-    assert known.allowed_at(1.5) == 1.6
+    assert known.allowed_at() == 1.6
     known.start("c", 1.6)
     assert known.recallable() == ["c"]
     assert not known.end("c", 1.7, None), "it was called back: nothing is known"
     assert not known.allows(1.8), "not again at once"
+    assert known.allowed_at() == 1.7 + RECALLED, "the scheduler is to wake up then"
     known.answered("b")
     known.end("b", 3.0, measured(1.5, 1.5, 3.0))
     known.start("d", 7.0)
