@@ -43,7 +43,7 @@ async def use_bounded(
     def grow(size: int) -> None:
         trio.from_thread.run_sync(held, size)
 
-    return await _apart(partial(_read, body, headers, limit, use, grow))
+    return await apart(partial(_read, body, headers, limit, use, grow))
 
 
 async def use_document(body: bytes, headers: Headers, use: Use[T]) -> T:
@@ -66,7 +66,8 @@ def _uncounted(_size: int) -> None:
     pass
 
 
-async def _apart(work: Callable[[], T]) -> T:
+async def apart(work: Callable[[], T]) -> T:
+    """What `work` gives, which runs in a thread, after all others that want to."""
     try:
         limiter = _one.get()
     except LookupError:

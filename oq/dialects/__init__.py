@@ -23,6 +23,7 @@
     stated_errors   errors within an answer: whether a retry may help
     counts          numbers of tokens
     answer_limit    the memory that one answer may take
+    model_lists     lists of models of several servers as one
     growing         objects and lists that arrive in small pieces
     growing_text    a long text that does
     tool_calls      calls of tools that do

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.call_fields import CallFields, first_object, read_fields
+from oq.dialects.model_lists import ListForm
 from oq.rules.json_decoding import decode
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
@@ -66,7 +67,8 @@ class AllowedRequest(NamedTuple):
     What is not `listed` is not in the document at /openapi.json. What `uploads` has a body of any
     size. `model_in` are the members of its body, or of its query if it has no body, that name its
     model: the first one that says something counts. So does a last part of its path that is
-    ``{model}``.
+    ``{model}``. `lists` says how the answer lists models, if it does: of several backends it is
+    one list.
     """
 
     method: str
@@ -77,6 +79,7 @@ class AllowedRequest(NamedTuple):
     listed: bool = True
     uploads: bool = False
     model_in: tuple[str, ...] = ()
+    lists: ListForm | None = None
 
 
 class Answer(Protocol):

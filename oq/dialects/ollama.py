@@ -14,6 +14,7 @@ import msgspec
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint, Scrub
 from oq.dialects.call_fields import CallFields
+from oq.dialects.model_lists import ListForm
 from oq.dialects.ollama_fold import FoldedLines, ollama_answer
 from oq.dialects.reading import read_object, whole_text
 from oq.dialects.stated_errors import check_stated
@@ -32,6 +33,7 @@ _MODELS = "changes the models of the backend"
 _ACCOUNT = "is about the backend's account at ollama.com"
 _NAMED = ("model", "name")
 """What names the model, and what named it in older versions."""
+_LIST = ListForm("models", "name")
 
 
 class Ollama(Dialect):
@@ -52,8 +54,8 @@ class Ollama(Dialect):
             Endpoint("/api/embeddings", TaskType.EMBED, self, streams=None),
         )
         self.allowed = (
-            AllowedRequest("GET", "/api/tags", "List the models"),
-            AllowedRequest("GET", "/api/ps", "List the models in memory"),
+            AllowedRequest("GET", "/api/tags", "List the models", lists=_LIST),
+            AllowedRequest("GET", "/api/ps", "List the models in memory", lists=_LIST),
             AllowedRequest("GET", "/api/version", "Show the version of the backend"),
             AllowedRequest("POST", "/api/show", "Show the details of a model", model_in=_NAMED),
             AllowedRequest("POST", "/api/pull", "Download a model", _MODELS),

@@ -17,6 +17,7 @@ from oq.dialects.base import AllowedRequest, Endpoint
 from oq.dialects.deltas import index_of
 from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.marked_fold import DONE
+from oq.dialects.model_lists import ListForm
 from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
 from oq.words.outcome import Completed
@@ -25,6 +26,7 @@ from oq.words.task import TaskType
 
 _MODEL = re.compile(r"[^%?#\\]+")
 """There may be slashes in it."""
+_LIST = ListForm("data", "id", b'"object":"list",')
 _KINDS = {
     400: "invalid_request_error",
     403: "permission_error",
@@ -71,7 +73,7 @@ class OpenAI(EventDialect):
     title = "OpenAI"
     prefixes: tuple[str, ...] = ("/v1/",)
     allowed: tuple[AllowedRequest, ...] = (
-        AllowedRequest("GET", "/v1/models", "List the models, in OpenAI's form"),
+        AllowedRequest("GET", "/v1/models", "List the models, in OpenAI's form", lists=_LIST),
         AllowedRequest("GET", "/v1/models/{model}", "Show one model", part=_MODEL),
     )
     no_retry = ((b"x-should-retry", b"false"),)

@@ -10,6 +10,8 @@ import trio
 
 from oq.backends.base import Backend, Passage, Reply, way
 from oq.dialects import Dialect, dialect_at
+from oq.dialects.model_lists import ListForm
+from oq.queue.model_lists import pass_on_list
 from oq.queue.wiring import Wiring
 from oq.rules.model_list import AGAIN, LATE
 from oq.rules.model_names import full_name
@@ -68,6 +70,20 @@ class Passages:
             raise
         if changes and self.several:
             await self._look(name)
+
+    async def pass_on_list(
+        self, form: ListForm, dialect: Dialect, passage: Passage, reply: Reply, come: str = ""
+    ) -> None:
+        """Answer a request for a list of models: where there are several backends, with one list
+        of all that are up; see `oq.queue.model_lists`. Raises BackendError.
+        """
+        up = [slots for slots in self._board.backends if slots.down is None]
+        if not (self.several and up):
+            await self.pass_on(passage, reply, come)
+            return
+        way.set(add_mark(come, self.mark))
+        backends = [(slots, self._backends[slots.name]) for slots in up]
+        await pass_on_list(form, dialect.json_type, passage, backends, reply, self._tell_down)
 
     def reaches(self, path: str) -> bool:
         """Whether a backend that is up speaks the dialect that this path belongs to."""

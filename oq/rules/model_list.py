@@ -47,6 +47,10 @@ class ModelList:
             )
         return None if self._has is None else name in self._has
 
+    def offers(self, model: str) -> bool:
+        """Whether its own list may name this model: the settings may leave it out."""
+        return self.patterns is None or self.has(model) is True
+
     @property
     def said(self) -> bool:
         """Whether the backend says which models it has."""

@@ -14,6 +14,7 @@ from oq.dialects import ENDPOINTS
 from oq.dialects.answer_errors import error_text, quoted
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.events import FoldedEvents
+from oq.dialects.model_lists import ListForm, merge
 from oq.dialects.ollama_fold import FoldedLines
 from oq.words.task import TaskType
 
@@ -97,3 +98,22 @@ def test_a_key_is_looked_for(unit, piece):
             stream.feed(each)
 
     assert_linear(repeated(unit), work)
+
+
+@pytest.mark.parametrize("shape", OBJECTS.values(), ids=OBJECTS)
+def test_lists_of_models(shape):
+    form = ListForm("models", "name")
+    assert_linear(shape, lambda data: merge([(data, bool), (data, bool)], form))
+    assert_linear(
+        lambda size: b'{"models":[%b]}' % shape(size),
+        lambda data: merge([(data, bool), (data, bool)], form),
+    )
+
+
+def test_lists_of_many_models():
+    def listed(size: int) -> bytes:
+        entries = (b'{"name":"m%d:x","size":7}' % number for number in range(size // 25))
+        return b'{"models":[%b]}' % b",".join(entries)
+
+    form = ListForm("models", "name")
+    assert_linear(listed, lambda data: merge([(data, bool), (data, bool)], form))

@@ -54,9 +54,12 @@ class Proxy:
             body = await one.body.read()
             one.watch_caller()
         passage, relay = _passage(request.scope, body), Relay(one.out)
-        model = await self._model(dialect, allowed, one, body) if self._passages.several else ""
-        changes = allowed.admin_effect is not None
-        await self._passages.pass_on(passage, relay, way, model=model, changes=changes)
+        if allowed.lists is not None:
+            await self._passages.pass_on_list(allowed.lists, dialect, passage, relay, way)
+        else:
+            model = await self._model(dialect, allowed, one, body) if self._passages.several else ""
+            changes = allowed.admin_effect is not None
+            await self._passages.pass_on(passage, relay, way, model=model, changes=changes)
         await relay.end()
 
     async def _model(
