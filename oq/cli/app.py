@@ -29,6 +29,7 @@ _COMMANDS = {
     "backends": ("oq.cli.figures", "List the backends and their models."),
     "stats": ("oq.cli.figures", "Show what happened in the last minutes or hours."),
     "trace": ("oq.cli.trace", "Write down what ran, for `oq plan`."),
+    "plan": ("oq.cli.plan", "Run a trace again under other policies."),
     "config": ("oq.cli.config", "Check or show the settings."),
     "salvage": ("oq.cli.salvage", "Make a damaged data directory usable again."),
     "simulate": ("oq.cli.simulate", "Run a fake model server for tests."),

@@ -244,6 +244,7 @@ PURE_MODULES = {
     "oq",
     "re",
     "sortedcontainers",
+    "statistics",
     "typing",
     "uuid",
     "uuid_utils",

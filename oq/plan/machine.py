@@ -1,0 +1,182 @@
+"""A model server, as far as time goes: how long it works on calls, and which it lets wait.
+
+It does what Ollama, llama.cpp's router and llama-swap were seen to do. A call for a model that is
+in memory passes the line of those that need a load. There is one load at a time, and the first in
+that line blocks all behind it. A model leaves the memory when another one is wanted and none of its
+own calls runs or waits. Each call goes at its own speed, whatever runs beside it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from msgspec import Struct
+
+from oq.plan.agenda import Agenda
+
+
+class Asked(Struct, frozen=True, gc=False):
+    """A task of a trace: its number in order of submission, when it came, in seconds since the
+    first one, what it is, and how many seconds its prompt and its answer take.
+    """
+
+    number: int
+    at: float
+    model: str
+    priority: int
+    tenant: str | None
+    tokens: int
+    reads: float
+    writes: float
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A task on its way. `sent`: handed to the server. `began`: its model is in memory and the
+    server begins to read its prompt. `ended`: the time at which it has ended, or will.
+    """
+
+    asked: Asked
+    sent: float = inf
+    began: float = inf
+    ended: float = inf
+
+    @property
+    def waited(self) -> float:
+        """Seconds from its submission until somebody worked on it."""
+        return self.began - self.asked.at
+
+
+class Front(Protocol):
+    """Who sends calls to machines. It is told what happens there."""
+
+    def came(self, call: Call) -> None:
+        """A task is submitted."""
+        ...
+
+    def loaded(self, machine: Machine, took: float) -> None:
+        """A load is done, after so many seconds."""
+        ...
+
+    def answered(self, call: Call) -> None:
+        """The first token is there."""
+        ...
+
+    def ended(self, call: Call) -> None:
+        """The call has ended: its slot is free."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Model:
+    ready_at: float
+    running: int = 0
+    waiting: deque[Call] = field(default_factory=deque)
+
+    @property
+    def idle(self) -> bool:
+        return not self.running and not self.waiting
+
+
+class Machine:
+    """One server. It works on `slots` calls of a model at once, and holds `models` of them.
+    `load_time` says how many seconds a load of a model takes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        models: int,
+        load_time: Callable[[str], float],
+        agenda: Agenda,
+        front: Front,
+    ) -> None:
+        self.name = name
+        self.calls = 0
+        """How many calls it has."""
+        self.loads = 0
+        self.swaps = 0
+        """Loads for which another model had to leave."""
+        self._slots = slots
+        self._models = models
+        self._load_time = load_time
+        self._agenda = agenda
+        self._front = front
+        self._memory: OrderedDict[str, _Model] = OrderedDict()  # the one used last at the end
+        self._loading = False
+        self._line: deque[Call] = deque()  # of those that need a load
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The models in its memory."""
+        now = self._agenda.now
+        return tuple(name for name, model in self._memory.items() if model.ready_at <= now)
+
+    def send(self, call: Call) -> None:
+        """Hand over a call, once."""
+        assert call.sent == inf, f"task {call.asked.number} is handed over twice"
+        call.sent = self._agenda.now
+        self.calls += 1
+        if call.asked.model in self.loaded:
+            self._join(call)
+        else:
+            self._line.append(call)
+            self._go_on()
+
+    def _join(self, call: Call) -> None:
+        model = self._memory[call.asked.model]
+        self._memory.move_to_end(call.asked.model)
+        model.waiting.append(call)
+        self._work_on(model)
+
+    def _work_on(self, model: _Model) -> None:
+        while model.waiting and model.running < self._slots:
+            call = model.waiting.popleft()
+            model.running += 1
+            call.began = max(self._agenda.now, model.ready_at)
+            answered = call.began + call.asked.reads
+            call.ended = answered + call.asked.writes
+            self._agenda.add(answered, lambda call=call: self._front.answered(call))  # type: ignore[misc]
+            self._agenda.add(call.ended, lambda call=call: self._end(call))  # type: ignore[misc]
+
+    def _end(self, call: Call) -> None:
+        self.calls -= 1
+        model = self._memory[call.asked.model]
+        model.running -= 1
+        self._work_on(model)
+        if model.idle:
+            self._go_on()
+        self._front.ended(call)
+
+    def _go_on(self) -> None:
+        """Load what the first in line needs, if that can be done now."""
+        while self._line and not self._loading:
+            name = self._line[0].asked.model
+            if name not in self._memory and not self._load(name):
+                return
+            self._join(self._line.popleft())
+
+    def _load(self, name: str) -> bool:
+        """Begin to load it; False if it has to wait."""
+        if len(self._memory) >= self._models:
+            idle = next((one for one, model in self._memory.items() if model.idle), None)
+            if idle is None:
+                return False
+            del self._memory[idle]
+            self.swaps += 1
+        took = self._load_time(name)
+        self._memory[name] = _Model(self._agenda.now + took)
+        self._loading = True
+        self.loads += 1
+        self._agenda.add(self._agenda.now + took, lambda: self._loaded(took))
+        return True
+
+    def _loaded(self, took: float) -> None:
+        self._loading = False
+        self._go_on()
+        self._front.loaded(self, took)

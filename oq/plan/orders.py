@@ -1,0 +1,68 @@
+"""What decides which task runs next: a policy of oq, or a server alone."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from oq.words.config import PolicyName, SchedulerConfig, to_config
+from oq.words.errors import InvalidConfig
+
+Peer = Literal["plain", "ollama"]
+"""What is beside the policies: `plain` is first in, first out, whatever the priority; `ollama` is
+no queue at all: a server gets each call at once, and has its own order."""
+
+POLICY_NAMES: tuple[PolicyName, ...] = get_args(PolicyName)
+PEER_NAMES: tuple[Peer, ...] = get_args(Peer)
+
+
+class Order(Struct, frozen=True):
+    """`text` is as it was asked for. `settings` are those of the scheduler."""
+
+    text: str
+    name: PolicyName | Peer
+    settings: SchedulerConfig
+
+    @property
+    def policy(self) -> PolicyName:
+        """The policy whose code decides, if any does."""
+        if self.name == "plain" or self.name == "ollama":
+            return "fifo"
+        return self.name
+
+    @property
+    def passes(self) -> float | None:
+        """For how many seconds it may pass over the oldest task of a priority; None if nobody
+        promises anything.
+        """
+        match self.name:
+            case "ollama":
+                return None
+            case "affinity":
+                return self.settings.max_bypass
+            case "fifo" | "plain":
+                return 0.0
+
+
+def parse_order(text: str) -> Order:
+    """An order as ``affinity,max_bypass=30s``: a name, and settings of the scheduler. ValueError
+    says what is wrong.
+    """
+    name, *rest = (part.strip() for part in text.split(","))
+    for known in (*POLICY_NAMES, *PEER_NAMES):
+        if name == known:
+            break
+    else:
+        raise ValueError(f"{name[:80]!r} is not one of {', '.join((*POLICY_NAMES, *PEER_NAMES))}")
+    given: dict[str, object] = {"affinity": name == "affinity"}
+    for part in rest:
+        key, equals, value = part.partition("=")
+        if not equals or key == "affinity":
+            raise ValueError(f"{part[:80]!r} is no setting; write affinity,max_bypass=30s")
+        given[key] = value
+    try:
+        settings = to_config({"scheduler": given}).scheduler
+    except InvalidConfig as error:
+        raise ValueError(str(error)) from None
+    return Order(text, known, settings)

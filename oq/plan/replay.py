@@ -1,0 +1,160 @@
+"""A trace again, in virtual time, by the code that decides in a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from msgspec import Struct
+
+from oq.plan.agenda import Agenda
+from oq.plan.machine import Asked, Call, Machine
+from oq.plan.orders import Order
+from oq.plan.passed import PassedOver
+from oq.plan.rates import Rates
+from oq.rules.board import Board
+from oq.rules.fleet import Fleet
+from oq.rules.place import Place
+from oq.rules.policies import POLICIES
+from oq.rules.slots import ASK_AGAIN, BackendSlots
+from oq.words.sample import Sample
+from oq.words.task import Priority, Readable
+from oq.words.views import BackendFacts
+
+
+class Box(Readable, Struct, frozen=True):
+    """Servers that are alike: how many there are, on how many calls of a model each works at once,
+    and how many models it holds in memory.
+    """
+
+    backends: int = 1
+    slots: int = 1
+    models: int = 1
+
+
+class Replayed(Struct, frozen=True):
+    """What came of it. `late` counts the tasks that were passed over for longer than the policy
+    promises; None if nothing is promised.
+    """
+
+    order: Order
+    calls: list[Call]
+    loads: int
+    swaps: int
+    late: int | None
+
+
+def replay(tasks: Sequence[Asked], order: Order, box: Box, rates: Mapping[str, Rates]) -> Replayed:
+    """Run them all, each when it came."""
+    agenda = Agenda()
+    front = _Direct() if order.name == "ollama" else _Queue(order, box, agenda)
+    front.machines = [
+        Machine(
+            f"box{n}", box.slots, box.models, lambda model: rates[model].load, agenda, front
+        )
+        for n in range(1, box.backends + 1)
+    ]  # fmt: skip
+    calls = [Call(task) for task in tasks]
+    for call in calls:
+        agenda.add(call.asked.at, lambda call=call: front.came(call))  # type: ignore[misc]
+    agenda.run()
+    waiting = sum(call.ended == inf for call in calls)
+    assert not waiting, f"{waiting} tasks never ran"
+    return Replayed(
+        order=order,
+        calls=calls,
+        loads=sum(machine.loads for machine in front.machines),
+        swaps=sum(machine.swaps for machine in front.machines),
+        late=front.passed.late if isinstance(front, _Queue) else None,
+    )
+
+
+class _Direct:
+    """No queue: each call goes to the machine that has the fewest, at once."""
+
+    def __init__(self) -> None:
+        self.machines: list[Machine] = []
+
+    def came(self, call: Call) -> None:
+        min(self.machines, key=lambda machine: machine.calls).send(call)
+
+    def loaded(self, machine: Machine, took: float) -> None:
+        pass
+
+    def answered(self, call: Call) -> None:
+        pass
+
+    def ended(self, call: Call) -> None:
+        pass
+
+
+class _Queue:
+    """A queue: its board and its policy, which are told what a scheduler would tell them."""
+
+    def __init__(self, order: Order, box: Box, agenda: Agenda) -> None:
+        self.machines: list[Machine] = []
+        self.passed = PassedOver(order.passes or 0.0)
+        self._agenda = agenda
+        self._flat = order.name == "plain"
+        self._calls: dict[str, Call] = {}
+        most = box.slots * box.models
+        fleet = Fleet(
+            [
+                BackendSlots(f"box{n}", most, "guessed", max_models=box.models, models=["*"])
+                for n in range(1, box.backends + 1)
+            ]
+        )
+        policy = POLICIES[order.policy](fleet, order.settings)
+        self._board = Board(box.backends * most, fleet, policy, paused=False)
+        for backend in fleet:
+            self._board.note_facts(backend.name, BackendFacts(slots=box.slots), 0.0)
+
+    def came(self, call: Call) -> None:
+        task_id = _id(call)
+        self._calls[task_id] = call
+        self._board.place(task_id, Place(self._priority(call), call.asked.model))
+        self.passed.came(call, self._priority(call))
+        self._dispatch()
+
+    def loaded(self, machine: Machine, took: float) -> None:
+        """A queue looks every ASK_AGAIN seconds what is in memory."""
+        look = self._agenda.now + (-took) % ASK_AGAIN
+        self._agenda.add(look, lambda: self._look(machine))
+
+    def answered(self, call: Call) -> None:
+        self._board.answered(_id(call))
+        self._dispatch()
+
+    def ended(self, call: Call) -> None:
+        task_id, now = _id(call), self._agenda.now
+        del self._calls[task_id]
+        self._board.end(task_id)
+        served = Sample(
+            took=now - call.sent,
+            first=call.began + call.asked.reads - call.sent,
+            load=call.began - call.sent,
+            tokens=call.asked.tokens,
+        )
+        self._board.free(task_id, now, served)
+        self._dispatch()
+
+    def _look(self, machine: Machine) -> None:
+        facts = BackendFacts(loaded=machine.loaded)
+        self._board.note_facts(machine.name, facts, self._agenda.now)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        now = self._agenda.now
+        machines = {machine.name: machine for machine in self.machines}
+        while (job := self._board.next(now)) is not None:
+            call = self._calls[job.task_id]
+            machines[job.backend].send(call)
+            self.passed.started(call, self._priority(call), now)
+
+    def _priority(self, call: Call) -> int:
+        return int(Priority.NORMAL) if self._flat else call.asked.priority
+
+
+def _id(call: Call) -> str:
+    """Ids grow in the order of submission."""
+    return f"{call.asked.number:012d}"
