@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import yaml
 
 from oq.settings.layers import Layers, is_secret
-from oq.settings.shapes import element, fields, is_list, is_section, may_be_empty
+from oq.settings.shapes import element, fields, is_list, is_optional, is_section, may_be_empty
 from oq.words.config import Config
 from oq.words.errors import InvalidConfig
 
@@ -138,7 +138,7 @@ class _File:
         if is_section(kind):
             self._layers.note(key, None, self._at(node.start_mark))
             return self._section(node, kind, key)
-        if is_list(kind):
+        if is_list(kind) and not (is_optional(kind) and _is_null(node)):
             return self._list(node, element(kind), key)
         if not isinstance(node, yaml.ScalarNode):
             self._refuse(node.start_mark, f"{key}: expected one value, not a list or a section")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -23,12 +23,24 @@ def is_section(kind: Any) -> bool:
 
 
 def is_list(kind: Any) -> bool:
-    return get_origin(kind) is tuple
+    return get_origin(_bare(kind)) is tuple
 
 
 def element(kind: Any) -> Any:
     """The type of a list's items."""
-    return get_args(kind)[0]
+    return get_args(_bare(kind))[0]
+
+
+def _bare(kind: Any) -> Any:
+    """The type without bounds, and without None where the key may be empty."""
+    if is_optional(kind):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def is_optional(kind: Any) -> bool:
+    """Whether None is among its values."""
+    return get_origin(kind) in (Union, types.UnionType) and type(None) in get_args(kind)
 
 
 def may_be_empty(kind: Any) -> bool:

@@ -468,3 +468,25 @@ def test_what_kubernetes_says_of_a_service_is_no_setting():
     assert settings.config.server.port == 7125
     assert not settings.origins
     assert not settings.remarks
+
+
+MODELS = """\
+backends:
+  - {name: box, kind: ollama, url: "http://box:11434"}
+  - {name: cloud, kind: openai, url: "https://api.openai.com", models: ["gpt-*", "o?"]}
+"""
+
+
+def test_a_backend_can_have_a_list_of_its_models(write):
+    write(MODELS)
+    settings = load_settings()
+    assert [one.models for one in settings.config.backends] == [None, ("gpt-*", "o?")]
+    shown = {key: value for key, value, _ in settings.rows()}
+    assert shown["backends[1].models"] == "gpt-*, o?"
+
+
+@pytest.mark.parametrize("wrong", ["", "gpt", "7", "{a: b}", "[[a]]", "['']", "[7]"])
+def test_models_that_are_no_list_of_names(write, wrong):
+    said = refusal(MODELS.replace('["gpt-*", "o?"]', wrong), write)
+    assert "config.yaml:3" in said
+    assert "backends[1].models" in said
