@@ -157,7 +157,10 @@ class Metrics(Collector):
     def _time_families(self) -> Iterator[Metric]:
         by = ("type", "model")
         yield histogram_family(
-            "oq_task_wait_seconds", "From being due to being started", by, self._wait
+            "oq_task_wait_seconds",
+            "From being due to being handed over to a backend",
+            by,
+            self._wait,
         )
         yield histogram_family(
             "oq_task_run_seconds",

@@ -7,19 +7,27 @@ from oq.rules.place import Place
 from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
 
+SAID = 3
+"""Backends of which it is said why a task waits. A listing says it in each row."""
+
 
 def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | None:
     """Why a task with this place does not run yet. `ahead`: others are before it in line."""
     able = fleet.able(place.model, now)
     if not able:
         return f"the backends are asked which of them has {place.model}"
-    reasons = [_why_not(backend, place, now) for backend in able]
-    if None in reasons:
+    if any(backend.room(place, now).starts for backend in able):
         return "tasks before it" if ahead else None
-    why = "; ".join(reason for reason in reasons if reason is not None)
+    said = [_why_not(backend, place, now) for backend in able[:SAID]]
+    names = [backend.name for backend in able[:SAID]]
+    more = len(able) - SAID
+    if more > 0:
+        said.append(f"and {more} more")
+        names.append(f"{more} more")
+    why = "; ".join(said)
     if len(able) == len(fleet):
         return why
-    only = " and ".join(backend.name for backend in able)
+    only = " and ".join(names)
     return f"only {only} {'has' if len(able) == 1 else 'have'} {place.model}: {why}"
 
 
@@ -41,18 +49,14 @@ def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | Non
     return f"{before} → {after}, {runs} of {before} still running" if busy else f"loads {after}"
 
 
-def _why_not(backend: BackendSlots, place: Place, now: float) -> str | None:
-    """Why the task cannot start on this backend now; None if it can."""
+def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
+    """Why the task cannot start on this backend now."""
     name = backend.name
     if backend.down is not None:
         since = "" if backend.down_since is None else f" since {backend.down_since:%H:%M} UTC"
         return f"{name} is down{since}"
     if backend.held is not None:
         return f"{name} gets nothing for a moment ({backend.held.reason})"
-    match backend.room(place, now):
-        case Room.TAKEN:
-            return f"all slots of {name} for {place.model} are taken"
-        case Room.DRAINING:
-            return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"
-        case _:
-            return None
+    if backend.room(place, now) is Room.TAKEN:
+        return f"all slots of {name} for {place.model} are taken"
+    return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"

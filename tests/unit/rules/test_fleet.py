@@ -14,6 +14,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.model_list import AGAIN, LATE, NEW, ModelList
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+from oq.rules.waiting import why_waits
 from oq.words.config import SchedulerConfig
 from oq.words.views import BackendFacts
 from tests.support.builders import at, task_id
@@ -195,3 +196,13 @@ def test_the_cost_of_a_choice_does_not_grow_with_the_tasks_that_cannot_run(block
     assert choice is not None
     assert choice.task_id == task_id(blocked)
     assert looked < 10
+
+
+def test_of_many_backends_the_first_few_say_why_a_task_waits():
+    fleet = Fleet([box(f"box{number}", "a") for number in range(50)])
+    for backend in fleet:
+        backend.down = "gone"
+    said = why_waits(fleet, Place(5, "a"), 0.0, ahead=False)
+    assert said == "box0 is down; box1 is down; box2 is down; and 47 more"
+    fleet.by_name["box49"].down = None
+    assert why_waits(fleet, Place(5, "a"), 0.0, ahead=True) == "tasks before it"
