@@ -56,7 +56,12 @@ class ServedCalls:
             if how is None or not lacks_path(error, request.model):
                 raise
             lacked = error
-        done = await self._translated(how, request, emit)
+        try:
+            done = await self._translated(how, request, emit)
+        except BackendError as error:
+            if lacks_path(error, request.model):  # it has neither: its caller asked for the first
+                raise lacked from None
+            raise
 
         def may_be(document: bytes) -> bool:
             return may_be_an_echo(lacked, call.path, lambda: read_body(document))

@@ -74,6 +74,20 @@ async def test_a_server_without_the_path_is_asked_in_a_form_that_it_has(kind, pa
 
 @KIND
 @PATH
+async def test_a_server_that_lacks_both_paths_says_so_itself(kind, path):
+    own = '{"error": {"message": "only embeddings here", "hint": 7}}'
+    async with lacking(kind, "/nothing") as here:
+        headers = (("x-request-id", "r-1"),)
+        here.simulator.push(Script(status=404, body=own, headers=headers))
+        here.simulator.push(Script(status=404, body="no such page"))
+        answer = await here.oq.post(path, json=body(path))
+        assert (answer.status_code, answer.text) == (404, own)
+        assert answer.headers["x-request-id"] == "r-1"
+        assert posts(here) == [path, FORM[kind]]
+
+
+@KIND
+@PATH
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_server_may_say_it_under_any_status(kind, path, stream):
     """LM Studio does."""
