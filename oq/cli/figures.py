@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from oq.cli.options import Output, connect, output_option, server_options
-from oq.cli.show_queue import condition_of
+from oq.cli.show_queue import condition_of, since_of
 from oq.cli.terminal import clean, local, print_json, print_rows
 from oq.words.durations import format_duration
 from oq.words.stats import Point, Stats
@@ -72,8 +72,8 @@ def _show_backends(found: list[BackendView]) -> None:
     for one in found:
         name, kind, url, state, _, models, error = _backend_row(one)
         colour = "green" if one.up else "red"
-        doing = condition_of(one).removeprefix("up, ") if one.up else ""
-        about = Text.assemble((str(state), colour), f"  {clean(doing)}  {kind} at {url}")
+        doing = f"  {condition_of(one).removeprefix('up, ')}" if one.up else since_of(one)
+        about = Text.assemble((str(state), colour), f"{clean(doing)}  {kind} at {url}")
         shown.add_row(cell(name), about)
         for text in (error, *map(slots_said, one.slots), str(models).replace(",", "  ")):
             if text:

@@ -91,11 +91,15 @@ def _health(backend: BackendStatus) -> str:
 def condition_of(backend: BackendStatus | BackendView) -> str:
     """Whether it is up, what runs on it, and what it is busy with."""
     if not backend.up:
-        since = backend.down_since
-        return f"down{f' since {since:%H:%M} UTC' if since else ''}: {backend.error}"
+        return f"down{since_of(backend)}: {backend.error}"
     of = f" of {backend.max_concurrency}" if backend.max_concurrency else ""
     doing = [each for each in (backend.swap, backend.held and f"held: {backend.held}") if each]
     return "; ".join((f"up, {backend.running}{of} running", *doing))
+
+
+def since_of(backend: BackendStatus | BackendView) -> str:
+    """Since when it is down; empty if that is not known."""
+    return f" since {backend.down_since:%H:%M} UTC" if backend.down_since else ""
 
 
 def _plain(value: object) -> object:

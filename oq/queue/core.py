@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import trio
+from msgspec.structs import replace
 
 from oq.backends.base import Backend
 from oq.queue.admission import Admission
@@ -15,6 +16,7 @@ from oq.queue.listing import Listing
 from oq.queue.receipts import PendingReceipts
 from oq.queue.recovery import SHUT_DOWN
 from oq.queue.wiring import Wiring
+from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.clock import Clock
 from oq.words.config import Config
@@ -23,7 +25,7 @@ from oq.words.errors import NotFound, Unavailable
 from oq.words.messages import BackendDown, BulkCommand, Command, Commit, Drain, Pause
 from oq.words.receipts import Receipt
 from oq.words.task import Status
-from oq.words.views import BackendStatus, BackendView, Models, QueueStatus
+from oq.words.views import BackendStatus, BackendView, Model, Models, QueueStatus
 
 SHUTDOWN_GRACE = 10.0
 """Seconds for interrupted tasks to close their connections at shutdown."""
@@ -100,7 +102,22 @@ class Core:
             for status in self._backend_status():
                 if status.up:
                     nursery.start_soon(look, status)
-        return [found.get(one.name) or view(one, Models()) for one in self._backend_status()]
+        return [
+            self._with_models(slots, found.get(status.name) or view(status, Models()))
+            for slots, status in zip(self.board.backends, self._backend_status(), strict=True)
+        ]
+
+    def _with_models(self, slots: BackendSlots, seen: BackendView) -> BackendView:
+        """Where there are several backends, with the models that decide where a task goes: those
+        that the settings give it, and of one that does not list them those that it had.
+        """
+        if len(self.by_name) == 1:
+            return seen
+        listed = seen.models
+        if seen.error is not None and not listed:
+            listed = tuple(map(Model, slots.models.record() or ()))
+        models = tuple(model for model in listed if slots.models.offers(model.name))
+        return replace(seen, models=models)
 
     async def oldest_waiting(self) -> datetime | None:
         """When the oldest task that is ready to run was submitted; None if no task is ready."""

@@ -100,7 +100,9 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
     `up` is false when the backend does not answer. `error` says why, or why it did not list its
     models. `down_since`, `running`, `max_concurrency`, `held`, `swap` and `slots` are as in
     `BackendStatus`.
-    `models` are all its models, and `loaded` those that are in its memory.
+    `models` are all its models, and `loaded` those that are in its memory. Where there are several
+    backends, `models` are those whose tasks it gets: those that the settings give it, and of one
+    that is down those that it had.
     """
 
     name: str

@@ -218,3 +218,25 @@ async def test_a_more_urgent_task_for_a_backend_that_is_down_calls_nothing_back_
         tasks = await all_of(queue, await submit(queue, *["m"] * 20, priority=1))
         assert one.simulator.max_running >= 4
         assert len(one.simulator.calls) == len(tasks), "each was sent once"
+
+
+async def test_backends_show_the_models_that_decide_where_a_task_goes(autojump_clock):
+    one, two, cloud = box("one", "alpha"), box("two", "beta"), box("cloud", "gpt-5", "dall-e")
+    async with fleet(one, two, cloud, backends={"cloud": {"models": ["gpt-*"]}}) as queue:
+        await down(queue, two)
+        shown = {each.name: each for each in await queue.backends()}
+        models = {name: [model.name for model in each.models] for name, each in shown.items()}
+        assert models == {"one": ["alpha"], "two": ["beta:latest"], "cloud": ["gpt-5"]}
+        assert not shown["two"].up
+        assert shown["two"].down_since is not None
+        assert "connection refused" in (shown["two"].error or "")
+
+
+async def test_of_one_backend_alone_the_models_are_what_it_lists_now(autojump_clock):
+    one = box("one", "alpha")
+    async with fleet(one, backends={"one": {"models": ["gpt-*"]}}) as queue:
+        [shown] = await queue.backends()
+        assert [model.name for model in shown.models] == ["alpha"]
+        await down(queue, one)
+        [shown] = await queue.backends()
+        assert shown.models == ()
