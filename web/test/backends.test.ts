@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Backend, Slots } from "../src/api/types";
-import { busyWith, condition, load, merged, slotsSaid } from "../src/rules/backends";
+import { busyWith, condition, load, merged, others, slotsSaid } from "../src/rules/backends";
 
 const SIM: Backend = { name: "sim", kind: "ollama", url: "http://here", up: true, running: 0 };
 const DEAD: Backend = { ...SIM, up: false, error: "cannot reach it" };
@@ -36,6 +36,18 @@ describe("a backend", () => {
     expect(now.loaded).toEqual([{ name: "b" }]);
     expect(load(busy)).toBe("2 of 3 running");
     expect(load(now)).toBe("0 running · 2 models");
+  });
+
+  it("names the models that are not in memory, but not endlessly", () => {
+    const models = ["a", "b", "c"].map((name) => ({ name }));
+    const cold: Backend = { ...SIM, models, loaded: [] };
+    expect(others(cold)).toEqual({ said: "Has:", names: ["a", "b", "c"], more: 0 });
+    const warm = { ...cold, loaded: [{ name: "b" }] };
+    expect(others(warm)).toEqual({ said: "Also has:", names: ["a", "c"], more: 0 });
+    expect(others({ ...cold, up: false }).said).toBe("It had:");
+    const many = Array.from({ length: 80 }, (_, index) => ({ name: `m${index}` }));
+    expect(others({ ...cold, models: many })).toMatchObject({ more: 72 });
+    expect(others(SIM).names).toEqual([]);
   });
 
   it("says how many slots there are, and how that is known", () => {

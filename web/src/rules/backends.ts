@@ -54,3 +54,15 @@ export function busyWith(backend: Backend): string[] {
   const held = backend.held === undefined ? [] : [`gets nothing for a moment: ${backend.held}`];
   return backend.swap === undefined ? held : [`changes models: ${backend.swap}`, ...held];
 }
+
+const MOST_NAMES = 8;
+
+/** The models that a backend has and that are not in its memory: the first few by name, and how many
+ * there are beyond these. */
+export function others(backend: Backend): { said: string; names: string[]; more: number } {
+  const loaded = new Set(backend.loaded?.map((model) => model.name));
+  const all = new Set(backend.models?.map((model) => model.name));
+  const names = [...all].filter((name) => !loaded.has(name));
+  const said = !backend.up ? "It had:" : loaded.size > 0 ? "Also has:" : "Has:";
+  return { said, names: names.slice(0, MOST_NAMES), more: Math.max(0, names.length - MOST_NAMES) };
+}
