@@ -10,7 +10,7 @@ they come. One load at a time: those behind it would wait inside the backend.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
@@ -163,8 +163,10 @@ class Residency:
             self.load = None
         return group.concurrency.end(task_id, now, sample)
 
-    def note(self, models: frozenset[str]) -> bool:
-        """These models are in memory. Whether it was learnt how many there is room for."""
+    def note(self, models: frozenset[str], names: Mapping[str, str] | None = None) -> bool:
+        """These models are in memory. `names` has a name for each where it is known. Whether it was
+        learnt how many there is room for.
+        """
         before = self.learnt
         if self.check is not None and self._leaves_out(self.check, models):
             return False
@@ -178,7 +180,7 @@ class Residency:
             if gone and not loading and not group.concurrency.running:
                 group.loaded = False
         for model in models:
-            self._note_one(model)
+            self._note_one(model, (names or {}).get(model))
         if self.check is not None:
             seen = models | {group.key[0] for group in self.groups.values() if group.unlisted}
             if models and self.check.before - seen - {self.check.group.key[0]}:
@@ -301,7 +303,7 @@ class Residency:
             for one in idle[: max(0, len(self.loaded) - (self.most or KEPT))]:
                 one.loaded = False  # it must have left
 
-    def _note_one(self, model: str) -> None:
+    def _note_one(self, model: str, name: str | None) -> None:
         """This model is in memory: with the options that it was loaded with last."""
         load = self.load
         if load is not None and load.group.key[0] == model:
@@ -310,7 +312,7 @@ class Residency:
             return
         known = [one for one in self.groups.values() if one.key[0] == model]
         if not any(one.loaded for one in known):
-            group = known[-1] if known else self.group((model, ""))
+            group = known[-1] if known else self.group((model, ""), name)
             group.loaded = True
 
     def _forget_some(self) -> None:

@@ -210,7 +210,8 @@ class BackendSlots:
         residency = self.residency or self._manage_memory()
         if self.max_models is None and facts.max_models is not None:
             residency.told = facts.max_models
-        return residency.note(frozenset(map(self._model, facts.loaded)))
+        loaded = {self._model(name): name for name in facts.loaded}
+        return residency.note(frozenset(loaded), loaded)
 
     # -- what time brings
 

@@ -408,3 +408,17 @@ def test_a_number_in_the_settings_holds_while_a_model_is_loaded_too():
     assert story.starts() == tasks[:3]
     story.ends(tasks[0])
     assert story.starts() == tasks[3:]
+
+
+def test_a_model_that_others_have_loaded_has_its_name_and_keeps_it():
+    slots = Story().slots
+    slots.note_facts(BackendFacts(loaded=("b",), digests={"b": "x"}), 0.0)
+    assert [one.model for one in slots.slots()] == ["b"]
+    slots.note_facts(BackendFacts(loaded=("b",), digests={"b": "x", "c": "y"}), 1.0)
+    assert [one.model for one in slots.slots()] == ["b"]
+    again = Story().slots
+    again.restore(slots.record(), 0.0)
+    again.note_facts(BackendFacts(loaded=("b",), digests={"b": "x", "c": "y"}), 0.0)
+    assert [one.model for one in again.slots()] == ["b:latest"]
+    assert slots.residency is not None
+    assert list(slots.residency.groups) == [("x", "")], "one group, though the names were learnt"
