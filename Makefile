@@ -26,7 +26,7 @@ BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser
 # How many processes run the tests; 0: this one. They have nothing in common but the processors.
 JOBS ?= $(shell nproc)
 
-.PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-smoke
+.PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-plan bench-smoke
 .PHONY: bench-ways bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
 .PHONY: test-fast test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
@@ -48,6 +48,7 @@ help:
 	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
 	@echo "make bench-growth  what 1,000 to 1,000,000 pending tasks cost"
 	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
+	@echo "make bench-plan    two models, one fits: loads and waits on real traffic (ARGS='one.csv two.csv')"
 	@echo "make bench-against REV=main  this oq and that of another commit, in turns"
 	@echo "make bench-ways    how many modules a task, a call, a token and an event pass (ARGS=CHECKOUT)"
 	@echo "make soak          an hour of work on a real server: does anything grow? (ARGS='--minutes 15')"
@@ -146,6 +147,9 @@ bench: $(READY)
 
 bench-growth: $(READY)
 	$(RUN) bench --only growth $(ARGS)
+
+bench-plan: $(READY)
+	$(RUN) bench.plan $(ARGS)
 
 bench-churn: $(READY)
 	$(RUN) bench.churn $(ARGS)

@@ -1,8 +1,6 @@
 """Real traffic for the simulated machine, in virtual time: who came when, with how many tokens.
 
-A trace is a CSV file with the columns TIMESTAMP, ContextTokens and GeneratedTokens, as those of
-https://github.com/Azure/AzurePublicDataset. None is in this repository: OQ_TRACES is a folder that
-has some, and tests that need one are skipped where there is none.
+`bench.traces` says what a trace is. Tests that need one are skipped where there is none.
 
     arrivals = read_trace(find_trace("azure-2023-conv.csv"), scale=4, limit=1000)
     await replay(arrivals, run)            # on the mock clock
@@ -11,17 +9,14 @@ has some, and tests that need one are skipped where there is none.
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import trio
 
+from bench.traces import read_requests, trace_file
 from oq.backends.simulated import Script
 
 
@@ -36,8 +31,8 @@ class Arrival(NamedTuple):
 
 def find_trace(name: str) -> Path:
     """The file of this name; the test is skipped, and says so, if there is none."""
-    path = Path(os.environ.get("OQ_TRACES", "")) / name
-    if not os.environ.get("OQ_TRACES") or not path.exists():
+    path = trace_file(name)
+    if path is None:
         pytest.skip(f"there is no {name}: OQ_TRACES is no folder that has it")
     return path
 
@@ -46,17 +41,10 @@ def read_trace(path: Path, *, scale: float = 1, limit: int | None = None) -> lis
     """The first `limit` requests of a trace, `scale` times as fast as they came. ValueError if it
     is none.
     """
-    with path.open(newline="") as file:
-        rows = list(islice(csv.DictReader(file), limit))
-    try:
-        times = [_time(row["TIMESTAMP"]) for row in rows]
-        counts = [(int(row["ContextTokens"]), int(row["GeneratedTokens"])) for row in rows]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no trace: {error}") from None
-    first = times[0] if times else datetime.min
+    rows = read_requests(path, limit)
     return [
-        Arrival(number, (time - first).total_seconds() / scale, prompt, tokens)
-        for number, (time, (prompt, tokens)) in enumerate(zip(times, counts, strict=True))
+        Arrival(number, (at - rows[0].at).total_seconds() / scale, prompt, tokens)
+        for number, (at, prompt, tokens) in enumerate(rows)
     ]
 
 
@@ -75,8 +63,3 @@ async def replay(arrivals: Iterable[Arrival], run: Callable[[Arrival], Awaitable
         for arrival in arrivals:
             await trio.sleep_until(began + arrival.at)
             nursery.start_soon(run, arrival)
-
-
-def _time(text: str) -> datetime:
-    """Fractions beyond microseconds are left out."""
-    return datetime.fromisoformat(text[:26])
