@@ -16,6 +16,12 @@ from bench.figures import BUDGETS, Budget, Curves, Summary
 GOOD, SHORT = "#2563a8", "#c0562b"
 LONGEST = 4
 """Beyond it a bar is cut off, and its number says how far it would go."""
+SHORTEST = 1.0
+"""Seconds. What is shorter is drawn as that."""
+TICKS = {
+    1: "1 s or less", 10: "10 s", 30: "30 s", 60: "1 min", 120: "2 min", 600: "10 min",
+    3600: "1 h", 36000: "10 h",
+}  # fmt: skip
 LOOK: Any = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "oq",  # the same figures make the same file
@@ -91,6 +97,25 @@ def soak_chart(lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
             axes.set_title(what, loc="left", fontsize=10)
             axes.set_ylim(bottom=0)
         rows[-1, 0].set_xlabel("minute")
+        return picture(figure)
+
+
+def waits_chart(waits: Mapping[str, Sequence[float]], tasks: int) -> str:
+    """For each name the waits at ranks that are evenly apart: the share that waited no longer."""
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        axes = figure.add_subplot(
+            title=f"How long {tasks:,} tasks waited", xlabel="wait", ylabel="% of the tasks"
+        )
+        for name, ranked in waits.items():
+            shares = [100 * (rank + 1) / len(ranked) for rank in range(len(ranked))]
+            axes.plot([max(SHORTEST, wait) for wait in ranked], shares, label=name)
+        axes.set_xscale("log")
+        axes.set_xticks(list(TICKS), list(TICKS.values()))
+        axes.minorticks_off()
+        axes.set_ylim(0, 100)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
         return picture(figure)
 
 

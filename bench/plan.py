@@ -2,6 +2,7 @@
 
     make bench-plan ARGS="conv.csv code.csv"     two files of real traffic (`bench.traces`)
     make bench-plan                              those two of the folder OQ_TRACES
+    make bench-plan ARGS="--chart waits.svg"     draw how long tasks waited, too
 
 Each file is the traffic of one model. Both are run together, in virtual time, by the code of
 `oq plan`: first in first out, without a queue, and with affinity and some bounds. A line beside
@@ -34,6 +35,8 @@ FILES = ("azure-2023-conv.csv", "azure-2023-code.csv")
 DEFAULT = "affinity"
 ORDERS = ("fifo", "ollama", DEFAULT, *(f"affinity,max_bypass={s}s" for s in (10, 60, 120)))
 WORST_RATIO = 1.1
+POINTS = 200
+"""Waits that a chart has of each order."""
 COLUMNS = (
     "policy", "loads", "fewest", "ratio", "p50", "p95", "p99", "longest", "all done",
     "passed over",
@@ -46,6 +49,8 @@ class Result(NamedTuple):
     found: Figures
     fewest: int | None
     at_once: int
+    waits: list[float]
+    """In order, at ranks that are evenly apart."""
 
     @property
     def ratio(self) -> float | None:
@@ -76,7 +81,9 @@ def measure(tasks: Sequence[Asked], rates: Rates, slots: int) -> list[Result]:
         bounded = order.name == "affinity"
         most = order.settings.max_bypass
         fewest = fewest_loads(tasks, rates.load, most) if bounded else None
-        results.append(Result(figures(replayed), fewest, most_at_once(replayed.calls)))
+        waits = sorted(call.waited for call in replayed.calls)[:: max(1, len(tasks) // POINTS)]
+        at_once = most_at_once(replayed.calls)
+        results.append(Result(figures(replayed), fewest, at_once, waits))
     return results
 
 
@@ -147,6 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {rates.prompt:,.0f} prompt tokens/s and {rates.generated:,.0f} generated tokens/s.\n"
     )
     print(table(results))
+    if options.chart:
+        from bench.charts import waits_chart  # matplotlib takes a while
+
+        lines = {each.found.policy: each.waits for each in results}
+        options.chart.write_text(waits_chart(lines, len(tasks)))
     wrong = failures(results, options.slots)
     print("\n" + ("\n".join(f"FAILED: {each}" for each in wrong) or "as it has to be"))
     return 1 if wrong else 0
@@ -159,6 +171,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--load", type=float, default=10.0, help="seconds to load a model [10]")
     parser.add_argument("--prompt-rate", type=float, default=5000.0, help="tokens/s [5000]")
     parser.add_argument("--rate", type=float, default=50.0, help="tokens/s [50]")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of the waits")
     return parser.parse_args(arguments)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bench.fewest_loads import fewest_loads
-from bench.plan import failures, main, measure, most_at_once, read_tasks
+from bench.plan import ORDERS, failures, main, measure, most_at_once, read_tasks
 from oq.plan.rates import Rates
 from oq.rules.affinity import Affinity
 from oq.rules.policies import POLICIES
@@ -125,6 +125,14 @@ def test_affinity_is_near_the_fewest_and_the_table_says_so(traces, capsys):
     rows = {row.split()[0]: row.split() for row in said.splitlines() if row}
     assert rows["ollama"][2:4] == ["-", "-"]
     assert 1 <= float(rows["affinity"][3]) <= 1.1
+
+
+def test_a_chart_has_a_line_for_each_order(traces, tmp_path, capsys):
+    chart = tmp_path / "waits.svg"
+    assert main([*map(str, traces), "--chart", str(chart)]) == 0
+    drawn = chart.read_text()
+    assert all(f">{order}</text>" in drawn for order in ORDERS)
+    assert "How long 630 tasks waited" in drawn
 
 
 def test_what_is_wrong_is_said(traces):
