@@ -27,7 +27,25 @@ REASON = b"oq-reason"
 other place for. `oq.http.http1` takes it out."""
 
 BODY_TIMEOUT = 60
-"""Seconds in which a body must have come, so that a slow sender does not hold a connection."""
+"""Seconds in which a body must have come, or BODY_PROGRESS bytes more of it, so that a slow sender
+does not hold a connection. A large body over a slow line takes longer, and is waited for."""
+BODY_PROGRESS = 256 * 1024
+"""Bytes of a body for which its sender gets another BODY_TIMEOUT: 4 kB a second."""
+
+
+class BodyPace:
+    """The time that the sender of a body has: `scope` is cancelled when too little comes."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope(deadline=trio.current_time() + BODY_TIMEOUT)
+        self._came = 0
+
+    def came(self, size: int) -> None:
+        """So many bytes more are here."""
+        self._came += size
+        if self._came >= BODY_PROGRESS:
+            self._came = 0
+            self.scope.deadline = trio.current_time() + BODY_TIMEOUT
 
 
 class ClientGone(Exception):
@@ -54,14 +72,16 @@ class BodyReader:
         length = self._length
         if length and length.isascii() and length.isdigit() and int(length) > self.limit:
             raise PayloadTooLarge(self.limit)
-        with trio.move_on_after(BODY_TIMEOUT):
-            return await self._read_all()
+        pace = BodyPace()
+        with pace.scope:
+            return await self._read_all(pace)
         raise RequestTimeout
 
-    async def _read_all(self) -> bytes:
+    async def _read_all(self, pace: BodyPace) -> bytes:
         parts: list[bytes] = []
         size = 0
         while (part := await self.part()) is not None:
+            pace.came(len(part))
             size += len(part)
             if size > self.limit:
                 raise PayloadTooLarge(self.limit)

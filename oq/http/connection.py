@@ -34,7 +34,7 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 from werkzeug.exceptions import BadRequest, RequestTimeout
 
-from oq.http.asgi import BODY_TIMEOUT
+from oq.http.asgi import BodyPace
 from oq.http.fast_path import FastPath, FastRequest, to_bytes
 from oq.http.http1 import Http1
 from oq.http.inflight import Held
@@ -225,13 +225,15 @@ class Connection:
         if not missing:
             return body
         parts = [body]
-        with trio.move_on_after(BODY_TIMEOUT):
+        pace = BodyPace()
+        with pace.scope:
             while missing:
                 # Not a byte more: that would be the next request's.
                 part = await self._receive(min(missing, MAX_RECEIVE))
                 if not part:
                     raise BadRequest("the connection ended before the body did")
                 held.add(len(part))
+                pace.came(len(part))
                 parts.append(part)
                 missing -= len(part)
             return b"".join(parts)

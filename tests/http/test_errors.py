@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from oq.http import asgi
 from oq.queue import RawQueue
 from oq.rules.validation import decode_submission
 from oq.words.errors import QueueFull, StoreCorrupt, StoreFull, Unavailable
@@ -310,27 +313,60 @@ async def test_a_chunked_body_is_counted_while_it_comes():
         assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_body_that_does_not_come(autojump_clock: trio.testing.MockClock):
-    """A mock clock and sockets do not go together, so this calls the application directly."""
+async def sent_slowly(receive: Callable[[], Awaitable[object]]) -> tuple[object, str]:
+    """The status and the body of the answer to a chat whose body comes like this. A mock clock and
+    sockets do not go together, so this calls the application directly.
+    """
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/chat",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
     async with api() as oq:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/api/tasks",
-            "query_string": b"",
-            "headers": [(b"host", b"localhost"), (b"content-length", b"10")],
-        }
-        sent: list[dict[str, object]] = []
+        await oq.app(scope, receive, send)
+    return sent[0]["status"], b"".join(each.get("body", b"") for each in sent).decode()
 
-        async def send(message: dict[str, object]) -> None:
-            sent.append(message)
 
-        await oq.app(scope, trio.sleep_forever, send)
-        assert sent[0]["status"] == 408
-        assert "send the request again" in json.loads(sent[1]["body"])["error"]
+async def test_a_body_that_does_not_come(autojump_clock: trio.testing.MockClock):
+    status, body = await sent_slowly(trio.sleep_forever)
+    assert status == 408
+    assert "send the request again" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("size", "status", "within"),
+    [(asgi.BODY_PROGRESS, 200, (600, 601)), (1, 408, (60, 61))],
+    ids=["a slow line", "a byte now and then"],
+)
+async def test_a_body_has_the_time_that_a_slow_line_takes(
+    autojump_clock: trio.testing.MockClock, size: int, status: int, within: tuple[int, int]
+):
+    """Photos from a phone take minutes; who sends next to nothing holds no connection."""
+    text = b'{"model":"m","stream":false,"messages":[{"role":"user","content":"' + b"x" * size * 12
+    body = text + b'"}]}'
+    parts = [body[at : at + size] for at in range(0, len(body), size)][:11]
+    parts.append(body[size * 11 :])
+
+    async def receive() -> object:
+        if not parts:
+            await trio.sleep_forever()
+        await trio.sleep(50)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    began = trio.current_time()
+    told, _ = await sent_slowly(receive)
+    assert told == status
+    assert within[0] <= trio.current_time() - began < within[1]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import trio
 from hypercorn.config import Config as HyperConfig
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http import connection, server
+from oq.http import asgi, connection, server
 from oq.http.app import App
 from oq.queue import RawQueue
 from tests.support.http import GENERATE, Live, live
@@ -294,13 +294,22 @@ async def test_a_big_body():
 
 
 async def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "BODY_TIMEOUT", 0.05)
+    monkeypatch.setattr(asgi, "BODY_TIMEOUT", 0.05)
     async with live() as oq, line(oq) as one:
         answer = await one.ask(plain()[:-1])
         assert (answer.status, answer.last) == (408, True)
         assert "send the request again" in answer.text
         assert await one.ended()
         assert oq.queue.status().total_tasks == 0
+
+
+async def test_what_comes_of_a_body_gives_the_rest_more_time(monkeypatch: pytest.MonkeyPatch):
+    came: list[int] = []
+    monkeypatch.setattr(asgi.BodyPace, "came", lambda pace, size: came.append(size))
+    big = json.dumps({**GENERATE, "payload": {"prompt": "x" * 3_000_000}}).encode()
+    async with live() as oq, line(oq) as one:
+        assert (await one.ask(plain(big))).status == 201
+        assert sum(came) > 2_000_000  # all but what came with the head
 
 
 async def test_a_client_that_stops_in_the_middle_of_a_body():
