@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
 from math import inf
 
 import trio
@@ -13,6 +15,7 @@ from oq.dialects import Dialect, dialect_at
 from oq.dialects.model_lists import ListForm
 from oq.queue.model_lists import pass_on_list
 from oq.queue.wiring import Wiring
+from oq.rules.headers import Headers
 from oq.rules.model_list import AGAIN, LATE
 from oq.rules.model_names import full_name
 from oq.rules.slots import BackendSlots
@@ -57,19 +60,26 @@ class Passages:
     ) -> None:
         """Let a backend answer: one that has this model, if the request names one, among those one
         that is up, and among those one that speaks its dialect. Then the first in the order of the
-        settings. `come` is its way so far. If it `changes` the backend, that is asked afterwards
-        which models it has. Raises BackendError.
+        settings. If that cannot be reached, or answers 404, the next one that has the model is
+        asked. `come` is its way so far. If it `changes` the backend, that is asked afterwards which
+        models it has. Raises BackendError.
         """
         way.set(add_mark(come, self.mark))
-        able = await self._able(model) if model and self.several else self._board.backends
-        name = self._first(able, dialect_at(passage.path)).name
-        try:
-            await self._backends[name].pass_on(passage, reply)
-        except BackendDown as error:
-            self._tell_down(name, str(error))
-            raise
+        rank = partial(self._rank, dialect_at(passage.path))
+        if not (model and self.several):
+            first = min(self._board.backends, key=rank)
+            await self._ask(first.name, passage, reply, last=True)
+        else:
+            first, *others = sorted(await self._able(model), key=rank)
+            others = [one for one in others if one.down is None and one.models.has(model)]
+            while not await self._ask(first.name, passage, reply, last=not others):
+                if first.models.has(model):
+                    await self._look_anew()
+                if not others:
+                    break
+                first, *others = others
         if changes and self.several:
-            await self._look(name)
+            await self._look(first.name)
 
     async def pass_on_list(
         self, form: ListForm, dialect: Dialect, passage: Passage, reply: Reply, come: str = ""
@@ -91,14 +101,22 @@ class Passages:
         up = (slots.name for slots in self._board.backends if slots.down is None)
         return any(dialect in self._backends[name].speaks for name in up)
 
-    def _first(self, able: Sequence[BackendSlots], dialect: Dialect | None) -> BackendSlots:
-        return min(
-            able,
-            key=lambda slots: (
-                slots.down is not None,
-                dialect not in self._backends[slots.name].speaks,
-            ),
-        )
+    async def _ask(self, name: str, passage: Passage, reply: Reply, *, last: bool) -> bool:
+        """Let this backend answer; False if it cannot be reached or answers 404. If it is not the
+        `last` one to be asked, nobody is told of that.
+        """
+        answer = _Answer(reply, last=last)
+        try:
+            await self._backends[name].pass_on(passage, answer)
+        except BackendDown as error:
+            self._tell_down(name, str(error))
+            if last or answer.begun:
+                raise
+            return False
+        return not answer.lacked
+
+    def _rank(self, dialect: Dialect | None, slots: BackendSlots) -> tuple[bool, bool]:
+        return slots.down is not None, dialect not in self._backends[slots.name].speaks
 
     async def _able(self, model: str) -> Sequence[BackendSlots]:
         """The backends that have this model. If none is known to, those that are up are asked
@@ -131,3 +149,25 @@ class Passages:
             self._listed[name] = frozenset(map(full_name, facts.models or ()))
             with suppress(trio.WouldBlock, trio.BrokenResourceError):  # it is asked again
                 self._to_scheduler.send_nowait(BackendSays(name, facts))
+
+
+class _Answer:
+    """Passes an answer on, unless it is 404 and not the `last` that can be had."""
+
+    def __init__(self, reply: Reply, *, last: bool) -> None:
+        self._reply = reply
+        self._last = last
+        self.lacked = False
+        self.begun = False
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        """See `oq.backends.base.Reply`."""
+        self.lacked = status == HTTPStatus.NOT_FOUND
+        self.begun = self._last or not self.lacked
+        if self.begun:
+            await self._reply.begin(status, headers)
+
+    async def piece(self, data: bytes) -> None:
+        """See `oq.backends.base.Reply`."""
+        if self.begun:
+            await self._reply.piece(data)

@@ -7,6 +7,7 @@ import json
 
 import httpx
 import pytest
+import trio
 
 from oq.backends.simulated import Simulator
 from tests.support.gateway import site
@@ -125,6 +126,31 @@ async def test_a_model_that_only_a_backend_has_that_is_down_is_not_denied_by_ano
         assert answer.status_code == 502
         assert "127.0.0.1:1" in answer.json()["error"]
         assert asked(simulators, "/api/show") == [0, 0]
+
+
+async def test_one_that_has_lost_the_model_leaves_it_to_another():
+    async with fleet(["both"], ["both"], **ADMIN) as (here, simulators):
+        simulators[0].model_files.remove("both")
+        for _ in range(3):
+            answer = await here.oq.post("/api/show", json={"model": "both"})
+            assert answer.status_code == 200
+        assert asked(simulators, "/api/show") == [1, 3], "from then on it is known"
+        simulators[1].model_files.remove("both")
+        answer = await here.oq.request("DELETE", "/api/delete", json={"model": "both"})
+        assert (answer.status_code, answer.json()) == (404, {"error": "model 'both' not found"})
+        simulators[0].model_files.put("both")
+        with trio.fail_after(5):
+            while not here.queue._core.board.backends[0].models.has("both"):
+                await here.oq.post("/api/show", json={"model": "both"})
+        assert (await here.oq.get("/v1/models/both")).status_code == 200
+
+
+async def test_one_that_has_just_gone_leaves_it_to_another():
+    async with fleet(["both"], ["both"]) as (here, simulators):
+        here.queue._core.by_name["b"]._transport.url = "http://127.0.0.1:1"
+        answer = await here.oq.post("/api/show", json={"model": "both"})
+        assert answer.status_code == 200
+        assert asked(simulators, "/api/show") == [0, 1]
 
 
 async def test_changes_go_where_the_model_is_and_are_known_afterwards():
