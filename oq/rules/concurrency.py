@@ -10,20 +10,19 @@ While something waits, a few more than `served` are tried: twice as many at firs
 first refusal on. Those *extra* ones are sent once, and no others until it is known how they fared.
 Whether a task waited inside is told by the first of these that is known: what the backend's last
 line says; the first byte of its answer, if it came while all that ran before still ran; that byte's
-lateness, if another had just ended; the pace of a whole answer beside that of one alone.
+lateness, if another had just ended; of an answer that comes whole, its time beside that of one
+alone, and whether it began when another ended.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
+from oq.rules.alone import WAITED, WHOLE_LATE, Alone, is_whole, limit_of
 from oq.words.sample import Sample
 
-WAITED = 0.1
-"""Seconds inside a backend from which a task has waited there. One alone waits for .01 s."""
-LEAST = 0.03
-"""The same for tasks that are so short that they wait for less, at a third of their own time."""
 TRY_AGAIN = 300.0
 """Seconds after a refusal until one more is tried. They double at each refusal in a row."""
 TRY_AGAIN_MOST = 3600.0
@@ -33,12 +32,10 @@ tasks that are short it is a quarter of their time: else the first would have en
 extra one would tell nothing."""
 RECALLED = 5.0
 """Seconds until the next try, after one that was broken off for a more urgent task."""
-LATE = 2.0
-"""A first byte that comes so many times as late as alone says that the task waited for its turn."""
 NO_GAIN = 1.05
 """A total pace that is not so many times that of fewer tasks: they took turns."""
-SMOOTH = 0.3
-"""The weight of the latest figure among those of tasks that ran alone."""
+LEFT = 64
+"""Ends of tasks that are remembered."""
 OF_LATE = 0.15
 """The weight of the latest task in the share of those that seem to have waited."""
 TOO_MANY_LATE = 0.4
@@ -62,11 +59,9 @@ class _Start:
     answered: bool = False
     proved: bool = False
 
-    def served_with_all(self, limit: float) -> bool:
-        """Whether all that ran with it still did when it can have waited no more, if it has waited
-        for less than `limit` seconds.
-        """
-        return self.left_at is None or self.left_at - self.at > 2 * limit
+    def served_with_all(self, waited: float) -> bool:
+        """Whether all that ran with it still did after so many seconds, when it was served."""
+        return self.left_at is None or self.left_at - self.at > waited
 
 
 class Concurrency:
@@ -76,9 +71,8 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone_first", "_alone_pace", "_alone_took", "_base", "_clean", "_extras", "_late",
-        "_pause", "_runs", "_sent_at", "_trying", "_waits_until", "learns", "most", "reason",
-        "refused", "served",
+        "_alone", "_base", "_clean", "_extras", "_late", "_left", "_pause", "_runs", "_sent_at",
+        "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -98,10 +92,9 @@ class Concurrency:
         self._sent_at = -math.inf  # the last one
         self._pause = 0.0  # the one after the last refusal
         self._waits_until = -math.inf  # nothing is tried before
+        self._left: deque[float] = deque(maxlen=LEFT)  # when the latest ones ended
         self._base = math.inf  # the least time inside that any task had
-        self._alone_first: float | None = None
-        self._alone_pace: float | None = None
-        self._alone_took: float | None = None
+        self._alone = Alone()
 
     @property
     def running(self) -> int:
@@ -122,7 +115,7 @@ class Concurrency:
         running = len(self._runs)
         if running < self.served or running >= self.most:
             return math.inf
-        took = self._alone_took
+        took = self._alone.took
         apart = self._sent_at + (APART if took is None else min(APART, took / 4))
         if self._trying > 0:
             return apart
@@ -153,8 +146,10 @@ class Concurrency:
             run.proved = run.left_at is None
             self._prove(sum(each.answered for each in self._runs.values()))
 
-    def end(self, task_id: str, now: float, sample: Sample | None) -> bool:
-        """It has ended, with a sample if it was served to its end. Whether there is news."""
+    def end(self, task_id: str, now: float, sample: Sample | None, *, loaded: bool = False) -> bool:
+        """It has ended, with a sample if it was served to its end. Whether there is news. `loaded`:
+        its model had to be loaded first.
+        """
         run = self._runs.pop(task_id, None)
         if run is None:  # it was sent before anybody kept account
             return False
@@ -165,14 +160,17 @@ class Concurrency:
                 other.left_at = now
             if not other.answered:
                 other.made_way_at = now
+        self._left.append(now)
         if not self.learns:
             return False
+        if loaded and sample is not None and sample.load is None:
+            return False  # how much of its time was the load is not known
         waited = None if sample is None else self._waited(run, sample, now)
         if waited:
             self._refuse(run, now, sure=sample is not None and sample.waited is not None)
         elif waited is not None:
             self._late *= 1 - OF_LATE
-            if run.served_with_all(WAITED if sample is None else _limit(sample)):
+            if sample is not None and self._served_with_all(run, sample):
                 self._prove(run.first_beside)
                 self._clean += run.beside >= self.served
         elif run.extra and not run.proved:
@@ -255,52 +253,43 @@ class Concurrency:
 
     def _waited(self, run: _Start, sample: Sample, now: float) -> bool | None:
         """Whether it waited inside; None if nothing says so."""
-        alone = run.beside == 1
+        runs_alone = run.beside == 1
+        if runs_alone:
+            self._alone.note(sample)
         if sample.waited is not None:
             self._base = min(self._base, sample.waited)
-            if alone:
-                self._note_alone(sample)
-            return not alone and sample.waited > _limit(sample) + min(self._base, WAITED)
-        if alone:
-            self._note_alone(sample)
+            return not runs_alone and sample.waited > limit_of(sample) + min(self._base, WAITED)
+        if runs_alone or run.proved:
             return False
-        if run.proved:
+        if is_whole(sample):
+            return self._waited_whole(run, sample, now)
+        late = self._alone.late
+        if sample.first is None or late is None:
+            return None
+        began = now - sample.took + sample.first
+        made_way = run.made_way_at is not None and began - run.made_way_at <= late
+        return sample.first > late and made_way
+
+    def _waited_whole(self, run: _Start, sample: Sample, now: float) -> bool | None:
+        """The same of one whose answer came whole, at its end. If it waited, then it began when
+        another ended, and took no longer from there than alone.
+        """
+        alone = self._alone.time_of(sample)
+        if alone is None:
+            return None
+        late = WHOLE_LATE * alone
+        if sample.took - alone <= late:
             return False
-        if sample.first is not None and self._alone_first is not None:
-            late = LATE * self._alone_first + WAITED
-            began = now - sample.took + sample.first
-            made_way = run.made_way_at is not None and began - run.made_way_at <= late
-            return sample.first > late and made_way
-        pace = _pace(sample)
-        if pace is not None and self._alone_pace is not None:
-            fewer = max(1, min(self.served, run.beside - 1))
-            return run.beside * self._alone_pace < NO_GAIN * fewer * pace
-        return None
+        if any(abs(now - alone - left) <= late for left in self._left):
+            return True
+        fewer = max(1, min(self.served, run.beside - 1))
+        return run.beside * alone < NO_GAIN * fewer * sample.took
 
-    def _note_alone(self, sample: Sample) -> None:
-        self._alone_took = _smoothed(self._alone_took, _own_time(sample))
-        if sample.load is not None and sample.load > WAITED:
-            return  # it says nothing of the next one
-        if sample.first is not None:
-            self._alone_first = _smoothed(self._alone_first, sample.first)
-        if (pace := _pace(sample)) is not None:
-            self._alone_pace = _smoothed(self._alone_pace, pace)
-
-
-def _own_time(sample: Sample) -> float:
-    """Seconds that something was done for the task."""
-    return max(0.0, sample.took - (sample.waited or 0.0) - (sample.load or 0.0))
-
-
-def _limit(sample: Sample) -> float:
-    """Seconds inside from which this task has waited there, if its backend says how long it did."""
-    return WAITED if sample.waited is None else min(WAITED, max(LEAST, _own_time(sample) / 3))
-
-
-def _pace(sample: Sample) -> float | None:
-    """Seconds a token."""
-    return sample.took / sample.tokens if sample.tokens else None
-
-
-def _smoothed(before: float | None, latest: float) -> float:
-    return latest if before is None else before + SMOOTH * (latest - before)
+    def _served_with_all(self, run: _Start, sample: Sample) -> bool:
+        """Whether one that did not wait shows that so many are served at once as ran with it."""
+        if sample.waited is not None:
+            return run.served_with_all(2 * limit_of(sample))
+        if not is_whole(sample):
+            return run.proved
+        alone = self._alone.time_of(sample)
+        return alone is not None and run.served_with_all(2 * WHOLE_LATE * alone)

@@ -99,6 +99,7 @@ class Residency:
         self._serves = serves
         self._eager = eager
         self._group_of: dict[str, Group] = {}
+        self._loading: set[str] = set()  # tasks that run for which a model had to be loaded
 
     @property
     def most(self) -> int | None:
@@ -136,6 +137,7 @@ class Residency:
         if group.loaded or self.blind or (self.load is not None and self.load.group is group):
             group.loaded = group.loaded or self.blind
             return
+        self._loading.add(task_id)
         before = frozenset(
             one.key[0] for one in self.groups.values() if one.loaded and now - one.used_at < USED
         )
@@ -161,7 +163,9 @@ class Residency:
             self._loaded(group, task_id)
         elif loaded_it:
             self.load = None
-        return group.concurrency.end(task_id, now, sample)
+        had_to_load = task_id in self._loading
+        self._loading.discard(task_id)
+        return group.concurrency.end(task_id, now, sample, loaded=had_to_load)
 
     def note(self, models: frozenset[str], names: Mapping[str, str] | None = None) -> bool:
         """These models are in memory. `names` has a name for each where it is known. Whether it was

@@ -15,7 +15,9 @@ import pytest
 import trio
 
 from oq.backends.simulated import Script, SimulatedBackend, Simulator
+from oq.dialects import ENDPOINTS
 from oq.queue import Queue, open_queue
+from oq.queue.gateway_calls import NewCall
 from oq.rules.concurrency import RECALLED
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
@@ -40,6 +42,12 @@ class Box:
     async def submit(self, model: str, number: int = 1, **fields: Any) -> list[str]:
         tasks = [generate(model=model, **fields) for _ in range(number)]
         return await self.queue.raw.submit_many(tasks)
+
+    async def call(self, path: str, number: int, **fields: Any) -> list[str]:
+        """Calls of other APIs, that go on without their callers."""
+        body = msgspec.json.encode({"model": "m", **fields})
+        new = NewCall(call=ENDPOINTS[path], body=body, model="m", priority=LOW, detached=True)
+        return [(await self.queue.calls.accept(new, None)).task_id for _ in range(number)]
 
     async def all_of(self, ids: list[str]) -> list[RawTask]:
         return [await ended(self.queue, task_id) for task_id in ids]
@@ -141,6 +149,27 @@ async def test_the_number_of_slots_is_found_within_20_tasks_and_then_nobody_wait
         later = await here.all_of(await here.submit("m", 40))
         assert max(map(waited, later)) <= 0.1
         assert here.slots() == {"m": parallel}
+
+
+CALLS = [
+    pytest.param("/v1/chat/completions", {"messages": [], "stream": True}, id="streamed"),
+    pytest.param("/v1/chat/completions", {"messages": []}, id="whole"),
+    pytest.param("/v1/embeddings", {"input": "one two three"}, id="embeddings"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), CALLS)
+@pytest.mark.parametrize("parallel", [1, 2, 4])
+async def test_the_number_is_found_by_calls_too_whose_answers_say_no_times(
+    path, fields, parallel, autojump_clock
+):
+    async with box(parallel=parallel, default=Script(prompt=0.5, tokens=11, rate=10)) as here:
+        await here.all_of(await here.call(path, 20, **fields))
+        assert here.slots() == {"m": parallel}
+        here.simulator.max_running = 0
+        await here.all_of(await here.call(path, 40, **fields))
+        assert here.slots() == {"m": parallel}
+        assert here.simulator.max_running == parallel, "none waits inside"
 
 
 @pytest.mark.parametrize("parallel", [1, 2])

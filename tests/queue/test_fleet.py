@@ -240,3 +240,16 @@ async def test_of_one_backend_alone_the_models_are_what_it_lists_now(autojump_cl
         await down(queue, one)
         [shown] = await queue.backends()
         assert shown.models == ()
+
+
+async def test_nothing_overtakes_a_swap_where_there_are_several_backends_either(autojump_clock):
+    one = box("one", "b", "c", parallel=2, max_models=1, load=1.0)
+    two = box("two", "x")
+    async with fleet(one, two, backends={"one": {"max_models": 1}}) as queue:
+        await all_of(queue, await submit(queue, *["b"] * 10))
+        ids = await submit(queue, "b", "b", "c", "b", "x", "b")
+        tasks = await all_of(queue, ids)
+        handed = sorted(tasks, key=lambda task: task.attempts[-1].started_at)
+        assert [task.model for task in handed if task.model != "x"] == ["b", "b", "c", "b", "b"]
+        assert ran_on(tasks[4]) == "two"
+        assert tasks[4].completed_at < tasks[2].completed_at, "it did not wait for the swap"
