@@ -14,9 +14,9 @@ def place_on(
 ) -> tuple[BackendSlots | None, Room]:
     """The backend for a task, and what that can do with it now. None if all of them are closed.
 
-    It starts on the first that has its model in memory, else on the first that can load it. Else it
-    waits: for a slot where its model is, or else for the one that has the least to end first. Those
-    in `but` others wait for.
+    It starts on the first that has its model in memory, else on the first that has room for it,
+    else on the first where another model leaves for it. Else it waits: for a slot where its model
+    is, or else for the one that has the least to end first. Those in `but` others wait for.
     """
     best: tuple[BackendSlots, Room] | None = None
     for backend in backends:

@@ -31,17 +31,20 @@ KEPT = 256
 
 
 class Room(IntEnum):
-    """What a backend can do with a task now. It can start it if that is at least COLD."""
+    """What a backend can do with a task now, the better the greater. It can start it if that is at
+    least SWAP.
+    """
 
     CLOSED = 0  # it is down, or held
     DRAINING = 1  # something has to end first: a load, or what runs of another group
     TAKEN = 2  # all slots of its group are taken
-    COLD = 3  # its group will be loaded
-    WARM = 4
+    SWAP = 3  # its group will be loaded, and another one leaves the memory for it
+    COLD = 4  # its group will be loaded, and there is room for it
+    WARM = 5
 
     @property
     def starts(self) -> bool:
-        return self >= Room.COLD
+        return self >= Room.SWAP
 
 
 @dataclass(slots=True)
@@ -122,9 +125,7 @@ class Residency:
             if load is not None and load.alone and not loads_it:
                 return Room.DRAINING
             return Room.WARM if group.concurrency.allows(now) else Room.TAKEN
-        if load is not None or not self._fits(group):
-            return Room.DRAINING
-        return Room.COLD
+        return Room.DRAINING if load is not None else self._room_to_load(group)
 
     def start(self, task_id: str, key: Key, name: str, now: float) -> None:
         """A task of this group is sent. `name` is its name for the model."""
@@ -269,18 +270,20 @@ class Residency:
     def _others(self, group: Group) -> list[Group]:
         return [one for one in self.groups.values() if one is not group]
 
-    def _fits(self, group: Group) -> bool:
-        """Whether it can be loaded now: there is room, or one that has nothing to do will leave."""
+    def _room_to_load(self, group: Group) -> Room:
+        """Whether it can be loaded now, and whether one that has nothing to do leaves for it."""
         loaded = 0
         idle = False
         for one in self.groups.values():
             if one is group or not (one.loaded or one.concurrency.running):
                 continue
             if one.key[0] == group.key[0]:  # the same model, to be loaded anew
-                return not one.concurrency.running
+                return Room.DRAINING if one.concurrency.running else Room.SWAP
             loaded += 1
             idle = idle or not one.concurrency.running
-        return self.most is None or loaded < self.most or idle
+        if self.most is None or loaded < self.most:
+            return Room.COLD
+        return Room.SWAP if idle else Room.DRAINING
 
     def _make_room(self, group: Group) -> bool:
         """What leaves for this group is out of memory; whether there is any."""

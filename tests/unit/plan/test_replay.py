@@ -94,6 +94,12 @@ def test_of_two_servers_each_keeps_the_model_that_it_has(policy):
     assert (replayed.loads, replayed.swaps) == (2, 0)
 
 
+@pytest.mark.parametrize("policy", ["fifo", "affinity"])
+def test_no_model_leaves_one_server_while_another_has_room(policy):
+    replayed = run([asked(20 * n, "ab"[n % 2]) for n in range(6)], policy, backends=2)
+    assert (replayed.loads, replayed.swaps) == (2, 0)
+
+
 def test_without_a_queue_a_call_goes_to_the_server_that_has_fewer():
     replayed = run([asked(n, took=5) for n in range(4)], "ollama", backends=2)
     assert [call.ended for call in replayed.calls] == [15, 16, 20, 21]

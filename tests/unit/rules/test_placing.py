@@ -1,0 +1,46 @@
+"""On which of several backends a task starts, and for which one it waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from oq.rules.place import Place
+from oq.rules.placing import place_on
+from oq.rules.residency import Room
+from oq.rules.slots import BackendSlots
+from oq.words.views import BackendFacts
+
+
+def box(name: str, *loaded: str, max_models: int | None = 1, runs: int = 0) -> BackendSlots:
+    """A backend with these models in memory, and so many tasks of the first one."""
+    slots = BackendSlots(name, 9, max_models=max_models)
+    slots.note_facts(BackendFacts(loaded=loaded), 0.0)
+    for n in range(runs):
+        slots.take(f"{name} {n}", Place(5, loaded[0]), 0.0)
+    return slots
+
+
+BUSY = {"runs": 2}
+
+
+@pytest.mark.parametrize(
+    ("backends", "chosen"),
+    [
+        ([box("other", "b"), box("empty"), box("warm", "a")], ("warm", Room.WARM)),
+        ([box("other", "b"), box("empty")], ("empty", Room.COLD)),
+        ([box("busy", "b", **BUSY), box("room", "b", max_models=2)], ("room", Room.COLD)),
+        ([box("other", "b"), box("unknown", "b", max_models=None)], ("unknown", Room.COLD)),
+        ([box("busy", "b", **BUSY), box("one", "b"), box("two", "c")], ("one", Room.SWAP)),
+        ([box("two run", "b", **BUSY), box("one runs", "b", runs=1)], ("one runs", Room.DRAINING)),
+    ],
+)
+def test_a_task_starts_where_the_least_has_to_be_done_for_it(backends, chosen):
+    backend, room = place_on(backends, Place(5, "a"), 0.0)
+    assert (backend.name, room) == chosen
+    assert room.starts is (room is not Room.DRAINING)
+
+
+def test_it_does_not_start_where_others_wait():
+    other, empty = box("other", "b"), box("empty")
+    assert place_on([other, empty], Place(5, "a"), 0.0, [empty]) == (other, Room.SWAP)
+    assert place_on([other, empty], Place(5, "a"), 0.0, [other, empty]) == (None, Room.CLOSED)
