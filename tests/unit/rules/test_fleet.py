@@ -64,6 +64,25 @@ def test_a_single_backend_gets_everything():
     assert names(fleet.able("x", 1e9)) == ["one"]
 
 
+def test_who_has_a_model_as_far_as_is_known_is_said_without_asking_anybody():
+    fleet = Fleet([box("one", "a"), box("two", "b"), box("three", "b", says=False)])
+    assert names(fleet.likely("b")) == ["two"]
+    assert names(fleet.likely("x")) == ["three"]
+    go_down(fleet, "three")
+    assert names(fleet.likely("x")) == ["one", "two", "three"]
+    go_down(fleet, "two")
+    assert names(fleet.likely("b")) == ["two"], "it has it, down or not"
+    assert not fleet.lists_wanted
+
+
+def test_a_list_may_name_what_the_settings_leave_to_a_backend():
+    said = ModelList(["gpt-*"])
+    assert [said.offers(name) for name in ("gpt-5", "dall-e")] == [True, False]
+    said.note_lack("gpt-5")
+    assert not said.offers("gpt-5")
+    assert ModelList().offers("anything")
+
+
 def test_a_model_that_nobody_has_is_looked_for_in_new_lists_first():
     fleet = Fleet([box("one", "a"), box("two", "b")])
     assert names(fleet.able("x", NEW)) == ["one", "two"]
