@@ -32,7 +32,7 @@ class Alone:
 
     def note(self, sample: Sample) -> None:
         """This task ran alone."""
-        self.took = _smoothed(self.took, _own_time(sample))
+        self.took = _smoothed(self.took, own_time(sample))
         if sample.load is not None and sample.load > WAITED:
             return  # it says nothing of the next one
         if sample.first is not None:
@@ -59,7 +59,7 @@ def is_whole(sample: Sample) -> bool:
 
 def limit_of(sample: Sample) -> float:
     """Seconds inside from which this task has waited there, if its backend says how long it did."""
-    return min(WAITED, max(LEAST, _own_time(sample) / 3))
+    return min(WAITED, max(LEAST, own_time(sample) / 3))
 
 
 def _pace(sample: Sample) -> float | None:
@@ -67,7 +67,7 @@ def _pace(sample: Sample) -> float | None:
     return sample.took / sample.tokens if sample.tokens else None
 
 
-def _own_time(sample: Sample) -> float:
+def own_time(sample: Sample) -> float:
     """Seconds that something was done for the task."""
     return max(0.0, sample.took - (sample.waited or 0.0) - (sample.load or 0.0))
 

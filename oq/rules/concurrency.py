@@ -20,7 +20,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from oq.rules.alone import WAITED, WHOLE_LATE, Alone, is_whole, limit_of
+from oq.rules.alone import LEAST, WAITED, WHOLE_LATE, Alone, is_whole, limit_of, own_time
 from oq.words.sample import Sample
 
 TRY_AGAIN = 300.0
@@ -35,7 +35,7 @@ RECALLED = 5.0
 NO_GAIN = 1.05
 """A total pace that is not so many times that of fewer tasks: they took turns."""
 LEFT = 64
-"""Ends of tasks that are remembered."""
+"""Tasks of which it is remembered when they ended."""
 OF_LATE = 0.15
 """The weight of the latest task in the share of those that seem to have waited."""
 TOO_MANY_LATE = 0.4
@@ -72,7 +72,7 @@ class Concurrency:
 
     __slots__ = (
         "_alone", "_base", "_clean", "_extras", "_late", "_left", "_pause", "_runs", "_sent_at",
-        "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
+        "_took", "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +93,7 @@ class Concurrency:
         self._pause = 0.0  # the one after the last refusal
         self._waits_until = -math.inf  # nothing is tried before
         self._left: deque[float] = deque(maxlen=LEFT)  # when the latest ones ended
+        self._took: deque[float] = deque(maxlen=LEFT)  # what they took, without their waits
         self._base = math.inf  # the least time inside that any task had
         self._alone = Alone()
 
@@ -167,7 +168,7 @@ class Concurrency:
             return False  # how much of its time was the load is not known
         waited = None if sample is None else self._waited(run, sample, now)
         if waited:
-            self._refuse(run, now, sure=sample is not None and sample.waited is not None)
+            self._refuse(run, now, None if sample is None else sample.waited)
         elif waited is not None:
             self._late *= 1 - OF_LATE
             if sample is not None and self._served_with_all(run, sample):
@@ -235,14 +236,17 @@ class Concurrency:
             if not self._trying:
                 self._clean = max(self._clean, 1)
 
-    def _refuse(self, run: _Start, now: float, *, sure: bool) -> None:
-        """It has waited, or, if that is not `sure`, seems to have."""
-        if not (sure or run.extra):
+    def _refuse(self, run: _Start, now: float, waited: float | None) -> None:
+        """It has waited so many seconds, or, if that is not known, seems to have waited."""
+        if waited is None and not run.extra:
             self._late += OF_LATE * (1 - self._late)
             if self._late < TOO_MANY_LATE:
                 return
         self._late = 0.0
-        self.served = max(1, min(self.served, run.beside - 1))
+        turns = 0.0 if waited is None else waited / max(LEAST, *self._took)
+        # As many turns as it waited for, all slots were taken before it by others.
+        fewer = min(run.beside - 1, math.ceil(run.beside / turns) - 1 if turns > 1 else run.beside)
+        self.served = max(1, min(self.served, fewer))
         self.reason = f"of {run.beside} at once, one waited inside the backend"
         if self.refused is None or run.beside < self.refused:
             self.refused = run.beside
@@ -258,6 +262,7 @@ class Concurrency:
             self._alone.note(sample)
         if sample.waited is not None:
             self._base = min(self._base, sample.waited)
+            self._took.append(own_time(sample))
             return not runs_alone and sample.waited > limit_of(sample) + min(self._base, WAITED)
         if runs_alone or run.proved:
             return False

@@ -196,6 +196,22 @@ async def test_what_was_found_is_kept_over_a_restart_and_found_again_with_other_
         assert here.slots() == {"m": 1}
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (3, 7), (7, 2)])
+async def test_after_a_restart_of_the_backend_with_other_settings_the_number_is_found_again(
+    before, after, autojump_clock
+):
+    async with box(parallel=before) as here:
+        await here.all_of(await here.submit("m", 20))
+        assert here.slots() == {"m": before}
+        here.backend.down = "restarted"
+        waiting = await here.submit("m", 20)
+        await trio.sleep(10)
+        here.simulator.restart(parallel=after)
+        here.backend.down = None
+        await here.all_of(waiting)
+        assert here.slots() == {"m": after}
+
+
 async def test_a_number_in_the_settings_stays_that_number(autojump_clock):
     async with box({"backend": {"max_concurrency": 3}}) as here:
         await here.all_of(await here.submit("m", 12))
@@ -334,6 +350,19 @@ async def test_a_busy_backend_is_held_and_the_task_spends_nothing(autojump_clock
         assert (task.status, task.retry_count) == (Status.COMPLETED, 0)
         assert len(task.attempts) == 1
         assert len(here.simulator.asked("/api/generate")) == 7
+
+
+async def test_a_backend_that_was_busy_long_ago_is_held_as_shortly_as_the_first_time(
+    autojump_clock,
+):
+    busy = Script(status=503, error="server busy, please try again.")
+    async with box() as here:
+        here.simulator.push(*[busy] * 4)
+        await here.all_of(await here.submit("m"))
+        here.simulator.push(busy)
+        before = trio.current_time()
+        await here.all_of(await here.submit("m"))
+        assert trio.current_time() - before <= 1.0 + 2 * SERVICE
 
 
 async def test_a_killed_runner_and_a_server_that_is_gone_for_a_minute_fail_no_task(autojump_clock):

@@ -247,6 +247,7 @@ async def test_nothing_overtakes_a_swap_where_there_are_several_backends_either(
     two = box("two", "x")
     async with fleet(one, two, backends={"one": {"max_models": 1}}) as queue:
         await all_of(queue, await submit(queue, *["b"] * 10))
+        one.simulator.push(Script(tokens=41, rate=10))
         ids = await submit(queue, "b", "b", "c", "b", "x", "b")
         tasks = await all_of(queue, ids)
         handed = sorted(tasks, key=lambda task: task.attempts[-1].started_at)

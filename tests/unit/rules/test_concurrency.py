@@ -259,3 +259,24 @@ def test_prompts_that_take_long_while_nobody_makes_way_do_not_lower_a_guess():
         known.end(f"b{number}", now + 9.0, Sample(9.0, 5.0, tokens=10))
         now += 10.0
     assert known.served == 4
+
+
+def test_many_fewer_slots_are_noticed_within_20_tasks():
+    server = Server(16, Concurrency(64), measured)
+    server.run(60)
+    assert server.known.served == 16
+    server.slots = 2
+    server.run(20)
+    seen = server.now
+    server.run(40)
+    assert server.known.served == 2
+    assert server.waits_since(seen) == []
+
+
+def test_tasks_of_no_time_at_all_are_no_trouble():
+    known = Concurrency(64, served=2)
+    for task in "ab":
+        known.start(task, 0.0)
+    for task in "ab":
+        known.end(task, 1.0, Sample(1.0, 1.0, waited=1.0, load=0.0, tokens=1))
+    assert known.served == 1
