@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from statistics import median
 
 from msgspec import Struct
 
@@ -15,6 +14,8 @@ from oq.words.task import Readable
 
 PROMPT, GENERATED, LOAD = 1000.0, 50.0, 5.0
 """Tokens a second, twice, and seconds, where nothing else is known."""
+NOTICEABLE = 0.25
+"""Seconds. A model that was in memory so soon was there, if any other took longer."""
 
 
 class Rates(Readable, Struct, frozen=True):
@@ -108,8 +109,12 @@ def _served(task: Ran) -> float | None:
 
 
 def _load(loads: list[float]) -> float:
-    """A server says of each call how long it took until the model was in memory, which is next to
-    nothing if it was there: so only those count that come near the longest.
+    """A server says of each call how long it took until the model was in memory. That is next to
+    nothing if it was there, and longer than a load if others were loaded before: so it is the lower
+    quartile of those that are noticeable.
     """
     longest = max(loads)
-    return median(load for load in loads if load >= longest / 2) if longest else LOAD
+    if not longest:
+        return LOAD
+    noticeable = sorted(load for load in loads if load >= NOTICEABLE) or [longest]
+    return noticeable[len(noticeable) // 4]

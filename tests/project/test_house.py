@@ -244,7 +244,6 @@ PURE_MODULES = {
     "oq",
     "re",
     "sortedcontainers",
-    "statistics",
     "typing",
     "uuid",
     "uuid_utils",

@@ -41,10 +41,19 @@ def test_of_an_embedding_all_is_the_prompt():
     assert rate == Rates(25, GENERATED, LOAD)
 
 
-def test_a_load_is_what_comes_near_the_longest_one():
-    trace = [ran(load=load) for load in (0.01, 0.02, 0.01, 9.0, 10.0, 12.0, 5.9)]
-    [rate] = learn_rates(trace).values()
-    assert rate.load == 10
+@pytest.mark.parametrize(
+    ("loads", "load"),
+    [
+        ((0.01, 0.02, 0.01, 2.0, 2.1, 2.0, 2.2), 2.0),
+        ((2.0, 0.01, 2.0, 4.0, 4.0, 6.0, 8.0), 2.0),  # those that waited for other loads, too
+        ((0.01, 0.02, 0.2), 0.2),
+        ((0.01, 0.02, 0.01, 2.0, 2.1, 2.0, 600.0), 2.0),
+        ((0.0,), LOAD),
+    ],
+)
+def test_a_load_is_told_from_a_model_that_is_there_and_from_a_wait(loads, load):
+    [rate] = learn_rates([ran(load=one) for one in loads]).values()
+    assert rate.load == load
 
 
 def test_what_is_given_counts_for_all():
