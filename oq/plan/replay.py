@@ -105,7 +105,8 @@ class _Queue:
             ]
         )
         policy = POLICIES[order.policy](fleet, order.settings)
-        self._board = Board(box.backends * most, fleet, policy, paused=False)
+        # There are more workers than slots, as by default: the servers are what tasks wait for.
+        self._board = Board(box.backends * most + 1, fleet, policy, paused=False)
         for backend in fleet:
             self._board.note_facts(backend.name, BackendFacts(slots=box.slots), 0.0)
 
