@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from oq.dialects.anthropic_fold import AnthropicFold, message_usage
-from oq.dialects.base import MODEL, AllowedRequest, Endpoint
+from oq.dialects.base import MODEL, NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.reading import read_object
 from oq.rules.surrogates import readable
@@ -125,7 +125,7 @@ class Anthropic(EventDialect):
         kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
 
-    def error_frame(self, message: str) -> bytes:
+    def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
         """See `Dialect`."""
         return b"event: error\ndata: " + self.error(500, message) + b"\n\n"
 

@@ -108,6 +108,18 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _APART = frozenset({"model", "options", "stream"})
 
 
+class Told(NamedTuple):
+    """What an error behind a stream may go on from: the first part of it and the last, of one or
+    more frames. They are empty if nothing is known.
+    """
+
+    first: bytes = b""
+    last: bytes = b""
+
+
+NOTHING_TOLD = Told()
+
+
 class Dialect(ABC):
     """One API. What most APIs have in common is defined here.
 
@@ -204,8 +216,8 @@ class Dialect(ABC):
         """The body of an error with this HTTP status."""
 
     @abstractmethod
-    def error_frame(self, message: str) -> bytes:
-        """An error at the end of a stream that has begun."""
+    def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
+        """An error at the end of a stream that has begun, and of which this much was told."""
 
     @abstractmethod
     def progress(

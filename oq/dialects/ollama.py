@@ -12,7 +12,16 @@ from datetime import datetime
 import msgspec
 
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.dialects.base import AllowedRequest, Answer, Dialect, EmitFrame, Endpoint, Scrub
+from oq.dialects.base import (
+    NOTHING_TOLD,
+    AllowedRequest,
+    Answer,
+    Dialect,
+    EmitFrame,
+    Endpoint,
+    Scrub,
+    Told,
+)
 from oq.dialects.call_fields import CallFields
 from oq.dialects.model_lists import ListForm
 from oq.dialects.ollama_fold import FoldedLines, ollama_answer
@@ -114,7 +123,7 @@ class Ollama(Dialect):
         """See `Dialect`."""
         return msgspec.json.encode({"error": message})
 
-    def error_frame(self, message: str) -> bytes:
+    def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
         """See `Dialect`."""
         return self.error(500, message) + b"\n"
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.base import AllowedRequest, Endpoint
+from oq.dialects.base import NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.deltas import index_of
 from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.marked_fold import DONE
@@ -126,7 +126,7 @@ class OpenAI(EventDialect):
         error = {"message": message, "type": _KINDS.get(status, "api_error"), "param": None}
         return msgspec.json.encode({"error": {**error, "code": None}})
 
-    def error_frame(self, message: str) -> bytes:
+    def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
         """See `Dialect`."""
         return b"data: " + self.error(500, message) + b"\n\n"
 

@@ -34,6 +34,21 @@ SAID_AGAIN = frozenset(_SAID_AGAIN)
 """The fields of a request that its response says again."""
 
 
+UNKNOWN_RESPONSE: Json = {
+    "id": "resp_0",
+    "object": "response",
+    "created_at": 0,
+    "status": "in_progress",
+    "error": None,
+    "incomplete_details": None,
+    "model": "",
+    "output": [],
+    "usage": None,
+    **_SAID_AGAIN,
+}
+"""A response of which nothing is known."""
+
+
 def said_again(request: Json) -> Json:
     """What the response says of this request."""
     asked = {key: request[key] for key in _SAID_AGAIN if request.get(key) is not None}

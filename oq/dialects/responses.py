@@ -7,16 +7,19 @@ OpenAI's API (`oq.dialects.openai`), but not how an answer is framed: its events
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from oq.dialects.base import AllowedRequest, Endpoint
+from oq.dialects.base import NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.events import EventFold
+from oq.dialects.framing import End, Frames
 from oq.dialects.openai import OpenAI
-from oq.dialects.reading import read_object
+from oq.dialects.reading import Json, read_object
+from oq.dialects.response_object import UNKNOWN_RESPONSE
 from oq.dialects.responses_fold import FAILED, ResponsesFold, response_usage
 from oq.dialects.stated_errors import failed_answer
 from oq.rules.surrogates import readable
@@ -28,6 +31,8 @@ _TEXTS = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _THOUGHTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _ARGUMENTS = "response.function_call_arguments.delta"
 _ADDED = "response.output_item.added"
+_NUMBER = re.compile(rb'"sequence_number": ?(\d{1,15})(?!\d)')
+"""Within a text the quotes are escaped, so this finds none there."""
 
 
 class _Item(Struct, frozen=True):
@@ -101,14 +106,25 @@ class Responses(OpenAI):
             case _:
                 return None
 
-    def error_frame(self, message: str) -> bytes:
-        """See `Dialect`: a response that failed. Some clients look for the error in the response,
-        others beside it.
+    def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
+        """See `Dialect`: the response that was begun has failed, with the next number. Some clients
+        look for the error in the response, others beside it.
         """
         error = {"code": "server_error", "message": message}
-        response = {"id": "resp_0", "object": "response", "status": "failed", "error": error}
-        said = {"type": "response.failed", "sequence_number": 0, "response": response}
+        begun = self._begun(told.first)
+        response = {**UNKNOWN_RESPONSE, **begun, "status": "failed", "error": error}
+        numbers = _NUMBER.findall(told.last)
+        number = int(numbers[-1]) + 1 if numbers else 0
+        said = {"type": "response.failed", "sequence_number": number, "response": response}
         return event("response.failed", {**said, "error": error})
+
+    def _begun(self, first: bytes) -> Json:
+        """The response as the first of these events tells it; empty if none does."""
+        for frame in Frames(End.EVENT).feed(first):
+            response = (read_object(self.document(frame)) or {}).get("response")
+            if isinstance(response, dict):
+                return response
+        return {}
 
     def progress(
         self, call: Endpoint, model: str, task_id: str, position: int, now: datetime

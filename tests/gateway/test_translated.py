@@ -363,6 +363,24 @@ async def test_a_stream_that_breaks_off_says_so(kind, path):
 
 
 @KIND
+@pytest.mark.parametrize("lacks", [(RESPONSES,), ("/nothing",)], ids=["translated", "native"])
+@pytest.mark.parametrize("progress", ["true", "false"])
+async def test_a_stream_that_is_cut_ends_with_the_failure_of_the_response_that_began(
+    kind, lacks, progress
+):
+    async with lacking(kind, *lacks) as here:
+        here.simulator.push(Script(text="one two three", fault="cut_between", at=2))
+        headers = {"X-OQ-Progress": progress}
+        answer = await here.oq.post(RESPONSES, json=body(RESPONSES, stream=True), headers=headers)
+        said = [json.loads(line[6:]) for line in answer.text.split("\n") if line[:6] == "data: "]
+        said = [one for one in said if one["type"] != "keepalive"]
+        assert [one["sequence_number"] for one in said] == [*range(len(said))]
+        assert (said[0]["type"], said[-1]["type"]) == ("response.created", "response.failed")
+        assert said[-1]["response"]["id"] == said[0]["response"]["id"]
+        assert "lost" in said[-1]["response"]["error"]["message"]
+
+
+@KIND
 @PATH
 async def test_hanging_up_stops_the_model(kind, path):
     async with lacking(kind) as here:

@@ -168,6 +168,7 @@ class CallHandler:
         if not reply.out.begun:
             await reply.begin(None)
         await reply.out.piece(frame)
+        reply.out.first = b""  # of the answer itself nothing has been told
 
 
 def _late_at(wanted: CallRequest) -> float:

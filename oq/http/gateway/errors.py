@@ -7,6 +7,7 @@ import trio
 
 from oq.dialects import Dialect
 from oq.dialects.answer_errors import error_text
+from oq.dialects.base import Told
 from oq.http import errors
 from oq.http.asgi import BodyReader, RawHeaders, Receive, discard_body, unread_body_headers
 from oq.http.gateway.locations import leads_to_call
@@ -53,7 +54,7 @@ class ErrorResponder:
         if isinstance(error, QueueFull):
             status, text = dialect.when_full(status, text)
         if out.begun:
-            await _break_off(out, dialect, dialect.error_frame(text))
+            await _break_off(out, dialect, dialect.error_frame(text, out.told))
             return
         headers = [(name.lower().encode(), value.encode()) for name, value in more.items()]
         if status in (409, 504):
@@ -71,7 +72,7 @@ async def send_failure(
         log.warning("an answer broke off", task_id=ended.state.id, error=_reason(ended))
         return
     if out.begun:
-        await _break_off(out, dialect, _frame(dialect, ended))
+        await _break_off(out, dialect, _frame(dialect, ended, out.told))
         return
     status, body = _body(dialect, ended)
     head = None if ended.refusal is None else ended.refusal.head
@@ -86,19 +87,19 @@ async def send_failure(
 
 async def _break_off(out: GatewayResponse, dialect: Dialect, frame: bytes) -> None:
     # What a backend left half said must not make this unreadable as well.
-    await out.piece(dialect.separator(out.last) + frame + dialect.separator(frame))
+    await out.piece(dialect.separator(out.told.last[-3:]) + frame + dialect.separator(frame))
     await out.end()
 
 
-def _frame(dialect: Dialect, ended: Ended) -> bytes:
+def _frame(dialect: Dialect, ended: Ended, told: Told) -> bytes:
     refusal = ended.refusal
     if refusal is None:
-        return dialect.error_frame(_reason(ended))
+        return dialect.error_frame(_reason(ended), told)
     if refusal.frame is not None:
         return refusal.frame
     if refusal.status is None:
         return refusal.body
-    return dialect.error_frame(error_text(refusal.body))
+    return dialect.error_frame(error_text(refusal.body), told)
 
 
 def _body(dialect: Dialect, ended: Ended) -> tuple[int, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oq.dialects.base import Told
 from oq.http.asgi import REASON, RawHeaders, Send
 from oq.http.gateway.locations import passable
 from oq.http.request import Request
@@ -11,6 +12,7 @@ from oq.http.request import Request
 TYPE = b"content-type"
 JSON = (TYPE, b"application/json")
 _LENGTH = b"content-length"
+FIRST_KEPT = 64 * 1024
 
 
 class GatewayResponse:
@@ -28,8 +30,14 @@ class GatewayResponse:
         """Whether the status has been sent. After that it cannot be changed."""
         self.sized = False
         """Whether a length has been sent. Then nothing can be added to the body."""
-        self.last = b""
-        """The last bytes of the last piece."""
+        self.first = b""
+        """The beginning of what has been sent in pieces, FIRST_KEPT bytes at most."""
+        self._last = b""
+
+    @property
+    def told(self) -> Told:
+        """What an error behind the pieces may go on from."""
+        return Told(self.first, self._last)
 
     async def whole(
         self, status: int, headers: RawHeaders, body: bytes, reason: bytes = b""
@@ -55,7 +63,8 @@ class GatewayResponse:
 
     async def piece(self, data: bytes) -> None:
         """A part of an answer that has begun."""
-        self.last = data[-3:]
+        self.first = self.first or data[:FIRST_KEPT]
+        self._last = data
         if self._connection is not None and not self.sized:
             await self._connection.send_chunk(data)
         else:

@@ -20,6 +20,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from oq.dialects import ENDPOINTS
+from oq.dialects.base import Told
 from oq.words.errors import BackendFailure, BackendRejected
 from tests.unit.translate.ways import (
     EVERYTHING,
@@ -288,12 +289,23 @@ def test_clients_raise_what_the_stream_states():
     with pytest.raises(openai.APIError, match="kaput"):
         by_openai([*frames, caught.value.frame])
     assert data(caught.value.frame)["sequence_number"] == len(frames)
-    frame = ENDPOINTS[RESPONSES].dialect.error_frame("kaput")
+    sent = Told(frames[0] + frames[1], frames[-2] + frames[-1])
+    frame = ENDPOINTS[RESPONSES].dialect.error_frame("kaput", sent)
+    [*_, failed] = typed(RESPONSES, [*frames, frame])
+    assert failed["sequence_number"] == len(frames)
+    assert failed["response"]["id"] == data(frames[0])["response"]["id"]
+    assert failed["response"]["status"] == "failed"
     with pytest.raises(openai.APIError, match="kaput"):
         by_openai([*frames, frame])
     frame = ENDPOINTS[MESSAGES].dialect.error_frame("kaput")
     with pytest.raises(anthropic.APIError, match="kaput"):
         by_anthropic([frame])
+
+
+def test_an_error_fits_the_types_of_a_client_where_nothing_is_known_of_the_response():
+    for sent in (Told(), Told(b"data: {nope\n\n", b": no event\n\n"), Told(b"data: [", b"\xff")):
+        frame = ENDPOINTS[RESPONSES].dialect.error_frame("kaput", sent)
+        assert typed(RESPONSES, [frame])[0]["sequence_number"] == 0
 
 
 @pytest.mark.parametrize(
