@@ -18,6 +18,7 @@ from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.dialects import ENDPOINTS
 from oq.queue import Queue, open_queue
 from oq.queue.gateway_calls import NewCall
+from oq.rules.board import Board
 from oq.rules.concurrency import RECALLED
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
@@ -133,10 +134,26 @@ async def test_what_was_called_back_is_tried_again_though_nothing_happens_meanwh
         await here.all_of(await here.submit("m"))
         long, late = Script(tokens=1000, rate=10), Script(delay=30)
         here.simulator.push(long, late)
-        await here.submit("m", 2, priority=LOW)
+        low = await here.submit("m", 2, priority=LOW)
         await trio.sleep(1)
         [critical] = await here.all_of(await here.submit("m", priority=CRITICAL))
         assert first_token(critical) <= RECALLED + 0.3
+        for task in await here.all_of(low):
+            assert (task.retry_count, len(task.attempts)) == (0, 1), "a recall is no attempt"
+
+
+async def test_one_that_answers_already_is_not_called_back(monkeypatch, autojump_clock):
+    """The scheduler may not know yet that it does."""
+    recalled: list[str] = []
+    monkeypatch.setattr(Board, "recalls", lambda board, now: recalled)
+    async with box() as here:
+        ids = await here.submit("m")
+        await trio.sleep(LOAD + 0.5)
+        recalled += ids
+        await here.submit("m", priority=CRITICAL)
+        [task] = await here.all_of(ids)
+        assert task.status is Status.COMPLETED
+        assert len(here.simulator.calls) == 1, "it was sent once, and went on"
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 4])
