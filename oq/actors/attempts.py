@@ -10,6 +10,7 @@ import trio
 
 from oq.backends.base import Backend, Request
 from oq.words.durations import format_duration
+from oq.words.messages import Busy, Ended
 from oq.words.outcome import Completed, Failed, Outcome, Timings
 from oq.words.sample import Sample
 from oq.words.steps import Change
@@ -19,11 +20,10 @@ from oq.words.task import Body, TaskState, Usage
 @dataclass(slots=True)
 class RunningAttempt:
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
-    was broken off, if it was, and `outcome` how it ended by itself, if it did; `down` says why its
-    backend is down, if it is, and `busy` why that could not take the task.
-    `lacks`: the backend has not the model, and `elsewhere`: another may have it. `timeout` is in
-    seconds; `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's
-    time.
+    was broken off, if it was, and `outcome` how it ended by itself, if it did. `failed`, `down`,
+    `busy` and `lacks` are as in `oq.words.messages.Ended`, `watched`, `elsewhere` and `canary` as
+    in its `Job`. `timeout` is in seconds; `deadline`, `sent_at` and `first_at`, when the first byte
+    of the answer came, in trio's time.
     """
 
     start: Change
@@ -33,9 +33,11 @@ class RunningAttempt:
     deadline: float
     watched: bool = False
     elsewhere: bool = False
+    canary: bool = False
     sent_at: float = 0.0
     first_at: float | None = None
-    busy: str | None = None
+    failed: str | None = None
+    busy: Busy | None = None
     lacks: bool = False
     scope: trio.CancelScope | None = None
     reason: Outcome | None = None
@@ -54,7 +56,30 @@ class RunningAttempt:
             body.target,
         )  # fmt: skip
 
-    def sample(self, now: float) -> Sample | None:
+    def ended(self) -> Ended:
+        """What its end says of the backend."""
+        failed, reason = self.failed, self.reason
+        if isinstance(reason, Failed) and self.first_at is None and (self.may_wait or self.canary):
+            failed = failed or reason.error  # not a word until its time was over
+        return Ended(
+            served=self.reason is None and isinstance(self.outcome, Completed),
+            failed=None if self.busy is not None else failed,
+            down=self.down,
+            busy=self.busy,
+            lacks=self.lacks,
+            sample=self._sample(trio.current_time()) if self.watched else None,
+        )
+
+    def backend_fails(self, ended: Ended) -> bool:
+        """Whether it is known that the backend fails at others too, or takes nothing now."""
+        return ended.busy is not None or (self.canary and ended.failed is not None)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether nobody waits for the answer: the task is no call of an API."""
+        return self.body is not None and self.body.call is None
+
+    def _sample(self, now: float) -> Sample | None:
         """How the backend served the task; None if not to its end. `now` is trio's time."""
         done = self.outcome
         if self.reason is not None or not isinstance(done, Completed):

@@ -19,6 +19,7 @@ from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request, way
 from oq.backends.busy import is_unknown_model
 from oq.rules import lifecycle
+from oq.rules.outages import put_off
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id
 from oq.rules.via import add_mark
@@ -27,13 +28,25 @@ from oq.words import errors
 from oq.words.channels import put, take
 from oq.words.clock import Clock
 from oq.words.head import Head
-from oq.words.messages import Abort, Answered, Commit, Dispatch, Freed, Job, Recall
-from oq.words.outcome import Aborted, Failed, Interrupted, Refusal
+from oq.words.messages import (
+    SERVED,
+    Abort,
+    Answered,
+    Busy,
+    Commit,
+    Dispatch,
+    Freed,
+    Job,
+    Recall,
+)
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal
 from oq.words.task import Body
 
 log = structlog.get_logger("oq.pool")
 
 RECALLED = Interrupted("a more urgent task came first", ran=False)
+ASKS_TO_WAIT = frozenset({429, 503})
+"""Statuses by which a backend says that it takes no more now: the task is not the cause."""
 
 
 class Pool:
@@ -135,7 +148,7 @@ class Pool:
         body = None if state.damaged else await self._body(job.task_id)
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
-            timeout, trio.current_time() + timeout, job.watched, job.elsewhere,
+            timeout, trio.current_time() + timeout, job.watched, job.elsewhere, job.canary,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
@@ -188,15 +201,21 @@ class Pool:
         try:
             run.outcome = await run.backend.run(request, emit)
         except errors.BackendBusy as error:
-            run.busy = str(error)
-            run.outcome = Interrupted(run.busy, ran=False)
+            run.busy = Busy(str(error), error.retry_after)
+            run.outcome = Interrupted(str(error), ran=False)
         except errors.BackendDown as error:
             run.down = str(error)
             run.outcome = Interrupted(run.down, ran=False)
             if error.ran:  # the task may be what the server cannot do: it is not tried for ever
                 run.outcome = Failed(run.down, retryable=True)
         except errors.BackendFailure as error:
+            # What a backend says to a call is the call's own answer, and comes as soon as without
+            # oq: many in a row would only say that one client asks for what cannot be had.
+            if request.call is None or run.canary:
+                run.failed = str(error)
             run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
+            if request.call is None and error.status in ASKS_TO_WAIT:
+                run.busy = Busy(str(error), error.retry_after)
         except errors.BackendRejected as error:
             run.lacks = is_unknown_model(error)
             if run.lacks and run.elsewhere:
@@ -224,7 +243,9 @@ class Pool:
         outcome = run.outcome or run.reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
-        sample = run.sample(trio.current_time()) if run.watched else None
+        ended = SERVED if type(outcome) is Completed and not run.watched else run.ended()
+        if isinstance(outcome, Failed) and run.may_wait and run.backend_fails(ended):
+            outcome = _spared(run, outcome)
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._ledger.running_page.discard(state.id)
@@ -241,9 +262,19 @@ class Pool:
         # In this order: a slot is not given on before the writer has taken what it did, or a full
         # disk would let finished work pile up without bound.
         await put(self._to_writer, Commit([change]))
-        freed = Freed(state.id, run.backend.name, run.down, sample, run.busy, run.lacks)
-        await put(self._to_scheduler, freed)
+        await put(self._to_scheduler, Freed(state.id, run.backend.name, ended))
         self._idle += 1
+
+
+def _spared(run: RunningAttempt, failed: Failed) -> Failed | Interrupted:
+    """The end of an attempt that fails as the backend fails at all: it spends no retry, unless that
+    has happened too often to this task.
+    """
+    failures = sum(attempt.error is not None for attempt in run.state.attempts) + 1
+    delay = put_off(failures)
+    if delay is None:
+        return failed
+    return Interrupted(failed.error, delay=delay if run.canary else 0.0)
 
 
 def _refusal(error: errors.BackendError, request: Request) -> Refusal | None:

@@ -71,7 +71,7 @@ class Scheduler:
         to_pool: trio.MemorySendChannel[Dispatch | Abort | Recall],
         to_timer: trio.MemorySendChannel[list[Delay]],
         to_monitor: trio.MemorySendChannel[Look],
-        busy_delay: Callable[[int], float],
+        busy_delay: Callable[[int, float | None], float],
     ) -> None:
         self._board = board
         self._ledger = ledger
@@ -119,14 +119,14 @@ class Scheduler:
 
     async def _handle(self, message: Message, now: float) -> None:
         match message:
-            case Freed(task_id, backend, down, sample, busy, lacks):  # of all messages most
-                learnt = self._board.free(task_id, now, sample, lacks=lacks)
+            case Freed(task_id, backend, ended):  # of all messages most
+                learnt = self._board.free(task_id, now, ended)
                 if learnt is not None:
                     self._keep(learnt)
-                if down is not None:
-                    self._mark_down(backend, down)
-                elif busy is not None:
-                    self._board.hold(backend, busy, now, self._busy_delay)
+                if ended.down is not None:
+                    self._mark_down(backend, ended.down)
+                elif ended.busy is not None:
+                    self._board.hold(backend, ended.busy, now, self._busy_delay)
                 if self._deferred:
                     await self._resume(task_id)
                 self._settle_drains()

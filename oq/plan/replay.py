@@ -17,6 +17,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.slots import ASK_AGAIN, BackendSlots
+from oq.words.messages import Ended
 from oq.words.sample import Sample
 from oq.words.task import Priority, Readable
 from oq.words.views import BackendFacts
@@ -136,7 +137,7 @@ class _Queue:
             load=call.began - call.sent,
             tokens=call.asked.tokens,
         )
-        self._board.free(task_id, now, served)
+        self._board.free(task_id, now, Ended(served=True, sample=served))
         self._dispatch()
 
     def _look(self, machine: Machine) -> None:

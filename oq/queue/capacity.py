@@ -8,6 +8,7 @@ import trio
 
 from oq.backends.base import Backend
 from oq.rules.fleet import Fleet
+from oq.rules.outages import Outages
 from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.config import MOST_WORKERS, BackendConfig, Config
@@ -29,9 +30,12 @@ def fleet_of(config: Config, backends: dict[str, Backend]) -> Fleet:
 def _slots(config: Config, backend: Backend, settings: BackendConfig | None) -> BackendSlots:
     settings = settings or BackendConfig(name=backend.name, kind=backend.kind)
     limit, source = _limit(config, backend, settings.max_concurrency)
+    health = config.health
     return BackendSlots(
-        backend.name, limit, source, max_models=settings.max_models, models=settings.models
-    )
+        backend.name, limit, source,
+        max_models=settings.max_models, models=settings.models,
+        outages=Outages(health.hold_after, health.canary),
+    )  # fmt: skip
 
 
 def _limit(

@@ -170,7 +170,7 @@ class Core:
                 max_concurrency=slots.at_once,
                 error=slots.down,
                 down_since=slots.down_since,
-                held=None if slots.held is None else slots.held.reason,
+                held=slots.held_because,
                 swap=self.board.swap_on(slots, now),
                 slots=slots.slots(),
             )

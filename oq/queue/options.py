@@ -82,6 +82,8 @@ class Options(TypedDict, total=False):
     events_max_subscribers: int
 
     health_silence: Time
+    health_hold_after: int
+    health_canary: Time
 
     simulated_delay: Time
     simulated_tokens_per_second: float

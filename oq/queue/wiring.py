@@ -131,7 +131,7 @@ async def wire(
     )  # fmt: skip
     scheduler = Scheduler(
         board, ledger, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor,
-        lambda times: retries.delay(times, random.random),
+        lambda times, asked: retries.delay(times, random.random, asked),
     )  # fmt: skip
     # To the hub first: when the scheduler acknowledges a request, its events have been published.
     writer = Writer(ledger, clock, writer_inbox, (to_hub, to_scheduler.clone()))

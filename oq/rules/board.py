@@ -24,10 +24,9 @@ from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policy import Policy
-from oq.rules.slots import BackendSlots, Hold
+from oq.rules.slots import BackendSlots
 from oq.rules.waiting import swap_on, why_waits
-from oq.words.messages import Delay, Job, Look
-from oq.words.sample import Sample
+from oq.words.messages import SERVED, Busy, Delay, Ended, Job, Look
 from oq.words.views import BackendFacts
 
 LOOKED_AT = 64
@@ -129,17 +128,19 @@ class Board:
         """The answer to it has begun."""
         run = self._running.get(task_id)
         if run is not None:
-            run.backend.answered(task_id)
+            run.backend.answered(task_id, run.place)
+            self._note_plain()
 
-    def free(
-        self, task_id: str, now: float, sample: Sample | None = None, *, lacks: bool = False
-    ) -> BackendSlots | None:
-        """It has stopped running: its slot is free. The backend, if something was learnt of it from
-        the sample. `lacks`: the backend has not its model. KeyError when the task held no slot.
+    def free(self, task_id: str, now: float, ended: Ended = SERVED) -> BackendSlots | None:
+        """It has stopped running, in this way: its slot is free. The backend, if something was
+        learnt of it from the sample. KeyError when the task held no slot.
         """
         run = self._running.pop(task_id)
-        learnt = run.backend.give_back(task_id, now, sample)
-        if lacks and len(self._fleet) > 1:
+        learnt = run.backend.give_back(task_id, now, ended.sample)
+        if not (ended.served and run.backend.outages.quiet):
+            run.backend.note_end(task_id, run.place, ended, now)
+            self._note_plain()
+        if ended.lacks and len(self._fleet) > 1:
             run.backend.models.note_lack(run.place.model)
             self._fleet.lists_wanted = True
             self._note_fleet()
@@ -167,15 +168,14 @@ class Board:
         slots.restarted(now)
         self._note_fleet()
 
-    def hold(self, backend: str, reason: str, now: float, delay: Callable[[int], float]) -> None:
+    def hold(
+        self, backend: str, busy: Busy, now: float, delay: Callable[[int, float | None], float]
+    ) -> None:
         """The backend is busy: it gets nothing for a while. `delay` says how many seconds, for the
-        number of times in a row that it was busy.
+        number of times in a row that it was busy and for what it asked for.
         """
-        slots = self._fleet.by_name[backend]
-        if slots.held is None:
-            slots.busy_times += 1
-            slots.held = Hold(reason, now + delay(slots.busy_times))
-            self._all_plain = False
+        self._fleet.by_name[backend].hold(busy, now, delay)
+        self._note_plain()
 
     def note_facts(self, backend: str, facts: BackendFacts, now: float) -> BackendSlots | None:
         """What a backend says of itself. The backend, if something was learnt of it."""
@@ -199,9 +199,10 @@ class Board:
             return None
         backend = self._fleet.by_name[choice.backend]
         watched = backend.take(choice.task_id, choice.place, now)
+        canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
         self._running[choice.task_id] = _Run(backend, choice.place)
         elsewhere = len(self._fleet) > 1 and self._fleet.elsewhere(choice.place.model, backend)
-        return Job(choice.task_id, choice.backend, watched, elsewhere)
+        return Job(choice.task_id, choice.backend, watched or canary, elsewhere, canary)
 
     def recalls(self, now: float) -> list[str]:
         """Tasks to be called back, for `next` gave nothing out: a more urgent one waits for their
@@ -243,7 +244,7 @@ class Board:
         if self._all_plain and not fleet.lists_wanted:
             return inf
         waits = bool(self._policy) and not (self.paused or self.draining)
-        due = min(min(each.due(), self._list_due(each, waits=waits)) for each in fleet)
+        due = min(min(each.due(now), self._list_due(each, waits=waits)) for each in fleet)
         if waits:
             due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
         return due

@@ -27,10 +27,12 @@ class Fifo(Line):
     def next(self, now: float) -> Choice | None:
         if not self._ready:
             return None
-        if self._groups is None:
+        if len(self._fleet) == 1:
             [backend] = self._fleet.backends
-            return self._first_on(backend) if self._starts_on(backend, now) else None
-        if not any(backend.open for backend in self._fleet):
+            if self._starts_on(backend, now):
+                return self._first_on(backend)
+            self._note_parted(backend)
+        if self._groups is None or not any(backend.open for backend in self._fleet):
             return None
         task_id, place = self._ready.first()
         best, room = place_on(self._fleet.able(place.model, now), place, now)
@@ -48,8 +50,19 @@ class Fifo(Line):
         return backend.room(place, now).starts
 
     def _first_on(self, backend: BackendSlots) -> Choice:
+        if self._groups is not None:
+            return self._chosen(self._ready.first()[0], backend)
         task_id, place = self._ready.pop()
         return Choice(task_id, place, backend.name)
+
+    def _note_parted(self, backend: BackendSlots) -> None:
+        """While the only backend fails at one model, those behind may start. To find them costs a
+        part of every task's time, so it is done then only.
+        """
+        if not backend.outages.parted:
+            self._groups = None
+        elif self._groups is None:
+            self._groups = Groups(self._ready.places())
 
     def _behind_first(self, groups: Groups, now: float) -> Choice | None:
         """The next that starts on a backend that none before it waits for. The first does not."""

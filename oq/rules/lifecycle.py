@@ -116,9 +116,13 @@ def interrupted(state: TaskState, outcome: Interrupted, now: datetime) -> Change
     """The attempt was broken off by something that is not the task's fault: it spends nothing."""
     _must_run(state)
     attempts = _end_attempt(state, now, outcome.reason) if outcome.ran else state.attempts[:-1]
+    data: dict[str, object] = {"reason": outcome.reason[:ERROR_LENGTH]}
+    run_at = now + timedelta(seconds=outcome.delay) if outcome.delay else None
+    if run_at is not None:
+        data["run_at"] = run_at
     return _step(
-        state, Status.PENDING, EventType.TASK_RETRYING, {"reason": outcome.reason},
-        started_at=None, attempts=attempts,
+        state, Status.PENDING, EventType.TASK_RETRYING, data,
+        started_at=None, run_at=run_at, attempts=attempts,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sortedcontainers import SortedList
 
@@ -49,6 +49,10 @@ class ReadyQueue:
                 yield from self._lines[level]
             elif level == priority:
                 yield from self._lines[level].irange(task_id, inclusive=(False, True))
+
+    def places(self) -> Iterable[tuple[str, Place]]:
+        """All that are in, in no order, with their places."""
+        return self._place_of.items()
 
     def place_of(self, task_id: str) -> Place | None:
         """None when it is not in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 
@@ -12,8 +12,10 @@ from msgspec import Struct
 from oq.rules.concurrency import Concurrency
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
+from oq.rules.outages import Outages
 from oq.rules.place import Place
 from oq.rules.residency import Group, Key, Residency, Room
+from oq.words.messages import Busy, Ended
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts, Slots, SlotsSource
 
@@ -27,6 +29,8 @@ KEYS = 1024
 """Models whose load group is remembered."""
 FIRST_LOOK = 10.0
 """Seconds that a backend has to say at the start which models it has."""
+BUSY_OFTEN = 3
+"""A backend that is busy more often than that in a row is tried as one that is out of order."""
 NOT_SAID = "it has not said yet which models it has"
 
 
@@ -63,8 +67,8 @@ class BackendSlots:
 
     __slots__ = (
         "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
-        "down_since", "held", "limit", "max_models", "models", "name", "names", "residency",
-        "running", "source",
+        "down_since", "held", "limit", "max_models", "models", "name", "names", "outages",
+        "residency", "running", "source",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +79,7 @@ class BackendSlots:
         *,
         max_models: int | None = None,
         models: Sequence[str] | None = None,
+        outages: Outages | None = None,
     ) -> None:
         """`models` are patterns of the names that it has, if the settings say them."""
         self.name = name
@@ -84,6 +89,7 @@ class BackendSlots:
         """How it is known how many tasks the backend serves at once."""
         self.max_models = max_models
         self.models = ModelList(models)
+        self.outages = outages or Outages()
         self.concurrency: Concurrency | None = None
         self.residency: Residency | None = None
         self.by_options = source == "measured"
@@ -112,11 +118,27 @@ class BackendSlots:
     @property
     def plain(self) -> bool:
         """Whether nothing of it depends on time, or is tried."""
-        return self.residency is None and self.concurrency is None and self.held is None
+        return (
+            self.residency is None
+            and self.concurrency is None
+            and self.held is None
+            and self.outages.quiet
+        )
+
+    @property
+    def held_because(self) -> str | None:
+        """Why it gets nothing for a moment, or less than it could; None if that is not so."""
+        return self.outages.said() if self.held is None else self.held.reason
+
+    def failing(self, place: Place) -> str | None:
+        """Why a task is held because others fail; None if it is not."""
+        return self.outages.reason(self._model(place.model))
 
     def room(self, place: Place, now: float) -> Room:
         """What it can do with a task now, one that waits. `now` is in seconds."""
         if self.down is not None or self.held is not None:
+            return Room.CLOSED
+        if not (self.outages.quiet or self.outages.allows(self._model(place.model), now)):
             return Room.CLOSED
         if self.running >= self.limit:
             return Room.TAKEN
@@ -155,8 +177,26 @@ class BackendSlots:
             return True
         return False
 
-    def answered(self, task_id: str) -> None:
+    def try_out(self, task_id: str, place: Place) -> bool:
+        """Whether a task that starts on it is a canary."""
+        return self.outages.start(task_id, self._model(place.model))
+
+    def note_end(self, task_id: str, place: Place, ended: Ended, now: float) -> None:
+        """How a task ended, which may say that the backend is out of order, or in order again."""
+        model = self._model(place.model)
+        if ended.failed is not None:
+            self.outages.failed(task_id, model, ended.failed, now)
+        elif ended.busy is not None:
+            self.outages.busy(task_id, ended.busy.reason, now)
+        elif ended.served:
+            self.outages.answered(model)
+        else:
+            self.outages.left(task_id, now)
+
+    def answered(self, task_id: str, place: Place) -> None:
         """The answer to a task that runs on it has begun."""
+        if not self.outages.quiet:
+            self.outages.answered(self._model(place.model))
         if self.residency is not None:
             self.residency.answered(task_id)
         elif self.concurrency is not None:
@@ -176,6 +216,14 @@ class BackendSlots:
             return self.concurrency.end(task_id, now, sample)
         return False
 
+    def hold(self, busy: Busy, now: float, delay: Callable[[int, float | None], float]) -> None:
+        """It takes nothing now: see `Board.hold`."""
+        if self.held is None:
+            self.busy_times += 1
+            least = self.outages.again if self.busy_times > BUSY_OFTEN else 0.0
+            until = now + max(least, delay(self.busy_times, busy.seconds))
+            self.held = Hold(f"it is busy: {busy.reason}", until)
+
     def await_models(self, now: float) -> None:
         """It gets nothing until it has said which models it has."""
         if self.models.patterns is None:
@@ -184,6 +232,7 @@ class BackendSlots:
     def restarted(self, now: float) -> None:
         """It may have lost its memory, and have other settings now."""
         self.models.forget_lacks()
+        self.outages.forget()
         if self.residency is not None:
             self.residency.forget(now)
         elif self.concurrency is not None:
@@ -222,9 +271,9 @@ class BackendSlots:
         if self.residency is not None:
             self.residency.find_full(now)
 
-    def due(self) -> float:
+    def due(self, now: float) -> float:
         """When something will be due; inf if nothing will."""
-        held = inf if self.held is None else self.held.until
+        held = self.outages.due(now) if self.held is None else self.held.until
         return held if self.residency is None else min(held, self.residency.full_at())
 
     def try_at(self, now: float) -> float:

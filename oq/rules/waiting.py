@@ -57,6 +57,8 @@ def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
         return f"{name} is down{since}"
     if backend.held is not None:
         return f"{name} gets nothing for a moment ({backend.held.reason})"
+    if (failing := backend.failing(place)) is not None:
+        return f"{name}: {failing}"
     if backend.room(place, now) is Room.TAKEN:
         return f"all slots of {name} for {place.model} are taken"
     return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"

@@ -26,6 +26,7 @@ _MORE_THAN_0 = (
     "ollama.timeout",
     "ollama.connect_timeout",
     "health.silence",
+    "health.canary",
     "gateway.timeout",
     "queue.cleanup_interval",
     "queue.probe_interval",
@@ -89,17 +90,18 @@ class HealthConfig(Section, frozen=True):
 
     silence: Duration = Duration(60)
     """When a backend has said nothing for so long to a task that it runs, it is asked for something
-    small on another connection, and again each time that this time has passed. While it answers,
-    the task goes on for as long as its own timeout allows. If it leaves three of these requests in
-    a row unanswered, the backend is down and the task waits. A server that cannot answer anything
-    while it generates needs a longer time here than its longest answer takes."""
+    small on another connection, and again each time that this time has passed. If it leaves three
+    of these requests in a row unanswered, it is down and the task waits. A server that cannot
+    answer while it generates needs a longer time here than its longest answer takes."""
+    hold_after: Count = 3
+    """If so many tasks of a model fail in a row, it is held: one at a time is tried."""
+    canary: Duration = Duration(20)  # until the next one is tried
 
 
 class SimulatedConfig(Section, frozen=True):
-    """`simulated` (+): the speed of backends of kind simulated, which invent their answers, and how
-    they load models and line up calls. The defaults are the speed of a small model, and those of
-    Ollama. ``options.simulate`` of a task replaces the first three.
-    """
+    """`simulated` (+): how fast backends of kind simulated invent their answers, load models and
+    line up calls. The defaults are those of a small model and of Ollama. ``options.simulate`` of a
+    task replaces the first three."""
 
     delay: Duration = Duration(0.3)
     """Before the first token."""

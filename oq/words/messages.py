@@ -140,18 +140,38 @@ class Due(Struct, frozen=True):
     delays: list[Delay]
 
 
-class Freed(Struct, frozen=True, gc=False):
-    """A running task has stopped running: its slot is free. `down` says why its backend is, and
-    `busy` why that could not take the task. `sample` says how a watched task was served.
-    `lacks`: the backend has not its model.
+class Busy(Struct, frozen=True, gc=False):
+    """A backend that takes no task now, and why. `seconds` is for how long, if it says so."""
+
+    reason: str
+    seconds: float | None = None
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How an attempt ended, as far as it says something of its backend.
+
+    `served`: it was answered to its end. `failed` says how the backend failed at it, `down` why the
+    backend is down. `busy` and `lacks`, that it has not the model, say why it could not take the
+    task. `sample` says how a watched task was served.
     """
+
+    served: bool = False
+    failed: str | None = None
+    down: str | None = None
+    busy: Busy | None = None
+    lacks: bool = False
+    sample: Sample | None = None
+
+
+SERVED = Ended(served=True)
+
+
+class Freed(Struct, frozen=True, gc=False):
+    """A running task has stopped running: its slot is free."""
 
     task_id: str
     backend: str
-    down: str | None = None
-    sample: Sample | None = None
-    busy: str | None = None
-    lacks: bool = False
+    ended: Ended = SERVED
 
 
 class Answered(Struct, frozen=True, gc=False):
@@ -193,12 +213,14 @@ class Look(Struct, frozen=True):
 class Job(Struct, frozen=True, gc=False):
     """A task that is to run now, on this backend. `watched`: the scheduler is to be told when its
     answer begins, and how it was served. `elsewhere`: another backend may have its model too.
+    `canary`: it is tried while tasks fail there, and spends no retry if it fails.
     """
 
     task_id: str
     backend: str
     watched: bool = False
     elsewhere: bool = False
+    canary: bool = False
 
 
 class Dispatch(Struct, frozen=True):

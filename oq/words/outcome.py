@@ -53,11 +53,15 @@ class Failed(Struct, frozen=True):
 
 
 class Interrupted(Struct, frozen=True):
-    """The attempt was broken off by no fault of the task: a drain, or a backend that is down."""
+    """The attempt was broken off, or failed, by no fault of the task: a drain, or a backend that is
+    down or fails at all its tasks.
+    """
 
     reason: str
     ran: bool = True
     """Whether the backend had begun; when not, no attempt is recorded."""
+    delay: float = 0.0
+    """Seconds until the task may be tried again."""
 
 
 class Aborted(Struct, frozen=True):

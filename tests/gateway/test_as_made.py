@@ -42,6 +42,8 @@ async def before(answer: bytes, kind: str = "openai", **of_backend: object):
             while not isinstance(event := reader.next_event(), h11.EndOfMessage):
                 if event is h11.NEED_DATA:
                     reader.receive_data(await stream.receive_some())
+                elif isinstance(event, h11.ConnectionClosed):
+                    return  # oq has left before it asked for anything
                 elif isinstance(event, h11.Request):
                     request = event
                 elif isinstance(event, h11.Data):

@@ -120,7 +120,7 @@ async def test_who_comes_with_the_same_key_joins_in(path, stream):
 async def test_five_callers_that_lose_patience_make_one_call():
     path = "/api/chat"
     async with site() as here:
-        here.simulator.push(Script(text="one two three", delay=1))
+        here.simulator.push(Script(text="one two three", delay=3))  # longer than all five wait
         for _ in range(5):
             with pytest.raises(httpx.ReadTimeout):
                 await here.oq.post(

@@ -83,7 +83,7 @@ async def test_a_backends_retry_after_is_honoured_up_to_the_longest_delay(
             generate(simulate={"status": 503, "retry_after": asked}, max_retries=1)
         )
         task = await ended(queue, accepted.task_id)
-        first, second = task.attempts
+        first, second, *_ = task.attempts
         assert second.started_at - first.ended_at == timedelta(seconds=waits)
 
 
@@ -321,7 +321,8 @@ async def _submit_with(queue, key: str) -> None:
 async def test_two_thousand_tasks_that_lose_their_backend_at_once_all_wait_for_their_retry(
     autojump_clock,
 ):
-    async with memory_queue(queue={"max_workers": 2000, "max_pending": 2100}) as queue:
+    many = {"max_workers": 2000, "max_pending": 2100}
+    async with memory_queue(queue=many, health={"hold_after": 10_000}) as queue:
         await queue.raw.submit_many([generate(simulate={"status": 500}, max_retries=1)] * 2000)
         await trio.sleep(60)
         assert queue.status().failed_tasks == 2000

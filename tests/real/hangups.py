@@ -29,8 +29,20 @@ async def hangups(lab: Lab) -> list[Row]:
             direct = await _each(lab, calls, server)
         async with lab.through(server) as oq:
             through = await _each(lab, oq.calls, server)
+    # llama.cpp looks once a second whether the caller of a whole answer is still there: a figure
+    # alone says where in that second the call was.
+    of_its_own = {
+        stream: max(spent for what, spent in direct.items() if what.endswith(stream))
+        for stream in ("a stream", "whole")
+    }
     return [
-        at_most(f"hung up: {what}: computes for", seconds(direct[what]), found, "", STOPS)
+        at_most(
+            f"hung up: {what}: computes for",
+            seconds(direct[what]),
+            found,
+            "",
+            STOPS + of_its_own[what.rpartition(", ")[2]],
+        )
         for what, found in through.items()
     ]
 

@@ -13,7 +13,7 @@ from oq.rules.policies import POLICIES
 from oq.rules.residency import SILENT
 from oq.rules.slots import ASK_AGAIN, BackendSlots
 from oq.words.config import PolicyName, SchedulerConfig
-from oq.words.messages import Job, Look
+from oq.words.messages import Ended, Job, Look
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts
 from tests.support.builders import task_id
@@ -73,7 +73,7 @@ class Story:
 
     def ends(self, task: str, after: float = 1.5, sample: Sample | None = DONE) -> None:
         self.now += after
-        self.board.free(task, self.now, sample)
+        self.board.free(task, self.now, Ended(served=sample is not None, sample=sample))
         self.board.end(task)
 
     def lists(self, *models: str) -> None:

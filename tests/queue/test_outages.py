@@ -1,0 +1,181 @@
+"""A backend that is out of order for a while fails no task that can wait.
+
+The times are those of the mock clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from oq.backends.base import Request
+from oq.backends.simulated import Script, SimulatedBackend, Simulator
+from oq.dialects.base import Emit
+from oq.queue import Queue, open_queue
+from oq.rules.outages import FIRST, PUT_OFF
+from oq.store import KeyValueLedger, MemoryEngine
+from oq.words.config import to_config
+from oq.words.outcome import Completed
+from oq.words.task import RawTask, Status
+from tests.support.queues import ended, generate, mock_wall_clock
+
+MINUTE = 60.0
+OUTAGE = 5 * MINUTE
+MANY = 500
+
+
+class Machine(SimulatedBackend):
+    """It fails at the requests that `fails` says, and notes when it was asked."""
+
+    def __init__(self, fails: Callable[[Request], Script | None], *, parallel: int = 4) -> None:
+        super().__init__(simulator=Simulator(Script(tokens=3, rate=10), parallel=parallel))
+        self.fails = fails
+        self.asked_at: list[float] = []
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        self.asked_at.append(trio.current_time())
+        script = self.fails(request)
+        if script is not None:
+            self.simulator.push(script)
+        return await super().run(request, emit)
+
+    def asked_between(self, begin: float, end: float) -> int:
+        return sum(begin <= at < end for at in self.asked_at)
+
+
+def until(end: float, script: Script) -> Callable[[Request], Script | None]:
+    """Everything fails in this way until then."""
+    return lambda _: script if trio.current_time() < end else None
+
+
+@asynccontextmanager
+async def before(machine: Machine, **settings: Any) -> AsyncIterator[Queue]:
+    described = {"name": machine.name, "kind": "simulated", **settings}
+    retry = {"initial_delay": "1s", "max_delay": "30s", "jitter": False}
+    config = to_config({"backends": [described], "retry_config": retry})
+    async with open_queue(
+        config,
+        backends=[machine],
+        ledger=KeyValueLedger(MemoryEngine()),
+        clock=mock_wall_clock(),
+    ) as queue:
+        yield queue
+
+
+async def all_of(queue: Queue, ids: list[str]) -> list[RawTask]:
+    with trio.fail_after(4 * 3600):
+        return [await ended(queue, task_id) for task_id in ids]
+
+
+def failed(tasks: list[RawTask]) -> list[str | None]:
+    return [task.error for task in tasks if task.status is not Status.COMPLETED]
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_concurrency": 4}], ids=["auto", "set"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(status=503, error="Service Unavailable"),
+        Script(status=503, error="Service Unavailable", retry_after="7"),
+        Script(status=429, error="slow down"),
+        Script(status=500, error="internal error"),
+        Script(status=502, error="bad gateway"),
+        Script(fault="reset"),
+    ],
+    ids=["503", "503 with Retry-After", "429", "500", "502", "reset"],
+)
+async def test_an_outage_of_minutes_fails_no_task(script, settings, autojump_clock):
+    machine = Machine(until(OUTAGE, script))
+    async with before(machine, **settings) as queue:
+        ids = await queue.raw.submit_many([generate() for _ in range(MANY)])
+        tasks = await all_of(queue, ids)
+        assert failed(tasks) == []
+        assert max(task.retry_count for task in tasks) <= 1
+        for minute in range(1, 5):
+            assert machine.asked_between(minute * MINUTE, (minute + 1) * MINUTE) <= 3
+        assert machine.asked_between(0, OUTAGE) <= 40
+        waits = max(task.completed_at for task in tasks) - tasks[0].created_at
+        assert waits.total_seconds() <= OUTAGE + 4 * PUT_OFF + 30, "one that was tried in vain"
+
+
+async def test_a_backend_that_accepts_and_never_answers_fails_no_task(autojump_clock):
+    hang = Script(delay=1e6)
+    machine = Machine(until(OUTAGE * 3, hang))
+    async with before(machine, max_concurrency=2) as queue:
+        tasks = [generate(timeout=30) for _ in range(MANY)]
+        done = await all_of(queue, await queue.raw.submit_many(tasks))
+        assert failed(done) == []
+        for minute in range(3, 15):
+            assert machine.asked_between(minute * MINUTE, (minute + 1) * MINUTE) <= 3
+
+
+async def test_a_poison_task_among_them_still_fails_alone(autojump_clock):
+    broken = Script(status=500, error="internal error")
+
+    def fails(request: Request) -> Script | None:
+        return broken if b"poison" in request.payload or trio.current_time() < OUTAGE else None
+
+    machine = Machine(fails)
+    async with before(machine) as queue:
+        few = 6
+        poison = await queue.raw.submit_many([generate("poison") for _ in range(few)])
+        good = await queue.raw.submit_many([generate() for _ in range(50)])
+        assert failed(await all_of(queue, good)) == []
+        bad = await all_of(queue, poison)
+        assert {task.status for task in bad} == {Status.FAILED}
+        assert {task.retry_count for task in bad} == {3}
+
+
+async def test_one_poison_task_holds_nobody_up(autojump_clock):
+    machine = Machine(lambda one: Script(status=500) if b"poison" in one.payload else None)
+    async with before(machine) as queue:
+        [poison] = await queue.raw.submit_many([generate("poison", priority="critical")])
+        good = await all_of(queue, await queue.raw.submit_many([generate() for _ in range(40)]))
+        assert failed(good) == []
+        took = max(task.completed_at for task in good) - good[0].created_at
+        assert took.total_seconds() < 40 * 0.3 + 2
+        assert (await ended(queue, poison)).status is Status.FAILED
+
+
+async def test_a_model_that_fails_does_not_hold_the_others(autojump_clock):
+    machine = Machine(
+        lambda one: Script(status=500, error="no memory") if one.model == "big" else None
+    )
+    async with before(machine) as queue:
+        big = await queue.raw.submit_many([generate(model="big") for _ in range(30)])
+        small = await queue.raw.submit_many([generate(model="m") for _ in range(30)])
+        assert failed(await all_of(queue, small)) == []
+        assert trio.current_time() < MINUTE
+        said = (await queue.raw.get(big[-1])).waits_for or ""
+        assert "one at a time is tried until one is answered" in said
+        assert "no memory" in said
+        [backend] = queue.status().backends
+        assert "(of big" in (backend.held or "")
+
+
+async def test_the_first_byte_of_a_canary_lets_the_others_go(autojump_clock):
+    machine = Machine(until(10.0, Script(status=500)))
+    async with before(machine, max_concurrency=4) as queue:
+        ids = await queue.raw.submit_many([generate() for _ in range(20)])
+        await trio.sleep(10.0)
+        machine.simulator.default = Script(tokens=600, rate=10)
+        began = trio.current_time()
+        while queue.status().running_tasks < 4:
+            assert trio.current_time() < began + 25, "a canary of a minute holds the others"
+            await trio.sleep(1)
+        for task_id in ids:
+            await queue.raw.cancel(task_id)
+
+
+async def test_a_caller_who_waits_gets_the_error_after_the_retries(autojump_clock):
+    machine = Machine(lambda _: Script(status=500, error="broken"))
+    async with before(machine) as queue:
+        waiting = generate()
+        [task] = await all_of(queue, await queue.raw.submit_many([waiting]))
+        assert task.status is Status.FAILED
+        assert task.retry_count == 3
+        assert trio.current_time() < FIRST + 10

@@ -1,0 +1,133 @@
+"""When the tasks of a backend are held because it fails at one after the other."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from oq.rules import outages as module
+from oq.rules.outages import FIRST, PUT_OFF, PUT_OFF_MOST, PUT_OFF_TIMES, Outages, put_off
+
+AGAIN = 20.0
+
+
+def failing(*tasks: str, model: str = "m", now: float = 0.0) -> Outages:
+    known = Outages(3, AGAIN)
+    for task in tasks:
+        known.failed(task, model, "broken", now)
+    return known
+
+
+@pytest.mark.parametrize("tasks", ["abc", "abab" + "a", "aaaab"])
+def test_several_tasks_that_fail_in_a_row_hold_their_model(tasks):
+    known = failing(*tasks)
+    assert not known.allows("m", 0.0)
+    assert known.allows("other", 0.0)
+    assert known.parted
+    assert known.due(0.0) == FIRST
+    assert known.reason("m") is not None
+    assert known.reason("other") is None
+
+
+@pytest.mark.parametrize("tasks", ["", "ab", "a" * 50, "abba"])
+def test_one_task_alone_or_a_few_failures_hold_nothing(tasks):
+    known = failing(*tasks)
+    assert known.allows("m", 0.0)
+    assert known.due(0.0) == inf
+    assert known.said() is None
+
+
+def test_an_answer_in_between_is_none_in_a_row():
+    known = failing("a", "b")
+    known.answered("m")
+    assert known.quiet
+    known.failed("c", "m", "broken", 0.0)
+    assert known.allows("m", 0.0)
+
+
+def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
+    known = failing("a", "b", "c")
+    assert known.allows("m", FIRST)
+    assert known.start("d", "m")
+    assert not known.allows("m", FIRST)
+    assert known.due(FIRST) == inf
+    known.failed("d", "m", "still broken", FIRST)
+    assert not known.allows("m", FIRST + AGAIN - 1)
+    assert known.due(FIRST) == FIRST + AGAIN
+    assert "still broken" in (known.reason("m") or "")
+    assert known.allows("m", FIRST + AGAIN)
+    assert known.due(FIRST + AGAIN) == inf, "it may already: nothing will happen by itself"
+    known.start("e", "m")
+    known.answered("m")
+    assert known.quiet
+
+
+def test_what_was_sent_before_does_not_count_as_a_canary():
+    known = failing("a", "b", "c")
+    known.failed("sent before", "m", "broken", 1.0)
+    assert known.due(1.0) == FIRST
+
+
+def test_a_canary_that_is_cancelled_is_followed_by_another():
+    known = failing("a", "b", "c")
+    known.start("d", "m")
+    known.left("d", 10.0)
+    assert not known.allows("m", 10.0)
+    assert known.allows("m", 10.0 + FIRST)
+
+
+@pytest.mark.parametrize(
+    "ways", [[("m", "abc"), ("n", "def")], [(f"m{n}", f"{n}") for n in range(6)]]
+)
+def test_what_fails_at_several_models_is_held_as_a_whole(ways):
+    known = Outages(3, AGAIN)
+    for model, tasks in ways:
+        for task in tasks:
+            known.failed(task, model, "broken", 0.0)
+    assert not known.allows("any other", 0.0)
+    assert not known.parted
+    known.start("x", "any other")
+    known.answered("any other")
+    assert known.quiet
+
+
+def test_an_answer_of_another_model_does_not_free_a_model_that_fails():
+    known = failing("a", "b", "c")
+    known.answered("other")
+    assert not known.allows("m", 0.0)
+
+
+def test_a_busy_backend_gets_one_task_when_it_gets_one_again():
+    known = Outages(3, AGAIN)
+    known.busy("a", "full", 0.0)
+    assert known.allows("m", 0.0)
+    known.start("b", "m")
+    assert not known.allows("m", 0.0)
+    known.busy("b", "full", 1.0)
+    assert known.allows("m", 1.0)
+    known.start("c", "m")
+    known.answered("m")
+    assert known.quiet
+
+
+def test_a_backend_that_was_away_is_in_order():
+    known = failing("a", "b", "c")
+    known.forget()
+    assert known.quiet
+
+
+def test_failures_of_many_models_are_bounded(monkeypatch):
+    monkeypatch.setattr(module, "MODELS", 4)
+    known = Outages(1000, AGAIN)
+    for number in range(20):
+        known.failed("a", f"m{number}", "broken", 0.0)
+    assert len(known._failed) == 4
+
+
+def test_a_canary_is_put_off_for_longer_each_time_and_then_no_more():
+    times = [put_off(failures) for failures in range(1, PUT_OFF_TIMES + 2)]
+    assert times[0] == PUT_OFF
+    assert times[1] == 2 * PUT_OFF
+    assert times[-1] is None
+    assert all(time <= PUT_OFF_MOST for time in times[:-1])
