@@ -27,6 +27,7 @@ from tests.real.answers import answers
 from tests.real.boxes import Box, LlamaBox, Missing, OllamaBox, RouterBox
 from tests.real.busy import full_line
 from tests.real.deaths import deaths
+from tests.real.fleet import fleet
 from tests.real.hangups import hangups
 from tests.real.lab import Lab
 from tests.real.models import write_models
@@ -39,7 +40,7 @@ Scenario = Callable[[Lab], Awaitable[list[Row]]]
 OLLAMA: tuple[Scenario, ...] = (
     critical, parallel, starving, mixed, alternating, contexts, full_line, deaths, hangups, answers,
 )  # fmt: skip
-LLAMA: tuple[Scenario, ...] = (critical, parallel, hangups)
+LLAMA: tuple[Scenario, ...] = (critical, parallel, hangups, fleet)
 ROUTER: tuple[Scenario, ...] = (starving, mixed, alternating)
 
 
