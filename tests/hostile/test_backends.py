@@ -89,6 +89,7 @@ async def in_front_of(backend: Backend, kind: BackendKind) -> AsyncIterator[http
                 "server": {"port": 0},
                 "queue": {"probe_interval": 0.05, "max_workers": AT_ONCE},
                 "retry_config": {**QUICK, "max_retries": 0},
+                "health": {"hold_after": 1_000_000},  # it fails at most of what it is asked
                 "ollama": {"max_answer": MAX_ANSWER},
                 "gateway": {"timeout": 0.5},
                 "backends": [{"name": "b", "kind": kind, "url": where, "api_key": KEY}],

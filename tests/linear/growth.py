@@ -2,9 +2,9 @@
 
 It is the processor's time of this thread that counts, the lesser of two runs, so that other work
 on the machine does not show. What is quadratic costs sixteen times as much, and what is linear four
-times: the bound lies between, with room on both sides. One step may be dearer than that where the
-input outgrows a cache, or where memory is asked of the system for the first time; what is more than
-linear is dearer at each step.
+times: the bound lies between, with room on both sides. A step or two may be dearer than that, where
+the input outgrows a cache, or where memory is asked of the system for the first time; what is more
+than linear is dearer at each step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENOUGH = 0.002
 """Seconds. What takes less is hidden by other things."""
 BOUND = 6.0
 TRIES = 3
-STEPS = 2
+STEPS = 3
 """So many fourfold steps in a row have to be too dear."""
 
 Make = Callable[[int], bytes]

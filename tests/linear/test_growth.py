@@ -1,4 +1,4 @@
-"""The measure itself: what is more than linear is found, and a step that comes once is not."""
+"""The measure itself: what is more than linear is found, and a step or two that are dearer are not."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def measured(monkeypatch, seconds) -> None:
     [
         pytest.param(lambda size: size * 1e-6, id="linear"),
         pytest.param(lambda size: size * (1e-6 if size < 100_000 else 2e-6), id="one step"),
+        pytest.param(lambda size: size * 1e-6 * min(3.0, 1 + size / 1e5), id="two steps"),
         pytest.param(lambda size: size**2 * 1e-14, id="too quick to measure"),
     ],
 )

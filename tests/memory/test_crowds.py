@@ -34,7 +34,10 @@ PAYLOAD = 100_000
 STORM_ROOM = 64 * MB
 """For forty payloads of 100 kB, a few copies of each, and their records: not one for each try."""
 RETRIES = 10
-STORM_CONFIG = "retry_config: {initial_delay: 20ms, max_delay: 20ms, jitter: false}\n"
+STORM_CONFIG = (
+    "retry_config: {initial_delay: 20ms, max_delay: 20ms, jitter: false}\n"
+    "health: {hold_after: 1000000}\n"  # else the others would be held
+)
 
 
 @pytest.mark.skipif(
