@@ -1,4 +1,4 @@
-"""The measure itself: what is more than linear is found, and a step or two that are dearer are not."""
+"""The measure itself: it finds what is more than linear, and lets one or two dearer steps through."""
 
 from __future__ import annotations
 
