@@ -1,4 +1,4 @@
-"""The measure itself: it finds what is more than linear, and lets one or two dearer steps through."""
+"""The measure itself: it finds what is more than linear, and bears a dearer step or two."""
 
 from __future__ import annotations
 
