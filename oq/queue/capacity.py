@@ -64,7 +64,7 @@ async def restore(fleet: Fleet, ledger: Ledger) -> None:
             by_name[name].restore(record, now)
         else:
             gone.append(Learnt(name, None))
-    if len(fleet) > 1:
+    if fleet.several:
         for backend in fleet:
             backend.await_models(now)
     if gone:

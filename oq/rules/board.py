@@ -128,8 +128,10 @@ class Board:
         """The answer to it has begun."""
         run = self._running.get(task_id)
         if run is not None:
+            failed = not run.backend.outages.quiet
             run.backend.answered(task_id, run.place)
-            self._note_plain()
+            if failed:
+                self._note_plain()
 
     def free(self, task_id: str, now: float, ended: Ended = SERVED) -> BackendSlots | None:
         """It has stopped running, in this way: its slot is free. The backend, if something was
@@ -140,7 +142,7 @@ class Board:
         if not (ended.served and run.backend.outages.quiet):
             run.backend.note_end(task_id, run.place, ended, now)
             self._note_plain()
-        if ended.lacks and len(self._fleet) > 1:
+        if ended.lacks and self._fleet.several:
             run.backend.models.note_lack(run.place.model)
             self._fleet.lists_wanted = True
             self._note_fleet()
@@ -180,7 +182,7 @@ class Board:
     def note_facts(self, backend: str, facts: BackendFacts, now: float) -> BackendSlots | None:
         """What a backend says of itself. The backend, if something was learnt of it."""
         slots = self._fleet.by_name[backend]
-        if len(self._fleet) == 1:  # it gets all tasks, whatever it has
+        if not self._fleet.several:  # it gets all tasks, whatever it has
             facts = replace(facts, models=None)
         learnt = slots.note_facts(facts, now)
         self._note_fleet()
@@ -201,7 +203,7 @@ class Board:
         watched = backend.take(choice.task_id, choice.place, now)
         canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
         self._running[choice.task_id] = _Run(backend, choice.place)
-        elsewhere = len(self._fleet) > 1 and self._fleet.elsewhere(choice.place.model, backend)
+        elsewhere = self._fleet.several and self._fleet.elsewhere(choice.place.model, backend)
         return Job(choice.task_id, choice.backend, watched or canary, elsewhere, canary)
 
     def recalls(self, now: float) -> list[str]:
@@ -374,7 +376,7 @@ class Board:
 
     def _note_plain(self) -> None:
         fleet = self._fleet
-        settled = len(fleet) == 1 or not fleet.some_down
+        settled = not (fleet.several and fleet.some_down)
         self._all_plain = settled and all(one.plain for one in fleet)
 
     def _delay(self, task_id: str, place: Place) -> None:

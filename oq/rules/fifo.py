@@ -22,14 +22,15 @@ class Fifo(Line):
     """
 
     def __init__(self, fleet: Fleet, settings: SchedulerConfig) -> None:
-        super().__init__(fleet, grouped=len(fleet) > 1)
+        super().__init__(fleet, grouped=fleet.several)
 
     def next(self, now: float) -> Choice | None:
         if not self._ready:
             return None
-        if len(self._fleet) == 1:
-            [backend] = self._fleet.backends
-            if self._starts_on(backend, now):
+        if not self._fleet.several:
+            backend = self._fleet.backends[0]
+            # A plain one starts whatever comes, so the task need not be looked at.
+            if backend.open and (backend.plain or self._starts_on(backend, now)):
                 return self._first_on(backend)
             self._note_parted(backend)
         if self._groups is None or not any(backend.open for backend in self._fleet):
@@ -42,10 +43,6 @@ class Fifo(Line):
 
     def _starts_on(self, backend: BackendSlots, now: float) -> bool:
         """Whether the first task can start there now."""
-        if not backend.open:
-            return False
-        if backend.plain:  # it starts whatever comes, so the task need not be looked at
-            return True
         _, place = self._ready.first()
         return backend.room(place, now).starts
 

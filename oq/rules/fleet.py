@@ -17,6 +17,8 @@ class Fleet:
 
     def __init__(self, backends: Sequence[BackendSlots]) -> None:
         self.backends = tuple(backends)
+        self.several = len(self.backends) > 1
+        """It is asked for each task."""
         self.by_name = {backend.name: backend for backend in backends}
         self._able: dict[str, tuple[BackendSlots, ...]] = {}
         self.lists_wanted = False
@@ -36,7 +38,7 @@ class Fleet:
         and if all that are up say that they have it not, it is all: what one of them answers is
         the answer then.
         """
-        if len(self.backends) == 1:
+        if not self.several:
             return self.backends
         able = self._able.get(model)
         if able is not None:
