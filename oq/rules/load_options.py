@@ -41,13 +41,10 @@ def load_text(options: bytes | Raw, shift: bytes | Raw = b"") -> str:
     It is empty too if Ollama refuses one of the values, or if one is longer than anybody writes it:
     of such a task nothing is loaded. So the text has at most 200 characters.
     """
-    written, shifts = bytes(options), bytes(shift)
-    if written in _NOTHING and shifts in _NOTHING:
-        return ""
     try:
-        given = {} if written in _NOTHING else _integers(_OPTIONS.decode(written))
-        if shifts not in _NOTHING:
-            given["shift"] = _boolean(shifts)
+        given = {} if bytes(options) in _NOTHING else _integers(_OPTIONS.decode(options))
+        if bytes(shift) not in _NOTHING:
+            given["shift"] = _boolean(bytes(shift))
     except (msgspec.MsgspecError, UnicodeError, RecursionError, _Refused):
         return ""
     return ",".join(f"{name}={value}" for name, value in given.items())

@@ -150,8 +150,8 @@ def check(submission: Submission, limits: Limits) -> Checked:
     options = decode_object("options", submission.options)
     if options is not None:
         check_size("options", options, limits)
-    load = load_text(options or b"", b"" if isinstance(read, _Embed) else read.shift)
-    if load:
+    shift = b"" if isinstance(read, _Embed) else read.shift
+    if (options or shift) and (load := load_text(options or b"", shift)):
         terms = replace(terms, load=load)
     return Checked(kind, terms, Body(payload, options or b"{}"))
 
