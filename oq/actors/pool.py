@@ -270,7 +270,9 @@ def _spared(run: RunningAttempt, failed: Failed) -> Failed | Interrupted:
     """The end of an attempt that fails as the backend fails at all: it spends no retry, unless that
     has happened too often to this task.
     """
-    failures = sum(attempt.error is not None for attempt in run.state.attempts) + 1
+    state = run.state
+    failed_before = sum(attempt.error is not None for attempt in state.attempts)
+    failures = max(0, failed_before - state.retry_count) + 1  # those that spent no retry
     delay = put_off(failures)
     if delay is None:
         return failed

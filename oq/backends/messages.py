@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from typing import Any
 
 import msgspec
@@ -49,7 +49,8 @@ class _Pending:
     """
 
     def __init__(self) -> None:
-        self._left: dict[int, str] = {}  # the id of each
+        # The id of each. The first of a plain dict is found behind all that has been removed.
+        self._left: OrderedDict[int, str] = OrderedDict()
         self._made = 0
         self._by_id: defaultdict[object, deque[int]] = defaultdict(deque)
         self._by_name: defaultdict[object, deque[int]] = defaultdict(deque)

@@ -7,6 +7,7 @@ again whenever events may have been lost.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from oq.client.failures import again
@@ -32,7 +33,8 @@ class Waits:
 
     def __init__(self) -> None:
         self._waits: dict[str, set[Wait]] = {}
-        self._due: dict[str, None] = {}  # in order, each once
+        # In order, each once. The first of a plain dict is found behind all that has been removed.
+        self._due: OrderedDict[str, None] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._waits)
@@ -56,7 +58,7 @@ class Waits:
     def note(self, item: Hello | Event | Lagged) -> None:
         """An event came. When events begin, or some were lost, all tasks are requested again."""
         if not isinstance(item, Event):
-            self._due = dict.fromkeys(self._waits)
+            self._due = OrderedDict.fromkeys(self._waits)
         elif item.status.ended and item.task_id in self._waits:
             self._due[item.task_id] = None
 

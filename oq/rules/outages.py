@@ -9,13 +9,16 @@ others are answered in between: it spends its retries and fails.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 MORE = 2
 """So many more failures in a row are enough if they are of two tasks: these may be all there is."""
-FIRST = 5.0
-"""Seconds until the first canary, at most."""
+SPAN = 0.1
+"""Seconds since the first of these failures, at least: where many tasks run, and some of them are
+bad, three bad ones may come together."""
+FIRST = (0.25, 1.0, 5.0)
+"""Seconds until the first canaries, at most: three bad tasks do not hold the others for long."""
 PUT_OFF = 60.0
 """Seconds until a canary that failed may be tried again, and twice as many each time: so that the
 next one is another task, and one that is itself the cause does not hold up all the others."""
@@ -31,12 +34,28 @@ _FAIL = "its tasks fail"
 
 @dataclass(slots=True)
 class _Hold:
-    """`what` is the matter. `canary` is the task that is tried now, `until` when another may be."""
+    """`what` is the matter. `canary` is the task that is tried now; `until` is when another may be.
+    `tried` is how many have failed.
+    """
 
     what: str
     reason: str
     until: float
     canary: str | None = None
+    tried: int = 0
+
+
+@dataclass(slots=True)
+class _Failures:
+    """How often which tasks have failed since then, in seconds."""
+
+    since: float
+    tasks: Counter[str] = field(default_factory=Counter)
+
+    def enough(self, tasks: int) -> bool:
+        """Whether these are as many as so many tasks."""
+        several = len(self.tasks) > 1 and self.tasks.total() >= tasks + MORE
+        return len(self.tasks) >= tasks or several
 
 
 class Outages:
@@ -45,14 +64,14 @@ class Outages:
     of a clock that never goes back.
     """
 
-    __slots__ = ("_failed", "_first", "_holds", "_in_a_row", "_tasks", "again", "quiet")
+    __slots__ = ("_failed", "_holds", "_in_a_row", "_since", "_tasks", "again", "quiet")
 
     def __init__(self, tasks: int = 3, again: float = 20.0) -> None:
         self._tasks = tasks
-        self._first = min(FIRST, again)
         self.again = again
-        self._failed: dict[str, Counter[str]] = {}  # tasks, since one of the model was answered
+        self._failed: dict[str, _Failures] = {}  # since a task of the model was answered
         self._in_a_row: set[str] = set()  # tasks, since any was answered
+        self._since = 0.0  # when the first of these failed
         self.quiet = True
         """Whether nothing has failed since the last answer. It is asked for each task."""
         self._holds: dict[str, _Hold] = {}
@@ -90,23 +109,25 @@ class Outages:
         if hold is not None:
             hold.reason = reason
             if hold.canary == task_id:
-                hold.canary, hold.until = None, now + self.again
+                hold.tried += 1
+                hold.canary, hold.until = None, now + self._pause(hold.tried)
             return
-        tasks = self._failed.setdefault(model, Counter())
-        tasks[task_id] += 1
+        if not self._in_a_row:
+            self._since = now
+        failures = self._failed.setdefault(model, _Failures(now))
+        failures.tasks[task_id] += 1
         self._in_a_row.add(task_id)
         if len(self._failed) > MODELS:
             del self._failed[next(iter(self._failed))]
-        enough = len(tasks) >= self._tasks or (
-            len(tasks) > 1 and tasks.total() >= self._tasks + MORE
-        )
-        if len(self._in_a_row) >= 2 * self._tasks or (enough and self._holds):
-            self._holds = {_ALL: _Hold(_FAIL, reason, now + self._first)}
+        enough = failures.enough(self._tasks) and now - failures.since >= SPAN
+        many = len(self._in_a_row) >= 2 * self._tasks and now - self._since >= SPAN
+        if (many and len(self._failed) > 1) or (enough and self._holds):
+            self._holds = {_ALL: _Hold(_FAIL, reason, now + self._pause(0))}
             self._failed.clear()
             self._in_a_row.clear()
         elif enough:
             del self._failed[model]
-            self._holds[model] = _Hold(_FAIL, reason, now + self._first)
+            self._holds[model] = _Hold(_FAIL, reason, now + self._pause(0))
 
     def busy(self, task_id: str, reason: str, now: float) -> None:
         """The backend could not take a task. When it gets one again, it is one."""
@@ -120,7 +141,7 @@ class Outages:
         """A task has stopped, and that says nothing of the backend."""
         for hold in self._holds.values():
             if hold.canary == task_id:
-                hold.canary, hold.until = None, now + self._first
+                hold.canary, hold.until = None, now + self._pause(hold.tried)
 
     def forget(self) -> None:
         """The backend was away, and is back: it may be in order now."""
@@ -142,6 +163,10 @@ class Outages:
     def said(self) -> str | None:
         """What is held, and why, in words; None if nothing is."""
         return "; ".join(_said(hold, model) for model, hold in self._holds.items()) or None
+
+    def _pause(self, tried: int) -> float:
+        """Seconds until the next canary, when so many have failed."""
+        return min(FIRST[tried], self.again) if tried < len(FIRST) else self.again
 
     def _hold(self, model: str) -> _Hold | None:
         if not self._holds:

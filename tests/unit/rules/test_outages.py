@@ -7,15 +7,15 @@ from math import inf
 import pytest
 
 from oq.rules import outages as module
-from oq.rules.outages import FIRST, PUT_OFF, PUT_OFF_MOST, PUT_OFF_TIMES, Outages, put_off
+from oq.rules.outages import FIRST, PUT_OFF, PUT_OFF_MOST, PUT_OFF_TIMES, SPAN, Outages, put_off
 
 AGAIN = 20.0
 
 
 def failing(*tasks: str, model: str = "m", now: float = 0.0) -> Outages:
     known = Outages(3, AGAIN)
-    for task in tasks:
-        known.failed(task, model, "broken", now)
+    for number, task in enumerate(tasks, 1):
+        known.failed(task, model, "broken", now - SPAN * (number < len(tasks)))
     return known
 
 
@@ -25,7 +25,7 @@ def test_several_tasks_that_fail_in_a_row_hold_their_model(tasks):
     assert not known.allows("m", 0.0)
     assert known.allows("other", 0.0)
     assert known.parted
-    assert known.due(0.0) == FIRST
+    assert known.due(0.0) == FIRST[0]
     assert known.reason("m") is not None
     assert known.reason("other") is None
 
@@ -38,6 +38,16 @@ def test_one_task_alone_or_a_few_failures_hold_nothing(tasks):
     assert known.said() is None
 
 
+def test_a_moment_in_which_some_fail_holds_nothing():
+    """Where many tasks run, three bad ones may come together."""
+    known = Outages(3, AGAIN)
+    for time in (0.0, 1.0):
+        for number in range(9):
+            known.failed(f"t{number}", "m", "broken", time + number * SPAN / 10)
+        assert known.allows("m", time + SPAN)
+        known.answered("m")
+
+
 def test_an_answer_in_between_is_none_in_a_row():
     known = failing("a", "b")
     known.answered("m")
@@ -48,25 +58,31 @@ def test_an_answer_in_between_is_none_in_a_row():
 
 def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
     known = failing("a", "b", "c")
-    assert known.allows("m", FIRST)
+    assert known.allows("m", FIRST[0])
     assert known.start("d", "m")
-    assert not known.allows("m", FIRST)
-    assert known.due(FIRST) == inf
-    known.failed("d", "m", "still broken", FIRST)
-    assert not known.allows("m", FIRST + AGAIN - 1)
-    assert known.due(FIRST) == FIRST + AGAIN
+    assert not known.allows("m", FIRST[0])
+    assert known.due(FIRST[0]) == inf
+    known.failed("d", "m", "still broken", FIRST[0])
+    assert not known.allows("m", FIRST[0] + FIRST[1] - 0.1)
+    now = FIRST[0] + FIRST[1]
+    assert known.due(FIRST[0]) == now
     assert "still broken" in (known.reason("m") or "")
-    assert known.allows("m", FIRST + AGAIN)
-    assert known.due(FIRST + AGAIN) == inf, "it may already: nothing will happen by itself"
-    known.start("e", "m")
+    for pause in (FIRST[2], AGAIN, AGAIN):
+        assert known.allows("m", now)
+        assert known.due(now) == inf, "it may already: nothing will happen by itself"
+        known.start("e", "m")
+        known.failed("e", "m", "broken", now)
+        assert known.due(now) == now + pause
+        now += pause
+    known.start("f", "m")
     known.answered("m")
     assert known.quiet
 
 
 def test_what_was_sent_before_does_not_count_as_a_canary():
     known = failing("a", "b", "c")
-    known.failed("sent before", "m", "broken", 1.0)
-    assert known.due(1.0) == FIRST
+    known.failed("sent before", "m", "broken", 0.1)
+    assert known.due(0.1) == FIRST[0]
 
 
 def test_a_canary_that_is_cancelled_is_followed_by_another():
@@ -74,7 +90,7 @@ def test_a_canary_that_is_cancelled_is_followed_by_another():
     known.start("d", "m")
     known.left("d", 10.0)
     assert not known.allows("m", 10.0)
-    assert known.allows("m", 10.0 + FIRST)
+    assert known.allows("m", 10.0 + FIRST[0])
 
 
 @pytest.mark.parametrize(
@@ -82,9 +98,10 @@ def test_a_canary_that_is_cancelled_is_followed_by_another():
 )
 def test_what_fails_at_several_models_is_held_as_a_whole(ways):
     known = Outages(3, AGAIN)
-    for model, tasks in ways:
-        for task in tasks:
-            known.failed(task, model, "broken", 0.0)
+    for time in (-SPAN, 0.0):
+        for model, tasks in ways:
+            for task in tasks:
+                known.failed(task, model, "broken", time)
     assert not known.allows("any other", 0.0)
     assert not known.parted
     known.start("x", "any other")
