@@ -209,13 +209,13 @@ class Pool:
             if error.ran:  # the task may be what the server cannot do: it is not tried for ever
                 run.outcome = Failed(run.down, retryable=True)
         except errors.BackendFailure as error:
+            run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
             # What a backend says to a call is the call's own answer, and comes as soon as without
             # oq: many in a row would only say that one client asks for what cannot be had.
-            if request.call is None or run.canary:
-                run.failed = str(error)
-            run.outcome = Failed(str(error), True, error.retry_after, _refusal(error, request))
-            if request.call is None and error.status in ASKS_TO_WAIT:
+            if run.may_wait and error.status in ASKS_TO_WAIT:
                 run.busy = Busy(str(error), error.retry_after)
+            elif run.may_wait or run.canary:
+                run.failed = str(error)
         except errors.BackendRejected as error:
             run.lacks = is_unknown_model(error)
             if run.lacks and run.elsewhere:

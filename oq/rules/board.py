@@ -139,13 +139,13 @@ class Board:
         """
         run = self._running.pop(task_id)
         learnt = run.backend.give_back(task_id, now, ended.sample)
-        if not (ended.served and run.backend.outages.quiet):
-            run.backend.note_end(task_id, run.place, ended, now)
-            self._note_plain()
         if ended.lacks and self._fleet.several:
             run.backend.models.note_lack(run.place.model)
             self._fleet.lists_wanted = True
-            self._note_fleet()
+            self._fleet.changed()
+        if not (ended.served and run.backend.outages.quiet):
+            run.backend.note_end(task_id, run.place, ended, now)
+            self._note_plain()
         self._policy.ended(task_id, run.backend.name)
         if not run.ended:
             self._settling.add(task_id)
@@ -293,9 +293,10 @@ class Board:
 
     def swap_on(self, backend: BackendSlots, now: float) -> str | None:
         """What the backend loads, or what has to end there before it can load what comes next."""
-        first = self._policy.first()
-        able = first is not None and backend in self._fleet.able(first[1].model, now)
-        return swap_on(backend, first[1] if first is not None and able else None, now)
+        _, place = self._policy.first() or ("", None)
+        if place is not None and backend not in self._fleet.able(place.model, now):
+            place = None
+        return swap_on(backend, place, now)
 
     # -- what is where
 

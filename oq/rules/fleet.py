@@ -69,19 +69,12 @@ class Fleet:
 
     def _unsure(self, model: str) -> tuple[BackendSlots, ...]:
         """Those that are asked where none is known to have it."""
-        return (
-            tuple(
-                one for one in self.backends if one.models.has(model) is None and one.down is None
-            )
-            or self.backends
-        )
+        return tuple(one for one in self.backends if _may_have(one, model)) or self.backends
 
     def elsewhere(self, model: str, backend: BackendSlots) -> bool:
         """Whether another one than this may run it, if this one turns out not to have it."""
-        others = [one for one in self.backends if one is not backend]
-        return any(one.models.has(model) for one in others) or any(
-            one.models.has(model) is None and one.down is None for one in others
-        )
+        others = (one for one in self.backends if one is not backend)
+        return any(one.models.has(model) or _may_have(one, model) for one in others)
 
     @property
     def some_down(self) -> bool:
@@ -90,3 +83,8 @@ class Fleet:
     def changed(self) -> None:
         """It may be that others can run a model now."""
         self._able.clear()
+
+
+def _may_have(backend: BackendSlots, model: str) -> bool:
+    """Whether it is up, and does not say which models it has."""
+    return backend.models.has(model) is None and backend.down is None

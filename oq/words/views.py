@@ -35,10 +35,9 @@ class BackendStatus(Readable, Struct, frozen=True, omit_defaults=True):
     """One backend, without its models.
 
     `up` is false when the backend does not answer; `error` says why, and `down_since` since when.
-    `running` is the number of
-    tasks that it runs now, and `max_concurrency` how many it gets at once. `held` says why it gets
-    no task for a moment, and `swap` which model it loads. `slots` says how many tasks it serves at
-    once, and how that is known.
+    `running` is the number of tasks that it runs now, and `max_concurrency` how many it gets at
+    once. `held` says why it gets no task for a moment, and `swap` which model it loads. `slots`
+    says how many tasks it serves at once, and how that is known.
     """
 
     name: str
@@ -99,10 +98,9 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
     `up` is false when the backend does not answer. `error` says why, or why it did not list its
     models. `down_since`, `running`, `max_concurrency`, `held`, `swap` and `slots` are as in
-    `BackendStatus`.
-    `models` are all its models, and `loaded` those that are in its memory. Where there are several
-    backends, `models` are those whose tasks it gets: those that the settings give it, and of one
-    that is down those that it had.
+    `BackendStatus`. `models` are all its models, and `loaded` those that are in its memory. Where
+    there are several backends, `models` are those whose tasks it gets: those that the settings give
+    it, and of one that is down those that it had.
     """
 
     name: str

@@ -20,8 +20,10 @@ from oq.words.task import RawTask, Status
 from tests.queue.test_backend_order import Box, box
 from tests.support.queues import generate
 
+LOOK = 0.25
+"""Seconds of the mock clock between two looks at what the machine does."""
 MOMENT = 0.6
-"""Seconds for which the machine may be idle though a task could run: a look at it takes .25 s."""
+"""Seconds for which the machine may be idle though a task could run: oq looks at it each .25 s."""
 FOR_EVER = 3000.0
 STEPS = 60
 
@@ -102,7 +104,7 @@ class History:
         """Note what must not be, until cancelled."""
         idle_since: float | None = None
         while True:
-            await trio.sleep(0.25)
+            await trio.sleep(LOOK)  # it looks at what is, and waits for nothing
             if not self._is_idle():
                 idle_since = None
             elif idle_since is None:
