@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from oq.backends.base import Backend, Request
 from oq.words.durations import format_duration
@@ -17,8 +17,7 @@ from oq.words.steps import Change
 from oq.words.task import Body, TaskState, Usage
 
 
-@dataclass(slots=True)
-class RunningAttempt:
+class RunningAttempt(Struct, eq=False):
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did. `failed`, `down`,
     `busy` and `lacks` are as in `oq.words.messages.Ended`, `watched`, `elsewhere` and `canary` as

@@ -21,6 +21,7 @@ import trio
 
 from oq.rules import lifecycle
 from oq.rules.board import Board
+from oq.rules.learnt import record_of
 from oq.rules.place import place_of
 from oq.rules.slots import BackendSlots
 from oq.store import Ledger
@@ -188,7 +189,7 @@ class Scheduler:
     def _keep(self, backend: BackendSlots) -> None:
         """Have what was learnt of this backend kept; if the writer has no room, another time."""
         with suppress(trio.WouldBlock):
-            learnt = Learnt(backend.name, backend.record())
+            learnt = Learnt(backend.name, record_of(backend))
             self._to_writer.send_nowait(Commit([learnt], patient=True))
 
     # -- what is on disk

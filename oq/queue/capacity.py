@@ -8,6 +8,7 @@ import trio
 
 from oq.backends.base import Backend
 from oq.rules.fleet import Fleet
+from oq.rules.learnt import recall
 from oq.rules.outages import Outages
 from oq.rules.slots import BackendSlots
 from oq.store import Ledger
@@ -61,7 +62,7 @@ async def restore(fleet: Fleet, ledger: Ledger) -> None:
     gone: list[Learnt] = []
     for name, record in (await ledger.learnt()).items():
         if name in by_name:
-            by_name[name].restore(record, now)
+            recall(by_name[name], record, now)
         else:
             gone.append(Learnt(name, None))
     if fleet.several:

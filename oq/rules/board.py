@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from math import inf
 
+from msgspec import Struct
 from msgspec.structs import replace
 from sortedcontainers import SortedList
 
@@ -33,8 +33,7 @@ LOOKED_AT = 64
 """Tasks in line that are looked at for one that may run on a backend."""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct, eq=False):
     """A running task's slot, and the place that it had. `next` is its next place, if that is on
     disk before the slot is free: the two are told by different actors, in either order.
     """

@@ -29,8 +29,8 @@ class Fifo(Line):
             return None
         if not self._fleet.several:
             backend = self._fleet.backends[0]
-            # A plain one starts whatever comes, so the task need not be looked at.
-            if backend.open and (backend.plain or self._starts_on(backend, now)):
+            # The task need not be looked at.
+            if backend.takes_any or (backend.open and self._starts_on(backend, now)):
                 return self._first_on(backend)
             self._note_parted(backend)
         if self._groups is None or not any(backend.open for backend in self._fleet):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 
-import msgspec
 from msgspec import Struct
 
 from oq.rules.concurrency import Concurrency
@@ -39,22 +38,6 @@ class Hold(Struct, frozen=True):
 
     reason: str
     until: float
-
-
-class _LearntGroup(Struct, frozen=True, array_like=True):
-    model: str
-    load: str
-    served: int
-    refused: int | None
-    load_time: float | None
-
-
-class _Learnt(Struct, frozen=True, omit_defaults=True):
-    """What is kept of a backend over a restart."""
-
-    groups: tuple[_LearntGroup, ...] = ()
-    max_models: int | None = None
-    models: tuple[str, ...] | None = None
 
 
 class BackendSlots:
@@ -116,6 +99,18 @@ class BackendSlots:
         return self.down is None and self.held is None and self.running < self.limit
 
     @property
+    def takes_any(self) -> bool:
+        """Whether it is open, and starts whatever comes. It is asked for each task."""
+        return (
+            self.running < self.limit
+            and self.residency is None
+            and self.concurrency is None
+            and self.down is None
+            and self.held is None
+            and self.outages.quiet
+        )
+
+    @property
     def plain(self) -> bool:
         """Whether nothing of it depends on time, or is tried."""
         return (
@@ -132,13 +127,13 @@ class BackendSlots:
 
     def failing(self, place: Place) -> str | None:
         """Why a task is held because others fail; None if it is not."""
-        return self.outages.reason(self._model(place.model))
+        return self.outages.reason(self.model(place.model))
 
     def room(self, place: Place, now: float) -> Room:
         """What it can do with a task now, one that waits. `now` is in seconds."""
         if self.down is not None or self.held is not None:
             return Room.CLOSED
-        if not (self.outages.quiet or self.outages.allows(self._model(place.model), now)):
+        if not (self.outages.quiet or self.outages.allows(self.model(place.model), now)):
             return Room.CLOSED
         if self.running >= self.limit:
             return Room.TAKEN
@@ -155,13 +150,18 @@ class BackendSlots:
         if key is None:
             if len(self._keys) >= KEYS:
                 self._keys.clear()
-            key = self._keys[asked] = self._model(place.model), asked[1]
+            key = self._keys[asked] = self.model(place.model), asked[1]
             # A model that came lately may be a copy of one that is known.
             if self.names and full_name(place.model) not in self.names:
                 self.models.wanted = True
             if self.residency is not None:
                 self.residency.group(key, place.model)
         return key
+
+    def model(self, name: str) -> str:
+        """The one name of this model."""
+        full = full_name(name)
+        return self.names.get(full, full)
 
     # -- what happened
 
@@ -179,11 +179,11 @@ class BackendSlots:
 
     def try_out(self, task_id: str, place: Place) -> bool:
         """Whether a task that starts on it is a canary."""
-        return self.outages.start(task_id, self._model(place.model))
+        return self.outages.start(task_id, self.model(place.model))
 
     def note_end(self, task_id: str, place: Place, ended: Ended, now: float) -> None:
         """How a task ended, which may say that the backend is out of order, or in order again."""
-        model = self._model(place.model)
+        model = self.model(place.model)
         if ended.failed is not None:
             self.outages.failed(task_id, model, ended.failed, now)
         elif ended.busy is not None:
@@ -196,7 +196,7 @@ class BackendSlots:
     def answered(self, task_id: str, place: Place) -> None:
         """The answer to a task that runs on it has begun."""
         if not self.outages.quiet:
-            self.outages.answered(self._model(place.model))
+            self.outages.answered(self.model(place.model))
         if self.residency is not None:
             self.residency.answered(task_id)
         elif self.concurrency is not None:
@@ -251,7 +251,7 @@ class BackendSlots:
             self.names = {**self.names, **names}
             self._keys.clear()
             if self.residency is not None:
-                self.residency.rename(self._model, now)
+                self.residency.rename(self.model, now)
         if facts.slots is not None and self.source in ("guessed", "told"):
             self._note_told(max(1, facts.slots))
         if facts.loaded is None:
@@ -259,7 +259,7 @@ class BackendSlots:
         residency = self.residency or self._manage_memory()
         if self.max_models is None and facts.max_models is not None:
             residency.told = facts.max_models
-        loaded = {self._model(name): name for name in facts.loaded}
+        loaded = {self.model(name): name for name in facts.loaded}
         return residency.note(frozenset(loaded), loaded)
 
     # -- what time brings
@@ -301,36 +301,6 @@ class BackendSlots:
             groups = self.residency.groups.values()
             return [task_id for group in groups for task_id in group.concurrency.recallable()]
         return [] if self.concurrency is None else self.concurrency.recallable()
-
-    # -- what is kept
-
-    def record(self) -> bytes:
-        """What was learnt, for `restore`."""
-        residency, models = self.residency, self.models.record()
-        if residency is None:
-            return msgspec.json.encode(_Learnt(models=models))
-        groups = tuple(
-            _LearntGroup(full_name(group.name), group.key[1], group.concurrency.served,
-                         group.concurrency.refused, group.load_time)
-            for group in residency.groups.values()
-        )  # fmt: skip
-        return msgspec.json.encode(_Learnt(groups, residency.learnt, models))
-
-    def restore(self, record: bytes, now: float) -> None:
-        """What was learnt before the process started. A record that cannot be read is of no use."""
-        try:
-            learnt = msgspec.json.decode(record, type=_Learnt)
-        except msgspec.MsgspecError:
-            return
-        self.models.restore(learnt.models)
-        residency = self.residency
-        if residency is None:
-            return
-        residency.learnt = learnt.max_models
-        for each in learnt.groups:
-            group = residency.group((self._model(each.model), each.load), each.model)
-            group.load_time = each.load_time
-            group.concurrency.restore(each.served, each.refused, now)
 
     # -- what is shown
 
@@ -393,8 +363,3 @@ class BackendSlots:
                 return Concurrency(min(self._most, MOST_GUESSED), GUESSED)
             case "measured":
                 return Concurrency(self._most)
-
-    def _model(self, name: str) -> str:
-        """The one name of this model."""
-        full = full_name(name)
-        return self.names.get(full, full)

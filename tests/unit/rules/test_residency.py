@@ -8,6 +8,7 @@ import pytest
 
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
+from oq.rules.learnt import recall, record_of
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.residency import SILENT
@@ -287,9 +288,9 @@ def test_what_was_learnt_is_kept():
     (group,) = story.slots.residency.groups.values()
     assert group.concurrency.served == 4
     again = BackendSlots("box", 64, "measured")
-    again.restore(story.slots.record(), 0.0)
+    recall(again, record_of(story.slots), 0.0)
     assert again.residency.group(group.key).concurrency.served == 4
-    again.restore(b"{nonsense", 0.0)
+    recall(again, b"{nonsense", 0.0)
 
 
 def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
@@ -417,7 +418,7 @@ def test_a_model_that_others_have_loaded_has_its_name_and_keeps_it():
     slots.note_facts(BackendFacts(loaded=("b",), digests={"b": "x", "c": "y"}), 1.0)
     assert [one.model for one in slots.slots()] == ["b"]
     again = Story().slots
-    again.restore(slots.record(), 0.0)
+    recall(again, record_of(slots), 0.0)
     again.note_facts(BackendFacts(loaded=("b",), digests={"b": "x", "c": "y"}), 0.0)
     assert [one.model for one in again.slots()] == ["b:latest"]
     assert slots.residency is not None
