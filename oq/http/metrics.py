@@ -109,7 +109,9 @@ class Metrics(Collector):
         if ran is not None and event is not EventType.TASK_CANCELLED:
             self._run[labels].add(ran)
             tally.ran.append(ran)
-            self._backends.add(state.attempts[-1], labels[1])
+            last = state.attempts[-1]
+            if last.waited_inside is not None or last.load is not None:
+                self._backends.add(last, labels[1])
         self._spans.wait(change, tally.at)
         if event is EventType.TASK_COMPLETED and state.usage is not None:
             tally.tokens[labels[1], "prompt"] += state.usage.prompt_tokens

@@ -69,7 +69,6 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
     delays: list[Delay] = []
     ids: list[str] = []
     places: list[Place] = []
-    alike: dict[Place, Place] = {}  # a million tasks may wait, and most are alike
     now = clock.now()
     async with aclosing(ledger.waiting()) as waiting:
         async for tasks in waiting:
@@ -78,8 +77,7 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
                 if place.run_at is not None and place.run_at > now:
                     delays.append(_delay(task.task_id, place.run_at, place, longest))
                 else:
-                    ready = place.when_due()
-                    place = alike.setdefault(ready, ready)
+                    place = place.when_due()
                 ids.append(task.task_id)
                 places.append(place)
     board.load(zip(ids, places, strict=True))

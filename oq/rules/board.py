@@ -50,9 +50,7 @@ class Board:
     """Pure: it is told what happened, and says what runs next."""
 
     def __init__(self, slots: int, fleet: Fleet, policy: Policy, *, paused: bool) -> None:
-        self.slots = slots
-        self.paused = paused
-        self.draining = False
+        self.slots, self.paused, self.draining = slots, paused, False
         self._fleet = fleet
         self._policy = policy  # it has the ready ones
         self._note_plain()
@@ -125,11 +123,10 @@ class Board:
 
     def answered(self, task_id: str) -> None:
         """The answer to it has begun."""
-        run = self._running.get(task_id)
-        if run is not None:
-            failed = not run.backend.outages.quiet
+        if (run := self._running.get(task_id)) is not None:
+            quiet = run.backend.outages.quiet
             run.backend.answered(task_id, run.place)
-            if failed:
+            if not quiet:
                 self._note_plain()
 
     def free(self, task_id: str, now: float, ended: Ended = SERVED) -> BackendSlots | None:
@@ -137,20 +134,25 @@ class Board:
         learnt of it from the sample. KeyError when the task held no slot.
         """
         run = self._running.pop(task_id)
-        learnt = run.backend.give_back(task_id, now, ended.sample)
-        if ended.lacks and self._fleet.several:
-            run.backend.models.note_lack(run.place.model)
-            self._fleet.lists_wanted = True
-            self._fleet.changed()
-        if not (ended.served and run.backend.outages.quiet):
-            run.backend.note_end(task_id, run.place, ended, now)
-            self._note_plain()
-        self._policy.ended(task_id, run.backend.name)
+        backend = run.backend
+        learnt = backend.give_back(task_id, now, ended.sample)
+        if not (ended.served and backend.outages.quiet):
+            self._note_end(task_id, run, ended, now)
+        self._policy.ended(task_id, backend.name)
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
             self.place(task_id, run.next)
-        return run.backend if learnt else None
+        return backend if learnt else None
+
+    def _note_end(self, task_id: str, run: _Run, ended: Ended, now: float) -> None:
+        """It says something of the backend how it ended."""
+        if ended.lacks and self._fleet.several:
+            run.backend.models.note_lack(run.place.model)
+            self._fleet.lists_wanted = True
+            self._fleet.changed()
+        run.backend.note_end(task_id, run.place, ended, now)
+        self._note_plain()
 
     def mark_down(self, backend: str, reason: str, at: datetime) -> bool:
         """The backend does not answer; True when that is news."""
@@ -254,10 +256,9 @@ class Board:
         """The backends that are to be asked now which models they have, or, while something waits,
         what they have in memory.
         """
-        fleet, waits = self._fleet, bool(self._policy)
+        fleet, waits, looks = self._fleet, bool(self._policy), list[Look]()
         if self._all_plain and not fleet.lists_wanted:
-            return []
-        looks: list[Look] = []
+            return looks
         for backend in fleet:
             if self._list_due(backend, waits=waits) <= now:
                 backend.models.asked_at = backend.asked_at = now

@@ -29,9 +29,11 @@ class Fifo(Line):
             return None
         if not self._fleet.several:
             backend = self._fleet.backends[0]
-            # The task need not be looked at.
-            if backend.takes_any or (backend.open and self._starts_on(backend, now)):
-                return self._first_on(backend)
+            if backend.takes_any and self._groups is None:  # mostly: the task is not looked at
+                task_id, place = self._ready.pop()
+                return Choice(task_id, place, backend.name)
+            if backend.open and self._starts_on(backend, now):
+                return self._chosen(self._ready.first()[0], backend)
             self._note_parted(backend)
         if self._groups is None or not any(backend.open for backend in self._fleet):
             return None
@@ -45,12 +47,6 @@ class Fifo(Line):
         """Whether the first task can start there now."""
         _, place = self._ready.first()
         return backend.room(place, now).starts
-
-    def _first_on(self, backend: BackendSlots) -> Choice:
-        if self._groups is not None:
-            return self._chosen(self._ready.first()[0], backend)
-        task_id, place = self._ready.pop()
-        return Choice(task_id, place, backend.name)
 
     def _note_parted(self, backend: BackendSlots) -> None:
         """While the only backend fails at one model, those behind may start. To find them costs a

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
 from oq.words.task import TaskState
+
+ALIKE = 4096
+"""Kinds of places of which one object is kept: most tasks are alike, and a million may wait."""
 
 
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -24,15 +28,24 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
 
     def when_due(self) -> Place:
         """The same once the task waits for no time any more."""
-        return Place(self.priority, self.model, load=self.load)
+        return _plain(self.priority, self.model, self.load)
 
 
 def place_of(state: TaskState) -> Place:
+    terms = state.terms
+    if state.run_at is None and not state.retry_count:
+        return _plain(terms.priority, terms.model, terms.load)
     retrying = state.retry_count > 0
     return Place(
-        state.terms.priority, state.terms.model, state.run_at,
-        retrying, _delay(state) if retrying else None, state.terms.load,
+        terms.priority, terms.model, state.run_at,
+        retrying, _delay(state) if retrying else None, terms.load,
     )  # fmt: skip
+
+
+@lru_cache(ALIKE)
+def _plain(priority: int, model: str, load: str) -> Place:
+    """Of a task that waits for no time, and has not failed."""
+    return Place(priority, model, load=load)
 
 
 def _delay(state: TaskState) -> float | None:

@@ -9,9 +9,6 @@ from sortedcontainers import SortedList
 
 from oq.rules.place import Place
 
-ALIKE = 4096
-"""Kinds of places of which one object is kept: most tasks are alike, and a million may wait."""
-
 
 class ReadyQueue:
     """Higher priority first, always; inside one, the order of the ids, which is that of submission:
@@ -24,7 +21,6 @@ class ReadyQueue:
     def __init__(self, place_of: dict[str, Place] | None = None) -> None:
         """With the places of the tasks that are ready already; the dict is kept."""
         self._place_of = {} if place_of is None else place_of
-        self._alike: dict[Place, Place] = {}
         grouped: dict[int, list[str]] = {}
         for task_id, place in self._place_of.items():
             grouped.setdefault(place.priority, []).append(task_id)
@@ -65,9 +61,7 @@ class ReadyQueue:
     def push(self, task_id: str, place: Place) -> None:
         if task_id in self._place_of:
             raise ValueError(f"task {task_id} is ready already")
-        if len(self._alike) >= ALIKE:
-            self._alike.clear()
-        self._place_of[task_id] = self._alike.setdefault(place, place)
+        self._place_of[task_id] = place
         line = self._lines.get(place.priority)
         if line is None:
             self._lines[place.priority] = SortedList((task_id,))
