@@ -18,8 +18,8 @@ from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sortedcontainers import SortedList
 
+from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
@@ -54,10 +54,7 @@ class Board:
         self._fleet = fleet
         self._policy = policy  # it has the ready ones
         self._note_plain()
-        self._delayed: dict[str, Place] = {}
-        self._by_time: SortedList[tuple[datetime, str]] = SortedList()  # the delayed ones again
-        self._delayed_at: Counter[int] = Counter()  # how many of them, by priority
-        self._retrying = 0  # how many of them are retries
+        self._delayed = Delayed()
         self._running: dict[str, _Run] = {}
         self._settling: set[str] = set()
 
@@ -65,18 +62,17 @@ class Board:
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
         """Take in what recovery found: pending tasks, in the order of submission."""
-        times: list[tuple[datetime, str]] = []
+        delayed: list[tuple[str, Place]] = []
 
         def ready() -> Iterator[tuple[str, Place]]:
             for task_id, place in tasks:
                 if place.run_at is None:
                     yield task_id, place
                 else:
-                    self._count_delayed(task_id, place)
-                    times.append((place.run_at, task_id))
+                    delayed.append((task_id, place))
 
         self._policy.load(ready())
-        self._by_time.update(times)
+        self._delayed.load(delayed)
 
     def place(self, task_id: str, place: Place) -> None:
         """It is pending, and on disk as that."""
@@ -88,7 +84,7 @@ class Board:
         if place.run_at is None:
             self._policy.add(task_id, place)
         else:
-            self._delay(task_id, place)
+            self._delayed.add(task_id, place)
 
     def end(self, task_id: str) -> None:
         """It has ended, or was removed, and is on disk as that."""
@@ -103,15 +99,15 @@ class Board:
             run = self._running.get(delay.task_id)
             if run is not None and run.next is not None and run.next.run_at == delay.run_at:
                 run.next = run.next.when_due()
-            place = self._delayed.get(delay.task_id)
+            place = self._delayed.place_of(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
-                self._undelay(delay.task_id)
+                self._delayed.discard(delay.task_id)
                 self._policy.add(delay.task_id, place.when_due())
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
         if not self._policy.remove(task_id):
-            self._undelay(task_id)
+            self._delayed.discard(task_id)
         self._settling.add(task_id)
 
     def abort(self, task_id: str) -> bool:
@@ -322,11 +318,9 @@ class Board:
         elif after.run_at is None:
             yield from self._policy.in_line((after.priority, after.task_id))
         else:
-            place = after.run_at, after.task_id
-            behind = self._by_time.irange(place, inclusive=(False, True))
-            yield from (task_id for _, task_id in behind)
+            yield from self._delayed.in_line((after.run_at, after.task_id))
             return
-        yield from (task_id for _, task_id in self._by_time)
+        yield from self._delayed.in_line()
 
     def oldest_ready(self) -> str | None:
         """Of the tasks that wait for a slot the one that was submitted first."""
@@ -347,7 +341,7 @@ class Board:
 
     @property
     def retrying(self) -> int:
-        return self._retrying
+        return self._delayed.retrying
 
     @property
     def backends(self) -> Sequence[BackendSlots]:
@@ -360,12 +354,12 @@ class Board:
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""
         counts = Counter(self._policy.by_priority())
-        counts.update(self._delayed_at)
+        counts.update(self._delayed.by_priority())
         return dict(counts)
 
     def waits(self, delay: Delay) -> bool:
         """Whether it still waits for just this time."""
-        place = self._delayed.get(delay.task_id)
+        place = self._delayed.place_of(delay.task_id)
         if place is None and (run := self._running.get(delay.task_id)) is not None:
             place = run.next
         return place is not None and place.run_at == delay.run_at
@@ -379,22 +373,3 @@ class Board:
         fleet = self._fleet
         settled = not (fleet.several and fleet.some_down)
         self._all_plain = settled and all(one.plain for one in fleet)
-
-    def _delay(self, task_id: str, place: Place) -> None:
-        self._count_delayed(task_id, place)
-        self._by_time.add((place.run_at, task_id))
-
-    def _count_delayed(self, task_id: str, place: Place) -> None:
-        self._delayed[task_id] = place
-        self._delayed_at[place.priority] += 1
-        self._retrying += place.retrying
-
-    def _undelay(self, task_id: str) -> None:
-        place = self._delayed.pop(task_id, None)
-        if place is None:
-            return
-        self._by_time.remove((place.run_at, task_id))
-        self._retrying -= place.retrying
-        self._delayed_at[place.priority] -= 1
-        if not self._delayed_at[place.priority]:
-            del self._delayed_at[place.priority]
