@@ -12,6 +12,12 @@ Whether a task waited inside is told by the first of these that is known: what t
 line says; the first byte of its answer, if it came while all that ran before still ran; that byte's
 lateness, if another had just ended; of an answer that comes whole, its time beside that of one
 alone, and whether it began when another ended.
+
+That nobody waits does not say that more at once are of use: where a backend works on all that it is
+sent, each task is slower. So a higher number stays only if all tasks together get more done than
+with the lower one (`oq.rules.throughput`). If they do not, one halfway is tried, until one is found
+that is best. Of answers that come whole it is known from the tasks before that these were slowed,
+and not only the extra ones, which would have waited for them.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from oq.rules.alone import LEAST, WAITED, WHOLE_LATE, Alone, is_whole, limit_of, own_time
+from oq.rules.throughput import Throughput
 from oq.words.sample import Sample
 
 TRY_AGAIN = 300.0
@@ -47,10 +54,11 @@ class _Start:
     """A task that runs: when it was sent, how many ran with it then, itself included, and the most
     until its answer began (`beside`); and whether it is an extra one. `left_at` is when the first
     of those that ran with it ended, and `made_way_at` when the last one did before its answer
-    began. `proved`: its answer began before any did.
+    began. `proved`: its answer began before any did. `before`: the seconds of all tasks until then.
     """
 
     at: float
+    before: float
     first_beside: int
     beside: int
     extra: bool
@@ -71,8 +79,9 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone", "_base", "_clean", "_extras", "_late", "_left", "_pause", "_runs", "_sent_at",
-        "_took", "_trying", "_waits_until", "learns", "most", "reason", "refused", "served",
+        "_alone", "_base", "_clean", "_doubted", "_extras", "_fewer", "_late", "_left", "_pause",
+        "_provable", "_ramped", "_runs", "_sent_at", "_shares", "_throughput", "_took", "_trying",
+        "_waits_until", "_worse", "learns", "most", "reason", "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +105,15 @@ class Concurrency:
         self._took: deque[float] = deque(maxlen=LEFT)  # what they took, without their waits
         self._base = math.inf  # the least time inside that any task had
         self._alone = Alone()
+        self._throughput = Throughput()
+        self._provable = self.served  # more than that need not be tried, however many answer
+        # A number at once than which `served` has not been shown to get more done.
+        self._fewer = self.served // 2 or None if learns else None
+        # One that is more than `served`, and that is to be used again if it gets more done.
+        self._doubted: int | None = None
+        self._worse = 0  # a number that gets less done than `served`
+        self._ramped = False  # the number is no longer doubled
+        self._shares = False  # tasks are slowed by one another: late is not waiting
 
     @property
     def running(self) -> int:
@@ -120,7 +138,7 @@ class Concurrency:
         apart = self._sent_at + (APART if took is None else min(APART, took / 4))
         if self._trying > 0:
             return apart
-        if self._extras or not self._clean:
+        if self._extras or not self._clean or self._compares:
             return math.inf
         return max(apart, self._waits_until)
 
@@ -137,7 +155,8 @@ class Concurrency:
         for other in self._runs.values():
             if not other.answered:  # it may be before them on the way
                 other.beside = max(other.beside, running + 1)
-        self._runs[task_id] = _Start(now, running + 1, running + 1, extra)
+        before = self._throughput.task_seconds(running, now)
+        self._runs[task_id] = _Start(now, before, running + 1, running + 1, extra)
 
     def answered(self, task_id: str) -> None:
         """The first byte of its answer has come."""
@@ -155,6 +174,7 @@ class Concurrency:
         if run is None:  # it was sent before anybody kept account
             return False
         before = self.served, self.refused
+        task_seconds = self._throughput.task_seconds(len(self._runs) + 1, now) - run.before
         self._extras -= run.extra
         for other in self._runs.values():
             if other.left_at is None:
@@ -176,12 +196,20 @@ class Concurrency:
                 self._clean += run.beside >= self.served
         elif run.extra and not run.proved:
             self._end_try(now + RECALLED)
+        if sample is not None and now > run.at:
+            mean = task_seconds / (now - run.at)
+            self._throughput.note(run.first_beside, mean, sample.tokens, own_time(sample))
+            self._compare(now)
         return before != (self.served, self.refused)
 
     def restarted(self, now: float) -> None:
         """The backend may have other settings now: what was refused may be served."""
         self.refused = None
         self._pause = 0.0
+        self._throughput.forget(self.served)
+        self._shares = self._ramped = False
+        self._fewer = self._doubted = None
+        self._worse = 0
         self._waits_until = now
         self._clean = max(self._clean, 1)
 
@@ -191,6 +219,7 @@ class Concurrency:
             self.served = max(1, min(served, self.most))
             self.refused = refused
             self.reason = "it was so before oq was started"
+            self._provable, self._fewer = self.served, None
             self._pause = TRY_AGAIN
             self._waits_until = now + TRY_AGAIN
             self._clean = 1
@@ -218,9 +247,14 @@ class Concurrency:
     def _begin_try(self) -> None:
         if self.refused is not None and self.refused <= self.served + 1:
             self.refused = None  # that was a while ago
-        doubled = 1 if self._pause else self.served
-        bound = self.most if self.refused is None else self.refused - 1
-        self._trying = max(1, min(doubled, bound - self.served))
+        if self._pause:
+            more = 1
+        elif self.refused is None:
+            more = min(self.served, self.most - self.served)
+        else:
+            more = max(1, (self.refused - self.served) // 2)
+        self._trying = more
+        self._provable = self.served + more
         self._clean = 0
 
     def _end_try(self, until: float) -> None:
@@ -230,8 +264,11 @@ class Concurrency:
 
     def _prove(self, at_once: int) -> None:
         """So many were answered at once."""
+        at_once = min(at_once, self.most, self._provable)
         if at_once > self.served:
-            self.served = min(at_once, self.most)
+            if self._fewer is None:
+                self._fewer = self.served
+            self.served = at_once
             self.reason = f"{at_once} at once were served without waiting"
             if not self._trying:
                 self._clean = max(self._clean, 1)
@@ -246,12 +283,68 @@ class Concurrency:
         turns = 0.0 if waited is None else waited / max(LEAST, *self._took)
         # As many turns as it waited for, all slots were taken before it by others.
         fewer = min(run.beside - 1, math.ceil(run.beside / turns) - 1 if turns > 1 else run.beside)
-        self.served = max(1, min(self.served, fewer))
+        self._lower(max(1, min(self.served, fewer)))
         self.reason = f"of {run.beside} at once, one waited inside the backend"
         if self.refused is None or run.beside < self.refused:
             self.refused = run.beside
-            self._pause = min(max(TRY_AGAIN, 2 * self._pause), TRY_AGAIN_MOST)
-            self._end_try(now + self._pause)
+            self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        """Nothing is tried for a while. What has been reached in haste is looked at again."""
+        self._ramped = True
+        self._look_lower()
+        self._pause = min(max(TRY_AGAIN, 2 * self._pause), TRY_AGAIN_MOST)
+        self._end_try(now + self._pause)
+
+    def _lower(self, served: int) -> None:
+        self.served = self._provable = served
+        if self._fewer is not None and self._fewer >= served:
+            self._fewer = None
+        self._worse = min(self._worse, served - 1)
+
+    # -- whether more at once get more done
+
+    @property
+    def _compares(self) -> bool:
+        """Whether it is being found out whether one number is better than another."""
+        return self._fewer is not None or self._doubted is not None
+
+    def _look_lower(self) -> None:
+        """Some between the number and one that is known to be worse may do as well."""
+        if not self._compares and self.served - self._worse > 1:
+            self._fewer = (self.served + self._worse) // 2
+
+    def _compare(self, now: float) -> None:
+        """Go back to fewer at once if more do not get more done."""
+        if self._doubted is not None:
+            more, fewer = self._doubted, self.served
+        elif self._fewer is not None:
+            more, fewer = self.served, self._fewer
+        else:
+            return
+        known = self._throughput.known
+        gains = self._throughput.gains(more, fewer, sure=self._ramped)
+        if gains is None or (self._doubted is not None and not known(fewer)):
+            if self._doubted is None and known(more):
+                self._doubted = more  # see how fast the fewer are
+                self._lower(fewer)
+            return
+        self._doubted = self._fewer = None
+        if gains:
+            self._worse = fewer
+            self.served = self._provable = more
+            self._clean = max(self._clean, 1)
+            if self._ramped:
+                self._look_lower()
+            return
+        self._lower(fewer)
+        self.refused = more
+        self.reason = f"{more} at once do not get more done than {fewer}"
+        if more - fewer > 1:
+            self._end_try(now)
+            self._waits_until = now  # one between them may be better
+        else:
+            self._rest(now)
 
     # -- whether it waited
 
@@ -281,9 +374,12 @@ class Concurrency:
         """
         alone = self._alone.time_of(sample)
         if alone is None:
-            return None
+            return False if sample.tokens else None  # it shows in the throughput
         late = WHOLE_LATE * alone
-        if sample.took - alone <= late:
+        if self._shares or sample.took - alone <= late:
+            return False
+        if sample.tokens and run.beside > self.served and not run.extra:
+            self._shares = True  # it was there before those that are tried
             return False
         if any(abs(now - alone - left) <= late for left in self._left):
             return True
@@ -297,4 +393,6 @@ class Concurrency:
         if not is_whole(sample):
             return run.proved
         alone = self._alone.time_of(sample)
-        return alone is not None and run.served_with_all(2 * WHOLE_LATE * alone)
+        if self._shares or alone is None:
+            return bool(sample.tokens)
+        return run.served_with_all(2 * WHOLE_LATE * alone)

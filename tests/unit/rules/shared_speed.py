@@ -1,0 +1,138 @@
+"""A backend in virtual time whose speed depends on how many tasks it works on at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from oq.rules.concurrency import Concurrency
+from oq.words.sample import Sample
+
+How = Literal["measured", "measured whole", "first byte", "whole", "silent"]
+"""What is known of a task: what Ollama's last line says, of a stream or of a whole answer; when its
+first byte came; only when it ended, and its tokens; or only when it ended."""
+PACE = 50.0
+"""Tokens a second of one that runs alone."""
+PROMPT = 0.1
+"""Seconds from the hand-over to the first byte, alone."""
+
+
+def scales_to(most: int, at_once: int) -> float:
+    """So many run as fast as one alone; more of them share that."""
+    return float(min(at_once, most))
+
+
+def thrashes_beyond(most: int, at_once: int) -> float:
+    """The same, but with more of them all together get less done."""
+    return min(at_once, most) * 0.8 ** max(0, at_once - most)
+
+
+def bends_at(most: int, at_once: int) -> float:
+    """Each of so many adds less than the one before, and more of them add nothing."""
+    return sum(0.8**number for number in range(min(at_once, most)))
+
+
+@dataclass
+class _Call:
+    key: str
+    sent: float
+    tokens: int
+    left: float
+    """Seconds of work, alone."""
+    began: float | None = None
+    first: float | None = None
+    """Seconds from the hand-over to the first byte."""
+
+
+class SharedSpeed:
+    """It works on all that is sent, or on `slots` of them, and the others wait inside. `speed` says
+    how many times as fast as one alone so many are together. There is always more to send; `seed`
+    draws their tokens.
+    """
+
+    def __init__(
+        self,
+        speed: Callable[[int], float],
+        known: Concurrency,
+        how: How,
+        seed: int = 1,
+        slots: int | None = None,
+    ) -> None:
+        self.speed, self.known, self.how, self.slots = speed, known, how, slots
+        self.now = 0.0
+        self.tokens = 0
+        self.calls: list[_Call] = []
+        self._count = 0
+        self._random = random.Random(seed)
+
+    def run(self, tasks: int) -> float:
+        """Until so many have ended. The tokens of all of them for each second."""
+        began, tokens, ended = self.now, self.tokens, 0
+        while ended < tasks:
+            self._send()
+            ended += self._go_on()
+        return (self.tokens - tokens) / (self.now - began)
+
+    def _send(self) -> None:
+        while self.known.allows(self.now):
+            self._count += 1
+            tokens = self._random.randint(40, 160)
+            call = _Call(f"t{self._count}", self.now, tokens, PROMPT + tokens / PACE)
+            self.known.start(call.key, self.now)
+            self.calls.append(call)
+
+    def _go_on(self) -> bool:
+        """Until the next thing happens; whether that is the end of a task."""
+        calls = self.calls[: self.slots]
+        for call in calls:
+            call.began = self.now if call.began is None else call.began
+        share = self.speed(len(calls)) / len(calls)
+        nearest = min(calls, key=self._work)
+        due = self.now + self._work(nearest) / share
+        another = self.known.allowed_at()
+        until = another if self.now < another < due else due
+        for call in calls:
+            call.left -= (until - self.now) * share
+        self.now = until
+        if until < due:
+            return False
+        if nearest.first is None:
+            nearest.first = until - nearest.sent
+            self.known.answered(nearest.key)
+            if self._streams:
+                return False
+        self.calls.remove(nearest)
+        self.tokens += nearest.tokens
+        self.known.end(nearest.key, until, self._sample(nearest))
+        return True
+
+    @property
+    def _streams(self) -> bool:
+        return self.how in ("measured", "first byte")
+
+    def _work(self, call: _Call) -> float:
+        """Seconds of work, alone, until something happens to it."""
+        generates = call.tokens / PACE if self._streams and call.first is None else 0.0
+        return call.left - generates
+
+    def _sample(self, call: _Call) -> Sample:
+        took = self.now - call.sent
+        if self.how in ("measured", "measured whole"):
+            waited = 0.01 + (call.began or call.sent) - call.sent
+            return Sample(took, call.first, waited=waited, load=0.0, tokens=call.tokens)
+        return Sample(took, call.first, tokens=None if self.how == "silent" else call.tokens)
+
+
+def best_fixed(speed: Callable[[int], float], most: int) -> tuple[int, float]:
+    """The number that gets the most done, if it is set, and its tokens a second. Of several that
+    are alike, the smallest: each task ends sooner.
+    """
+    tokens = {
+        number: SharedSpeed(speed, Concurrency(number, learns=False), "measured").run(400)
+        for number in range(1, most + 1)
+    }
+    most_tokens = max(tokens.values())
+    best = min(number for number, each in tokens.items() if each >= 0.99 * most_tokens)
+    return best, tokens[best]
