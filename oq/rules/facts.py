@@ -13,13 +13,15 @@ from oq.words.task import ENDED, Status
 
 class Facts(Struct, kw_only=True):
     """`counts` is how many tasks are in each state, `last_id` the greatest id that any task ever
-    had, `event_seq` the number of the last event. `unread` counts the ended tasks whose result
+    had, `event_seq` the number of the last event. `paused_models` are the models whose tasks do not
+    start, without the tag latest. `unread` counts the ended tasks whose result
     waits to be read, and `gone` the removed ones whose ids are still known.
     """
 
     event_seq: int = 0
     last_id: str = NIL
     paused: bool = False
+    paused_models: tuple[str, ...] = ()
     unread: int = 0
     gone: int = 0
     counts: dict[Status, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Status, 0))

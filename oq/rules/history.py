@@ -1,23 +1,23 @@
-"""What happened lately, in two rings of buckets: the last quarter of an hour and the last day.
+"""What happened lately, in two rings of intervals: the last quarter of an hour and the last day.
 
-Durations are counted in steps that grow by a twelfth, so a percentile is off by 4 % at most, and a
-bucket holds a few hundred numbers however many tasks there were.
+Each interval has a slot of its ring, and each slot a record of its own that is kept over a restart:
+what changes from one writing to the next are a few small records. When oq did not run is kept too,
+so that nobody takes a gap for a time in which nothing happened.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import exp2, floor, log2
 
+import msgspec
+
+from oq.rules.tallies import Bucket, Tally, merged, read_bucket, step_of
+from oq.words.stats import COUNTED
 from oq.words.stats import Point as Point
-
-STEPS = 9
-"""Steps from one duration to its double."""
-SHORTEST, LONGEST = 0.0001, 30 * 86400.0
-"""Seconds: what is shorter or longer counts as these."""
+from oq.words.steps import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,118 +29,139 @@ class Window:
 
 
 WINDOWS = {"15m": Window(10, 90), "24h": Window(300, 288)}
+FINE = WINDOWS["15m"].interval
+"""Seconds of the shortest interval."""
+SESSIONS = 100
+"""The latest times of running that are known."""
+_SESSIONS = "ran"
+"""The name of their record; those of slots are a window and a number."""
 
-
-class Durations:
-    """A histogram of seconds, in steps (see `step_of`) that grow with them."""
-
-    __slots__ = ("_counts", "_total")
-
-    def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
-        self._total = 0
-
-    def add(self, steps: Sequence[int]) -> None:
-        self._counts.update(steps)
-        self._total += len(steps)
-
-    def quantile(self, share: float) -> float | None:
-        """Seconds that this share of them did not exceed; the middle of the step it falls into."""
-        left = share * self._total
-        for step in sorted(self._counts):
-            left -= self._counts[step]
-            if left <= 0:
-                return round(exp2((step + 0.5) / STEPS), 6)
-        return None
-
-
-def step_of(seconds: float) -> int:
-    return floor(log2(min(max(seconds, SHORTEST), LONGEST)) * STEPS)
-
-
-@dataclass(slots=True)
-class Bucket:
-    """One interval: the number of it since 1970, and what happened in it."""
-
-    number: int
-    counts: Counter[str] = field(default_factory=Counter)
-    waits: Durations = field(default_factory=Durations)
-    runs: Durations = field(default_factory=Durations)
-
-    def point(self, interval: int) -> Point:
-        return Point(
-            t=_time(self.number * interval),
-            wait_p50=self.waits.quantile(0.5),
-            wait_p95=self.waits.quantile(0.95),
-            run_p50=self.runs.quantile(0.5),
-            run_p95=self.runs.quantile(0.95),
-            **self.counts,
-        )
+_encode = msgspec.msgpack.Encoder().encode
+_decode_sessions = msgspec.msgpack.Decoder(list[tuple[float, float]]).decode
 
 
 class _Ring:
-    """The buckets of one window, by number; intervals in which nothing happened have none."""
+    """The slots of one window, each with the bucket of the latest interval that fell into it."""
 
     def __init__(self, window: Window) -> None:
         self.window = window
-        self._buckets: dict[int, Bucket] = {}
+        self.changed: set[int] = set()
+        """The slots that are not kept as they are now."""
+        self._slots: list[Bucket | None] = [None] * window.buckets
+        self._last = 0
 
     def at(self, seconds: float) -> Bucket:
-        """The bucket of this time, whatever came before: the clock may have been set. What was
-        counted under a time that now is to come again is dropped: it did not happen then.
+        """The bucket of this time, which is now, whatever came before: the clock may have been set.
+        What was counted under a time that now is to come again is dropped: it did not happen then.
         """
         number = int(seconds // self.window.interval)
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            bucket = self._add(number)
+        if number != self._last:
+            self._last = number
+            for slot, bucket in enumerate(self._slots):
+                if bucket is not None and bucket.number > number + 1:
+                    self._slots[slot] = None
+        return self._take(number)
+
+    def past(self, seconds: float) -> Bucket | None:
+        """The bucket of this time; None if it is older than the window."""
+        number = int(seconds // self.window.interval)
+        if not self._last - self.window.buckets < number <= self._last:
+            return None
+        return self._take(number)
+
+    def _take(self, number: int) -> Bucket:
+        slot = number % self.window.buckets
+        self.changed.add(slot)
+        bucket = self._slots[slot]
+        if bucket is None or bucket.number != number:
+            bucket = self._slots[slot] = Bucket(number)
         return bucket
 
-    def _add(self, number: int) -> Bucket:
-        for ahead in [each for each in self._buckets if each > number + 1]:
-            del self._buckets[ahead]
-        if len(self._buckets) >= self.window.buckets:
-            del self._buckets[next(iter(self._buckets))]
-        bucket = self._buckets[number] = Bucket(number)
-        return bucket
+    def shown(self, seconds: float) -> list[tuple[int, Bucket | None]]:
+        """Every interval of the window up to this time, the oldest first; None: nothing happened
+        in it.
+        """
+        size = self.window.buckets
+        last = int(seconds // self.window.interval)
+        numbers = range(last - size + 1, last + 1)
+        found = ((number, self._slots[number % size]) for number in numbers)
+        return [(n, one if one is not None and one.number == n else None) for n, one in found]
 
-    def points(self, seconds: float) -> list[Point]:
-        interval = self.window.interval
-        last = int(seconds // interval)
-        found = self._buckets
-        return [
-            found[number].point(interval) if number in found else Point(t=_time(number * interval))
-            for number in range(last - self.window.buckets + 1, last + 1)
-        ]
+    def record(self, slot: int) -> bytes | None:
+        bucket = self._slots[slot]
+        return None if bucket is None else bucket.record()
+
+    def restore(self, bucket: Bucket, seconds: float) -> None:
+        """A bucket that was kept."""
+        last = int(seconds // self.window.interval)
+        if last - self.window.buckets < bucket.number <= last:
+            self._slots[bucket.number % self.window.buckets] = bucket
 
 
 class History:
-    """Counts by interval. All times are those of the events, or given."""
+    """Counts by interval and model. All times are those of the events, or given. Nothing is kept
+    before `begin`: a queue whose history nobody reads has none.
+    """
 
     def __init__(self) -> None:
+        self.begun = False
         self._rings = {name: _Ring(window) for name, window in WINDOWS.items()}
+        self._sessions: list[tuple[float, float]] = []  # from when to when oq has run, in seconds
         self._time: datetime | None = None
         self._buckets: list[Bucket] = []  # those of this time
 
-    def count(self, at: datetime, what: str, number: int = 1) -> None:
-        """So many more of these (a field of `Point`) happened."""
-        for bucket in self._at(at):
-            bucket.counts[what] += number
+    # -- what happened
 
-    def waited(self, at: datetime, seconds: Sequence[float]) -> None:
-        """Tasks were started that had waited so long."""
-        steps = [step_of(each) for each in seconds]
-        for bucket in self._at(at):
-            bucket.waits.add(steps)
+    def begin(self, now: datetime) -> None:
+        """It is counted from now on."""
+        self.begun = True
+        seconds = now.timestamp()
+        self._sessions = [*self._sessions[1 - SESSIONS :], (seconds, seconds)]
 
-    def ran(self, at: datetime, seconds: Sequence[float]) -> None:
-        """Attempts ended that ran so long."""
-        steps = [step_of(each) for each in seconds]
+    def count(self, at: datetime, model: str, what: str, number: int = 1) -> None:
+        """So many more of these (a field of `Point`) happened to this model."""
         for bucket in self._at(at):
-            bucket.runs.add(steps)
+            bucket.of(model).counts[what] += number
 
-    def points(self, window: str, now: datetime) -> list[Point]:
-        """Every interval of this window up to now, the oldest first."""
-        return self._rings[window].points(now.timestamp())
+    def add(
+        self,
+        at: datetime,
+        model: str,
+        counts: Mapping[str, int],
+        waited: Sequence[float] = (),
+        ran: Sequence[float] = (),
+    ) -> None:
+        """The same for several at once; tasks were started that had waited so long, and attempts
+        ended that ran so long.
+        """
+        waits, runs = [step_of(each) for each in waited], [step_of(each) for each in ran]
+        for bucket in self._at(at):
+            tally = bucket.of(model)
+            tally.counts.update(counts)
+            tally.waits.add(waits)
+            tally.runs.add(runs)
+
+    def spread(
+        self, now: datetime, model: str, what: str, number: int, start: float, end: float
+    ) -> None:
+        """So many of these happened, evenly, between these two times in seconds."""
+        self._at(now)
+        took = max(end - start, 0.001)
+        for ring in self._rings.values():
+            interval = ring.window.interval
+            at = max(end - took, end - interval * ring.window.buckets)
+            told = round(number * (1 - (end - at) / took))
+            while at < end:
+                until = min(end, (at // interval + 1) * interval)
+                so_far = round(number * (1 - (end - until) / took))
+                _add(ring.past(at), model, what, so_far - told)
+                at, told = until, so_far
+
+    def correct(self, now: datetime, model: str, what: str, fine: int, number: int) -> None:
+        """In the short interval with this number there were so many more of these, or fewer."""
+        self._at(now)
+        for ring in self._rings.values():
+            _add(ring.past(fine * FINE), model, what, number)
 
     def _at(self, at: datetime) -> list[Bucket]:
         """The buckets of this time; the events of one commit carry the very same."""
@@ -149,6 +170,90 @@ class History:
             self._time, self._buckets = at, [ring.at(seconds) for ring in self._rings.values()]
         return self._buckets
 
+    # -- what is shown
 
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    def points(self, window: str, now: datetime, model: str | None = None) -> list[Point]:
+        """Every interval of this window up to now, the oldest first; of one model, or of all."""
+        interval = self._rings[window].window.interval
+        return [
+            self._point(number * interval, interval, _tally(bucket, model), now)
+            for number, bucket in self._rings[window].shown(now.timestamp())
+        ]
+
+    def tallies(self, window: str, now: datetime) -> dict[str, Tally]:
+        """What happened to each model within this window."""
+        found: dict[str, Tally] = {}
+        for _, bucket in self._rings[window].shown(now.timestamp()):
+            for model, tally in () if bucket is None else bucket.models.items():
+                found.setdefault(model, Tally()).merge(tally)
+        return found
+
+    def _point(self, start: int, interval: int, tally: Tally, now: datetime) -> Point:
+        return Point(
+            t=datetime.fromtimestamp(start, UTC),
+            ran=self._ran(start, start + interval, now),
+            wait_p50=tally.waits.quantile(0.5),
+            wait_p95=tally.waits.quantile(0.95),
+            run_p50=tally.runs.quantile(0.5),
+            run_p95=tally.runs.quantile(0.95),
+            **{name: tally.counts[name] for name in COUNTED},
+        )
+
+    def _ran(self, start: float, end: float, now: datetime) -> bool:
+        """Whether oq ran at any time between these two."""
+        if self.begun and now.timestamp() >= start and self._sessions[-1][0] < end:
+            return True
+        return any(began < end and seen >= start for began, seen in self._sessions)
+
+    # -- what is kept
+
+    @property
+    def changed(self) -> bool:
+        """Whether something is not kept yet."""
+        return self.begun and any(ring.changed for ring in self._rings.values())
+
+    def steps(self, now: datetime) -> list[Kept]:
+        """What is not kept yet, to be written now."""
+        if not self.begun:
+            return []
+        self._time = None  # so that what comes next counts as a change
+        self._sessions[-1] = self._sessions[-1][0], now.timestamp()
+        steps = [Kept(_SESSIONS, _encode(self._sessions))]
+        for name, ring in self._rings.items():
+            steps += [Kept(f"{name} {slot}", ring.record(slot)) for slot in sorted(ring.changed)]
+            ring.changed.clear()
+        return steps
+
+    def note_unkept(self, steps: Iterable[Kept]) -> None:
+        """These could not be written."""
+        for step in steps:
+            if step.name != _SESSIONS:
+                name, _, slot = step.name.partition(" ")
+                self._rings[name].changed.add(int(slot))
+
+    def restore(self, kept: Mapping[str, bytes], now: datetime) -> None:
+        """What was kept. A record that cannot be read is left out."""
+        seconds = now.timestamp()
+        for name, record in kept.items():
+            ring = self._rings.get(name.partition(" ")[0])
+            bucket = None if ring is None else read_bucket(record)
+            if ring is not None and bucket is not None:
+                ring.restore(bucket, seconds)
+        try:
+            self._sessions = _decode_sessions(kept.get(_SESSIONS, b"\x90"))
+        except msgspec.MsgspecError:
+            self._sessions = []
+
+
+def _add(bucket: Bucket | None, model: str, what: str, number: int) -> None:
+    if bucket is not None and number:
+        counts: Counter[str] = bucket.of(model).counts
+        counts[what] = max(0, counts[what] + number)
+
+
+def _tally(bucket: Bucket | None, model: str | None) -> Tally:
+    if bucket is None:
+        return Tally()
+    if model is None:
+        return merged(bucket.models.values())
+    return bucket.models.get(model) or Tally()

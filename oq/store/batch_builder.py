@@ -14,22 +14,27 @@ from oq.store.keys import Meta
 from oq.store.projections import Batch, check_counts, forget_id, note_read, project
 from oq.store.streams import stream_puts
 from oq.words.steps import (
+    MAX_KEPT,
     MAX_LEARNT,
     OF_ONE_TASK,
     Ahead,
     Change,
     IdsForgotten,
+    Kept,
     Learnt,
     Removal,
     ResultsRead,
     RowsSettled,
+    SetModelPaused,
     SetPaused,
     Step,
 )
 
 _encode = msgspec.msgpack.Encoder().encode
 
-Other = Ahead | SetPaused | Learnt | ResultsRead | IdsForgotten | RowsSettled
+Other = (
+    Ahead | SetPaused | SetModelPaused | Learnt | Kept | ResultsRead | IdsForgotten | RowsSettled
+)
 """The steps that do not change the state of a task."""
 
 
@@ -56,8 +61,13 @@ class BatchBuilder:
                 self._batch.puts.extend(stream_puts(keys.pack(step.task_id), step.records))
             case SetPaused():
                 self.meta.paused = step.paused
+            case SetModelPaused():
+                others = (model for model in self.meta.paused_models if model != step.model)
+                self.meta.paused_models = (*others, step.model) if step.paused else (*others,)
             case Learnt():
                 self._put_learnt(step)
+            case Kept():
+                self._put_kept(step)
             case ResultsRead():
                 for task_id in step.task_ids:
                     if task_id not in changed:
@@ -81,6 +91,11 @@ class BatchBuilder:
         record = step.record
         assert record is None or len(record) <= MAX_LEARNT, f"{step.backend}: {len(record)} bytes"
         self._batch.puts.append(("meta", keys.learnt_key(step.backend), record))
+
+    def _put_kept(self, step: Kept) -> None:
+        record = step.record
+        assert record is None or len(record) <= MAX_KEPT, f"{step.name}: {len(record)} bytes"
+        self._batch.puts.append(("meta", keys.kept_key(step.name), record))
 
     def whole(self) -> list[Put]:
         """The batch, once all is in it."""

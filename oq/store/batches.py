@@ -16,7 +16,7 @@ import msgspec
 from oq.rules.place import Place
 from oq.rules.stream_log import StreamLog
 from oq.store.format_one import PlaceOne, state_of
-from oq.store.keys import ID_BYTES, LEARNT, META_KEY, OUTBOX, UNREAD, Meta, is_gone_key
+from oq.store.keys import ID_BYTES, KEPT, LEARNT, META_KEY, OUTBOX, UNREAD, Meta, is_gone_key
 from oq.words.task import Body
 
 HEAD = 12
@@ -45,7 +45,7 @@ def _decodes(decode: Callable[[bytes], object]) -> Looks:
 
 
 def _is_meta(key: bytes, value: bytes) -> bool:
-    return key == META_KEY or key[:1] in (LEARNT, OUTBOX) or is_gone_key(key)
+    return key == META_KEY or key[:1] in (KEPT, LEARNT, OUTBOX) or is_gone_key(key)
 
 
 _LOOKS: tuple[tuple[str, Looks], ...] = (

@@ -103,6 +103,9 @@ class KeyValueLedger:
     async def learnt(self) -> dict[str, bytes]:
         return self.store.learnt()
 
+    async def kept(self) -> dict[str, bytes]:
+        return self.store.kept()
+
     async def waiting(self) -> AsyncGenerator[Sequence[Waiting]]:
         pending = self.store.pending()
         while some := list(islice(pending, WAITING_AT_ONCE)):

@@ -12,6 +12,7 @@ Ids are 16 bytes, big-endian and time-ordered, so key order is the order of crea
     keys     name of an idempotency key -> id, fingerprint    the name: rules/scope.py
     meta     "meta" -> Meta          in every batch, so that its commit number grows with each
              0, id -> when retention removed it     so that who asks for the task is told
+             253, name -> a record of what happened lately    see Ledger.kept
              254, backend -> what oq has learnt of it    see Ledger.learnt
              255, outbox, 0, number -> row          for the actor of that outbox
 """
@@ -26,6 +27,7 @@ from oq.words.task import Status, TaskState
 FAMILIES = ("state", "body", "result", "stream", "status", "ended", "keys", "meta")
 META_KEY = b"meta"
 GONE = b"\0"
+KEPT = b"\xfd"
 LEARNT = b"\xfe"
 OUTBOX = b"\xff"
 FORMAT = 2
@@ -103,6 +105,15 @@ def gone_key(key: bytes) -> bytes:
 
 def is_gone_key(key: bytes) -> bool:
     return key[:1] == GONE and len(key) == ID_BYTES + 1
+
+
+def kept_key(name: str) -> bytes:
+    return KEPT + name.encode()
+
+
+def kept_name(key: bytes) -> str:
+    """The name that has this key."""
+    return key[1:].decode()
 
 
 def learnt_key(backend: str) -> bytes:

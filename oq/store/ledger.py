@@ -251,6 +251,12 @@ class Ledger(Protocol):
         """
         ...
 
+    async def kept(self) -> dict[str, bytes]:
+        """The records of what happened lately, by their names, as the last `Kept` of each said it.
+        They are no more than charts show, so what of them cannot be read is left out.
+        """
+        ...
+
     # -- reading, many
 
     def waiting(self) -> AsyncGenerator[Sequence[Waiting]]:

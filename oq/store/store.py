@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -172,11 +172,21 @@ class Store:
 
     def learnt(self) -> dict[str, bytes]:
         """What was learnt of each backend, as far as it can be read."""
+        return self._beside(keys.LEARNT, keys.OUTBOX, keys.backend_learnt)
+
+    def kept(self) -> dict[str, bytes]:
+        """The records of what happened lately, as far as they can be read."""
+        return self._beside(keys.KEPT, keys.LEARNT, keys.kept_name)
+
+    def _beside(
+        self, first: bytes, past: bytes, name_of: Callable[[bytes], str]
+    ) -> dict[str, bytes]:
+        """The records beside those of tasks whose keys lie there, as far as they can be read."""
         found: dict[str, bytes] = {}
         with suppress(StoreCorrupt):
-            for key, record in self._engine.scan("meta", keys.LEARNT, keys.OUTBOX):
+            for key, record in self._engine.scan("meta", first, past):
                 with suppress(UnicodeError):
-                    found[keys.backend_learnt(key)] = record
+                    found[name_of(key)] = record
         return found
 
     def pending(self) -> Iterator[Waiting]:

@@ -95,6 +95,13 @@ class SetPaused(Struct, frozen=True, gc=False):
     paused: bool
 
 
+class SetModelPaused(Struct, frozen=True, gc=False):
+    """The same for the tasks of one model, which is named without the tag latest."""
+
+    model: str
+    paused: bool
+
+
 MAX_LEARNT = 64 * 1024
 """Bytes of what is kept of one backend."""
 
@@ -108,7 +115,24 @@ class Learnt(Struct, frozen=True, gc=False):
     record: bytes | None
 
 
-Step = Change | Ahead | Removal | SetPaused | Learnt | ResultsRead | IdsForgotten | RowsSettled
+MAX_KEPT = 256 * 1024
+"""Bytes of one record of what happened lately."""
+
+
+class Kept(Struct, frozen=True, gc=False):
+    """One of the records of what happened lately, in place of the one with this name; None: there
+    is none any more. The `record`, of at most MAX_KEPT bytes, is that of whoever reads it
+    (`Ledger.kept`).
+    """
+
+    name: str
+    record: bytes | None
+
+
+Step = (
+    Change | Ahead | Removal | SetPaused | SetModelPaused | Learnt | Kept | ResultsRead
+    | IdsForgotten | RowsSettled
+)  # fmt: skip
 OF_ONE_TASK = (Change, Removal)
 """The steps of a single task, for `isinstance`: with a union it takes seven times as long. To find
 that a struct is *not* of a class takes ten times as long as to find that it is, so on the way of a
