@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from itertools import islice
 
 import msgspec
@@ -33,6 +34,8 @@ ENCODED_KEPT = 4096
 """Encoded events that are kept, so that each is encoded once for all its readers."""
 
 Observer = Callable[[Committed], None]
+ProgressObserver = Callable[[str, int, datetime], None]
+"""It is told of a running task how many chunks it has generated, and the time."""
 
 
 class Watch:
@@ -83,6 +86,7 @@ class Hub:
         self._waker = Waker()
         self._watches: dict[str, set[Watch]] = {}
         self._observers: list[Observer] = []
+        self._progress_observers: list[ProgressObserver] = []
         self._encoded: dict[int, bytes] = {}
         self._progress_sent: dict[str, float] = {}  # when, for each running task
         self._owners: dict[str, str] = {}  # of the running tasks that have one
@@ -122,12 +126,20 @@ class Hub:
         """Call `observer` with each commit. It must not block."""
         self._observers.append(observer)
 
+    def observe_progress(self, observer: ProgressObserver) -> None:
+        """Call `observer` when a running task has generated more, at most every
+        PROGRESS_INTERVAL seconds for each. It must not block.
+        """
+        self._progress_observers.append(observer)
+
     def progress(self, task_id: str, tokens: int) -> None:
         """This running task has generated so many chunks."""
         now = trio.current_time()
         if now - self._progress_sent.get(task_id, -PROGRESS_INTERVAL) >= PROGRESS_INTERVAL:
             self._progress_sent[task_id] = now
             self._tell_progress(task_id, tokens)
+            for observer in self._progress_observers:
+                observer(task_id, tokens, self._clock.now())
 
     @contextmanager
     def watch(self, task_id: str) -> Iterator[Watch]:

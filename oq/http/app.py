@@ -153,8 +153,9 @@ def openapi() -> bytes:
 
 def create_app(queue: Queue) -> App:
     """The HTTP side of `queue`."""
-    metrics = Metrics(queue.status)
+    metrics = Metrics(queue.status, queue.begin_history())
     queue.observe(metrics.committed)
+    queue.observe_progress(metrics.progress)
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))

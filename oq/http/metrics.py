@@ -25,9 +25,12 @@ from oq.http.histogram import Histogram, Labels, histogram_family
 from oq.http.task_durations import TaskDurations
 from oq.logs import lost_lines
 from oq.rules.history import History
+from oq.rules.model_names import one_name
+from oq.rules.token_flow import TokenFlow
 from oq.words.events import EventType
 from oq.words.messages import Committed
 from oq.words.steps import Change
+from oq.words.task import Status, TaskState, TaskType
 from oq.words.views import QueueStatus
 
 MAX_MODELS = 50
@@ -41,18 +44,18 @@ _COUNTED = {
     EventType.TASK_RETRYING: ("retried", "Attempts that failed and are tried again"),
     EventType.TASK_CANCELLED: ("cancelled", "Tasks that were cancelled"),
 }
+_GENERATES = frozenset({TaskType.CHAT, TaskType.GENERATE})
+"""The types of tasks whose answers come token by token."""
 _HELP = {"submitted": "Tasks that were accepted", **dict(_COUNTED.values())}
 
 
-class Tally:
-    """What one commit adds; all of it was told at the same time."""
+class News:
+    """What one commit adds to the history of one model; all of it was told at the same time."""
 
-    __slots__ = ("at", "counts", "ran", "tokens", "waited")
+    __slots__ = ("counts", "ran", "waited")
 
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-        self.counts: defaultdict[tuple[str, Labels], int] = defaultdict(int)
-        self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
+    def __init__(self) -> None:
+        self.counts: defaultdict[str, int] = defaultdict(int)
         self.waited: list[float] = []
         self.ran: list[float] = []
 
@@ -60,9 +63,10 @@ class Tally:
 class Metrics(Collector):
     """Counts what is committed; a collector of its own registry."""
 
-    def __init__(self, status: Callable[[], QueueStatus]) -> None:
-        self.history = History()
-        """The same by time, for the dashboard's charts."""
+    def __init__(self, status: Callable[[], QueueStatus], history: History | None = None) -> None:
+        self.history = history or History()
+        """The same by time and model, for the dashboard's charts."""
+        self._flow = TokenFlow(self.history)
         self._status = status
         self._models: set[str] = set()
         self._counts: dict[str, dict[Labels, int]] = {name: defaultdict(int) for name in _HELP}
@@ -83,51 +87,63 @@ class Metrics(Collector):
         self._commits += 1
         if not commit.events:
             return
-        tally = Tally(commit.events[0].timestamp)  # all of them are told at once
+        at = commit.events[0].timestamp  # all of them are told at once
+        news: defaultdict[str, News] = defaultdict(News)
         for step in commit.steps:
             if isinstance(step, Change) and step.event is not None:
-                self._count(step, step.event, tally)
-        self._keep(tally)
+                model = one_name(step.state.terms.model)
+                self._count(step, step.event, at, model, news[model])
+        for model, each in news.items():
+            self.history.add(at, model, each.counts, each.waited, each.ran)
+
+    def progress(self, task_id: str, chunks: int, at: datetime) -> None:
+        """A running task has generated so many chunks; to be called now and then."""
+        state = self._spans.running(task_id)
+        if state is not None and state.type in _GENERATES:
+            self._flow.came(task_id, one_name(state.terms.model), chunks, at)
 
     def answered(self, api: str, status: int) -> None:
         """Count an answer to a client of Ollama's or OpenAI's API."""
         self._answers[api, str(status)] += 1
 
-    def _count(self, change: Change, event: EventType, tally: Tally) -> None:
+    def _count(
+        self, change: Change, event: EventType, at: datetime, model: str, news: News
+    ) -> None:
         state = change.state
         labels = (state.type, self._label(state.terms.model))
         if change.before is None:
-            tally.counts["submitted", labels] += 1
+            self._counts["submitted"][labels] += 1
+            news.counts["submitted"] += 1
         if event is EventType.TASK_STARTED:
             waited = self._spans.waited(change)
             self._wait[labels].add(waited)
-            tally.waited.append(waited)
+            news.waited.append(waited)
             return
         if event in _COUNTED and not _is_put_back(change):
-            tally.counts[_COUNTED[event][0], labels] += 1
+            name = _COUNTED[event][0]
+            self._counts[name][labels] += 1
+            news.counts[name] += 1
         ran = self._spans.ran(change)
         if ran is not None and event is not EventType.TASK_CANCELLED:
             self._run[labels].add(ran)
-            tally.ran.append(ran)
-            last = state.attempts[-1]
-            if last.waited_inside is not None or last.load is not None:
-                self._backends.add(last, labels[1])
-        self._spans.wait(change, tally.at)
-        if event is EventType.TASK_COMPLETED and state.usage is not None:
-            tally.tokens[labels[1], "prompt"] += state.usage.prompt_tokens
-            tally.tokens[labels[1], "completion"] += state.usage.completion_tokens
+            news.ran.append(ran)
+            self._backends.add(state.attempts[-1], labels[1])
+        self._spans.wait(change, at)
+        if change.before is Status.RUNNING:
+            self._count_tokens(state, at, model, ran, news)
 
-    def _keep(self, tally: Tally) -> None:
-        history, at = self.history, tally.at
-        for (name, labels), number in tally.counts.items():
-            self._counts[name][labels] += number
-            history.count(at, name, number)
-        for (model, kind), number in tally.tokens.items():
-            self._tokens[model, kind] += number
-            if kind == "completion":
-                history.count(at, "tokens", number)
-        history.waited(at, tally.waited)
-        history.ran(at, tally.ran)
+    def _count_tokens(
+        self, state: TaskState, at: datetime, model: str, ran: float | None, news: News
+    ) -> None:
+        usage = state.usage
+        if usage is not None and state.status is Status.COMPLETED:
+            label = self._label(state.terms.model)
+            self._tokens[label, "prompt"] += usage.prompt_tokens
+            self._tokens[label, "completion"] += usage.completion_tokens
+        now = self._flow.ended(state, model, ran, at)
+        if now is not None:
+            news.counts["prompt_tokens"] += now.prompt_tokens
+            news.counts["tokens"] += now.completion_tokens
 
     def _label(self, model: str) -> str:
         if model in self._models:

@@ -17,6 +17,7 @@ from oq.http.query import Query
 from oq.http.request import Request
 from oq.http.responses import JSON, OK, quart_response
 from oq.rules.history import WINDOWS
+from oq.rules.model_names import one_name
 from oq.words import views
 from oq.words.stats import Stats
 
@@ -55,14 +56,19 @@ async def status(context: Context, request: Request) -> Response:
 
 
 async def stats(context: Context, request: Request) -> Response:
-    """What happened in the last 15 minutes or 24 hours, interval by interval. The numbers start
-    again from 0 when the server restarts.
+    """What happened in the last 15 minutes or 24 hours, interval by interval, also before a restart
+    of the server.
     """
-    window = Query(request.args).choice("window", StatsWindow, StatsWindow.QUARTER)
+    query = Query(request.args)
+    window = query.choice("window", StatsWindow, StatsWindow.QUARTER)
+    model = query.one("model")
+    points = context.metrics.history.points(
+        window, request.queue.now(), None if model is None else one_name(model)
+    )
     return quart_response(
         Stats(
             interval=WINDOWS[window].interval,
-            points=context.metrics.history.points(window, request.queue.now()),
+            points=points,
             oldest_waiting=await request.queue.oldest_waiting(),
         )
     )

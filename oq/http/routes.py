@@ -102,6 +102,7 @@ _LISTING = (
         str,
     ),
 )
+_WINDOW = Parameter("window", "the time to look back: 15m (the default) or 24h", ops.StatsWindow)
 _KEY = Parameter(
     "Idempotency-Key",
     "a text that identifies the task. A second request with the same key and body makes no second"
@@ -274,7 +275,8 @@ QUEUE = (
         {200: ("All intervals, the oldest first", Stats)},
         errors=(400,),
         query=(
-            Parameter("window", "the time to look back: 15m (the default) or 24h", ops.StatsWindow),
+            _WINDOW,
+            Parameter("model", "only what happened to this model", shapes.Model),
         ),
     ),
     Route(

@@ -19,7 +19,7 @@ class TaskDurations:
 
     def __init__(self) -> None:
         self._due: dict[str, datetime] = {}
-        self._began: dict[str, datetime] = {}
+        self._began: dict[str, TaskState] = {}
 
     def waited(self, start: Change) -> float:
         """Seconds that a task which is started now could have run already: a delay that was asked
@@ -30,7 +30,7 @@ class TaskDurations:
         due = start.due or state.run_at or put_back or _due_by_record(state)
         if state.started_at is None:
             return 0.0
-        self._began[state.id] = state.started_at
+        self._began[state.id] = state
         return (state.started_at - max(state.created_at, due)).total_seconds()
 
     def ran(self, change: Change) -> float | None:
@@ -42,7 +42,13 @@ class TaskDurations:
         if change.before is not Status.RUNNING or not state.attempts:
             return None
         last = state.attempts[-1]
-        return last.ran if last.started_at == began else None
+        if began is None or last.started_at != began.started_at:
+            return None
+        return last.ran
+
+    def running(self, task_id: str) -> TaskState | None:
+        """The task as it was started, if it runs."""
+        return self._began.get(task_id)
 
     def wait(self, change: Change, at: datetime) -> None:
         """Note from when on a pending task waits; `at` is when this step was told."""

@@ -150,7 +150,7 @@ async def _running(
                 core.end(failure)
                 if not wiring.crashed:  # then what runs may be the cause
                     with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
-                        await put_back(ledger, clock)
+                        await put_back(ledger, clock, wiring.history)
         with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
             for end in ends:
                 await end.aclose()

@@ -18,7 +18,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from oq.actors.hub import Observer
+from oq.actors.hub import Observer, ProgressObserver
 from oq.actors.subscription import Subscription
 from oq.queue.callers import Callers
 from oq.queue.core import Core
@@ -33,6 +33,7 @@ from oq.queue.gateway_calls import GatewayCalls
 from oq.queue.passages import Passages
 from oq.queue.raw import RawQueue
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
+from oq.rules.history import History
 from oq.store.shutdown_note import ShutdownNote
 from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
@@ -248,6 +249,18 @@ class Queue:
     def observe(self, observer: Observer) -> None:
         """Call `observer` with every commit, for measuring. It must not block."""
         self._core.hub.observe(observer)
+
+    def observe_progress(self, observer: ProgressObserver) -> None:
+        """Call `observer` with the id of each running task, the number of chunks that it has
+        generated, and the time: at most ten times a second for each task. It must not block.
+        """
+        self._core.hub.observe_progress(observer)
+
+    def begin_history(self) -> History:
+        """What happened lately, for who counts it from now on. It is kept over a restart."""
+        history = self._core.wiring.history
+        history.begin(self._core.clock.now())
+        return history
 
     @asynccontextmanager
     async def stream(

@@ -4,6 +4,7 @@ on the board.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -11,6 +12,7 @@ import structlog
 
 from oq.rules import lifecycle
 from oq.rules.board import Board
+from oq.rules.history import History
 from oq.rules.place import Place
 from oq.rules.stream_log import start_of
 from oq.store import Ledger
@@ -18,7 +20,7 @@ from oq.words.clock import Clock
 from oq.words.errors import NotFound, StoreError
 from oq.words.messages import Committed, Delay
 from oq.words.outcome import Interrupted
-from oq.words.steps import Change
+from oq.words.steps import Step
 from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq")
@@ -47,15 +49,15 @@ async def recover(ledger: Ledger, clock: Clock, *, ended_by_oq: bool) -> Committ
     return committed
 
 
-async def put_back(ledger: Ledger, clock: Clock) -> None:
-    """Put back in line what still runs when a queue is closed in haste. To be called when its
-    actors have ended; it is the ledger's last change.
+async def put_back(ledger: Ledger, clock: Clock, history: History) -> None:
+    """Put back in line what still runs when a queue is closed in haste, and keep what happened
+    lately. To be called when its actors have ended; it is the ledger's last change.
     """
     ledger.running_page.clear()
     running = await ledger.running()
     broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in running]
     try:
-        await _commit(ledger, broken_off, clock)
+        await _commit(ledger, [*broken_off, *history.steps(clock.now())], clock)
     except StoreError as error:  # they stand as running, and have spent a life
         log.error("tasks not put back", tasks=len(broken_off), reason=str(error))  # noqa: TRY400
 
@@ -84,7 +86,7 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
     return delays
 
 
-async def _commit(ledger: Ledger, steps: list[Change], clock: Clock) -> Committed:
+async def _commit(ledger: Ledger, steps: Sequence[Step], clock: Clock) -> Committed:
     seq = ledger.facts.event_seq
     events = lifecycle.tell(steps, seq, clock.now())
     if steps:

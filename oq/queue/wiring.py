@@ -25,6 +25,7 @@ from oq.actors.janitor import Janitor
 from oq.actors.monitor import Monitor
 from oq.actors.pool import Pool
 from oq.actors.reads import Reads
+from oq.actors.recorder import Recorder
 from oq.actors.scheduler import Message, Scheduler
 from oq.actors.streams import Streams
 from oq.actors.timer import Timer
@@ -33,6 +34,7 @@ from oq.backends.base import Backend
 from oq.queue.capacity import fleet_of, restore
 from oq.queue.recovery import load, recover
 from oq.rules.board import Board
+from oq.rules.history import History
 from oq.rules.policies import POLICIES
 from oq.rules.retention import Retention
 from oq.rules.retry import RetryPolicy
@@ -60,6 +62,7 @@ class Wiring:
     mark: str
 
     board: Board
+    history: History
     writer: Writer
     hub: Hub
     streams: Streams
@@ -100,11 +103,7 @@ async def wire(
     recovered = await recover(ledger, clock, ended_by_oq=ended_by_oq)
     most = settings.max_workers or MOST_WORKERS
     ledger.running_page.begin(most)
-    fleet = fleet_of(config, backends)
-    await restore(fleet, ledger)
-    policy = POLICIES[config.scheduler.policy](fleet, config.scheduler)
-    facts = ledger.facts
-    board = Board(most, fleet, policy, paused=facts.paused)
+    board = await _board(config, ledger, backends, most)
     delays = await load(board, ledger, clock, retry.max_delay)
 
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
@@ -118,7 +117,7 @@ async def wire(
     to_monitor, monitor_inbox = trio.open_memory_channel[Look](3 * len(backends))
 
     hub = Hub(
-        hub_inbox, clock, seq=facts.event_seq, past=recovered,
+        hub_inbox, clock, seq=ledger.facts.event_seq, past=recovered,
         ring=events.ring, mailbox=events.mailbox, max_subscribers=events.max_subscribers,
     )  # fmt: skip
     pool_to_writer = to_writer.clone()
@@ -142,8 +141,21 @@ async def wire(
         ledger, clock, _retention(settings), settings.cleanup_interval, reads,
         to_scheduler.clone(), to_writer.clone(),
     )  # fmt: skip
-    actors = (hub, writer, scheduler, timer, pool, monitor, janitor)
-    return Wiring(mark, board, writer, hub, streams, reads, pool, to_writer, to_scheduler, actors)
+    history = History()
+    history.restore(await ledger.kept(), clock.now())
+    recorder = Recorder(history, clock, to_writer.clone())
+    actors = (hub, writer, scheduler, timer, pool, monitor, janitor, recorder)
+    return Wiring(
+        mark, board, history, writer, hub, streams, reads, pool, to_writer, to_scheduler, actors
+    )
+
+
+async def _board(config: Config, ledger: Ledger, backends: dict[str, Backend], most: int) -> Board:
+    """The board, with no task on it yet, and with what was learnt of the backends."""
+    fleet = fleet_of(config, backends)
+    await restore(fleet, ledger)
+    policy = POLICIES[config.scheduler.policy](fleet, config.scheduler)
+    return Board(most, fleet, policy, paused=ledger.facts.paused)
 
 
 def _retention(settings: QueueConfig) -> Retention:

@@ -8,7 +8,7 @@ so that nobody takes a gap for a time in which nothing happened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,18 +36,16 @@ SESSIONS = 100
 _SESSIONS = "ran"
 """The name of their record; those of slots are a window and a number."""
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_sessions = msgspec.msgpack.Decoder(list[tuple[float, float]]).decode
+_decode_sessions = msgspec.json.Decoder(list[tuple[float, float]]).decode
 
 
 class _Ring:
-    """The slots of one window, each with the bucket of the latest interval that fell into it."""
+    """The buckets of one window, by number; intervals in which nothing happened have none."""
 
     def __init__(self, window: Window) -> None:
         self.window = window
-        self.changed: set[int] = set()
-        """The slots that are not kept as they are now."""
-        self._slots: list[Bucket | None] = [None] * window.buckets
+        self._changed: set[int] = set()  # the numbers of those that are not kept as they are now
+        self._buckets: dict[int, Bucket] = {}
         self._last = 0
 
     def at(self, seconds: float) -> Bucket:
@@ -57,45 +55,51 @@ class _Ring:
         number = int(seconds // self.window.interval)
         if number != self._last:
             self._last = number
-            for slot, bucket in enumerate(self._slots):
-                if bucket is not None and bucket.number > number + 1:
-                    self._slots[slot] = None
+            for ahead in [each for each in self._buckets if each > number + 1]:
+                del self._buckets[ahead]
         return self._take(number)
 
     def past(self, seconds: float) -> Bucket | None:
         """The bucket of this time; None if it is older than the window."""
         number = int(seconds // self.window.interval)
-        if not self._last - self.window.buckets < number <= self._last:
-            return None
-        return self._take(number)
+        inside = self._last - self.window.buckets < number <= self._last
+        return self._take(number) if inside else None
 
     def _take(self, number: int) -> Bucket:
-        slot = number % self.window.buckets
-        self.changed.add(slot)
-        bucket = self._slots[slot]
-        if bucket is None or bucket.number != number:
-            bucket = self._slots[slot] = Bucket(number)
+        self._changed.add(number)
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = Bucket(number)
+            if len(self._buckets) > self.window.buckets:
+                del self._buckets[min(self._buckets)]
         return bucket
 
     def shown(self, seconds: float) -> list[tuple[int, Bucket | None]]:
         """Every interval of the window up to this time, the oldest first; None: nothing happened
         in it.
         """
-        size = self.window.buckets
         last = int(seconds // self.window.interval)
-        numbers = range(last - size + 1, last + 1)
-        found = ((number, self._slots[number % size]) for number in numbers)
-        return [(n, one if one is not None and one.number == n else None) for n, one in found]
+        first = last - self.window.buckets + 1
+        return [(number, self._buckets.get(number)) for number in range(first, last + 1)]
 
-    def record(self, slot: int) -> bytes | None:
-        bucket = self._slots[slot]
-        return None if bucket is None else bucket.record()
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Those that are not kept yet, each with the number of its slot."""
+        changed, self._changed = self._changed, set()
+        for number in sorted(changed):
+            bucket = self._buckets.get(number)
+            if bucket is not None:
+                yield number % self.window.buckets, bucket.record()
+
+    def note_unkept(self, slot: int) -> None:
+        """What is in this slot could not be written."""
+        size = self.window.buckets
+        self._changed.update(number for number in self._buckets if number % size == slot)
 
     def restore(self, bucket: Bucket, seconds: float) -> None:
         """A bucket that was kept."""
         last = int(seconds // self.window.interval)
         if last - self.window.buckets < bucket.number <= last:
-            self._slots[bucket.number % self.window.buckets] = bucket
+            self._buckets[bucket.number] = bucket
 
 
 class History:
@@ -104,7 +108,9 @@ class History:
     """
 
     def __init__(self) -> None:
-        self.begun = False
+        self.on_change: Callable[[], None] = _nothing
+        """Called when something has happened that is not kept yet."""
+        self._begun = False
         self._rings = {name: _Ring(window) for name, window in WINDOWS.items()}
         self._sessions: list[tuple[float, float]] = []  # from when to when oq has run, in seconds
         self._time: datetime | None = None
@@ -114,7 +120,7 @@ class History:
 
     def begin(self, now: datetime) -> None:
         """It is counted from now on."""
-        self.begun = True
+        self._begun = True
         seconds = now.timestamp()
         self._sessions = [*self._sessions[1 - SESSIONS :], (seconds, seconds)]
 
@@ -168,6 +174,7 @@ class History:
         if at is not self._time:
             seconds = at.timestamp()
             self._time, self._buckets = at, [ring.at(seconds) for ring in self._rings.values()]
+            self.on_change()
         return self._buckets
 
     # -- what is shown
@@ -201,27 +208,21 @@ class History:
 
     def _ran(self, start: float, end: float, now: datetime) -> bool:
         """Whether oq ran at any time between these two."""
-        if self.begun and now.timestamp() >= start and self._sessions[-1][0] < end:
+        if self._begun and now.timestamp() >= start and self._sessions[-1][0] < end:
             return True
         return any(began < end and seen >= start for began, seen in self._sessions)
 
     # -- what is kept
 
-    @property
-    def changed(self) -> bool:
-        """Whether something is not kept yet."""
-        return self.begun and any(ring.changed for ring in self._rings.values())
-
     def steps(self, now: datetime) -> list[Kept]:
         """What is not kept yet, to be written now."""
-        if not self.begun:
+        if not self._begun:
             return []
         self._time = None  # so that what comes next counts as a change
         self._sessions[-1] = self._sessions[-1][0], now.timestamp()
-        steps = [Kept(_SESSIONS, _encode(self._sessions))]
+        steps = [Kept(_SESSIONS, msgspec.json.encode(self._sessions))]
         for name, ring in self._rings.items():
-            steps += [Kept(f"{name} {slot}", ring.record(slot)) for slot in sorted(ring.changed)]
-            ring.changed.clear()
+            steps += [Kept(f"{name} {slot}", record) for slot, record in ring.records()]
         return steps
 
     def note_unkept(self, steps: Iterable[Kept]) -> None:
@@ -229,7 +230,7 @@ class History:
         for step in steps:
             if step.name != _SESSIONS:
                 name, _, slot = step.name.partition(" ")
-                self._rings[name].changed.add(int(slot))
+                self._rings[name].note_unkept(int(slot))
 
     def restore(self, kept: Mapping[str, bytes], now: datetime) -> None:
         """What was kept. A record that cannot be read is left out."""
@@ -240,9 +241,13 @@ class History:
             if ring is not None and bucket is not None:
                 ring.restore(bucket, seconds)
         try:
-            self._sessions = _decode_sessions(kept.get(_SESSIONS, b"\x90"))
+            self._sessions = _decode_sessions(kept.get(_SESSIONS, b"[]"))
         except msgspec.MsgspecError:
             self._sessions = []
+
+
+def _nothing() -> None:
+    pass
 
 
 def _add(bucket: Bucket | None, model: str, what: str, number: int) -> None:

@@ -94,8 +94,7 @@ class _KeptBucket(Struct, array_like=True):
     models: dict[str, _KeptTally]
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_KeptBucket).decode
+_decode = msgspec.json.Decoder(_KeptBucket).decode
 
 
 class Bucket:
@@ -132,7 +131,7 @@ class Bucket:
             name: _KeptTally(dict(tally.counts), dict(tally.waits.counts), dict(tally.runs.counts))
             for name, tally in self.models.items()
         }
-        return _encode(_KeptBucket(self.number, kept))
+        return msgspec.json.encode(_KeptBucket(self.number, kept))
 
 
 def read_bucket(record: bytes) -> Bucket | None:

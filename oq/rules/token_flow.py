@@ -46,9 +46,7 @@ class TokenFlow:
         self._history.count(at, model, "tokens", pieces - run.pieces)
         run.pieces = pieces
 
-    def ended(
-        self, state: TaskState, model: str, ran: float | None, at: datetime
-    ) -> Usage | None:
+    def ended(self, state: TaskState, model: str, ran: float | None, at: datetime) -> Usage | None:
         """The attempt has ended. What it used, if that is to be counted now; else it is counted."""
         run, usage = self._runs.pop(state.id, None), state.usage
         if usage is None or not state.status.ended or not state.attempts:
@@ -67,7 +65,7 @@ class TokenFlow:
         return None
 
     def _set_right(self, at: datetime, model: str, run: _Run | None, tokens: int) -> None:
-        """There were so many tokens. Each interval gets its share of what is missing or too much."""
+        """There were so many tokens: each interval gets its share of them."""
         if run is None:
             return
         counted = told = 0

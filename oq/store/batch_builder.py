@@ -93,9 +93,8 @@ class BatchBuilder:
         self._batch.puts.append(("meta", keys.learnt_key(step.backend), record))
 
     def _put_kept(self, step: Kept) -> None:
-        record = step.record
-        assert record is None or len(record) <= MAX_KEPT, f"{step.name}: {len(record)} bytes"
-        self._batch.puts.append(("meta", keys.kept_key(step.name), record))
+        assert len(step.record) <= MAX_KEPT, f"{step.name}: {len(step.record)} bytes"
+        self._batch.puts.append(("meta", keys.kept_key(step.name), step.record))
 
     def whole(self) -> list[Put]:
         """The batch, once all is in it."""

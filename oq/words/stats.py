@@ -21,10 +21,10 @@ class Point(Readable, Struct, frozen=True, kw_only=True):
     or if that is not known: then nothing is known of the interval. `submitted` to `retried` are
     numbers of tasks. `tokens` is the number of tokens that were generated in this interval, also by
     tasks that still run; those are set right when the task ends. `prompt_tokens` is the number of
-    tokens that were read; it is known when the task ends. `wait_p50` and `wait_p95` are percentiles of how
-    long tasks waited, and `run_p50` and `run_p95` of how long attempts ran, all in seconds. They
-    are null if there were none. The time that an attempt waited inside its backend does not count
-    as run, where the backend says it.
+    tokens that were read; it is known when the task ends. `wait_p50` and `wait_p95` are percentiles
+    of how long tasks waited, and `run_p50` and `run_p95` of how long attempts ran, all in seconds.
+    They are null if there were none. The time that an attempt waited inside its backend does not
+    count as run, where the backend says it.
     """
 
     t: datetime

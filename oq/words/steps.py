@@ -115,18 +115,17 @@ class Learnt(Struct, frozen=True, gc=False):
     record: bytes | None
 
 
-MAX_KEPT = 256 * 1024
+MAX_KEPT = 512 * 1024
 """Bytes of one record of what happened lately."""
 
 
 class Kept(Struct, frozen=True, gc=False):
-    """One of the records of what happened lately, in place of the one with this name; None: there
-    is none any more. The `record`, of at most MAX_KEPT bytes, is that of whoever reads it
-    (`Ledger.kept`).
+    """A record of what happened lately, in place of the one with this name. It has at most MAX_KEPT
+    bytes, and is that of whoever reads it (`Ledger.kept`).
     """
 
     name: str
-    record: bytes | None
+    record: bytes
 
 
 Step = (

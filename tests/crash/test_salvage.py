@@ -30,7 +30,7 @@ from oq.store.rocks import RocksEngine
 from oq.store.salvage import salvage
 from oq.words.clock import Clock
 from oq.words.errors import Removed, StoreCorrupt, StoreError, StoreLocked
-from oq.words.steps import Ahead, Change, InParts, Learnt, Removal, RowsSettled, Step
+from oq.words.steps import Ahead, Change, InParts, Kept, Learnt, Removal, RowsSettled, Step
 from oq.words.task import Status, TaskState
 from tests.crash import integrity
 from tests.crash.damage import (
@@ -166,9 +166,9 @@ def test_rows_of_an_outbox_are_kept_as_they_are_also_those_of_deleted_tasks(data
 
 
 @pytest.mark.parametrize("harm", [lambda data: None, lambda data: manifest(data).unlink()])
-def test_what_was_learnt_of_backends_is_kept(data, harm):
+def test_what_stands_beside_the_tasks_is_kept(data, harm):
     store = open_store(str(data))
-    store.write([Learnt("box", b"rates"), Learnt("gone", b"x")], 0)
+    store.write([Learnt("box", b"rates"), Learnt("gone", b"x"), Kept("ran", b"counts")], 0)
     store.write([Learnt("gone", None)], 0)
     store.close()
     harm(data)
@@ -176,6 +176,7 @@ def test_what_was_learnt_of_backends_is_kept(data, harm):
     check(data)
     store = open_store(str(data))
     assert store.learnt() == {"box": b"rates"}
+    assert store.kept() == {"ran": b"counts"}
     store.close()
 
 

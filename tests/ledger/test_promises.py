@@ -16,14 +16,17 @@ from oq.store import Ledger, Parts
 from oq.words.errors import NotFound, Removed, StoreError
 from oq.words.outcome import Failed, Refusal
 from oq.words.steps import (
+    MAX_KEPT,
     MAX_LEARNT,
     Ahead,
     Change,
     IdsForgotten,
     InParts,
+    Kept,
     Learnt,
     Removal,
     ResultsRead,
+    SetModelPaused,
     SetPaused,
     Step,
 )
@@ -316,6 +319,29 @@ async def test_what_was_learnt_has_a_bound(shelf):
         with pytest.raises(AssertionError, match="a: 65537 bytes"):
             await ledger.commit([new(1), Learnt("a", bytes(MAX_LEARNT + 1))], 1)
         assert (await ledger.learnt(), counts(ledger)) == ({"a": bytes(MAX_LEARNT)}, {})
+
+
+async def test_what_happened_lately_outlives_it(shelf):
+    async with shelf.open() as ledger:
+        assert await ledger.kept() == {}
+        await ledger.commit(
+            [new(1), Kept("15m 1", b"1"), Kept("ran", b"\0\xff"), Learnt("a", b"")], 1
+        )
+        await ledger.commit([Kept("15m 1", bytes(MAX_KEPT))], 1)
+        with pytest.raises(AssertionError, match="ran: 524289 bytes"):
+            await ledger.commit([Kept("ran", bytes(MAX_KEPT + 1))], 1)
+    async with shelf.open() as ledger:
+        assert await ledger.kept() == {"15m 1": bytes(MAX_KEPT), "ran": b"\0\xff"}
+        assert (await ledger.learnt(), counts(ledger)) == ({"a": b""}, {"pending": 1})
+
+
+async def test_paused_models_outlive_it(shelf):
+    async with shelf.open() as ledger:
+        steps = [SetModelPaused("a", True), SetModelPaused("b", True), SetModelPaused("a", True)]
+        await ledger.commit(steps, 0)
+        await ledger.commit([SetModelPaused("b", False), SetModelPaused("c", False)], 0)
+    async with shelf.open() as ledger:
+        assert ledger.facts.paused_models == ledger.durable.facts.paused_models == ("a",)
 
 
 async def test_what_users_are_told_is_safe(shelf):

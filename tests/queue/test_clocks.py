@@ -152,10 +152,10 @@ async def test_a_time_that_a_user_names_is_the_wall_clocks(autojump_clock):
 @pytest.mark.parametrize("jump", [60, HOUR, DAY, 400 * DAY])
 def test_charts_go_on_after_a_jump_forward_and_back(jump, window):
     history = History()
-    history.count(at(0), "completed", 5)
-    history.count(at(jump), "completed")
+    history.count(at(0), "m", "completed", 5)
+    history.count(at(jump), "m", "completed")
     for second in range(1, 60):
-        history.count(at(second), "completed")
+        history.count(at(second), "m", "completed")
     shown = history.points(window, at(60))
     assert sum(point.completed for point in shown) >= 5 + 59
     assert shown[-2 if window == "15m" else -1].completed >= 10
@@ -163,9 +163,9 @@ def test_charts_go_on_after_a_jump_forward_and_back(jump, window):
 
 def test_what_was_counted_in_a_wrong_future_does_not_come_up_when_that_comes():
     history = History()
-    history.count(at(HOUR), "failed", 1000)
-    history.count(at(0), "completed")
-    history.count(at(HOUR), "completed")
+    history.count(at(HOUR), "m", "failed", 1000)
+    history.count(at(0), "m", "completed")
+    history.count(at(HOUR), "m", "completed")
     assert sum(point.failed for point in history.points("24h", at(HOUR))) == 0
 
 

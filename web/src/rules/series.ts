@@ -15,9 +15,12 @@ export interface Series {
 export function seriesOf(stats: Stats): Series {
   const { points, interval } = stats;
   const values = (pick: (point: Point) => number | null): Row => points.map(pick);
-  // The last interval is not over: what happened in it is not yet a rate.
+  // The last interval is not over: what happened in it is not yet a rate. Where the server did not
+  // run there is a gap.
   const rates = (pick: (point: Point) => number, seconds: number): Row =>
-    points.map((one, at) => (at === points.length - 1 ? null : (pick(one) / interval) * seconds));
+    points.map((one, at) =>
+      at === points.length - 1 || !one.ran ? null : (pick(one) / interval) * seconds,
+    );
   return {
     times: points.map((one) => Date.parse(one.t) / 1000),
     throughput: [
