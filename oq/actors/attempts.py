@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import trio
 from msgspec import Struct
@@ -21,8 +21,8 @@ class RunningAttempt(Struct, eq=False):
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did. `failed`, `down`,
     `busy` and `lacks` are as in `oq.words.messages.Ended`, `watched`, `elsewhere` and `canary` as
-    in its `Job`. `timeout` is in seconds; `deadline`, `sent_at` and `first_at`, when the first byte
-    of the answer came, in trio's time.
+    in its `Job`. `wedged`: no task of its model produces anything there. `timeout` is in seconds;
+    `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
     """
 
     start: Change
@@ -33,6 +33,7 @@ class RunningAttempt(Struct, eq=False):
     watched: bool = False
     elsewhere: bool = False
     canary: bool = False
+    wedged: bool = False
     sent_at: float = 0.0
     first_at: float | None = None
     failed: str | None = None
@@ -58,7 +59,8 @@ class RunningAttempt(Struct, eq=False):
     def ended(self) -> Ended:
         """What its end says of the backend."""
         failed, reason = self.failed, self.reason
-        if isinstance(reason, Failed) and self.first_at is None and (self.may_wait or self.canary):
+        silent = self.first_at is None or self.wedged
+        if isinstance(reason, Failed) and silent and (self.may_wait or self.canary):
             failed = failed or reason.error  # not a word until its time was over
         return Ended(
             served=self.reason is None and isinstance(self.outcome, Completed),
@@ -71,7 +73,13 @@ class RunningAttempt(Struct, eq=False):
 
     def backend_fails(self, ended: Ended) -> bool:
         """Whether it is known that the backend fails at others too, or takes nothing now."""
-        return ended.busy is not None or (self.canary and ended.failed is not None)
+        fails = ended.failed is not None and (self.canary or self.wedged)
+        return ended.busy is not None or fails
+
+    @property
+    def begun_at(self) -> float:
+        """When it began, in trio's time."""
+        return self.deadline - self.timeout
 
     @property
     def may_wait(self) -> bool:
@@ -131,11 +139,16 @@ class RunningAttempts:
     def get(self, task_id: str) -> RunningAttempt | None:
         return self._runs.get(task_id)
 
-    async def watch_deadlines(self) -> None:
-        """Stop what is over its time, until cancelled."""
+    async def watch(self, look: Callable[[], Awaitable[float]]) -> None:
+        """Stop what is over its time, until cancelled. While something runs, `look` is called too,
+        whenever the time comes that it has given.
+        """
+        look_at = -math.inf
         while True:
             watched = [run for run in self if run.reason is None]
             self._next_look = min((run.deadline for run in watched), default=math.inf)
+            if watched:
+                self._next_look = min(self._next_look, look_at)
             with trio.move_on_at(self._next_look):
                 await self._earlier.wait()
             self._earlier = trio.Event()
@@ -143,3 +156,5 @@ class RunningAttempts:
             for run in self:
                 if run.deadline <= now:
                     run.stop(run.timed_out())
+            if look_at <= now:
+                look_at = await look()

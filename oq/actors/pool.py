@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from oq.actors.attempts import RunningAttempt, RunningAttempts
+from oq.actors.silent_models import SilentModels
 from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request, way
 from oq.backends.busy import is_unknown_model
@@ -38,6 +39,7 @@ from oq.words.messages import (
     Freed,
     Job,
     Recall,
+    Wedged,
 )
 from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal
 from oq.words.task import Body
@@ -59,10 +61,11 @@ class Pool:
         clock: Clock,
         policy: RetryPolicy,
         timeout: float,
+        wedged_after: float,
         streams: Streams,
         inbox: trio.MemoryReceiveChannel[Dispatch | Abort | Recall],
         to_writer: trio.MemorySendChannel[Commit],
-        to_scheduler: trio.MemorySendChannel[Freed | Answered],
+        to_scheduler: trio.MemorySendChannel[Freed | Answered | Wedged],
         mark: str = "",
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -78,6 +81,7 @@ class Pool:
         self._mark = mark
         self._draw = draw
         self._runs = RunningAttempts()
+        self._silent = SilentModels(self._runs, streams, wedged_after, to_scheduler)
         self._idle = 0  # workers that wait for a run
         self._answered: deque[str] = deque()  # watched tasks whose answer has begun
         self._some_answered = trio.Event()
@@ -87,7 +91,7 @@ class Pool:
         """Run jobs until the scheduler closes the mailbox, and those that run have ended."""
         with self._to_writer, self._to_scheduler:
             async with trio.open_nursery() as watching:
-                watching.start_soon(self._runs.watch_deadlines)
+                watching.start_soon(self._runs.watch, self._silent.look)
                 watching.start_soon(self._tell_answered)
                 async with trio.open_nursery() as workers:
                     await self._hand_out(workers)
@@ -244,6 +248,8 @@ class Pool:
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
         ended = SERVED if type(outcome) is Completed and not run.watched else run.ended()
+        if ended.served:
+            self._silent.served(run.backend.name, state.terms.model)
         if isinstance(outcome, Failed) and run.may_wait and run.backend_fails(ended):
             outcome = _spared(run, outcome)
         self._runs.remove(run)

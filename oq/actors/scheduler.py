@@ -47,6 +47,7 @@ from oq.words.messages import (
     Pause,
     Recall,
     Verb,
+    Wedged,
 )
 from oq.words.steps import OF_ONE_TASK, Change, Learnt, Removal, SetPaused, Step
 from oq.words.task import Status, TaskState
@@ -54,7 +55,7 @@ from oq.words.task import Status, TaskState
 log = structlog.get_logger("oq.scheduler")
 
 Message = (
-    Committed | Freed | Answered | Due | Command | BulkCommand | Pause | Drain
+    Committed | Freed | Answered | Wedged | Due | Command | BulkCommand | Pause | Drain
     | BackendUp | BackendDown | BackendSays
 )  # fmt: skip
 
@@ -139,6 +140,9 @@ class Scheduler:
                     receipt.settle()
             case Answered(task_id):
                 self._board.answered(task_id)
+            case Wedged(backend, model, task_id):
+                self._board.note_wedged(backend, model, task_id, now)
+                log.warning("backend is wedged; its tasks wait", backend=backend, model=model)
             case Due(delays):
                 self._board.ready(delays)
             case Command():

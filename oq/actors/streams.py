@@ -68,6 +68,11 @@ class Stream:
             self._log = OpenLog(self._attempt, self._call)
         return self._log
 
+    @property
+    def produced(self) -> int:
+        """How many chunks have come."""
+        return 0 if self._log is None else len(self._log)
+
     def records(self) -> Records | None:
         """The records of the part that is not on disk yet."""
         return None if self._log is None else self._log.records()

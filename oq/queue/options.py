@@ -83,6 +83,7 @@ class Options(TypedDict, total=False):
 
     health_silence: Time
     health_hold_after: int
+    health_wedged_after: Time
     health_canary: Time
 
     simulated_delay: Time

@@ -125,8 +125,8 @@ async def wire(
     retries = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
     mark = token_hex(8)
     pool = Pool(
-        ledger, backends, clock, retries, config.ollama.timeout, streams,
-        pool_inbox, pool_to_writer, to_scheduler.clone(), mark,
+        ledger, backends, clock, retries, config.ollama.timeout, config.health.wedged_after,
+        streams, pool_inbox, pool_to_writer, to_scheduler.clone(), mark,
     )  # fmt: skip
     scheduler = Scheduler(
         board, ledger, clock, scheduler_inbox, to_writer.clone(), to_pool, to_timer, to_monitor,

@@ -125,6 +125,13 @@ class Board:
             if not quiet:
                 self._note_plain()
 
+    def note_wedged(self, backend: str, model: str, task_id: str, now: float) -> None:
+        """No task of this model produces anything there any more, such as this one."""
+        canary = task_id if task_id in self._running else None
+        slots = self._fleet.by_name[backend]
+        slots.outages.wedged(slots.model(model), canary, now)
+        self._note_plain()
+
     def free(self, task_id: str, now: float, ended: Ended = SERVED) -> BackendSlots | None:
         """It has stopped running, in this way: its slot is free. The backend, if something was
         learnt of it from the sample. KeyError when the task held no slot.

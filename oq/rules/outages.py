@@ -4,11 +4,14 @@ When several tasks of a model have failed in a row they are *held*: no more of t
 at a time, a *canary*, until one of them is answered. A second model that has to be held, or many
 tasks of several models, hold all of the backend. A task that is itself the cause opens no hold, as
 others are answered in between: it spends its retries and fails.
+
+A model is held, too, when no task of it produces anything any more (`oq.rules.wedges`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -30,6 +33,8 @@ MODELS = 256
 
 _ALL = ""
 _FAIL = "its tasks fail"
+_WEDGED = "its tasks produce nothing"
+_SILENT = "not a word from any of them for health.wedged_after, though the backend answers probes"
 
 
 @dataclass(slots=True)
@@ -121,13 +126,23 @@ class Outages:
             del self._failed[next(iter(self._failed))]
         enough = failures.enough(self._tasks) and now - failures.since >= SPAN
         many = len(self._in_a_row) >= 2 * self._tasks and now - self._since >= SPAN
-        if (many and len(self._failed) > 1) or (enough and self._holds):
+        failing = any(one.what != _WEDGED for one in self._holds.values())
+        if (many and len(self._failed) > 1) or (enough and failing):
             self._holds = {_ALL: _Hold(_FAIL, reason, now + self._pause(0))}
             self._failed.clear()
             self._in_a_row.clear()
         elif enough:
             del self._failed[model]
             self._holds[model] = _Hold(_FAIL, reason, now + self._pause(0))
+
+    def wedged(self, model: str, canary: str | None, now: float) -> None:
+        """No task of this model produces anything any more, though the backend is not down. Nothing
+        is tried before `canary`, which runs, has ended: it may have the only slot.
+        """
+        if self._hold(model) is None:
+            self.quiet = False
+            self._failed.pop(model, None)
+            self._holds[model] = _Hold(_WEDGED, _SILENT, now + self._pause(0), canary)
 
     def busy(self, task_id: str, reason: str, now: float) -> None:
         """The backend could not take a task. When it gets one again, it is one."""
@@ -160,9 +175,9 @@ class Outages:
         hold = self._hold(model)
         return None if hold is None else _said(hold)
 
-    def said(self) -> str | None:
-        """What is held, and why, in words; None if nothing is."""
-        return "; ".join(_said(hold, model) for model, hold in self._holds.items()) or None
+    def said(self, name_of: Callable[[str], str] = str) -> str | None:
+        """What is held, and why, in words; None if nothing is. `name_of` names a model."""
+        return "; ".join(_said(hold, name_of(key)) for key, hold in self._holds.items()) or None
 
     def _pause(self, tried: int) -> float:
         """Seconds until the next canary, when so many have failed."""

@@ -123,7 +123,7 @@ class BackendSlots:
     @property
     def held_because(self) -> str | None:
         """Why it gets nothing for a moment, or less than it could; None if that is not so."""
-        return self.outages.said() if self.held is None else self.held.reason
+        return self.outages.said(self._name_of) if self.held is None else self.held.reason
 
     def failing(self, place: Place) -> str | None:
         """Why a task is held because others fail; None if it is not."""
@@ -164,6 +164,11 @@ class BackendSlots:
         return self.names.get(full, full)
 
     # -- what happened
+
+    def _name_of(self, model: str) -> str:
+        """A name of this model for users: the one that stands for all may be a digest."""
+        names = (name for name, same in self.names.items() if same == model)
+        return next(names, model).removesuffix(":latest")
 
     def take(self, task_id: str, place: Place, now: float) -> bool:
         """A task starts on it; whether it is to be told how the task is served."""

@@ -6,31 +6,20 @@ Durations are in seconds here.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from oq.words.config_checks import check
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
-from oq.words.origins import wrong_with
-from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority
+from oq.words.task import MAX_RETRIES
 
-_WHOLE = re.compile(r"[0-9]{1,9}")
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 ModelPattern = Annotated[str, Meta(min_length=1, max_length=200)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-_MORE_THAN_0 = (
-    "ollama.timeout",
-    "ollama.connect_timeout",
-    "health.silence",
-    "health.canary",
-    "gateway.timeout",
-    "queue.cleanup_interval",
-    "queue.probe_interval",
-)
 _LEVELS = {
     **dict.fromkeys(("trace", "verbose", "silly", "all", "10"), "debug"),
     **dict.fromkeys(("information", "informational", "notice", "20"), "info"),
@@ -95,6 +84,9 @@ class HealthConfig(Section, frozen=True):
     answer while it generates needs a longer time here than its longest answer takes."""
     hold_after: Count = 3
     """If so many tasks of a model fail in a row, it is held: one at a time is tried."""
+    wedged_after: Duration = Duration(600)
+    """If no task of a model produces anything for so long, though others did before and the backend
+    answers probes, the model is held as well."""
     canary: Duration = Duration(20)  # until the next one is tried
 
 
@@ -309,7 +301,7 @@ def to_config(values: dict[str, Any]) -> Config:
         what, _, where = str(error).replace(" | null", "").partition(" - at `$.")
         key = where.rstrip("`")
         raise InvalidConfig(f"{key}: {what}" if key else what) from None
-    _cross_check(config)
+    check(config)
     return config
 
 
@@ -326,75 +318,3 @@ def _duration(kind: type, value: object) -> Duration:
     if kind is Duration:
         return parse_duration(value)
     raise NotImplementedError(kind)
-
-
-def _cross_check(config: Config) -> None:
-    _check_positive(config)
-    _check_retries(config.retry_config)
-    _check_backends(config)
-    _check_gateway(config)
-    _check_origins("server.allowed_origins", config.server.allowed_origins)
-    _check_origins("gateway.allowed_origins", config.gateway.allowed_origins)
-
-
-def _check_positive(config: Config) -> None:
-    """With a duration of 0 a loop would run without a pause, or every attempt would fail."""
-    for key in _MORE_THAN_0:
-        section, _, name = key.partition(".")
-        if getattr(getattr(config, section), name) <= 0:
-            raise InvalidConfig(f"{key}: must be more than 0")
-
-
-def _check_retries(retry: RetryConfig) -> None:
-    if retry.max_delay < retry.initial_delay:
-        raise InvalidConfig(
-            f"retry_config.max_delay: {retry.max_delay:g} s is less than"
-            f" retry_config.initial_delay ({retry.initial_delay:g} s)"
-        )
-
-
-def _check_backends(config: Config) -> None:
-    _check_no_password("ollama.host", config.ollama.host)
-    names = [backend.name for backend in config.backends]
-    for index, backend in enumerate(config.backends):
-        where = f"backends[{index}]"
-        if not backend.name or names.index(backend.name) != index:
-            raise InvalidConfig(f"{where}.name: {backend.name!r} is empty or used twice")
-        if backend.kind != "simulated" and not backend.url:
-            raise InvalidConfig(f"{where}.url: a backend of kind {backend.kind} needs one")
-        _check_no_password(f"{where}.url", backend.url)
-
-
-def _check_gateway(config: Config) -> None:
-    gateway = config.gateway
-    _check_priority("gateway.priority", gateway.priority)
-    ports = [config.server.port, *(one.port for one in gateway.listen)]
-    for index, one in enumerate(gateway.listen):
-        _check_priority(f"gateway.listen[{index}].priority", one.priority)
-        if one.port and one.port in ports[: index + 1]:
-            raise InvalidConfig(f"gateway.listen[{index}].port: {one.port} is used twice")
-    for index, rule in enumerate(gateway.priorities):
-        _check_priority(f"gateway.priorities[{index}].priority", rule.priority)
-
-
-def _check_origins(key: str, patterns: tuple[str, ...]) -> None:
-    for index, pattern in enumerate(patterns):
-        if wrong := wrong_with(pattern):
-            raise InvalidConfig(f"{key}[{index}]: {wrong}")
-
-
-def _check_priority(key: str, value: int | str) -> None:
-    text = str(value)  # as a variable's is anyway
-    in_range = bool(_WHOLE.fullmatch(text)) and MIN_PRIORITY <= int(text) <= MAX_PRIORITY
-    if not in_range and text.upper() not in Priority.__members__:
-        names = ", ".join(each.lower() for each in Priority.__members__)
-        raise InvalidConfig(
-            f"{key}: {value!r} is neither {names} nor a number"
-            f" from {MIN_PRIORITY} to {MAX_PRIORITY}"
-        )
-
-
-def _check_no_password(key: str, url: str) -> None:
-    """Addresses are shown in logs, errors and statuses. So this error does not show this one."""
-    if "@" in url:
-        raise InvalidConfig(f"{key}: it must not contain a user or password; use api_key instead")

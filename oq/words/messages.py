@@ -175,8 +175,18 @@ class Freed(Struct, frozen=True, gc=False):
 
 
 class Answered(Struct, frozen=True, gc=False):
-    """The answer to a watched task has begun."""
+    """The answer to a watched task has begun, or one of a model that was wedged goes on."""
 
+    task_id: str
+
+
+class Wedged(Struct, frozen=True, gc=False):
+    """No task of this model produces anything any more on this backend, though it answers. Of those
+    that run this one will end first.
+    """
+
+    backend: str
+    model: str
     task_id: str
 
 

@@ -148,3 +148,34 @@ def test_a_canary_is_put_off_for_longer_each_time_and_then_no_more():
     assert times[1] == 2 * PUT_OFF
     assert times[-1] is None
     assert all(time <= PUT_OFF_MOST for time in times[:-1])
+
+
+def test_a_wedged_model_is_held_until_one_of_those_that_run_has_ended():
+    outages = Outages(3, 20.0)
+    outages.wedged("beta", "t1", 0.0)
+    assert not outages.allows("beta", 1000.0)
+    assert outages.allows("alpha", 1000.0)
+    assert "produce nothing (of beta)" in (outages.said() or "")
+    outages.answered("alpha")
+    assert not outages.quiet
+    outages.failed("t1", "beta", "no answer within 10m", 1000.0)
+    assert outages.allows("beta", 1001.0)
+    outages.answered("beta")
+    assert outages.quiet
+
+
+def test_a_wedged_model_and_one_that_fails_do_not_hold_the_rest():
+    outages = Outages(3, 20.0)
+    outages.wedged("beta", "t1", 0.0)
+    for number in range(3):
+        outages.failed(f"f{number}", "gamma", "500", number)
+    assert outages.reason("gamma") is not None
+    assert outages.reason("alpha") is None
+
+
+def test_a_wedged_model_of_which_nothing_runs_any_more_is_tried():
+    outages = Outages(3, 20.0)
+    outages.wedged("beta", None, 0.0)
+    assert outages.allows("beta", 1.0)
+    assert outages.start("t2", "beta")
+    assert not outages.allows("beta", 1000.0)

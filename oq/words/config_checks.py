@@ -1,0 +1,98 @@
+"""What the types of the settings do not say of their values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from oq.words.errors import InvalidConfig
+from oq.words.origins import wrong_with
+from oq.words.task import MAX_PRIORITY, MIN_PRIORITY, Priority
+
+if TYPE_CHECKING:
+    from oq.words.config import Config, RetryConfig
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_MORE_THAN_0 = (
+    "ollama.timeout",
+    "ollama.connect_timeout",
+    "health.silence",
+    "health.canary",
+    "health.wedged_after",
+    "gateway.timeout",
+    "queue.cleanup_interval",
+    "queue.probe_interval",
+)
+
+
+def check(config: Config) -> None:
+    """InvalidConfig names the first setting that is wrong."""
+    _check_positive(config)
+    _check_retries(config.retry_config)
+    _check_backends(config)
+    _check_gateway(config)
+    _check_origins("server.allowed_origins", config.server.allowed_origins)
+    _check_origins("gateway.allowed_origins", config.gateway.allowed_origins)
+
+
+def _check_positive(config: Config) -> None:
+    """With a duration of 0 a loop would run without a pause, or every attempt would fail."""
+    for key in _MORE_THAN_0:
+        section, _, name = key.partition(".")
+        if getattr(getattr(config, section), name) <= 0:
+            raise InvalidConfig(f"{key}: must be more than 0")
+
+
+def _check_retries(retry: RetryConfig) -> None:
+    if retry.max_delay < retry.initial_delay:
+        raise InvalidConfig(
+            f"retry_config.max_delay: {retry.max_delay:g} s is less than"
+            f" retry_config.initial_delay ({retry.initial_delay:g} s)"
+        )
+
+
+def _check_backends(config: Config) -> None:
+    _check_no_password("ollama.host", config.ollama.host)
+    names = [backend.name for backend in config.backends]
+    for index, backend in enumerate(config.backends):
+        where = f"backends[{index}]"
+        if not backend.name or names.index(backend.name) != index:
+            raise InvalidConfig(f"{where}.name: {backend.name!r} is empty or used twice")
+        if backend.kind != "simulated" and not backend.url:
+            raise InvalidConfig(f"{where}.url: a backend of kind {backend.kind} needs one")
+        _check_no_password(f"{where}.url", backend.url)
+
+
+def _check_gateway(config: Config) -> None:
+    gateway = config.gateway
+    _check_priority("gateway.priority", gateway.priority)
+    ports = [config.server.port, *(one.port for one in gateway.listen)]
+    for index, one in enumerate(gateway.listen):
+        _check_priority(f"gateway.listen[{index}].priority", one.priority)
+        if one.port and one.port in ports[: index + 1]:
+            raise InvalidConfig(f"gateway.listen[{index}].port: {one.port} is used twice")
+    for index, rule in enumerate(gateway.priorities):
+        _check_priority(f"gateway.priorities[{index}].priority", rule.priority)
+
+
+def _check_origins(key: str, patterns: tuple[str, ...]) -> None:
+    for index, pattern in enumerate(patterns):
+        if wrong := wrong_with(pattern):
+            raise InvalidConfig(f"{key}[{index}]: {wrong}")
+
+
+def _check_priority(key: str, value: int | str) -> None:
+    text = str(value)  # as a variable's is anyway
+    in_range = bool(_WHOLE.fullmatch(text)) and MIN_PRIORITY <= int(text) <= MAX_PRIORITY
+    if not in_range and text.upper() not in Priority.__members__:
+        names = ", ".join(each.lower() for each in Priority.__members__)
+        raise InvalidConfig(
+            f"{key}: {value!r} is neither {names} nor a number"
+            f" from {MIN_PRIORITY} to {MAX_PRIORITY}"
+        )
+
+
+def _check_no_password(key: str, url: str) -> None:
+    """Addresses are shown in logs, errors and statuses. So this error does not show this one."""
+    if "@" in url:
+        raise InvalidConfig(f"{key}: it must not contain a user or password; use api_key instead")
