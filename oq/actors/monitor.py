@@ -77,7 +77,7 @@ class Monitor:
             if full:
                 await self._to_scheduler.send(BackendSays(name, BackendFacts()))
         else:
-            await self._to_scheduler.send(BackendSays(name, facts))
+            await self._to_scheduler.send(BackendSays(name, facts, full))
 
     async def _probe(self, name: str) -> str | None:
         """Why the backend is down; None when it answers."""

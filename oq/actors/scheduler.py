@@ -31,6 +31,7 @@ from oq.words.errors import Busy, Conflict, NotFound, OqError
 from oq.words.messages import (
     Abort,
     Answered,
+    AskAgain,
     BackendDown,
     BackendSays,
     BackendUp,
@@ -49,6 +50,7 @@ from oq.words.messages import (
     Verb,
     Wedged,
 )
+from oq.words.receipts import Receipt
 from oq.words.steps import OF_ONE_TASK, Change, Learnt, Removal, SetPaused, Step
 from oq.words.task import Status, TaskState
 
@@ -56,7 +58,7 @@ log = structlog.get_logger("oq.scheduler")
 
 Message = (
     Committed | Freed | Answered | Wedged | Due | Command | BulkCommand | Pause | Drain
-    | BackendUp | BackendDown | BackendSays
+    | BackendUp | BackendDown | BackendSays | AskAgain
 )  # fmt: skip
 
 
@@ -90,6 +92,8 @@ class Scheduler:
         self._answers: dict[str, Callable[[], None]] = {}
         self._pauses: deque[Pause] = deque()
         self._drains: list[Drain] = []
+        # Who waits to know what these backends have.
+        self._asked: list[tuple[set[str], Receipt]] = []
         self._delays: list[Delay] = []  # for the timer, in one message a turn
 
     async def run(self) -> None:
@@ -160,10 +164,23 @@ class Scheduler:
                 log.info("backend is up", backend=backend)
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
-            case BackendSays(backend, facts):
+            case BackendSays(backend, facts, full):
                 learnt = self._board.note_facts(backend, facts, now)
                 if learnt is not None:
                     self._keep(learnt)
+                if full:
+                    self._note_said(backend)
+            case AskAgain(receipt, changed):
+                self._asked.append((self._board.ask_again(now, changed), receipt))
+                self._note_said(None)
+
+    def _note_said(self, backend: str | None) -> None:
+        """This backend has said which models it has, or is down."""
+        for names, receipt in self._asked:
+            names.discard(backend or "")
+            if not names:
+                receipt.settle()
+        self._asked = [one for one in self._asked if one[0]]
 
     def _settle_drains(self) -> None:
         """A drain is over when nothing runs any more."""
@@ -189,6 +206,7 @@ class Scheduler:
         if self._board.mark_down(backend, reason, self._clock.now()):
             log.warning("backend is down; its tasks wait", backend=backend, reason=reason)
             self._to_monitor.send_nowait(Look(backend, down=True))
+        self._note_said(backend)
 
     def _keep(self, backend: BackendSlots) -> None:
         """Have what was learnt of this backend kept; if the writer has no room, another time."""

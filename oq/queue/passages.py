@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from math import inf
 
 import trio
 
@@ -16,12 +15,13 @@ from oq.dialects.model_lists import ListForm
 from oq.queue.model_lists import pass_on_list
 from oq.queue.wiring import Wiring
 from oq.rules.headers import Headers
-from oq.rules.model_list import AGAIN, LATE
-from oq.rules.model_names import full_name
+from oq.rules.model_list import LATE
 from oq.rules.slots import BackendSlots
 from oq.rules.via import add_mark
-from oq.words.errors import BackendDown, BackendError
-from oq.words.messages import BackendSays
+from oq.words.channels import put
+from oq.words.errors import BackendDown
+from oq.words.messages import AskAgain
+from oq.words.receipts import Receipt
 
 
 class Passages:
@@ -40,9 +40,6 @@ class Passages:
         self._backends = backends
         self._tell_down = tell_down
         self._to_scheduler = wiring.to_scheduler
-        self._asking = trio.Lock()
-        self._asked_at = -inf
-        self._listed: dict[str, frozenset[str]] = {}
 
     @property
     def several(self) -> bool:
@@ -74,12 +71,12 @@ class Passages:
             others = [one for one in others if one.down is None and one.models.has(model)]
             while not await self._ask(first.name, passage, reply, last=not others):
                 if first.models.has(model):
-                    await self._look_anew()
+                    await self._ask_again()
                 if not others:
                     break
                 first, *others = others
         if changes and self.several:
-            await self._look(first.name)
+            await self._ask_again(first.name)
 
     async def pass_on_list(
         self, form: ListForm, dialect: Dialect, passage: Passage, reply: Reply, come: str = ""
@@ -122,33 +119,18 @@ class Passages:
         """The backends that have this model. If none is known to, those that are up are asked
         anew, but not again and again: it may have been pulled without oq.
         """
-        backends = self._board.backends
-        if not any(one.models.has(model) for one in backends):
-            await self._look_anew()
-            name = full_name(model)
-            found = [one for one in backends if name in self._listed.get(one.name, ())]
-            if found:
-                return found
+        if not any(one.models.has(model) for one in self._board.backends):
+            await self._ask_again()
         return self._board.likely(model)
 
-    async def _look_anew(self) -> None:
-        async with self._asking:
-            if trio.current_time() < self._asked_at + AGAIN:
-                return
-            self._listed.clear()
-            async with trio.open_nursery() as nursery:
-                for slots in self._board.backends:
-                    if slots.down is None and slots.models.said:
-                        nursery.start_soon(self._look, slots.name)
-            self._asked_at = trio.current_time()
-
-    async def _look(self, name: str) -> None:
-        """Ask a backend which models it has, and tell the scheduler."""
-        with trio.move_on_after(LATE), suppress(BackendError):
-            facts = await self._backends[name].facts()
-            self._listed[name] = frozenset(map(full_name, facts.models or ()))
-            with suppress(trio.WouldBlock, trio.BrokenResourceError):  # it is asked again
-                self._to_scheduler.send_nowait(BackendSays(name, facts))
+    async def _ask_again(self, changed: str | None = None) -> None:
+        """Return when it is known anew which models all backends have, or this one, of which they
+        have changed; or when that takes too long.
+        """
+        receipt = Receipt()
+        with trio.move_on_after(LATE), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await put(self._to_scheduler, AskAgain(receipt, changed))
+            await receipt.wait()
 
 
 class _Answer:

@@ -192,6 +192,10 @@ class Board:
         self._note_fleet()
         return slots if learnt else None
 
+    def ask_again(self, now: float, changed: str | None) -> set[str]:
+        """Have backends asked which models they have; see `Fleet.ask_again`."""
+        return self._fleet.ask_again(now, changed)
+
     # -- what is next
 
     def next(self, now: float) -> Job | None:

@@ -59,6 +59,18 @@ class Fleet:
         self._able[model] = able
         return able
 
+    def ask_again(self, now: float, changed: str | None) -> set[str]:
+        """Have this backend asked anew which models it has, as they have `changed`, or else all
+        that are up, but not again and again. The names of those that will say it.
+        """
+        if changed is None:
+            up = [one for one in self.backends if one.down is None]
+            asked = {one.name for one in up if one.models.ask(now)}
+        else:
+            asked = {changed} if self.by_name[changed].models.note_change() else set()
+        self.lists_wanted |= bool(asked)
+        return asked
+
     def likely(self, model: str) -> tuple[BackendSlots, ...]:
         """The same as far as it is known now: nobody is asked, and nobody waits."""
         return self._known(model) or self._unsure(model)

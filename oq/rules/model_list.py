@@ -14,7 +14,7 @@ NEW = 10.0
 """Seconds for which a list is good enough, where a model is in none. While a task waits for a
 backend that is down, the others are asked as often: one of them may get its model."""
 LATE = 2.0
-"""Seconds that a task waits for a new list."""
+"""Seconds that a task, or a request that is none, waits for a new list."""
 MOST = 5000
 """Names that are kept."""
 
@@ -62,6 +62,20 @@ class ModelList:
             return False
         unanswered = self.asked_at > self._heard_at
         return not (unanswered and LATE < now - self.asked_at <= NEW)
+
+    def ask(self, now: float) -> bool:
+        """Have it asked, if it was not a moment ago. Whether a new list will come."""
+        if not self.said:
+            return False
+        if self.asked_at + AGAIN <= now:
+            self.wanted = True
+        return self.wanted or self.asked_at > self._heard_at
+
+    def note_change(self) -> bool:
+        """It may have got a model, or lost one. Whether a new list will come."""
+        self.wanted = self.patterns is None
+        self.asked_at = -inf  # at once
+        return self.wanted
 
     def due(self, *, often: bool) -> float:
         """When to ask for it; inf for never. `often`: a task waits for another backend."""

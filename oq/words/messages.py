@@ -204,10 +204,20 @@ class BackendDown(Struct, frozen=True):
 
 
 class BackendSays(Struct, frozen=True):
-    """What a backend says of itself."""
+    """What a backend says of itself; with `full` also which models it has, if it says that."""
 
     backend: str
     facts: BackendFacts
+    full: bool = True
+
+
+class AskAgain(Struct, frozen=True):
+    """All backends are to be asked which models they have, or one of which they have `changed`. The
+    receipt is settled when it is known.
+    """
+
+    receipt: Receipt
+    changed: str | None = None
 
 
 class Look(Struct, frozen=True):

@@ -225,3 +225,35 @@ def test_of_many_backends_the_first_few_say_why_a_task_waits():
     assert said == "box0 is down; box1 is down; box2 is down; and 47 more"
     fleet.by_name["box49"].down = None
     assert why_waits(fleet, Place(5, "a"), 0.0, ahead=True) == "tasks before it"
+
+
+def test_lists_are_asked_for_again_of_those_that_are_up_and_say_them():
+    settled = BackendSlots("settled", 9, models=["a"])
+    fleet = Fleet([box("one", "a"), box("away", "b"), box("silent", says=False), settled])
+    go_down(fleet, "away")
+    assert fleet.ask_again(NEW, None) == {"one"}
+    assert fleet.lists_wanted
+    assert fleet.by_name["one"].models.due(often=False) <= NEW
+
+
+def test_a_list_that_is_being_asked_for_is_waited_for_and_a_new_one_is_not_asked_for():
+    fleet = Fleet([box("one", "a"), box("two", "b")])
+    one = fleet.by_name["one"].models
+    one.asked_at, one.wanted = NEW, False
+    fleet.by_name["two"].models.note(["b"], NEW)
+    fleet.by_name["two"].models.asked_at = NEW
+    assert fleet.ask_again(NEW + AGAIN / 2, None) == {"one"}
+    assert not one.wanted
+    one.note(["a"], NEW + AGAIN / 2)
+    assert fleet.ask_again(NEW + AGAIN / 2, None) == set()
+    assert fleet.ask_again(NEW + AGAIN, None) == {"one", "two"}
+
+
+def test_a_list_of_which_it_is_known_that_it_changed_is_asked_for_at_once():
+    settled = BackendSlots("settled", 9, models=["a"])
+    fleet = Fleet([box("one", "a"), settled])
+    one = fleet.by_name["one"].models
+    one.asked_at = NEW
+    assert fleet.ask_again(NEW, "one") == {"one"}
+    assert one.due(often=False) <= NEW
+    assert fleet.ask_again(NEW, "settled") == set()
