@@ -98,6 +98,7 @@ class RunningAttempt(Struct, eq=False):
             times.waited,
             times.load,
             usage.completion_tokens or usage.prompt_tokens or None,
+            None if done.usage is None else usage.prompt_tokens + 2 * usage.completion_tokens,
         )
 
     def stop(self, reason: Outcome) -> None:

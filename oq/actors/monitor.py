@@ -69,15 +69,16 @@ class Monitor:
         """What the backend says of itself. If it says nothing, it is asked again another time, and
         a full look is over all the same.
         """
+        asked_at = trio.current_time()
         try:
             facts = await self._backends[name].facts(full=full)
         except errors.BackendDown as error:
             await self._to_scheduler.send(BackendDown(name, str(error)))
         except errors.BackendError:
             if full:
-                await self._to_scheduler.send(BackendSays(name, BackendFacts()))
+                await self._to_scheduler.send(BackendSays(name, BackendFacts(), asked_at))
         else:
-            await self._to_scheduler.send(BackendSays(name, facts, full))
+            await self._to_scheduler.send(BackendSays(name, facts, asked_at, full))
 
     async def _probe(self, name: str) -> str | None:
         """Why the backend is down; None when it answers."""

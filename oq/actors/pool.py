@@ -39,6 +39,7 @@ from oq.words.messages import (
     Freed,
     Job,
     Recall,
+    Stays,
     Wedged,
 )
 from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal
@@ -47,6 +48,7 @@ from oq.words.task import Body
 log = structlog.get_logger("oq.pool")
 
 RECALLED = Interrupted("a more urgent task came first", ran=False)
+PREEMPTED = Interrupted("a critical task came first")
 ASKS_TO_WAIT = frozenset({429, 503})
 """Statuses by which a backend says that it takes no more now: the task is not the cause."""
 
@@ -65,7 +67,7 @@ class Pool:
         streams: Streams,
         inbox: trio.MemoryReceiveChannel[Dispatch | Abort | Recall],
         to_writer: trio.MemorySendChannel[Commit],
-        to_scheduler: trio.MemorySendChannel[Freed | Answered | Wedged],
+        to_scheduler: trio.MemorySendChannel[Freed | Answered | Stays | Wedged],
         mark: str = "",
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -83,8 +85,8 @@ class Pool:
         self._runs = RunningAttempts()
         self._silent = SilentModels(self._runs, streams, wedged_after, to_scheduler)
         self._idle = 0  # workers that wait for a run
-        self._answered: deque[str] = deque()  # watched tasks whose answer has begun
-        self._some_answered = trio.Event()
+        self._news: deque[Answered | Stays] = deque()  # for the scheduler
+        self._some_news = trio.Event()
         self._interrupted: Interrupted | None = None
 
     async def run(self) -> None:
@@ -92,7 +94,7 @@ class Pool:
         with self._to_writer, self._to_scheduler:
             async with trio.open_nursery() as watching:
                 watching.start_soon(self._runs.watch, self._silent.look)
-                watching.start_soon(self._tell_answered)
+                watching.start_soon(self._tell_news)
                 async with trio.open_nursery() as workers:
                     await self._hand_out(workers)
                 watching.cancel_scope.cancel()
@@ -132,16 +134,26 @@ class Pool:
     def _stop(self, run: RunningAttempt, message: Abort | Recall) -> None:
         if isinstance(message, Abort):
             run.stop(Aborted())
-        elif run.first_at is None and run.outcome is None:
+        elif run.outcome is not None:
+            pass  # it has just ended
+        elif run.first_at is None:
             run.stop(RECALLED)
+        elif message.answered and not self._streams.seen(message.task_id):
+            run.stop(PREEMPTED)
+        elif message.answered:
+            self._note(Stays(message.task_id))
 
-    async def _tell_answered(self) -> None:
-        """Tell the scheduler which watched tasks are being answered, until cancelled."""
+    async def _tell_news(self) -> None:
+        """Tell the scheduler what it wants to know of running tasks, until cancelled."""
         while True:
-            await self._some_answered.wait()
-            self._some_answered = trio.Event()
-            while self._answered:
-                await put(self._to_scheduler, Answered(self._answered.popleft()))
+            await self._some_news.wait()
+            self._some_news = trio.Event()
+            while self._news:
+                await put(self._to_scheduler, self._news.popleft())
+
+    def _note(self, news: Answered | Stays) -> None:
+        self._news.append(news)
+        self._some_news.set()
 
     async def _begin(self, job: Job, now: datetime) -> RunningAttempt:
         state = await self._ledger.state(job.task_id)
@@ -233,13 +245,12 @@ class Pool:
 
     def _emit(self, run: RunningAttempt, task_id: str, chunk: bytes | Head) -> None:
         """A part of the answer to this attempt has come."""
-        if run.reason is RECALLED:
+        if run.reason is RECALLED or run.reason is PREEMPTED:
             return
         if run.first_at is None and not isinstance(chunk, Head):
             run.first_at = trio.current_time()
             if run.watched:
-                self._answered.append(task_id)
-                self._some_answered.set()
+                self._note(Answered(task_id))
         self._streams.emit(task_id, chunk)
 
     async def _finish(self, run: RunningAttempt) -> None:

@@ -47,6 +47,7 @@ from oq.words.messages import (
     Look,
     Pause,
     Recall,
+    Stays,
     Verb,
     Wedged,
 )
@@ -57,7 +58,7 @@ from oq.words.task import Status, TaskState
 log = structlog.get_logger("oq.scheduler")
 
 Message = (
-    Committed | Freed | Answered | Wedged | Due | Command | BulkCommand | Pause | Drain
+    Committed | Freed | Answered | Stays | Wedged | Due | Command | BulkCommand | Pause | Drain
     | BackendUp | BackendDown | BackendSays | AskAgain
 )  # fmt: skip
 
@@ -142,8 +143,10 @@ class Scheduler:
                         await self._answer(step.state.id)
                 for receipt in receipts:
                     receipt.settle()
+            case Stays(task_id):
+                self._board.stay(task_id)
             case Answered(task_id):
-                self._board.answered(task_id)
+                self._board.answered(task_id, now)
             case Wedged(backend, model, task_id):
                 self._board.note_wedged(backend, model, task_id, now)
                 log.warning("backend is wedged; its tasks wait", backend=backend, model=model)
@@ -164,8 +167,8 @@ class Scheduler:
                 log.info("backend is up", backend=backend)
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
-            case BackendSays(backend, facts, full):
-                learnt = self._board.note_facts(backend, facts, now)
+            case BackendSays(backend, facts, asked_at, full):
+                learnt = self._board.note_facts(backend, facts, now, asked_at)
                 if learnt is not None:
                     self._keep(learnt)
                 if full:
@@ -196,8 +199,8 @@ class Scheduler:
         jobs = [*iter(partial(self._board.next, now), None)]
         if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
-        for task_id in self._board.recalls(now):
-            self._to_pool.send_nowait(Recall(task_id))
+        for recall in self._board.recalls(now):
+            self._to_pool.send_nowait(recall)
         for look in self._board.looks(now):
             self._to_monitor.send_nowait(look)
         return self._board.due(now)

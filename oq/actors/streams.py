@@ -36,13 +36,15 @@ class Stream:
     made when the first chunk or the first reader comes: many tasks have neither.
 
     `sent` is set when a part of the output was sent to the caller of an API: this attempt is then
-    the last, because the caller cannot forget it. `void` means that another attempt follows, and
-    nothing more of this one may be sent. `ahead` is the receipt of slices that are being written
-    before the end. It stays if they were refused; then no more are written.
+    the last, because the caller cannot forget it. `seen` is set when anybody has read a part.
+    `void` means that another attempt follows, and nothing more of this one may be sent. `ahead` is
+    the receipt of slices that are being written before the end. It stays if they were refused; then
+    no more are written.
     """
 
     __slots__ = (
-        "_attempt", "_call", "_log", "_news", "_read_back", "ahead", "ended", "sent", "void"
+        "_attempt", "_call", "_log", "_news", "_read_back", "ahead", "ended", "seen", "sent",
+        "void",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +60,7 @@ class Stream:
         self.ahead: Receipt | None = None
         self.ended = False
         self.sent = False
+        self.seen = False
         self.void = False
         self._news: trio.Event | None = None  # wakes the readers; most streams have none
 
@@ -81,6 +84,7 @@ class Stream:
         """The slice with this offset, or the last slice. It is empty if the slice was deleted,
         because another attempt has begun. StoreCorrupt if it cannot be read.
         """
+        self.seen = self.seen or len(self.log) > 0
         held = self.log.slice(offset)
         if held is not None:
             return held
@@ -154,6 +158,11 @@ class Streams:
     def sent(self, task_id: str) -> bool:
         """Whether a part of this attempt was sent to the caller of an API."""
         return self._streams[task_id].sent
+
+    def seen(self, task_id: str) -> bool:
+        """Whether anybody has read a part of this attempt."""
+        stream = self._streams[task_id]
+        return stream.seen or stream.sent
 
     async def end(self, change: Change) -> Change:
         """The attempt ends with this change. Return the change together with the output, unless

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from oq.rules.filters import MAX_LIMIT
+from oq.rules.tenants import MAX_TENANT
 from oq.rules.terms import MAX_KEY_LENGTH, MAX_MODEL_LENGTH
 from oq.words import task
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, TaskType
@@ -36,6 +37,7 @@ Seq = Annotated[int, Meta(ge=0, le=10**15)]
 Model = Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_LENGTH, pattern="^[ -~]+$")]
 """Other printable characters are let in, too; no pattern says which these are."""
 Key = Annotated[str, Meta(min_length=1, max_length=MAX_KEY_LENGTH, pattern=r"^[ -~]*$")]
+Tenant = Annotated[str, Meta(min_length=1, max_length=MAX_TENANT, pattern=r"^[!-~]+$")]
 Time = Annotated[datetime, Meta(tz=True)]
 _ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 TaskId = Annotated[str, Meta(pattern=_ID)]

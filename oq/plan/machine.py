@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Protocol
 
@@ -21,7 +22,8 @@ from oq.plan.agenda import Agenda
 
 class Asked(Struct, frozen=True, gc=False):
     """A task of a trace: its number in order of submission, when it came, in seconds since the
-    first one, what it is, and how many seconds its prompt and its answer take.
+    first one, what it is, and how many seconds its prompt and its answer take. `generated` are
+    those of its `tokens` that are none of its prompt.
     """
 
     number: int
@@ -30,6 +32,7 @@ class Asked(Struct, frozen=True, gc=False):
     priority: int
     tenant: str | None
     tokens: int
+    generated: int
     reads: float
     writes: float
 
@@ -44,6 +47,8 @@ class Call:
     sent: float = inf
     began: float = inf
     ended: float = inf
+    broken_off: int = 0
+    """How many times it was broken off, to be sent again."""
 
     @property
     def waited(self) -> float:
@@ -141,17 +146,39 @@ class Machine:
             call.began = max(self._agenda.now, model.ready_at)
             answered = call.began + call.asked.reads
             call.ended = answered + call.asked.writes
-            self._agenda.add(answered, lambda call=call: self._front.answered(call))  # type: ignore[misc]
-            self._agenda.add(call.ended, lambda call=call: self._end(call))  # type: ignore[misc]
+            turn = call.broken_off
+            self._agenda.add(answered, partial(self._answer, call, turn))
+            self._agenda.add(call.ended, partial(self._end, call, turn))
 
-    def _end(self, call: Call) -> None:
+    def break_off(self, call: Call) -> None:
+        """The call stops, wherever it is. It may be sent again."""
+        call.broken_off += 1
+        if call.began == inf:
+            waits_in = self._line if call in self._line else self._memory[call.asked.model].waiting
+            waits_in.remove(call)
+            self.calls -= 1
+            call.sent = inf
+            return
+        call.sent = call.began = call.ended = inf
+        self._leave(call)
+
+    def _answer(self, call: Call, turn: int) -> None:
+        if call.broken_off == turn:
+            self._front.answered(call)
+
+    def _end(self, call: Call, turn: int) -> None:
+        if call.broken_off == turn:
+            self._leave(call)
+            self._front.ended(call)
+
+    def _leave(self, call: Call) -> None:
+        """A slot is free."""
         self.calls -= 1
         model = self._memory[call.asked.model]
         model.running -= 1
         self._work_on(model)
         if model.idle:
             self._go_on()
-        self._front.ended(call)
 
     def _go_on(self) -> None:
         """Load what the first in line needs, if that can be done now."""

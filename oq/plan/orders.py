@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from oq.words.config import PolicyName, SchedulerConfig, to_config
+from oq.words.config import FairnessConfig, PolicyName, SchedulerConfig, to_config
 from oq.words.errors import InvalidConfig
 
 Peer = Literal["plain", "ollama"]
@@ -18,11 +18,14 @@ PEER_NAMES: tuple[Peer, ...] = get_args(Peer)
 
 
 class Order(Struct, frozen=True):
-    """`text` is as it was asked for. `settings` are those of the scheduler."""
+    """`text` is as it was asked for. `settings` are those of the scheduler, `fairness` those of the
+    fairness between tenants.
+    """
 
     text: str
     name: PolicyName | Peer
     settings: SchedulerConfig
+    fairness: FairnessConfig = FairnessConfig()
 
     @property
     def policy(self) -> PolicyName:
@@ -34,8 +37,11 @@ class Order(Struct, frozen=True):
     @property
     def passes(self) -> float | None:
         """For how many seconds it may pass over the oldest task of a priority; None if nobody
-        promises anything.
+        promises anything, or a rule comes first that looks at other things.
         """
+        rules = self.settings
+        if rules.preempt or rules.idle_after or rules.reserve or self.fairness.enabled:
+            return None
         match self.name:
             case "ollama":
                 return None
@@ -46,8 +52,9 @@ class Order(Struct, frozen=True):
 
 
 def parse_order(text: str) -> Order:
-    """An order as ``affinity,max_bypass=30s``: a name, and settings of the scheduler. ValueError
-    says what is wrong.
+    """An order as ``affinity,max_bypass=30s``: a name, and settings of the scheduler. Besides these
+    ``fairness=true`` and ``quantum=2000`` are those of the fairness, and ``reserve=high:1`` is one
+    of its slots, as often as wanted. ValueError says what is wrong.
     """
     name, *rest = (part.strip() for part in text.split(","))
     for known in (*POLICY_NAMES, *PEER_NAMES):
@@ -55,14 +62,32 @@ def parse_order(text: str) -> Order:
             break
     else:
         raise ValueError(f"{name[:80]!r} is not one of {', '.join((*POLICY_NAMES, *PEER_NAMES))}")
-    given: dict[str, object] = {"affinity": name == "affinity"}
+    scheduler: dict[str, object] = {"affinity": name == "affinity"}
+    fairness: dict[str, object] = {}
+    reserve: list[dict[str, object]] = []
     for part in rest:
         key, equals, value = part.partition("=")
         if not equals or key == "affinity":
             raise ValueError(f"{part[:80]!r} is no setting; write affinity,max_bypass=30s")
-        given[key] = value
+        match key:
+            case "fairness":
+                fairness["enabled"] = _value(value)
+            case "quantum":
+                fairness[key] = _value(value)
+            case "reserve":
+                priority, _, slots = value.partition(":")
+                reserve.append({"priority": priority, "slots": _value(slots or "1")})
+            case _:
+                scheduler[key] = _value(value)
     try:
-        settings = to_config({"scheduler": given}).scheduler
+        config = to_config({"scheduler": {**scheduler, "reserve": reserve}, "fairness": fairness})
     except InvalidConfig as error:
         raise ValueError(str(error)) from None
-    return Order(text, known, settings)
+    return Order(text, known, config.scheduler, config.fairness)
+
+
+def _value(text: str) -> object:
+    """A whole number or a truth value, if it is one; else a text, as a duration is."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isascii() and text.isdigit() else text

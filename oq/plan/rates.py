@@ -69,6 +69,7 @@ def _asked(number: int, task: Ran, first: datetime, rates: dict[str, Rates]) -> 
         priority=task.priority,
         tenant=task.tenant,
         tokens=task.prompt_tokens + task.completion_tokens,
+        generated=task.completion_tokens,
         reads=reads,
         writes=writes,
     )

@@ -66,7 +66,7 @@ def replay(tasks: Sequence[Asked], order: Order, box: Box, rates: Mapping[str, R
         calls=calls,
         loads=sum(machine.loads for machine in front.machines),
         swaps=sum(machine.swaps for machine in front.machines),
-        late=front.passed.late if isinstance(front, _Queue) else None,
+        late=None if order.passes is None else front.passed.late,
     )
 
 
@@ -75,6 +75,7 @@ class _Direct:
 
     def __init__(self) -> None:
         self.machines: list[Machine] = []
+        self.passed = PassedOver(inf)
 
     def came(self, call: Call) -> None:
         min(self.machines, key=lambda machine: machine.calls).send(call)
@@ -98,6 +99,8 @@ class _Queue:
         self._agenda = agenda
         self._flat = order.name == "plain"
         self._calls: dict[str, Call] = {}
+        self._machine_of: dict[str, Machine] = {}
+        self._due = inf  # when it is looked what may start, though nothing happens
         most = box.slots * box.models
         fleet = Fleet(
             [
@@ -105,16 +108,18 @@ class _Queue:
                 for n in range(1, box.backends + 1)
             ]
         )
-        policy = POLICIES[order.policy](fleet, order.settings)
+        self._policy = POLICIES[order.policy](fleet, order.settings, order.fairness)
         # There are more workers than slots, as by default: the servers are what tasks wait for.
-        self._board = Board(box.backends * most + 1, fleet, policy, paused=False)
+        preempts = order.settings.max_preemptions if order.settings.preempt else None
+        workers = box.backends * most + 1
+        self._board = Board(workers, fleet, self._policy, paused=False, preempts=preempts)
         for backend in fleet:
             self._board.note_facts(backend.name, BackendFacts(slots=box.slots), 0.0)
 
     def came(self, call: Call) -> None:
         task_id = _id(call)
         self._calls[task_id] = call
-        self._board.place(task_id, Place(self._priority(call), call.asked.model))
+        self._board.place(task_id, self._place(call))
         self.passed.came(call, self._priority(call))
         self._dispatch()
 
@@ -124,7 +129,7 @@ class _Queue:
         self._agenda.add(look, lambda: self._look(machine))
 
     def answered(self, call: Call) -> None:
-        self._board.answered(_id(call))
+        self._board.answered(_id(call), self._agenda.now)
         self._dispatch()
 
     def ended(self, call: Call) -> None:
@@ -136,6 +141,7 @@ class _Queue:
             first=call.began + call.asked.reads - call.sent,
             load=call.began - call.sent,
             tokens=call.asked.tokens,
+            cost=call.asked.tokens + call.asked.generated,
         )
         self._board.free(task_id, now, Ended(served=True, sample=served))
         self._dispatch()
@@ -148,10 +154,33 @@ class _Queue:
     def _dispatch(self) -> None:
         now = self._agenda.now
         machines = {machine.name: machine for machine in self.machines}
-        while (job := self._board.next(now)) is not None:
-            call = self._calls[job.task_id]
-            machines[job.backend].send(call)
-            self.passed.started(call, self._priority(call), now)
+        while True:
+            while (job := self._board.next(now)) is not None:
+                call = self._calls[job.task_id]
+                self._machine_of[job.task_id] = machines[job.backend]
+                machines[job.backend].send(call)
+                self.passed.started(call, self._priority(call), now)
+            preempted = [one.task_id for one in self._board.recalls(now) if one.answered]
+            if not preempted:
+                break
+            for task_id in preempted:
+                self._put_back(task_id)
+        due = self._policy.due(now)
+        if due < self._due or self._due <= now:
+            self._due = due
+            if due < inf:
+                self._agenda.add(due, self._dispatch)
+
+    def _put_back(self, task_id: str) -> None:
+        """It is preempted, at once."""
+        call = self._calls[task_id]
+        self._machine_of[task_id].break_off(call)
+        self._board.place(task_id, self._place(call))
+        self._board.free(task_id, self._agenda.now, Ended())
+
+    def _place(self, call: Call) -> Place:
+        tenant = "" if self._flat else call.asked.tenant or ""
+        return Place(self._priority(call), call.asked.model, tenant=tenant)
 
     def _priority(self, call: Call) -> int:
         return int(Priority.NORMAL) if self._flat else call.asked.priority

@@ -78,6 +78,7 @@ class Admission:
             max_retries=config.retry_config.max_retries,
             max_values=config.queue.max_values,
             zero_is_default=config.retry_config.zero_is_default,
+            tenant_by=config.fairness.by if config.fairness.enabled else None,
         )
         self.closed = False
         self._max_pending = config.queue.max_pending

@@ -16,6 +16,7 @@ from oq.queue.listing import Listing
 from oq.queue.receipts import PendingReceipts
 from oq.queue.recovery import SHUT_DOWN
 from oq.queue.wiring import Wiring
+from oq.rules.shown_slots import at_once, slots_of
 from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.clock import Clock
@@ -167,12 +168,12 @@ class Core:
                 url=self.by_name[slots.name].url,
                 up=slots.down is None,
                 running=slots.running,
-                max_concurrency=slots.at_once,
+                max_concurrency=at_once(slots),
                 error=slots.down,
                 down_since=slots.down_since,
                 held=slots.held_because,
                 swap=self.board.swap_on(slots, now),
-                slots=slots.slots(),
+                slots=slots_of(slots),
             )
             for slots in self.board.backends
         )

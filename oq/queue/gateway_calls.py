@@ -44,6 +44,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     detached: bool = False
     caller: Caller = LOCAL
     user_agent: str | None = None
+    tenant: str | None = None
     way: str = ""
     headers: Headers = ()
     target: str | None = None
@@ -57,6 +58,7 @@ class _Metadata(Struct, omit_defaults=True):
     path: str = ""
     client: str | None = None
     user_agent: str | None = None
+    tenant: str | None = None
     detached: bool = False
     response: str | None = None
     previous_response_id: str | None = None
@@ -92,7 +94,9 @@ class GatewayCalls:
         body = Body(
             new.body, call=new.call.path, way=new.way, headers=new.headers, target=new.target
         )
-        metadata = _Metadata(new.call.path, new.caller.address, new.user_agent, new.detached)
+        metadata = _Metadata(
+            new.call.path, new.caller.address, new.user_agent, new.tenant, new.detached
+        )
         if new.kept is not None:
             metadata.response = new.kept.response
             metadata.previous_response_id = new.kept.previous_response_id
@@ -104,6 +108,7 @@ class GatewayCalls:
             priority=new.priority,
             timeout=new.timeout,
             load=new.load,
+            tenant=new.tenant or "",
             metadata=msgspec.json.encode(metadata),
             key=key,
             impatient=new.impatient and not new.detached,

@@ -25,6 +25,7 @@ _PREFIXES = {
     "ollama": "ollama_",
     "queue": "",
     "scheduler": "",
+    "fairness": "fairness_",
     "retry_config": "",
     "logging": "log_",
     "events": "events_",
@@ -65,6 +66,15 @@ class Options(TypedDict, total=False):
     scheduling_interval: Time
     affinity: bool
     max_bypass: Time
+    reserve: Sequence[Mapping[str, Any]]
+    idle_after: Time
+    preempt: bool
+    max_preemptions: int
+
+    fairness_enabled: bool
+    fairness_by: str
+    fairness_quantum: int
+    fairness_weights: Sequence[Mapping[str, Any]]
 
     max_retries: int
     initial_delay: Time

@@ -109,8 +109,8 @@ async def wire(
     to_writer, writer_inbox = trio.open_memory_channel[Commit](MAILBOX)
     to_scheduler, scheduler_inbox = trio.open_memory_channel[Message](MAILBOX)
     to_hub, hub_inbox = trio.open_memory_channel[Committed](MAILBOX)
-    # For each slot: the abort of the run before, the next job, and its abort and recall.
-    to_pool, pool_inbox = trio.open_memory_channel[Dispatch | Abort | Recall](4 * most)
+    # For each slot: the abort of the run before, the next job, its abort, and its two recalls.
+    to_pool, pool_inbox = trio.open_memory_channel[Dispatch | Abort | Recall](5 * most)
     to_timer, timer_inbox = trio.open_memory_channel[list[Delay]](MAILBOX)
     # For each backend: that it is down, and the latest wishes to know what is in its memory, and
     # which models it has. The monitor takes them at once.
@@ -154,8 +154,9 @@ async def _board(config: Config, ledger: Ledger, backends: dict[str, Backend], m
     """The board, with no task on it yet, and with what was learnt of the backends."""
     fleet = fleet_of(config, backends)
     await restore(fleet, ledger)
-    policy = POLICIES[config.scheduler.policy](fleet, config.scheduler)
-    return Board(most, fleet, policy, paused=ledger.facts.paused)
+    policy = POLICIES[config.scheduler.policy](fleet, config.scheduler, config.fairness)
+    preempts = config.scheduler.max_preemptions if config.scheduler.preempt else None
+    return Board(most, fleet, policy, paused=ledger.facts.paused, preempts=preempts)
 
 
 def _retention(settings: QueueConfig) -> Retention:

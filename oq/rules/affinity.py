@@ -5,88 +5,134 @@ first, so that a backend loads models less often. No task is passed over for lon
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from heapq import merge
+
+from oq.rules.bands import Alike, Band, Flow
 from oq.rules.fleet import Fleet
-from oq.rules.groups import Groups
-from oq.rules.line import Line
-from oq.rules.placing import place_on
+from oq.rules.line import DEFAULT, Line, Search
+from oq.rules.place import Place
 from oq.rules.policy import Choice
 from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
-from oq.words.config import SchedulerConfig
+from oq.words.config import FairnessConfig, SchedulerConfig
 
 
 class Affinity(Line):
     """See `oq.rules.policy.Policy`. Its line is that of ``fifo``; what starts is not."""
 
-    def __init__(self, fleet: Fleet, settings: SchedulerConfig) -> None:
-        super().__init__(fleet, grouped=True)
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: SchedulerConfig,
+        fairness: FairnessConfig = DEFAULT,
+    ) -> None:
+        super().__init__(fleet, settings, fairness, sorted_always=True)
         self._max_bypass = settings.max_bypass
-        self._first: dict[int, tuple[str, float]] = {}  # of each band, and since when it is that
 
-    def next(self, now: float) -> Choice | None:
-        groups = self._groups
-        assert groups is not None
-        kept: list[BackendSlots] = []
-        bands = {priority: self._firsts(groups, priority, now) for priority in groups.priorities()}
-        self._first = {priority: self._first[priority] for priority in bands}
-        if not any(backend.open for backend in self._fleet):
-            return None
-        for priority, firsts in bands.items():
-            choice = self._of_band(priority, firsts, now, kept)
-            if choice is not None or len(kept) == len(self._fleet):
+    def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
+        oldest = min(flows, key=_first)
+        if search.now - oldest.since >= self._max_bypass:
+            choice = self._start(oldest.first, search)
+            if choice is not None or not search.left:
                 return choice
-        return None
-
-    def _firsts(self, groups: Groups, priority: int, now: float) -> list[str]:
-        """The first task of each group of this priority, in order. It is noted since when the first
-        of all is the first.
-        """
-        firsts: list[str] = [ids[0] for ids in groups.of(priority)]
-        known = self._first.get(priority)
-        if known is None or known[0] != firsts[0]:
-            self._first[priority] = firsts[0], now
-        return firsts
-
-    def _of_band(
-        self, priority: int, firsts: list[str], now: float, kept: list[BackendSlots]
-    ) -> Choice | None:
-        """The next of this priority. Backends that its tasks wait for are put to `kept`."""
-        if now - self._first[priority][1] >= self._max_bypass:
-            choice = self._start(firsts[0], now, kept)
+        rooms: dict[Alike, tuple[BackendSlots | None, Room]] = {}
+        known = not any(backend.starts_all for backend in self._fleet)
+        if known:
+            choice = self._warm_one(band, flows, rooms, search)
             if choice is not None:
                 return choice
-        loads: list[tuple[str, BackendSlots]] = []
-        waits: list[BackendSlots] = []
-        for task_id in firsts:
-            backend, room = self._place(task_id, now, kept)
+        may_load = not known or any(backend.may_load for backend in search.left)
+        load: tuple[str, BackendSlots] | None = None
+        waits: dict[str, BackendSlots] = {}  # the first task that waits for each, by its name
+        for task_id, kind in _first_of_each(flows, len(band.kinds)):
+            if kind not in rooms:
+                rooms[kind] = self._place(task_id, search)
+            backend, room = rooms[kind]
             if backend is None:
                 continue
             if room is Room.WARM:
                 return self._chosen(task_id, backend)
-            if room.starts:
-                loads.append((task_id, backend))
-            else:
-                waits.append(backend)
-        if loads:
-            return self._chosen(*loads[0])
-        for backend in waits:
-            if backend not in kept:
-                kept.append(backend)
+            if not room.starts:
+                waits.setdefault(task_id, backend)
+            elif load is None:
+                load = task_id, backend
+            if known and load is not None:
+                break
+            if not may_load and all(one in waits.values() for one in search.left):
+                break
+        if load is not None:
+            return self._chosen(*load)
+        for task_id, backend in waits.items():
+            self._keep(backend, task_id, search)
         return None
 
-    def _start(self, task_id: str, now: float, kept: list[BackendSlots]) -> Choice | None:
+    def _start(self, task_id: str, search: Search) -> Choice | None:
         """Start it; if it cannot start yet, nothing else does where it waits."""
-        backend, room = self._place(task_id, now, kept)
+        backend, room = self._place(task_id, search)
         if backend is None:
             return None
         if room.starts:
             return self._chosen(task_id, backend)
-        kept.append(backend)
+        self._keep(backend, task_id, search)
         return None
 
-    def _place(
-        self, task_id: str, now: float, kept: list[BackendSlots]
-    ) -> tuple[BackendSlots | None, Room]:
-        place = self._ready.place_of(task_id)
-        assert place is not None
-        return place_on(self._fleet.able(place.model, now), place, now, kept)
+    def _warm_one(
+        self,
+        band: Band,
+        flows: Sequence[Flow],
+        rooms: dict[Alike, tuple[BackendSlots | None, Room]],
+        search: Search,
+    ) -> Choice | None:
+        """The oldest task that can start and whose model is in memory. What was found out about
+        others is put to `rooms`.
+        """
+        best: tuple[str, Alike] | None = None
+        everybody = len(flows) == len(band.flows)
+        equals = () if everybody else set(flows)
+        for kind in self._in_memory(band, search.now):
+            firsts = (
+                task_id
+                for task_id, tenant in band.firsts.get(kind, ())
+                if everybody or band.flows[tenant] in equals
+            )
+            first = next(firsts, None)
+            if first is None or (best is not None and best[0] < first):
+                continue
+            rooms[kind] = self._place(first, search)
+            if rooms[kind][1] is Room.WARM:
+                best = first, kind
+        if best is None:
+            return None
+        backend = rooms[best[1]][0]
+        assert backend is not None
+        return self._chosen(best[0], backend)
+
+    def _in_memory(self, band: Band, now: float) -> list[Alike]:
+        """The kinds of task whose model a backend has in memory. Of many kinds it is a few."""
+        changes = band.news, self._fleet.changes, *[one.changes for one in self._fleet]
+        if band.in_memory is None or band.in_memory[0] != changes:
+            kinds = [kind for kind in band.kinds if self._has(kind, now)]
+            # To look at them may be news itself: so it is asked for the number anew.
+            changes = band.news, self._fleet.changes, *[one.changes for one in self._fleet]
+            band.in_memory = changes, kinds
+        return band.in_memory[1]
+
+    def _has(self, kind: Alike, now: float) -> bool:
+        place = Place(0, kind[0], load=kind[1])
+        return any(one.has_in_memory(place) for one in self._fleet.able(place.model, now))
+
+
+def _first(flow: Flow) -> str:
+    return flow.first
+
+
+def _first_of_each(flows: Sequence[Flow], kinds: int) -> Iterator[tuple[str, Alike]]:
+    """The oldest task of each kind, in order. There are so many kinds."""
+    seen: set[Alike] = set()
+    for task_id, kind in merge(*[flow.heads() for flow in flows]):
+        if kind not in seen:
+            seen.add(kind)
+            yield task_id, kind
+            if len(seen) == kinds:
+                return

@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from math import inf
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.rules.delayed import Delayed
@@ -24,38 +22,35 @@ from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policy import Policy
+from oq.rules.recalls import Recalls, Run
+from oq.rules.shown_slots import at_once
 from oq.rules.slots import BackendSlots
 from oq.rules.waiting import swap_on, why_waits
-from oq.words.messages import SERVED, Busy, Delay, Ended, Job, Look
+from oq.words.messages import SERVED, Busy, Delay, Ended, Job, Look, Recall
 from oq.words.views import BackendFacts
-
-LOOKED_AT = 64
-"""Tasks in line that are looked at for one that may run on a backend."""
-
-
-class _Run(Struct, eq=False):
-    """A running task's slot, and the place that it had. `next` is its next place, if that is on
-    disk before the slot is free: the two are told by different actors, in either order.
-    """
-
-    backend: BackendSlots
-    place: Place
-    recalled: bool = False
-    aborted: bool = False
-    ended: bool = False
-    next: Place | None = None
 
 
 class Board:
     """Pure: it is told what happened, and says what runs next."""
 
-    def __init__(self, slots: int, fleet: Fleet, policy: Policy, *, paused: bool) -> None:
+    def __init__(
+        self,
+        slots: int,
+        fleet: Fleet,
+        policy: Policy,
+        *,
+        paused: bool,
+        preempts: int | None = None,
+    ) -> None:
+        """`preempts` is as in `Recalls`."""
         self.slots, self.paused, self.draining = slots, paused, False
         self._fleet = fleet
+        fleet.workers = slots
         self._policy = policy  # it has the ready ones
         self._note_plain()
         self._delayed = Delayed()
-        self._running: dict[str, _Run] = {}
+        self._running: dict[str, Run] = {}
+        self._recalls = Recalls(fleet, policy, self._running, preempts)
         self._settling: set[str] = set()
 
     # -- what happened
@@ -92,6 +87,7 @@ class Board:
         if run is not None:
             run.ended = True
         self._settling.discard(task_id)
+        self._recalls.forget(task_id)
 
     def ready(self, delays: Iterable[Delay]) -> None:
         """The time of these has come; one that no longer waits for just that is passed over."""
@@ -117,11 +113,17 @@ class Board:
         run.aborted = True
         return news
 
-    def answered(self, task_id: str) -> None:
+    def stay(self, task_id: str) -> None:
+        """It cannot be called back."""
+        run = self._running.get(task_id)
+        if run is not None:
+            run.stays, run.preempted = True, False
+
+    def answered(self, task_id: str, now: float) -> None:
         """The answer to it has begun."""
         if (run := self._running.get(task_id)) is not None:
             quiet = run.backend.outages.quiet
-            run.backend.answered(task_id, run.place)
+            run.backend.answered(task_id, run.place, now)
             if not quiet:
                 self._note_plain()
 
@@ -141,14 +143,14 @@ class Board:
         learnt = backend.give_back(task_id, now, ended.sample)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
-        self._policy.ended(task_id, backend.name)
+        self._policy.ended(task_id, backend.name, now, ended.sample)
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
             self.place(task_id, run.next)
         return backend if learnt else None
 
-    def _note_end(self, task_id: str, run: _Run, ended: Ended, now: float) -> None:
+    def _note_end(self, task_id: str, run: Run, ended: Ended, now: float) -> None:
         """It says something of the backend how it ended."""
         if ended.lacks and self._fleet.several:
             run.backend.models.note_lack(run.place.model)
@@ -183,12 +185,16 @@ class Board:
         self._fleet.by_name[backend].hold(busy, now, delay)
         self._note_plain()
 
-    def note_facts(self, backend: str, facts: BackendFacts, now: float) -> BackendSlots | None:
-        """What a backend says of itself. The backend, if something was learnt of it."""
+    def note_facts(
+        self, backend: str, facts: BackendFacts, now: float, asked_at: float | None = None
+    ) -> BackendSlots | None:
+        """What a backend says of itself, to a question of that time, or just now. The backend, if
+        something was learnt of it.
+        """
         slots = self._fleet.by_name[backend]
         if not self._fleet.several:  # it gets all tasks, whatever it has
             facts = replace(facts, models=None)
-        learnt = slots.note_facts(facts, now)
+        learnt = slots.note_facts(facts, now, asked_at)
         self._note_fleet()
         return slots if learnt else None
 
@@ -202,7 +208,10 @@ class Board:
         """Take the next task into a slot; None when there is no task, no slot, or no backend.
         `now` is in seconds of a clock that never goes back.
         """
-        if self.paused or self.draining or len(self._running) >= self.slots:
+        if self.paused or self.draining:
+            return None
+        if len(self._running) >= self.slots:
+            self._policy.look(now)
             return None
         choice = self._policy.next(now)
         if choice is None:
@@ -210,36 +219,16 @@ class Board:
         backend = self._fleet.by_name[choice.backend]
         watched = backend.take(choice.task_id, choice.place, now)
         canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
-        self._running[choice.task_id] = _Run(backend, choice.place)
+        self._running[choice.task_id] = Run(backend, choice.place, now)
         elsewhere = self._fleet.several and self._fleet.elsewhere(choice.place.model, backend)
-        return Job(choice.task_id, choice.backend, watched or canary, elsewhere, canary)
+        watched = watched or canary or self._policy.counts_tokens
+        return Job(choice.task_id, choice.backend, watched, elsewhere, canary)
 
-    def recalls(self, now: float) -> list[str]:
-        """Tasks to be called back, for `next` gave nothing out: a more urgent one waits for their
-        backend, and they may wait inside that, to see whether it serves one more at once.
-        """
-        if self._all_plain or self.paused or self.draining or not self._policy:
+    def recalls(self, now: float) -> list[Recall]:
+        """Tasks to be called back, for `next` gave nothing out: see `oq.rules.recalls`."""
+        if self.paused or self.draining:
             return []
-        called: list[str] = []
-        for backend in self._fleet:
-            tried = backend.recallable()
-            if not tried or backend.down is not None or backend.held is not None:
-                continue
-            priority = self._first_priority(backend, now)
-            for task_id in tried:
-                run = self._running[task_id]
-                if run.place.priority < priority and not (run.recalled or run.aborted):
-                    run.recalled = True
-                    called.append(task_id)
-        return called
-
-    def _first_priority(self, backend: BackendSlots, now: float) -> float:
-        """The priority of the first in line that may run there. So many are looked at."""
-        for task_id in islice(self._policy.in_line(), LOOKED_AT):
-            place = self._policy.place_of(task_id)
-            if place is not None and backend in self._fleet.able(place.model, now):
-                return place.priority
-        return -inf
+        return self._recalls.find(now, plain=self._all_plain)
 
     def settle_time(self, now: float) -> None:
         """Do what is due by now: holds end, and loads turn out to have no room."""
@@ -251,10 +240,11 @@ class Board:
     def due(self, now: float) -> float:
         """When something will be due that nobody tells of; inf if nothing will."""
         fleet = self._fleet
+        due = min(self._policy.due(now), self._recalls.due(now))
         if self._all_plain and not fleet.lists_wanted:
-            return inf
+            return due
         waits = bool(self._policy) and not (self.paused or self.draining)
-        due = min(min(each.due(now), self._list_due(each, waits=waits)) for each in fleet)
+        due = min(due, *(min(each.due(now), self._list_due(each, waits=waits)) for each in fleet))
         if waits:
             due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
         return due
@@ -294,6 +284,8 @@ class Board:
             return "the queue is paused" if self.paused else "oq is shutting down"
         if len(self._running) >= self.slots:
             return f"all {self.slots} workers are taken (queue.max_workers)"
+        if (why := self._policy.holds_back(place, now)) is not None:
+            return why
         first = self._policy.first()
         ahead = first is not None and first[0] != task_id
         return why_waits(self._fleet, place, now, ahead=ahead)
@@ -340,7 +332,7 @@ class Board:
     @property
     def at_once(self) -> int:
         """How many tasks the backends serve at once, as far as is known."""
-        return min(self.slots, sum(backend.at_once for backend in self._fleet))
+        return min(self.slots, sum(at_once(backend) for backend in self._fleet))
 
     @property
     def running(self) -> int:

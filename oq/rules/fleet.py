@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
+from oq.rules.model_names import full_name
 from oq.rules.slots import BackendSlots
 
 REMEMBERED = 1024
@@ -21,8 +23,15 @@ class Fleet:
         """It is asked for each task."""
         self.by_name = {backend.name: backend for backend in backends}
         self._able: dict[str, tuple[BackendSlots, ...]] = {}
+        self._elsewhere: dict[tuple[str, str], bool] = {}
         self.lists_wanted = False
         """Whether one is to be asked which models it has."""
+        self.workers = inf
+        """The most tasks that run at once, on all of them together: the board sets it."""
+        self.paused: frozenset[str] = frozenset()
+        """Models that get no backend now, by their full names."""
+        self.changes = 0
+        """How many times it may have become another one that can run a model."""
 
     def __iter__(self) -> Iterator[BackendSlots]:
         return iter(self.backends)
@@ -38,6 +47,8 @@ class Fleet:
         and if all that are up say that they have it not, it is all: what one of them answers is
         the answer then.
         """
+        if self.paused and full_name(model) in self.paused:
+            return ()
         if not self.several:
             return self.backends
         able = self._able.get(model)
@@ -85,8 +96,14 @@ class Fleet:
 
     def elsewhere(self, model: str, backend: BackendSlots) -> bool:
         """Whether another one than this may run it, if this one turns out not to have it."""
-        others = (one for one in self.backends if one is not backend)
-        return any(one.models.has(model) or _may_have(one, model) for one in others)
+        known = self._elsewhere.get((model, backend.name))
+        if known is None:
+            others = [one for one in self.backends if one is not backend]
+            known = any(one.models.has(model) or _may_have(one, model) for one in others)
+            if len(self._elsewhere) >= REMEMBERED:
+                self._elsewhere.clear()
+            self._elsewhere[model, backend.name] = known
+        return known
 
     @property
     def some_down(self) -> bool:
@@ -94,7 +111,9 @@ class Fleet:
 
     def changed(self) -> None:
         """It may be that others can run a model now."""
+        self.changes += 1
         self._able.clear()
+        self._elsewhere.clear()
 
 
 def _may_have(backend: BackendSlots, model: str) -> bool:

@@ -20,6 +20,8 @@ class Limits(Struct, frozen=True):
     zero_is_default: bool = False
     """Whether a task that says 0 does not say: Go clients cannot leave the field out."""
     max_values: int = QueueConfig().max_values
+    tenant_by: str | None = None
+    """The field of its metadata that names its tenant, where there is fairness between tenants."""
 
 
 def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> None:

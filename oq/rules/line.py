@@ -1,43 +1,130 @@
-"""What the policies have in common: they keep the tasks that are ready in one line."""
+"""What the policies have in common: they keep the tasks that are ready in one line, and some rules
+come before the order that each of them has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 
+from oq.rules.bands import Band, Bands, Flow
 from oq.rules.fleet import Fleet
-from oq.rules.groups import Groups
 from oq.rules.place import Place
+from oq.rules.placing import place_on
 from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
+from oq.rules.reserve import IDLE, Quiet, Reserve
+from oq.rules.residency import Room
+from oq.rules.shares import Shares
 from oq.rules.slots import BackendSlots
+from oq.words.config import FairnessConfig, SchedulerConfig
+from oq.words.sample import Sample
+
+DEFAULT = FairnessConfig()
+
+
+class Search:
+    """The search for the next task. `left` are the backends that may start one, `kept` those that
+    a task waits for, so that none behind it starts there.
+    """
+
+    __slots__ = ("kept", "left", "now")
+
+    def __init__(self, left: list[BackendSlots], now: float) -> None:
+        self.left = left
+        self.now = now
+        self.kept: list[BackendSlots] = []
 
 
 class Line:
-    """See `oq.rules.policy.Policy`, whose verbs these are. `grouped`: it is known too which tasks
-    are alike.
+    """See `oq.rules.policy.Policy`, whose verbs these are. Strictly by priority; idle tasks when it
+    is quiet; no slot that is reserved for others; the tenant that has got least first. What comes
+    then, among tenants that are equals, says `_of_equals`.
+
+    `sorted_always`: it is always known which tasks are alike, and not only where a rule needs it.
     """
 
-    def __init__(self, fleet: Fleet, *, grouped: bool) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: SchedulerConfig,
+        fairness: FairnessConfig = DEFAULT,
+        *,
+        sorted_always: bool,
+    ) -> None:
         self._fleet = fleet
         self._ready = ReadyQueue()
-        self._groups = Groups() if grouped else None
+        self._reserve = Reserve(settings.reserve, fleet) if settings.reserve else None
+        self._quiet = Quiet(settings.idle_after) if settings.idle_after else None
+        self._shares = Shares(fairness) if fairness.enabled else None
+        self._has_rules = bool(self._reserve or self._quiet or self._shares)
+        self.counts_tokens = fairness.enabled
+        self._waits_for: dict[str, BackendSlots] = {}  # tasks that others could not pass there
+        self._bands = (
+            Bands(by_tenant=fairness.enabled) if sorted_always or self._has_rules else None
+        )
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
         every = dict(tasks)
         self._ready = ReadyQueue(every)
-        if self._groups is not None:
-            self._groups = Groups(every.items())
+        if self._bands is not None:
+            self._bands = Bands(every.items(), by_tenant=self._shares is not None)
+            if self._shares is not None:
+                self._shares.load((priority, band.flows) for priority, band in self._bands)
 
     def add(self, task_id: str, place: Place) -> None:
         self._ready.push(task_id, place)
-        if self._groups is not None:
-            self._groups.add(task_id, place)
+        if self._bands is not None:
+            self._enter(self._bands, task_id, place)
 
     def remove(self, task_id: str) -> bool:
         return self._leave(task_id) is not None
 
-    def ended(self, task_id: str, backend: str) -> None:
-        pass  # the records of the backends say all that it wants to know
+    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
+        if not self._has_rules:
+            return
+        if self._reserve is not None:
+            self._reserve.ended(task_id)
+        if self._quiet is not None:
+            self._quiet.ended(task_id, now)
+        if self._shares is not None:
+            self._shares.ended(task_id, None if sample is None else sample.cost)
+
+    def next(self, now: float) -> Choice | None:
+        bands = self._bands
+        if bands is None or not self._ready:
+            return None
+        bands.settle(now)
+        search = Search([backend for backend in self._fleet if backend.open], now)
+        for priority, band in bands:
+            if self._quiet is not None and not self._quiet.allows(priority, now):
+                continue
+            for flows in self._rounds(priority, band):
+                if not search.left:
+                    return None
+                choice = self._of_equals(band, flows, search)
+                if choice is not None:
+                    return choice
+        return None
+
+    def look(self, now: float) -> None:
+        if self._bands is not None:
+            self._bands.settle(now)
+
+    def due(self, now: float) -> float:
+        if self._quiet is None or not self._ready or min(self._ready.by_priority()) > IDLE:
+            return inf
+        due = self._quiet.due()
+        return due if due > now else inf
+
+    def holds_back(self, place: Place, now: float) -> str | None:
+        if self._quiet is not None and not self._quiet.allows(place.priority, now):
+            return "it is of priority 0, and other tasks have run lately (scheduler.idle_after)"
+        able = [one for one in self._fleet.able(place.model, now) if one.room(place, now).starts]
+        if self._reserve is None or not able:
+            return None
+        denied = all(self._reserve.denies(backend, place) for backend in able)
+        return "the free slots are kept for urgent tasks (scheduler.reserve)" if denied else None
 
     def first(self) -> tuple[str, Place] | None:
         return self._ready.first() if self._ready else None
@@ -63,14 +150,62 @@ class Line:
     def by_priority(self) -> dict[int, int]:
         return self._ready.by_priority()
 
+    def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
+        """The next of the tasks of these tenants, which all have this priority. If none may start,
+        the backends that they wait for are kept for them.
+        """
+        raise NotImplementedError
+
+    def _place(self, task_id: str, search: Search) -> tuple[BackendSlots | None, Room]:
+        """The backend for a task, and what that can do with it now; see `place_on`."""
+        place = self._ready.place_of(task_id)
+        assert place is not None
+        return place_on(
+            self._fleet.able(place.model, search.now), place, search.now, search.kept,
+            reserve=self._reserve, waited_for=self._waits_for.get(task_id),
+        )  # fmt: skip
+
+    def _keep(self, backend: BackendSlots, task_id: str, search: Search) -> None:
+        """The task waits for this backend: none behind it starts there."""
+        self._waits_for[task_id] = backend
+        if backend not in search.kept:
+            search.kept.append(backend)
+            if backend in search.left:
+                search.left.remove(backend)
+
     def _chosen(self, task_id: str, backend: BackendSlots) -> Choice:
         place = self._leave(task_id)
         assert place is not None
+        if self._reserve is not None:
+            self._reserve.started(task_id, place, backend)
+        if self._quiet is not None:
+            self._quiet.started(task_id, place)
+        if self._shares is not None:
+            self._shares.started(task_id, place.priority, place.tenant, place.model)
         return Choice(task_id, place, backend.name)
+
+    def _rounds(self, priority: int, band: Band) -> Iterator[Sequence[Flow]]:
+        """The tasks of this priority: of the tenants that are equals together, the least served
+        first.
+        """
+        if self._shares is None:
+            yield [*band.flows.values()]
+            return
+        for tenants in self._shares.rounds(priority):
+            yield [band.flows[tenant] for tenant in tenants]
+
+    def _enter(self, bands: Bands, task_id: str, place: Place) -> None:
+        if self._shares is not None and bands.add(task_id, place):
+            self._shares.joined(place.priority, place.tenant)
+        elif self._shares is None:
+            bands.add(task_id, place)
 
     def _leave(self, task_id: str) -> Place | None:
         """Take it out of the line; None if it is not in."""
         place = self._ready.discard(task_id)
-        if place is not None and self._groups is not None:
-            self._groups.remove(task_id, place)
+        self._waits_for.pop(task_id, None)
+        if place is not None and self._bands is not None:
+            last = self._bands.remove(task_id, place)
+            if last and self._shares is not None:
+                self._shares.left(place.priority, place.tenant)
         return place

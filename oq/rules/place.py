@@ -16,7 +16,7 @@ ALIKE = 4096
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """All that the scheduler has to know of a pending task, so that recovery reads nothing else of
     it. `delay` is how many seconds a retry was to wait; a record from before that was noted has
-    none. `load` is as in its terms.
+    none. `load` and `tenant` are as in its terms.
     """
 
     priority: int
@@ -25,27 +25,28 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     retrying: bool = False
     delay: float | None = None
     load: str = ""
+    tenant: str = ""
 
     def when_due(self) -> Place:
         """The same once the task waits for no time any more."""
-        return _plain(self.priority, self.model, self.load)
+        return _plain(self.priority, self.model, self.load, self.tenant)
 
 
 def place_of(state: TaskState) -> Place:
     terms = state.terms
     if state.run_at is None and not state.retry_count:
-        return _plain(terms.priority, terms.model, terms.load)
+        return _plain(terms.priority, terms.model, terms.load, terms.tenant)
     retrying = state.retry_count > 0
     return Place(
         terms.priority, terms.model, state.run_at,
-        retrying, _delay(state) if retrying else None, terms.load,
+        retrying, _delay(state) if retrying else None, terms.load, terms.tenant,
     )  # fmt: skip
 
 
 @lru_cache(ALIKE)
-def _plain(priority: int, model: str, load: str) -> Place:
+def _plain(priority: int, model: str, load: str, tenant: str) -> Place:
     """Of a task that waits for no time, and has not failed."""
-    return Place(priority, model, load=load)
+    return Place(priority, model, load=load, tenant=tenant)
 
 
 def _delay(state: TaskState) -> float | None:

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
-from oq.words.config import SchedulerConfig
+from oq.words.config import FairnessConfig, SchedulerConfig
+from oq.words.sample import Sample
 
 
 class Choice(Struct, frozen=True, gc=False):
@@ -25,7 +26,7 @@ class Choice(Struct, frozen=True, gc=False):
 class Policy(Protocol):
     """The order of the tasks that are ready: those that wait for nothing but a slot.
 
-    It is made with the backends of the queue and with the section `scheduler` of the settings. The
+    It is made with the backends of the queue and two sections of the settings. The
     records of the backends are the board's, which keeps them up to date; a policy only reads them.
 
     The *line* that `position` and `in_line` tell is by priority, the highest first, and inside one
@@ -34,7 +35,12 @@ class Policy(Protocol):
     cannot know that order beforehand: its line says the place by priority and submission, no more.
     """
 
-    def __init__(self, fleet: Fleet, settings: SchedulerConfig) -> None: ...
+    counts_tokens: bool
+    """Whether it is to be told what each task cost."""
+
+    def __init__(
+        self, fleet: Fleet, settings: SchedulerConfig, fairness: FairnessConfig
+    ) -> None: ...
 
     # -- what happened
 
@@ -50,9 +56,10 @@ class Policy(Protocol):
         """This task is ready no longer; False if it was not ready."""
         ...
 
-    def ended(self, task_id: str, backend: str) -> None:
+    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
         """A task that `next` gave out has stopped running on this backend, whatever came of it: the
         slot is free already. Told once for each that was given out; it may be added again later.
+        `sample` says how it was served, if it was served to its end.
         """
         ...
 
@@ -64,9 +71,23 @@ class Policy(Protocol):
         priority waits for. None when no task may start now. `now` is in seconds of a clock that
         never goes back.
 
-        Asked when something has happened, and at no other time. So a policy that holds tasks back
-        waits for something that it will be told. When all backends are open and nothing runs, it
-        gives a task out if there is one.
+        Asked when something has happened, and when it is `due`. So a policy that holds tasks back
+        waits for something that it will be told, or says when. When all backends are open, nothing
+        runs and nothing is due later, it gives a task out if there is one.
+        """
+        ...
+
+    def look(self, now: float) -> None:
+        """No task may start now, for all workers are taken: time goes on."""
+        ...
+
+    def due(self, now: float) -> float:
+        """When `next` may give out a task though nothing happens until then; inf if it will not."""
+        ...
+
+    def holds_back(self, place: Place, now: float) -> str | None:
+        """Why a rule keeps a task from starting though a backend could take it, in a few words;
+        None if none does.
         """
         ...
 

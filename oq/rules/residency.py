@@ -70,7 +70,8 @@ class Group:
 class Load:
     """A load under way: the task that it is for, and when that was sent. `alone`: another group has
     left for it, so nothing else is sent until it is done. `before` are the models that were in
-    memory and had been used lately. `doubted`: a list of what is in memory has left it out.
+    memory and had been used lately. `doubted`: a list of what is in memory has left it out. It was
+    done at `done_at`.
     """
 
     group: Group
@@ -79,6 +80,7 @@ class Load:
     alone: bool
     before: frozenset[str]
     doubted: bool = False
+    done_at: float = -inf
 
 
 class Residency:
@@ -96,6 +98,9 @@ class Residency:
         self.learnt: int | None = None
         """How many there is room for, as it has turned out."""
         self.groups: OrderedDict[Key, Group] = OrderedDict()
+        self.changes = 0
+        """How many times something has come into the memory, or left it."""
+        self._live: dict[int, Group] = {}  # those in memory, and those that run; used last: last
         self.load: Load | None = None
         self.check: Load | None = None
         """A load that is done, after which nobody has looked yet what is in memory."""
@@ -127,6 +132,21 @@ class Residency:
             return Room.WARM if group.concurrency.allows(now) else Room.TAKEN
         return Room.DRAINING if load is not None else self._room_to_load(group)
 
+    def has(self, key: Key) -> bool:
+        """Whether a task of this group needs no load, as far as is known."""
+        group = self.groups.get(key)
+        loads_it = self._eager and self.load is not None and self.load.group is group
+        return self.blind or loads_it or (group is not None and group.loaded)
+
+    @property
+    def may_load(self) -> bool:
+        """Whether a group that is not in memory could be loaded now."""
+        if self.load is not None:
+            return False
+        if self.most is None or len(self._live) < self.most:
+            return True
+        return not all(group.concurrency.running for group in self._live.values())
+
     def start(self, task_id: str, key: Key, name: str, now: float) -> None:
         """A task of this group is sent. `name` is its name for the model."""
         group = self.group(key)
@@ -135,21 +155,24 @@ class Residency:
         group.concurrency.start(task_id, now)
         group.used_at = now
         self.groups.move_to_end(key)
+        self._live.pop(id(group), None)
+        self._live[id(group)] = group
         if group.loaded or self.blind or (self.load is not None and self.load.group is group):
-            group.loaded = group.loaded or self.blind
+            self._set(group, loaded=group.loaded or self.blind)
             return
         self._loading.add(task_id)
         before = frozenset(
-            one.key[0] for one in self.groups.values() if one.loaded and now - one.used_at < USED
+            one.key[0] for one in self._live.values() if one.loaded and now - one.used_at < USED
         )
         self.load = Load(group, task_id, now, self._make_room(group), before)
+        self.changes += 1
 
-    def answered(self, task_id: str) -> None:
+    def answered(self, task_id: str, now: float) -> None:
         """Its answer has begun: its group is in memory."""
         group = self._group_of.get(task_id)
         if group is not None:
             group.concurrency.answered(task_id)
-            self._loaded(group, task_id)
+            self._loaded(group, task_id, now)
 
     def end(self, task_id: str, now: float, sample: Sample | None) -> bool:
         """It has ended, with a sample if it was served to its end. Whether something was learnt."""
@@ -161,18 +184,26 @@ class Residency:
         if sample is not None:
             if loaded_it:
                 group.load_time = sample.load or group.load_time
-            self._loaded(group, task_id)
+            self._loaded(group, task_id, now)
         elif loaded_it:
             self.load = None
+            self.changes += 1
         had_to_load = task_id in self._loading
         self._loading.discard(task_id)
-        return group.concurrency.end(task_id, now, sample, loaded=had_to_load)
+        learnt = group.concurrency.end(task_id, now, sample, loaded=had_to_load)
+        self._set(group, loaded=group.loaded)
+        return learnt
 
-    def note(self, models: frozenset[str], names: Mapping[str, str] | None = None) -> bool:
+    def note(
+        self, models: frozenset[str], names: Mapping[str, str] | None, asked_at: float
+    ) -> bool:
         """These models are in memory. `names` has a name for each where it is known. Whether it was
-        learnt how many there is room for.
+        learnt how many there is room for. It was asked at that time: what was loaded or used since
+        may be missing.
         """
         before = self.learnt
+        if self.check is not None and self.check.done_at > asked_at:
+            return False
         if self.check is not None and self._leaves_out(self.check, models):
             return False
         self.blind = self.blind and not models
@@ -182,10 +213,11 @@ class Residency:
             group.unlisted = group.unlisted and group.key[0] not in models
             loading = self.load is not None and self.load.group is group
             gone = group.key[0] not in models and not group.unlisted
+            gone = gone and group.used_at <= asked_at
             if gone and not loading and not group.concurrency.running:
-                group.loaded = False
+                self._set(group, loaded=False)
         for model in models:
-            self._note_one(model, (names or {}).get(model))
+            self._note_one(model, (names or {}).get(model), asked_at)
         if self.check is not None:
             seen = models | {group.key[0] for group in self.groups.values() if group.unlisted}
             if models and self.check.before - seen - {self.check.group.key[0]}:
@@ -207,6 +239,7 @@ class Residency:
             return True
         group.unlisted = bool(models)
         self.blind = not models and self.told is None
+        self.changes += 1
         if self.blind:
             self.check = None
         return self.blind
@@ -215,6 +248,7 @@ class Residency:
         """It turns out which names mean the same model: some groups are one from now on."""
         groups = list(self.groups.values())
         self.groups.clear()
+        self.changes += 1
         for group in sorted(groups, key=lambda one: one.used_at):
             group.key = model_of(group.name), group.key[1]
             known = self.groups.pop(group.key, None)
@@ -225,12 +259,14 @@ class Residency:
     def _merge(self, group: Group, other: Group, now: float) -> None:
         """The other one is the same: what is known of it, and what runs of it, is the group's."""
         group.loaded = group.loaded or other.loaded
+        self._live.pop(id(other), None)
         group.unlisted = False
         group.load_time = group.load_time or other.load_time
         group.concurrency.adopt(other.concurrency, now)
         for task_id, one in self._group_of.items():
             if one is other:
                 self._group_of[task_id] = group
+        self._set(group, loaded=group.loaded)
         for load in (self.load, self.check):
             if load is not None and load.group is other:
                 load.group = group
@@ -244,7 +280,7 @@ class Residency:
         others = self._others(load.group)
         self.learnt = max(1, sum(one.concurrency.running > 0 for one in others))
         for one in others:  # what has nothing to do would have left by now
-            one.loaded = one.loaded and one.concurrency.running > 0
+            self._set(one, loaded=one.loaded and one.concurrency.running > 0)
 
     def full_at(self) -> float:
         """When it would turn out; inf if it will not."""
@@ -260,22 +296,32 @@ class Residency:
         self.load = self.check = None
         self.blind = False
         for group in self.groups.values():
-            group.loaded = False
+            self._set(group, loaded=False)
             group.concurrency.restarted(now)
 
     @property
     def loaded(self) -> list[Group]:
-        return [group for group in self.groups.values() if group.loaded]
+        return [group for group in self._live.values() if group.loaded]
+
+    def _set(self, group: Group, *, loaded: bool) -> None:
+        """It is in memory, or not."""
+        self.changes += group.loaded is not loaded
+        group.loaded = loaded
+        if loaded or group.concurrency.running:
+            self._live.setdefault(id(group), group)
+        else:
+            self._live.pop(id(group), None)
 
     def _others(self, group: Group) -> list[Group]:
-        return [one for one in self.groups.values() if one is not group]
+        """What is in memory, or runs, beside this one."""
+        return [one for one in self._live.values() if one is not group]
 
     def _room_to_load(self, group: Group) -> Room:
         """Whether it can be loaded now, and whether one that has nothing to do leaves for it."""
         loaded = 0
         idle = False
-        for one in self.groups.values():
-            if one is group or not (one.loaded or one.concurrency.running):
+        for one in self._live.values():
+            if one is group:
                 continue
             if one.key[0] == group.key[0]:  # the same model, to be loaded anew
                 return Room.DRAINING if one.concurrency.running else Room.SWAP
@@ -290,37 +336,39 @@ class Residency:
         others = [one for one in self.loaded if one is not group]
         same = [one for one in others if one.key[0] == group.key[0]]
         for one in same:
-            one.loaded = False
+            self._set(one, loaded=False)
         if same:
             return True
         if self.most is None or len(others) < self.most:
             return False
         for one in others:  # the one used longest ago first
             if not one.concurrency.running:
-                one.loaded = False
+                self._set(one, loaded=False)
                 break
         return True
 
-    def _loaded(self, group: Group, task_id: str) -> None:
+    def _loaded(self, group: Group, task_id: str, now: float) -> None:
         """The group of this task is in memory."""
-        group.loaded = True
-        if self.load is not None and self.load.task_id == task_id:
-            self.load, self.check = None, self.load
+        self._set(group, loaded=True)
+        load = self.load
+        if load is not None and load.task_id == task_id:
+            self.load, self.check = None, load
+            load.done_at = now
             idle = [one for one in self.loaded if one is not group and not one.concurrency.running]
             for one in idle[: max(0, len(self.loaded) - (self.most or KEPT))]:
-                one.loaded = False  # it must have left
+                self._set(one, loaded=False)  # it must have left
 
-    def _note_one(self, model: str, name: str | None) -> None:
-        """This model is in memory: with the options that it was loaded with last."""
+    def _note_one(self, model: str, name: str | None, asked_at: float) -> None:
+        """This model was in memory then: with the options that it was loaded with last."""
         load = self.load
         if load is not None and load.group.key[0] == model:
             if model not in load.before:  # else it may be the one that is loaded anew
-                self._loaded(load.group, load.task_id)
+                self._loaded(load.group, load.task_id, asked_at)
             return
         known = [one for one in self.groups.values() if one.key[0] == model]
         if not any(one.loaded for one in known):
             group = known[-1] if known else self.group((model, ""), name)
-            group.loaded = True
+            self._set(group, loaded=True)
 
     def _forget_some(self) -> None:
         for key, group in list(self.groups.items())[:-1]:

@@ -13,10 +13,10 @@ from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
 from oq.rules.outages import Outages
 from oq.rules.place import Place
-from oq.rules.residency import Group, Key, Residency, Room
+from oq.rules.residency import Key, Residency, Room
 from oq.words.messages import Busy, Ended
 from oq.words.sample import Sample
-from oq.words.views import BackendFacts, Slots, SlotsSource
+from oq.words.views import BackendFacts, SlotsSource
 
 ASK_AGAIN = 0.25
 """Seconds between two looks at what a backend has in memory, while it loads a model."""
@@ -121,6 +121,39 @@ class BackendSlots:
         )
 
     @property
+    def starts_all(self) -> bool:
+        """Whether no task has to wait for a load, as far as is known."""
+        return self.residency is None or self.residency.blind
+
+    @property
+    def may_load(self) -> bool:
+        """Whether a model that is not in memory could be loaded now, if it has a slot."""
+        return self.residency is None or self.residency.may_load
+
+    @property
+    def changes(self) -> int:
+        """Another number when other tasks than before may be of a model in memory."""
+        return len(self.names) + (0 if self.residency is None else self.residency.changes)
+
+    def has_in_memory(self, place: Place) -> bool:
+        """Whether the model of a task is in memory, as far as is known."""
+        return self.residency is None or self.residency.has(self.key(place))
+
+    def alike(self, one: Place, other: Place) -> bool:
+        """Whether tasks with these places share slots."""
+        return self.residency is None or self.key(one) == self.key(other)
+
+    def serves(self, place: Place) -> int | None:
+        """How many tasks as this one it serves at once; None while that is being found out."""
+        concurrency = self.concurrency
+        if self.residency is not None:
+            concurrency = self.residency.group(self.key(place), place.model).concurrency
+        if concurrency is None:
+            return self.limit
+        found = concurrency.refused is not None or concurrency.served >= concurrency.most
+        return min(self.limit, concurrency.served) if found else None
+
+    @property
     def held_because(self) -> str | None:
         """Why it gets nothing for a moment, or less than it could; None if that is not so."""
         return self.outages.said(self._name_of) if self.held is None else self.held.reason
@@ -198,12 +231,12 @@ class BackendSlots:
         else:
             self.outages.left(task_id, now)
 
-    def answered(self, task_id: str, place: Place) -> None:
+    def answered(self, task_id: str, place: Place, now: float) -> None:
         """The answer to a task that runs on it has begun."""
         if not self.outages.quiet:
             self.outages.answered(self.model(place.model))
         if self.residency is not None:
-            self.residency.answered(task_id)
+            self.residency.answered(task_id, now)
         elif self.concurrency is not None:
             self.concurrency.answered(task_id)
 
@@ -243,14 +276,16 @@ class BackendSlots:
         elif self.concurrency is not None:
             self.concurrency.restarted(now)
 
-    def note_facts(self, facts: BackendFacts, now: float) -> bool:
-        """What the backend says of itself. Whether something was learnt."""
+    def note_facts(self, facts: BackendFacts, now: float, asked_at: float | None = None) -> bool:
+        """What the backend says of itself, to a question of that time, or just now. Whether news
+        were learnt.
+        """
         if self.held is not None and self.held.reason == NOT_SAID:
             self.held = None
         listed = facts.models is not None and self.models.note(facts.models, now)
-        return self._note_memory(facts, now) or listed
+        return self._note_memory(facts, now, now if asked_at is None else asked_at) or listed
 
-    def _note_memory(self, facts: BackendFacts, now: float) -> bool:
+    def _note_memory(self, facts: BackendFacts, now: float, asked_at: float) -> bool:
         names = {full_name(name): digest for name, digest in facts.digests.items()}
         if not names.items() <= self.names.items():
             self.names = {**self.names, **names}
@@ -265,7 +300,7 @@ class BackendSlots:
         if self.max_models is None and facts.max_models is not None:
             residency.told = facts.max_models
         loaded = {self.model(name): name for name in facts.loaded}
-        return residency.note(frozenset(loaded), loaded)
+        return residency.note(frozenset(loaded), loaded, asked_at)
 
     # -- what time brings
 
@@ -307,37 +342,7 @@ class BackendSlots:
             return [task_id for group in groups for task_id in group.concurrency.recallable()]
         return [] if self.concurrency is None else self.concurrency.recallable()
 
-    # -- what is shown
-
-    def slots(self) -> tuple[Slots, ...]:
-        """How many tasks it serves at once, for each load group that it has or has had."""
-        if self.residency is not None:
-            return tuple(
-                self._shown(group.concurrency, group)
-                for group in self.residency.groups.values()
-                if group.loaded or group.concurrency.running
-            )
-        if self.concurrency is not None:
-            return (self._shown(self.concurrency),)
-        return ()
-
-    @property
-    def at_once(self) -> int:
-        """How many tasks it is given at once, as far as is known now."""
-        shown = self.slots()
-        if shown:
-            return min(self.limit, max(sum(one.slots for one in shown), self.running))
-        return self.limit if self.source in ("set", "told") else 1
-
-    def _shown(self, concurrency: Concurrency, group: Group | None = None) -> Slots:
-        return Slots(
-            slots=concurrency.served,
-            source=self.source,
-            reason=concurrency.reason,
-            running=concurrency.running,
-            model=None if group is None else group.name,
-            load=(group.key[1] or None) if group is not None else None,
-        )
+    # -- how it is known
 
     def _manage_memory(self) -> Residency:
         """From now on it is known what is in its memory."""

@@ -8,6 +8,7 @@ from msgspec import Raw, UnsetType
 
 from oq.rules.json_decoding import decode_object
 from oq.rules.limits import Limits
+from oq.rules.tenants import MAX_TENANT, tenant_of
 from oq.words.durations import parse_duration
 from oq.words.errors import InvalidTask
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority, Submission
@@ -23,14 +24,16 @@ _PRIORITIES = {priority.name.lower(): int(priority) for priority in Priority}
 def terms_of(submission: Submission, limits: Limits) -> Terms:
     """What its user wants of the task beside the answer."""
     key, run_at = submission.idempotency_key, submission.run_at
+    metadata = _metadata(submission.metadata, limits)
     return Terms(
         model=_model(submission.model),
         priority=parse_priority(submission.priority),
         max_retries=_max_retries(submission.max_retries, limits),
         run_at=None if run_at is None else _run_at(run_at),
         timeout=_timeout(submission.timeout),
-        metadata=_metadata(submission.metadata, limits),
+        metadata=metadata,
         idempotency_key=None if key is None else check_idempotency_key(key),
+        tenant=tenant_of(metadata, limits.tenant_by),
     )
 
 
@@ -41,6 +44,7 @@ def terms_of_call(
     timeout: float | str | None,
     metadata: bytes,
     load: str,
+    tenant: str,
     key: str | None,
     limits: Limits,
 ) -> Terms:
@@ -55,6 +59,7 @@ def terms_of_call(
         metadata=metadata,
         idempotency_key=None if key is None else check_idempotency_key(key),
         load=load,
+        tenant=tenant[:MAX_TENANT] if limits.tenant_by else "",
     )
 
 

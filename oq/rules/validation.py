@@ -166,6 +166,7 @@ def check_call(
     timeout: float | str | None,
     metadata: bytes,
     load: str = "",
+    tenant: str = "",
     key: str | None = None,
     impatient: bool = False,
     limits: Limits,
@@ -175,8 +176,8 @@ def check_call(
     """
     check_size("", document, limits)
     terms = terms_of_call(
-        model=model, priority=priority, timeout=timeout, metadata=metadata, load=load, key=key,
-        limits=limits,
+        model=model, priority=priority, timeout=timeout, metadata=metadata, load=load,
+        tenant=tenant, key=key, limits=limits,
     )  # fmt: skip
     return Checked(kind, terms, body, impatient)
 

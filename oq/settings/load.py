@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "ollama": "OLLAMA_",
     "queue": "QUEUE_",
     "scheduler": "SCHEDULER_",
+    "fairness": "FAIRNESS_",
     "retry_config": "RETRY_",
     "logging": "LOG_",
     "server": "OQ_SERVER_",

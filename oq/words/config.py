@@ -149,6 +149,15 @@ class QueueConfig(Section, frozen=True):
     probe_interval: Duration = Duration(2)  # (+) between two checks of a backend that is down
 
 
+class ReserveConfig(Section, frozen=True):
+    """`scheduler.reserve[]` (+): slots for tasks of a priority, and of higher ones."""
+
+    priority: int | str
+    slots: Count
+    """How many of those that a backend has for a model are kept free of lower tasks. One is left to
+    them at least."""
+
+
 class SchedulerConfig(Section, frozen=True):
     """`scheduler`: which task runs next: the highest priority first, and tasks of the same priority
     in the order of submission. `batch_size` and `scheduling_interval` have no effect: they are
@@ -159,6 +168,16 @@ class SchedulerConfig(Section, frozen=True):
     """(+) Whether, among tasks of the same priority, those go first whose model is in memory."""
     max_bypass: Duration = Duration(30)
     """(+) The longest time that `affinity` lets later tasks pass the oldest one."""
+    reserve: tuple[ReserveConfig, ...] = ()
+    """(+) Slots that tasks of lower priorities do not get."""
+    idle_after: Duration = Duration(0)
+    """(+) Tasks of priority 0 start when nothing of a higher priority has run for so long. 0: they
+    are the lowest priority, and no more."""
+    preempt: bool = False
+    """(+) Whether a critical task that finds no slot makes a running task of priority 1 or lower go
+    back to its place, if nobody has seen anything of its answer."""
+    max_preemptions: Count = 3
+    """(+) How many times that may happen to a task while oq runs."""
     batch_size: Count = 10
     scheduling_interval: Duration = Duration(1)
 
@@ -166,6 +185,28 @@ class SchedulerConfig(Section, frozen=True):
     def policy(self) -> PolicyName:
         """The policy by its name."""
         return "affinity" if self.affinity else "fifo"
+
+
+class WeightConfig(Section, frozen=True):
+    """`fairness.weights[]` (+): a tenant that gets more than others, or less."""
+
+    tenant: str
+    weight: Annotated[float, Meta(gt=0, le=1000)]
+    """How many times as much. All others have 1."""
+
+
+class FairnessConfig(Section, frozen=True):
+    """`fairness` (+): tenants that have tasks of the same priority get the same service, counted in
+    tokens: those of a prompt once, generated ones twice.
+    """
+
+    enabled: bool = False
+    by: Annotated[str, Meta(min_length=1, max_length=64)] = "tenant"
+    """The field of a task's metadata that names its tenant. Calls name it in X-OQ-Tenant. Tasks
+    without one are one tenant."""
+    quantum: Limit = 2000
+    """Tokens. Tenants whose service differs by less are equals: their tasks are in one line."""
+    weights: tuple[WeightConfig, ...] = ()
 
 
 class RetryConfig(Section, frozen=True):
@@ -267,6 +308,7 @@ class Config(Section, frozen=True):
     ollama: OllamaConfig = field(default_factory=OllamaConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    fairness: FairnessConfig = field(default_factory=FairnessConfig)
     retry_config: RetryConfig = field(default_factory=RetryConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     server: ServerConfig = field(default_factory=ServerConfig)

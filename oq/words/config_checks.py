@@ -31,6 +31,8 @@ def check(config: Config) -> None:
     _check_retries(config.retry_config)
     _check_backends(config)
     _check_gateway(config)
+    for index, reserve in enumerate(config.scheduler.reserve):
+        _check_priority(f"scheduler.reserve[{index}].priority", reserve.priority)
     _check_origins("server.allowed_origins", config.server.allowed_origins)
     _check_origins("gateway.allowed_origins", config.gateway.allowed_origins)
 

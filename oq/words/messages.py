@@ -174,6 +174,12 @@ class Freed(Struct, frozen=True, gc=False):
     ended: Ended = SERVED
 
 
+class Stays(Struct, frozen=True, gc=False):
+    """A task that was to come back goes on: somebody has seen a part of its answer."""
+
+    task_id: str
+
+
 class Answered(Struct, frozen=True, gc=False):
     """The answer to a watched task has begun, or one of a model that was wedged goes on."""
 
@@ -204,10 +210,13 @@ class BackendDown(Struct, frozen=True):
 
 
 class BackendSays(Struct, frozen=True):
-    """What a backend says of itself; with `full` also which models it has, if it says that."""
+    """What a backend says of itself; with `full` also which models it has, if it says that. It was
+    asked at `asked_at`, in trio's time: the answer may be older than what has happened since.
+    """
 
     backend: str
     facts: BackendFacts
+    asked_at: float
     full: bool = True
 
 
@@ -256,9 +265,12 @@ class Abort(Struct, frozen=True, gc=False):
 
 
 class Recall(Struct, frozen=True, gc=False):
-    """A task is to come back to its place, if its answer has not begun."""
+    """A task is to come back to its place, if its answer has not begun; with `answered`, if nobody
+    has seen anything of that.
+    """
 
     task_id: str
+    answered: bool = False
 
 
 class Delay(Struct, frozen=True, gc=False):

@@ -53,8 +53,8 @@ class Failed(Struct, frozen=True):
 
 
 class Interrupted(Struct, frozen=True):
-    """The attempt was broken off, or failed, by no fault of the task: a drain, or a backend that is
-    down or fails at all its tasks.
+    """The attempt was broken off, or failed, by no fault of the task: a drain, a critical task that
+    came, or a backend that is down or fails at all its tasks.
     """
 
     reason: str

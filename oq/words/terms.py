@@ -17,7 +17,8 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     The task does not run before `run_at`. `timeout` is in seconds, for one attempt. `metadata` is
     an undecoded JSON object. The `idempotency_key` is removed together with the task. `load` is
-    what of its body decides whether a model in memory fits (see `oq.rules.load_options`).
+    what of its body decides whether a model in memory fits (see `oq.rules.load_options`). `tenant`
+    is for whom it runs, where there is fairness between tenants.
     """
 
     model: str
@@ -28,6 +29,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     metadata: bytes | None = None
     idempotency_key: str | None = None
     load: str = ""
+    tenant: str = ""
 
 
 class TermOptions(TypedDict, total=False):

@@ -22,6 +22,7 @@ from oq.rules.board import Board
 from oq.rules.concurrency import RECALLED
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
+from oq.words.messages import Recall
 from oq.words.task import RawTask, Status
 from tests.support.queues import ended, generate, mock_wall_clock, until_retrying
 
@@ -144,12 +145,12 @@ async def test_what_was_called_back_is_tried_again_though_nothing_happens_meanwh
 
 async def test_one_that_answers_already_is_not_called_back(monkeypatch, autojump_clock):
     """The scheduler may not know yet that it does."""
-    recalled: list[str] = []
+    recalled: list[Recall] = []
     monkeypatch.setattr(Board, "recalls", lambda board, now: recalled)
     async with box() as here:
         ids = await here.submit("m")
         await trio.sleep(LOAD + 0.5)
-        recalled += ids
+        recalled += map(Recall, ids)
         await here.submit("m", priority=CRITICAL)
         [task] = await here.all_of(ids)
         assert task.status is Status.COMPLETED

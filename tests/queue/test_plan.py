@@ -29,7 +29,7 @@ def traffic(number: int) -> list[Asked]:
         tasks.append(
             Asked(
                 n, now, f"{random.choice('aabc')}:latest", random.choice([5, 5, 10, 1]), None,
-                tokens, random.uniform(0.1, 2), (tokens - 1) / RATE,
+                tokens, tokens, random.uniform(0.1, 2), (tokens - 1) / RATE,
             )
         )  # fmt: skip
     return tasks

@@ -26,6 +26,11 @@ _HEADERS = (
         shapes.PriorityText,
     ),
     Parameter(
+        "X-OQ-Tenant",
+        "for whom the call is, where there is fairness between tenants (`fairness`)",
+        shapes.Tenant,
+    ),
+    Parameter(
         "X-OQ-Timeout",
         "how long the client waits for all of the answer, the time in line and retries included:"
         " seconds, or a Go duration such as 5m. With X-OQ-Detach it is for each attempt",

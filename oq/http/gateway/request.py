@@ -15,6 +15,7 @@ from oq.http.request import Request
 from oq.queue import NewCall
 from oq.rules.headers import up_with_call
 from oq.rules.limits import Limits, check_size
+from oq.rules.tenants import MAX_TENANT
 from oq.rules.terms import parse_priority
 from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
@@ -106,6 +107,7 @@ async def read_request(
         detached=_flag(request, "X-OQ-Detach"),
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
+        tenant=_tenant(request.header(b"x-oq-tenant")),
         way=way,
         headers=headers,
         target=_target(call, request),
@@ -123,6 +125,16 @@ def _read(call: Endpoint, limits: Limits, document: bytes) -> _Said:
     if not call.keeps:
         return _Said(reading, Wish(), b"")
     return _Said(reading, read_wish(document), document)
+
+
+def _tenant(header: str | None) -> str | None:
+    """The tenant that a call is for, if it says one."""
+    if header is None:
+        return None
+    name = header.strip()
+    if not (1 <= len(name) <= MAX_TENANT and name.isprintable()):
+        raise InvalidTask("X-OQ-Tenant", f"it must be 1 to {MAX_TENANT} printable characters")
+    return name
 
 
 def _target(call: Endpoint, request: Request) -> str | None:

@@ -14,7 +14,14 @@ LOAD = 10.0
 
 def asked(at: float, model: str = "a", took: float = 1.0, priority: int = 5, **more) -> Asked:
     """A task that comes then, and takes so long; a quarter of it is its prompt."""
-    given = {"number": 0, "tenant": None, "tokens": 10, "reads": took / 4, "writes": took * 3 / 4}
+    given = {
+        "number": 0,
+        "tenant": None,
+        "tokens": 10,
+        "generated": 5,
+        "reads": took / 4,
+        "writes": took * 3 / 4,
+    }
     return Asked(at=at, model=model, priority=priority, **given | more)
 
 
@@ -22,7 +29,7 @@ def run(tasks: Iterable[Asked], policy: str, load: float = LOAD, **box: int) -> 
     """Replay the tasks, which are put in order."""
     line = sorted(tasks, key=lambda task: task.at)
     numbered = [
-        Asked(n, t.at, t.model, t.priority, t.tenant, t.tokens, t.reads, t.writes)
+        Asked(n, t.at, t.model, t.priority, t.tenant, t.tokens, t.generated, t.reads, t.writes)
         for n, t in enumerate(line)
     ]
     rates = {task.model: Rates(load=load) for task in numbered}

@@ -90,6 +90,16 @@ def test_first_in_first_out_on_one_server(tasks, box, load, policy):
             assert before.sent <= call.sent
 
 
+@seed(16)
+@settings(max_examples=400, deadline=None, database=None)
+@given(TASKS, BOX, LOADS, st.integers(2, 3))
+def test_first_in_first_out_on_several_servers_passes_nobody_over(tasks, box, load, backends):
+    """The first may wait for one of them, and for what runs there; nothing more is sent there."""
+    replayed = run(tasks, "fifo", load, **box, backends=backends)
+    check(replayed, load)
+    assert replayed.late == 0
+
+
 @seed(15)
 @settings(max_examples=800, deadline=None, database=None)
 @given(TASKS, BOX, LOADS, BYPASS, st.integers(1, 3))
@@ -103,7 +113,7 @@ def test_affinity_passes_nobody_over_for_longer_than_it_may(tasks, box, load, by
 
 def test_a_policy_without_the_bound_is_caught(monkeypatch):
     class Unbounded(StrictAffinity):
-        def __init__(self, fleet, settings):
+        def __init__(self, fleet, settings, fairness):
             super().__init__(fleet, settings)
             self._max_bypass = float("inf")
 
@@ -118,8 +128,9 @@ def test_a_policy_without_priorities_is_caught(monkeypatch):
             super().add(task_id, place)
             self._ready.first = lambda: (self.oldest(), self.place_of(self.oldest()))
 
-        def _first_on(self, backend):
-            return self._chosen(self.oldest(), backend)
+        def _first_on(self, backend, now):
+            starts = backend.room(self.place_of(self.oldest()), now).starts
+            return self._chosen(self.oldest(), backend) if starts else None
 
     monkeypatch.setitem(POLICIES, "fifo", Flat)
     with pytest.raises(AssertionError, match="could start"):

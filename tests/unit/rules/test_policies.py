@@ -28,6 +28,7 @@ from oq.rules.policy import Choice, Policy
 from oq.rules.slots import BackendSlots
 from oq.words.config import Config, PolicyName, SchedulerConfig, to_config
 from oq.words.messages import Job
+from oq.words.sample import Sample
 from tests.support.builders import task_id
 
 A, B, C = (task_id(n) for n in range(1, 4))
@@ -59,7 +60,7 @@ class OneAtATime(Fifo):
         self.running += [(chosen.task_id, chosen.backend)] if chosen else []
         return chosen
 
-    def ended(self, task_id: str, backend: str) -> None:
+    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
         self.running.remove((task_id, backend))
 
 
@@ -188,7 +189,7 @@ class PolicyMachine(RuleBasedStateMachine):
             task = data.draw(st.sampled_from(sorted(self.running)))
             backend = self.running.pop(task)
             self.backends[backend].give_back(task, self.now)
-            self.policy.ended(task, backend)
+            self.policy.ended(task, backend, self.now, None)
 
     @rule(name=NAMES, down=st.sampled_from([None, "gone"]))
     def down_or_up(self, name, down):
@@ -245,7 +246,7 @@ class Unfair(Fifo):
 class Asleep(OneAtATime):
     """It does not listen when a slot is free again."""
 
-    def ended(self, task_id: str, backend: str) -> None:
+    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
         pass
 
 

@@ -12,6 +12,7 @@ from oq.rules.learnt import recall, record_of
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.residency import SILENT
+from oq.rules.shown_slots import slots_of
 from oq.rules.slots import ASK_AGAIN, BackendSlots
 from oq.words.config import PolicyName, SchedulerConfig
 from oq.words.messages import Ended, Job, Look
@@ -70,16 +71,16 @@ class Story:
 
     def answers(self, *tasks: str) -> None:
         for task in tasks:
-            self.board.answered(task)
+            self.board.answered(task, self.now)
 
     def ends(self, task: str, after: float = 1.5, sample: Sample | None = DONE) -> None:
         self.now += after
         self.board.free(task, self.now, Ended(served=sample is not None, sample=sample))
         self.board.end(task)
 
-    def lists(self, *models: str) -> None:
-        """The backend is asked, and says that these are in memory."""
-        self.board.note_facts("box", BackendFacts(loaded=models), self.now)
+    def lists(self, *models: str, asked_at: float | None = None) -> None:
+        """The backend is asked, now or then, and says that these are in memory."""
+        self.board.note_facts("box", BackendFacts(loaded=models), self.now, asked_at)
 
 
 def test_a_swap_waits_until_what_runs_has_ended_and_nothing_overtakes_it():
@@ -100,6 +101,42 @@ def test_a_swap_waits_until_what_runs_has_ended_and_nothing_overtakes_it():
     assert story.starts() == [], "b is not in memory any more"
     story.ends(c1)
     assert story.starts() == [b3]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_list_from_before_a_load_was_done_says_nothing_of_it(slow):
+    """The backend was slow to say it: by then the task that the load was for had ended. Two models
+    in turns would be loaded for each task.
+    """
+    story = Story("affinity", max_models=1)
+    b1, c1, b2 = story.add(place("b"), place("c"), place("b"))
+    assert story.starts() == [b1]
+    asked_at = story.now = 1.0
+    if not slow:
+        story.lists(asked_at=asked_at)
+    story.now = 2.0
+    story.answers(b1)
+    story.ends(b1)
+    if slow:
+        story.lists(asked_at=asked_at)
+    assert story.starts() == [b2], "b is in memory"
+    story.ends(b2)
+    story.lists("b", asked_at=story.now)
+    assert story.starts() == [c1]
+
+
+def test_a_list_from_before_a_model_was_used_says_nothing_of_it():
+    story = Story("affinity", max_models=1)
+    b1, c1, b2 = story.add(place("b"), place("c"), place("b"))
+    story.starts()
+    story.answers(b1)
+    story.lists("b")
+    story.ends(b1)
+    story.lists(asked_at=story.now - 0.1)
+    assert story.starts() == [b2]
+    story.ends(b2)
+    story.lists(asked_at=story.now)
+    assert story.starts() == [c1]
 
 
 def test_a_more_urgent_task_for_the_model_in_memory_goes_before_a_swap():
@@ -301,7 +338,7 @@ def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
     for task, model in ((b1, "b"), (c1, "c")):
         board.place(task, place(model))
         board.next(0.0)
-        board.answered(task)
+        board.answered(task, 0.0)
     board.place(b2, place("b"))
     board.place(c2, place("c"))
     assert board.next(0.0) == Job(c2, "two", True, True)
@@ -414,12 +451,12 @@ def test_a_number_in_the_settings_holds_while_a_model_is_loaded_too():
 def test_a_model_that_others_have_loaded_has_its_name_and_keeps_it():
     slots = Story().slots
     slots.note_facts(BackendFacts(loaded=("b",), digests={"b": "x"}), 0.0)
-    assert [one.model for one in slots.slots()] == ["b"]
+    assert [one.model for one in slots_of(slots)] == ["b"]
     slots.note_facts(BackendFacts(loaded=("b",), digests={"b": "x", "c": "y"}), 1.0)
-    assert [one.model for one in slots.slots()] == ["b"]
+    assert [one.model for one in slots_of(slots)] == ["b"]
     again = Story().slots
     recall(again, record_of(slots), 0.0)
     again.note_facts(BackendFacts(loaded=("b",), digests={"b": "x", "c": "y"}), 0.0)
-    assert [one.model for one in again.slots()] == ["b:latest"]
+    assert [one.model for one in slots_of(again)] == ["b:latest"]
     assert slots.residency is not None
     assert list(slots.residency.groups) == [("x", "")], "one group, though the names were learnt"

@@ -34,8 +34,10 @@ OTHER = {
     "timeout": 301.0,
     "metadata": Raw(b'{"a": 1}'),
 }
-TERMS = set(Terms.__struct_fields__) - {"load"}
-"""What a user gives. `load` is made of the options: see `oq.rules.load_options`."""
+TERMS = set(Terms.__struct_fields__) - {"load", "tenant"}
+"""What a user gives. `load` is made of the options (see `oq.rules.load_options`), `tenant` of the
+metadata (see `oq.rules.tenants`).
+"""
 NOT_SHOWN = {"idempotency_key"}
 SHOWN = sorted(TERMS - NOT_SHOWN)
 

@@ -1,0 +1,187 @@
+"""Which running tasks go back to their places, for a more urgent one waits for what they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from math import inf
+
+from msgspec import Struct
+
+from oq.rules.fleet import Fleet
+from oq.rules.place import Place
+from oq.rules.policy import Policy
+from oq.rules.residency import Room
+from oq.rules.slots import BackendSlots
+from oq.words.messages import Recall
+from oq.words.task import Priority
+
+LOOKED_AT = 64
+"""Tasks in line that are looked at."""
+INSIDE = 0.5
+"""Seconds that a critical task may wait inside a backend, which is tried with one more, before
+others are preempted for it."""
+
+
+class Run(Struct, eq=False):
+    """A running task's slot, the place that it had, and when it was sent. It was `recalled` in case
+    that it waits inside its backend, `preempted` though it may be answered already, or `aborted`;
+    it `stays` if somebody has seen a part of its answer. `next` is its next place, if that is on
+    disk before the slot is free: the two are told by different actors, in either order.
+    """
+
+    backend: BackendSlots
+    place: Place
+    at: float
+    recalled: bool = False
+    preempted: bool = False
+    aborted: bool = False
+    stays: bool = False
+    ended: bool = False
+    next: Place | None = None
+
+
+class Recalls:
+    """`runs` are the tasks that hold a slot, in the order in which they began. With `preempts` a
+    task may be preempted so many times while the queue is open; None: none is.
+    """
+
+    def __init__(
+        self, fleet: Fleet, policy: Policy, runs: Mapping[str, Run], preempts: int | None
+    ) -> None:
+        self._fleet = fleet
+        self._policy = policy
+        self._runs = runs
+        self._preempts = preempts
+        self._times: dict[str, int] = {}  # how many times tasks were preempted
+
+    def forget(self, task_id: str) -> None:
+        """It has ended."""
+        if self._times:
+            self._times.pop(task_id, None)
+
+    def find(self, now: float, *, plain: bool) -> list[Recall]:
+        """Those that are to go back now. `plain`: no backend tries whether it serves more at once.
+
+        They are the ones that may wait inside their backend, which was tried with one more, while
+        a more urgent one waits for it; and those that are preempted.
+        """
+        found: list[Recall] = []
+        if not plain and self._policy:
+            found = [Recall(task_id) for task_id in self._inside(now)]
+        if self._preempts is not None:
+            found += [Recall(task_id, answered=True) for task_id in self._preempted(now)]
+        return found
+
+    def _inside(self, now: float) -> list[str]:
+        called: list[str] = []
+        for backend in self._fleet:
+            tried = backend.recallable()
+            if not tried or backend.down is not None or backend.held is not None:
+                continue
+            priority = self._first_priority(backend, now)
+            for task_id in tried:
+                run = self._runs[task_id]
+                if run.place.priority < priority and not (run.recalled or run.aborted):
+                    run.recalled = True
+                    called.append(task_id)
+        return called
+
+    def _first_priority(self, backend: BackendSlots, now: float) -> float:
+        """The priority of the first in line that may run there."""
+        for task_id in islice(self._policy.in_line(), LOOKED_AT):
+            place = self._policy.place_of(task_id)
+            if place is not None and backend in self._fleet.able(place.model, now):
+                return place.priority
+        return -inf
+
+    # -- preemption
+
+    def _preempted(self, now: float) -> list[str]:
+        """Of the tasks that may be preempted, the one with the lowest priority that began last: the
+        least work is lost. Where a model has to leave the memory, all that run there, or none.
+        """
+        inside = [run for run in self._inside_critical() if run.at + INSIDE <= now]
+        waiting = self._critical()
+        if not (inside or waiting):
+            return []
+        going = sum(run.preempted for run in self._runs.values())
+        found: list[str] = []
+        for run in inside[going:]:
+            found += self._go(self._beside(run))
+        for place in waiting[max(0, going - len(inside)) :]:
+            found += self._go(self._for(place, now))
+        return found
+
+    def _go(self, tasks: list[str]) -> list[str]:
+        for task_id in tasks:
+            self._runs[task_id].preempted = True
+            self._times[task_id] = self._times.get(task_id, 0) + 1
+        return tasks
+
+    def due(self, now: float) -> float:
+        """When others are to go for one that waits inside a backend; inf if for none."""
+        if self._preempts is None:
+            return inf
+        times = (run.at + INSIDE for run in self._inside_critical())
+        return min((time for time in times if time > now), default=inf)
+
+    def _inside_critical(self) -> list[Run]:
+        """The critical tasks that may wait inside their backend."""
+        tried = [self._runs[task_id] for one in self._fleet for task_id in one.recallable()]
+        return [run for run in tried if run.place.priority >= Priority.CRITICAL]
+
+    def _beside(self, critical: Run) -> list[str]:
+        """The task that goes for one that waits inside its backend."""
+        backend = critical.backend
+        for task_id in self._may_go():
+            run = self._runs[task_id]
+            if run.backend is backend and backend.alike(run.place, critical.place):
+                return [task_id]
+        return []
+
+    def _critical(self) -> list[Place]:
+        """The critical tasks that wait."""
+        places: list[Place] = []
+        for task_id in islice(self._policy.in_line(), LOOKED_AT):
+            place = self._policy.place_of(task_id)
+            if place is None or place.priority < Priority.CRITICAL:
+                break
+            places.append(place)
+        return places
+
+    def _for(self, place: Place, now: float) -> list[str]:
+        """The tasks that go for one with this place."""
+        rooms = {one.name: one.room(place, now) for one in self._fleet.able(place.model, now)}
+        full = len(self._runs) >= self._fleet.workers
+        if not full and any(room.starts for room in rooms.values()):
+            return []
+        may_go = self._may_go()
+        for task_id in may_go:
+            if full or _makes_room(self._runs[task_id], place, rooms):
+                return [task_id]
+        for name, room in rooms.items():
+            there = [one for one, run in self._runs.items() if run.backend.name == name]
+            if room is Room.DRAINING and there and set(there) <= set(may_go):
+                return there
+        return []
+
+    def _may_go(self) -> list[str]:
+        """The tasks that may be preempted, the one that is to go first first."""
+        tasks = [
+            task_id
+            for task_id, run in self._runs.items()
+            if run.place.priority <= Priority.LOW
+            and not (run.preempted or run.aborted or run.stays)
+            and self._times.get(task_id, 0) < (self._preempts or 0)
+        ]
+        tasks.reverse()  # the one that began last
+        return sorted(tasks, key=lambda task_id: self._runs[task_id].place.priority)
+
+
+def _makes_room(run: Run, place: Place, rooms: Mapping[str, Room]) -> bool:
+    """Whether a task with this place can start when this one has stopped."""
+    backend = run.backend
+    if rooms.get(backend.name) is not Room.TAKEN:
+        return False
+    return backend.alike(run.place, place) or backend.running >= backend.limit

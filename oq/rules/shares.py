@@ -1,0 +1,124 @@
+"""What tenants have got, so that each gets the same: a virtual token counter for each of them.
+
+After Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024 (arXiv 2401.00588).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+from oq.words.config import FairnessConfig
+
+EXPECTED = 500.0
+"""What a task costs of which nothing is known: tokens, the generated ones twice."""
+OF_LATE = 0.1
+"""The weight of the latest task in what the next one of its model is expected to cost."""
+MODELS = 1024
+"""Models of which it is known what their tasks cost."""
+TENANTS = 4096
+"""Tenants that are remembered while they have nothing to do, of each priority."""
+
+
+class _Band:
+    """The counters of one priority: of tenants that have something to do, and of others. `running`
+    is what is expected of the tasks that run, by tenant.
+    """
+
+    __slots__ = ("active", "away", "running")
+
+    def __init__(self) -> None:
+        self.active: dict[str, float] = {}
+        self.away: OrderedDict[str, float] = OrderedDict()  # the last one to leave is the last
+        self.running: dict[str, list[float]] = {}
+
+    def counters(self) -> dict[str, float]:
+        """Of those that have something to do, with what is expected of the tasks that run."""
+        counters = self.active.copy()
+        for tenant, costs in self.running.items():
+            if tenant in counters:
+                counters[tenant] += sum(costs)
+        return counters
+
+    def start(self, tenant: str, cost: float) -> None:
+        self.running.setdefault(tenant, []).append(cost)
+
+    def end(self, tenant: str, expected: float, cost: float) -> None:
+        costs = self.running[tenant]
+        costs.remove(expected)
+        if not costs:
+            del self.running[tenant]
+        counters = self.active if tenant in self.active else self.away
+        if tenant in counters:
+            counters[tenant] += cost
+
+
+class Shares:
+    """Tenants are compared inside one priority. A task counts with what is expected while it runs,
+    and then with what it was. A tenant that comes back has what the least served of the others has:
+    what it did not use while it was away is not kept for it.
+    """
+
+    def __init__(self, settings: FairnessConfig) -> None:
+        self._quantum = settings.quantum
+        self._weights = {one.tenant: one.weight for one in settings.weights}
+        self._bands: dict[int, _Band] = {}
+        self._running: dict[str, tuple[int, str, str, float]] = {}
+        self._costs: OrderedDict[str, float] = OrderedDict()  # of a task, by model
+
+    def load(self, tenants: Iterable[tuple[int, Iterable[str]]]) -> None:
+        """At the start these have something to do, for each priority."""
+        for priority, names in tenants:
+            for tenant in names:
+                self.joined(priority, tenant)
+
+    def joined(self, priority: int, tenant: str) -> None:
+        """A tenant has something to do."""
+        band = self._bands.setdefault(priority, _Band())
+        least = min(band.active.values(), default=None)
+        if least is None:  # alone it is lifted to the last one that had something to do
+            least = next(reversed(band.away.values()), 0.0)
+        band.active[tenant] = max(band.away.pop(tenant, 0.0), least)
+
+    def left(self, priority: int, tenant: str) -> None:
+        """A tenant has nothing to do any more."""
+        band = self._bands[priority]
+        band.away[tenant] = band.active.pop(tenant)
+        if len(band.away) > TENANTS:
+            band.away.popitem(last=False)
+
+    def started(self, task_id: str, priority: int, tenant: str, model: str) -> None:
+        """A task of the tenant runs."""
+        cost = self._costs.get(model, EXPECTED) / self._weights.get(tenant, 1.0)
+        self._running[task_id] = priority, tenant, model, cost
+        self._bands[priority].start(tenant, cost)
+
+    def ended(self, task_id: str, cost: float | None) -> None:
+        """It has ended. `cost` is what it was; None: nobody knows, so it was what was expected."""
+        priority, tenant, model, expected = self._running.pop(task_id)
+        took = expected if cost is None else cost / self._weights.get(tenant, 1.0)
+        self._bands[priority].end(tenant, expected, took)
+        if cost is None:
+            return
+        known = self._costs.pop(model, cost)
+        self._costs[model] = known + OF_LATE * (cost - known)
+        if len(self._costs) > MODELS:
+            self._costs.popitem(last=False)
+
+    def rounds(self, priority: int) -> Iterator[list[str]]:
+        """Those that have something to do; equals together, the least served first."""
+        counters = self._bands[priority].counters()
+        most = min(counters.values()) + self._quantum
+        yield [tenant for tenant, counter in counters.items() if counter <= most]
+        rest = sorted((counter, tenant) for tenant, counter in counters.items() if counter > most)
+        while rest:
+            most = rest[0][0] + self._quantum
+            equals = [tenant for counter, tenant in rest if counter <= most]
+            yield equals
+            del rest[: len(equals)]
+
+    def served(self, priority: int, tenant: str) -> float:
+        """What it has got since it came or was lifted, in weighted tokens, with what is expected
+        of the tasks that run.
+        """
+        return self._bands[priority].counters()[tenant]

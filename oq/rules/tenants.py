@@ -1,0 +1,25 @@
+"""Which tenant a task is of: the fairness between tenants is told by it."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+MAX_TENANT = 128
+"""Characters of a tenant's name. Of a longer one the rest does not count."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_NAME = msgspec.json.Decoder(str | int)
+
+
+def tenant_of(metadata: bytes | None, by: str | None) -> str:
+    """The tenant in the field `by` of a task's metadata, a JSON object. ``""`` if it names none, as
+    a text or as a whole number, or if nobody asks for it (None).
+    """
+    if by is None or metadata is None or by.encode() not in metadata:
+        return ""
+    try:
+        named = _OBJECT.decode(metadata).get(by)
+        return "" if named is None else str(_NAME.decode(named))[:MAX_TENANT]
+    except msgspec.MsgspecError:
+        return ""

@@ -1,0 +1,139 @@
+"""The virtual token counters: who is the least served, and what a tenant that was away gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from oq.rules.shares import EXPECTED, MODELS, TENANTS, Shares
+from oq.words.config import FairnessConfig, WeightConfig
+
+P = 5
+
+
+def shares(quantum: int = 0, **weights: float) -> Shares:
+    said = tuple(WeightConfig(tenant=name, weight=weight) for name, weight in weights.items())
+    return Shares(FairnessConfig(enabled=True, quantum=quantum, weights=said))
+
+
+def served(made: Shares, tenant: str, cost: float, model: str = "m") -> None:
+    """A task of the tenant starts and ends."""
+    made.started(f"task of {tenant}", P, tenant, model)
+    made.ended(f"task of {tenant}", cost)
+
+
+def test_the_least_served_are_first_and_equals_are_together():
+    made = shares(quantum=100)
+    for tenant in "abcd":
+        made.joined(P, tenant)
+    served(made, "a", 50)
+    served(made, "b", 170)
+    served(made, "c", 300)
+    assert [sorted(each) for each in made.rounds(P)] == [["a", "d"], ["b"], ["c"]]
+    served(made, "b", 80)
+    assert [sorted(each) for each in made.rounds(P)] == [["a", "d"], ["b", "c"]]
+
+
+def test_a_task_is_charged_when_it_starts_and_set_right_when_it_ends():
+    made = shares()
+    made.joined(P, "a")
+    made.started("1", P, "a", "m")
+    assert made.served(P, "a") == EXPECTED
+    made.ended("1", 120)
+    assert made.served(P, "a") == 120
+    made.started("2", P, "a", "m")
+    assert made.served(P, "a") == 240, "what tasks of the model cost is known now"
+    made.ended("2", None)
+    assert made.served(P, "a") == 240, "broken off: what it cost is not known"
+
+
+def test_two_of_one_tenant_count_twice():
+    made = shares()
+    made.joined(P, "a")
+    for task in "12":
+        made.started(task, P, "a", "m")
+    assert made.served(P, "a") == 2 * EXPECTED
+
+
+def test_a_weight_of_two_is_twice_the_service():
+    made = shares(a=2)
+    for tenant in "ab":
+        made.joined(P, tenant)
+    for tenant in "ab":
+        served(made, tenant, 600)
+    assert (made.served(P, "a"), made.served(P, "b")) == (300, 600)
+
+
+def test_who_comes_back_does_not_get_what_it_left_while_it_was_away():
+    made = shares()
+    for tenant in "ab":
+        made.joined(P, tenant)
+    made.left(P, "b")
+    served(made, "a", 900)
+    made.joined(P, "b")
+    assert made.served(P, "b") == 900
+
+
+def test_who_comes_back_pays_what_it_got_before():
+    made = shares()
+    for tenant in "ab":
+        made.joined(P, tenant)
+    served(made, "b", 700)
+    made.left(P, "b")
+    made.joined(P, "b")
+    assert made.served(P, "b") == 700
+
+
+def test_who_comes_when_nobody_is_there_has_what_the_last_one_had():
+    made = shares()
+    made.joined(P, "a")
+    served(made, "a", 400)
+    made.left(P, "a")
+    made.joined(P, "b")
+    assert made.served(P, "b") == 400
+
+
+def test_what_runs_of_one_that_left_is_still_charged():
+    made = shares()
+    made.joined(P, "a")
+    made.started("1", P, "a", "m")
+    made.left(P, "a")
+    made.ended("1", 800)
+    made.joined(P, "a")
+    assert made.served(P, "a") == 800
+
+
+def test_who_comes_has_no_part_in_what_is_only_expected_of_others():
+    made = shares()
+    made.joined(P, "a")
+    made.started("1", P, "a", "m")
+    made.joined(P, "b")
+    made.ended("1", 30)
+    assert (made.served(P, "a"), made.served(P, "b")) == (30, 0)
+
+
+def test_priorities_are_apart():
+    made = shares()
+    for priority in (P, 9):
+        made.joined(priority, "a")
+    served(made, "a", 400)
+    assert (made.served(P, "a"), made.served(9, "a")) == (400, 0)
+
+
+def test_what_is_remembered_is_bounded():
+    made = shares()
+    for n in range(TENANTS + 50):
+        made.joined(P, f"t{n}")
+        served(made, f"t{n}", 10 + n, model=f"m{n % (2 * MODELS)}")
+        made.left(P, f"t{n}")
+    assert len(made._bands[P].away) == TENANTS
+    assert len(made._costs) == MODELS
+
+
+@pytest.mark.parametrize("quantum", [0, 5000])
+def test_one_that_is_served_more_than_others_is_never_left_out_of_the_rounds(quantum):
+    made = shares(quantum)
+    for n in range(20):
+        made.joined(P, f"t{n}")
+        served(made, f"t{n}", 997 * n)
+    found = [tenant for equals in made.rounds(P) for tenant in equals]
+    assert sorted(found) == sorted(f"t{n}" for n in range(20))

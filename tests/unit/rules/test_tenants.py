@@ -1,0 +1,39 @@
+"""Which tenant a task is of."""
+
+from __future__ import annotations
+
+import pytest
+
+from oq.rules.tenants import MAX_TENANT, tenant_of
+
+
+@pytest.mark.parametrize(
+    ("metadata", "tenant"),
+    [
+        (b'{"tenant": "ann"}', "ann"),
+        (b'{"a": {"tenant": "x"}, "tenant": "bob"}', "bob"),
+        (b'{"tenant": 17}', "17"),
+        (b'{"tenant": ""}', ""),
+        (b'{"tenant": null}', ""),
+        (b'{"tenant": ["a"]}', ""),
+        (b'{"tenant": 1.5}', ""),
+        (b'{"a": "tenant"}', ""),
+        (b'["tenant"]', ""),
+        (b"{}", ""),
+        (None, ""),
+    ],
+)
+def test_it_is_a_field_of_the_metadata(metadata, tenant):
+    assert tenant_of(metadata, "tenant") == tenant
+
+
+def test_the_settings_say_which_field():
+    assert tenant_of(b'{"tenant": "ann", "team": "red"}', "team") == "red"
+
+
+def test_where_nobody_asks_there_is_none():
+    assert tenant_of(b'{"tenant": "ann"}', None) == ""
+
+
+def test_a_name_is_bounded():
+    assert tenant_of(b'{"tenant": "%s"}' % (b"x" * 500), "tenant") == "x" * MAX_TENANT
