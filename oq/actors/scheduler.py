@@ -52,7 +52,16 @@ from oq.words.messages import (
     Wedged,
 )
 from oq.words.receipts import Receipt
-from oq.words.steps import OF_ONE_TASK, Change, Learnt, Removal, SetPaused, Step
+from oq.words.steps import (
+    MAX_PAUSED,
+    OF_ONE_TASK,
+    Change,
+    Learnt,
+    Removal,
+    SetModelPaused,
+    SetPaused,
+    Step,
+)
 from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")
@@ -225,6 +234,9 @@ class Scheduler:
             if isinstance(step, SetPaused):
                 self._board.paused = step.paused
                 self._pauses.popleft().receipt.settle()
+            elif isinstance(step, SetModelPaused):
+                self._board.pause_model(step.model, paused=step.paused)
+                self._pauses.popleft().receipt.settle()
             return False
         state = step.state
         if state.status.ended or not isinstance(step, Change):
@@ -338,9 +350,18 @@ class Scheduler:
                 return Removal(state, now if command.retired else None)
 
     def _pause(self, pause: Pause) -> None:
+        model = pause.model
+        if pause.paused and model is not None and self._is_one_too_many(model):
+            pause.receipt.settle(Conflict(f"{MAX_PAUSED} models are paused already; resume some"))
+            return
+        step = SetPaused(pause.paused) if model is None else SetModelPaused(model, pause.paused)
         try:
-            self._to_writer.send_nowait(Commit([SetPaused(pause.paused)]))
+            self._to_writer.send_nowait(Commit([step]))
         except trio.WouldBlock:
             pause.receipt.settle(Busy())
         else:
             self._pauses.append(pause)
+
+    def _is_one_too_many(self, model: str) -> bool:
+        paused = self._board.paused_models
+        return model not in paused and len(paused) + len(self._pauses) >= MAX_PAUSED

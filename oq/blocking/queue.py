@@ -247,15 +247,17 @@ class BlockingQueue:
         """
         self._call(self._queue.delete, task_id)
 
-    def pause(self) -> None:
-        """Start no more tasks until `resume`, also after a restart. Running tasks go on, and tasks
-        can still be submitted.
-        """
-        self._call(self._queue.pause)
+    def pause(self, model: str | None = None) -> None:
+        """Start no more tasks until `resume`, also after a restart; with a `model`, no more of its
+        tasks. Running tasks go on, and tasks can still be submitted.
 
-    def resume(self) -> None:
-        """Start tasks again after `pause`."""
-        self._call(self._queue.resume)
+        Raises InvalidTask if that is no name, and Conflict if too many models are paused.
+        """
+        self._call(self._queue.pause, model)
+
+    def resume(self, model: str | None = None) -> None:
+        """Start tasks again after `pause`; with a `model`, its tasks. A paused queue stays so."""
+        self._call(self._queue.resume, model)
 
     @contextmanager
     def stream(

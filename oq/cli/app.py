@@ -27,6 +27,7 @@ _COMMANDS = {
     "pause": ("oq.cli.verbs", "Start no more tasks; running tasks go on."),
     "resume": ("oq.cli.verbs", "Start tasks again."),
     "backends": ("oq.cli.figures", "List the backends and their models."),
+    "models": ("oq.cli.models", "Show what each model does and did."),
     "stats": ("oq.cli.figures", "Show what happened in the last minutes or hours."),
     "trace": ("oq.cli.trace", "Write down what ran, for `oq plan`."),
     "plan": ("oq.cli.plan", "Run a trace again under other policies."),

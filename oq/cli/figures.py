@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from oq.cli.options import Output, connect, output_option, server_options
+from oq.cli.options import Output, connect, output_option, server_options, window_option
 from oq.cli.show_queue import condition_of, since_of
 from oq.cli.terminal import clean, local, print_json, print_rows
 from oq.words.durations import format_duration
@@ -32,13 +32,7 @@ def backends_(output: Output, server: str | None, config_path: str | None) -> No
 
 
 @click.command("stats")
-@click.option(
-    "--window",
-    type=click.Choice(["15m", "24h"]),
-    default="15m",
-    show_default=True,
-    help="The time to look back.",
-)
+@window_option
 @output_option
 @server_options
 def stats_(window: str, output: Output, server: str | None, config_path: str | None) -> None:

@@ -46,6 +46,17 @@ def output_option(command: F) -> F:
     )(command)
 
 
+def window_option(command: F) -> F:
+    """--window, the time to look back."""
+    return click.option(
+        "--window",
+        type=click.Choice(["15m", "24h"]),
+        default="15m",
+        show_default=True,
+        help="The time to look back.",
+    )(command)
+
+
 def server_options(command: F) -> F:
     """--server and --config, the ways to say where the server is."""
     command = click.option("--config", "config_path", metavar="FILE", help="The settings file.")(

@@ -66,6 +66,11 @@ def _facts(status: QueueStatus) -> list[tuple[str, str]]:
         told.append(("delayed", later))
     if status.paused:
         told.append(("paused", "no task is started; `oq resume` starts them again"))
+    if status.paused_models:
+        names = ", ".join(status.paused_models)
+        told.append(
+            ("paused models", f"{names}; `oq resume --model NAME` starts their tasks again")
+        )
     if status.draining:
         told.append(("draining", "the server is shutting down"))
     if status.problem:
@@ -103,4 +108,6 @@ def since_of(backend: BackendStatus | BackendView) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else value

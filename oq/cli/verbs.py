@@ -82,22 +82,30 @@ def priority_(ids: tuple[str, ...], **given: Any) -> None:
     _change("priority", done, verb, ids=tuple(named), to=value, **given)
 
 
+_of_model = click.option("--model", metavar="NAME", help="Only the tasks of this model.")
+
+
 @click.command("pause")
+@_of_model
 @server_options
-def pause_(server: str | None, config_path: str | None) -> None:
+def pause_(model: str | None, server: str | None, config_path: str | None) -> None:
     """Start no more tasks. Running tasks go on, and tasks can still be submitted."""
     with connect(server, config_path) as client:
-        client.pause()
-    print("paused; `oq resume` starts tasks again")
+        client.pause(model)
+    if model is None:
+        print("paused; `oq resume` starts tasks again")
+    else:
+        print(f"{clean(model)} is paused; `oq resume --model NAME` starts its tasks again")
 
 
 @click.command("resume")
+@_of_model
 @server_options
-def resume_(server: str | None, config_path: str | None) -> None:
-    """Start tasks again after `oq pause`."""
+def resume_(model: str | None, server: str | None, config_path: str | None) -> None:
+    """Start tasks again after `oq pause`. Paused models stay paused; --model resumes one."""
     with connect(server, config_path) as client:
-        client.resume()
-    print("running")
+        client.resume(model)
+    print("running" if model is None else f"tasks of {clean(model)} start again")
 
 
 def _change(

@@ -30,7 +30,7 @@ from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
-from oq.words.stats import Stats
+from oq.words.stats import Stats, StatsByModel
 from oq.words.stream import Chunk
 from oq.words.task import Summary, Task
 from oq.words.views import BackendView, QueueStatus
@@ -319,13 +319,19 @@ class AsyncClient:
         """What happened in the last 15 minutes (``"15m"``) or 24 hours (``"24h"``), by interval."""
         return await self._run(requests.stats(window))
 
-    async def pause(self) -> None:
-        """Start no more tasks until `resume`. Running tasks go on, and submitting works."""
-        await self._run(requests.pause())
+    async def models(self, window: str = "15m") -> StatsByModel:
+        """What each model does now, and did in the last 15 minutes or 24 hours."""
+        return await self._run(requests.models(window))
 
-    async def resume(self) -> None:
-        """Start tasks again after `pause`."""
-        await self._run(requests.resume())
+    async def pause(self, model: str | None = None) -> None:
+        """Start no more tasks until `resume`; with a `model`, no more of its tasks. Running tasks
+        go on, and submitting works.
+        """
+        await self._run(requests.pause(model))
+
+    async def resume(self, model: str | None = None) -> None:
+        """Start tasks again after `pause`; with a `model`, its tasks. A paused queue stays so."""
+        await self._run(requests.resume(model))
 
     async def _listed(self, listing: requests.Listing[T]) -> builtins.list[T]:
         while (call := listing.next()) is not None:

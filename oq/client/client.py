@@ -22,7 +22,7 @@ from oq.words.durations import Time, seconds_of
 from oq.words.errors import Unavailable
 from oq.words.events import Event, Lagged
 from oq.words.new import NewTask
-from oq.words.stats import Stats
+from oq.words.stats import Stats, StatsByModel
 from oq.words.stream import Chunk
 from oq.words.task import Summary, Task
 from oq.words.views import BackendView, QueueStatus
@@ -250,13 +250,19 @@ class Client:
         """What happened in the last 15 minutes (``"15m"``) or 24 hours (``"24h"``), by interval."""
         return self._run(requests.stats(window))
 
-    def pause(self) -> None:
-        """Start no more tasks until `resume`. Running tasks go on, and submitting works."""
-        self._run(requests.pause())
+    def models(self, window: str = "15m") -> StatsByModel:
+        """What each model does now, and did in the last 15 minutes or 24 hours."""
+        return self._run(requests.models(window))
 
-    def resume(self) -> None:
-        """Start tasks again after `pause`."""
-        self._run(requests.resume())
+    def pause(self, model: str | None = None) -> None:
+        """Start no more tasks until `resume`; with a `model`, no more of its tasks. Running tasks
+        go on, and submitting works.
+        """
+        self._run(requests.pause(model))
+
+    def resume(self, model: str | None = None) -> None:
+        """Start tasks again after `pause`; with a `model`, its tasks. A paused queue stays so."""
+        self._run(requests.resume(model))
 
     def _listed(self, listing: requests.Listing[T]) -> builtins.list[T]:
         while (call := listing.next()) is not None:

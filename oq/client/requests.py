@@ -16,7 +16,7 @@ from oq.words.arguments import check_new, check_several, task_id_of, whole_numbe
 from oq.words.bulk import BulkOutcome
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
-from oq.words.stats import Stats
+from oq.words.stats import Stats, StatsByModel
 from oq.words.task import Status, Summary, Task
 from oq.words.views import BackendView, QueueStatus
 from oq.words.which import (
@@ -243,6 +243,16 @@ def stats(window: str) -> ApiRequest[Stats]:
     )
 
 
+def models(window: str) -> ApiRequest[StatsByModel]:
+    return ApiRequest(
+        method="GET",
+        path="api/models",
+        params=(("window", window),),
+        safe=True,
+        read=lambda response: _decode(response, StatsByModel),
+    )
+
+
 def status() -> ApiRequest[QueueStatus]:
     return ApiRequest(
         method="GET",
@@ -285,12 +295,19 @@ def delete(task_id: str) -> ApiRequest[None]:
     return _on_task("DELETE", task_id, read=_nothing)
 
 
-def pause() -> ApiRequest[None]:
-    return ApiRequest(method="POST", path="api/queue/pause", safe=True, read=_nothing)
+def pause(model: str | None) -> ApiRequest[None]:
+    return _pause("pause", model)
 
 
-def resume() -> ApiRequest[None]:
-    return ApiRequest(method="POST", path="api/queue/resume", safe=True, read=_nothing)
+def resume(model: str | None) -> ApiRequest[None]:
+    return _pause("resume", model)
+
+
+def _pause(verb: str, model: str | None) -> ApiRequest[None]:
+    if model is None:
+        return ApiRequest(method="POST", path=f"api/queue/{verb}", safe=True, read=_nothing)
+    body = _encode({"model": model})
+    return ApiRequest(method="POST", path=f"api/models/{verb}", body=body, safe=True, read=_nothing)
 
 
 def outcome(task: Task, timeout: float) -> dict[str, Any]:

@@ -38,7 +38,8 @@ from oq.http.openapi import document
 from oq.http.query import Query
 from oq.http.request import Request
 from oq.http.responses import ErrorAnswer, encode, to_quart
-from oq.http.routes import ROUTES, Route
+from oq.http.route import Route
+from oq.http.routes import ROUTES
 from oq.queue import Queue
 from oq.words.clock import Clock
 
@@ -153,7 +154,7 @@ def openapi() -> bytes:
 
 def create_app(queue: Queue) -> App:
     """The HTTP side of `queue`."""
-    metrics = Metrics(queue.status, queue.begin_history())
+    metrics = Metrics(queue.status, queue.begin_history(), queue.tasks_by_model)
     queue.observe(metrics.committed)
     queue.observe_progress(metrics.progress)
     server, limit = queue.config.server, queue.config.queue.max_payload

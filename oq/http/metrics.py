@@ -7,7 +7,7 @@ built when somebody scrapes. What the queue knows by itself is asked at that mom
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from importlib.metadata import version
 
@@ -25,6 +25,7 @@ from oq.http.histogram import Histogram, Labels, histogram_family
 from oq.http.task_durations import TaskDurations
 from oq.logs import lost_lines
 from oq.rules.history import History
+from oq.rules.model_counts import ModelTasks
 from oq.rules.model_names import one_name
 from oq.rules.token_flow import TokenFlow
 from oq.words.events import EventType
@@ -63,11 +64,17 @@ class News:
 class Metrics(Collector):
     """Counts what is committed; a collector of its own registry."""
 
-    def __init__(self, status: Callable[[], QueueStatus], history: History | None = None) -> None:
+    def __init__(
+        self,
+        status: Callable[[], QueueStatus],
+        history: History | None = None,
+        tasks: Callable[[], dict[str, ModelTasks]] = dict,
+    ) -> None:
         self.history = history or History()
         """The same by time and model, for the dashboard's charts."""
         self._flow = TokenFlow(self.history)
         self._status = status
+        self._tasks = tasks
         self._models: set[str] = set()
         self._counts: dict[str, dict[Labels, int]] = {name: defaultdict(int) for name in _HELP}
         self._tokens: dict[tuple[str, str], int] = defaultdict(int)
@@ -110,7 +117,7 @@ class Metrics(Collector):
         self, change: Change, event: EventType, at: datetime, model: str, news: News
     ) -> None:
         state = change.state
-        labels = (state.type, self._label(state.terms.model))
+        labels = (state.type, self._label(model))
         if change.before is None:
             self._counts["submitted"][labels] += 1
             news.counts["submitted"] += 1
@@ -137,7 +144,7 @@ class Metrics(Collector):
     ) -> None:
         usage = state.usage
         if usage is not None and state.status is Status.COMPLETED:
-            label = self._label(state.terms.model)
+            label = self._label(model)
             self._tokens[label, "prompt"] += usage.prompt_tokens
             self._tokens[label, "completion"] += usage.completion_tokens
         now = self._flow.ended(state, model, ran, at)
@@ -146,6 +153,7 @@ class Metrics(Collector):
             news.counts["tokens"] += now.completion_tokens
 
     def _label(self, model: str) -> str:
+        """The label of a model, for its one name."""
         if model in self._models:
             return model
         if len(self._models) >= MAX_MODELS:
@@ -158,7 +166,8 @@ class Metrics(Collector):
         yield InfoMetricFamily("oq_build", "What runs here", {"version": version("oq")})
         status = self._status()
         yield from _gauges(status)
-        yield from backend_gauges(status.backends, self._label)
+        yield from backend_gauges(status.backends, lambda name: self._label(one_name(name)))
+        yield from self._model_gauges(status.paused_models)
         for name, counts in self._counts.items():
             family = CounterMetricFamily(f"oq_tasks_{name}", _HELP[name], labels=("type", "model"))
             for labels, count in counts.items():
@@ -171,6 +180,25 @@ class Metrics(Collector):
             "oq_log_lines_lost", "Log lines that could not be written", lost_lines()
         )
         yield from self._time_families()
+
+    def _model_gauges(self, paused: Collection[str]) -> Iterator[Metric]:
+        """The tasks of each model now. Models without a label of their own share one."""
+        counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for model, tasks in self._tasks().items():
+            label = self._label(model) if model else OTHER
+            counts[label, "pending"] += tasks.waiting
+            counts[label, "running"] += tasks.running
+        tasks_now = GaugeMetricFamily(
+            "oq_model_tasks", "Tasks of a model by status", labels=("model", "status")
+        )
+        for labels, count in counts.items():
+            tasks_now.add_metric(labels, count)
+        is_paused = GaugeMetricFamily(
+            "oq_model_paused", "1 while no task of the model is dispatched", labels=("model",)
+        )
+        for label in {self._label(model) for model in paused}:
+            is_paused.add_metric((label,), 1)
+        yield from (tasks_now, is_paused)
 
     def _time_families(self) -> Iterator[Metric]:
         by = ("type", "model")

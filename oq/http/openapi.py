@@ -17,7 +17,7 @@ from msgspec import NODEFAULT, UNSET, Raw, Struct
 from msgspec.structs import fields
 
 from oq.http.responses import ErrorAnswer
-from oq.http.routes import Parameter, Route
+from oq.http.route import Parameter, Route
 from oq.http.shapes import FIELDS, NEEDS_PRIORITY, ONE_OF_TWO, payload_rules
 
 _REF = "#/components/schemas/{name}"

@@ -41,6 +41,7 @@ class QueueStatus(views.QueueStatus, frozen=True, kw_only=True):
     `queues_by_priority` is the number of pending tasks for each priority. `workers_active` is the
     number of running tasks, and `workers_idle` how many more the backends serve at once, as far as
     is known. `uptime` is in seconds.
+    `paused_models` are the models whose tasks do not start, without the tag `latest`.
     `event_seq` is the `seq` of the last event. `problem` says why nothing can be stored now; it is
     null when all is well. `cloud` is what an Ollama behind oq says of itself by this path: whether
     the models of ollama.com are switched off, and by what.

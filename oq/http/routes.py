@@ -4,73 +4,20 @@ both made from it, so they always agree.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from oq.http import bulk, content, events, ops, shapes, streams, tasks
+from oq.http import bulk, content, events, models, ops, shapes, streams, tasks
 from oq.http.responses import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
+from oq.http.route import Parameter, Route
 from oq.http.streaming import EVENT_STREAM
 from oq.rules.filters import Count, Sort
 from oq.words.bulk import BulkOutcome
 from oq.words.events import Event, EventType
-from oq.words.stats import Stats
+from oq.words.stats import Stats, StatsByModel
 from oq.words.stream import Chunk
 from oq.words.task import Submission, Task, TaskSummary
 from oq.words.views import BackendView
 from oq.words.which import CONDITIONS, IN_HTTP
-
-Handler = Callable[..., Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A query parameter or a header. `type` is the type of one value. If `many` is true, the
-    parameter may be repeated, and may have several values with commas between them.
-    """
-
-    name: str
-    text: str
-    type: Any = str
-    many: bool = False
-
-
-@dataclass(frozen=True)
-class Route:
-    """One call. `path` is in OpenAPI's notation. `answers` maps each good status to its meaning and
-    the type of its body. `errors` are the statuses of its ``{"error": ...}`` answers.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    answers: dict[int, tuple[str, Any]]
-    errors: tuple[int, ...] = ()
-    query: tuple[Parameter, ...] = ()
-    headers: tuple[Parameter, ...] = ()
-    body: Any = None
-    media: str = "application/json"
-    or_gives: Any = None
-    """The type of a good answer in its other view."""
-    also_gives: tuple[str, ...] = ()
-    """Other media types of the answer, if the Accept header asks for them."""
-    also_takes: dict[str, str] = field(default_factory=dict)
-    """Other media types of the body, and what they are."""
-    strict: bool = True
-    """Whether an unknown parameter is refused."""
-    websocket: bool = False
-    fast_path: bool = False
-    """Whether plain requests take the fast path; its handler is then a `FastHandler`."""
-    name: str = ""
-    """The operationId, if it is not the name of the handler."""
-    description: str = ""
-    """What it does, if the docstring of the handler does not say it."""
-    error: Any = None
-    """The type of its errors, if it is not ErrorAnswer."""
-    others: str = ""
-    """What answers of other statuses are, if there may be any."""
-
 
 _DONE = {200: ("The change is done and on disk", OkAnswer)}
 _OK = {200: ("OK", OkAnswer)}
@@ -285,6 +232,33 @@ QUEUE = (
         ops.backends,
         "List the backends and their models",
         {200: ("The backends, in the order of preference", list[BackendView])},
+    ),
+    Route(
+        "GET",
+        "/api/models",
+        models.models,
+        "Show what each model does and did",
+        {200: ("The models by name", StatsByModel)},
+        errors=(400,),
+        query=(_WINDOW,),
+    ),
+    Route(
+        "POST",
+        "/api/models/pause",
+        models.pause_model,
+        "Pause a model",
+        _DONE,
+        errors=(400, 409, 413, 503),
+        body=models.ModelChoice,
+    ),
+    Route(
+        "POST",
+        "/api/models/resume",
+        models.resume_model,
+        "Resume a model",
+        _DONE,
+        errors=(400, 413, 503),
+        body=models.ModelChoice,
     ),
     Route("POST", "/api/queue/pause", ops.pause, "Pause the queue", _DONE, errors=(503,)),
     Route("POST", "/api/queue/resume", ops.resume, "Resume the queue", _DONE, errors=(503,)),

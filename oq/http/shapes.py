@@ -79,6 +79,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "idempotency_key": Key | None,
     },
     "PriorityChange": {"priority": Priority},
+    "ModelChoice": {"model": Model},
     "BulkRequest": {"priority": Priority | None},
     "BulkFilter": {"priority": list[Priority]},
 }

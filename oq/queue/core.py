@@ -84,6 +84,7 @@ class Core:
             delayed_tasks=board.delayed,
             retrying_tasks=board.retrying,
             paused=board.paused,
+            paused_models=tuple(sorted(board.paused_models)),
             draining=self.admission.closed,
             uptime=trio.current_time() - self._started,
             event_seq=self.hub.seq,

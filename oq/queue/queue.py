@@ -34,6 +34,7 @@ from oq.queue.passages import Passages
 from oq.queue.raw import RawQueue
 from oq.rules.filters import Page, Shown, TaskFilter, choice, task_filter
 from oq.rules.history import History
+from oq.rules.model_counts import ModelTasks
 from oq.store.shutdown_note import ShutdownNote
 from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
@@ -227,15 +228,17 @@ class Queue:
         """
         await self.raw.delete(task_id)
 
-    async def pause(self) -> None:
-        """Start no more tasks until `resume`, also after a restart. Running tasks go on, and tasks
-        can still be submitted.
-        """
-        await self.raw.pause()
+    async def pause(self, model: str | None = None) -> None:
+        """Start no more tasks until `resume`, also after a restart; with a `model`, no more of its
+        tasks. Running tasks go on, and tasks can still be submitted.
 
-    async def resume(self) -> None:
-        """Start tasks again after `pause`."""
-        await self.raw.resume()
+        Raises InvalidTask if that is no name, and Conflict if too many models are paused.
+        """
+        await self.raw.pause(model)
+
+    async def resume(self, model: str | None = None) -> None:
+        """Start tasks again after `pause`; with a `model`, its tasks. A paused queue stays so."""
+        await self.raw.resume(model)
 
     async def drain(self, timeout: Time | None = None) -> None:
         """Accept and start no more tasks, and wait until the running tasks have ended.
@@ -245,6 +248,10 @@ class Queue:
         shorter `timeout` is allowed.
         """
         await self._core.drain(timeout)
+
+    def tasks_by_model(self) -> dict[str, ModelTasks]:
+        """How many tasks of each model wait and run now."""
+        return self.raw.tasks_by_model()
 
     def observe(self, observer: Observer) -> None:
         """Call `observer` with every commit, for measuring. It must not block."""

@@ -26,7 +26,9 @@ from oq.rules import scope
 from oq.rules.filters import Count, Page, TaskFilter
 from oq.rules.ids import is_id
 from oq.rules.limits import Limits
-from oq.rules.terms import parse_priority
+from oq.rules.model_counts import ModelTasks
+from oq.rules.model_names import one_name
+from oq.rules.terms import parse_model, parse_priority
 from oq.words.arguments import task_id_of
 from oq.words.bulk import BulkOutcome
 from oq.words.caller import Caller
@@ -153,6 +155,10 @@ class RawQueue:
         """The backends with their models. Those that are up are asked for their models now."""
         return await self._core.backends()
 
+    def tasks_by_model(self) -> dict[str, ModelTasks]:
+        """How many tasks of each model wait and run now."""
+        return self._core.board.by_model()
+
     def now(self) -> datetime:
         """The time, by the queue's own clock."""
         return self._core.clock.now()
@@ -217,15 +223,17 @@ class RawQueue:
                 raise InvalidTask("ids", f"{len(named)} ids, at most {most} (queue.max_bulk)")
         return await bulk.carry_out(self._ask_many, action, named, level, more=more)
 
-    async def pause(self) -> None:
-        """Start no more tasks until `resume`, also after a restart. Running tasks go on, and tasks
-        can still be submitted.
-        """
-        await self._core.ask(Pause(True))
+    async def pause(self, model: str | None = None) -> None:
+        """Start no more tasks until `resume`, also after a restart; with a `model`, no more of its
+        tasks. Running tasks go on, and tasks can still be submitted.
 
-    async def resume(self) -> None:
-        """Start tasks again after `pause`."""
-        await self._core.ask(Pause(False))
+        Raises InvalidTask if that is no name, and Conflict if too many models are paused.
+        """
+        await self._pause(model, paused=True)
+
+    async def resume(self, model: str | None = None) -> None:
+        """Start tasks again after `pause`; with a `model`, its tasks. A paused queue stays so."""
+        await self._pause(model, paused=False)
 
     # -- events
 
@@ -250,6 +258,10 @@ class RawQueue:
         return self._core.hub.encode(event)
 
     # -- how
+
+    async def _pause(self, model: str | None, *, paused: bool) -> None:
+        name = None if model is None else one_name(parse_model(model))
+        await self._core.ask(Pause(paused, name))
 
     def _narrow(self, filter: TaskFilter) -> TaskFilter:
         return scope.narrow(filter, self.caller)

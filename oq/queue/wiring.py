@@ -154,6 +154,7 @@ async def _board(config: Config, ledger: Ledger, backends: dict[str, Backend], m
     """The board, with no task on it yet, and with what was learnt of the backends."""
     fleet = fleet_of(config, backends)
     await restore(fleet, ledger)
+    fleet.paused = frozenset(ledger.facts.paused_models)
     policy = POLICIES[config.scheduler.policy](fleet, config.scheduler, config.fairness)
     preempts = config.scheduler.max_preemptions if config.scheduler.preempt else None
     return Board(most, fleet, policy, paused=ledger.facts.paused, preempts=preempts)

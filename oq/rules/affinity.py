@@ -29,11 +29,13 @@ class Affinity(Line):
     ) -> None:
         super().__init__(fleet, settings, fairness, sorted_always=True)
         self._max_bypass = settings.max_bypass
+        self._oldest_since: dict[str, float] = {}
+        """Since when a task is the oldest but for those of paused models."""
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
-        oldest = min(flows, key=_first)
-        if search.now - oldest.since >= self._max_bypass:
-            choice = self._start(oldest.first, search)
+        oldest, since = self._oldest(flows, search.now)
+        if search.now - since >= self._max_bypass:
+            choice = self._start(oldest, search)
             if choice is not None or not search.left:
                 return choice
         rooms: dict[Alike, tuple[BackendSlots | None, Room]] = {}
@@ -66,6 +68,22 @@ class Affinity(Line):
         for task_id, backend in waits.items():
             self._keep(backend, task_id, search)
         return None
+
+    def _oldest(self, flows: Sequence[Flow], now: float) -> tuple[str, float]:
+        """The oldest of the tasks whose model is not paused, and since when it is that. If there is
+        none, the oldest of all, which does not start.
+        """
+        if self._fleet.paused:
+            heads = merge(*[flow.heads() for flow in flows])
+            for task_id, (model, _) in heads:
+                if not self._fleet.is_paused(model):
+                    return task_id, self._oldest_since.setdefault(task_id, now)
+        oldest = min(flows, key=_first)
+        return oldest.first, oldest.since
+
+    def _leave(self, task_id: str) -> Place | None:
+        self._oldest_since.pop(task_id, None)
+        return super()._leave(task_id)
 
     def _start(self, task_id: str, search: Search) -> Choice | None:
         """Start it; if it cannot start yet, nothing else does where it waits."""

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
+from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
 from oq.rules.policy import Policy
 from oq.rules.recalls import Recalls, Run
@@ -51,6 +52,7 @@ class Board:
         self._delayed = Delayed()
         self._running: dict[str, Run] = {}
         self._recalls = Recalls(fleet, policy, self._running, preempts)
+        self._pending = ModelCounts()  # the ready and the delayed ones
         self._settling: set[str] = set()
 
     # -- what happened
@@ -61,6 +63,7 @@ class Board:
 
         def ready() -> Iterator[tuple[str, Place]]:
             for task_id, place in tasks:
+                self._pending.add(place.model)
                 if place.run_at is None:
                     yield task_id, place
                 else:
@@ -76,6 +79,7 @@ class Board:
             run.ended, run.next = True, place
             return
         self._settling.discard(task_id)
+        self._pending.add(place.model)
         if place.run_at is None:
             self._policy.add(task_id, place)
         else:
@@ -102,6 +106,9 @@ class Board:
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
+        place = self._policy.place_of(task_id) or self._delayed.place_of(task_id)
+        if place is not None:
+            self._pending.remove(place.model)
         if not self._policy.remove(task_id):
             self._delayed.discard(task_id)
         self._settling.add(task_id)
@@ -185,6 +192,10 @@ class Board:
         self._fleet.by_name[backend].hold(busy, now, delay)
         self._note_plain()
 
+    def pause_model(self, model: str, *, paused: bool) -> None:
+        """No task of this model starts from now on, or they do again."""
+        self._fleet.pause(model, paused=paused)
+
     def note_facts(
         self, backend: str, facts: BackendFacts, now: float, asked_at: float | None = None
     ) -> BackendSlots | None:
@@ -216,6 +227,7 @@ class Board:
         choice = self._policy.next(now)
         if choice is None:
             return None
+        self._pending.remove(choice.place.model)
         backend = self._fleet.by_name[choice.backend]
         watched = backend.take(choice.task_id, choice.place, now)
         canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
@@ -347,12 +359,21 @@ class Board:
         return self._delayed.retrying
 
     @property
+    def paused_models(self) -> frozenset[str]:
+        """The models whose tasks do not start, by `one_name`."""
+        return self._fleet.paused
+
+    @property
     def backends(self) -> Sequence[BackendSlots]:
         return self._fleet.backends
 
     def likely(self, model: str) -> Sequence[BackendSlots]:
         """The backends that have this model, as far as is known now; see `Fleet.likely`."""
         return self._fleet.likely(model)
+
+    def by_model(self) -> dict[str, ModelTasks]:
+        """How many tasks of each model wait and run now; see `ModelCounts.counted`."""
+        return self._pending.counted(run.place.model for run in self._running.values())
 
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""

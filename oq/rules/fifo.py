@@ -35,7 +35,8 @@ class Fifo(Line):
             return None
         if not self._needs_bands:
             backend = self._fleet.backends[0]
-            if backend.takes_any and self._bands is None:  # mostly: the task is not looked at
+            # Mostly the task is not looked at.
+            if backend.takes_any and self._bands is None and not self._fleet.paused:
                 task_id, place = self._ready.pop()
                 return Choice(task_id, place, backend.name)
             self._note_parted(backend)

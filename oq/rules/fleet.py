@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from oq.rules.model_names import full_name
+from oq.rules.model_names import one_name
 from oq.rules.slots import BackendSlots
 
 REMEMBERED = 1024
@@ -22,14 +22,14 @@ class Fleet:
         self.several = len(self.backends) > 1
         """It is asked for each task."""
         self.by_name = {backend.name: backend for backend in backends}
+        self.paused: frozenset[str] = frozenset()
+        """The models whose tasks do not start, by `one_name`."""
         self._able: dict[str, tuple[BackendSlots, ...]] = {}
         self._elsewhere: dict[tuple[str, str], bool] = {}
         self.lists_wanted = False
         """Whether one is to be asked which models it has."""
         self.workers = inf
         """The most tasks that run at once, on all of them together: the board sets it."""
-        self.paused: frozenset[str] = frozenset()
-        """Models that get no backend now, by their full names."""
         self.changes = 0
         """How many times it may have become another one that can run a model."""
 
@@ -45,9 +45,9 @@ class Fleet:
         They are those that have it. If none is known to, the lists are read anew, and it is nobody
         until they have come. If there is still none, it is those that do not say what they have;
         and if all that are up say that they have it not, it is all: what one of them answers is
-        the answer then.
+        the answer then. While a model is paused nobody may run its tasks.
         """
-        if self.paused and full_name(model) in self.paused:
+        if self.paused and self.is_paused(model):
             return ()
         if not self.several:
             return self.backends
@@ -81,6 +81,15 @@ class Fleet:
             asked = {changed} if self.by_name[changed].models.note_change() else set()
         self.lists_wanted |= bool(asked)
         return asked
+
+    def pause(self, model: str, *, paused: bool) -> None:
+        """No task of this model starts from now on, or they do again."""
+        self.paused = self.paused | {model} if paused else self.paused - {model}
+        self.changed()
+
+    def is_paused(self, model: str) -> bool:
+        """Whether the tasks of this model do not start, for its user wants that."""
+        return one_name(model) in self.paused
 
     def likely(self, model: str) -> tuple[BackendSlots, ...]:
         """The same as far as it is known now: nobody is asked, and nobody waits."""

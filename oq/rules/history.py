@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,6 +38,14 @@ _SESSIONS = "ran"
 """The name of their record; those of slots are a window and a number."""
 
 _decode_sessions = msgspec.json.Decoder(list[tuple[float, float]]).decode
+
+
+class Interval(NamedTuple):
+    """What happened in one interval to each model: from when on, in seconds, and whether oq ran."""
+
+    start: int
+    ran: bool
+    models: Mapping[str, Tally]
 
 
 class _Ring:
@@ -179,32 +188,22 @@ class History:
 
     # -- what is shown
 
-    def points(self, window: str, now: datetime, model: str | None = None) -> list[Point]:
-        """Every interval of this window up to now, the oldest first; of one model, or of all."""
-        interval = self._rings[window].window.interval
+    def intervals(self, window: str, now: datetime) -> list[Interval]:
+        """Every interval of this window up to now, the oldest first."""
+        ring = self._rings[window]
+        length = ring.window.interval
         return [
-            self._point(number * interval, interval, _tally(bucket, model), now)
-            for number, bucket in self._rings[window].shown(now.timestamp())
+            Interval(
+                number * length,
+                self._ran(number * length, (number + 1) * length, now),
+                {} if bucket is None else bucket.models,
+            )
+            for number, bucket in ring.shown(now.timestamp())
         ]
 
-    def tallies(self, window: str, now: datetime) -> dict[str, Tally]:
-        """What happened to each model within this window."""
-        found: dict[str, Tally] = {}
-        for _, bucket in self._rings[window].shown(now.timestamp()):
-            for model, tally in () if bucket is None else bucket.models.items():
-                found.setdefault(model, Tally()).merge(tally)
-        return found
-
-    def _point(self, start: int, interval: int, tally: Tally, now: datetime) -> Point:
-        return Point(
-            t=datetime.fromtimestamp(start, UTC),
-            ran=self._ran(start, start + interval, now),
-            wait_p50=tally.waits.quantile(0.5),
-            wait_p95=tally.waits.quantile(0.95),
-            run_p50=tally.runs.quantile(0.5),
-            run_p95=tally.runs.quantile(0.95),
-            **{name: tally.counts[name] for name in COUNTED},
-        )
+    def points(self, window: str, now: datetime, model: str | None = None) -> list[Point]:
+        """The same of one model, or of all together."""
+        return [_point(each, model) for each in self.intervals(window, now)]
 
     def _ran(self, start: float, end: float, now: datetime) -> bool:
         """Whether oq ran at any time between these two."""
@@ -256,9 +255,17 @@ def _add(bucket: Bucket | None, model: str, what: str, number: int) -> None:
         counts[what] = max(0, counts[what] + number)
 
 
-def _tally(bucket: Bucket | None, model: str | None) -> Tally:
-    if bucket is None:
-        return Tally()
+def _point(interval: Interval, model: str | None) -> Point:
     if model is None:
-        return merged(bucket.models.values())
-    return bucket.models.get(model) or Tally()
+        tally = merged(interval.models.values())
+    else:
+        tally = interval.models.get(model) or Tally()
+    return Point(
+        t=datetime.fromtimestamp(interval.start, UTC),
+        ran=interval.ran,
+        wait_p50=tally.waits.quantile(0.5),
+        wait_p95=tally.waits.quantile(0.95),
+        run_p50=tally.runs.quantile(0.5),
+        run_p95=tally.runs.quantile(0.95),
+        **{name: tally.counts[name] for name in COUNTED},
+    )

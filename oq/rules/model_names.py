@@ -12,4 +12,4 @@ def full_name(name: str) -> str:
 
 def one_name(name: str) -> str:
     """The one name for people of a model that has several: without the tag latest."""
-    return name.removesuffix(LATEST)
+    return name.removesuffix(LATEST) or name

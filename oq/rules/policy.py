@@ -66,7 +66,7 @@ class Policy(Protocol):
     # -- what is next
 
     def next(self, now: float) -> Choice | None:
-        """Take out the task that runs next, on a backend that may have its model (`Fleet.able`) and
+        """Take out the task that runs next, on a backend that may run its model (`Fleet.able`) and
         has room for it (`BackendSlots.room`). No task starts on a backend that one of a higher
         priority waits for. None when no task may start now. `now` is in seconds of a clock that
         never goes back.

@@ -26,7 +26,7 @@ def terms_of(submission: Submission, limits: Limits) -> Terms:
     key, run_at = submission.idempotency_key, submission.run_at
     metadata = _metadata(submission.metadata, limits)
     return Terms(
-        model=_model(submission.model),
+        model=parse_model(submission.model),
         priority=parse_priority(submission.priority),
         max_retries=_max_retries(submission.max_retries, limits),
         run_at=None if run_at is None else _run_at(run_at),
@@ -63,6 +63,15 @@ def terms_of_call(
     )
 
 
+def parse_model(name: str) -> str:
+    """The name, if it may be that of a model, or InvalidTask."""
+    if not _is_name(name):
+        raise InvalidTask(
+            "model", f"{name[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
+        )
+    return name
+
+
 def parse_priority(value: object) -> int:
     """A priority from its number (0 to 100) or its name; InvalidTask otherwise."""
     if isinstance(value, str):
@@ -92,14 +101,6 @@ def check_idempotency_key(key: str) -> str:
 
 def _is_name(name: str) -> bool:
     return 0 < len(name) <= MAX_MODEL_LENGTH and name.isprintable()
-
-
-def _model(name: str) -> str:
-    if not _is_name(name):
-        raise InvalidTask(
-            "model", f"{name[:64]!r} is not a name of 1 to {MAX_MODEL_LENGTH} printable characters"
-        )
-    return name
 
 
 def _max_retries(value: int | None, limits: Limits) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oq.rules.fleet import Fleet
+from oq.rules.model_names import one_name
 from oq.rules.place import Place
 from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
@@ -13,6 +14,8 @@ SAID = 3
 
 def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | None:
     """Why a task with this place does not run yet. `ahead`: others are before it in line."""
+    if fleet.is_paused(place.model):
+        return f"{one_name(place.model)} is paused"
     able = fleet.able(place.model, now)
     if not able:
         return f"the backends are asked which of them has {place.model}"

@@ -91,12 +91,13 @@ class BulkCommand:
 
 
 class Pause:
-    """The user's wish that dispatch stops, or goes on."""
+    """The user's wish that dispatch stops, or goes on; with a `model`, that of its tasks alone."""
 
-    __slots__ = ("paused", "receipt")
+    __slots__ = ("model", "paused", "receipt")
 
-    def __init__(self, paused: bool) -> None:
+    def __init__(self, paused: bool, model: str | None = None) -> None:
         self.paused = paused
+        self.model = model
         self.receipt = Receipt()
 
 

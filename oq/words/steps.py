@@ -95,6 +95,10 @@ class SetPaused(Struct, frozen=True, gc=False):
     paused: bool
 
 
+MAX_PAUSED = 100
+"""Models that can be paused at once: they are in the store's own record, which each commit has."""
+
+
 class SetModelPaused(Struct, frozen=True, gc=False):
     """The same for the tasks of one model, which is named without the tag latest."""
 

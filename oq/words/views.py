@@ -126,6 +126,7 @@ class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
     `queues_by_priority` is the number of pending tasks for each priority. `workers_active` is the
     number of running tasks, and `workers_idle` how many more the backends serve at once, as far as
     is known. `uptime` is in seconds.
+    `paused_models` are the models whose tasks do not start, without the tag `latest`.
     `event_seq` is the `seq` of the last event. `problem` says why nothing can be stored now; it is
     null when all is well.
     """
@@ -142,6 +143,7 @@ class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
     delayed_tasks: int
     retrying_tasks: int
     paused: bool
+    paused_models: tuple[str, ...] = ()
     draining: bool
     uptime: float
     event_seq: int

@@ -490,6 +490,27 @@ def test_backends_and_stats(call):
     assert json.loads(call("stats", "--window", "24h", "-o", "json")[1])["interval"] == 300
 
 
+def test_a_model_is_paused_and_shown(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    code, out, _ = call("pause", "--model", "halted:latest")
+    assert (code, out) == (
+        0, "halted:latest is paused; `oq resume --model NAME` starts its tasks again\n"
+    )  # fmt: skip
+    task_id = call("submit", "generate", "-m", "halted", "--prompt", "x")[1].strip()
+    assert "why it waits    halted is paused" in call("status", task_id, "-o", "table")[1]
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in call("models")[1].splitlines()}
+    assert rows["halted"][:3] == ["1", "0", "true"]
+    table = call("models", "-o", "table", "--window", "24h")[1]
+    (shown,) = [line.split() for line in table.splitlines() if line.startswith("halted")]
+    assert shown[1:3] == ["(paused)", "1"]
+    assert json.loads(call("models", "-o", "json")[1])["interval"] == 10
+    assert "halted; `oq resume --model NAME`" in call("status", "-o", "table")[1]
+    assert "paused_models\thalted\n" in call("status", "-o", "plain")[1]
+    assert call("resume", "--model", "halted")[1] == "tasks of halted start again\n"
+    assert call("result", task_id, "--wait")[0] == 0
+    assert call("pause", "--model", "")[0] == 2
+
+
 @pytest.mark.parametrize("columns", ["60", "80", "200"])
 def test_nothing_of_a_task_is_eaten_by_its_id(columns, call, several, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)

@@ -88,6 +88,9 @@ def test_the_server_does_what_the_document_says(label: str, mode: GenerationMode
         holds()
     finally:  # in whatever order these tests run
         requests.post(f"{url}/api/queue/resume", timeout=10).raise_for_status()
+        for model in requests.get(f"{url}/api/status", timeout=10).json()["paused_models"]:
+            body = {"model": model}
+            requests.post(f"{url}/api/models/resume", json=body, timeout=10).raise_for_status()
 
 
 def answer(case: Any, url: str) -> Any:

@@ -210,6 +210,19 @@ async def test_the_status_counts(queue):
 # -- acting on tasks
 
 
+@everywhere()
+async def test_a_model_is_paused_and_others_run(queue):
+    await queue.pause("m:latest")
+    waits = await queue.submit(prompt())
+    await queue.result(await queue.submit(prompt(model="n")))
+    assert (await queue.get(waits)).waits_for == "m is paused"
+    assert (await queue.status()).paused_models == ("m",)
+    await queue.resume(model="m")
+    await queue.result(waits)
+    with pytest.raises(oq.InvalidTask, match="model"):
+        await queue.pause("")
+
+
 @everywhere(max_workers=1)
 async def test_priority_decides_what_runs_next(queue):
     await queue.pause()

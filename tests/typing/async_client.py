@@ -63,6 +63,8 @@ async def act(queue: oq.AsyncClient, task_id: str) -> None:
     assert_type((await queue.bulk("retry", status="failed")).done, int)
     assert_type((await queue.bulk("priority", [task_id], to="low")).problems[0].error, str)
     await queue.pause()
+    await queue.pause("llama3.2")
+    await queue.resume(model="llama3.2")
     await queue.resume()
 
 
@@ -73,6 +75,7 @@ async def look(queue: oq.AsyncClient) -> None:
         assert_type(backend.up, bool)
         assert_type([model.name for model in backend.models], list[str])
     assert_type((await queue.stats("24h")).points[0].wait_p95, float | None)
+    assert_type((await queue.models("24h")).models[0].model, str | None)
 
 
 async def follow(queue: oq.AsyncClient, task_id: str) -> None:

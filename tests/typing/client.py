@@ -50,6 +50,8 @@ def act(queue: oq.Client, task_id: str) -> None:
     assert_type(queue.bulk("retry", status="failed").done, int)
     assert_type(queue.bulk("priority", [task_id], to="low").problems[0].error, str)
     queue.pause()
+    queue.pause("llama3.2")
+    queue.resume(model="llama3.2")
     queue.resume()
 
 
@@ -60,6 +62,7 @@ def look(queue: oq.Client) -> None:
         assert_type(backend.up, bool)
         assert_type([model.name for model in backend.models], list[str])
     assert_type(queue.stats("24h").points[0].wait_p95, float | None)
+    assert_type(queue.models("24h").models[0].model, str | None)
 
 
 def follow(queue: oq.Client, task_id: str) -> None:

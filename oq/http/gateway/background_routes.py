@@ -13,7 +13,7 @@ from msgspec import Meta
 from oq.dialects import Endpoint
 from oq.http import shapes
 from oq.http.gateway.kept_responses import KeptResponses
-from oq.http.routes import Parameter, Route
+from oq.http.route import Parameter, Route
 from oq.http.streaming import EVENT_STREAM
 
 _RESPONSE = {200: ("The response as it stands", dict[str, Any])}

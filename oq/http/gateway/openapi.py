@@ -16,7 +16,7 @@ from oq.http import shapes
 from oq.http.gateway.background_routes import kept_routes
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
-from oq.http.routes import Parameter, Route
+from oq.http.route import Parameter, Route
 from oq.words.task import TaskType
 
 _HEADERS = (

@@ -114,7 +114,7 @@ def test_each_model_has_figures_of_its_own():
     assert (of_a.completed, of_a.failed, of_a.tokens) == (2, 0, 30)
     assert of_a.run_p95 == pytest.approx(2, rel=0.05)
     assert history.points("15m", NOW, "unknown")[-1].completed == 0
-    found = history.tallies("24h", NOW)
+    found = history.intervals("24h", NOW)[-1].models
     assert {name: tally.counts["failed"] for name, tally in found.items()} == {"a": 0, "b": 1}
 
 
@@ -123,7 +123,7 @@ def test_made_up_names_take_no_room_and_no_place():
     for number in range(10 * MAX_MODELS):
         history.add(NOW, f"made up {number}", {"submitted": 1})
         history.add(NOW, "real", {"submitted": 1, "completed": 1})
-    found = history.tallies("15m", NOW)
+    found = history.intervals("15m", NOW)[-1].models
     assert len(found) <= MAX_MODELS + 1
     assert found["real"].counts["completed"] == 10 * MAX_MODELS
     assert sum(tally.counts["submitted"] for tally in found.values()) == 20 * MAX_MODELS

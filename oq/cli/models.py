@@ -1,0 +1,77 @@
+"""The command that shows each model: its tasks now, and how it went lately."""
+
+from __future__ import annotations
+
+import click
+
+from oq.cli.options import Output, connect, output_option, server_options, window_option
+from oq.cli.terminal import print_json, print_rows
+from oq.words.durations import format_age, format_duration
+from oq.words.stats import ModelStats
+
+_COLUMNS = (
+    "waiting", "running", "paused", "completed", "failed", "prompt_tokens_per_second",
+    "tokens_per_second", "wait_p50", "wait_p95", "run_p50", "run_p95",
+)  # fmt: skip
+_OTHERS = "(others)"
+
+
+@click.command("models")
+@window_option
+@output_option
+@server_options
+def models_(window: str, output: Output, server: str | None, config_path: str | None) -> None:
+    """Show the tasks of each model that wait and run, and how it went in the last 15 minutes or 24
+    hours.
+
+    Tokens per second (read, made) are those of the last minute, of all tasks of the model together.
+    Of the two times half of the tasks took no longer than the first, and 95 % no longer than the
+    second.
+    """
+    with connect(server, config_path) as client:
+        found = client.models(window)
+    match output:
+        case Output.JSON:
+            print_json(found)
+        case Output.PLAIN:
+            print_rows([_row(one) for one in found.models])
+        case Output.TABLE:
+            _show(found.models)
+
+
+def _row(one: ModelStats) -> tuple[object, ...]:
+    values = {name: getattr(one, name) for name in _COLUMNS}
+    values["paused"] = str(one.paused).lower()
+    return one.model or _OTHERS, *values.values()
+
+
+def _show(found: list[ModelStats]) -> None:
+    from oq.cli.tables import cell, console, table
+
+    shown = table(
+        "model", "waiting", "running", "done", "failed", "read/s", "made/s", "waited", "ran"
+    )  # fmt: skip
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for one in found:
+        counts = (one.waiting, one.running, one.completed, one.failed)
+        rates = (one.prompt_tokens_per_second, one.tokens_per_second)
+        shown.add_row(
+            cell(f"{one.model or _OTHERS}{' (paused)' if one.paused else ''}", cut=False),
+            *map(str, counts),
+            *(f"{rate:.1f}" if rate else "" for rate in rates),
+            _times(one.wait_p50, one.wait_p95),
+            _times(one.run_p50, one.run_p95),
+        )
+    console().print(shown)
+
+
+def _times(half: float | None, most: float | None) -> str:
+    """Half of them took no longer than the one time, and 95 % no longer than the other."""
+    if half is None or most is None:
+        return ""
+    return f"{_short(half)}–{_short(most)}"
+
+
+def _short(seconds: float) -> str:
+    return format_duration(round(seconds, 2)) if seconds < 10 else format_age(seconds)
