@@ -48,7 +48,7 @@ help:
 	@echo "make bench         measure, beside the budgets (make bench-smoke: a tiny run)"
 	@echo "make bench-growth  what 1,000 to 1,000,000 pending tasks cost"
 	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
-	@echo "make bench-plan    two models, one fits: loads and waits on real traffic (ARGS='one.csv two.csv')"
+	@echo "make bench-plan    two models, one fits: loads, waits and estimates of them, on real traffic (ARGS='one.csv two.csv')"
 	@echo "make bench-against REV=main  this oq and that of another commit, in turns"
 	@echo "make bench-ways    how many modules a task, a call, a token and an event pass (ARGS=CHECKOUT)"
 	@echo "make soak          an hour of work on a real server: does anything grow? (ARGS='--minutes 15')"

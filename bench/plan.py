@@ -8,7 +8,9 @@ Each file is the traffic of one model. Both are run together, in virtual time, b
 `oq plan`: first in first out, without a queue, and with affinity and some bounds. A line beside
 each bound says the fewest loads that any order within it can do with (`bench.fewest_loads`). The
 figures are the same each time. It fails if affinity, as it is by default, needs more than 1.1 times
-the fewest, if it passes a task over for too long, or if its p99 is not below that of fifo.
+the fewest, if it passes a task over for too long, or if its p99 is not below that of fifo; or if
+what waiting tasks are told of their start is wrong too often (`bench.estimates`; not for a short
+trace, where too little can be learnt).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import estimates
+from bench.columns import columns
 from bench.fewest_loads import fewest_loads
 from bench.traces import read_requests, trace_file
 from oq.plan.figures import Figures, figures
@@ -113,12 +117,7 @@ def failures(results: Sequence[Result], slots: int) -> list[str]:
 
 
 def table(results: Sequence[Result]) -> str:
-    rows = [COLUMNS, *map(_row, results)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return columns([COLUMNS, *map(_row, results)])
 
 
 def _row(result: Result) -> tuple[str, ...]:
@@ -160,6 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = {each.found.policy: each.waits for each in results}
         options.chart.write_text(waits_chart(lines, len(tasks)))
     wrong = failures(results, options.slots)
+    if len(tasks) >= estimates.ENOUGH:
+        conv, code = (read_tasks([file], rates) for file in files)
+        wrong += estimates.report(conv, code, tasks, rates)
     print("\n" + ("\n".join(f"FAILED: {each}" for each in wrong) or "as it has to be"))
     return 1 if wrong else 0
 

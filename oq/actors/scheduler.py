@@ -23,7 +23,6 @@ from oq.rules import lifecycle
 from oq.rules.board import Board
 from oq.rules.learnt import record_of
 from oq.rules.place import place_of
-from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.channels import take
 from oq.words.clock import Clock
@@ -56,6 +55,7 @@ from oq.words.steps import (
     MAX_PAUSED,
     OF_ONE_TASK,
     Change,
+    Kept,
     Learnt,
     Removal,
     SetModelPaused,
@@ -138,7 +138,7 @@ class Scheduler:
             case Freed(task_id, backend, ended):  # of all messages most
                 learnt = self._board.free(task_id, now, ended)
                 if learnt is not None:
-                    self._keep(learnt)
+                    self._keep(Learnt(learnt.name, record_of(learnt)))
                 if ended.down is not None:
                     self._mark_down(backend, ended.down)
                 elif ended.busy is not None:
@@ -179,7 +179,7 @@ class Scheduler:
             case BackendSays(backend, facts, asked_at, full):
                 learnt = self._board.note_facts(backend, facts, now, asked_at)
                 if learnt is not None:
-                    self._keep(learnt)
+                    self._keep(Learnt(learnt.name, record_of(learnt)))
                 if full:
                     self._note_said(backend)
             case AskAgain(receipt, changed):
@@ -197,6 +197,7 @@ class Scheduler:
     def _settle_drains(self) -> None:
         """A drain is over when nothing runs any more."""
         if self._drains and not self._board.running:
+            self._keep(self._board.forecast.step(trio.current_time()))
             for drain in self._drains:
                 drain.receipt.settle()
             self._drains.clear()
@@ -212,6 +213,10 @@ class Scheduler:
             self._to_pool.send_nowait(recall)
         for look in self._board.looks(now):
             self._to_monitor.send_nowait(look)
+        forecast = self._board.forecast
+        forecast.settle(now)
+        if forecast.due(now):
+            self._keep(forecast.step(now))
         return self._board.due(now)
 
     def _mark_down(self, backend: str, reason: str) -> None:
@@ -220,10 +225,9 @@ class Scheduler:
             self._to_monitor.send_nowait(Look(backend, down=True))
         self._note_said(backend)
 
-    def _keep(self, backend: BackendSlots) -> None:
-        """Have what was learnt of this backend kept; if the writer has no room, another time."""
+    def _keep(self, learnt: Learnt | Kept) -> None:
+        """Have on disk what was learnt; if the writer has no room, another time."""
         with suppress(trio.WouldBlock):
-            learnt = Learnt(backend.name, record_of(backend))
             self._to_writer.send_nowait(Commit([learnt], patient=True))
 
     # -- what is on disk

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from oq.plan.machine import Call
 from oq.plan.replay import Replayed
+from oq.plan.told import Estimates, estimates
 from oq.words.task import Readable
 
 Name = TypeVar("Name", int, str)
@@ -30,6 +31,7 @@ class Figures(Readable, Struct, frozen=True, kw_only=True):
     counts prompts and answers. `fairness` is Jain's index of what each tenant got: the time that
     was spent on its tasks over the time that they took; 1 is even, and None is for fewer than two.
     `passed_over` counts tasks that were passed over for longer than promised; None: nothing is.
+    `estimates` says how good those of tasks that had to wait were.
     """
 
     policy: str
@@ -42,6 +44,7 @@ class Figures(Readable, Struct, frozen=True, kw_only=True):
     tokens_per_second: float
     fairness: float | None
     passed_over: int | None
+    estimates: Estimates | None = None
 
 
 def figures(replayed: Replayed) -> Figures:
@@ -61,6 +64,7 @@ def figures(replayed: Replayed) -> Figures:
         tokens_per_second=sum(call.asked.tokens for call in calls) / makespan if makespan else 0.0,
         fairness=_fairness(list(tenants.values())),
         passed_over=replayed.late,
+        estimates=estimates(replayed.told),
     )
 
 

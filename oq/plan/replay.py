@@ -12,8 +12,10 @@ from oq.plan.machine import Asked, Call, Machine
 from oq.plan.orders import Order
 from oq.plan.passed import PassedOver
 from oq.plan.rates import Rates
+from oq.plan.told import Told
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
+from oq.rules.learnt import recall, record_of
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.slots import ASK_AGAIN, BackendSlots
@@ -35,7 +37,8 @@ class Box(Readable, Struct, frozen=True):
 
 class Replayed(Struct, frozen=True):
     """What came of it. `late` counts the tasks that were passed over for longer than the policy
-    promises; None if nothing is promised.
+    promises; None if nothing is promised. `told` has what was told of those that had to wait when
+    they came.
     """
 
     order: Order
@@ -43,10 +46,19 @@ class Replayed(Struct, frozen=True):
     loads: int
     swaps: int
     late: int | None
+    told: list[Told]
 
 
-def replay(tasks: Sequence[Asked], order: Order, box: Box, rates: Mapping[str, Rates]) -> Replayed:
-    """Run them all, each when it came."""
+def replay(
+    tasks: Sequence[Asked],
+    order: Order,
+    box: Box,
+    rates: Mapping[str, Rates],
+    restart_at: float | None = None,
+) -> Replayed:
+    """Run them all, each when it came. After `restart_at` seconds the queue starts anew, with what
+    it keeps over a restart.
+    """
     agenda = Agenda()
     front = _Direct() if order.name == "ollama" else _Queue(order, box, agenda)
     front.machines = [
@@ -58,6 +70,8 @@ def replay(tasks: Sequence[Asked], order: Order, box: Box, rates: Mapping[str, R
     calls = [Call(task) for task in tasks]
     for call in calls:
         agenda.add(call.asked.at, lambda call=call: front.came(call))  # type: ignore[misc]
+    if restart_at is not None and isinstance(front, _Queue):
+        agenda.add(restart_at, front.restart)
     agenda.run()
     waiting = sum(call.ended == inf for call in calls)
     assert not waiting, f"{waiting} tasks never ran"
@@ -66,7 +80,8 @@ def replay(tasks: Sequence[Asked], order: Order, box: Box, rates: Mapping[str, R
         calls=calls,
         loads=sum(machine.loads for machine in front.machines),
         swaps=sum(machine.swaps for machine in front.machines),
-        late=None if order.passes is None else front.passed.late,
+        late=None if order.passes is None else front.late,
+        told=front.told if isinstance(front, _Queue) else [],
     )
 
 
@@ -75,7 +90,7 @@ class _Direct:
 
     def __init__(self) -> None:
         self.machines: list[Machine] = []
-        self.passed = PassedOver(inf)
+        self.late = 0
 
     def came(self, call: Call) -> None:
         min(self.machines, key=lambda machine: machine.calls).send(call)
@@ -95,12 +110,23 @@ class _Queue:
 
     def __init__(self, order: Order, box: Box, agenda: Agenda) -> None:
         self.machines: list[Machine] = []
-        self.passed = PassedOver(order.passes or 0.0)
+        self.told: list[Told] = []
+        self._order = order
+        self._box = box
         self._agenda = agenda
         self._flat = order.name == "plain"
         self._calls: dict[str, Call] = {}
         self._machine_of: dict[str, Machine] = {}
-        self._due = inf  # when it is looked what may start, though nothing happens
+        self._late = 0  # before it was started anew
+        self._start()
+
+    @property
+    def late(self) -> int:
+        """How many tasks were passed over for too long."""
+        return self._late + self._passed.late
+
+    def _start(self) -> None:
+        order, box = self._order, self._box
         most = box.slots * box.models
         fleet = Fleet(
             [
@@ -112,16 +138,43 @@ class _Queue:
         # There are more workers than slots, as by default: the servers are what tasks wait for.
         preempts = order.settings.max_preemptions if order.settings.preempt else None
         workers = box.backends * most + 1
-        self._board = Board(workers, fleet, self._policy, paused=False, preempts=preempts)
+        bypass = order.settings.max_bypass if order.settings.affinity else None
+        self._board = Board(
+            workers, fleet, self._policy, paused=False, preempts=preempts, bypass=bypass
+        )
         for backend in fleet:
-            self._board.note_facts(backend.name, BackendFacts(slots=box.slots), 0.0)
+            self._board.note_facts(backend.name, BackendFacts(slots=box.slots), self._agenda.now)
+        self._passed = PassedOver(order.passes or 0.0)
+        self._due = inf  # when it is looked what may start, though nothing happens
+
+    def restart(self) -> None:
+        """It starts anew, as after a crash: what runs is broken off, and runs again."""
+        learnt = self._board.forecast.record()
+        backends = {backend.name: record_of(backend) for backend in self._board.backends}
+        self._late = self.late
+        sent = [call for call in self._calls.values() if call.sent < inf]
+        for call in sorted(sent, key=lambda call: -call.began):  # first those that wait inside
+            self._machine_of[_id(call)].break_off(call)
+        self._start()
+        now = self._agenda.now
+        self._board.forecast.restore(learnt)
+        for backend in self._board.backends:
+            recall(backend, backends[backend.name], now)
+        self._board.load((_id(call), self._place(call)) for call in self._calls.values())
+        for call in self._calls.values():
+            self._passed.came(call, self._priority(call))
+        for machine in self.machines:
+            self._look(machine)
 
     def came(self, call: Call) -> None:
         task_id = _id(call)
         self._calls[task_id] = call
         self._board.place(task_id, self._place(call))
-        self.passed.came(call, self._priority(call))
+        self._passed.came(call, self._priority(call))
         self._dispatch()
+        if call.sent == inf:
+            now = self._agenda.now
+            self.told.append(Told(call, self._board.forecast.of(task_id, now)))
 
     def loaded(self, machine: Machine, took: float) -> None:
         """A queue looks every ASK_AGAIN seconds what is in memory."""
@@ -159,12 +212,13 @@ class _Queue:
                 call = self._calls[job.task_id]
                 self._machine_of[job.task_id] = machines[job.backend]
                 machines[job.backend].send(call)
-                self.passed.started(call, self._priority(call), now)
+                self._passed.started(call, self._priority(call), now)
             preempted = [one.task_id for one in self._board.recalls(now) if one.answered]
             if not preempted:
                 break
             for task_id in preempted:
                 self._put_back(task_id)
+        self._board.forecast.settle(now)
         due = self._policy.due(now)
         if due < self._due or self._due <= now:
             self._due = due

@@ -34,6 +34,7 @@ from oq.backends.base import Backend
 from oq.queue.capacity import fleet_of, restore
 from oq.queue.recovery import load, recover
 from oq.rules.board import Board
+from oq.rules.forecast import FORECAST
 from oq.rules.history import History
 from oq.rules.policies import POLICIES
 from oq.rules.retention import Retention
@@ -151,13 +152,18 @@ async def wire(
 
 
 async def _board(config: Config, ledger: Ledger, backends: dict[str, Backend], most: int) -> Board:
-    """The board, with no task on it yet, and with what was learnt of the backends."""
+    """The board, with no task on it yet, and with what was learnt of the backends and of how long
+    tasks wait.
+    """
     fleet = fleet_of(config, backends)
     await restore(fleet, ledger)
     fleet.paused = frozenset(ledger.facts.paused_models)
     policy = POLICIES[config.scheduler.policy](fleet, config.scheduler, config.fairness)
     preempts = config.scheduler.max_preemptions if config.scheduler.preempt else None
-    return Board(most, fleet, policy, paused=ledger.facts.paused, preempts=preempts)
+    bypass = config.scheduler.max_bypass if config.scheduler.affinity else None
+    board = Board(most, fleet, policy, paused=ledger.facts.paused, preempts=preempts, bypass=bypass)
+    board.forecast.restore((await ledger.kept()).get(FORECAST, b""))
+    return board
 
 
 def _retention(settings: QueueConfig) -> Retention:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
+from oq.rules.forecast import End, Forecast
 from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
 from oq.rules.policy import Policy
@@ -42,14 +43,16 @@ class Board:
         *,
         paused: bool,
         preempts: int | None = None,
+        bypass: float | None = None,
     ) -> None:
-        """`preempts` is as in `Recalls`."""
+        """`preempts` is as in `Recalls`, `bypass` as `max_bypass` in `Forecast`."""
         self.slots, self.paused, self.draining = slots, paused, False
         self._fleet = fleet
         fleet.workers = slots
         self._policy = policy  # it has the ready ones
         self._note_plain()
-        self._delayed = Delayed()
+        self.forecast = Forecast(fleet, policy, bypass)
+        self.delayed = Delayed()  # those that wait for their time
         self._running: dict[str, Run] = {}
         self._recalls = Recalls(fleet, policy, self._running, preempts)
         self._pending = ModelCounts()  # the ready and the delayed ones
@@ -65,12 +68,13 @@ class Board:
             for task_id, place in tasks:
                 self._pending.add(place.model)
                 if place.run_at is None:
+                    self.forecast.came.append(place)
                     yield task_id, place
                 else:
                     delayed.append((task_id, place))
 
         self._policy.load(ready())
-        self._delayed.load(delayed)
+        self.delayed.load(delayed)
 
     def place(self, task_id: str, place: Place) -> None:
         """It is pending, and on disk as that."""
@@ -82,8 +86,10 @@ class Board:
         self._pending.add(place.model)
         if place.run_at is None:
             self._policy.add(task_id, place)
+            self.forecast.came.append(place)
+            self.forecast.newest = task_id
         else:
-            self._delayed.add(task_id, place)
+            self.delayed.add(task_id, place)
 
     def end(self, task_id: str) -> None:
         """It has ended, or was removed, and is on disk as that."""
@@ -99,18 +105,20 @@ class Board:
             run = self._running.get(delay.task_id)
             if run is not None and run.next is not None and run.next.run_at == delay.run_at:
                 run.next = run.next.when_due()
-            place = self._delayed.place_of(delay.task_id)
+            place = self.delayed.place_of(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
-                self._delayed.discard(delay.task_id)
-                self._policy.add(delay.task_id, place.when_due())
+                self.delayed.discard(delay.task_id)
+                place = place.when_due()
+                self._policy.add(delay.task_id, place)
+                self.forecast.came.append(place)
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
-        place = self._policy.place_of(task_id) or self._delayed.place_of(task_id)
+        place = self._policy.place_of(task_id) or self.delayed.discard(task_id)
         if place is not None:
             self._pending.remove(place.model)
-        if not self._policy.remove(task_id):
-            self._delayed.discard(task_id)
+        self.forecast.leaves(task_id)
+        self._policy.remove(task_id)
         self._settling.add(task_id)
 
     def abort(self, task_id: str) -> bool:
@@ -151,6 +159,8 @@ class Board:
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
         self._policy.ended(task_id, backend.name, now, ended.sample)
+        took = now - run.at if ended.served else None
+        self.forecast.ends.append(End(task_id, run.place, backend, took))
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
@@ -232,6 +242,7 @@ class Board:
         watched = backend.take(choice.task_id, choice.place, now)
         canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
         self._running[choice.task_id] = Run(backend, choice.place, now)
+        self.forecast.starts.append(choice)
         elsewhere = self._fleet.several and self._fleet.elsewhere(choice.place.model, backend)
         watched = watched or canary or self._policy.counts_tokens
         return Job(choice.task_id, choice.backend, watched, elsewhere, canary)
@@ -312,7 +323,7 @@ class Board:
     # -- what is where
 
     def is_waiting(self, task_id: str) -> bool:
-        return task_id in self._policy or task_id in self._delayed
+        return task_id in self._policy or task_id in self.delayed
 
     def is_running(self, task_id: str) -> bool:
         return task_id in self._running
@@ -333,9 +344,9 @@ class Board:
         elif after.run_at is None:
             yield from self._policy.in_line((after.priority, after.task_id))
         else:
-            yield from self._delayed.in_line((after.run_at, after.task_id))
+            yield from self.delayed.in_line((after.run_at, after.task_id))
             return
-        yield from self._delayed.in_line()
+        yield from self.delayed.in_line()
 
     def oldest_ready(self) -> str | None:
         """Of the tasks that wait for a slot the one that was submitted first."""
@@ -349,14 +360,6 @@ class Board:
     @property
     def running(self) -> int:
         return len(self._running)
-
-    @property
-    def delayed(self) -> int:
-        return len(self._delayed)
-
-    @property
-    def retrying(self) -> int:
-        return self._delayed.retrying
 
     @property
     def paused_models(self) -> frozenset[str]:
@@ -377,13 +380,11 @@ class Board:
 
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""
-        counts = Counter(self._policy.by_priority())
-        counts.update(self._delayed.by_priority())
-        return dict(counts)
+        return dict(Counter(self._policy.by_priority()) + Counter(self.delayed.by_priority()))
 
     def waits(self, delay: Delay) -> bool:
         """Whether it still waits for just this time."""
-        place = self._delayed.place_of(delay.task_id)
+        place = self.delayed.place_of(delay.task_id)
         if place is None and (run := self._running.get(delay.task_id)) is not None:
             place = run.next
         return place is not None and place.run_at == delay.run_at

@@ -124,8 +124,8 @@ MAX_KEPT = 512 * 1024
 
 
 class Kept(Struct, frozen=True, gc=False):
-    """A record of what happened lately, in place of the one with this name. It has at most MAX_KEPT
-    bytes, and is that of whoever reads it (`Ledger.kept`).
+    """A record of what happened lately, or of what was learnt from that, in place of the one with
+    this name. It has at most MAX_KEPT bytes, and is that of whoever reads it (`Ledger.kept`).
     """
 
     name: str

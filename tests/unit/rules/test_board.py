@@ -180,7 +180,7 @@ def test_recovery_puts_each_task_where_it_was():
     made = board(slots=9)
     made.load([(A, Place(1, "m")), (B, Place(9, "m")), (C, Place(9, "m", at(10), retrying=True))])
     assert made.by_priority() == {1: 1, 9: 2}
-    assert (made.delayed, made.retrying) == (1, 1)
+    assert (len(made.delayed), made.delayed.retrying) == (1, 1)
     assert everything_next(made) == [Job(B, "b0"), Job(A, "b0")]
     assert made.is_waiting(C)
 
@@ -335,7 +335,7 @@ class BoardMachine(RuleBasedStateMachine):
     def waiting_tasks_are_counted_right(self):
         waiting = [self.tasks[task].place.priority for task in self.those("ready", "delayed")]
         assert self.board.by_priority() == {p: waiting.count(p) for p in waiting}
-        assert self.board.delayed == len(self.those("delayed"))
+        assert len(self.board.delayed) == len(self.those("delayed"))
 
 
 TestBoard = BoardMachine.TestCase

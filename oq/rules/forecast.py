@@ -1,0 +1,316 @@
+"""When a waiting task will start, and when it will have ended.
+
+First a guess: the work before it, over how fast its backends work off what waits (`Pace`); or, for
+a model that has not its turn where tasks of models in memory go first, the turns of the others
+(`Turns`). Then what guesses of its like were wrong by lately makes an interval of it (`Guesses`).
+A guess looks at no task, so it costs the same however many wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from itertools import groupby
+from math import inf
+from operator import attrgetter
+
+import msgspec
+from msgspec import Struct
+
+from oq.rules.backlog import Backlog, Lane
+from oq.rules.fleet import Fleet
+from oq.rules.guesses import Estimate, Guess, Guesses, GuessesRecord
+from oq.rules.pace import Pace, PaceRecord
+from oq.rules.place import Place
+from oq.rules.policy import Choice, Policy
+from oq.rules.service_times import ServiceTimes, TimesRecord
+from oq.rules.slots import BackendSlots
+from oq.rules.turns import Turns, TurnsRecord
+from oq.words.steps import Kept
+
+FORECAST = "forecast"
+"""The name of the record; see `oq.words.steps.Kept`."""
+KEEP_EVERY = 60.0
+"""Seconds between two records: what was learnt after the last one, a crash may take."""
+MOST_RECORDED = 128 * 1024
+"""Bytes of a record. Models are left out of a longer one."""
+
+
+_PLACE_AND_BACKEND = attrgetter("place", "backend")
+
+
+class Way(IntEnum):
+    """How a guess was made. Each is wrong in its own way, and of a task that has just come in
+    another one than of one that has waited, with others behind it.
+    """
+
+    MEASURED = 0  # by the work before it
+    TURNS = 1
+    ASSUMED = 2  # by the work before it, when the pace of a backend was not known
+
+
+class End(Struct, frozen=True, gc=False):
+    """A task has stopped running there. It was served in `took` seconds; None if it was not."""
+
+    task_id: str
+    place: Place
+    backend: BackendSlots
+    took: float | None
+
+
+class _Record(Struct, frozen=True, array_like=True):
+    """What is kept over a restart, the last two by backend."""
+
+    times: TimesRecord
+    guesses: GuessesRecord
+    paces: dict[str, PaceRecord]
+    turns: dict[str, TurnsRecord]
+
+
+class Forecast:
+    """Whoever tells the policy what happens puts it to `came`, `starts` and `ends`, and then says
+    `settle`: to take in many at once is cheap, and so no task pays for it. `max_bypass`: tasks of a
+    model in memory may pass others for so many seconds; None if they may not.
+    """
+
+    def __init__(self, fleet: Fleet, policy: Policy, max_bypass: float | None = None) -> None:
+        self._fleet = fleet
+        self._policy = policy
+        self._times = ServiceTimes()
+        self._backlog = Backlog(self._times, fleet)
+        self._paces = {backend.name: Pace() for backend in fleet}
+        self._turns = {backend.name: Turns(backend, max_bypass or 0.0) for backend in fleet}
+        self._by_turns = max_bypass is not None
+        self._guesses = Guesses()
+        self.came: list[Place] = []
+        """Tasks that are ready since the last `settle`; `newest` is the last of them."""
+        self.newest: str | None = None
+        self.starts: list[Choice] = []
+        """Tasks that have started since."""
+        self.ends: list[End] = []
+        """Tasks that have stopped running since."""
+        self._kept_at = -inf
+        self._news = False
+
+    # -- what happened
+
+    def leaves(self, task_id: str) -> None:
+        """If it is ready, it will not be so any more, without having started."""
+        place = self._policy.place_of(task_id)
+        if place is not None:
+            self._take_in()
+            self._backlog.remove(place, 1)
+            self._guesses.forget(task_id)
+
+    def settle(self, now: float) -> None:
+        """All has started that can now: take in what has happened. Now and then note of a task that
+        waits when it is expected to start: so it will be known how far that is to be trusted.
+        """
+        self._take_in()
+        if self.starts:
+            self._note_starts(now)
+        if self.ends:
+            self._note_ends(now)
+        if self._guesses.due(now):
+            self._remember(now)
+
+    def _take_in(self) -> None:
+        """Many that come one after the other have one place, and are counted at once."""
+        for place, alike in groupby(self.came):
+            self._backlog.add(place.priority, place.model, len(list(alike)))
+        self.came.clear()
+
+    def _note_starts(self, now: float) -> None:
+        """The same of those that start."""
+        for (place, on), alike in groupby(self.starts, _PLACE_AND_BACKEND):
+            self._note_started(place, on, len(list(alike)), now)
+        if self._guesses.some_wait:
+            for choice in self.starts:
+                self._guesses.started(choice.task_id, now)
+        self.starts.clear()
+
+    def _note_started(self, place: Place, on: str, number: int, now: float) -> None:
+        """So many that are alike have started on this backend."""
+        self._backlog.start(place, number)
+        model, turns = place.model, self._turns[on]
+        swap = turns.last != model
+        took = self._paces[on].started(
+            number, number * self._times.of(model), now,
+            swap=swap and not self._by_turns, waits=len(self._policy) > 0,
+        )  # fmt: skip
+        if swap:
+            turns.swapped(model, took)
+
+    def _note_ends(self, now: float) -> None:
+        served: dict[str, list[float]] = {}
+        for end in self.ends:
+            if end.took is not None:
+                served.setdefault(end.place.model, []).append(end.took)
+            if not end.backend.running:
+                self._paces[end.backend.name].idle(now)
+        for model, times in served.items():
+            self._times.note(model, times)
+            self._news = True
+        if self._guesses.some_run:
+            for end in self.ends:
+                self._guesses.ended(end.task_id, now, served=end.took is not None)
+        self.ends.clear()
+
+    def _remember(self, now: float) -> None:
+        newest, self.newest = self.newest, None
+        if newest is not None and newest not in self._policy:
+            newest = None
+        task_id = self._guesses.wanted(newest, now)
+        if task_id is not None and (place := self._policy.place_of(task_id)) is not None:
+            guess = self._guess(place, self._share_before(task_id, place), now)
+            if guess is not None:
+                self._guesses.remember(task_id, guess, now)
+
+    # -- what is asked
+
+    def of(self, task_id: str, now: float) -> Estimate | None:
+        """When a task that is ready starts and ends; None if that cannot be told."""
+        place = self._policy.place_of(task_id)
+        if place is None:
+            return None
+        self._take_in()
+        guess = self._guess(place, self._share_before(task_id, place), now)
+        return None if guess is None else self._guesses.estimate(guess)
+
+    def of_next(self, place: Place, now: float) -> Estimate | None:
+        """When a task that came now would start and end; None if that cannot be told, or if it
+        would start at once.
+        """
+        self._take_in()
+        able = self._fleet.likely(place.model)
+        if not self._policy and any(one.room(place, now).starts for one in able):
+            return None
+        guess = self._guess(place, 1.0, now)
+        return None if guess is None else self._guesses.estimate(guess)
+
+    def until_started(self, tasks: int) -> float | None:
+        """Seconds until so many tasks have started, whichever; None while that cannot be told."""
+        usual = self._times.usual
+        return None if usual is None else tasks * usual * self._pace(self._fleet.backends)[0]
+
+    def until_empty(self, now: float) -> float | None:
+        """Seconds until all that waits or runs has ended, if no more comes; None if that cannot be
+        told, or if there is nothing.
+        """
+        self._take_in()
+        latest = self._times.usual if any(one.running for one in self._fleet) else None
+        for place in self._backlog.last_of_each():
+            guess = self._guess(place, 1.0, now)
+            if guess is None:
+                return None
+            latest = max(latest or 0.0, self._guesses.estimate(guess).ends.p50)
+        return latest
+
+    # -- what is kept
+
+    def due(self, now: float) -> bool:
+        """Whether what was learnt is to be kept again now."""
+        return self._news and now - self._kept_at >= KEEP_EVERY
+
+    def step(self, now: float) -> Kept:
+        """The step by which what was learnt is kept."""
+        self._kept_at, self._news = now, False
+        return Kept(FORECAST, self.record())
+
+    def record(self) -> bytes:
+        """What was learnt, for `restore`."""
+        models = len(self._times)
+        while True:
+            kept = _Record(
+                self._times.record(models),
+                self._guesses.record(),
+                {name: pace.record() for name, pace in self._paces.items()},
+                {name: turns.record() for name, turns in self._turns.items()},
+            )
+            record = msgspec.json.encode(kept)
+            if len(record) <= MOST_RECORDED or not models:
+                return record
+            models //= 2
+
+    def restore(self, record: bytes) -> None:
+        """What was learnt before the process started. A record that cannot be read is of no use."""
+        if not record:
+            return
+        try:
+            known = msgspec.json.decode(record, type=_Record)
+        except msgspec.MsgspecError:
+            return
+        self._times.restore(known.times)
+        self._guesses.restore(known.guesses)
+        for name in self._paces.keys() & known.paces.keys():
+            self._paces[name].restore(known.paces[name])
+        for name in self._turns.keys() & known.turns.keys():
+            self._turns[name].restore(known.turns[name])
+
+    # -- how
+
+    def _share_before(self, task_id: str, place: Place) -> float:
+        """The share of the tasks of its priority that are before it in line."""
+        lane = self._backlog.lane(place.priority)
+        if lane is None:
+            return 0.0
+        above = sum(one.count for one in self._backlog.above(place.priority))
+        return max(0, (self._policy.position(task_id) or 1) - above - 1) / lane.count
+
+    def _guess(self, place: Place, before: float, now: float) -> Guess | None:
+        if self._times.usual is None or (self._fleet.paused and self._fleet.is_paused(place.model)):
+            return None
+        able = [one for one in self._fleet.likely(place.model) if one.down is None]
+        if not able:
+            return None
+        self._backlog.weigh(now)
+        way, starts = self._turn(place, able, now) or self._in_line(place, before, able)
+        held = min(now if one.held is None else one.held.until for one in able)
+        starts = max(starts, held - now)
+        lane = self._backlog.lane(place.priority)
+        behind = lane is not None and before * lane.count < lane.count - 1
+        return Guess(2 * way + behind, starts, starts + self._times.of(place.model))
+
+    def _turn(
+        self, place: Place, able: Sequence[BackendSlots], now: float
+    ) -> tuple[Way, float] | None:
+        """By the turns of the models, unless its model has its turn somewhere."""
+        if not self._by_turns:
+            return None
+        soonest, first = inf, self._policy.first()
+        for backend in able:
+            wait = self._turns[backend.name].wait(place, now, first, self._backlog)
+            if wait is None:
+                return None
+            soonest = min(soonest, wait)
+        return Way.TURNS, soonest
+
+    def _in_line(
+        self, place: Place, before: float, able: Sequence[BackendSlots]
+    ) -> tuple[Way, float]:
+        """By the work until all before it have started and one slot more is free."""
+        work, swaps = self._times.usual or 0.0, 0.0
+        for lane, share in self._lanes_before(place, before):
+            for_these = share * self._backlog.share(lane, able)
+            work += for_these * lane.work
+            swaps += for_these * lane.swaps
+        for_work, for_swap = self._pace(able)
+        known = all(self._paces[one.name].known for one in able)
+        return (Way.MEASURED if known else Way.ASSUMED), work * for_work + swaps * for_swap
+
+    def _lanes_before(self, place: Place, before: float) -> list[tuple[Lane, float]]:
+        """What is before it: all of the higher priorities, and a share of its own."""
+        lanes = [(lane, 1.0) for lane in self._backlog.above(place.priority)]
+        mine = self._backlog.lane(place.priority)
+        return lanes if mine is None else [*lanes, (mine, before)]
+
+    def _pace(self, backends: Sequence[BackendSlots]) -> tuple[float, float]:
+        """Seconds of time for a second of work and for a swap, of all these together."""
+        speed = swap = 0.0
+        for backend in backends:
+            # So many are served at once, as far as can be seen.
+            slots, load = max(1, backend.running), self._turns[backend.name].load_time
+            for_work, for_swap = self._paces[backend.name].prices(slots, load)
+            speed += 1 / max(for_work, 1e-9)
+            swap += for_swap
+        return 1 / speed, swap / len(backends) ** 2
