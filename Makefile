@@ -28,13 +28,14 @@ JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-plan bench-smoke
 .PHONY: bench-ways bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
-.PHONY: test-fast test-clients test-ollama test-llamacpp coverage release lock clean
+.PHONY: test-fast test-histories test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          run oq with a real model and watch three tasks go through"
 	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
 	@echo "make test-fast     those that are quick, in about two minutes"
+	@echo "make test-histories  what policies promise, on 10,000 drawn histories each"
 	@echo "make test-shuffled the same in another order each time"
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
@@ -72,6 +73,10 @@ test: $(TESTED)
 # What is quick, and needs neither the model nor a browser: about two minutes on two processors.
 test-fast: $(READY)
 	$(RUN) pytest -n $(JOBS) --dist loadgroup -m 'not slow and not model' $(ARGS)
+
+# What each policy promises, on ten thousand drawn histories for each promise: some minutes.
+test-histories: $(READY)
+	OQ_HISTORIES=10000 $(RUN) pytest -n $(JOBS) tests/unit/plan/test_bounds.py $(ARGS)
 
 # In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
 test-shuffled: $(TESTED)

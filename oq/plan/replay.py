@@ -113,6 +113,7 @@ class _Queue:
         self.told: list[Told] = []
         self._order = order
         self._box = box
+        self._promises = order.passes is not None
         self._agenda = agenda
         self._flat = order.name == "plain"
         self._calls: dict[str, Call] = {}
@@ -170,7 +171,8 @@ class _Queue:
         task_id = _id(call)
         self._calls[task_id] = call
         self._board.place(task_id, self._place(call))
-        self._passed.came(call, self._priority(call))
+        if self._promises:
+            self._passed.came(call, self._priority(call))
         self._dispatch()
         if call.sent == inf:
             now = self._agenda.now
@@ -212,7 +214,8 @@ class _Queue:
                 call = self._calls[job.task_id]
                 self._machine_of[job.task_id] = machines[job.backend]
                 machines[job.backend].send(call)
-                self._passed.started(call, self._priority(call), now)
+                if self._promises:
+                    self._passed.started(call, self._priority(call), now)
             preempted = [one.task_id for one in self._board.recalls(now) if one.answered]
             if not preempted:
                 break

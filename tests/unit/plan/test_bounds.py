@@ -1,19 +1,23 @@
 """What each policy promises, on drawn traffic. The policies are those of a queue, so these are
-tests of them, too.
+tests of them, too. `make test-histories` draws ten thousand of each kind.
 """
 
 from __future__ import annotations
 
 from itertools import combinations
+from os import environ
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oq.plan import replay as module
 from oq.rules.affinity import Affinity
 from oq.rules.fifo import Fifo
 from oq.rules.policies import POLICIES
+from oq.rules.shares import EXPECTED, Shares
+from oq.words.task import Priority
 from tests.unit.plan.builders import asked, run
 
 LOADS = st.sampled_from([0.0, 0.3, 2.0, 10.0])
@@ -30,21 +34,45 @@ TASKS = st.lists(
 )
 BOX = st.fixed_dictionaries({"slots": st.integers(1, 3), "models": st.integers(1, 2)})
 BYPASS = st.sampled_from([0, 1, 5, 30])
+POLICY = st.sampled_from(["fifo", "affinity"])
+TENANTS = st.sampled_from(["ann", "bob", "bob", "bob", "cy", None])
+
+
+def histories(usual: int) -> settings:
+    """So many of them, or as many as the variable says."""
+    number = int(environ.get("OQ_HISTORIES", usual))
+    return settings(max_examples=number, deadline=None, database=None)
 
 
 class StrictlyByPriority:
-    """No task starts where one of a higher priority could start."""
+    """No task starts where one of a higher priority could start, and no slot is left free for which
+    a task waits that nobody before it keeps.
+    """
 
     def next(self, now):
         choice = super().next(now)
-        if choice is not None:
+        if choice is None and self._shares is None:
+            self.check_all_wait(now)
+        elif choice is not None:
             backend = self._fleet.by_name[choice.backend]
             for task_id in self.in_line():
                 place = self.place_of(task_id)
                 if place.priority <= choice.place.priority:
                     break
-                assert not backend.room(place, now).starts, f"{task_id} could start"
+                could = backend.room(place, now).starts and not self.holds_back(place, now)
+                assert not could, f"{task_id} could start"
         return choice
+
+    def check_all_wait(self, now):
+        kept = set()
+        for task_id in self.in_line():
+            place = self.place_of(task_id)
+            able = self._fleet.able(place.model, now)
+            held_back = self.holds_back(place, now) or ""
+            free = [one for one in able if one.room(place, now).starts and one.name not in kept]
+            assert held_back or not free, f"{task_id} could start on {free[0].name}"
+            if "idle_after" not in held_back:
+                kept.update(one.name for one in able)
 
 
 class StrictFifo(StrictlyByPriority, Fifo):
@@ -77,7 +105,7 @@ def check_priorities(replayed) -> None:
 
 
 @seed(14)
-@settings(max_examples=400, deadline=None, database=None)
+@histories(400)
 @given(TASKS, BOX, LOADS, st.sampled_from(["fifo", "plain"]))
 def test_first_in_first_out_on_one_server(tasks, box, load, policy):
     replayed = run(tasks, policy, load, **box)
@@ -91,7 +119,7 @@ def test_first_in_first_out_on_one_server(tasks, box, load, policy):
 
 
 @seed(16)
-@settings(max_examples=400, deadline=None, database=None)
+@histories(400)
 @given(TASKS, BOX, LOADS, st.integers(2, 3))
 def test_first_in_first_out_on_several_servers_passes_nobody_over(tasks, box, load, backends):
     """The first may wait for one of them, and for what runs there; nothing more is sent there."""
@@ -101,7 +129,7 @@ def test_first_in_first_out_on_several_servers_passes_nobody_over(tasks, box, lo
 
 
 @seed(15)
-@settings(max_examples=800, deadline=None, database=None)
+@histories(800)
 @given(TASKS, BOX, LOADS, BYPASS, st.integers(1, 3))
 def test_affinity_passes_nobody_over_for_longer_than_it_may(tasks, box, load, bypass, backends):
     replayed = run(tasks, f"affinity,max_bypass={bypass}s", load, **box, backends=backends)
@@ -109,6 +137,118 @@ def test_affinity_passes_nobody_over_for_longer_than_it_may(tasks, box, load, by
     assert replayed.late == 0
     if backends == 1:
         check_priorities(replayed)
+
+
+# -- fairness between tenants
+
+SERVED = st.lists(
+    st.builds(
+        asked,
+        at=st.integers(0, 100).map(lambda n: n / 4),
+        model=st.sampled_from("aab"),
+        took=st.integers(1, 40).map(lambda n: n / 4),
+        tenant=TENANTS,
+        tokens=st.integers(1, 2000),
+    ),
+    min_size=2,
+    max_size=60,
+)
+
+
+def largest_difference(calls, one: str | None, other: str | None) -> float:
+    """By how much the service of two tenants differed over any time in which both had tasks that
+    waited. A task counts when it starts, with all that it costs.
+    """
+    times = sorted({call.asked.at for call in calls} | {call.sent for call in calls})
+    ahead, least, most, worst = 0.0, 0.0, 0.0, 0.0
+    for time in times:
+        for call in calls:
+            if call.sent == time and call.asked.tenant in (one, other):
+                cost = call.asked.tokens + call.asked.generated
+                ahead += cost if call.asked.tenant == one else -cost
+        least, most = min(least, ahead), max(most, ahead)
+        worst = max(worst, most - least)
+        waiting = {call.asked.tenant for call in calls if call.asked.at <= time < call.sent}
+        if not {one, other} <= waiting:
+            least = most = ahead
+    return worst
+
+
+@seed(17)
+@histories(300)
+@given(SERVED, st.integers(1, 3), LOADS, st.sampled_from([0, 500, 3000]), POLICY)
+def test_tenants_that_have_work_get_the_same(tasks, slots, load, quantum, policy):
+    """Each counter is within the quantum of the least when a task of its tenant starts, but for
+    what is not known of the tasks that run: the cost of one for each slot.
+    """
+    replayed = run(tasks, f"{policy},fairness=true,quantum={quantum}", load, slots=slots)
+    check(replayed, load)
+    largest = max(EXPECTED, *(call.asked.tokens + call.asked.generated for call in replayed.calls))
+    for one, other in combinations(["ann", "bob", "cy", None], 2):
+        found = largest_difference(replayed.calls, one, other)
+        assert found <= 2 * (quantum + (slots + 1) * largest), (one, other)
+
+
+def flood_and_trickle():
+    flood = [asked(0, took=1, tenant="ann", tokens=1000, generated=0) for _ in range(60)]
+    trickle = [asked(5, took=1, tenant="bob", tokens=1000, generated=0) for _ in range(20)]
+    return [*flood, *trickle]
+
+
+def test_fairness_that_does_not_count_is_caught(monkeypatch):
+    calls = run(flood_and_trickle(), "fifo,fairness=true,quantum=0", slots=1).calls
+    assert largest_difference(calls, "ann", "bob") <= 2000
+    monkeypatch.setattr(Shares, "ended", lambda *_: None)
+    monkeypatch.setattr(Shares, "started", lambda *_: None)
+    calls = run(flood_and_trickle(), "fifo,fairness=true,quantum=0", slots=1).calls
+    assert largest_difference(calls, "ann", "bob") > 4000
+
+
+# -- the other rules
+
+
+@seed(18)
+@histories(300)
+@given(TASKS, BOX, LOADS, POLICY, st.integers(1, 2))
+def test_a_reserve_is_not_given_to_lower_tasks(tasks, box, load, policy, kept):
+    replayed = run(tasks, f"{policy},reserve=high:{kept}", load, **box)
+    check(replayed, load)
+    low = [call for call in replayed.calls if call.asked.priority < Priority.HIGH]
+    for call in low:
+        alike = [
+            other
+            for other in low
+            if other.asked.model == call.asked.model and other.sent <= call.sent < other.ended
+        ]
+        assert len(alike) <= max(1, box["slots"] - kept)
+
+
+@seed(19)
+@histories(300)
+@given(TASKS, BOX, LOADS, POLICY)
+def test_idle_tasks_start_only_when_it_was_quiet(tasks, box, load, policy):
+    tasks = [replace(task, priority=0 if task.priority == 1 else task.priority) for task in tasks]
+    replayed = run(tasks, f"{policy},idle_after=7s", load, **box)
+    check(replayed, load)
+    for idle in replayed.calls:
+        for other in replayed.calls:
+            if idle.asked.priority == 0 < other.asked.priority:
+                assert not other.sent <= idle.sent < other.ended + 7, (idle, other)
+
+
+@seed(20)
+@histories(300)
+@given(TASKS, BOX, LOADS, POLICY, st.integers(1, 3))
+def test_preempted_tasks_end_all_the_same_and_not_more_often_than_they_may(
+    tasks, box, load, policy, most
+):
+    critical = {10: Priority.CRITICAL}
+    tasks = [replace(task, priority=critical.get(task.priority, task.priority)) for task in tasks]
+    replayed = run(tasks, f"{policy},preempt=true,max_preemptions={most}", load, **box)
+    for call in replayed.calls:
+        assert call.began - call.sent <= 2 * load, "the load for one that was preempted goes on"
+        assert call.ended == pytest.approx(call.began + call.asked.reads + call.asked.writes)
+        assert call.broken_off <= (most if call.asked.priority <= Priority.LOW else 0)
 
 
 def test_a_policy_without_the_bound_is_caught(monkeypatch):
