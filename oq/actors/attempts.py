@@ -20,9 +20,10 @@ from oq.words.task import Body, TaskState, Usage
 class RunningAttempt(Struct, eq=False):
     """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
     was broken off, if it was, and `outcome` how it ended by itself, if it did. `failed`, `down`,
-    `busy` and `lacks` are as in `oq.words.messages.Ended`, `watched`, `elsewhere` and `canary` as
-    in its `Job`. `wedged`: no task of its model produces anything there. `timeout` is in seconds;
-    `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
+    `busy` and `lacks` are as in `oq.words.messages.Ended`, `watched`, `elsewhere`, `canary` and
+    `counted` as in its `Job`. `wedged`: no task of its model produces anything there. `timeout` is
+    in seconds; `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in
+    trio's time.
     """
 
     start: Change
@@ -33,6 +34,7 @@ class RunningAttempt(Struct, eq=False):
     watched: bool = False
     elsewhere: bool = False
     canary: bool = False
+    counted: bool = False
     wedged: bool = False
     sent_at: float = 0.0
     first_at: float | None = None
@@ -69,6 +71,7 @@ class RunningAttempt(Struct, eq=False):
             busy=self.busy,
             lacks=self.lacks,
             sample=self._sample(trio.current_time()) if self.watched else None,
+            cost=self._cost() if self.counted else None,
         )
 
     def backend_fails(self, ended: Ended) -> bool:
@@ -98,8 +101,14 @@ class RunningAttempt(Struct, eq=False):
             times.waited,
             times.load,
             usage.completion_tokens or usage.prompt_tokens or None,
-            None if done.usage is None else usage.prompt_tokens + 2 * usage.completion_tokens,
         )
+
+    def _cost(self) -> int | None:
+        """Tokens, the generated ones twice; None if it was broken off, or nobody says it."""
+        done = self.outcome
+        if self.reason is not None or not isinstance(done, Completed) or done.usage is None:
+            return None
+        return done.usage.prompt_tokens + 2 * done.usage.completion_tokens
 
     def stop(self, reason: Outcome) -> None:
         """Break it off. The first reason holds."""

@@ -165,6 +165,7 @@ class Pool:
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
             timeout, trio.current_time() + timeout, job.watched, job.elsewhere, job.canary,
+            job.counted,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
@@ -258,7 +259,8 @@ class Pool:
         outcome = run.outcome or run.reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
-        ended = SERVED if type(outcome) is Completed and not run.watched else run.ended()
+        plain = type(outcome) is Completed and not (run.watched or run.counted)
+        ended = SERVED if plain else run.ended()
         if ended.served:
             self._silent.served(run.backend.name, state.terms.model)
         if isinstance(outcome, Failed) and run.may_wait and run.backend_fails(ended):

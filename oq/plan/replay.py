@@ -196,9 +196,9 @@ class _Queue:
             first=call.began + call.asked.reads - call.sent,
             load=call.began - call.sent,
             tokens=call.asked.tokens,
-            cost=call.asked.tokens + call.asked.generated,
         )
-        self._board.free(task_id, now, Ended(served=True, sample=served))
+        cost = call.asked.tokens + call.asked.generated
+        self._board.free(task_id, now, Ended(served=True, sample=served, cost=cost))
         self._dispatch()
 
     def _look(self, machine: Machine) -> None:

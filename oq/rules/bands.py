@@ -160,6 +160,18 @@ class Bands:
     def __getitem__(self, priority: int) -> Band:
         return self._bands[priority]
 
+    def first_of_one_kind(self) -> tuple[int, str] | None:
+        """The highest priority and its first task, if all of its tasks are alike and of one tenant:
+        mostly they are, and then it makes no difference in which order kinds and tenants come.
+        """
+        priority = max(self._bands)
+        band = self._bands[priority]
+        if len(band.kinds) != 1 or len(band.flows) != 1:
+            return None
+        (flow,) = band.flows.values()
+        (ids,) = flow.groups.values()
+        return priority, ids[0]
+
     def add(self, task_id: str, place: Place) -> bool:
         """Whether its tenant had none with its priority."""
         band = self._bands.get(place.priority)

@@ -154,11 +154,12 @@ class Board:
         learnt of it from the sample. KeyError when the task held no slot.
         """
         run = self._running.pop(task_id)
+        self._recalls.stopped(run.place)
         backend = run.backend
         learnt = backend.give_back(task_id, now, ended.sample)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
-        self._policy.ended(task_id, backend.name, now, ended.sample)
+        self._policy.ended(task_id, backend.name, now, ended.cost)
         took = now - run.at if ended.served else None
         self.forecast.ends.append(End(task_id, run.place, backend, took))
         if not run.ended:
@@ -243,9 +244,12 @@ class Board:
         canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
         self._running[choice.task_id] = Run(backend, choice.place, now)
         self.forecast.starts.append(choice)
+        self._recalls.began(choice.place)
         elsewhere = self._fleet.several and self._fleet.elsewhere(choice.place.model, backend)
-        watched = watched or canary or self._policy.counts_tokens
-        return Job(choice.task_id, choice.backend, watched, elsewhere, canary)
+        return Job(
+            choice.task_id, choice.backend, watched or canary, elsewhere, canary,
+            self._policy.counts_tokens,
+        )  # fmt: skip
 
     def recalls(self, now: float) -> list[Recall]:
         """Tasks to be called back, for `next` gave nothing out: see `oq.rules.recalls`."""

@@ -18,7 +18,6 @@ from oq.rules.residency import Room
 from oq.rules.shares import Shares
 from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
-from oq.words.sample import Sample
 
 DEFAULT = FairnessConfig()
 
@@ -80,7 +79,7 @@ class Line:
     def remove(self, task_id: str) -> bool:
         return self._leave(task_id) is not None
 
-    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
+    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
         if not self._has_rules:
             return
         if self._reserve is not None:
@@ -88,14 +87,19 @@ class Line:
         if self._quiet is not None:
             self._quiet.ended(task_id, now)
         if self._shares is not None:
-            self._shares.ended(task_id, None if sample is None else sample.cost)
+            self._shares.ended(task_id, cost)
 
     def next(self, now: float) -> Choice | None:
         bands = self._bands
         if bands is None or not self._ready:
             return None
-        bands.settle(now)
         search = Search([backend for backend in self._fleet if backend.open], now)
+        only = bands.first_of_one_kind()
+        if only is not None and (self._quiet is None or self._quiet.allows(only[0], now)):
+            backend, room = self._place(only[1], search)
+            if backend is not None and room.starts:
+                return self._chosen(only[1], backend)
+        bands.settle(now)
         for priority, band in bands:
             if self._quiet is not None and not self._quiet.allows(priority, now):
                 continue

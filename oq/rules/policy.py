@@ -12,7 +12,6 @@ from msgspec import Struct
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.words.config import FairnessConfig, SchedulerConfig
-from oq.words.sample import Sample
 
 
 class Choice(Struct, frozen=True, gc=False):
@@ -56,10 +55,10 @@ class Policy(Protocol):
         """This task is ready no longer; False if it was not ready."""
         ...
 
-    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
+    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
         """A task that `next` gave out has stopped running on this backend, whatever came of it: the
         slot is free already. Told once for each that was given out; it may be added again later.
-        `sample` says how it was served, if it was served to its end.
+        `cost` is in tokens, the generated ones twice, if it `counts_tokens` and it is known.
         """
         ...
 

@@ -54,6 +54,15 @@ class Recalls:
         self._runs = runs
         self._preempts = preempts
         self._times: dict[str, int] = {}  # how many times tasks were preempted
+        self._critical_runs = 0
+
+    def began(self, place: Place) -> None:
+        """A task with this place runs."""
+        self._critical_runs += place.priority >= Priority.CRITICAL
+
+    def stopped(self, place: Place) -> None:
+        """It runs no longer."""
+        self._critical_runs -= place.priority >= Priority.CRITICAL
 
     def forget(self, task_id: str) -> None:
         """It has ended."""
@@ -101,10 +110,12 @@ class Recalls:
         """Of the tasks that may be preempted, the one with the lowest priority that began last: the
         least work is lost. Where a model has to leave the memory, all that run there, or none.
         """
+        first = self._policy.first()
+        waits = first is not None and first[1].priority >= Priority.CRITICAL
+        if not (waits or self._critical_runs):  # mostly
+            return []
         inside = [run for run in self._inside_critical() if run.at + INSIDE <= now]
         waiting = self._critical()
-        if not (inside or waiting):
-            return []
         going = sum(run.preempted for run in self._runs.values())
         found: list[str] = []
         for run in inside[going:]:
@@ -121,7 +132,7 @@ class Recalls:
 
     def due(self, now: float) -> float:
         """When others are to go for one that waits inside a backend; inf if for none."""
-        if self._preempts is None:
+        if self._preempts is None or not self._critical_runs:
             return inf
         times = (run.at + INSIDE for run in self._inside_critical())
         return min((time for time in times if time > now), default=inf)

@@ -4,6 +4,7 @@ quiet.
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 
 from oq.rules.fleet import Fleet
@@ -26,6 +27,8 @@ class Reserve:
         self._rules = [(parse_priority(one.priority), one.slots) for one in settings]
         self._fleet = fleet
         self._running: dict[str, tuple[BackendSlots, Place]] = {}
+        self._of_all: Counter[int] = Counter()  # how many run, by priority
+        self._there: dict[BackendSlots, Counter[Place]] = {}  # and on each backend, by their places
 
     def denies(self, backend: BackendSlots, place: Place) -> bool:
         """Whether the slots that are left are not for this task."""
@@ -33,21 +36,32 @@ class Reserve:
         for priority, slots in self._rules:
             if place.priority >= priority:
                 continue
-            lower = [run for run in self._running.values() if run[1].priority < priority]
-            if len(lower) >= max(1, self._fleet.workers - slots):
+            lower = sum(number for level, number in self._of_all.items() if level < priority)
+            if lower >= max(1, self._fleet.workers - slots):
                 return True
-            if served is None:
+            if served is None or lower < max(1, served - slots):
                 continue
-            alike = sum(one is backend and backend.alike(other, place) for one, other in lower)
+            alike = sum(
+                number
+                for other, number in self._there.get(backend, Counter[Place]()).items()
+                if other.priority < priority and backend.alike(other, place)
+            )
             if alike >= max(1, served - slots):
                 return True
         return False
 
     def started(self, task_id: str, place: Place, backend: BackendSlots) -> None:
         self._running[task_id] = backend, place
+        self._of_all[place.priority] += 1
+        self._there.setdefault(backend, Counter())[place] += 1
 
     def ended(self, task_id: str) -> None:
-        del self._running[task_id]
+        backend, place = self._running.pop(task_id)
+        self._of_all[place.priority] -= 1
+        there = self._there[backend]
+        there[place] -= 1
+        if not there[place]:
+            del there[place]
 
 
 class Quiet:

@@ -153,7 +153,8 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     `served`: it was answered to its end. `failed` says how the backend failed at it, `down` why the
     backend is down. `busy` and `lacks`, that it has not the model, say why it could not take the
-    task. `sample` says how a watched task was served.
+    task. `sample` says how a watched task was served. `cost` is that of a counted one, if it is
+    known: its tokens, the generated ones twice.
     """
 
     served: bool = False
@@ -162,6 +163,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     busy: Busy | None = None
     lacks: bool = False
     sample: Sample | None = None
+    cost: int | None = None
 
 
 SERVED = Ended(served=True)
@@ -243,7 +245,8 @@ class Look(Struct, frozen=True):
 class Job(Struct, frozen=True, gc=False):
     """A task that is to run now, on this backend. `watched`: the scheduler is to be told when its
     answer begins, and how it was served. `elsewhere`: another backend may have its model too.
-    `canary`: it is tried while tasks fail there, and spends no retry if it fails.
+    `canary`: it is tried while tasks fail there, and spends no retry if it fails. `counted`: the
+    scheduler is to be told what it cost.
     """
 
     task_id: str
@@ -251,6 +254,7 @@ class Job(Struct, frozen=True, gc=False):
     watched: bool = False
     elsewhere: bool = False
     canary: bool = False
+    counted: bool = False
 
 
 class Dispatch(Struct, frozen=True):

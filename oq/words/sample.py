@@ -8,8 +8,7 @@ from msgspec import Struct
 class Sample(Struct, frozen=True, gc=False):
     """How one task was served. In seconds: `took` from its hand-over to its end, `first` to the
     first byte of its answer, `waited` and `load` as the backend's last line says them; and its
-    `tokens`, the generated ones or, if there are none, those of its prompt. `cost` is in tokens,
-    the generated ones twice. None: not known.
+    `tokens`, the generated ones or, if there are none, those of its prompt. None: not known.
     """
 
     took: float
@@ -17,4 +16,3 @@ class Sample(Struct, frozen=True, gc=False):
     waited: float | None = None
     load: float | None = None
     tokens: int | None = None
-    cost: int | None = None

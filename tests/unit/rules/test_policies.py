@@ -28,7 +28,6 @@ from oq.rules.policy import Choice, Policy
 from oq.rules.slots import BackendSlots
 from oq.words.config import Config, PolicyName, SchedulerConfig, to_config
 from oq.words.messages import Job
-from oq.words.sample import Sample
 from tests.support.builders import task_id
 
 A, B, C = (task_id(n) for n in range(1, 4))
@@ -60,7 +59,7 @@ class OneAtATime(Fifo):
         self.running += [(chosen.task_id, chosen.backend)] if chosen else []
         return chosen
 
-    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
+    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
         self.running.remove((task_id, backend))
 
 
@@ -246,7 +245,7 @@ class Unfair(Fifo):
 class Asleep(OneAtATime):
     """It does not listen when a slot is free again."""
 
-    def ended(self, task_id: str, backend: str, now: float, sample: Sample | None) -> None:
+    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
         pass
 
 
