@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from math import inf
 
 from msgspec.structs import replace
 
@@ -21,6 +20,7 @@ from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
 from oq.rules.forecast import End, Forecast
+from oq.rules.looks import list_due, looks
 from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
 from oq.rules.policy import Policy
@@ -271,34 +271,16 @@ class Board:
         if self._all_plain and not fleet.lists_wanted:
             return due
         waits = bool(self._policy) and not (self.paused or self.draining)
-        due = min(due, *(min(each.due(now), self._list_due(each, waits=waits)) for each in fleet))
+        due = min(due, *(min(each.due(now), list_due(fleet, each, waits=waits)) for each in fleet))
         if waits:
             due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
         return due
 
     def looks(self, now: float) -> list[Look]:
-        """The backends that are to be asked now which models they have, or, while something waits,
-        what they have in memory.
-        """
-        fleet, waits, looks = self._fleet, bool(self._policy), list[Look]()
-        if self._all_plain and not fleet.lists_wanted:
-            return looks
-        for backend in fleet:
-            if self._list_due(backend, waits=waits) <= now:
-                backend.models.asked_at = backend.asked_at = now
-                backend.models.wanted = False
-                looks.append(Look(backend.name, full=True))
-            elif waits and backend.look_at() <= now:
-                backend.asked_at = now
-                looks.append(Look(backend.name))
-        fleet.lists_wanted = any(backend.models.wanted for backend in fleet)
-        return looks
-
-    def _list_due(self, backend: BackendSlots, *, waits: bool) -> float:
-        """When this backend is to be asked which models it has. `waits`: something does."""
-        if backend.down is not None:
-            return inf
-        return backend.models.due(often=waits and self._fleet.some_down)
+        """The backends that are to be asked something now; see `oq.rules.looks`."""
+        if self._all_plain and not self._fleet.lists_wanted:
+            return []
+        return looks(self._fleet, now, waits=bool(self._policy))
 
     # -- why it waits
 
