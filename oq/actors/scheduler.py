@@ -23,6 +23,7 @@ from oq.rules import lifecycle
 from oq.rules.board import Board
 from oq.rules.learnt import record_of
 from oq.rules.place import place_of
+from oq.rules.shown_slots import note_past
 from oq.store import Ledger
 from oq.words.channels import take
 from oq.words.clock import Clock
@@ -217,6 +218,8 @@ class Scheduler:
         forecast.settle(now)
         if forecast.due(now):
             self._keep(forecast.step(now))
+        for backend in self._board.backends:
+            note_past(backend, now)
         return self._board.due(now)
 
     def _mark_down(self, backend: str, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +21,9 @@ from oq.rules.history import WINDOWS
 from oq.rules.model_names import one_name
 from oq.words import views
 from oq.words.stats import Stats
+from oq.words.timeline import BackendTimeline, Timeline
+
+TIMELINE = timedelta(minutes=5)
 
 
 class StatsWindow(StrEnum):
@@ -78,6 +82,19 @@ async def stats(context: Context, request: Request) -> Response:
 async def backends(context: Context, request: Request) -> Response:
     """The backends, and the models that each of them reports."""
     return quart_response(await request.queue.backends())
+
+
+async def timeline(context: Context, request: Request) -> Response:
+    """What ran on each backend in the last five minutes, and when it was down, held, or loaded a
+    model.
+    """
+    now = request.queue.now()
+    since = now - TIMELINE
+    spans = request.queue.timeline_spans(since)
+    backends = [
+        BackendTimeline(name, context.attempts.since(name, since), spans[name]) for name in spans
+    ]
+    return quart_response(Timeline(since, now, backends))
 
 
 async def pause(context: Context, request: Request) -> Response:

@@ -16,6 +16,7 @@ from oq.words.events import Event, EventType
 from oq.words.stats import Stats, StatsByModel
 from oq.words.stream import Chunk
 from oq.words.task import Submission, Task, TaskSummary
+from oq.words.timeline import Timeline
 from oq.words.views import BackendView
 from oq.words.which import CONDITIONS, IN_HTTP
 
@@ -232,6 +233,13 @@ QUEUE = (
         ops.backends,
         "List the backends and their models",
         {200: ("The backends, in the order of preference", list[BackendView])},
+    ),
+    Route(
+        "GET",
+        "/api/backends/timeline",
+        ops.timeline,
+        "Show what the backends did in the last five minutes",
+        {200: ("The backends, in the order of preference", Timeline)},
     ),
     Route(
         "GET",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import trio
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from oq.words.errors import NotFound, Unavailable
 from oq.words.messages import BackendDown, BulkCommand, Command, Commit, Drain, Pause
 from oq.words.receipts import Receipt
 from oq.words.task import Status
+from oq.words.timeline import TimelineSpan
 from oq.words.views import BackendStatus, BackendView, Model, Models, QueueStatus
 
 SHUTDOWN_GRACE = 10.0
@@ -178,6 +179,27 @@ class Core:
             )
             for slots in self.board.backends
         )
+
+    def timeline_spans(self, since: datetime) -> dict[str, list[TimelineSpan]]:
+        """How each backend has been since that time."""
+        wall, now = self.clock.now(), trio.current_time()
+
+        def at(time: float) -> datetime:
+            return wall + timedelta(seconds=time - now)
+
+        back = now - (wall - since).total_seconds()
+        return {
+            slots.name: [
+                TimelineSpan(
+                    kind=one.kind,
+                    reason=one.reason,
+                    since=at(one.since),
+                    until=None if one.until is None else at(one.until),
+                )
+                for one in slots.past.since(back)
+            ]
+            for slots in self.board.backends
+        }
 
     def tell_down(self, backend: str, reason: str) -> None:
         """Report that a backend does not answer, so that no task is sent there."""

@@ -37,6 +37,7 @@ from oq.words.errors import InvalidTask, NotFound
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import BulkCommand, Command, Pause, Verb
 from oq.words.task import RawTask, Submission, TaskState, TaskSummary
+from oq.words.timeline import TimelineSpan
 from oq.words.views import BackendView, QueueStatus
 
 
@@ -158,6 +159,10 @@ class RawQueue:
     def tasks_by_model(self) -> dict[str, ModelTasks]:
         """How many tasks of each model wait and run now."""
         return self._core.board.by_model()
+
+    def timeline_spans(self, since: datetime) -> dict[str, builtins.list[TimelineSpan]]:
+        """By the names of the backends, in their order, how each has been since that time."""
+        return self._core.timeline_spans(since)
 
     def now(self) -> datetime:
         """The time, by the queue's own clock."""

@@ -86,6 +86,11 @@ class Outages:
         """Whether some models are held, and not all."""
         return bool(self._holds) and _ALL not in self._holds
 
+    @property
+    def wedges(self) -> bool:
+        """Whether all that is held is held because nothing of it is produced."""
+        return all(hold.what == _WEDGED for hold in self._holds.values())
+
     def allows(self, model: str, now: float) -> bool:
         """Whether a task of this model may be sent now."""
         hold = self._hold(model)

@@ -1,10 +1,13 @@
-"""What is told of how many tasks a backend serves at once."""
+"""What is told of a backend: how many tasks it serves at once, and how it was lately."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from oq.rules.concurrency import Concurrency
 from oq.rules.residency import Group
 from oq.rules.slots import BackendSlots
+from oq.words.timeline import SpanKind
 from oq.words.views import Slots
 
 
@@ -38,3 +41,24 @@ def _shown(backend: BackendSlots, concurrency: Concurrency, group: Group | None 
         model=None if group is None else group.name,
         load=(group.key[1] or None) if group is not None else None,
     )
+
+
+def note_past(backend: BackendSlots, now: float) -> None:
+    """Keep how it is now. It is called whenever that may have changed."""
+    loads = backend.residency is not None and backend.residency.load is not None
+    well = backend.down is None and backend.held is None and backend.outages.quiet
+    if loads or not well or backend.past.lasts:
+        backend.past.note(_as_it_is(backend), now)
+
+
+def _as_it_is(backend: BackendSlots) -> Iterator[tuple[SpanKind, str, str]]:
+    """What lasts, as its past takes it."""
+    if backend.down is not None:
+        yield "down", "", backend.down
+        return
+    if (reason := backend.held_because) is not None:
+        wedged = backend.held is None and backend.outages.wedges
+        yield "wedged" if wedged else "held", "", reason
+    load = None if backend.residency is None else backend.residency.load
+    if load is not None and not load.group.loaded:
+        yield "swap" if load.alone else "load", str(load.group.key), str(load.group)

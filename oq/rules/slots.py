@@ -8,6 +8,7 @@ from math import inf
 
 from msgspec import Struct
 
+from oq.rules.backend_past import BackendPast
 from oq.rules.concurrency import Concurrency
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
@@ -50,7 +51,7 @@ class BackendSlots:
 
     __slots__ = (
         "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
-        "down_since", "held", "limit", "max_models", "models", "name", "names", "outages",
+        "down_since", "held", "limit", "max_models", "models", "name", "names", "outages", "past",
         "residency", "running", "source",
     )  # fmt: skip
 
@@ -73,6 +74,7 @@ class BackendSlots:
         self.max_models = max_models
         self.models = ModelList(models)
         self.outages = outages or Outages()
+        self.past = BackendPast()
         self.concurrency: Concurrency | None = None
         self.residency: Residency | None = None
         self.by_options = source == "measured"
