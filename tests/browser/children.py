@@ -86,7 +86,10 @@ class Oq:
         self.http.post("/api/queue/pause").raise_for_status()
 
     def resume(self) -> None:
+        """The queue, and all its models."""
         self.http.post("/api/queue/resume").raise_for_status()
+        for model in self.status()["paused_models"]:
+            self.http.post("/api/models/resume", json={"model": model}).raise_for_status()
 
 
 class Ollama:

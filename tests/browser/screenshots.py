@@ -14,15 +14,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from PIL import Image
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect, sync_playwright
 
 from oq.http.site import BUILT
 from oq.rules.history import WINDOWS, History
+from oq.rules.model_counts import ModelTasks
+from oq.rules.model_table import stats_by_model
 from oq.words.stats import Stats
 from tests.browser.children import Oq, served, simulated_ollama
 from tests.browser.chromium import FLAGS, find_chromium
@@ -134,26 +137,36 @@ def conversation() -> dict[str, Any]:
     }
 
 
-def lately() -> bytes:
-    """The answer to /api/stats of a queue that has worked for a while."""
+def lately(oq: Oq) -> dict[str, bytes]:
+    """The answers about a queue that has worked for a while, by the paths that are asked."""
     dice, history = random.Random(6), History()
     now = datetime.now(UTC)
-    for second in range(15 * 60):
-        at = now - timedelta(seconds=15 * 60 - 1 - second)
+    history.begin(now - timedelta(minutes=14))
+    for second in range(14 * 60):
+        at = now - timedelta(seconds=14 * 60 - 1 - second)
         for _ in range(int(2 + 1.5 * math.sin(second / 90) + dice.random())):
-            history.count(at, "submitted")
-            history.count(at, "failed" if dice.random() < 0.03 else "completed")
-            history.count(at, "tokens", dice.randint(10, 60))
-            history.waited(at, [dice.expovariate(0.5) * (1.5 + math.sin(second / 90))])
-            history.ran(at, [0.8 + dice.expovariate(1.2)])
-    interval = WINDOWS["15m"].interval
-    oldest = now - timedelta(seconds=95)
-    return msgspec.json.encode(Stats(interval, history.points("15m", now), oldest))
+            ended = "failed" if dice.random() < 0.03 else "completed"
+            counts = {"submitted": 1, ended: 1, "prompt_tokens": dice.randint(30, 300)}
+            waited = dice.expovariate(0.5) * (1.5 + math.sin(second / 90))
+            model = dice.choices(MODELS, (2 + math.sin(second / 60), 1))[0]
+            tokens = dice.randint(10, 60)
+            history.add(at, model, {**counts, "tokens": tokens}, [waited], [0.8 + waited / 3])
+    interval, oldest = WINDOWS["15m"].interval, now - timedelta(seconds=95)
+    stats = Stats(interval, history.points("15m", now), oldest)
+    tasks = {
+        row["model"]: ModelTasks(row["waiting"], row["running"])
+        for row in oq.http.get("/api/models").json()["models"]
+    }
+    return {
+        "**/api/stats*": msgspec.json.encode(stats),
+        "**/api/models": msgspec.json.encode(stats_by_model(history, "15m", now, tasks, ())),
+    }
 
 
 def overview(tab: Tab, ids: dict[str, str]) -> None:
     tab.open("overview")
     expect(tab.by("backend")).to_contain_text("In memory")
+    expect(tab.by("model")).to_have_count(2)
     expect(tab.by("oldest")).to_contain_text("since")
 
 
@@ -191,9 +204,9 @@ VIEWS: tuple[Callable[[Tab, dict[str, str]], None], ...] = (
 
 
 def take_all(browser: Browser, oq: Oq, ids: dict[str, str]) -> None:
-    stats = lately()
+    answers = lately(oq)
     for look, how in LOOKS.items():
-        with posing(browser, oq, stats, how) as tab:
+        with posing(browser, oq, answers, how) as tab:
             for view in VIEWS:
                 view(tab, ids)
                 tab.page.mouse.move(0, 0)
@@ -204,13 +217,17 @@ def take_all(browser: Browser, oq: Oq, ids: dict[str, str]) -> None:
 
 
 @contextmanager
-def posing(browser: Browser, oq: Oq, stats: bytes, how: dict[str, Any]) -> Iterator[Tab]:
+def posing(
+    browser: Browser, oq: Oq, answers: dict[str, bytes], how: dict[str, Any]
+) -> Iterator[Tab]:
     with tab_at(oq, browser, **how, **STEADY) as tab:
-        tab.page.route(
-            "**/api/stats*",
-            lambda route: route.fulfill(body=stats, content_type="application/json"),
-        )
+        for path, answer in answers.items():
+            tab.page.route(path, partial(_answer, answer))
         yield tab
+
+
+def _answer(answer: bytes, route: Route) -> None:
+    route.fulfill(body=answer, content_type="application/json")
 
 
 if __name__ == "__main__":

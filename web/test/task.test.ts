@@ -324,6 +324,8 @@ it("turns the server's history into curves", () => {
     cancelled: 0,
     retried: 0,
     tokens: 100,
+    prompt_tokens: 7,
+    ran: true,
   };
   const none = { wait_p50: null, wait_p95: null, run_p50: 0.5, run_p95: 2 };
   const later = { ...point, ...none, t: T(10), completed: 1, run_p50: 1 };
@@ -345,4 +347,7 @@ it("turns the server's history into curves", () => {
     ],
     tokens: [[10, null]],
   });
+  const away = { ...point, ...none, ran: false, tokens: 0 };
+  const { tokens } = seriesOf({ interval: 10, points: [away, ...points], oldest_waiting: null });
+  expect(tokens).toEqual([[null, 10, null]]); // a gap, and not a zero
 });

@@ -9,6 +9,7 @@ import type {
   BulkFilter,
   QueueStatus,
   Stats,
+  StatsByModel,
   Summary,
   Task,
 } from "./types";
@@ -37,7 +38,10 @@ const json = { "Content-Type": "application/json" };
 
 export const status = (): Promise<QueueStatus> => read("/api/status");
 export const backends = (): Promise<Backend[]> => read("/api/backends");
-export const stats = (window: string): Promise<Stats> => read(`/api/stats?window=${window}`);
+/** What happened within the window, to all models or to this one. */
+export const stats = (window: string, model: string): Promise<Stats> =>
+  read(`/api/stats?${new URLSearchParams({ window, ...(model !== "" && { model }) }).toString()}`);
+export const modelStats = (): Promise<StatsByModel> => read("/api/models");
 /** The task; what it holds of its user's is exact. */
 export async function task(id: string): Promise<Task> {
   const answer = await send(one(id), { signal: AbortSignal.timeout(PATIENCE) });
@@ -45,6 +49,8 @@ export async function task(id: string): Promise<Task> {
 }
 export const pause = (): Promise<void> => act("/api/queue/pause");
 export const resume = (): Promise<void> => act("/api/queue/resume");
+export const pauseModel = (model: string, paused: boolean): Promise<void> =>
+  act(`/api/models/${paused ? "pause" : "resume"}`, "POST", JSON.stringify({ model }));
 export const cancel = (id: string): Promise<void> => act(`${one(id)}/cancel`);
 export const retry = (id: string): Promise<void> => act(`${one(id)}/retry`);
 export const remove = (id: string): Promise<void> => act(one(id), "DELETE");

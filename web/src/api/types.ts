@@ -40,6 +40,8 @@ export type QueueEvent = With<Schemas["Event"], "data">;
 export type Chunk = Sent<Schemas["Chunk"]>;
 export type Point = Sent<Schemas["Point"]>;
 export type Stats = Sent<Schemas["Stats"]>;
+export type ModelStats = Sent<Schemas["ModelStats"]>;
+export type StatsByModel = Sent<Schemas["StatsByModel"]>;
 export type BulkAction = Schemas["Verb"];
 export type BulkAnswer = Sent<Schemas["BulkOutcome"]>;
 /** The filter as the parameters of a listing, and as the body of a bulk action. */

@@ -3,6 +3,7 @@
 import * as api from "../api/client";
 import type { BulkAction, BulkAnswer, Document, Summary } from "../api/types";
 import { counted, priorityName } from "../rules/numbers";
+import { isolated } from "../rules/words";
 import { toasts } from "./toasts.svelte";
 
 type Named = Pick<Summary, "id" | "priority" | "status">;
@@ -44,6 +45,14 @@ export async function setPriority(task: Named, priority: number): Promise<boolea
   const before = task.priority;
   const back = async () => void (await attempt(() => api.setPriority(task.id, before)));
   if (done) toasts.say(`Priority is now ${priorityName(priority)}.`, back);
+  return done;
+}
+
+/** Pauses a model, or resumes it. */
+export async function setModelPaused(model: string, paused: boolean): Promise<boolean> {
+  const done = await attempt(() => api.pauseModel(model, paused));
+  const said = paused ? "is paused" : "goes on";
+  if (done) toasts.say(`${isolated(model)} ${said}.`);
   return done;
 }
 
