@@ -6,8 +6,6 @@ from collections import deque
 from datetime import datetime
 from heapq import heappop, heappush
 
-from msgspec.structs import replace
-
 from oq.words.events import EventType
 from oq.words.messages import Committed
 from oq.words.steps import Change
@@ -23,14 +21,23 @@ _ENDS: dict[Status, AttemptEnd] = {
 }
 
 
+_Run = tuple[str, str, int, datetime]
+"""The id of its task, its model, its lane, and when it began."""
+
+_Past = tuple[_Run, datetime, AttemptEnd, Attempt | None]
+"""The same of one that has ended: when, how, and its record, if there is one."""
+
+
 class _Lanes:
     """Of one backend: what runs, what ran, and the lanes that are free, of which the first is
-    taken.
+    taken. What it notes of each attempt is made into something to look at when somebody does.
     """
 
+    __slots__ = ("_free", "_lanes", "ended", "running")
+
     def __init__(self) -> None:
-        self.running: dict[str, TimelineAttempt] = {}
-        self.ended: deque[TimelineAttempt] = deque(maxlen=KEPT)
+        self.running: dict[str, _Run] = {}
+        self.ended: deque[_Past] = deque(maxlen=KEPT)
         self._free: list[int] = []
         self._lanes = 0
 
@@ -39,25 +46,13 @@ class _Lanes:
             lane = heappop(self._free)
         else:
             lane, self._lanes = self._lanes, self._lanes + 1
-        self.running[task_id] = TimelineAttempt(
-            task_id=task_id, model=model, lane=lane, started_at=at
-        )
+        self.running[task_id] = task_id, model, lane, at
 
     def end(self, task_id: str, how: AttemptEnd, at: datetime, attempt: Attempt | None) -> None:
         """It has ended; without an `attempt` there is no record of it."""
-        run = self.running.pop(task_id, None)
-        if run is None:
-            return
-        heappush(self._free, run.lane)
-        run = replace(run, ended_at=at, ended=how)
-        if attempt is not None:
-            run = replace(
-                run,
-                first_token_at=attempt.first_token_at,
-                waited_inside=attempt.waited_inside,
-                load=attempt.load,
-            )
-        self.ended.append(run)
+        run = self.running.pop(task_id)
+        heappush(self._free, run[2])
+        self.ended.append((run, at, how, attempt))
 
 
 class AttemptsPast:
@@ -83,14 +78,14 @@ class AttemptsPast:
                     lanes.start(state.id, state.terms.model, attempt.started_at)
                     self._where[state.id] = lanes
             elif step.before is Status.RUNNING:
-                lanes = self._where.pop(state.id, _Lanes())
-                self._end(lanes, step, at)
+                lanes_of_it = self._where.pop(state.id, None)
+                if lanes_of_it is not None:
+                    self._end(lanes_of_it, step, at)
 
     def _end(self, lanes: _Lanes, step: Change, at: datetime) -> None:
         state = step.state
-        run = lanes.running.get(state.id)
         attempt = state.attempts[-1] if state.attempts else None
-        if run is None or attempt is None or attempt.started_at != run.started_at:
+        if attempt is not None and attempt.started_at != lanes.running[state.id][3]:
             attempt = None  # it never began
         failed = attempt is not None and "retry_count" in (step.data or {})
         how = _ENDS.get(state.status, "failed" if failed else "put_back")
@@ -102,5 +97,22 @@ class AttemptsPast:
         lanes = self._backends.get(backend)
         if lanes is None:
             return []
-        ended = [one for one in lanes.ended if one.ended_at is None or one.ended_at >= time]
-        return sorted([*ended, *lanes.running.values()], key=lambda one: one.started_at)
+        found = [_shown(run) for run in lanes.running.values()]
+        found += [_shown(past[0], past) for past in lanes.ended if past[1] >= time]
+        return sorted(found, key=lambda one: one.started_at)
+
+
+def _shown(run: _Run, past: _Past | None = None) -> TimelineAttempt:
+    task_id, model, lane, started_at = run
+    _, ended_at, how, attempt = past or (run, None, None, None)
+    return TimelineAttempt(
+        task_id=task_id,
+        model=model,
+        lane=lane,
+        started_at=started_at,
+        ended_at=ended_at,
+        ended=how,
+        first_token_at=None if attempt is None else attempt.first_token_at,
+        waited_inside=None if attempt is None else attempt.waited_inside,
+        load=None if attempt is None else attempt.load,
+    )

@@ -29,6 +29,7 @@ from oq.rules.shown_slots import at_once
 from oq.rules.slots import BackendSlots
 from oq.rules.waiting import swap_on, why_waits
 from oq.words.messages import SERVED, Busy, Delay, Ended, Job, Look, Recall
+from oq.words.task import Priority
 from oq.words.views import BackendFacts
 
 
@@ -154,7 +155,8 @@ class Board:
         learnt of it from the sample. KeyError when the task held no slot.
         """
         run = self._running.pop(task_id)
-        self._recalls.stopped(run.place)
+        if run.place.priority >= Priority.CRITICAL:
+            self._recalls.critical -= 1
         backend = run.backend
         learnt = backend.give_back(task_id, now, ended.sample)
         if not (ended.served and backend.outages.quiet):
@@ -244,7 +246,8 @@ class Board:
         canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
         self._running[choice.task_id] = Run(backend, choice.place, now)
         self.forecast.starts.append(choice)
-        self._recalls.began(choice.place)
+        if choice.place.priority >= Priority.CRITICAL:
+            self._recalls.critical += 1
         elsewhere = self._fleet.several and self._fleet.elsewhere(choice.place.model, backend)
         return Job(
             choice.task_id, choice.backend, watched or canary, elsewhere, canary,

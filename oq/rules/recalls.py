@@ -54,15 +54,8 @@ class Recalls:
         self._runs = runs
         self._preempts = preempts
         self._times: dict[str, int] = {}  # how many times tasks were preempted
-        self._critical_runs = 0
-
-    def began(self, place: Place) -> None:
-        """A task with this place runs."""
-        self._critical_runs += place.priority >= Priority.CRITICAL
-
-    def stopped(self, place: Place) -> None:
-        """It runs no longer."""
-        self._critical_runs -= place.priority >= Priority.CRITICAL
+        self.critical = 0
+        """How many critical tasks run."""
 
     def forget(self, task_id: str) -> None:
         """It has ended."""
@@ -112,7 +105,7 @@ class Recalls:
         """
         first = self._policy.first()
         waits = first is not None and first[1].priority >= Priority.CRITICAL
-        if not (waits or self._critical_runs):  # mostly
+        if not (waits or self.critical):  # mostly
             return []
         inside = [run for run in self._inside_critical() if run.at + INSIDE <= now]
         waiting = self._critical()
@@ -132,7 +125,7 @@ class Recalls:
 
     def due(self, now: float) -> float:
         """When others are to go for one that waits inside a backend; inf if for none."""
-        if self._preempts is None or not self._critical_runs:
+        if self._preempts is None or not self.critical:
             return inf
         times = (run.at + INSIDE for run in self._inside_critical())
         return min((time for time in times if time > now), default=inf)
