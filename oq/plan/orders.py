@@ -53,8 +53,9 @@ class Order(Struct, frozen=True):
 
 def parse_order(text: str) -> Order:
     """An order as ``affinity,max_bypass=30s``: a name, and settings of the scheduler. Besides these
-    ``fairness=true`` and ``quantum=2000`` are those of the fairness, and ``reserve=high:1`` is one
-    of its slots, as often as wanted. ValueError says what is wrong.
+    ``fairness=true`` and ``quantum=2000`` are those of the fairness. ``weight=ann:2`` is the weight
+    of a tenant and ``reserve=high:1`` a slot that is kept, as often as wanted. ValueError says what
+    is wrong.
     """
     name, *rest = (part.strip() for part in text.split(","))
     for known in (*POLICY_NAMES, *PEER_NAMES):
@@ -65,6 +66,7 @@ def parse_order(text: str) -> Order:
     scheduler: dict[str, object] = {"affinity": name == "affinity"}
     fairness: dict[str, object] = {}
     reserve: list[dict[str, object]] = []
+    weights: list[dict[str, object]] = []
     for part in rest:
         key, equals, value = part.partition("=")
         if not equals or key == "affinity":
@@ -77,10 +79,18 @@ def parse_order(text: str) -> Order:
             case "reserve":
                 priority, _, slots = value.partition(":")
                 reserve.append({"priority": priority, "slots": _value(slots or "1")})
+            case "weight":
+                tenant, _, weight = value.rpartition(":")
+                weights.append({"tenant": tenant, "weight": _value(weight)})
             case _:
                 scheduler[key] = _value(value)
     try:
-        config = to_config({"scheduler": {**scheduler, "reserve": reserve}, "fairness": fairness})
+        config = to_config(
+            {
+                "scheduler": {**scheduler, "reserve": reserve},
+                "fairness": {**fairness, "weights": weights},
+            }
+        )
     except InvalidConfig as error:
         raise ValueError(str(error)) from None
     return Order(text, known, config.scheduler, config.fairness)

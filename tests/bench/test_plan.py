@@ -14,29 +14,21 @@ from bench.plan import ORDERS, failures, main, measure, most_at_once, read_tasks
 from oq.plan.rates import Rates
 from oq.rules.affinity import Affinity
 from oq.rules.policies import POLICIES
+from tests.bench.traffic import trace
 from tests.unit.plan.builders import asked, run
-
-HEAD = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-
-
-def trace(path, *seconds: float):
-    """A file with a request at each of these seconds: 1 s for its prompt, 2 s for its answer."""
-    lines = (f"2023-11-16 18:{s // 60:02.0f}:{s % 60:09.6f}0,5000,100\n" for s in seconds)
-    path.write_text(HEAD + "".join(lines))
-    return path
 
 
 @pytest.fixture
 def traces(tmp_path):
     """The first model is wanted all the time, the other now and then."""
     return [
-        trace(tmp_path / "one.csv", *range(600)),
-        trace(tmp_path / "two.csv", *range(7, 600, 20)),
+        trace(tmp_path / "one.csv", range(600)),
+        trace(tmp_path / "two.csv", range(7, 600, 20)),
     ]
 
 
 def test_both_files_are_one_line_of_tasks(tmp_path):
-    files = [trace(tmp_path / "one.csv", 0, 9), trace(tmp_path / "two.csv", 4)]
+    files = [trace(tmp_path / "one.csv", [0, 9]), trace(tmp_path / "two.csv", [4])]
     tasks = read_tasks(files, Rates(5000, 50, 10))
     assert [(task.at, task.model) for task in tasks] == [
         (0, "one:latest"), (4, "two:latest"), (9, "one:latest")
@@ -79,11 +71,14 @@ class Fickle(Affinity):
 
     def next(self, now):
         self._most = getattr(self, "_most", self._max_bypass)
-        before = dict(self._first)
+        before = self._heads_now()
         choice = super().next(now)
-        if self._first != before:
+        if self._heads_now() != before:
             self._max_bypass = self.draw.choice([self._most, self.draw.uniform(0, self._most)])
         return choice
+
+    def _heads_now(self):
+        return [(one, flow.first) for one, band in self._bands for flow in band.flows.values()]
 
 
 @seed(16)

@@ -61,9 +61,19 @@ def test_an_order_promises(text, passes):
     assert parse_order(text).passes == passes
 
 
+def test_an_order_has_weights_and_slots_that_are_kept():
+    text = "fifo,fairness=true,weight=ann:2,weight=a:b:3,reserve=high:2,reserve=critical"
+    order = parse_order(text)
+    weights = {one.tenant: one.weight for one in order.fairness.weights}
+    assert weights == {"ann": 2, "a:b": 3}
+    reserved = [(one.priority, one.slots) for one in order.settings.reserve]
+    assert reserved == [("high", 2), ("critical", 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
+        ("fifo,weight=ann", "fairness.weights"),
         ("", "'' is not one of fifo, affinity, plain, ollama"),
         ("lifo", "'lifo' is not one of"),
         ("affinity,max_bypass", "'max_bypass' is no setting"),

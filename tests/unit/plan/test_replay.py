@@ -112,3 +112,12 @@ def test_a_replay_is_the_same_each_time():
         for _ in range(2)
     )
     assert one == other
+
+
+def test_a_preempted_task_begins_anew():
+    tasks = [asked(0, took=10, priority=1), asked(4, took=2, priority=15)]
+    low, critical = run(tasks, "fifo,preempt=true", load=0).calls
+    assert (critical.began, critical.ended) == (4, 6)
+    assert (low.broken_off, low.began, low.ended) == (1, 6, 16)
+    later, critical = run(tasks, "fifo", load=0).calls
+    assert (later.broken_off, later.ended, critical.began) == (0, 10, 10)
