@@ -36,6 +36,7 @@ def _slots(config: Config, backend: Backend, settings: BackendConfig | None) -> 
         backend.name, limit, source,
         max_models=settings.max_models, models=settings.models,
         outages=Outages(health.hold_after, health.canary),
+        tier=settings.tier, overflow_after=settings.overflow_after,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -53,6 +54,7 @@ class Board:
         self._policy = policy  # it has the ready ones
         self._note_plain()
         self.forecast = Forecast(fleet, policy, bypass)
+        policy.seconds_each = partial(self.forecast.until_started, 1)
         self.delayed = Delayed()  # those that wait for their time
         self._running: dict[str, Run] = {}
         self._recalls = Recalls(fleet, policy, self._running, preempts)

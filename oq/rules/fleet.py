@@ -21,6 +21,7 @@ class Fleet:
         self.backends = tuple(backends)
         self.several = len(self.backends) > 1
         """It is asked for each task."""
+        self.tiered = len({backend.tier for backend in backends}) > 1
         self.by_name = {backend.name: backend for backend in backends}
         self.paused: frozenset[str] = frozenset()
         """The models whose tasks do not start, by `one_name`."""
@@ -45,7 +46,8 @@ class Fleet:
         They are those that have it. If none is known to, the lists are read anew, and it is nobody
         until they have come. If there is still none, it is those that do not say what they have;
         and if all that are up say that they have it not, it is all: what one of them answers is
-        the answer then. While a model is paused nobody may run its tasks.
+        the answer then. While a model is paused nobody may run its tasks. Of several tiers it is
+        the lowest of which one is up.
         """
         if self.paused and self.is_paused(model):
             return ()
@@ -62,13 +64,27 @@ class Fleet:
                     one.models.wanted = True
                 self.lists_wanted = True
                 return ()
-            able = self._unsure(model)
+            able = self._first_tier(self._unsure(model))
             if any(one.models.said for one in self.backends):
                 return able  # for as long as the lists are new
         if len(self._able) >= REMEMBERED:
             self._able.clear()
-        self._able[model] = able
+        self._able[model] = able = self._first_tier(able)
         return able
+
+    def above(self, model: str) -> tuple[BackendSlots, ...]:
+        """Those of higher tiers that have this model, as far as is known, the lowest first."""
+        if not self.tiered or (self.paused and self.is_paused(model)):
+            return ()
+        likely = self.likely(model)
+        first = self._first_tier(likely)
+        return tuple(sorted((one for one in likely if one not in first), key=_tier))
+
+    def _first_tier(self, backends: tuple[BackendSlots, ...]) -> tuple[BackendSlots, ...]:
+        if not self.tiered:
+            return backends
+        first = min((one.tier for one in backends if one.down is None), default=inf)
+        return tuple(one for one in backends if one.tier <= first)
 
     def ask_again(self, now: float, changed: str | None) -> set[str]:
         """Have this backend asked anew which models it has, as they have `changed`, or else all
@@ -123,6 +139,10 @@ class Fleet:
         self.changes += 1
         self._able.clear()
         self._elsewhere.clear()
+
+
+def _tier(backend: BackendSlots) -> int:
+    return backend.tier
 
 
 def _may_have(backend: BackendSlots, model: str) -> bool:

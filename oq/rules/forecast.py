@@ -188,10 +188,14 @@ class Forecast:
         guess = self._guess(place, 1.0, now)
         return None if guess is None else self._guesses.estimate(guess)
 
-    def until_started(self, tasks: int) -> float | None:
-        """Seconds until so many tasks have started, whichever; None while that cannot be told."""
-        usual = self._times.usual
-        return None if usual is None else tasks * usual * self._pace(self._fleet.backends)[0]
+    def until_started(
+        self, tasks: int, backends: Sequence[BackendSlots] | None = None
+    ) -> float | None:
+        """Seconds until so many tasks have started, whichever, on these backends, or on any; None
+        while that cannot be told.
+        """
+        usual, there = self._times.usual, backends or self._fleet.backends
+        return None if usual is None else tasks * usual * self._pace(there)[0]
 
     def until_empty(self, now: float) -> float | None:
         """Seconds until all that waits or runs has ended, if no more comes; None if that cannot be

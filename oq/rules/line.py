@@ -4,13 +4,14 @@ come before the order that each of them has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from math import inf
 
 from oq.rules.bands import Band, Bands, Flow
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
-from oq.rules.placing import place_on
+from oq.rules.placing import place_on, starts_on
 from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
 from oq.rules.reserve import IDLE, Quiet, Reserve
@@ -20,6 +21,14 @@ from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 
 DEFAULT = FairnessConfig()
+
+
+LOOKED_AT = 64
+"""Tasks in line that are looked at for one that a backend of a higher tier may take."""
+
+
+def _unknown(backends: Sequence[BackendSlots]) -> float | None:
+    return None
 
 
 class Search:
@@ -58,6 +67,7 @@ class Line:
         self._shares = Shares(fairness) if fairness.enabled else None
         self._has_rules = bool(self._reserve or self._quiet or self._shares)
         self.counts_tokens = fairness.enabled
+        self.seconds_each: Callable[[Sequence[BackendSlots]], float | None] = _unknown
         self._waits_for: dict[str, BackendSlots] = {}  # tasks that others could not pass there
         self._bands = (
             Bands(by_tenant=fairness.enabled) if sorted_always or self._has_rules else None
@@ -100,8 +110,15 @@ class Line:
             if backend is not None and room.starts:
                 return self._chosen(only[1], backend)
         bands.settle(now)
+        choice = self._in_order(bands, search)
+        if choice is None and self._fleet.tiered:
+            return self._overflowing(now)
+        return choice
+
+    def _in_order(self, bands: Bands, search: Search) -> Choice | None:
+        """The next task by priority, tenant and kind, on a backend of its tier."""
         for priority, band in bands:
-            if self._quiet is not None and not self._quiet.allows(priority, now):
+            if self._quiet is not None and not self._quiet.allows(priority, search.now):
                 continue
             for flows in self._rounds(priority, band):
                 if not search.left:
@@ -110,6 +127,30 @@ class Line:
                 if choice is not None:
                     return choice
         return None
+
+    def _overflowing(self, now: float) -> Choice | None:
+        """The first task that would wait for too long for the backends of its tier, on one of a
+        higher tier. Those before it do not start there: their turn comes sooner than that.
+        """
+        for backend in self._fleet:
+            if not backend.open or (stay := self._stay(backend)) is None:
+                continue
+            for task_id in islice(self._ready.from_place(stay), LOOKED_AT):
+                place = self._ready.place_of(task_id)
+                assert place is not None
+                if backend in self._fleet.above(place.model) and starts_on(
+                    backend, place, now, self._reserve
+                ):
+                    return self._chosen(task_id, backend)
+        return None
+
+    def _stay(self, backend: BackendSlots) -> int | None:
+        """How many tasks in line do not wait too long for this one to take them; None: all."""
+        lower = [one for one in self._fleet if one.tier < backend.tier and one.down is None]
+        each = self.seconds_each(lower) if lower else None
+        if not each:
+            return None
+        return int(backend.overflow_after / each)
 
     def look(self, now: float) -> None:
         if self._bands is not None:

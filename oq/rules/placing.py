@@ -44,6 +44,11 @@ def place_on(
     return best or (None, Room.CLOSED)
 
 
+def starts_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> bool:
+    """Whether a task can start there now."""
+    return _room(backend, place, now, reserve).starts
+
+
 def _room(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:
     room = backend.room(place, now)
     denied = reserve is not None and room.starts and reserve.denies(backend, place)

@@ -4,13 +4,14 @@ next, and on which backend. It is pure: the board tells it what happens, and ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
+from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 
 
@@ -36,6 +37,11 @@ class Policy(Protocol):
 
     counts_tokens: bool
     """Whether it is to be told what each task cost."""
+
+    seconds_each: Callable[[Sequence[BackendSlots]], float | None]
+    """Says how many seconds these backends take for each task in line; None if that is not known.
+    It is set by the board.
+    """
 
     def __init__(
         self, fleet: Fleet, settings: SchedulerConfig, fairness: FairnessConfig

@@ -46,6 +46,14 @@ class ReadyQueue:
             elif level == priority:
                 yield from self._lines[level].irange(task_id, inclusive=(False, True))
 
+    def from_place(self, number: int) -> Iterator[str]:
+        """Those in line behind so many others."""
+        for level in reversed(self._ascending):
+            line = self._lines[level]
+            if number < len(line):
+                yield from line.islice(number)
+            number = max(0, number - len(line))
+
     def places(self) -> Iterable[tuple[str, Place]]:
         """All that are in, in no order, with their places."""
         return self._place_of.items()

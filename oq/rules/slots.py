@@ -51,8 +51,8 @@ class BackendSlots:
 
     __slots__ = (
         "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
-        "down_since", "held", "limit", "max_models", "models", "name", "names", "outages", "past",
-        "residency", "running", "source",
+        "down_since", "held", "limit", "max_models", "models", "name", "names", "outages",
+        "overflow_after", "past", "residency", "running", "source", "tier",
     )  # fmt: skip
 
     def __init__(
@@ -64,14 +64,19 @@ class BackendSlots:
         max_models: int | None = None,
         models: Sequence[str] | None = None,
         outages: Outages | None = None,
+        tier: int = 0,
+        overflow_after: float = 0.0,
     ) -> None:
-        """`models` are patterns of the names that it has, if the settings say them."""
+        """`models` are patterns of the names that it has, if the settings say them. It gets tasks
+        that would wait for `overflow_after` seconds for a backend of a lower `tier`.
+        """
         self.name = name
         self.limit = self._most = limit
         self._told: int | None = None
         self.source = source
         """How it is known how many tasks the backend serves at once."""
         self.max_models = max_models
+        self.tier, self.overflow_after = tier, overflow_after
         self.models = ModelList(models)
         self.outages = outages or Outages()
         self.past = BackendPast()

@@ -72,6 +72,10 @@ class BackendConfig(Section, frozen=True):
     models: Annotated[tuple[ModelPattern, ...], Meta(max_length=1000)] | None = None
     """The models that it has, as names with `*` and `?`. If this is not set, oq asks it. It counts
     where there are several backends: a task goes to one that has its model."""
+    tier: Annotated[int, Meta(ge=0, le=9)] = 0
+    """A backend of a higher tier gets a task only if those of lower ones that have its model are
+    down, or if it would wait for them for longer than `overflow_after`."""
+    overflow_after: Duration = Duration(60)
 
 
 class HealthConfig(Section, frozen=True):

@@ -7,7 +7,6 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.browser.children import Oq, answer, slow
 from tests.browser.tab import Tab, tab_at
 
-
 TOO_WIDE = """[...document.querySelectorAll("main *:not(.hidden, option, thead *)")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth)
   .map((one) => `${one.tagName} ${one.className}`)"""
