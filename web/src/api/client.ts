@@ -12,6 +12,7 @@ import type {
   StatsByModel,
   Summary,
   Task,
+  Timeline,
 } from "./types";
 
 /** What the server refused, in its own words. `status` is 0 when it could not be reached. */
@@ -38,6 +39,7 @@ const json = { "Content-Type": "application/json" };
 
 export const status = (): Promise<QueueStatus> => read("/api/status");
 export const backends = (): Promise<Backend[]> => read("/api/backends");
+export const timeline = (): Promise<Timeline> => read("/api/backends/timeline");
 /** What happened within the window, to all models or to this one. */
 export const stats = (window: string, model: string): Promise<Stats> =>
   read(`/api/stats?${new URLSearchParams({ window, ...(model !== "" && { model }) }).toString()}`);

@@ -39,6 +39,7 @@ export type QueueStatus = Sent<Schemas["QueueStatus"]>;
 export type QueueEvent = With<Schemas["Event"], "data">;
 export type Chunk = Sent<Schemas["Chunk"]>;
 export type Point = Sent<Schemas["Point"]>;
+export type Timeline = Sent<Schemas["Timeline"]>;
 export type Stats = Sent<Schemas["Stats"]>;
 export type ModelStats = Sent<Schemas["ModelStats"]>;
 export type StatsByModel = Sent<Schemas["StatsByModel"]>;
