@@ -152,9 +152,12 @@ class History:
         waits, runs = [step_of(each) for each in waited], [step_of(each) for each in ran]
         for bucket in self._at(at):
             tally = bucket.of(model)
-            tally.counts.update(counts)
-            tally.waits.add(waits)
-            tally.runs.add(runs)
+            for what, number in counts.items():  # `update` takes three times as long
+                tally.counts[what] += number
+            if waits:
+                tally.waits.add(waits)
+            if runs:
+                tally.runs.add(runs)
 
     def spread(
         self, now: datetime, model: str, what: str, number: int, start: float, end: float
