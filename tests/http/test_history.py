@@ -15,6 +15,7 @@ from oq.actors.recorder import INTERVAL
 from oq.backends.simulated import SimulatedBackend, Simulator
 from oq.http.app import create_app
 from oq.store import MemoryEngine
+from oq.store.keys import KEPT
 from oq.words.errors import StoreFull
 from oq.words.steps import Kept
 from tests.support.http import GENERATE, Api
@@ -141,4 +142,6 @@ async def test_a_queue_that_nobody_measures_keeps_nothing(autojump_clock):
     async with memory_queue(engine, SimulatedBackend(simulator=Simulator())) as queue:
         await queue.raw.submit(generate())
         await trio.sleep(60)
-    assert not [key for key in engine._families["meta"] if key[:1] == b"\xfd"]
+    assert not [
+        key for key in engine._families["meta"] if key.startswith((KEPT + b"15m", KEPT + b"24h"))
+    ]
