@@ -13,11 +13,9 @@ line says; the first byte of its answer, if it came while all that ran before st
 lateness, if another had just ended; of an answer that comes whole, its time beside that of one
 alone, and whether it began when another ended.
 
-That nobody waits does not say that more at once are of use: where a backend works on all that it is
-sent, each task is slower. So a higher number stays only if all tasks together get more done than
-with the lower one (`oq.rules.throughput`). If they do not, one halfway is tried, until one is found
-that is best. Of answers that come whole it is known from the tasks before that these were slowed,
-and not only the extra ones, which would have waited for them.
+A higher number stays only if it gets more done (`oq.rules.comparison`). If it does not, one halfway
+is tried, until one is found that is best. Of answers that come whole it is known from the tasks
+before that these were slowed, and not only the extra ones, which would have waited for them.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from oq.rules.alone import LEAST, WAITED, WHOLE_LATE, Alone, is_whole, limit_of, own_time
-from oq.rules.throughput import Throughput
+from oq.rules.comparison import Comparison
 from oq.words.sample import Sample
 
 TRY_AGAIN = 300.0
@@ -79,9 +77,9 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone", "_base", "_clean", "_doubted", "_extras", "_fewer", "_late", "_left", "_pause",
-        "_provable", "_ramped", "_runs", "_sent_at", "_shares", "_throughput", "_took", "_trying",
-        "_waits_until", "_worse", "learns", "most", "reason", "refused", "served",
+        "_alone", "_base", "_clean", "_comparison", "_extras", "_late", "_left", "_pause",
+        "_provable", "_runs", "_sent_at", "_shares", "_took", "_trying", "_waits_until", "learns",
+        "most", "reason", "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -105,14 +103,8 @@ class Concurrency:
         self._took: deque[float] = deque(maxlen=LEFT)  # what they took, without their waits
         self._base = math.inf  # the least time inside that any task had
         self._alone = Alone()
-        self._throughput = Throughput()
+        self._comparison = Comparison(self.served)
         self._provable = self.served  # more than that need not be tried, however many answer
-        # A number at once than which `served` has not been shown to get more done.
-        self._fewer = self.served // 2 or None if learns else None
-        # One that is more than `served`, and that is to be used again if it gets more done.
-        self._doubted: int | None = None
-        self._worse = 0  # a number that gets less done than `served`
-        self._ramped = False  # the number is no longer doubled
         self._shares = False  # tasks are slowed by one another: late is not waiting
 
     @property
@@ -138,7 +130,7 @@ class Concurrency:
         apart = self._sent_at + (APART if took is None else min(APART, took / 4))
         if self._trying > 0:
             return apart
-        if self._extras or not self._clean or self._compares:
+        if self._extras or not self._clean or self._comparison.open:
             return math.inf
         return max(apart, self._waits_until)
 
@@ -155,7 +147,7 @@ class Concurrency:
         for other in self._runs.values():
             if not other.answered:  # it may be before them on the way
                 other.beside = max(other.beside, running + 1)
-        before = self._throughput.task_seconds(running, now)
+        before = self._comparison.throughput.task_seconds(running, now)
         self._runs[task_id] = _Start(now, before, running + 1, running + 1, extra)
 
     def answered(self, task_id: str) -> None:
@@ -174,7 +166,9 @@ class Concurrency:
         if run is None:  # it was sent before anybody kept account
             return False
         before = self.served, self.refused
-        task_seconds = self._throughput.task_seconds(len(self._runs) + 1, now) - run.before
+        task_seconds = (
+            self._comparison.throughput.task_seconds(len(self._runs) + 1, now) - run.before
+        )
         self._extras -= run.extra
         for other in self._runs.values():
             if other.left_at is None:
@@ -198,7 +192,9 @@ class Concurrency:
             self._end_try(now + RECALLED)
         if sample is not None and now > run.at:
             mean = task_seconds / (now - run.at)
-            self._throughput.note(run.first_beside, mean, sample.tokens, own_time(sample))
+            self._comparison.throughput.note(
+                run.first_beside, mean, sample.tokens, own_time(sample)
+            )
             self._compare(now)
         return before != (self.served, self.refused)
 
@@ -206,10 +202,8 @@ class Concurrency:
         """The backend may have other settings now: what was refused may be served."""
         self.refused = None
         self._pause = 0.0
-        self._throughput.forget(self.served)
-        self._shares = self._ramped = False
-        self._fewer = self._doubted = None
-        self._worse = 0
+        self._comparison.begin_anew(self.served)
+        self._shares = False
         self._waits_until = now
         self._clean = max(self._clean, 1)
 
@@ -219,7 +213,8 @@ class Concurrency:
             self.served = max(1, min(served, self.most))
             self.refused = refused
             self.reason = "it was so before oq was started"
-            self._provable, self._fewer = self.served, None
+            self._provable = self.served
+            self._comparison.trust()
             self._pause = TRY_AGAIN
             self._waits_until = now + TRY_AGAIN
             self._clean = 1
@@ -266,8 +261,7 @@ class Concurrency:
         """So many were answered at once."""
         at_once = min(at_once, self.most, self._provable)
         if at_once > self.served:
-            if self._fewer is None:
-                self._fewer = self.served
+            self._comparison.raised(self.served)
             self.served = at_once
             self.reason = f"{at_once} at once were served without waiting"
             if not self._trying:
@@ -290,57 +284,31 @@ class Concurrency:
             self._rest(now)
 
     def _rest(self, now: float) -> None:
-        """Nothing is tried for a while. What has been reached in haste is looked at again."""
-        self._ramped = True
-        self._look_lower()
+        """Nothing is tried for a while."""
+        self._comparison.settle(self.served)
         self._pause = min(max(TRY_AGAIN, 2 * self._pause), TRY_AGAIN_MOST)
         self._end_try(now + self._pause)
 
     def _lower(self, served: int) -> None:
         self.served = self._provable = served
-        if self._fewer is not None and self._fewer >= served:
-            self._fewer = None
-        self._worse = min(self._worse, served - 1)
-
-    # -- whether more at once get more done
-
-    @property
-    def _compares(self) -> bool:
-        """Whether it is being found out whether one number is better than another."""
-        return self._fewer is not None or self._doubted is not None
-
-    def _look_lower(self) -> None:
-        """Some between the number and one that is known to be worse may do as well."""
-        if not self._compares and self.served - self._worse > 1:
-            self._fewer = (self.served + self._worse) // 2
+        self._comparison.lowered(served)
 
     def _compare(self, now: float) -> None:
-        """Go back to fewer at once if more do not get more done."""
-        if self._doubted is not None:
-            more, fewer = self._doubted, self.served
-        elif self._fewer is not None:
-            more, fewer = self.served, self._fewer
+        """See whether as many at once as there are get more done than fewer."""
+        decision = self._comparison.decide(self.served)
+        if decision is None:
+            return
+        number, given_up = decision
+        if number < self.served:
+            self._lower(number)
         else:
+            self.served = self._provable = number
+        self._clean = max(self._clean, 1)
+        if given_up is None:
             return
-        known = self._throughput.known
-        gains = self._throughput.gains(more, fewer, sure=self._ramped)
-        if gains is None or (self._doubted is not None and not known(fewer)):
-            if self._doubted is None and known(more):
-                self._doubted = more  # see how fast the fewer are
-                self._lower(fewer)
-            return
-        self._doubted = self._fewer = None
-        if gains:
-            self._worse = fewer
-            self.served = self._provable = more
-            self._clean = max(self._clean, 1)
-            if self._ramped:
-                self._look_lower()
-            return
-        self._lower(fewer)
-        self.refused = more
-        self.reason = f"{more} at once do not get more done than {fewer}"
-        if more - fewer > 1:
+        self.refused = given_up
+        self.reason = f"{given_up} at once do not get more done than {number}"
+        if given_up - number > 1:
             self._end_try(now)
             self._waits_until = now  # one between them may be better
         else:
