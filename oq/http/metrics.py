@@ -121,6 +121,7 @@ class Metrics(Collector):
         if change.before is None:
             self._counts["submitted"][labels] += 1
             news.counts["submitted"] += 1
+            return  # nothing else has happened to it yet
         if event is EventType.TASK_STARTED:
             waited = self._spans.waited(change)
             self._wait[labels].add(waited)

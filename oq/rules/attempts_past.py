@@ -68,7 +68,7 @@ class AttemptsPast:
             return
         at = commit.events[0].timestamp  # all of them are told at once
         for step in commit.steps:
-            if not isinstance(step, Change):
+            if type(step) is not Change:  # as fast as may be: most steps of all queues pass here
                 continue
             state = step.state
             if step.event is EventType.TASK_STARTED:
