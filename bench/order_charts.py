@@ -23,9 +23,9 @@ def service_chart(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]
                 axes.plot(*zip(*points, strict=True), color=color, linewidth=1, label=tenant)
             axes.set_title(title, fontsize=10)
             axes.set_xlabel("minute")
-            axes.set_ylim(bottom=0)
             axes.grid(axis="y", alpha=0.3)
             axes.legend(frameon=False)
+        columns[0].set_ylim(bottom=0)  # when all are drawn: from then on it is fixed
         columns[0].set_ylabel("weighted tokens/s")
         return picture(figure)
 

@@ -1,0 +1,117 @@
+"""Two models on two servers that hold one each: how long do tasks wait?
+
+    make bench-boxes ARGS="conv.csv code.csv"      two files of real traffic (`bench.traces`)
+    make bench-boxes                               those two of the folder OQ_TRACES
+    make bench-boxes ARGS="--chart boxes.svg"      draw how long tasks waited, too
+
+Each file is the traffic of one model, and both are run together, as in `bench.plan`. At some times
+one of the models is wanted more than one server can do. First in, first out, its tasks then drive
+the other model out. It fails unless affinity loads models less often than that, and has a shorter
+p99 than it and than the servers without a queue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.columns import columns
+from bench.plan import FILES, POINTS, read_tasks
+from bench.traces import trace_file
+from oq.plan.figures import Figures, figures
+from oq.plan.machine import Asked
+from oq.plan.orders import parse_order
+from oq.plan.rates import Rates
+from oq.plan.replay import Box, replay
+from oq.words.durations import format_duration
+
+ORDERS = ("fifo", "ollama", "affinity")
+BOXES = 2
+COLUMNS = ("policy", "loads", "p50", "p95", "p99", "longest", "all done", "tokens/s")
+
+
+class Result(NamedTuple):
+    """What came of one order; `waits` are some of them, at ranks that are evenly apart."""
+
+    found: Figures
+    waits: list[float]
+
+
+def measure(tasks: Sequence[Asked], rates: Rates, slots: int) -> list[Result]:
+    """All orders, in turn."""
+    models = {task.model: rates for task in tasks}
+    results = []
+    for text in ORDERS:
+        replayed = replay(tasks, parse_order(text), Box(BOXES, slots), models)
+        waits = sorted(call.waited for call in replayed.calls)[:: max(1, len(tasks) // POINTS)]
+        results.append(Result(figures(replayed), waits))
+    return results
+
+
+def failures(results: Sequence[Result]) -> list[str]:
+    """What is not as it has to be."""
+    fifo, ollama, affinity = (each.found for each in results)
+    wrong = [
+        f"affinity's p99 of {affinity.waits.p99:.1f} s is not below that of {other.policy}"
+        for other in (fifo, ollama)
+        if affinity.waits.p99 >= other.waits.p99
+    ]
+    if affinity.loads >= fifo.loads:
+        wrong.append(f"affinity loads {affinity.loads} times, fifo {fifo.loads} times")
+    return wrong
+
+
+def _row(found: Figures) -> tuple[str, ...]:
+    waits = found.waits
+    times = (waits.p50, waits.p95, waits.p99, waits.worst, found.makespan)
+    tokens = f"{found.tokens_per_second:,.0f}"
+    return found.policy, f"{found.loads:,}", *map(format_duration, times), tokens
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    files = options.files or [trace_file(name) for name in FILES]
+    if len(files) != 2 or None in files:
+        print(f"name two files, or a folder OQ_TRACES that has {' and '.join(FILES)}")
+        return 2
+    rates = Rates(options.prompt_rate, options.rate, options.load)
+    try:
+        tasks = read_tasks(files, rates)
+    except (OSError, ValueError) as error:
+        print(error)
+        return 2
+    results = measure(tasks, rates, options.slots)
+    print(
+        f"{len(tasks):,} requests of {format_duration(tasks[-1].at)}, for {files[0].stem} and"
+        f" {files[1].stem}. {BOXES} servers, each with one model in memory and {options.slots}"
+        f" slots, {rates.load:g} s to load one; a call has {rates.prompt:,.0f} prompt tokens/s and"
+        f" {rates.generated:,.0f} generated tokens/s.\n"
+    )
+    print(columns([COLUMNS, *(_row(each.found) for each in results)]))
+    if options.chart:
+        from bench.charts import waits_chart  # matplotlib takes a while
+
+        lines = {each.found.policy: each.waits for each in results}
+        options.chart.write_text(waits_chart(lines, len(tasks)))
+    wrong = failures(results)
+    print("\n" + ("\n".join(f"FAILED: {each}" for each in wrong) or "as it has to be"))
+    return 1 if wrong else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    said = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="bench.boxes", description=said)
+    parser.add_argument("files", nargs="*", type=Path, help="two traces; see bench/traces.py")
+    parser.add_argument("--slots", type=int, default=32, help="calls at once of each [32]")
+    parser.add_argument("--load", type=float, default=10.0, help="seconds to load a model [10]")
+    parser.add_argument("--prompt-rate", type=float, default=5000.0, help="tokens/s [5000]")
+    parser.add_argument("--rate", type=float, default=50.0, help="tokens/s [50]")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of the waits")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
