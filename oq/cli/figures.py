@@ -33,15 +33,18 @@ def backends_(output: Output, server: str | None, config_path: str | None) -> No
 
 @click.command("stats")
 @window_option
+@click.option("--model", metavar="NAME", help="Only what happened to this model.")
 @output_option
 @server_options
-def stats_(window: str, output: Output, server: str | None, config_path: str | None) -> None:
+def stats_(
+    window: str, model: str | None, output: Output, server: str | None, config_path: str | None
+) -> None:
     """Show what happened in the last 15 minutes or 24 hours, interval by interval.
 
     Intervals in which nothing happened are left out.
     """
     with connect(server, config_path) as client:
-        found = client.stats(window)
+        found = client.stats(window, model)
     match output:
         case Output.JSON:
             print_json(found)

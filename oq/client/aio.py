@@ -315,9 +315,9 @@ class AsyncClient:
         """The backends, and the models that each of them reports."""
         return await self._run(requests.backends())
 
-    async def stats(self, window: str = "15m") -> Stats:
+    async def stats(self, window: str = "15m", model: str | None = None) -> Stats:
         """What happened in the last 15 minutes (``"15m"``) or 24 hours (``"24h"``), by interval."""
-        return await self._run(requests.stats(window))
+        return await self._run(requests.stats(window, model))
 
     async def models(self, window: str = "15m") -> StatsByModel:
         """What each model does now, and did in the last 15 minutes or 24 hours."""

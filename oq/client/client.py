@@ -246,9 +246,9 @@ class Client:
         """The backends, and the models that each of them reports."""
         return self._run(requests.backends())
 
-    def stats(self, window: str = "15m") -> Stats:
+    def stats(self, window: str = "15m", model: str | None = None) -> Stats:
         """What happened in the last 15 minutes (``"15m"``) or 24 hours (``"24h"``), by interval."""
-        return self._run(requests.stats(window))
+        return self._run(requests.stats(window, model))
 
     def models(self, window: str = "15m") -> StatsByModel:
         """What each model does now, and did in the last 15 minutes or 24 hours."""

@@ -233,11 +233,11 @@ def backends() -> ApiRequest[list[BackendView]]:
     )
 
 
-def stats(window: str) -> ApiRequest[Stats]:
+def stats(window: str, model: str | None) -> ApiRequest[Stats]:
     return ApiRequest(
         method="GET",
         path="api/stats",
-        params=(("window", window),),
+        params=_params({"window": window, "model": model}),
         safe=True,
         read=lambda response: _decode(response, Stats),
     )

@@ -487,6 +487,7 @@ def test_backends_and_stats(call):
     rows = [line.split("\t") for line in call("stats")[1].splitlines()]
     assert sum(int(row[2]) for row in rows) >= 1
     assert "last 15m" in call("stats", "-o", "table")[1]
+    assert call("stats", "--model", "unknown")[1] == ""
     assert json.loads(call("stats", "--window", "24h", "-o", "json")[1])["interval"] == 300
 
 

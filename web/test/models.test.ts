@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ModelStats } from "../src/api/types";
-import { busiest, FEW, lasted, pauseQuestion, rate, sparkline } from "../src/rules/models";
+import { busiest, FEW, lasted, namesOf, pauseQuestion, rate, sparkline } from "../src/rules/models";
 
 const MODEL: ModelStats = {
   model: "m",
@@ -38,7 +38,13 @@ describe("the rows of models", () => {
 
   it("say figures in few characters, and a dash for none", () => {
     expect([rate(0), rate(0.5), rate(12.3), rate(4100)]).toEqual(["–", "0.50", "12", "4.1k"]);
-    expect([lasted(null), lasted(0.25), lasted(75)]).toEqual(["–", "250 ms", "1m 15s"]);
+    expect([lasted(null, null), lasted(0.25, 75)]).toEqual(["–", "250 ms · 1m 15s"]);
+  });
+
+  it("lead to the tasks of all names of a model", () => {
+    expect(namesOf("llama3")).toEqual(["llama3", "llama3:latest"]);
+    expect(namesOf("host:80/team/m")).toEqual(["host:80/team/m", "host:80/team/m:latest"]);
+    expect(namesOf("qwen3:4b")).toEqual(["qwen3:4b"]);
   });
 
   it("ask before a pause, with what goes on", () => {

@@ -19,14 +19,20 @@ function weight(one: ModelStats): number {
   return (one.paused ? 1e15 : 0) + now * 1e6 + one.completed + one.failed;
 }
 
+/** The names by which tasks may call a model: one without a tag is meant by the tag latest, too. */
+export function namesOf(model: string): string[] {
+  const tagged = model.slice(model.lastIndexOf("/") + 1).includes(":");
+  return tagged ? [model] : [model, `${model}:latest`];
+}
+
 /** Tokens a second; nothing where there were none. */
 export function rate(perSecond: number): string {
   return perSecond > 0 ? short(perSecond) : "–";
 }
 
-/** A percentile in seconds. */
-export function lasted(seconds: number | null): string {
-  return seconds === null ? "–" : span(seconds * 1000);
+/** Two percentiles of seconds: "2.6 s · 12 s". */
+export function lasted(half: number | null, most: number | null): string {
+  return half === null || most === null ? "–" : `${span(half * 1000)} · ${span(most * 1000)}`;
 }
 
 /** What to ask before a model is paused. */
