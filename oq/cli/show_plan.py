@@ -10,6 +10,7 @@ from oq.cli.terminal import clean, print_json, print_rows
 from oq.plan.figures import Figures, Waits
 from oq.plan.rates import Rates
 from oq.plan.replay import Box
+from oq.plan.told import Estimates
 from oq.words.durations import format_duration
 
 
@@ -36,6 +37,10 @@ def _rows(found: Sequence[Figures]) -> Iterator[tuple[object, ...]]:
         for whose, waits in _waits(each):
             times = (waits.p50, waits.p95, waits.p99, waits.worst)
             yield "waits", each.policy, whose, waits.tasks, *(f"{time:.3f}" for time in times)
+        if each.estimates is not None:
+            for what, right in (("starts", each.estimates.starts), ("ends", each.estimates.ends)):
+                shares = (right.below, right.within, right.above)
+                yield "estimates", each.policy, what, *(f"{share:.3f}" for share in shares)
 
 
 def _waits(each: Figures) -> Iterator[tuple[str, Waits]]:
@@ -55,13 +60,17 @@ def _tables(found: Sequence[Figures], box: Box, rates: Mapping[str, Rates]) -> N
     about.add_row("servers", cell(_box(box)))
     for model, rate in rates.items():
         about.add_row(clean(model), cell(_rate(rate)))
-    whole = table("policy", "swaps", "all done in", "tokens/s", "fairness", "passed over too long")
+    whole = table(
+        "policy", "swaps", "all done in", "tokens/s", "fairness", "passed over too long",
+        "estimates right",
+    )  # fmt: skip
     waits = table("policy", "waits of", "tasks", "p50", "p95", "p99", "longest")
     for each in found:
         promised = "no promise" if each.passed_over is None else str(each.passed_over)
         whole.add_row(
             cell(each.policy), str(each.swaps), format_duration(each.makespan),
             f"{each.tokens_per_second:,.0f}", _share(each.fairness) or "-", promised,
+            _right(each.estimates),
         )  # fmt: skip
         for whose, some in _waits(each):
             times = map(format_duration, (some.p50, some.p95, some.p99, some.worst))
@@ -70,6 +79,17 @@ def _tables(found: Sequence[Figures], box: Box, rates: Mapping[str, Rates]) -> N
     for shown in (about, whole, waits):
         screen.print(shown)
         screen.print()
+
+
+def _right(found: Estimates | None) -> str:
+    """How often the start of a task that waited was within the interval of 80 % that it was told,
+    and how wide that was beside the wait: both of half of the tasks.
+    """
+    if found is None:
+        return "-"
+    starts = found.starts
+    wide, waited = format_duration(starts.width), format_duration(starts.time)
+    return f"{starts.within:.0%} ({wide} of {waited})"
 
 
 def _box(box: Box) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from oq.cli.expected import expected_at
 from oq.cli.options import Output
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.words.durations import format_age
@@ -60,6 +63,8 @@ def _facts(status: QueueStatus) -> list[tuple[str, str]]:
     if status.queues_by_priority:
         waiting = ", ".join(f"{count} {name_of(number)}" for number, count in lines_of(status))
         told.insert(0, ("waiting", waiting))
+    if status.empty_at is not None:
+        told.append(("empty", expected_at(status.empty_at)))
     if status.delayed_tasks:
         retries = f", {status.retrying_tasks} of them retries" if status.retrying_tasks else ""
         later = f"{status.delayed_tasks}{retries}"
@@ -110,4 +115,6 @@ def since_of(backend: BackendStatus | BackendView) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else value

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from oq.cli.exits import Exit
+from oq.cli.expected import expected
 from oq.cli.options import Output
 from oq.cli.terminal import clean, clean_text, complain, is_terminal, local, print_json, print_rows
 from oq.words.durations import format_duration
@@ -187,7 +188,8 @@ def _note(task: Summary, due: str) -> str:
             retry = f"retry {task.retry_count} of {task.max_retries}"
             return f"{retry if task.retry_count else 'waits'}, {due}"
         case Status.PENDING if task.queue_position is not None:
-            return f"#{task.queue_position} in line"
+            soon = f", starts {expected(task.eta.starts)}" if task.eta else ""
+            return f"#{task.queue_position} in line{soon}"
         case Status.COMPLETED:
             return f"took {_took(task)}" if _took(task) else ""
         case _:
@@ -204,6 +206,8 @@ def _facts(task: Task) -> list[tuple[str, object]]:
         ("priority", task.priority),
         ("queue position", task.queue_position),
         ("why it waits", task.waits_for),
+        ("starts", task.eta and expected(task.eta.starts)),
+        ("ends", task.eta and expected(task.eta.ends)),
         ("created", _time(task.created_at)),
         ("not before", _time(task.run_at)),
         ("started", _time(task.started_at)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from oq.cli.expected import expected
 from oq.cli.signals import interrupted, threads_without_signals
 from oq.cli.terminal import clean, complain
 from oq.words.durations import format_age
@@ -141,7 +142,10 @@ def where(task: Task) -> str:
     if task.run_at is not None and task.run_at > now:
         again = f" (retry {task.retry_count})" if task.retry_count else ""
         return f"waits for another {_rough(now, task.run_at)}{again}"
-    return f"is #{task.queue_position} in line" if task.queue_position else "is in the queue"
+    if not task.queue_position:
+        return "is in the queue"
+    soon = f", starts {expected(task.eta.starts, now)}" if task.eta else ""
+    return f"is #{task.queue_position} in line{soon}"
 
 
 def _rough(start: datetime, end: datetime) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from oq.dialects.anthropic_fold import AnthropicFold, message_usage
 from oq.dialects.base import MODEL, NOTHING_TOLD, AllowedRequest, Endpoint, Told
@@ -20,7 +20,7 @@ from oq.dialects.reading import read_object
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType
+from oq.words.task import TaskType, Waiting
 
 OVERLOADED = 529
 """Anthropic's own status for "try again later"."""
@@ -130,10 +130,10 @@ class Anthropic(EventDialect):
         return b"event: error\ndata: " + self.error(500, message) + b"\n\n"
 
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
         """See `Dialect`: a `ping`, which clients of this API pass over."""
-        ping = msgspec.json.encode({"type": "ping", "queue_position": position})
+        ping = msgspec.json.encode({"type": "ping", **to_builtins(waiting)})
         return b"event: ping\ndata: " + ping + b"\n\n"
 
     def when_full(self, status: int, message: str) -> tuple[int, str]:

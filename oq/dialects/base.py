@@ -24,7 +24,7 @@ from oq.words.errors import InvalidTask
 from oq.words.head import Head, Headers
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import Body, TaskType
+from oq.words.task import Body, TaskType, Waiting
 
 Emit = Callable[[bytes | Head], None]
 """Called with each chunk of an answer when it arrives. For a call, the first is the head of the
@@ -221,9 +221,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
-        """A frame that tells the caller the place of its task in the queue, 1 being the next one.
+        """A frame that tells the caller where its task stands in the queue, and when it will start.
         Clients that do not know such frames read it as a chunk without text.
         """
 

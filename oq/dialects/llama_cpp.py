@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+from msgspec import to_builtins
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import MODEL, AllowedRequest, Answer, EmitFrame, Endpoint, Scrub
@@ -22,7 +23,7 @@ from oq.dialects.reading import read, read_object
 from oq.dialects.stated_errors import check_stated
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType
+from oq.words.task import TaskType, Waiting
 
 _COMPLETIONS = ("/completion", "/completions", "/infill")
 _EMBEDDINGS = ("/embedding", "/embeddings")
@@ -110,13 +111,13 @@ class LlamaCpp(OpenAI):
                 return super().text(result)
 
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
         """See `Dialect`."""
         if call.type is TaskType.CHAT:
-            return super().progress(call, model, task_id, position, now)
+            return super().progress(call, model, task_id, waiting, now)
         said = {"index": 0, "content": "", "tokens": [], "stop": False}
-        return b"data: " + msgspec.json.encode({**said, "queue_position": position}) + b"\n\n"
+        return b"data: " + msgspec.json.encode({**said, **to_builtins(waiting)}) + b"\n\n"
 
 
 LLAMA_CPP = LlamaCpp()

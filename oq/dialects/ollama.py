@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 
 import msgspec
+from msgspec import to_builtins
 
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import (
@@ -31,7 +32,7 @@ from oq.rules.load_options import load_text
 from oq.rules.stream_log import piece_of
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType
+from oq.words.task import TaskType, Waiting
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 """Ollama's own words, two spaces included, which clients look for."""
@@ -128,14 +129,14 @@ class Ollama(Dialect):
         return self.error(500, message) + b"\n"
 
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
         """See `Dialect`."""
         said: dict[str, object] = {"response": ""}
         if call.type is TaskType.CHAT:
             said = {"message": {"role": "assistant", "content": ""}}
         head = {"model": model, "created_at": now, **said, "done": False}
-        return msgspec.json.encode({**head, "queue_position": position}) + b"\n"
+        return msgspec.json.encode({**head, **to_builtins(waiting)}) + b"\n"
 
     def when_full(self, status: int, message: str) -> tuple[int, str]:
         """As Ollama says it itself."""

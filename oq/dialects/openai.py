@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from oq.dialects.base import NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.deltas import index_of
@@ -22,7 +22,7 @@ from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType
+from oq.words.task import TaskType, Waiting
 
 _MODEL = re.compile(r"[^%?#\\]+")
 """There may be slashes in it."""
@@ -131,7 +131,7 @@ class OpenAI(EventDialect):
         return b"data: " + self.error(500, message) + b"\n\n"
 
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
         """See `Dialect`."""
         chat = call.type is TaskType.CHAT
@@ -142,7 +142,7 @@ class OpenAI(EventDialect):
             "created": int(now.timestamp()),
             "model": model,
             "choices": [{"index": 0, **delta, "logprobs": None, "finish_reason": None}],
-            "queue_position": position,
+            **to_builtins(waiting),
         }
         return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from oq.dialects.base import AllowedRequest, Endpoint, Reading
 from oq.dialects.events import EventFold
@@ -19,7 +19,7 @@ from oq.dialects.reading import read_object
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType
+from oq.words.task import TaskType, Waiting
 
 UNNAMED = "default"
 """The model of a call that names none: its server has only one, or chooses it."""
@@ -89,10 +89,10 @@ class OpenAIMedia(OpenAI):
                 return None
 
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
         """See `Dialect`: a `keepalive`, as in OpenAI's other streams of events with a type."""
-        said = {"type": "keepalive", "queue_position": position}
+        said = {"type": "keepalive", **to_builtins(waiting)}
         return b"data: " + msgspec.json.encode(said) + b"\n\n"
 
 

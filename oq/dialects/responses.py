@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from oq.dialects.base import NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.events import EventFold
@@ -25,7 +25,7 @@ from oq.dialects.stated_errors import failed_answer
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
-from oq.words.task import TaskType
+from oq.words.task import TaskType, Waiting
 
 _TEXTS = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _THOUGHTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
@@ -127,10 +127,10 @@ class Responses(OpenAI):
         return {}
 
     def progress(
-        self, call: Endpoint, model: str, task_id: str, position: int, now: datetime
+        self, call: Endpoint, model: str, task_id: str, waiting: Waiting, now: datetime
     ) -> bytes:
         """See `Dialect`: a `keepalive`, which OpenAI sends too, and clients pass over."""
-        said = {"type": "keepalive", "sequence_number": 0, "queue_position": position}
+        said = {"type": "keepalive", "sequence_number": 0, **to_builtins(waiting)}
         return event("keepalive", said)
 
 

@@ -27,6 +27,7 @@ from oq.words.errors import (
     StoreCorrupt,
     StoreError,
     Unavailable,
+    WaitTooLong,
 )
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ def status_of(error: OqError) -> int:
 
 def _from_oq(error: OqError) -> Explained:
     headers = {}
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | WaitTooLong):
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     elif status_of(error) == 503:
         headers["Retry-After"] = str(RETRY_UNAVAILABLE)

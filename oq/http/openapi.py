@@ -28,8 +28,8 @@ _ALWAYS = {
     408: "The body did not arrive in time",
     413: "The body has more bytes than the setting queue.max_payload allows",
     500: "A fault of oq; the log has the reference that the error names",
-    503: "The server is shutting down, cannot store anything now, or holds too many bodies; the"
-    " Retry-After header has a number of seconds",
+    503: "The server is shutting down, cannot store anything now, or holds too many bodies, or the"
+    " wait would be longer than X-OQ-Max-Wait; the Retry-After header has a number of seconds",
 }
 """What any path may answer, and why."""
 _WHY = {

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from oq.http import shapes
+
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -19,6 +21,14 @@ class Parameter:
     text: str
     type: Any = str
     many: bool = False
+
+
+MAX_WAIT = Parameter(
+    "X-OQ-Max-Wait",
+    "the longest time in line that the client accepts: seconds, or a Go duration such as 30s. What"
+    " is expected to wait for longer is refused at once, with 503 and Retry-After",
+    shapes.Duration,
+)
 
 
 @dataclass(frozen=True)

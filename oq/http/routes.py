@@ -8,7 +8,7 @@ from typing import Any
 
 from oq.http import bulk, content, events, models, ops, shapes, streams, tasks
 from oq.http.responses import BatchAnswer, OkAnswer, PriorityChange, SubmitAnswer
-from oq.http.route import Parameter, Route
+from oq.http.route import MAX_WAIT, Parameter, Route
 from oq.http.streaming import EVENT_STREAM
 from oq.rules.filters import Count, Sort
 from oq.words.bulk import BulkOutcome
@@ -69,7 +69,7 @@ TASKS = (
             200: ("The idempotency key was used before: the first task", SubmitAnswer),
         },
         errors=(400, 409, 413, 429, 503),
-        headers=(_KEY,),
+        headers=(_KEY, MAX_WAIT),
         body=Submission,
         fast_path=True,
     ),
@@ -80,6 +80,7 @@ TASKS = (
         "Submit many tasks, all or none",
         {201: ("All tasks are stored on disk", BatchAnswer)},
         errors=(400, 413, 429, 503),
+        headers=(MAX_WAIT,),
         body=shapes.Batch,
         also_takes={tasks.NDJSON: "one task per line"},
         fast_path=True,

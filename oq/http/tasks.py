@@ -42,13 +42,20 @@ class View(StrEnum):
 
 
 async def submit(context: Context, request: Request) -> JsonResponse:
-    """Store one task; the answer is sent once it is on disk."""
+    """Store one task; the answer is sent once it is on disk. If the task waits then, the header
+    X-OQ-ETA of the answer says in how many seconds it will start, as `42;p10=30;p90=75`.
+    """
     task = decode_submission(request.body)
-    accepted = await request.queue.submit(task, idempotency_key=request.header(b"idempotency-key"))
+    queue = request.queue
+    accepted = await queue.submit(
+        task,
+        idempotency_key=request.header(b"idempotency-key"),
+        max_wait=request.header(b"x-oq-max-wait"),
+    )
     return json_response(
         SubmitAnswer(accepted.task_id, accepted.status),
         201 if accepted.created else 200,
-        {"Location": f"/api/tasks/{accepted.task_id}"},
+        {"Location": f"/api/tasks/{accepted.task_id}", **_eta(request, accepted.task_id)},
     )
 
 
@@ -58,7 +65,8 @@ async def submit_batch(context: Context, request: Request) -> JsonResponse:
     """
     ndjson = request.mimetype == NDJSON
     tasks = decode_batch(request.body, ndjson=ndjson, limits=request.queue.limits)
-    return json_response(BatchAnswer(await request.queue.submit_many(tasks)), 201)
+    ids = await request.queue.submit_many(tasks, max_wait=request.header(b"x-oq-max-wait"))
+    return json_response(BatchAnswer(ids), 201)
 
 
 async def listing(context: Context, request: Request) -> Response:
@@ -84,13 +92,14 @@ async def count(context: Context, request: Request) -> Response:
 
 async def read(context: Context, request: Request, task_id: str) -> Response:
     """One task, with its payload and its result. With `wait` the answer is sent when the task has
-    ended, or after this time.
+    ended, or after this time. While it waits, the header X-OQ-ETA says in how many seconds it will
+    start.
     """
     queue = request.queue
     wait = min(Query(request.args).seconds("wait"), queue.config.server.max_wait)
     task = await context.wait_for(queue, task_id, wait)
     if task.result is UNSET or memoryview(task.result).nbytes < LONG:
-        return quart_response(task)
+        return quart_response(task, headers=_eta(request, task_id))
     return _shared(context, task)
 
 
@@ -128,6 +137,12 @@ async def delete(context: Context, request: Request, task_id: str) -> Response:
     """Delete a task that has ended, with its result."""
     await request.queue.delete(task_id)
     return Response(b"", 204)
+
+
+def _eta(request: Request, task_id: str) -> dict[str, str]:
+    """The header that says in how many seconds a task starts that waits."""
+    eta = request.queue.eta_header(task_id)
+    return {} if eta is None else {"X-OQ-ETA": eta}
 
 
 def _next(request: Request, after: str | None) -> dict[str, str] | None:

@@ -24,7 +24,7 @@ from oq.queue.admission import Accepted
 from oq.queue.call_reader import CallReader, Ended
 from oq.queue.callers import WaitingCaller
 from oq.queue.frame_reader import FrameReader
-from oq.queue.gateway_calls import NewCall
+from oq.queue.gateway_calls import GatewayCalls, NewCall
 from oq.queue.opening import open_queue, salvage
 from oq.queue.passages import Passages
 from oq.queue.queue import Queue
@@ -38,6 +38,7 @@ __all__ = [
     "Ended",
     "Finding",
     "FrameReader",
+    "GatewayCalls",
     "NewCall",
     "Passages",
     "Queue",

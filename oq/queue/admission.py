@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from oq.actors.writer import Writer
 from oq.queue.claims import Claim, Claims, used_otherwise
+from oq.queue.outlook import Outlook
 from oq.queue.receipts import PendingReceipts
 from oq.rules import lifecycle, scope, validation
-from oq.rules.drain_rate import DrainRate
 from oq.rules.fingerprint import fingerprint
 from oq.rules.ids import IdSource
 from oq.rules.limits import Limits
@@ -23,8 +23,9 @@ from oq.words.caller import Caller
 from oq.words.channels import put
 from oq.words.clock import Clock
 from oq.words.config import Config
+from oq.words.durations import Time
 from oq.words.errors import Conflict, InvalidBatch, InvalidTask, NotFound, QueueFull, Unavailable
-from oq.words.messages import Commit, Committed
+from oq.words.messages import Commit
 from oq.words.receipts import Receipt
 from oq.words.steps import Change
 from oq.words.task import Status, Submission
@@ -70,6 +71,7 @@ class Admission:
         writer: Writer,
         to_writer: trio.MemorySendChannel[Commit],
         answers: PendingReceipts,
+        outlook: Outlook,
     ) -> None:
         self.limits = Limits(
             max_payload=config.queue.max_payload,
@@ -90,7 +92,7 @@ class Admission:
         self._ids = IdSource(ledger.facts.last_id)
         self._in_flight = 0  # tasks on their way to the disk
         self._claims = Claims(ledger)
-        self._drain_rate = DrainRate()
+        self._outlook = outlook
 
     def check_open(self) -> None:
         """Return if tasks can be submitted; Unavailable says why they cannot."""
@@ -99,13 +101,17 @@ class Admission:
         if self._writer.problem is not None:
             raise Unavailable(self._writer.problem)
 
-    async def accept(self, task: Submission, key: str | None, caller: Caller) -> Accepted:
+    async def accept(
+        self, task: Submission, key: str | None, caller: Caller, max_wait: Time | None = None
+    ) -> Accepted:
         """One task; see `RawQueue.submit`."""
         if key is not None:
             task = replace(task, idempotency_key=key)
-        return await self.accept_checked(validation.check(task, self.limits), caller)
+        return await self.accept_checked(validation.check(task, self.limits), caller, max_wait)
 
-    async def accept_checked(self, checked: Checked, caller: Caller) -> Accepted:
+    async def accept_checked(
+        self, checked: Checked, caller: Caller, max_wait: Time | None = None
+    ) -> Accepted:
         """One task that has been checked already."""
         checked = _owned(checked, caller)
         mark = _mark(checked)
@@ -113,11 +119,13 @@ class Admission:
         awaited = mark is not None and checked.body.call is None
         with self._claims:
             asked = _Asked(checked, mark, await self._known(checked, mark), awaited)
-            taking = self._take([asked])
+            taking = self._take([asked], max_wait)
         (accepted,) = await self._stored(taking)
         return accepted if accepted.created else await self._as_it_stands(accepted)
 
-    async def accept_many(self, tasks: Sequence[Submission], caller: Caller) -> list[str]:
+    async def accept_many(
+        self, tasks: Sequence[Submission], caller: Caller, max_wait: Time | None = None
+    ) -> list[str]:
         """Several, in one commit; see `RawQueue.submit_many`."""
         if len(tasks) > self.limits.max_batch:
             raise InvalidTask(
@@ -125,16 +133,8 @@ class Admission:
             )
         checked = [_owned(one, caller) for one in validation.check_batch(tasks, self.limits)]
         with self._claims:
-            taking = self._take(await self._look_up(checked))
+            taking = self._take(await self._look_up(checked), max_wait)
         return [accepted.task_id for accepted in await self._stored(taking)]
-
-    def observe_ends(self, committed: Committed) -> None:
-        """Note how fast tasks end, for those who are told when to come back."""
-        ended = sum(
-            1 for step in committed.steps if isinstance(step, Change) and step.state.status.ended
-        )
-        if ended:
-            self._drain_rate.observe(ended, trio.current_time())
 
     def _admit(self, count: int) -> None:
         self.check_open()
@@ -142,7 +142,7 @@ class Admission:
         pending = self._ledger.durable.facts.counts[Status.PENDING]
         excess = pending + self._in_flight + count - limit
         if excess > 0:
-            raise QueueFull(limit, self._drain_rate.retry_after(excess, trio.current_time()))
+            raise QueueFull(limit, self._outlook.retry_after(excess))
 
     async def _known(self, task: Checked, mark: bytes | None) -> Claim | None:
         """The task that its idempotency key stands for, if it does. Conflict: for another one."""
@@ -167,11 +167,13 @@ class Admission:
             raise InvalidBatch(problems)
         return asked
 
-    def _take(self, tasks: Sequence[_Asked]) -> _Taking:
+    def _take(self, tasks: Sequence[_Asked], max_wait: Time | None) -> _Taking:
         """Decide, at once, which of the tasks are new, and have these count from now on."""
-        fresh = sum(1 for asked in tasks if asked.known is None)
+        fresh = [asked.task.terms for asked in tasks if asked.known is None]
         if fresh:
-            self._admit(fresh)
+            self._admit(len(fresh))
+        if max_wait is not None:
+            self._outlook.check(fresh, max_wait)
         changes: list[Change] = []
         receipt = Receipt(
             on_written=lambda: self._count_off(changes),

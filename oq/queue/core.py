@@ -13,6 +13,7 @@ from oq.backends.base import Backend
 from oq.queue.admission import Admission
 from oq.queue.catalogue import Catalogue, view
 from oq.queue.listing import Listing
+from oq.queue.outlook import Outlook
 from oq.queue.receipts import PendingReceipts
 from oq.queue.recovery import SHUT_DOWN
 from oq.queue.wiring import Wiring
@@ -59,12 +60,14 @@ class Core:
         self.hub = wiring.hub
         self.by_name = {backend.name: backend for backend in backends}
         self.answers = PendingReceipts()
+        self.outlook = Outlook(wiring.board, clock)
         self.admission = Admission(
-            config, ledger, clock, wiring.writer, wiring.to_writer, self.answers
+            config, ledger, clock, wiring.writer, wiring.to_writer, self.answers, self.outlook
         )
-        self.hub.observe(self.admission.observe_ends)
         self._catalogue = Catalogue(self.tell_down)
-        self.listing = Listing(ledger.durable, wiring.board, self.answers.check, clock.now)
+        self.listing = Listing(
+            ledger.durable, wiring.board, self.outlook, self.answers.check, clock.now
+        )
         self.limits = self.admission.limits
         self._started = trio.current_time()
 
@@ -90,6 +93,7 @@ class Core:
             uptime=trio.current_time() - self._started,
             event_seq=self.hub.seq,
             problem=self.writer.problem,
+            empty_at=self.outlook.empty_at(),
             backends=self._backend_status(),
         )
 

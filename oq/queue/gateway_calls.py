@@ -15,6 +15,7 @@ from oq.queue.admission import Accepted, Admission
 from oq.queue.call_reader import CallReader
 from oq.queue.callers import Callers, WaitingCaller
 from oq.queue.frame_reader import FrameReader
+from oq.queue.outlook import Outlook
 from oq.queue.output_reader import Output
 from oq.queue.wiring import Wiring
 from oq.rules import scope, validation
@@ -22,16 +23,17 @@ from oq.store import Ledger
 from oq.words.caller import LOCAL, Caller
 from oq.words.errors import NotFound, StoreCorrupt
 from oq.words.head import Headers
-from oq.words.task import Body
+from oq.words.task import Body, Waiting
 
 
 class NewCall(Struct, frozen=True, kw_only=True):
     """A call as its caller made it. `body` are its very bytes; `headers` and `target` are as in
-    `oq.words.task.Body`. A `detached` one goes on without its caller. `timeout` is for one attempt,
-    or for all of the call if its caller is `impatient` and stays. `way`: see `oq.rules.via`.
-    `load`: see `oq.rules.load_options`. `kept`: its response is read later, by an id of its own.
-    `measured`: what oq reads of the body was found to be within `queue.max_values`. The rest is for
-    whoever looks at the task.
+    `oq.words.task.Body`. A `detached` one goes on without its caller. It is refused if it is
+    expected to wait for longer than `max_wait`. `timeout` is for one attempt, or for all of the
+    call if its caller is `impatient` and stays. `way`: see `oq.rules.via`. `load`: see
+    `oq.rules.load_options`. `kept`: its response is read later, by an id of its own. `measured`:
+    what oq reads of the body was found to be within `queue.max_values`. The rest is for whoever
+    looks at the task.
     """
 
     call: Endpoint
@@ -46,6 +48,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     user_agent: str | None = None
     tenant: str | None = None
     way: str = ""
+    max_wait: float | str | None = None
     headers: Headers = ()
     target: str | None = None
     kept: Kept | None = None
@@ -77,15 +80,16 @@ class GatewayCalls:
         ledger: Ledger,
         check_open: Callable[[], None],
         callers: Callers,
+        outlook: Outlook,
     ) -> None:
         self.mark = wiring.mark
         self._admission = admission
         self._hub = wiring.hub
         self._streams = wiring.streams
-        self._board = wiring.board
         self._ledger = ledger
         self._check_open = check_open
         self._callers = callers
+        self._outlook = outlook
 
     async def accept(self, new: NewCall, key: str | None) -> Accepted:
         """Store the call and return once it is on disk; the same key with the same body gives the
@@ -114,7 +118,7 @@ class GatewayCalls:
             impatient=new.impatient and not new.detached,
             limits=self._admission.limits,
         )
-        return await self._admission.accept_checked(checked, new.caller)
+        return await self._admission.accept_checked(checked, new.caller, new.max_wait)
 
     @asynccontextmanager
     async def attend(
@@ -181,6 +185,10 @@ class GatewayCalls:
         with self._hub.watch(task_id) as watch:
             yield Output(self._ledger.durable, self._check_open, self._streams, watch, task_id)
 
-    def position(self, task_id: str) -> int:
-        """How many-th in line the task is; 0 when it does not wait."""
-        return self._board.position(task_id) or 0
+    def waiting(self, task_id: str) -> Waiting:
+        """Where the task stands; number 0 when it does not wait."""
+        return self._outlook.waiting(task_id)
+
+    def eta_header(self, task_id: str) -> str | None:
+        """The value of the header X-OQ-ETA; None if there is none."""
+        return self._outlook.header(task_id)

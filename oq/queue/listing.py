@@ -22,13 +22,14 @@ from msgspec.structs import replace
 from oq.backends.reading_thread import use_document
 from oq.dialects import as_shown
 from oq.dialects.documents import glance_at
+from oq.queue.outlook import Outlook
 from oq.rules.board import Board
 from oq.rules.excerpt import excerpt
 from oq.rules.filters import Count, LinePlace, Page, Sort, TaskFilter
 from oq.rules.ids import is_id
 from oq.store import Durable, Parts, Record, Slice, Want
 from oq.words.errors import InvalidTask, NotFound
-from oq.words.task import Body, RawTask, Status, TaskState, TaskSummary, show, summarise
+from oq.words.task import Body, Eta, RawTask, Status, TaskState, TaskSummary, show, summarise
 
 T = TypeVar("T")
 PAGE_BYTES = 32 * 1024 * 1024
@@ -51,12 +52,14 @@ class Listing:
         self,
         ledger: Durable,
         board: Board,
+        outlook: Outlook,
         check_open: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
         self._now = now
         self._ledger = ledger
         self._board = board
+        self._outlook = outlook
         self._check_open = check_open
 
     async def page(self, filter: TaskFilter) -> Page[RawTask]:
@@ -122,12 +125,14 @@ class Listing:
 
     def _shown(self, record: Record, body: Body | None) -> RawTask:
         state = _marked(record)
-        return show(state, body, record.result, self._position(state), self._waits_for(state))
+        place = self._position(state), self._waits_for(state), self._eta(state)
+        return show(state, body, record.result, *place)
 
     def _summary(self, record: Record) -> TaskSummary:
         state, body = _marked(record), record.body
         text = excerpt(state.type, glance_at(body)) if body is not None else ""
-        return summarise(state, text, self._position(state), self._waits_for(state))
+        place = self._position(state), self._waits_for(state), self._eta(state)
+        return summarise(state, text, *place)
 
     def _position(self, state: TaskState) -> int | None:
         return self._board.position(state.id) if state.status is Status.PENDING else None
@@ -136,6 +141,9 @@ class Listing:
         if state.status is not Status.PENDING:
             return None
         return self._board.waits_for(state.id, trio.current_time())
+
+    def _eta(self, state: TaskState) -> Eta | None:
+        return self._outlook.eta(state.id) if state.status is Status.PENDING else None
 
     async def _page(self, filter: TaskFilter, parts: Parts, view: Callable[[Record], T]) -> Page[T]:
         """A page, and where to go on: also when it ended early, perhaps with no task at all."""

@@ -68,8 +68,9 @@ class Queue:
         self.shutdown_note: ShutdownNote | None = None
         self._callers = Callers(hands, self.raw.cancel)
         self.calls = GatewayCalls(
-            core.admission, core.wiring, core.ledger, core.answers.check, self._callers
-        )
+            core.admission, core.wiring, core.ledger, core.answers.check, self._callers,
+            core.outlook,
+        )  # fmt: skip
         self.passages = Passages(core.wiring, core.by_name, core.tell_down)
 
     def on_behalf_of(self, caller: Caller) -> RawQueue:

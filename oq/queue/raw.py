@@ -33,6 +33,7 @@ from oq.words.arguments import task_id_of
 from oq.words.bulk import BulkOutcome
 from oq.words.caller import Caller
 from oq.words.config import Config
+from oq.words.durations import Time
 from oq.words.errors import InvalidTask, NotFound
 from oq.words.events import Event, EventType, Lagged
 from oq.words.messages import BulkCommand, Command, Pause, Verb
@@ -65,22 +66,37 @@ class RawQueue:
 
     # -- submitting
 
-    async def submit(self, task: Submission, *, idempotency_key: str | None = None) -> Accepted:
+    async def submit(
+        self,
+        task: Submission,
+        *,
+        idempotency_key: str | None = None,
+        max_wait: Time | None = None,
+    ) -> Accepted:
         """Store a task and return once it is on disk.
 
         If the caller had the same task accepted with the same `idempotency_key` before, the answer
         is that task. Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull,
-        Unavailable.
+        Unavailable; of these WaitTooLong if it is expected to wait for longer than `max_wait`.
         """
-        return await self._core.admission.accept(task, idempotency_key, self.caller)
+        return await self._core.admission.accept(task, idempotency_key, self.caller, max_wait)
 
-    async def submit_many(self, tasks: Sequence[Submission]) -> builtins.list[str]:
+    async def submit_many(
+        self, tasks: Sequence[Submission], *, max_wait: Time | None = None
+    ) -> builtins.list[str]:
         """Store the tasks in one commit, all or none. Return their ids in the same order.
 
         Raises InvalidBatch, which names every task that is wrong, InvalidTask if there are too many
-        tasks, QueueFull, Unavailable.
+        tasks, QueueFull, Unavailable; of these WaitTooLong if the first of them is expected to wait
+        for longer than `max_wait`.
         """
-        return await self._core.admission.accept_many(tasks, self.caller)
+        return await self._core.admission.accept_many(tasks, self.caller, max_wait)
+
+    def eta_header(self, task_id: str) -> str | None:
+        """The value of the header X-OQ-ETA: in how many seconds the task starts. None if it does
+        not wait, or if that cannot be told.
+        """
+        return self._core.outlook.header(task_id)
 
     # -- reading
 

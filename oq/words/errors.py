@@ -13,6 +13,7 @@
     ├── QueueFull            ``queue.max_pending`` is reached; try again later     429
     ├── Unavailable          not now: draining, or the store cannot write          503
     │   ├── Busy                 too many requests wait to be written to the disk
+    │   ├── WaitTooLong          it would wait for longer than its client wants
     │   └── ServerNotReached     no oq server answers at this address                  (exit 3)
     ├── TaskFailed           ``result()`` of a task that failed
     ├── TaskCancelled        ``result()`` of a task that was cancelled
@@ -140,6 +141,22 @@ class Busy(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("too many requests wait to be written to the disk; try again")
+
+
+class WaitTooLong(Unavailable):
+    """The task would start in about `wait` seconds, and its client allows `most` (X-OQ-Max-Wait).
+
+    ``retry_after`` is the number of seconds to wait before the next try.
+    """
+
+    def __init__(self, wait: float, most: float) -> None:
+        self.wait = wait
+        self.most = most
+        self.retry_after = max(1.0, wait - most)
+        super().__init__(
+            f"it would start in about {ceil(wait)} s, and may wait for {most:g} s (X-OQ-Max-Wait);"
+            f" try again in {ceil(self.retry_after)} s, or allow more"
+        )
 
 
 class ServerNotReached(Unavailable):

@@ -219,6 +219,30 @@ class Submission(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields
     idempotency_key: str | None = None
 
 
+class TimeRange(Readable, Struct, frozen=True, gc=False):
+    """A time that is estimated: it is before `p10` in one case of ten, before `p50` in one of two,
+    and before `p90` in nine of ten.
+    """
+
+    p10: datetime
+    p50: datetime
+    p90: datetime
+
+
+class Eta(Readable, Struct, frozen=True, gc=False):
+    """When a pending task will start, and when it will have ended, as far as that can be told."""
+
+    starts: TimeRange
+    ends: TimeRange
+
+
+class Waiting(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a pending task stands, as those are told who wait for it."""
+
+    queue_position: int
+    eta: Eta | None = None
+
+
 class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
     """The fields that every view of a task has. Fields with a default are left out when not set.
 
@@ -241,6 +265,7 @@ class _Shown(Readable, Struct, kw_only=True, omit_defaults=True):
     attempts: tuple[Attempt, ...] = ()
     queue_position: int | None = None
     waits_for: str | None = None
+    eta: Eta | None = None
     usage: Usage | None = None
     damaged: bool = False
 
@@ -250,8 +275,8 @@ class Task(_Shown, kw_only=True, omit_defaults=True):
 
     `payload`, `options`, `metadata` and `result` are JSON objects. `result` is the final answer of
     the backend. `run_at` is the time that a pending task waits for. `timeout` is in seconds.
-    `queue_position` is the place of a pending task in line, and `waits_for` says in words why it
-    does not run yet. `error` says why the task failed.
+    `queue_position` is the place of a pending task in line, `waits_for` says in words why it does
+    not run yet, and `eta` when it will. `error` says why the task failed.
     `damaged` means that a part of the task cannot be read from the disk; `error` then says what to
     do.
     """
@@ -330,11 +355,12 @@ def summarise(
     excerpt: str,
     queue_position: int | None = None,
     waits_for: str | None = None,
+    eta: Eta | None = None,
 ) -> TaskSummary:
     """A task as a listing shows it over HTTP."""
     return _view(
         TaskSummary, state,
-        excerpt=excerpt, queue_position=queue_position, waits_for=waits_for,
+        excerpt=excerpt, queue_position=queue_position, waits_for=waits_for, eta=eta,
     )  # fmt: skip
 
 
@@ -344,12 +370,14 @@ def show(
     result: bytes | None = None,
     queue_position: int | None = None,
     waits_for: str | None = None,
+    eta: Eta | None = None,
 ) -> RawTask:
     """A task as HTTP shows it, from the records that the store has of it."""
     return _view(
         RawTask, state,
         queue_position=queue_position,
         waits_for=waits_for,
+        eta=eta,
         payload=Raw(body.payload if body else b"{}"),
         options=Raw(body.options if body else b"{}"),
         result=UNSET if result is None else Raw(result),

@@ -148,4 +148,5 @@ class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
     uptime: float
     event_seq: int
     problem: str | None
+    empty_at: datetime | None
     backends: tuple[BackendStatus, ...]

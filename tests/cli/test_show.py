@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from oq.cli.expected import expected, expected_at
 from oq.cli.figures import slots_said
 from oq.cli.options import Output
 from oq.cli.show_queue import condition_of
 from oq.cli.show_task import print_task, said_of
-from oq.words.task import Attempt, Status, Task, TaskType
+from oq.cli.waiting import where
+from oq.words.task import Attempt, Eta, Status, Task, TaskType, TimeRange
 from oq.words.views import BackendStatus, Slots
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -92,3 +94,42 @@ def test_a_backend_says_what_it_is_busy_with(given, said):
 )  # fmt: skip
 def test_slots_say_how_their_number_is_known(slots, said):
     assert slots_said(slots) == said
+
+
+def in_seconds(*seconds: float) -> TimeRange:
+    return TimeRange(*(NOW + timedelta(seconds=each) for each in seconds))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ((0, 0.2, 0.9), "any moment"),
+        ((0, 0.2, 3.2), "any moment, within 3s"),
+        ((8.2, 12.4, 19), "in about 12s (8s to 19s)"),
+        ((61, 183, 487), "in about 3m (1m to 8m)"),
+        ((4000, 7250, 90000), "in about 2h (1h7m to 25h)"),
+        ((12, 12.1, 12.2), "in about 12s"),
+    ],
+)
+def test_an_estimate_is_said_as_well_as_it_is_known(seconds, said):
+    assert expected(in_seconds(*seconds), NOW) == said
+
+
+def test_a_time_far_away_has_its_day(monkeypatch):
+    monkeypatch.setattr("oq.cli.expected.local", lambda moment: moment)
+    assert expected_at(NOW + timedelta(seconds=183), NOW) == "in about 3m, at 00:03"
+    assert expected_at(NOW + timedelta(hours=30), NOW) == "in about 30h, at 2026-01-02 06:00"
+    assert expected_at(NOW, NOW) == "any moment"
+
+
+def test_a_task_that_waits_says_when_it_starts(capsys):
+    soon = in_seconds(10, 20, 30)
+    task = Task(
+        id="t", type=TaskType.CHAT, priority=5, status=Status.PENDING, model="m", created_at=NOW,
+        retry_count=0, max_retries=3, payload={}, queue_position=3, eta=Eta(soon, soon),
+    )  # fmt: skip
+    assert where(task).startswith("is #3 in line, starts ")
+    print_task(task, Output.TABLE)
+    shown = capsys.readouterr().out
+    assert "starts" in shown
+    assert "ends" in shown

@@ -226,6 +226,31 @@ async def test_a_waiting_caller_that_asks_is_told_its_place():
                     assert first[0]["done"] is False
 
 
+async def test_a_waiting_caller_is_told_when_it_starts_and_may_limit_that():
+    async with site(queue={"max_workers": 1, "drain_timeout": "10ms"}) as here:
+        for _ in range(20):
+            assert (await here.oq.post("/api/chat", json=CHAT)).status_code == 200
+        task = {
+            "type": "generate", "model": "m", "priority": "critical", "payload": {"prompt": "x"}
+        }  # fmt: skip
+        hangs = {**task, "options": {"simulate": {"fault": "hang"}}}
+        with here.queue.subscribe(types={EventType.TASK_STARTED}) as events:
+            await here.oq.post("/api/tasks", json=hangs)
+            await anext(events)
+        await here.oq.post("/api/tasks/batch", json=[task] * 200)
+        headers = {"X-OQ-Progress": "true", "X-OQ-Max-Wait": "1h"}
+        async with here.oq.stream("POST", "/api/chat", json=CHAT, headers=headers) as answer:
+            assert float(answer.headers["X-OQ-ETA"].split(";")[0]) > 0
+            (first,) = said(await first_part(answer))
+            assert first["queue_position"] == 201
+            assert first["eta"]["starts"]["p10"] <= first["eta"]["ends"]["p90"]
+        for path in ("/api/chat", "/v1/chat/completions"):
+            refused = await here.oq.post(path, json=CHAT, headers={"X-OQ-Max-Wait": "1ms"})
+            assert refused.status_code == 503
+            assert "X-OQ-Max-Wait" in refused.text
+            assert int(refused.headers["Retry-After"]) >= 1
+
+
 async def test_who_was_told_its_place_gets_its_answer_too():
     async with site() as here:
         await here.queue.pause()

@@ -509,7 +509,7 @@ def test_a_queue_has_one_vocabulary():
         {name for name in vars(kind) if not name.startswith("_")} for kind in (RawQueue, Queue)
     )
     beside = {"caller", "content", "limits", "check_known", "check_ready", "encode_event", "now"}
-    assert raw - queue == beside | {"config", "oldest_waiting", "timeline_spans"}
+    assert raw - queue == beside | {"config", "eta_header", "oldest_waiting", "timeline_spans"}
 
 
 def names_imported(path: Path) -> set[str]:

@@ -29,6 +29,9 @@ def read(queue: oq.Client, task_id: str) -> None:
     assert_type(queue.get(task_id, wait="5m"), oq.Task)
     assert_type(queue.result(task_id), dict[str, Any])
     assert_type(queue.result(task_id, timeout=timedelta(minutes=5)), dict[str, Any])
+    eta = queue.get(task_id).eta
+    if eta is not None:
+        assert_type(eta.starts.p50, datetime)
     queue.get(7)  # type: ignore[arg-type]
     today = datetime.now(UTC) - timedelta(days=1)
     found = queue.list(status=["failed", oq.Status.CANCELLED], model="llama3.2", since=today)
@@ -58,6 +61,7 @@ def act(queue: oq.Client, task_id: str) -> None:
 def look(queue: oq.Client) -> None:
     assert_type(queue.status(), oq.QueueStatus)
     assert_type(queue.status().queues_by_priority, dict[str, int])
+    assert_type(queue.status().empty_at, datetime | None)
     for backend in queue.backends():
         assert_type(backend.up, bool)
         assert_type([model.name for model in backend.models], list[str])

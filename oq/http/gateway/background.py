@@ -14,7 +14,7 @@ from oq.dialects.kept_events import KeptEvents
 from oq.dialects.kept_response import RANDOM, Kept, going_on, in_foreground, task_of
 from oq.http.context import Context
 from oq.http.gateway.request import CallRequest
-from oq.http.gateway.response import JSON, GatewayResponse
+from oq.http.gateway.response import JSON, GatewayResponse, place_headers
 from oq.http.gateway.response_stream import ResponseStream
 from oq.queue import Accepted, NewCall, Queue
 from oq.words.caller import Caller
@@ -72,8 +72,7 @@ class Background:
         response = await self._queue.calls.response_of(task_id)
         if response is None:
             raise Conflict(f"the call with this Idempotency-Key, task {task_id}, has a caller")
-        place = b"%d" % self._queue.calls.position(task_id)
-        headers = [(b"x-oq-task-id", task_id.encode()), (b"x-oq-queue-position", place)]
+        headers = place_headers(self._queue.calls, task_id)
         if wanted.streams:
             stream = ResponseStream(self._context, self._queue, out)
             await stream.send(KeptEvents(response), task_id, headers)

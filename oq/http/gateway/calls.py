@@ -19,14 +19,14 @@ from oq.http.gateway.background import Background
 from oq.http.gateway.errors import send_failure
 from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.request import CallRequest, Defaults, check_way, read_request
-from oq.http.gateway.response import GatewayResponse
+from oq.http.gateway.response import GatewayResponse, place_headers
 from oq.http.request import Request
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.words.clock import Clock
 from oq.words.durations import parse_duration
 from oq.words.errors import Unavailable
 from oq.words.head import Head
-from oq.words.task import Status
+from oq.words.task import Status, Waiting
 
 STORE_TIMEOUT = 30.0
 """Seconds in which a call must be on disk."""
@@ -86,11 +86,7 @@ class CallHandler:
         grace = 0.0 if wanted.key is None else self._grace
         detach = wanted.new.detached
         async with self._queue.calls.attend(task_id, detach=detach, grace=grace) as caller:
-            place = self._queue.calls.position(task_id)
-            headers = [
-                (b"x-oq-task-id", task_id.encode()),
-                (b"x-oq-queue-position", b"%d" % place),
-            ]
+            headers = place_headers(self._queue.calls, task_id)
             with self._queue.calls.read_call(task_id) as reader:
                 reply = _Reply(wanted, task_id, out, headers, reader, _late_at(wanted))
                 with self._until_close(caller, task_id):
@@ -153,18 +149,19 @@ class CallHandler:
         """The first bytes, or the end. Meanwhile a caller that wants it gets its queue position."""
         shown: tuple[int, float] | None = None
         while reply.wanted.progress:
-            place, now = self._queue.calls.position(reply.task_id), trio.current_time()
+            waiting, now = self._queue.calls.waiting(reply.task_id), trio.current_time()
+            place = waiting.queue_position
             if shown is None or shown[0] != place or now - shown[1] >= PROGRESS_REPEAT:
                 shown = (place, now)
-                await self._tell_place(reply, place)
+                await self._tell_place(reply, waiting)
             with trio.move_on_after(PROGRESS_INTERVAL):
                 return await reply.reader.receive()
         return await reply.reader.receive()
 
-    async def _tell_place(self, reply: _Reply, place: int) -> None:
+    async def _tell_place(self, reply: _Reply, waiting: Waiting) -> None:
         new = reply.wanted.new
         now = self._clock.now()
-        frame = new.call.dialect.progress(new.call, new.model, reply.task_id, place, now)
+        frame = new.call.dialect.progress(new.call, new.model, reply.task_id, waiting, now)
         if not reply.out.begun:
             await reply.begin(None)
         await reply.out.piece(frame)

@@ -16,7 +16,7 @@ from oq.http import shapes
 from oq.http.gateway.background_routes import kept_routes
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.proxy import Proxy
-from oq.http.route import Parameter, Route
+from oq.http.route import MAX_WAIT, Parameter, Route
 from oq.words.task import TaskType
 
 _HEADERS = (
@@ -36,6 +36,7 @@ _HEADERS = (
         " seconds, or a Go duration such as 5m. With X-OQ-Detach it is for each attempt",
         shapes.Timeout,
     ),
+    MAX_WAIT,
     Parameter(
         "X-OQ-Detach",
         "true: the task goes on if the client disconnects",
@@ -43,7 +44,8 @@ _HEADERS = (
     ),
     Parameter(
         "X-OQ-Progress",
-        "true: while a streaming request waits, it receives chunks with its `queue_position`",
+        "true: while a streaming request waits, it receives chunks with its `queue_position` and"
+        " its `eta`",
         shapes.Flag,
     ),
     Parameter(
@@ -78,7 +80,13 @@ def _task(call: Endpoint) -> Route:
         call.path,
         CallHandler.serve,
         f"Run a request of {dialect.title}'s API as {article} {call.type} task",
-        {200: ("The backend's answer; the header X-OQ-Task-ID has the task's id", dict[str, Any])},
+        {
+            200: (
+                "The backend's answer; the header X-OQ-Task-ID has the task's id, and X-OQ-ETA in"
+                " how many seconds it was expected to start",
+                dict[str, Any],
+            )
+        },
         errors=(400, 404, 409, 413, 429, 502, 503, 504),
         headers=_HEADERS,
         body=shapes.Call if call.model is None else shapes.OpenCall,

@@ -108,6 +108,7 @@ async def read_request(
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
         tenant=_tenant(request.header(b"x-oq-tenant")),
+        max_wait=request.header(b"x-oq-max-wait"),
         way=way,
         headers=headers,
         target=_target(call, request),

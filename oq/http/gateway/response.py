@@ -8,11 +8,21 @@ from oq.dialects.base import Told
 from oq.http.asgi import REASON, RawHeaders, Send
 from oq.http.gateway.locations import passable
 from oq.http.request import Request
+from oq.queue import GatewayCalls
 
 TYPE = b"content-type"
 JSON = (TYPE, b"application/json")
 _LENGTH = b"content-length"
 FIRST_KEPT = 64 * 1024
+
+
+def place_headers(calls: GatewayCalls, task_id: str) -> RawHeaders:
+    """Those that say which task runs the call, its place in line, and when it starts."""
+    place = calls.waiting(task_id).queue_position
+    headers = [(b"x-oq-task-id", task_id.encode()), (b"x-oq-queue-position", b"%d" % place)]
+    if (eta := calls.eta_header(task_id)) is not None:
+        headers.append((b"x-oq-eta", eta.encode()))
+    return headers
 
 
 class GatewayResponse:

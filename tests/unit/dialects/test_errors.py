@@ -13,6 +13,7 @@ from openai.types.chat import ChatCompletionChunk
 from oq.dialects import ENDPOINTS
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.words.task import Waiting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -42,7 +43,7 @@ def test_errors_in_a_stream():
 )
 def test_a_place_in_line_is_a_chunk_to_the_official_clients(path, kind):
     call = ENDPOINTS[path]
-    frame = call.dialect.progress(call, "m", "id", 3, NOW)
+    frame = call.dialect.progress(call, "m", "id", Waiting(3), NOW)
     said = json.loads(frame.removeprefix(b"data: "))
     assert said["queue_position"] == 3
     if path.startswith("/v1"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -15,10 +15,11 @@ from oq.dialects import DIALECTS, ENDPOINTS, dialect_at, piece_reader, text_in
 from oq.dialects.answer_errors import error_text
 from oq.words.errors import BackendFailure
 from oq.words.stream import Piece
-from oq.words.task import Body
+from oq.words.task import Body, Eta, TimeRange, Waiting
 from tests.unit.dialects.samples import SAMPLES, Sample
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SOON = TimeRange(NOW, NOW + timedelta(seconds=30), NOW + timedelta(seconds=60))
 STREAMS = [each for each in SAMPLES if ENDPOINTS[each.path].streams is not None]
 WHOLE = [each for each in SAMPLES if ENDPOINTS[each.path].streams is None]
 CUTS = st.lists(st.integers(0, 600), max_size=8)
@@ -151,8 +152,10 @@ def test_an_error_after_half_a_frame_stands_alone(sample, broken):
 @each(STREAMS)
 def test_a_place_in_line_changes_nothing_of_the_answer(sample):
     call = ENDPOINTS[sample.path]
-    frame = call.dialect.progress(call, "m", "id", 3, NOW)
-    assert json.loads(call.dialect.document(frame))["queue_position"] == 3
+    frame = call.dialect.progress(call, "m", "id", Waiting(3, Eta(SOON, SOON)), NOW)
+    told = json.loads(call.dialect.document(frame))
+    assert told["queue_position"] == 3
+    assert told["eta"]["starts"]["p50"] == "2026-01-01T00:00:30Z"
     assert piece_reader(sample.path)(frame) == Piece()
     assert call.dialect.separator(frame[-3:]) == b""
     passed, done = answer_to(sample.path, frame + b"".join(sample.answer))
