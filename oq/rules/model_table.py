@@ -27,13 +27,12 @@ def stats_by_model(
     both by the one name of each model.
     """
     intervals = history.intervals(window, now)
-    tallies = _by_row(intervals, lambda model: model)
+    tallies = _by_model(intervals)
     named = _named(tallies, tasks, paused)
 
     def row_of(model: str) -> str:
         return model if model in named else OTHERS
 
-    tallies = _by_row(intervals, row_of)
     waiting: dict[str, ModelTasks] = {}
     for model, each in tasks.items():
         row = waiting.setdefault(row_of(model), ModelTasks())
@@ -41,15 +40,15 @@ def stats_by_model(
         row.running += each.running
     lately = history.intervals("15m", now)[-1 - LAST :]
     took = now.timestamp() - lately[0].start
-    rates = _by_row(lately, row_of)
-    others = [OTHERS] if OTHERS in tallies or OTHERS in waiting else []
+    whole, latest = _by_row(tallies, row_of), _by_row(_by_model(lately), row_of)
+    others = [OTHERS] if OTHERS in whole or OTHERS in waiting else []
     return StatsByModel(
         interval=WINDOWS[window].interval,
         start=datetime.fromtimestamp(intervals[0].start, UTC),
         models=[
             _row(
                 model, waiting.get(model) or ModelTasks(), model in paused,
-                tallies.get(model) or Tally(), (rates.get(model) or Tally(), took),
+                whole.get(model) or Tally(), (latest.get(model) or Tally(), took),
                 [_counted(each, model, row_of) for each in intervals],
             )
             for model in [*sorted(named), *others]
@@ -57,24 +56,35 @@ def stats_by_model(
     )  # fmt: skip
 
 
-def _by_row(intervals: list[Interval], row_of: Callable[[str], str]) -> dict[str, Tally]:
-    """All intervals together, for each row."""
-    found: dict[str, Tally] = {}
+def _by_model(intervals: list[Interval]) -> dict[str, list[Tally]]:
+    """The tallies of each model. There may be many models of one tally each."""
+    found: dict[str, list[Tally]] = {}
     for interval in intervals:
         for model, tally in interval.models.items():
-            found.setdefault(row_of(model), Tally()).merge(tally)
+            found.setdefault(model, []).append(tally)
+    return found
+
+
+def _by_row(tallies: Mapping[str, list[Tally]], row_of: Callable[[str], str]) -> dict[str, Tally]:
+    """All of them together, for each row."""
+    found: dict[str, Tally] = {}
+    for model, some in tallies.items():
+        row = found.setdefault(row_of(model), Tally())
+        for tally in some:
+            row.merge(tally)
     return found
 
 
 def _named(
-    tallies: Mapping[str, Tally], tasks: Mapping[str, ModelTasks], paused: Collection[str]
+    tallies: Mapping[str, list[Tally]], tasks: Mapping[str, ModelTasks], paused: Collection[str]
 ) -> set[str]:
     """The models that have a row of their own."""
 
     def weight(model: str) -> tuple[bool, int, int, int, str]:
-        now, lately = tasks.get(model) or ModelTasks(), tallies.get(model) or Tally()
-        done = lately.counts["completed"]
-        return model in paused, now.running, done, now.waiting + lately.counts["submitted"], model
+        now, lately = tasks.get(model) or ModelTasks(), tallies.get(model) or ()
+        done = sum(tally.counts.get("completed", 0) for tally in lately)
+        came = sum(tally.counts.get("submitted", 0) for tally in lately)
+        return model in paused, now.running, done, now.waiting + came, model
 
     names = {*tallies, *tasks, *paused} - {OTHERS}
     if len(names) <= MOST_ROWS:
@@ -94,7 +104,7 @@ def _counted(interval: Interval, row: str, row_of: Callable[[str], str]) -> tupl
 
 
 def _tokens(tally: Tally) -> tuple[int, int]:
-    return tally.counts["tokens"], tally.counts["prompt_tokens"]
+    return tally.counts.get("tokens", 0), tally.counts.get("prompt_tokens", 0)
 
 
 def _row(
