@@ -128,7 +128,8 @@ class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
     is known. `uptime` is in seconds.
     `paused_models` are the models whose tasks do not start, without the tag `latest`.
     `event_seq` is the `seq` of the last event. `problem` says why nothing can be stored now; it is
-    null when all is well.
+    null when all is well. `empty_at` is when all that waits and runs will have ended, if no more
+    comes; null if that cannot be told.
     """
 
     pending_tasks: int
@@ -148,5 +149,5 @@ class QueueStatus(Readable, Struct, frozen=True, kw_only=True):
     uptime: float
     event_seq: int
     problem: str | None
-    empty_at: datetime | None
+    empty_at: datetime | None = None
     backends: tuple[BackendStatus, ...]
