@@ -23,6 +23,7 @@ const IDLE: QueueStatus = {
   uptime: 9,
   event_seq: 1,
   problem: null,
+  empty_at: null,
   backends: [UP],
 };
 
