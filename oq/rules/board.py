@@ -135,7 +135,7 @@ class Board:
         """It cannot be called back."""
         run = self._running.get(task_id)
         if run is not None:
-            run.stays, run.preempted = True, False
+            run.stays, run.goes_for = True, None
 
     def answered(self, task_id: str, now: float) -> None:
         """The answer to it has begun."""

@@ -25,8 +25,8 @@ others are preempted for it."""
 
 class Run(Struct, eq=False):
     """A running task's slot, the place that it had, and when it was sent. It was `recalled` in case
-    that it waits inside its backend, `preempted` though it may be answered already, or `aborted`;
-    it `stays` if somebody has seen a part of its answer. `next` is its next place, if that is on
+    that it waits inside its backend, or `aborted`; it `goes_for` a critical task, though it may be
+    answered already; it `stays` if somebody has seen a part of its answer. `next` is its next place, if that is on
     disk before the slot is free: the two are told by different actors, in either order.
     """
 
@@ -34,7 +34,7 @@ class Run(Struct, eq=False):
     place: Place
     at: float
     recalled: bool = False
-    preempted: bool = False
+    goes_for: str | None = None
     aborted: bool = False
     stays: bool = False
     ended: bool = False
@@ -107,19 +107,30 @@ class Recalls:
         waits = first is not None and first[1].priority >= Priority.CRITICAL
         if not (waits or self.critical):  # mostly
             return []
-        inside = [run for run in self._inside_critical() if run.at + INSIDE <= now]
+        inside = {key: run for key, run in self._inside_critical() if run.at + INSIDE <= now}
         waiting = self._critical()
-        going = sum(run.preempted for run in self._runs.values())
+        going = [run for run in self._runs.values() if run.goes_for is not None]
+        served = {run.goes_for for run in going}
+        # Those whose task waits no longer: their slots are for the next.
+        spare = [run for run in going if run.goes_for not in inside and run.goes_for not in waiting]
         found: list[str] = []
-        for run in inside[going:]:
-            found += self._go(self._beside(run))
-        for place in waiting[max(0, going - len(inside)) :]:
-            found += self._go(self._for(place, now))
+        for task_id, run in inside.items():
+            if task_id not in served:
+                found += self._go(self._beside(run), task_id)
+        in_vain: set[Place] = set()
+        for task_id, place in waiting.items():
+            if task_id in served or place in in_vain:
+                continue
+            left = len(spare)
+            tasks = self._for(place, spare, now)
+            if not tasks and len(spare) == left:
+                in_vain.add(place)
+            found += self._go(tasks, task_id)
         return found
 
-    def _go(self, tasks: list[str]) -> list[str]:
+    def _go(self, tasks: list[str], critical: str) -> list[str]:
         for task_id in tasks:
-            self._runs[task_id].preempted = True
+            self._runs[task_id].goes_for = critical
             self._times[task_id] = self._times.get(task_id, 0) + 1
         return tasks
 
@@ -127,13 +138,13 @@ class Recalls:
         """When others are to go for one that waits inside a backend; inf if for none."""
         if self._preempts is None or not self.critical:
             return inf
-        times = (run.at + INSIDE for run in self._inside_critical())
+        times = (run.at + INSIDE for _, run in self._inside_critical())
         return min((time for time in times if time > now), default=inf)
 
-    def _inside_critical(self) -> list[Run]:
+    def _inside_critical(self) -> list[tuple[str, Run]]:
         """The critical tasks that may wait inside their backend."""
-        tried = [self._runs[task_id] for one in self._fleet for task_id in one.recallable()]
-        return [run for run in tried if run.place.priority >= Priority.CRITICAL]
+        tried = [(one, self._runs[one]) for each in self._fleet for one in each.recallable()]
+        return [(one, run) for one, run in tried if run.place.priority >= Priority.CRITICAL]
 
     def _beside(self, critical: Run) -> list[str]:
         """The task that goes for one that waits inside its backend."""
@@ -144,25 +155,34 @@ class Recalls:
                 return [task_id]
         return []
 
-    def _critical(self) -> list[Place]:
+    def _critical(self) -> dict[str, Place]:
         """The critical tasks that wait."""
-        places: list[Place] = []
+        places: dict[str, Place] = {}
         for task_id in islice(self._policy.in_line(), LOOKED_AT):
             place = self._policy.place_of(task_id)
             if place is None or place.priority < Priority.CRITICAL:
                 break
-            places.append(place)
+            places[task_id] = place
         return places
 
-    def _for(self, place: Place, now: float) -> list[str]:
-        """The tasks that go for one with this place."""
+    def _for(self, place: Place, spare: list[Run], now: float) -> list[str]:
+        """The tasks that go for one with this place. None if one of the `spare` ones, which go
+        already, makes room for it: that one is taken out.
+        """
         rooms = {one.name: one.room(place, now) for one in self._fleet.able(place.model, now)}
         full = len(self._runs) >= self._fleet.workers
-        if not full and any(room.starts for room in rooms.values()):
+        starts = any(room.starts for room in rooms.values())
+        if starts and not full:
             return []
+        for run in spare:
+            if starts or _makes_room(run, place, rooms):
+                spare.remove(run)
+                return []
         may_go = self._may_go()
+        if starts:  # it lacks a worker only
+            return may_go[:1]
         for task_id in may_go:
-            if full or _makes_room(self._runs[task_id], place, rooms):
+            if _makes_room(self._runs[task_id], place, rooms):
                 return [task_id]
         for name, room in rooms.items():
             there = [one for one, run in self._runs.items() if run.backend.name == name]
@@ -176,7 +196,7 @@ class Recalls:
             task_id
             for task_id, run in self._runs.items()
             if run.place.priority <= Priority.LOW
-            and not (run.preempted or run.aborted or run.stays)
+            and not (run.goes_for or run.aborted or run.stays)
             and self._times.get(task_id, 0) < (self._preempts or 0)
         ]
         tasks.reverse()  # the one that began last

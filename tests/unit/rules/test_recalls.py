@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from oq.rules.board import Board
@@ -168,3 +170,82 @@ def test_a_model_leaves_the_memory_only_if_all_that_run_there_may_go(priority):
         story.goes_back(A, model="a")
         story.goes_back(B, model="a")
         assert story.starts() == [C]
+
+
+def with_models(story: Story, *models: tuple[str, ...]) -> None:
+    for slots, names in zip(story.fleet, models, strict=True):
+        slots.note_facts(BackendFacts(models=names), 0.0)
+    story.fleet.changed()
+
+
+def test_nothing_is_preempted_for_a_task_of_a_paused_model():
+    story = Story(2, workers=1)
+    story.add(A, LOW, "a")
+    story.starts()
+    story.add(B, CRITICAL, "b")
+    story.board.pause_model("b", paused=True)
+    assert story.preempts() == [], "all workers are taken, and it could not start on a free one"
+    story.board.pause_model("b", paused=False)
+    assert story.preempts() == [A]
+
+
+def test_nothing_is_preempted_for_a_task_whose_backend_is_down():
+    story = Story(2, 2, workers=1)
+    with_models(story, ("a",), ("b",))
+    story.board.mark_down("b1", "refused", datetime(2026, 1, 1, tzinfo=UTC))
+    story.add(A, LOW, "a")
+    story.starts()
+    story.add(B, CRITICAL, "b")
+    assert story.preempts() == []
+
+
+def test_where_workers_and_slots_are_taken_the_one_goes_that_has_both():
+    story = Story(1, 1, workers=2)
+    with_models(story, ("a",), ("b",))
+    story.add(A, LOW, "b")
+    assert story.starts() == [A]
+    story.add(B, LOW, "a")
+    assert story.starts() == [B]
+    story.add(C, CRITICAL, "b")
+    assert story.preempts() == [A], "B began last, but its slot is of no use"
+
+
+def test_one_goes_for_one_though_others_before_it_cannot_start():
+    story = Story(3)
+    for task in (A, B, C):
+        story.add(task, LOW, "a")
+    story.starts()
+    story.board.pause_model("b", paused=True)
+    story.add(D, CRITICAL, "b")
+    story.add(E, CRITICAL, "a")
+    assert story.preempts() == [C]
+    assert story.preempts() == []
+
+
+def test_the_slot_of_one_that_went_for_a_cancelled_task_is_for_the_next():
+    story = Story(2)
+    story.add(A, LOW)
+    story.add(B, LOW)
+    story.starts()
+    story.add(C, CRITICAL)
+    assert story.preempts() == [B]
+    story.board.settle(C)
+    story.board.end(C)
+    story.add(D, CRITICAL)
+    assert story.preempts() == []
+    story.goes_back(B)
+    assert story.starts() == [D]
+
+
+def test_each_slot_of_those_that_went_for_cancelled_tasks_is_for_one():
+    story = Story(2)
+    story.add(A, LOW)
+    story.add(B, LOW)
+    story.starts()
+    story.add(C, CRITICAL)
+    assert story.preempts() == [B]
+    story.board.settle(C)
+    story.board.end(C)
+    story.add(D, CRITICAL)
+    story.add(E, CRITICAL)
+    assert story.preempts() == [A], "B goes for the first of them"
