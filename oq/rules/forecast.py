@@ -264,7 +264,7 @@ class Forecast:
     def _guess(self, place: Place, before: float, now: float) -> Guess | None:
         if self._times.usual is None or (self._fleet.paused and self._fleet.is_paused(place.model)):
             return None
-        able = [one for one in self._fleet.likely(place.model) if one.down is None]
+        able = [one for one in self._fleet.likely(place.model) if _works(one, place)]
         if not able:
             return None
         self._backlog.weigh(now)
@@ -318,3 +318,8 @@ class Forecast:
             speed += 1 / max(for_work, 1e-9)
             swap += for_swap
         return 1 / speed, swap / len(backends) ** 2
+
+
+def _works(backend: BackendSlots, place: Place) -> bool:
+    """Whether it is known that tasks with this place start there, sooner or later."""
+    return backend.down is None and (backend.outages.quiet or backend.failing(place) is None)

@@ -149,6 +149,14 @@ def test_a_backend_that_is_down_tells_nothing() -> None:
     assert queue.forecast.of(last, queue.now) is None
 
 
+def test_while_tasks_of_its_model_are_held_nothing_is_told() -> None:
+    queue = Queue()
+    last = queue.add(40)
+    queue.run(20)
+    queue.board.note_wedged("box", "m", "", queue.now)
+    assert queue.forecast.of(last, queue.now) is None
+
+
 def test_a_task_that_would_start_at_once_is_told_nothing() -> None:
     queue = Queue()
     queue.add(10)
