@@ -23,8 +23,8 @@ count that came until the batch is done alone in the gaps: later ones may meet n
 
 It fails if the setting that the documents recommend for this (`RECOMMENDED`) gives the batch less
 than 90 % of what it has alone in the gaps, or interactive tasks a quantile that is over 10 %
-longer. What a server needs to stop a task is not in it: half a second at most with those that were
-measured.
+longer. A task that is broken off stops at once, or at the end of a batch of its prompt
+(`oq.plan.machine`). Real servers that were measured take up to half a second.
 """
 
 from __future__ import annotations

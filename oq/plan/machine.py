@@ -3,7 +3,8 @@
 It does what Ollama, llama.cpp's router and llama-swap were seen to do. A call for a model that is
 in memory passes the line of those that need a load. There is one load at a time, and the first in
 that line blocks all behind it. A model leaves the memory when another one is wanted and none of its
-own calls runs or waits. Each call goes at its own speed, whatever runs beside it.
+own calls runs or waits. A call that is broken off while its prompt is read stops at the end of a
+batch. Each call goes at its own speed, whatever runs beside it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import Protocol
 
 from msgspec import Struct
 
 from oq.plan.agenda import Agenda
+
+BATCH = 512
+"""Tokens of a prompt that are read at once: Ollama's default."""
 
 
 class Asked(Struct, frozen=True, gc=False):
@@ -151,7 +155,9 @@ class Machine:
             self._agenda.add(call.ended, partial(self._end, call, turn))
 
     def break_off(self, call: Call) -> None:
-        """The call stops, wherever it is. It may be sent again."""
+        """The call stops, wherever it is, and may be sent again. While its prompt is read its slot
+        is not free before the end of a batch of it.
+        """
         call.broken_off += 1
         if call.began == inf:
             waits_in = self._line if call in self._line else self._memory[call.asked.model].waiting
@@ -159,8 +165,21 @@ class Machine:
             self.calls -= 1
             call.sent = inf
             return
+        stops = self._stops(call)
         call.sent = call.began = call.ended = inf
-        self._leave(call)
+        if stops > self._agenda.now:
+            self._agenda.add(stops, partial(self._leave, call))
+        else:
+            self._leave(call)
+
+    def _stops(self, call: Call) -> float:
+        """When a call that is broken off leaves its slot."""
+        now, read = self._agenda.now, call.began + call.asked.reads
+        if read <= now:
+            return now
+        batches = max(1.0, (call.asked.tokens - call.asked.generated) / BATCH)
+        batch = call.asked.reads / batches
+        return min(read, call.began + batch * ceil((now - call.began) / batch))
 
     def _answer(self, call: Call, turn: int) -> None:
         if call.broken_off == turn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from oq.plan.machine import BATCH
 from tests.unit.plan.builders import LOAD, asked, run
 
 POLICIES = ["fifo", "plain", "affinity", "ollama"]
@@ -121,3 +123,14 @@ def test_a_preempted_task_begins_anew():
     assert (low.broken_off, low.began, low.ended) == (1, 6, 16)
     later, critical = run(tasks, "fifo", load=0).calls
     assert (later.broken_off, later.ended, critical.began) == (0, 10, 10)
+
+
+def test_a_preempted_task_leaves_its_slot_when_a_batch_of_its_prompt_is_read():
+    """Eight seconds for four batches, of which the second one ends after four."""
+    low = asked(0, took=32, priority=1, tokens=4 * BATCH, generated=0)
+    critical = run([low, asked(3, priority=15)], "fifo,preempt=true", load=0).calls[1]
+    assert (critical.sent, critical.began) == (3, 4)
+    short = replace(low, tokens=BATCH // 2)
+    assert run([short, asked(3, priority=15)], "fifo,preempt=true", load=0).calls[1].began == 8
+    critical = run([low, asked(9, priority=15)], "fifo,preempt=true", load=0).calls[1]
+    assert critical.began == 9
