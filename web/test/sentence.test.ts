@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Backend, QueueStatus } from "../src/api/types";
-import { sentence } from "../src/rules/sentence";
+import { sentence, untilEmpty } from "../src/rules/sentence";
 import { listed } from "../src/rules/words";
 
 const UP: Backend = { name: "box1", kind: "ollama", url: "http://here", up: true, running: 0 };
@@ -50,6 +50,14 @@ describe("the sentence on top", () => {
     expect(said({ pending_tasks: 5, delayed_tasks: 1, running_tasks: 2 })[0]).toBe(
       "2 tasks run and 4 wait; 1 task waits for a later time.",
     );
+  });
+
+  it("says in words when the queue is empty", () => {
+    const now = new Date(2026, 2, 1, 16, 37, 0).getTime();
+    expect(untilEmpty(now + 185_000, now)).toBe("about 3 min; empty at 16:40");
+    expect(untilEmpty(now + 24 * 3_600_000, now)).toBe("about 1 d; empty at 2026-03-02 16:37");
+    expect(untilEmpty(now, now)).toBe(null);
+    expect(untilEmpty(null, now)).toBe(null);
   });
 
   it("says how long it takes, unless nothing starts", () => {

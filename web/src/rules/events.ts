@@ -8,14 +8,19 @@ export function applied(task: Summary, event: QueueEvent): Summary {
   const at = event.timestamp;
   switch (event.type) {
     case "task_started":
-      return leave({ ...task, status: event.status, started_at: at }, "queue_position", "run_at");
+      return leave(
+        { ...task, status: event.status, started_at: at },
+        "queue_position",
+        "eta",
+        "run_at",
+      );
     case "task_completed":
       return leave({ ...task, status: event.status, completed_at: at }, "error");
     case "task_failed":
     case "task_cancelled": {
       const error = text(event.data?.["error"]);
       const ended = { ...task, status: event.status, completed_at: at };
-      return leave(error === null ? ended : { ...ended, error }, "queue_position", "run_at");
+      return leave(error === null ? ended : { ...ended, error }, "queue_position", "eta", "run_at");
     }
     case "task_retrying": {
       const runAt = text(event.data?.["run_at"]);

@@ -2,6 +2,7 @@
 
 import type { QueueStatus } from "../api/types";
 import { counted, whole } from "./numbers";
+import { ago, localTime } from "./time";
 import { isolated, listed } from "./words";
 
 /** What the sentence is made of. `eta` says how long what waits will take, in words such as "about
@@ -9,6 +10,13 @@ import { isolated, listed } from "./words";
 export interface Facts {
   status: QueueStatus;
   eta?: string | null;
+}
+
+/** `eta` of a queue that is expected to be empty at this time, in milliseconds since 1970. */
+export function untilEmpty(at: number | null, now: number): string | null {
+  if (at === null || at < now + 1500) return null;
+  const clock = localTime(at, now).replace(/:\d\d$/, "");
+  return `about ${ago(at, now).replace(/^in /, "")}; empty at ${clock}`;
 }
 
 export type Mood = "calm" | "busy" | "held";
