@@ -26,8 +26,9 @@ others are preempted for it."""
 class Run(Struct, eq=False):
     """A running task's slot, the place that it had, and when it was sent. It was `recalled` in case
     that it waits inside its backend, or `aborted`; it `goes_for` a critical task, though it may be
-    answered already; it `stays` if somebody has seen a part of its answer. `next` is its next place, if that is on
-    disk before the slot is free: the two are told by different actors, in either order.
+    answered already; it `stays` if somebody has seen a part of its answer. `next` is its next
+    place, if that is on disk before the slot is free: the two are told by different actors, in
+    either order.
     """
 
     backend: BackendSlots
