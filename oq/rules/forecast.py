@@ -264,7 +264,9 @@ class Forecast:
     def _guess(self, place: Place, before: float, now: float) -> Guess | None:
         if self._times.usual is None or (self._fleet.paused and self._fleet.is_paused(place.model)):
             return None
-        able = [one for one in self._fleet.likely(place.model) if _works(one, place)]
+        fleet = self._fleet
+        likely = fleet.likely(place.model) if fleet.several else fleet.backends
+        able = [one for one in likely if _works(one, place)]
         if not able:
             return None
         self._backlog.weigh(now)
