@@ -41,7 +41,6 @@ from oq.http.responses import ErrorAnswer, encode, to_quart
 from oq.http.route import Route
 from oq.http.routes import ROUTES
 from oq.queue import Queue
-from oq.rules.attempts_past import AttemptsPast
 from oq.words.clock import Clock
 
 _REQUEST = "oq.request"
@@ -158,12 +157,10 @@ def create_app(queue: Queue) -> App:
     metrics = Metrics(queue.status, queue.begin_history(), queue.tasks_by_model)
     queue.observe(metrics.committed)
     queue.observe_progress(metrics.progress)
-    attempts = AttemptsPast()
-    queue.observe(attempts.committed)
     server, limit = queue.config.server, queue.config.queue.max_payload
     # A body alone may always be as long as a body may be.
     inflight = Inflight(max(server.max_inflight_bytes, limit))
-    context = Context(metrics, attempts, openapi(), inflight, BackendCloud(queue.passages))
+    context = Context(metrics, openapi(), inflight, BackendCloud(queue.passages))
     gateway = Gateway(context, queue, Clock(), own=(route.path for route in ROUTES))
     app = App(queue, context, gateway)
     app.url_map.converters["default"] = _Part

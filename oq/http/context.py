@@ -18,7 +18,6 @@ from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.site import Site
 from oq.queue import RawQueue, Subscription
-from oq.rules.attempts_past import AttemptsPast
 from oq.words.errors import Unavailable
 from oq.words.events import EventType
 from oq.words.task import RawTask, Status
@@ -46,7 +45,6 @@ class Context:
     """The state of the HTTP server, which its handlers share. One event loop owns it."""
 
     metrics: Metrics
-    attempts: AttemptsPast
     """What the backends ran lately."""
     document: bytes
     """What `/openapi.json` answers."""

@@ -22,7 +22,8 @@ class Histogram:
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        seconds = max(seconds, 0.0)  # the wall clock may have been set back
+        if seconds < 0.0:  # the wall clock may have been set back
+            seconds = 0.0
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 

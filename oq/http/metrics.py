@@ -22,8 +22,9 @@ from prometheus_client.registry import Collector
 
 from oq.http.backend_metrics import BackendTimes, backend_gauges
 from oq.http.histogram import Histogram, Labels, histogram_family
-from oq.http.task_durations import TaskDurations
+from oq.http.task_durations import TaskDurations, time_ran
 from oq.logs import lost_lines
+from oq.rules.attempts_past import AttemptsPast
 from oq.rules.history import History
 from oq.rules.model_counts import ModelTasks
 from oq.rules.model_names import one_name
@@ -81,6 +82,8 @@ class Metrics(Collector):
         self._wait: dict[Labels, Histogram] = defaultdict(Histogram)
         self._run: dict[Labels, Histogram] = defaultdict(Histogram)
         self._spans = TaskDurations()
+        self.attempts = AttemptsPast(self._spans.all_running)
+        """What ran lately, for the dashboard."""
         self._backends = BackendTimes()
         self._answers: dict[Labels, int] = defaultdict(int)
         self._commits = 0
@@ -131,7 +134,10 @@ class Metrics(Collector):
             name = _COUNTED[event][0]
             self._counts[name][labels] += 1
             news.counts[name] += 1
-        ran = self._spans.ran(change)
+        begun = self._spans.stopped(change)
+        ran = time_ran(begun, state)
+        if begun is not None:
+            self.attempts.note(begun, change, at)
         if ran is not None and event is not EventType.TASK_CANCELLED:
             self._run[labels].add(ran)
             news.ran.append(ran)

@@ -92,7 +92,8 @@ async def timeline(context: Context, request: Request) -> Response:
     since = now - TIMELINE
     spans = request.queue.timeline_spans(since)
     backends = [
-        BackendTimeline(name, context.attempts.since(name, since), spans[name]) for name in spans
+        BackendTimeline(name, context.metrics.attempts.since(name, since), spans[name])
+        for name in spans
     ]
     return quart_response(Timeline(since, now, backends))
 

@@ -7,6 +7,7 @@ kept here, each until its next step: never more than there are such tasks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from oq.words.events import EventType
@@ -33,18 +34,13 @@ class TaskDurations:
         self._began[state.id] = state
         return (state.started_at - max(state.created_at, due)).total_seconds()
 
-    def ran(self, change: Change) -> float | None:
-        """Seconds that the attempt ran which this step ended, without those that it waited inside
-        its backend; None if it ended none.
-        """
-        state = change.state
-        began = self._began.pop(state.id, None)
-        if change.before is not Status.RUNNING or not state.attempts:
-            return None
-        last = state.attempts[-1]
-        if began is None or last.started_at != began.started_at:
-            return None
-        return last.ran
+    def stopped(self, change: Change) -> TaskState | None:
+        """The task as it was started, if it ran until this step."""
+        return self._began.pop(change.state.id, None)
+
+    def all_running(self) -> Iterable[TaskState]:
+        """The tasks that run, as they were started."""
+        return self._began.values()
 
     def running(self, task_id: str) -> TaskState | None:
         """The task as it was started, if it runs."""
@@ -57,6 +53,16 @@ class TaskDurations:
             self._due.pop(state.id, None)
         elif state.run_at is None and change.event is EventType.TASK_RETRYING:
             self._due[state.id] = at
+
+
+def time_ran(begun: TaskState | None, ended: TaskState) -> float | None:
+    """Seconds that the attempt ran that ended with this state, without those that it waited inside
+    its backend; None if it ended none.
+    """
+    if begun is None or not ended.attempts:
+        return None
+    last = ended.attempts[-1]
+    return last.ran if last.started_at == begun.started_at else None
 
 
 def _due_by_record(state: TaskState) -> datetime:

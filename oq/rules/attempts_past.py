@@ -1,15 +1,20 @@
-"""The attempts that backends ran lately, in lanes: in one lane nothing runs at the same time."""
+"""The attempts that backends ran lately, in lanes: in one lane nothing runs at the same time.
+
+Each task pays for what is noted here, so that is two records that are there anyway. Attempts and
+lanes are made of them when somebody looks.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from heapq import heappop, heappush
 
-from oq.words.events import EventType
-from oq.words.messages import Committed
+from msgspec.structs import replace
+
 from oq.words.steps import Change
-from oq.words.task import Attempt, Status
+from oq.words.task import Status, TaskState
 from oq.words.timeline import AttemptEnd, TimelineAttempt
 
 KEPT = 500
@@ -19,100 +24,70 @@ _ENDS: dict[Status, AttemptEnd] = {
     Status.FAILED: "failed",
     Status.CANCELLED: "cancelled",
 }
-
-
-_Run = tuple[str, str, int, datetime]
-"""The id of its task, its model, its lane, and when it began."""
-
-_Past = tuple[_Run, datetime, AttemptEnd, Attempt | None]
-"""The same of one that has ended: when, how, and its record, if there is one."""
-
-
-class _Lanes:
-    """Of one backend: what runs, what ran, and the lanes that are free, of which the first is
-    taken. What it notes of each attempt is made into something to look at when somebody does.
-    """
-
-    __slots__ = ("_free", "_lanes", "ended", "running")
-
-    def __init__(self) -> None:
-        self.running: dict[str, _Run] = {}
-        self.ended: deque[_Past] = deque(maxlen=KEPT)
-        self._free: list[int] = []
-        self._lanes = 0
-
-    def start(self, task_id: str, model: str, at: datetime) -> None:
-        if self._free:
-            lane = heappop(self._free)
-        else:
-            lane, self._lanes = self._lanes, self._lanes + 1
-        self.running[task_id] = task_id, model, lane, at
-
-    def end(self, task_id: str, how: AttemptEnd, at: datetime, attempt: Attempt | None) -> None:
-        """It has ended; without an `attempt` there is no record of it."""
-        run = self.running.pop(task_id)
-        heappush(self._free, run[2])
-        self.ended.append((run, at, how, attempt))
+_Ended = tuple[TaskState, Change, datetime]
 
 
 class AttemptsPast:
-    """Of all backends. It must see every step, in order."""
+    """Of all backends. `running` gives the tasks that run, as they were when they started."""
 
-    def __init__(self) -> None:
-        self._backends: dict[str, _Lanes] = {}
-        self._where: dict[str, _Lanes] = {}  # of the tasks that run
+    def __init__(self, running: Callable[[], Iterable[TaskState]]) -> None:
+        self._running = running
+        self._ended: dict[str | None, deque[_Ended]] = {}
 
-    def committed(self, commit: Committed) -> None:
-        """Take note of a commit; to be called after each."""
-        if not commit.events:
-            return
-        at = commit.events[0].timestamp  # all of them are told at once
-        for step in commit.steps:
-            if type(step) is not Change:  # as fast as may be: most steps of all queues pass here
-                continue
-            state = step.state
-            if step.event is EventType.TASK_STARTED:
-                attempt = state.attempts[-1]
-                if attempt.backend is not None:
-                    lanes = self._backends.setdefault(attempt.backend, _Lanes())
-                    lanes.start(state.id, state.terms.model, attempt.started_at)
-                    self._where[state.id] = lanes
-            elif step.before is Status.RUNNING:
-                lanes_of_it = self._where.pop(state.id, None)
-                if lanes_of_it is not None:
-                    self._end(lanes_of_it, step, at)
-
-    def _end(self, lanes: _Lanes, step: Change, at: datetime) -> None:
-        state = step.state
-        attempt = state.attempts[-1] if state.attempts else None
-        if attempt is not None and attempt.started_at != lanes.running[state.id][3]:
-            attempt = None  # it never began
-        failed = attempt is not None and "retry_count" in (step.data or {})
-        how = _ENDS.get(state.status, "failed" if failed else "put_back")
-        ended_at = at if attempt is None or attempt.ended_at is None else attempt.ended_at
-        lanes.end(state.id, how, ended_at, attempt)
+    def note(self, begun: TaskState, change: Change, at: datetime) -> None:
+        """A task has stopped running by this change, which was told then. It was `begun` so."""
+        backend = begun.attempts[-1].backend
+        ended = self._ended.get(backend)
+        if ended is None:
+            ended = self._ended[backend] = deque(maxlen=KEPT)
+        ended.append((begun, change, at))
 
     def since(self, backend: str, time: datetime) -> list[TimelineAttempt]:
         """The attempts of this backend that ran at this time or later, the oldest first."""
-        lanes = self._backends.get(backend)
-        if lanes is None:
-            return []
-        found = [_shown(run) for run in lanes.running.values()]
-        found += [_shown(past[0], past) for past in lanes.ended if past[1] >= time]
-        return sorted(found, key=lambda one: one.started_at)
+        found = [_ended(*each) for each in self._ended.get(backend, ())]
+        running = (state for state in self._running() if state.attempts[-1].backend == backend)
+        found += map(_begun, running)
+        found.sort(key=_started_at)
+        return [one for one in _in_lanes(found) if one.ended_at is None or one.ended_at >= time]
 
 
-def _shown(run: _Run, past: _Past | None = None) -> TimelineAttempt:
-    task_id, model, lane, started_at = run
-    _, ended_at, how, attempt = past or (run, None, None, None)
-    return TimelineAttempt(
-        task_id=task_id,
-        model=model,
-        lane=lane,
-        started_at=started_at,
-        ended_at=ended_at,
-        ended=how,
-        first_token_at=None if attempt is None else attempt.first_token_at,
-        waited_inside=None if attempt is None else attempt.waited_inside,
-        load=None if attempt is None else attempt.load,
+def _begun(state: TaskState) -> TimelineAttempt:
+    started_at = state.attempts[-1].started_at
+    return TimelineAttempt(task_id=state.id, model=state.terms.model, lane=0, started_at=started_at)
+
+
+def _ended(begun: TaskState, change: Change, at: datetime) -> TimelineAttempt:
+    run, state = _begun(begun), change.state
+    attempt = state.attempts[-1] if state.attempts else None
+    if attempt is None or attempt.started_at != run.started_at:
+        return replace(run, ended_at=at, ended="put_back")  # the backend had not begun
+    failed = "retry_count" in (change.data or {})
+    return replace(
+        run,
+        ended_at=attempt.ended_at or at,
+        ended=_ENDS.get(state.status, "failed" if failed else "put_back"),
+        first_token_at=attempt.first_token_at,
+        waited_inside=attempt.waited_inside,
+        load=attempt.load,
     )
+
+
+def _in_lanes(attempts: Iterable[TimelineAttempt]) -> Iterator[TimelineAttempt]:
+    """The attempts, which are in order, each in the first lane that is free by then."""
+    busy: list[tuple[datetime, int]] = []
+    free: list[int] = []
+    lanes = 0
+    for one in attempts:
+        while busy and busy[0][0] <= one.started_at:
+            heappush(free, heappop(busy)[1])
+        if free:
+            lane = heappop(free)
+        else:
+            lane, lanes = lanes, lanes + 1
+        if one.ended_at is not None:
+            heappush(busy, (one.ended_at, lane))
+        yield replace(one, lane=lane)
+
+
+def _started_at(attempt: TimelineAttempt) -> datetime:
+    return attempt.started_at

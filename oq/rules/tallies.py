@@ -57,7 +57,11 @@ class Durations:
 
 
 def step_of(seconds: float) -> int:
-    return floor(log2(min(max(seconds, SHORTEST), LONGEST)) * STEPS)
+    if seconds < SHORTEST:
+        seconds = SHORTEST
+    elif seconds > LONGEST:
+        seconds = LONGEST
+    return floor(log2(seconds) * STEPS)
 
 
 class Tally:

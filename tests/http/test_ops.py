@@ -182,7 +182,8 @@ def test_running_is_counted_by_attempt_and_tokens_by_kind():
         Attempt(NOW, NOW + timedelta(seconds=50), "failed"),
         Attempt(NOW, NOW + timedelta(seconds=3)),
     )
-    metrics.committed(committed("m", status=Status.RUNNING, started_at=NOW))
+    begun = (Attempt(NOW, NOW, "failed"), Attempt(NOW))
+    metrics.committed(committed("m", status=Status.RUNNING, started_at=NOW, attempts=begun))
     metrics.committed(
         committed("m", status=Status.COMPLETED, attempts=attempts, usage=Usage(7, 11))
     )
@@ -195,7 +196,7 @@ def test_the_steps_of_one_commit_are_added_up():
     attempts = (Attempt(NOW, NOW + timedelta(seconds=3)),)
     done = committed("m", status=Status.COMPLETED, attempts=attempts, usage=Usage(7, 11))
     for _ in range(2):
-        begun = committed("m", status=Status.RUNNING, started_at=NOW)
+        begun = committed("m", status=Status.RUNNING, started_at=NOW, attempts=(Attempt(NOW),))
         steps, events = [*begun.steps, *done.steps] * 2, [*begun.events, *done.events] * 2
         metrics.committed(Committed(steps, events, []))
     assert metrics._counts["completed"] == {("chat", "m"): 4}
