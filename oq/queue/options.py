@@ -150,7 +150,7 @@ def to_config_with(
         section, key = names[name]
         values[section][key] = _plain(value)
     if backends:
-        values["backends"] = [msgspec.to_builtins(backend) for backend in backends]
+        values["backends"] = [msgspec.to_builtins(one, enc_hook=float) for one in backends]
     elif "ollama_host" in options:
         values["backends"] = []
     return to_config(values)
