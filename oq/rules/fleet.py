@@ -26,6 +26,7 @@ class Fleet:
         self.paused: frozenset[str] = frozenset()
         """The models whose tasks do not start, by `one_name`."""
         self._able: dict[str, tuple[BackendSlots, ...]] = {}
+        self._above: dict[str, tuple[BackendSlots, ...]] = {}
         self._elsewhere: dict[tuple[str, str], bool] = {}
         self.lists_wanted = False
         """Whether one is to be asked which models it has."""
@@ -76,9 +77,15 @@ class Fleet:
         """Those of higher tiers that have this model, as far as is known, the lowest first."""
         if not self.tiered or (self.paused and self.is_paused(model)):
             return ()
-        likely = self.likely(model)
-        first = self._first_tier(likely)
-        return tuple(sorted((one for one in likely if one not in first), key=_tier))
+        above = self._above.get(model)
+        if above is None:
+            if len(self._above) >= REMEMBERED:
+                self._above.clear()
+            likely = self.likely(model)
+            first = self._first_tier(likely)
+            above = tuple(sorted((one for one in likely if one not in first), key=_tier))
+            self._above[model] = above
+        return above
 
     def _first_tier(self, backends: tuple[BackendSlots, ...]) -> tuple[BackendSlots, ...]:
         if not self.tiered:
@@ -138,6 +145,7 @@ class Fleet:
         """It may be that others can run a model now."""
         self.changes += 1
         self._able.clear()
+        self._above.clear()
         self._elsewhere.clear()
 
 

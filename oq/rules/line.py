@@ -5,13 +5,13 @@ come before the order that each of them has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from math import inf
 
 from oq.rules.bands import Band, Bands, Flow
 from oq.rules.fleet import Fleet
+from oq.rules.overflow import Overflow
 from oq.rules.place import Place
-from oq.rules.placing import place_on, starts_on
+from oq.rules.placing import place_on
 from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
 from oq.rules.reserve import IDLE, Quiet, Reserve
@@ -21,14 +21,6 @@ from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 
 DEFAULT = FairnessConfig()
-
-
-LOOKED_AT = 64
-"""Tasks in line that are looked at for one that a backend of a higher tier may take."""
-
-
-def _unknown(backends: Sequence[BackendSlots]) -> float | None:
-    return None
 
 
 class Search:
@@ -67,11 +59,19 @@ class Line:
         self._shares = Shares(fairness) if fairness.enabled else None
         self._has_rules = bool(self._reserve or self._quiet or self._shares)
         self.counts_tokens = fairness.enabled
-        self.seconds_each: Callable[[Sequence[BackendSlots]], float | None] = _unknown
+        self._overflow = Overflow(fleet, self._reserve, self._quiet)
         self._waits_for: dict[str, BackendSlots] = {}  # tasks that others could not pass there
         self._bands = (
             Bands(by_tenant=fairness.enabled) if sorted_always or self._has_rules else None
         )
+
+    @property
+    def seconds_each(self) -> Callable[[Sequence[BackendSlots]], float | None]:
+        return self._overflow.seconds_each
+
+    @seconds_each.setter
+    def seconds_each(self, say: Callable[[Sequence[BackendSlots]], float | None]) -> None:
+        self._overflow.seconds_each = say
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
         every = dict(tasks)
@@ -112,7 +112,8 @@ class Line:
         bands.settle(now)
         choice = self._in_order(bands, search)
         if choice is None and self._fleet.tiered:
-            return self._overflowing(now)
+            up = self._overflow.next(self._ready, bands, search.left, now)
+            return None if up is None else self._chosen(*up)
         return choice
 
     def _in_order(self, bands: Bands, search: Search) -> Choice | None:
@@ -128,39 +129,18 @@ class Line:
                     return choice
         return None
 
-    def _overflowing(self, now: float) -> Choice | None:
-        """The first task that would wait for too long for the backends of its tier, on one of a
-        higher tier. Those before it do not start there: their turn comes sooner than that.
-        """
-        for backend in self._fleet:
-            if not backend.open or (stay := self._stay(backend)) is None:
-                continue
-            for task_id in islice(self._ready.from_place(stay), LOOKED_AT):
-                place = self._ready.place_of(task_id)
-                assert place is not None
-                if backend in self._fleet.above(place.model) and starts_on(
-                    backend, place, now, self._reserve
-                ):
-                    return self._chosen(task_id, backend)
-        return None
-
-    def _stay(self, backend: BackendSlots) -> int | None:
-        """How many tasks in line do not wait too long for this one to take them; None: all."""
-        lower = [one for one in self._fleet if one.tier < backend.tier and one.down is None]
-        each = self.seconds_each(lower) if lower else None
-        if not each:
-            return None
-        return int(backend.overflow_after / each)
-
     def look(self, now: float) -> None:
         if self._bands is not None:
             self._bands.settle(now)
 
     def due(self, now: float) -> float:
-        if self._quiet is None or not self._ready or min(self._ready.by_priority()) > IDLE:
+        if not self._ready:
             return inf
-        due = self._quiet.due()
-        return due if due > now else inf
+        due = self._overflow.due(now) if self._fleet.tiered else inf
+        if self._quiet is None or min(self._ready.by_priority()) > IDLE:
+            return due
+        quiet = self._quiet.due()
+        return min(due, quiet) if quiet > now else due
 
     def holds_back(self, place: Place, now: float) -> str | None:
         if self._quiet is not None and not self._quiet.allows(place.priority, now):

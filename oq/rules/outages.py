@@ -39,13 +39,14 @@ _SILENT = "not a word from any of them for health.wedged_after, though the backe
 
 @dataclass(slots=True)
 class _Hold:
-    """`what` is the matter. `canary` is the task that is tried now; `until` is when another may be.
-    `tried` is how many have failed.
+    """`what` is the matter, `since` then. `canary` is the task that is tried now; `until` is when
+    another may be. `tried` is how many have failed.
     """
 
     what: str
     reason: str
     until: float
+    since: float
     canary: str | None = None
     tried: int = 0
 
@@ -133,12 +134,12 @@ class Outages:
         many = len(self._in_a_row) >= 2 * self._tasks and now - self._since >= SPAN
         failing = any(one.what != _WEDGED for one in self._holds.values())
         if (many and len(self._failed) > 1) or (enough and failing):
-            self._holds = {_ALL: _Hold(_FAIL, reason, now + self._pause(0))}
+            self._holds = {_ALL: _Hold(_FAIL, reason, now + self._pause(0), now)}
             self._failed.clear()
             self._in_a_row.clear()
         elif enough:
             del self._failed[model]
-            self._holds[model] = _Hold(_FAIL, reason, now + self._pause(0))
+            self._holds[model] = _Hold(_FAIL, reason, now + self._pause(0), now)
 
     def wedged(self, model: str, canary: str | None, now: float) -> None:
         """No task of this model produces anything any more, though the backend is not down. Nothing
@@ -147,12 +148,12 @@ class Outages:
         if self._hold(model) is None:
             self.quiet = False
             self._failed.pop(model, None)
-            self._holds[model] = _Hold(_WEDGED, _SILENT, now + self._pause(0), canary)
+            self._holds[model] = _Hold(_WEDGED, _SILENT, now + self._pause(0), now, canary)
 
     def busy(self, task_id: str, reason: str, now: float) -> None:
         """The backend could not take a task. When it gets one again, it is one."""
         self.quiet = False
-        hold = self._holds.setdefault(_ALL, _Hold("it is busy", reason, now))
+        hold = self._holds.setdefault(_ALL, _Hold("it is busy", reason, now, now))
         if hold.canary == task_id:
             hold.canary = None
         hold.reason, hold.until = reason, now
@@ -179,6 +180,15 @@ class Outages:
         """Why a task of this model is held; None if it is not."""
         hold = self._hold(model)
         return None if hold is None else _said(hold)
+
+    def since(self, model: str) -> float | None:
+        """Since when tasks of this model are held; None if they are not."""
+        hold = self._hold(model)
+        return None if hold is None else hold.since
+
+    def since_when(self) -> list[float]:
+        """Since when tasks are held, of whichever model."""
+        return [hold.since for hold in self._holds.values()]
 
     def said(self, name_of: Callable[[str], str] = str) -> str | None:
         """What is held, and why, in words; None if nothing is. `name_of` names a model."""

@@ -169,6 +169,10 @@ class BackendSlots:
         """Why a task is held because others fail; None if it is not."""
         return self.outages.reason(self.model(place.model))
 
+    def failing_since(self, place: Place) -> float | None:
+        """Since when a task is held because others fail; None if it is not."""
+        return self.outages.since(self.model(place.model))
+
     def room(self, place: Place, now: float) -> Room:
         """What it can do with a task now, one that waits. `now` is in seconds."""
         if self.down is not None or self.held is not None:
