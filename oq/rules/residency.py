@@ -10,7 +10,7 @@ they come. One load at a time: those behind it would wait inside the backend.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
@@ -124,6 +124,8 @@ class Residency:
     def room(self, key: Key, now: float) -> Room:
         """What can be done with a task of this group, one that waits."""
         group = self.group(key)
+        if not self.blind and self._is_taken(group):
+            return Room.DRAINING
         load = self.load
         loads_it = load is not None and load.group is group
         if group.loaded or self.blind or (loads_it and self._eager):
@@ -225,6 +227,7 @@ class Residency:
             self.check = None
         if self.learnt is not None:
             self.learnt = max(self.learnt, len(models))
+        self._trim([group for group in self.loaded if group.key[0] in models])
         return self.learnt != before
 
     def _leaves_out(self, check: Load, models: frozenset[str]) -> bool:
@@ -312,6 +315,16 @@ class Residency:
         else:
             self._live.pop(id(group), None)
 
+    def _is_taken(self, group: Group) -> bool:
+        """Whether tasks of as many other groups run as there is room for. They may have been sent
+        when it was not known how many that are: the backend would go on loading one group after the
+        other if more tasks of each came.
+        """
+        most = self.most
+        if most is None or len(self._live) < most:
+            return False
+        return sum(one.concurrency.running > 0 for one in self._others(group)) >= most
+
     def _others(self, group: Group) -> list[Group]:
         """What is in memory, or runs, beside this one."""
         return [one for one in self._live.values() if one is not group]
@@ -354,9 +367,17 @@ class Residency:
         if load is not None and load.task_id == task_id:
             self.load, self.check = None, load
             load.done_at = now
-            idle = [one for one in self.loaded if one is not group and not one.concurrency.running]
-            for one in idle[: max(0, len(self.loaded) - (self.most or KEPT))]:
-                self._set(one, loaded=False)  # it must have left
+        self._trim([group])
+
+    def _trim(self, sure: Collection[Group]) -> None:
+        """There is no room for more than `most`: if more seem to be in memory, some must have left.
+        These are in it for sure; of the others those that answer stay, and what was used last.
+        """
+        most = KEPT if self.most is None else self.most
+        loaded = self.loaded
+        doubtful = [one for one in loaded if one not in sure and not one.concurrency.answering]
+        for one in doubtful[: max(0, len(loaded) - most)]:
+            self._set(one, loaded=False)
 
     def _note_one(self, model: str, name: str | None, asked_at: float) -> None:
         """This model was in memory then: with the options that it was loaded with last."""

@@ -324,6 +324,15 @@ async def test_first_in_first_out_no_call_starts_before_one_that_came_earlier(au
         assert started(await here.all_of(ids)) == ids
 
 
+async def test_two_models_that_come_mixed_are_not_loaded_for_each_task_where_nothing_is_told(
+    autojump_clock,
+):
+    async with box({"scheduler": {"affinity": True}}, max_models=1) as here:
+        tasks = [await here.submit(model, 6) for model in "aba"]
+        await here.all_of([task for each in tasks for task in each])
+        assert len(here.simulator.loaded.loads) <= 4
+
+
 async def test_with_affinity_32_alternating_calls_take_two_loads(autojump_clock):
     settings = {
         "backend": {"max_models": 1},

@@ -139,6 +139,29 @@ def test_a_list_from_before_a_model_was_used_says_nothing_of_it():
     assert story.starts() == [c1]
 
 
+def test_where_it_turns_out_that_one_fits_those_that_were_sent_end_first():
+    """Two models were sent tasks, as it was not known that one fits. While both had some, the
+    backend would load one after the other.
+    """
+    story = Story(slots=2)
+    a1, b1, a2, b2, a3 = story.add(*map(place, "ababa"))
+    assert story.starts() == [a1]
+    story.answers(a1)
+    assert story.starts() == [b1, a2]
+    story.ends(a1)
+    story.answers(b1)
+    story.lists("b", asked_at=story.now)
+    assert story.starts() == [], "a2 waits inside, and a is not in memory any more"
+    story.ends(b1)
+    assert story.starts() == [], "its turn comes now"
+    story.answers(a2)
+    story.ends(a2)
+    assert story.starts() == [b2]
+    story.answers(b2)
+    story.ends(b2)
+    assert story.starts() == [a3]
+
+
 def test_a_more_urgent_task_for_the_model_in_memory_goes_before_a_swap():
     story = Story(max_models=1, slots=2)
     b1, c1 = story.add(place("b"), place("c"))
