@@ -74,6 +74,7 @@ class Options(TypedDict, total=False):
     fairness_enabled: bool
     fairness_by: str
     fairness_quantum: int
+    fairness_max_tenants: int
     fairness_weights: Sequence[Mapping[str, Any]]
 
     max_retries: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -156,16 +156,40 @@ class Band:
 
 
 class Bands:
-    """All tasks that are ready. Unless it is `by_tenant`, they are all of one."""
+    """All tasks that are ready. Unless it is `by_tenant`, they are all of one. Of one priority so
+    many tenants are told apart, and those `named` besides; the tasks of any more are those of "".
+    """
 
-    def __init__(self, tasks: Iterable[tuple[str, Place]] = (), *, by_tenant: bool = False) -> None:
+    def __init__(
+        self,
+        tasks: Iterable[tuple[str, Place]] = (),
+        *,
+        by_tenant: bool = False,
+        most: int = 0,
+        named: Collection[str] = (),
+    ) -> None:
         self._by_tenant = by_tenant
+        self._most, self._named = most, named
+        self._others: set[str] = set()  # the tasks whose tenant is not told apart
         grouped: dict[int, dict[str, dict[Alike, list[str]]]] = {}
         for task_id, place in tasks:
             tenants = grouped.setdefault(place.priority, {})
-            kinds = tenants.setdefault(place.tenant if by_tenant else "", {})
+            kinds = tenants.setdefault(self._enter(task_id, place, tenants), {})
             kinds.setdefault((place.model, place.load), []).append(task_id)
         self._bands = {priority: Band(tenants) for priority, tenants in grouped.items()}
+
+    def tenant_of(self, task_id: str, place: Place) -> str:
+        """The tenant that a task that is in counts for."""
+        return place.tenant if self._by_tenant and task_id not in self._others else ""
+
+    def _enter(self, task_id: str, place: Place, tenants: Collection[str]) -> str:
+        """The tenant of a task that comes to those of these ones."""
+        tenant = place.tenant if self._by_tenant else ""
+        if tenant not in tenants and tenant not in self._named and len(tenants) >= self._most:
+            if tenant:
+                self._others.add(task_id)
+            return ""
+        return tenant
 
     def __iter__(self) -> Iterator[tuple[int, Band]]:
         """The highest priority first."""
@@ -191,14 +215,15 @@ class Bands:
         band = self._bands.get(place.priority)
         if band is None:
             band = self._bands[place.priority] = Band()
-        return band.add(task_id, place, place.tenant if self._by_tenant else "")
+        return band.add(task_id, place, self._enter(task_id, place, band.flows))
 
     def remove(self, task_id: str, place: Place) -> bool:
         """Whether it was the last one of its tenant with its priority. KeyError or ValueError if it
         is not in.
         """
         band = self._bands[place.priority]
-        last = band.remove(task_id, place, place.tenant if self._by_tenant else "")
+        last = band.remove(task_id, place, self.tenant_of(task_id, place))
+        self._others.discard(task_id)
         if not band.flows:
             del self._bands[place.priority]
         return last

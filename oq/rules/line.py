@@ -5,6 +5,7 @@ come before the order that each of them has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from math import inf
 
 from oq.rules.bands import Band, Bands, Flow
@@ -61,9 +62,13 @@ class Line:
         self.counts_tokens = fairness.enabled
         self._overflow = Overflow(fleet, self._reserve, self._quiet)
         self._waits_for: dict[str, BackendSlots] = {}  # tasks that others could not pass there
-        self._bands = (
-            Bands(by_tenant=fairness.enabled) if sorted_always or self._has_rules else None
+        self._sort = partial(
+            Bands,
+            by_tenant=fairness.enabled,
+            most=fairness.max_tenants,
+            named=frozenset(one.tenant for one in fairness.weights),
         )
+        self._bands = self._sort() if sorted_always or self._has_rules else None
 
     @property
     def seconds_each(self) -> Callable[[Sequence[BackendSlots]], float | None]:
@@ -77,7 +82,7 @@ class Line:
         every = dict(tasks)
         self._ready = ReadyQueue(every)
         if self._bands is not None:
-            self._bands = Bands(every.items(), by_tenant=self._shares is not None)
+            self._bands = self._sort(every.items())
             if self._shares is not None:
                 self._shares.load((priority, band.flows) for priority, band in self._bands)
 
@@ -199,14 +204,16 @@ class Line:
                 search.left.remove(backend)
 
     def _chosen(self, task_id: str, backend: BackendSlots) -> Choice:
-        place = self._leave(task_id)
+        place = self._ready.place_of(task_id)
         assert place is not None
+        tenant = "" if self._bands is None else self._bands.tenant_of(task_id, place)
+        self._leave(task_id)
         if self._reserve is not None:
             self._reserve.started(task_id, place, backend)
         if self._quiet is not None:
             self._quiet.started(task_id, place)
         if self._shares is not None:
-            self._shares.started(task_id, place.priority, place.tenant, place.model)
+            self._shares.started(task_id, place.priority, tenant, place.model)
         return Choice(task_id, place, backend.name)
 
     def _rounds(self, priority: int, band: Band) -> Iterator[Sequence[Flow]]:
@@ -220,17 +227,17 @@ class Line:
             yield [band.flows[tenant] for tenant in tenants]
 
     def _enter(self, bands: Bands, task_id: str, place: Place) -> None:
-        if self._shares is not None and bands.add(task_id, place):
-            self._shares.joined(place.priority, place.tenant)
-        elif self._shares is None:
-            bands.add(task_id, place)
+        new = bands.add(task_id, place)
+        if new and self._shares is not None:
+            self._shares.joined(place.priority, bands.tenant_of(task_id, place))
 
     def _leave(self, task_id: str) -> Place | None:
         """Take it out of the line; None if it is not in."""
         place = self._ready.discard(task_id)
         self._waits_for.pop(task_id, None)
         if place is not None and self._bands is not None:
+            tenant = self._bands.tenant_of(task_id, place)
             last = self._bands.remove(task_id, place)
             if last and self._shares is not None:
-                self._shares.left(place.priority, place.tenant)
+                self._shares.left(place.priority, tenant)
         return place

@@ -210,6 +210,9 @@ class FairnessConfig(Section, frozen=True):
     without one are one tenant."""
     quantum: Limit = 2000
     """Tokens. Tenants whose service differs by less are equals: their tasks are in one line."""
+    max_tenants: Limit = 256
+    """Of so many tenants with waiting tasks of one priority the service is compared, and of those
+    in `weights`. Any more are one, together with the tasks without a tenant."""
     weights: tuple[WeightConfig, ...] = ()
 
 
