@@ -47,7 +47,7 @@ class Affinity(Line):
         may_load = not known or any(backend.may_load for backend in search.left)
         load: tuple[str, BackendSlots] | None = None
         waits: dict[str, BackendSlots] = {}  # the first task that waits for each, by its name
-        for task_id, kind in _first_of_each(flows, len(band.kinds)):
+        for task_id, kind in _first_of_each(band, flows):
             if kind not in rooms:
                 rooms[kind] = self._place(task_id, search)
             backend, room = rooms[kind]
@@ -145,12 +145,28 @@ def _first(flow: Flow) -> str:
     return flow.first
 
 
-def _first_of_each(flows: Sequence[Flow], kinds: int) -> Iterator[tuple[str, Alike]]:
-    """The oldest task of each kind, in order. There are so many kinds."""
+def _first_of_each(band: Band, flows: Sequence[Flow]) -> Iterator[tuple[str, Alike]]:
+    """The oldest task of each kind that these tenants have, in order."""
+    if len(band.kinds) < len(flows):  # then it is less to look at
+        yield from _firsts_by_kind(band, flows)
+        return
     seen: set[Alike] = set()
     for task_id, kind in merge(*[flow.heads() for flow in flows]):
         if kind not in seen:
             seen.add(kind)
             yield task_id, kind
-            if len(seen) == kinds:
+            if len(seen) == len(band.kinds):
                 return
+
+
+def _firsts_by_kind(band: Band, flows: Sequence[Flow]) -> list[tuple[str, Alike]]:
+    """The same, found kind by kind."""
+    all_of_them = len(flows) == len(band.flows)
+    tenants = () if all_of_them else {flow.tenant for flow in flows}
+    found: list[tuple[str, Alike]] = []
+    for kind in band.kinds:
+        for task_id, tenant in band.firsts[kind]:
+            if all_of_them or tenant in tenants:
+                found.append((task_id, kind))
+                break
+    return sorted(found)

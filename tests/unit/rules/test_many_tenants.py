@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import pytest
 
+from oq.rules.affinity import _first_of_each
+from oq.rules.bands import Bands
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
@@ -75,3 +79,15 @@ def test_a_task_of_one_that_is_not_told_apart_can_leave_the_line(policy):
     made.end(task_id(0))
     made.place(task_id(3), Place(5, "m", tenant="d"))
     assert sorted(run(made)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("some", [("a", "b", "c", "d", "e"), ("b", "d"), ("e",)])
+def test_the_first_of_each_kind_is_the_same_however_it_is_found(some):
+    tasks = [(task_id(n), Place(5, "mn"[n % 3 == 0], tenant="abcde"[n * 7 % 5])) for n in range(40)]
+    bands = Bands(tasks, by_tenant=True, most=MOST, named="abcde")
+    bands.settle(0.0)
+    flows = [bands[5].flows[tenant] for tenant in some]
+    theirs = [(task, place.model) for task, place in tasks if place.tenant in some]
+    firsts = sorted({model: task for task, model in reversed(theirs)}.items(), key=itemgetter(1))
+    found = [(kind[0], task) for task, kind in _first_of_each(bands[5], flows)]
+    assert found == firsts
