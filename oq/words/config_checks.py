@@ -33,6 +33,12 @@ def check(config: Config) -> None:
     _check_gateway(config)
     for index, reserve in enumerate(config.scheduler.reserve):
         _check_priority(f"scheduler.reserve[{index}].priority", reserve.priority)
+    weighted = [one.tenant for one in config.fairness.weights]
+    for index, tenant in enumerate(weighted):
+        if weighted.index(tenant) != index:
+            raise InvalidConfig(
+                f"fairness.weights[{index}].tenant: {tenant!r} has a weight already"
+            )
     _check_origins("server.allowed_origins", config.server.allowed_origins)
     _check_origins("gateway.allowed_origins", config.gateway.allowed_origins)
 

@@ -168,6 +168,10 @@ def test_the_search_path(tmp_path, monkeypatch):
             "backends:\n - {name: a, kind: simulated}\n - {name: a, kind: simulated}\n",
             "config.yaml:3: backends[1].name: 'a' is empty or used twice",
         ),
+        (
+            "fairness:\n  weights:\n  - {tenant: a, weight: 2}\n  - {tenant: a, weight: 3}",
+            "config.yaml:4: fairness.weights[1].tenant: 'a' has a weight already",
+        ),
         ("backends: ollama\n", "config.yaml:1: backends: expected a list, such as [a, b]"),
         (
             "server:\n  allowed_hosts: [a, 1]\n",
