@@ -37,3 +37,9 @@ def test_where_nobody_asks_there_is_none():
 
 def test_a_name_is_bounded():
     assert tenant_of(b'{"tenant": "%s"}' % (b"x" * 500), "tenant") == "x" * MAX_TENANT
+
+
+def test_the_field_is_found_however_json_writes_its_name():
+    written = b'{"\\u00e9quipe":"ann"}'  # as Python's json.dumps does
+    assert tenant_of(written, "équipe") == "ann"
+    assert tenant_of(b'{"\\u0074enant":"ann"}', "tenant") == "ann"
