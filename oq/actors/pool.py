@@ -49,6 +49,7 @@ log = structlog.get_logger("oq.pool")
 
 RECALLED = Interrupted("a more urgent task came first", ran=False)
 PREEMPTED = Interrupted("a critical task came first")
+GOES_BACK = (RECALLED, PREEMPTED)
 ASKS_TO_WAIT = frozenset({429, 503})
 """Statuses by which a backend says that it takes no more now: the task is not the cause."""
 
@@ -246,7 +247,7 @@ class Pool:
 
     def _emit(self, run: RunningAttempt, task_id: str, chunk: bytes | Head) -> None:
         """A part of the answer to this attempt has come."""
-        if run.reason is RECALLED or run.reason is PREEMPTED:
+        if run.reason in GOES_BACK:
             return
         if run.first_at is None and not isinstance(chunk, Head):
             run.first_at = trio.current_time()
@@ -256,7 +257,8 @@ class Pool:
 
     async def _finish(self, run: RunningAttempt) -> None:
         """Record how the attempt ended, and give the slot back."""
-        outcome = run.outcome or run.reason
+        # What comes in the moment after a recall is not passed on: so the task runs again.
+        outcome = run.reason if run.reason in GOES_BACK else run.outcome or run.reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
         plain = type(outcome) is Completed and not (run.watched or run.counted)

@@ -8,13 +8,17 @@ import msgspec
 import pytest
 import trio
 
-from oq.backends.simulated import Script
+from oq.backends.base import Emit, Request
+from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.dialects import ENDPOINTS
+from oq.queue import open_queue
 from oq.queue.gateway_calls import NewCall
-from oq.store import MemoryEngine
+from oq.store import KeyValueLedger, MemoryEngine
+from oq.words.config import to_config
+from oq.words.outcome import Completed
 from oq.words.task import Status
 from tests.queue.test_backend_order import CRITICAL, LOW, box, first_token, started
-from tests.support.queues import until
+from tests.support.queues import ended, generate, mock_wall_clock, until
 
 IDLE, NORMAL = 0, 5
 LONG = Script(tokens=200, rate=10)
@@ -171,3 +175,32 @@ async def test_without_the_setting_nothing_is_preempted(autojump_clock):
         [critical] = await here.all_of(await here.submit("m", priority=CRITICAL))
         assert first_token(critical) > 9
         await here.all_of(low)
+
+
+async def test_what_comes_in_the_moment_of_the_preemption_is_no_half_answer(autojump_clock):
+    """The backend has ended, and its last words are on the way, when the task is told to go back:
+    they are not passed on, so it runs again, and its stream has all of them.
+    """
+
+    class Stubborn(SimulatedBackend):
+        """It does not notice that it is cancelled."""
+
+        async def run(self, request: Request, emit: Emit) -> Completed:
+            with trio.CancelScope(shield=True):
+                return await super().run(request, emit)
+
+    backend = Stubborn(simulator=Simulator(Script(text="one two three four", rate=1), parallel=1))
+    config = to_config({"scheduler": {"preempt": True}, "queue": {"max_workers": 1}})
+    async with open_queue(
+        config, backends=[backend], ledger=KeyValueLedger(MemoryEngine()), clock=mock_wall_clock()
+    ) as queue:
+        low = (await queue.raw.submit(generate(model="m", priority=LOW))).task_id
+        await until(queue, low, Status.RUNNING)
+        await trio.sleep(2.5)
+        await queue.raw.submit(generate(model="m", priority=CRITICAL))
+        task = await ended(queue, low)
+        assert task.status is Status.COMPLETED
+        with queue.raw.stream(low) as stream:
+            chunks = [chunk.data async for chunk in stream]
+        assert "".join(chunks) == "one two three four"
+        assert len(task.attempts) == 2
