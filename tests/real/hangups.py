@@ -15,6 +15,9 @@ PATHS = ("/api/chat", "/api/generate", "/v1/chat/completions", "/v1/responses", 
 STOPS = 0.3
 """Seconds in which the server stops, and in which oq does not delay that."""
 TOKENS = 1500
+LLAMA_LOOKS = 1.0
+"""Seconds between two looks of llama.cpp whether the caller of a whole answer is still there. What a
+call took says only where between them it was."""
 LOOKS = 0.05
 """Seconds between two looks at the processor time of the model's process."""
 GIVES_UP = 5.0
@@ -29,12 +32,12 @@ async def hangups(lab: Lab) -> list[Row]:
             direct = await _each(lab, calls, server)
         async with lab.through(server) as oq:
             through = await _each(lab, oq.calls, server)
-    # llama.cpp looks once a second whether the caller of a whole answer is still there: a figure
-    # alone says where in that second the call was.
     of_its_own = {
         stream: max(spent for what, spent in direct.items() if what.endswith(stream))
         for stream in ("a stream", "whole")
     }
+    if lab.box.kind != "ollama":
+        of_its_own["whole"] = max(of_its_own["whole"], LLAMA_LOOKS)
     return [
         at_most(
             f"hung up: {what}: computes for",
