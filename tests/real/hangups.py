@@ -16,8 +16,8 @@ STOPS = 0.3
 """Seconds in which the server stops, and in which oq does not delay that."""
 TOKENS = 1500
 LLAMA_LOOKS = 1.0
-"""Seconds between two looks of llama.cpp whether the caller of a whole answer is still there. What a
-call took says only where between them it was."""
+"""Seconds between two looks of llama.cpp whether the caller of a whole answer is still there. What
+a call took says only where between them it was."""
 LOOKS = 0.05
 """Seconds between two looks at the processor time of the model's process."""
 GIVES_UP = 5.0
