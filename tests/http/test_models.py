@@ -18,7 +18,7 @@ async def rows(oq: Api) -> dict[str | None, dict[str, Any]]:
 
 
 async def test_models_have_their_tasks_and_figures():
-    async with api() as oq:
+    async with api(queue={"drain_timeout": 0}) as oq:
         await oq.running({**HANG, "model": "a:latest"})
         await oq.ended(await oq.submit(of("b")))
         refused = {**of("b"), "options": {"simulate": {"status": 400, "error": "no"}}}
@@ -39,7 +39,7 @@ async def test_models_have_their_tasks_and_figures():
 
 
 async def test_metrics_say_what_each_model_does():
-    async with api() as oq:
+    async with api(queue={"drain_timeout": 0}) as oq:
         await oq.running({**HANG, "model": "a:latest"})
         await oq.post("/api/models/pause", {"model": "b"})
         await oq.submit(of("b"))

@@ -25,8 +25,12 @@ async def test_nothing_has_run_yet():
         assert (found["attempts"], found["spans"]) == ([], [])
 
 
+AT_ONCE = {"drain_timeout": 0}
+"""What hangs is not waited for at the end."""
+
+
 async def test_attempts_say_what_ran_when_and_how_it_ended():
-    async with api(retry_config={"initial_delay": "1h", "max_delay": "1h"}) as oq:
+    async with api(queue=AT_ONCE, retry_config={"initial_delay": "1h", "max_delay": "1h"}) as oq:
         done = await oq.submit()
         await oq.ended(done)
         refused = await oq.submit({**GENERATE, "options": {"simulate": {"status": 400}}})
@@ -54,7 +58,7 @@ async def test_attempts_say_what_ran_when_and_how_it_ended():
 
 
 async def test_what_runs_at_the_same_time_has_a_lane_each():
-    async with api() as oq:
+    async with api(queue=AT_ONCE) as oq:
         ids = [await oq.running(HANG) for _ in range(3)]
         assert [one["lane"] for one in (await timeline(oq))["attempts"]] == [0, 1, 2]
         await oq.post(f"/api/tasks/{ids[1]}/cancel")
