@@ -175,7 +175,7 @@ class Machine:
     def _stops(self, call: Call) -> float:
         """When a call that is broken off leaves its slot."""
         now, read = self._agenda.now, call.began + call.asked.reads
-        if read <= now:
+        if read <= now or now <= call.began:  # it has read all of it, or its model is being loaded
             return now
         batches = max(1.0, (call.asked.tokens - call.asked.generated) / BATCH)
         batch = call.asked.reads / batches

@@ -253,6 +253,14 @@ def test_preempted_tasks_end_all_the_same_and_not_more_often_than_they_may(
         assert call.broken_off <= (most if call.asked.priority <= Priority.LOW else 0)
 
 
+def test_a_call_that_takes_no_time_is_preempted_while_its_model_is_loaded():
+    low = asked(0, took=0, priority=Priority.LOW)
+    critical = asked(0, took=1, priority=Priority.CRITICAL)
+    first, last = run([low, critical], "fifo,preempt=true", load=0.3).calls
+    assert first.broken_off == 1
+    assert last.ended <= first.ended
+
+
 def test_a_policy_without_the_bound_is_caught(monkeypatch):
     class Unbounded(StrictAffinity):
         def __init__(self, fleet, settings, fairness):
