@@ -108,7 +108,7 @@ async def test_it_is_written_now_and_then_and_not_when_nothing_happens(autojump_
                 step.name for step in commit.steps if isinstance(step, Kept)
             )
         )
-        for _ in range(40):
+        for _ in range(40):  # 20 s of the mock clock with work all the time; no real time passes
             await oq.ended(await oq.submit())
             await trio.sleep(0.5)
         assert 3 <= written.count("ran") <= 4
