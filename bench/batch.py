@@ -29,7 +29,6 @@ longer. A task that is broken off stops at once, or at the end of a batch of its
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -42,6 +41,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from bench.columns import columns
+from bench.options import trace_options
 from bench.traces import Sent, read_requests, trace_file
 from oq.plan.machine import Asked, Call
 from oq.plan.orders import parse_order
@@ -253,7 +253,7 @@ def _shown(firsts: Firsts, longer: float) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    options = trace_options(arguments, "bench.batch", __doc__, SEED, "it")
     file = options.file or trace_file(FILE)
     if file is None:
         print(f"name a file, or a folder OQ_TRACES that has {FILE}")
@@ -288,18 +288,6 @@ def _said(tasks: Sequence[Asked], rates: Rates, slots: int) -> str:
         f" of a batch, which are there at the start. A call has {rates.prompt:,.0f} prompt tokens/s"
         f" and {rates.generated:,.0f} generated tokens/s.\n"
     )
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    said = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(prog="bench.batch", description=said)
-    parser.add_argument("file", nargs="?", type=Path, help="a trace; see bench/traces.py")
-    parser.add_argument("--slots", type=int, default=8, help="calls at once [8]")
-    parser.add_argument("--prompt-rate", type=float, default=5000.0, help="tokens/s [5000]")
-    parser.add_argument("--rate", type=float, default=50.0, help="tokens/s [50]")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"of what is drawn [{SEED}]")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of it")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

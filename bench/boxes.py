@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.columns import columns
-from bench.plan import FILES, POINTS, read_tasks
-from bench.traces import trace_file
+from bench.plan import POINTS, read_tasks, two_files
 from oq.plan.figures import Figures, figures
 from oq.plan.machine import Asked
 from oq.plan.orders import parse_order
@@ -73,12 +72,9 @@ def _row(found: Figures) -> tuple[str, ...]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    files = options.files or [trace_file(name) for name in FILES]
-    if len(files) != 2 or None in files:
-        print(f"name two files, or a folder OQ_TRACES that has {' and '.join(FILES)}")
-        return 2
     rates = Rates(options.prompt_rate, options.rate, options.load)
     try:
+        files = two_files(options.files)
         tasks = read_tasks(files, rates)
     except (OSError, ValueError) as error:
         print(error)

@@ -29,7 +29,6 @@ It fails if two promises of the fairness do not hold:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -41,6 +40,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from bench.columns import columns
+from bench.options import trace_options
 from bench.service import Apart, apart, cost, service
 from bench.traces import read_requests, trace_file
 from oq.plan.figures import Figures, figures
@@ -188,7 +188,7 @@ def _speed(result: Result) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    options = trace_options(arguments, "bench.fairness", __doc__, SEED, "the service")
     file = options.file or trace_file(FILE)
     if file is None:
         print(f"name a file, or a folder OQ_TRACES that has {FILE}")
@@ -248,18 +248,6 @@ def _lines(result: Result, tenants: tuple[str, str]) -> Lines:
         ).by_the_minute(minutes)
         for tenant in tenants
     }
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    said = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(prog="bench.fairness", description=said)
-    parser.add_argument("file", nargs="?", type=Path, help="a trace; see bench/traces.py")
-    parser.add_argument("--slots", type=int, default=8, help="calls at once [8]")
-    parser.add_argument("--prompt-rate", type=float, default=5000.0, help="tokens/s [5000]")
-    parser.add_argument("--rate", type=float, default=50.0, help="tokens/s [50]")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"of what is drawn [{SEED}]")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of the service")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

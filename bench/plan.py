@@ -61,6 +61,14 @@ class Result(NamedTuple):
         return self.found.loads / self.fewest if self.fewest else None
 
 
+def two_files(named: Sequence[Path]) -> list[Path]:
+    """The traces that are named, or those of OQ_TRACES. ValueError unless there are two."""
+    files = [*named] or [path for name in FILES if (path := trace_file(name)) is not None]
+    if len(files) != 2:
+        raise ValueError(f"name two files, or a folder OQ_TRACES that has {' and '.join(FILES)}")
+    return files
+
+
 def read_tasks(files: Sequence[Path], rates: Rates) -> list[Asked]:
     """The requests of both files, each file a model of its own."""
     trace = [
@@ -135,12 +143,9 @@ def _row(result: Result) -> tuple[str, ...]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    files = options.files or [trace_file(name) for name in FILES]
-    if len(files) != 2 or None in files:
-        print(f"name two files, or a folder OQ_TRACES that has {' and '.join(FILES)}")
-        return 2
     rates = Rates(options.prompt_rate, options.rate, options.load)
     try:
+        files = two_files(options.files)
         tasks = read_tasks(files, rates)
     except (OSError, ValueError) as error:
         print(error)
