@@ -115,11 +115,11 @@ class Pool:
         to_workers, runs = trio.open_memory_channel[RunningAttempt](math.inf)
         with to_workers, runs:
             while messages := await take(self._inbox):
-                now = self._clock.now()
+                now, time = self._clock.now(), trio.current_time()
                 begun: list[RunningAttempt] = []
                 for message in messages:
                     if isinstance(message, Dispatch):
-                        begun += [await self._begin(job, now) for job in message.jobs]
+                        begun += [await self._begin(job, now, time) for job in message.jobs]
                     elif (run := self._runs.get(message.task_id)) is not None:
                         self._stop(run, message)
                 if begun:
@@ -156,16 +156,18 @@ class Pool:
         self._news.append(news)
         self._some_news.set()
 
-    async def _begin(self, job: Job, now: datetime) -> RunningAttempt:
+    async def _begin(self, job: Job, now: datetime, time: float) -> RunningAttempt:
         state = await self._ledger.state(job.task_id)
-        timeout = min(state.terms.timeout or self._timeout, state.time_left(now))
+        timeout = state.terms.timeout or self._timeout
+        if state.deadline is not None:
+            timeout = min(timeout, state.time_left(now))
         attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
         self._ledger.running_page.add(job.task_id, attempt)
         body = None if state.damaged else await self._body(job.task_id)
         run = RunningAttempt(
             lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
-            timeout, trio.current_time() + timeout, job.watched, job.elsewhere, job.canary,
+            timeout, time + timeout, job.watched, job.elsewhere, job.canary,
             job.counted,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
@@ -247,7 +249,7 @@ class Pool:
 
     def _emit(self, run: RunningAttempt, task_id: str, chunk: bytes | Head) -> None:
         """A part of the answer to this attempt has come."""
-        if run.reason in GOES_BACK:
+        if run.reason is not None and run.reason in GOES_BACK:
             return
         if run.first_at is None and not isinstance(chunk, Head):
             run.first_at = trio.current_time()
@@ -258,7 +260,9 @@ class Pool:
     async def _finish(self, run: RunningAttempt) -> None:
         """Record how the attempt ended, and give the slot back."""
         # What comes in the moment after a recall is not passed on: so the task runs again.
-        outcome = run.reason if run.reason in GOES_BACK else run.outcome or run.reason
+        outcome, reason = run.outcome, run.reason
+        if reason is not None and (outcome is None or reason in GOES_BACK):
+            outcome = reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state = run.state
         plain = type(outcome) is Completed and not (run.watched or run.counted)

@@ -177,7 +177,7 @@ class Streams:
         if void:
             return change
         result = change.result
-        if isinstance(result, bytes):
+        if isinstance(result, bytes) and len(result) > AHEAD_AT_ONCE:
             result = await self._write_result(task_id, stream, result)
         records = stream.records()
         if records is None:
@@ -200,8 +200,6 @@ class Streams:
         """Write a long result in parts, and return a mark that it is in parts. If the disk is full,
         return the result itself.
         """
-        if len(result) <= AHEAD_AT_ONCE:
-            return result
         for start in range(0, len(result), AHEAD_AT_ONCE):
             step = Ahead(task_id, stream.log.part(result[start : start + AHEAD_AT_ONCE]))
             receipt = Receipt()

@@ -31,9 +31,11 @@ class BackendTimes:
 
     def add(self, attempt: Attempt, model: str) -> None:
         """An attempt has ended; `model` is the label of its model."""
+        if attempt.waited_inside is None and attempt.load is None:
+            return
         labels = (attempt.backend or "", model)
         if attempt.waited_inside is not None:
-            self.waited[labels].add(attempt.waited_inside)
+            self.waited[labels].add((attempt.waited_inside,))
         if attempt.load is not None and attempt.load > LOADED:
             self._add_load(labels, attempt.started_at, attempt.load)
 
@@ -41,7 +43,7 @@ class BackendTimes:
         """A load is waited for as soon as the backend has the task."""
         last = self._loaded_at.get(labels)
         if last is None or began >= last:
-            self.loads[labels].add(seconds)
+            self.loads[labels].add((seconds,))
             self._loaded_at[labels] = began + timedelta(seconds=seconds)
 
     def families(self) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 
@@ -21,11 +21,14 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        if seconds < 0.0:  # the wall clock may have been set back
-            seconds = 0.0
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.total += seconds
+    def add(self, several: Iterable[float]) -> None:
+        counts, total = self.counts, self.total
+        for seconds in several:
+            if seconds < 0.0:  # the wall clock may have been set back
+                seconds = 0.0
+            counts[bisect_left(BUCKETS, seconds)] += 1
+            total += seconds
+        self.total = total
 
     def cumulated(self) -> Iterator[tuple[str, float]]:
         so_far = 0

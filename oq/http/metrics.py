@@ -7,7 +7,7 @@ built when somebody scrapes. What the queue knows by itself is asked at that mom
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
@@ -32,7 +32,7 @@ from oq.rules.token_flow import TokenFlow
 from oq.words.events import EventType
 from oq.words.messages import Committed
 from oq.words.steps import Change
-from oq.words.task import Status, TaskState, TaskType
+from oq.words.task import Status, TaskType, Usage
 from oq.words.views import QueueStatus
 
 MAX_MODELS = 50
@@ -41,23 +41,36 @@ names cannot fill the server of whoever scrapes."""
 OTHER = "other"
 
 _COUNTED = {
-    EventType.TASK_COMPLETED: ("completed", "Tasks that completed"),
-    EventType.TASK_FAILED: ("failed", "Tasks that failed for good"),
-    EventType.TASK_RETRYING: ("retried", "Attempts that failed and are tried again"),
-    EventType.TASK_CANCELLED: ("cancelled", "Tasks that were cancelled"),
+    EventType.TASK_COMPLETED: "completed",
+    EventType.TASK_FAILED: "failed",
+    EventType.TASK_RETRYING: "retried",
+    EventType.TASK_CANCELLED: "cancelled",
 }
 _GENERATES = frozenset({TaskType.CHAT, TaskType.GENERATE})
 """The types of tasks whose answers come token by token."""
-_HELP = {"submitted": "Tasks that were accepted", **dict(_COUNTED.values())}
+_HELP = {
+    "submitted": "Tasks that were accepted",
+    "completed": "Tasks that completed",
+    "failed": "Tasks that failed for good",
+    "retried": "Attempts that failed and are tried again",
+    "cancelled": "Tasks that were cancelled",
+}
 
 
 class News:
-    """What one commit adds to the history of one model; all of it was told at the same time."""
+    """What one commit says of the tasks of one type and model, all of it told at the same time.
+    `counts` are by the names of _HELP, `usage` is that of the tasks that have completed; `tokens`
+    is the part of it that counts for the history now.
+    """
 
-    __slots__ = ("counts", "ran", "waited")
+    __slots__ = ("counts", "label", "model", "ran", "tokens", "usage", "waited")
 
-    def __init__(self) -> None:
-        self.counts: defaultdict[str, int] = defaultdict(int)
+    def __init__(self, model: str, label: str) -> None:
+        self.model = model
+        self.label = label
+        self.counts: dict[str, int] = {}
+        self.usage: list[Usage] = []
+        self.tokens: list[Usage] = []
         self.waited: list[float] = []
         self.ran: list[float] = []
 
@@ -98,13 +111,21 @@ class Metrics(Collector):
         if not commit.events:
             return
         at = commit.events[0].timestamp  # all of them are told at once
-        news: defaultdict[str, News] = defaultdict(News)
+        news: dict[tuple[TaskType, str], News] = {}
         for step in commit.steps:
-            if isinstance(step, Change) and step.event is not None:
-                model = one_name(step.state.terms.model)
-                self._count(step, step.event, at, model, news[model])
-        for model, each in news.items():
-            self.history.add(at, model, each.counts, each.waited, each.ran)
+            if not isinstance(step, Change) or step.event is None:
+                continue
+            kind = step.state.type, step.state.terms.model
+            if (each := news.get(kind)) is None:
+                each = news[kind] = self._none(kind[1])
+            if step.before is None:
+                each.counts["submitted"] = each.counts.get("submitted", 0) + 1
+            elif step.event is EventType.TASK_STARTED:
+                each.waited.append(self._spans.waited(step))
+            else:
+                self._note(step, step.event, at, each)
+        for (type_, _), each in news.items():
+            self._count(type_, each, at)
 
     def progress(self, task_id: str, chunks: int, at: datetime) -> None:
         """A running task has generated so many chunks; to be called now and then."""
@@ -116,48 +137,50 @@ class Metrics(Collector):
         """Count an answer to a client of Ollama's or OpenAI's API."""
         self._answers[api, str(status)] += 1
 
-    def _count(
-        self, change: Change, event: EventType, at: datetime, model: str, news: News
-    ) -> None:
-        state = change.state
-        labels = (state.type, self._label(model))
-        if change.before is None:
-            self._counts["submitted"][labels] += 1
-            news.counts["submitted"] += 1
-            return  # nothing else has happened to it yet
-        if event is EventType.TASK_STARTED:
-            waited = self._spans.waited(change)
-            self._wait[labels].add(waited)
-            news.waited.append(waited)
-            return
-        if event in _COUNTED and not _is_put_back(change):
-            name = _COUNTED[event][0]
-            self._counts[name][labels] += 1
-            news.counts[name] += 1
-        begun = self._spans.stopped(change)
-        ran = time_ran(begun, state)
+    def _none(self, name: str) -> News:
+        """No news yet of the model with this name."""
+        model = one_name(name)
+        return News(model, self._label(model))
+
+    def _note(self, change: Change, event: EventType, at: datetime, news: News) -> None:
+        """A task that was there has taken another step than its start."""
+        state, ran = change.state, None
+        name = _COUNTED.get(event)
+        if name is not None and not (name == "retried" and _is_put_back(change)):
+            news.counts[name] = news.counts.get(name, 0) + 1
+        begun = self._spans.stopped(state.id)
         if begun is not None:
             self.attempts.note(begun, change, at)
+            ran = time_ran(begun, state)
         if ran is not None and event is not EventType.TASK_CANCELLED:
-            self._run[labels].add(ran)
             news.ran.append(ran)
-            self._backends.add(state.attempts[-1], labels[1])
-        self._spans.wait(change, at)
+            self._backends.add(state.attempts[-1], news.label)
+        if event is not EventType.TASK_COMPLETED:  # that has not waited since its start
+            self._spans.wait(change, at)
         if change.before is Status.RUNNING:
-            self._count_tokens(state, at, model, ran, news)
+            if state.usage is not None and state.status is Status.COMPLETED:
+                news.usage.append(state.usage)
+            now = self._flow.ended(state, news.model, ran, at)
+            if now is not None:
+                news.tokens.append(now)
 
-    def _count_tokens(
-        self, state: TaskState, at: datetime, model: str, ran: float | None, news: News
-    ) -> None:
-        usage = state.usage
-        if usage is not None and state.status is Status.COMPLETED:
-            label = self._label(model)
-            self._tokens[label, "prompt"] += usage.prompt_tokens
-            self._tokens[label, "completion"] += usage.completion_tokens
-        now = self._flow.ended(state, model, ran, at)
-        if now is not None:
-            news.counts["prompt_tokens"] += now.prompt_tokens
-            news.counts["tokens"] += now.completion_tokens
+    def _count(self, type_: TaskType, news: News, at: datetime) -> None:
+        """Add what a commit says to what was counted before it."""
+        labels = type_, news.label
+        for name, number in news.counts.items():
+            self._counts[name][labels] += number
+        if news.waited:
+            self._wait[labels].add(news.waited)
+        if news.ran:
+            self._run[labels].add(news.ran)
+        if news.usage:
+            prompt, completion = _tokens(news.usage)
+            self._tokens[news.label, "prompt"] += prompt
+            self._tokens[news.label, "completion"] += completion
+        counts = news.counts
+        if news.tokens:
+            counts["prompt_tokens"], counts["tokens"] = _tokens(news.tokens)
+        self.history.add(at, news.model, counts, news.waited, news.ran)
 
     def _label(self, model: str) -> str:
         """The label of a model, for its one name."""
@@ -264,8 +287,14 @@ def _gauges(status: QueueStatus) -> Iterator[Metric]:
     yield GaugeMetricFamily("oq_uptime_seconds", "Since the queue was opened", status.uptime)
 
 
+def _tokens(usage: Sequence[Usage]) -> tuple[int, int]:
+    """Those of the prompts, and those that were generated."""
+    prompt = sum(each.prompt_tokens for each in usage)
+    return prompt, sum(each.completion_tokens for each in usage)
+
+
 def _is_put_back(change: Change) -> bool:
     """Whether a task waits again though no attempt failed: its user wants it, or its backend is
     down.
     """
-    return change.event is EventType.TASK_RETRYING and "retry_count" not in (change.data or {})
+    return "retry_count" not in (change.data or {})

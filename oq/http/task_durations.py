@@ -28,15 +28,18 @@ class TaskDurations:
         """
         state = start.state
         put_back = self._due.pop(state.id, None)
-        due = start.due or state.run_at or put_back or _due_by_record(state)
         if state.started_at is None:
             return 0.0
         self._began[state.id] = state
-        return (state.started_at - max(state.created_at, due)).total_seconds()
+        since = state.created_at
+        due = start.due or state.run_at or put_back or _due_by_record(state)
+        if due is not None and due > since:
+            since = due
+        return (state.started_at - since).total_seconds()
 
-    def stopped(self, change: Change) -> TaskState | None:
-        """The task as it was started, if it ran until this step."""
-        return self._began.pop(change.state.id, None)
+    def stopped(self, task_id: str) -> TaskState | None:
+        """The task as it was started, if it ran until now."""
+        return self._began.pop(task_id, None)
 
     def all_running(self) -> Iterable[TaskState]:
         """The tasks that run, as they were started."""
@@ -55,17 +58,16 @@ class TaskDurations:
             self._due[state.id] = at
 
 
-def time_ran(begun: TaskState | None, ended: TaskState) -> float | None:
-    """Seconds that the attempt ran that ended with this state, without those that it waited inside
-    its backend; None if it ended none.
+def time_ran(begun: TaskState, ended: TaskState) -> float | None:
+    """Seconds that the attempt ran that began and ended with these states, without those that it
+    waited inside its backend; None if it had not begun there.
     """
-    if begun is None or not ended.attempts:
+    if not ended.attempts:
         return None
     last = ended.attempts[-1]
     return last.ran if last.started_at == begun.started_at else None
 
 
-def _due_by_record(state: TaskState) -> datetime:
+def _due_by_record(state: TaskState) -> datetime | None:
     """What the record itself tells: all there is of a task that waited before oq was started."""
-    earlier = state.attempts[-2].ended_at if len(state.attempts) > 1 else None
-    return earlier or state.created_at
+    return state.attempts[-2].ended_at if len(state.attempts) > 1 else None

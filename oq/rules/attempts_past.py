@@ -24,7 +24,10 @@ _ENDS: dict[Status, AttemptEnd] = {
     Status.FAILED: "failed",
     Status.CANCELLED: "cancelled",
 }
-_Ended = tuple[TaskState, Change, datetime]
+_Ended = tuple[TaskState, TaskState, dict[str, object] | None, datetime]
+"""A task as it began, as it stood when it had stopped, what was told of that, and when. It is not
+the whole change, which may have a large result.
+"""
 
 
 class AttemptsPast:
@@ -40,7 +43,7 @@ class AttemptsPast:
         ended = self._ended.get(backend)
         if ended is None:
             ended = self._ended[backend] = deque(maxlen=KEPT)
-        ended.append((begun, change, at))
+        ended.append((begun, change.state, change.data, at))
 
     def since(self, backend: str, time: datetime) -> list[TimelineAttempt]:
         """The attempts of this backend that ran at this time or later, the oldest first."""
@@ -56,12 +59,14 @@ def _begun(state: TaskState) -> TimelineAttempt:
     return TimelineAttempt(task_id=state.id, model=state.terms.model, lane=0, started_at=started_at)
 
 
-def _ended(begun: TaskState, change: Change, at: datetime) -> TimelineAttempt:
-    run, state = _begun(begun), change.state
+def _ended(
+    begun: TaskState, state: TaskState, data: dict[str, object] | None, at: datetime
+) -> TimelineAttempt:
+    run = _begun(begun)
     attempt = state.attempts[-1] if state.attempts else None
     if attempt is None or attempt.started_at != run.started_at:
         return replace(run, ended_at=at, ended="put_back")  # the backend had not begun
-    failed = "retry_count" in (change.data or {})
+    failed = "retry_count" in (data or {})
     return replace(
         run,
         ended_at=attempt.ended_at or at,

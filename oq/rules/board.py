@@ -242,19 +242,18 @@ class Board:
         choice = self._policy.next(now)
         if choice is None:
             return None
-        self._pending.remove(choice.place.model)
-        backend = self._fleet.by_name[choice.backend]
-        watched = backend.take(choice.task_id, choice.place, now)
-        canary = not backend.outages.quiet and backend.try_out(choice.task_id, choice.place)
-        self._running[choice.task_id] = Run(backend, choice.place, now)
+        task_id, place, fleet = choice.task_id, choice.place, self._fleet
+        self._pending.remove(place.model)
+        backend = fleet.by_name[choice.backend]
+        watched = backend.take(task_id, place, now)
+        canary = not backend.outages.quiet and backend.try_out(task_id, place)
+        self._running[task_id] = Run(backend, place, now)
         self.forecast.starts.append(choice)
-        if choice.place.priority >= Priority.CRITICAL:
+        if place.priority >= Priority.CRITICAL:
             self._recalls.critical += 1
-        elsewhere = self._fleet.several and self._fleet.elsewhere(choice.place.model, backend)
-        return Job(
-            choice.task_id, choice.backend, watched or canary, elsewhere, canary,
-            self._policy.counts_tokens,
-        )  # fmt: skip
+        elsewhere = fleet.several and fleet.elsewhere(place.model, backend)
+        counted = self._policy.counts_tokens
+        return Job(task_id, choice.backend, watched or canary, elsewhere, canary, counted)
 
     def recalls(self, now: float) -> list[Recall]:
         """Tasks to be called back, for `next` gave nothing out: see `oq.rules.recalls`."""

@@ -106,12 +106,13 @@ class Forecast:
         """All has started that can now: take in what has happened. Now and then note of a task that
         waits when it is expected to start: so it will be known how far that is to be trusted.
         """
-        self._take_in()
+        if self.came:
+            self._take_in()
         if self.starts:
             self._note_starts(now)
         if self.ends:
             self._note_ends(now)
-        if self._guesses.due(now):
+        if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
             self._remember(now)
 
     def _take_in(self) -> None:

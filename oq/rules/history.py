@@ -123,6 +123,7 @@ class History:
         self._rings = {name: _Ring(window) for name, window in WINDOWS.items()}
         self._sessions: list[tuple[float, float]] = []  # from when to when oq has run, in seconds
         self._time: datetime | None = None
+        self._number: int | None = None  # of the short interval of this time
         self._buckets: list[Bucket] = []  # those of this time
 
     # -- what happened
@@ -184,9 +185,12 @@ class History:
     def _at(self, at: datetime) -> list[Bucket]:
         """The buckets of this time; the events of one commit carry the very same."""
         if at is not self._time:
-            seconds = at.timestamp()
-            self._time, self._buckets = at, [ring.at(seconds) for ring in self._rings.values()]
-            self.on_change()
+            self._time, seconds = at, at.timestamp()
+            number = int(seconds // FINE)  # the longer intervals end with one of these
+            if number != self._number:
+                self._number = number
+                self._buckets = [ring.at(seconds) for ring in self._rings.values()]
+                self.on_change()
         return self._buckets
 
     # -- what is shown
@@ -220,7 +224,7 @@ class History:
         """What is not kept yet, to be written now."""
         if not self._begun:
             return []
-        self._time = None  # so that what comes next counts as a change
+        self._time = self._number = None  # so that what comes next counts as a change
         self._sessions[-1] = self._sessions[-1][0], now.timestamp()
         steps = [Kept(_SESSIONS, msgspec.json.encode(self._sessions))]
         for name, ring in self._rings.items():

@@ -92,12 +92,11 @@ def finished(
         state = _begun(state, first_token_at)
     match outcome:
         case Completed(result, usage, timings):
-            step = _step(
-                state, Status.COMPLETED, EventType.TASK_COMPLETED,
+            return _step(
+                state, Status.COMPLETED, EventType.TASK_COMPLETED, result=result,
                 completed_at=now, error=None, usage=usage,
                 attempts=_end_attempt(state, now, None, timings),
             )  # fmt: skip
-            return msgspec.structs.replace(step, result=result)
         case Failed(error, retryable, retry_after):
             if retryable and state.retry_count < state.terms.max_retries:
                 retry = state.retry_count + 1
@@ -281,9 +280,10 @@ def _step(
     status: Status,
     event: EventType,
     data: dict[str, object] | None = None,
+    result: bytes | None = None,
     **fields: Any,
 ) -> Change:
     if status not in FOLLOWS[state.status]:
         raise Conflict(f"task {state.id} is {state.status} and cannot become {status}")
     after = msgspec.structs.replace(state, status=status, **fields)
-    return Change(after, state.status, event, data)
+    return Change(after, state.status, event, data, result=result)

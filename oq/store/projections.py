@@ -125,10 +125,11 @@ def _drop_stream(key: bytes, ended: TaskState, batch: Batch) -> None:
 
 def _put_status(key: bytes, change: Change, batch: Batch) -> None:
     state, before = change.state, change.before
-    if before is not None and before is not state.status:
+    after = state.status
+    if before is not None and before is not after:
         batch.puts.append(("status", keys.status_key(before, key), None))
-    place = _encode(place_of(state)) if state.status is Status.PENDING else b""
-    batch.puts.append(("status", keys.status_key(state.status, key), place))
+    place = _encode(place_of(state)) if after is Status.PENDING else b""
+    batch.puts.append(("status", keys.status_key(after, key), place))
 
 
 def _drop_status(key: bytes, removal: Removal, batch: Batch) -> None:
@@ -160,8 +161,10 @@ def note_read(key: bytes, batch: Batch) -> None:
 
 
 def _put_claim(key: bytes, change: Change, batch: Batch) -> None:
+    if change.fingerprint is None:
+        return
     name = scope.claim_name(change.state.terms)
-    if name is not None and change.fingerprint is not None:
+    if name is not None:
         claim = KeyClaim(change.state.id, change.fingerprint)
         batch.puts.append(("keys", name.encode(), _encode(claim)))
 

@@ -34,20 +34,21 @@ class Recent:
     def note(self, step: Change | Removal) -> None:
         """This step has been written."""
         state = step.state
+        task_id = state.id
         if isinstance(step, Change) and step.body is not None:
             if _runs_soon(state):
-                self._take_in(state, step.body)
-        elif state.id in self._states:
+                self._take_in(task_id, state, step.body)
+        elif task_id in self._states:
             if isinstance(step, Change) and _runs_soon(state):
-                self._states[state.id] = state
+                self._states[task_id] = state
             else:
-                self._bytes -= _size(self._states.pop(state.id), self._bodies.pop(state.id))
+                self._bytes -= _size(self._states.pop(task_id), self._bodies.pop(task_id))
 
-    def _take_in(self, state: TaskState, body: Body) -> None:
+    def _take_in(self, task_id: str, state: TaskState, body: Body) -> None:
         size = _size(state, body)
         if len(self._states) < self._most and self._bytes + size <= self._most_bytes:
-            self._states[state.id] = state
-            self._bodies[state.id] = body
+            self._states[task_id] = state
+            self._bodies[task_id] = body
             self._bytes += size
 
 
@@ -55,11 +56,11 @@ def _runs_soon(state: TaskState) -> bool:
     """Not of one that has ended, that waits for its time, or that is tried again: its record has
     grown by what went wrong.
     """
+    if state.status.ended:
+        return False
     attempts = state.attempts
-    return (
-        not state.status.ended
-        and state.run_at is None
-        and (not attempts or (len(attempts) == 1 and attempts[0].ended_at is None))
+    return state.run_at is None and (
+        not attempts or (len(attempts) == 1 and attempts[0].ended_at is None)
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sys import getrefcount
 
 from oq.rules.attempts_past import KEPT, AttemptsPast
 from oq.words.events import EventType
-from oq.words.outcome import Failed, Interrupted
+from oq.words.outcome import Completed, Failed, Interrupted
 from oq.words.steps import Change
 from oq.words.task import TaskState
 from oq.words.timeline import TimelineAttempt
@@ -83,3 +84,12 @@ def test_only_the_latest_are_kept():
     assert len(attempts) == KEPT
     assert attempts[0].task_id == task_id(11)
     assert {one.lane for one in attempts} == {0}
+
+
+def test_a_result_is_not_kept_for_the_sake_of_its_attempt():
+    past, result = Past(), b"x" * 1000
+    begun = start(new(1).state, at(5))
+    past.tell(begun)
+    before = getrefcount(result)
+    past.tell(finish(begun.state, Completed(result), now=at(9)))
+    assert getrefcount(result) == before
