@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Sequence
 
-from oq.rules.bands import Alike, Band, Bands, Flow
+from oq.rules.bands import Band, Bands, Flow
 from oq.rules.fleet import Fleet
+from oq.rules.in_order import InOrder
 from oq.rules.line import DEFAULT, Line, Search
 from oq.rules.policy import Choice
 from oq.rules.slots import BackendSlots
@@ -44,6 +44,11 @@ class Fifo(Line):
                 return self._first_on(backend, now)
         return super().next(now)
 
+    def look(self, now: float) -> None:
+        if self._ready and not self._needs_bands:
+            self._note_parted(self._fleet.backends[0])
+        super().look(now)
+
     def _first_on(self, backend: BackendSlots, now: float) -> Choice | None:
         """The first task, if it can start there now."""
         if not backend.open:
@@ -72,7 +77,7 @@ class Fifo(Line):
 
     def _behind_first(self, flows: Sequence[Flow], search: Search) -> Choice | None:
         """The next that may start, where the first may not."""
-        line = _InOrder(flows)
+        line = InOrder(flows)
         for task_id, kind in line:
             backend, room = self._place(task_id, search)
             if backend is None:
@@ -84,37 +89,3 @@ class Fifo(Line):
                 if not search.left:
                     return None
         return None
-
-
-class _InOrder:
-    """The tasks of some tenants in order, without those that are like one that was dropped."""
-
-    def __init__(self, flows: Sequence[Flow]) -> None:
-        self._dropped: set[Alike] = set()
-        self._line: list[tuple[str, Flow, Alike, int, Iterator[tuple[str, Alike]] | None]] = []
-        for flow in flows:
-            self._note_head(flow, flow.heads())
-        heapify(self._line)
-
-    def __iter__(self) -> Iterator[tuple[str, Alike]]:
-        """The ids, each with its kind."""
-        line = self._line
-        while line:
-            task_id, flow, kind, number, heads = heappop(line)
-            if heads is not None:
-                self._note_head(flow, heads)
-            if kind in self._dropped:
-                continue
-            yield task_id, kind
-            ids = flow.groups[kind]
-            if number + 1 < len(ids):
-                heappush(line, (ids[number + 1], flow, kind, number + 1, None))
-
-    def drop(self, kind: Alike) -> None:
-        self._dropped.add(kind)
-
-    def _note_head(self, flow: Flow, heads: Iterator[tuple[str, Alike]]) -> None:
-        """The next of those that are the first of their kind."""
-        head = next(heads, None)
-        if head is not None:
-            heappush(self._line, (head[0], flow, head[1], 0, heads))

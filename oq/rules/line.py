@@ -10,9 +10,10 @@ from math import inf
 
 from oq.rules.bands import Band, Bands, Flow
 from oq.rules.fleet import Fleet
+from oq.rules.in_order import InOrder
 from oq.rules.overflow import Overflow
 from oq.rules.place import Place
-from oq.rules.placing import place_on
+from oq.rules.placing import place_on, room_on
 from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
 from oq.rules.reserve import IDLE, Quiet, Reserve
@@ -173,6 +174,31 @@ class Line:
 
     def in_line(self, behind: tuple[int, str] | None = None) -> Iterator[str]:
         return iter(self._ready) if behind is None else self._ready.beyond(*behind)
+
+    def in_line_if(
+        self, wanted: Callable[[Place], bool], now: float, least: int = 0
+    ) -> Iterator[tuple[str, Place]]:
+        self.look(now)
+        if self._bands is None:
+            for task_id in self._ready:
+                place = self._ready.place_of(task_id)
+                if place is None or place.priority < least or not wanted(place):
+                    return
+                yield task_id, place
+            return
+        for priority, band in self._bands:
+            if priority < least:
+                return
+            line = InOrder([*band.flows.values()])
+            for task_id, kind in line:
+                place = Place(priority, kind[0], load=kind[1])
+                if wanted(place):
+                    yield task_id, place
+                else:
+                    line.drop(kind)
+
+    def room(self, backend: BackendSlots, place: Place, now: float) -> Room:
+        return room_on(backend, place, now, self._reserve)
 
     def oldest(self) -> str | None:
         return self._ready.oldest()

@@ -8,7 +8,7 @@ from math import inf
 from oq.rules.bands import Band, Bands
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
-from oq.rules.placing import starts_on
+from oq.rules.placing import room_on
 from oq.rules.ready import ReadyQueue
 from oq.rules.reserve import Quiet, Reserve
 from oq.rules.slots import BackendSlots
@@ -77,7 +77,7 @@ class Overflow:
             if backend not in self._fleet.above(place.model):
                 continue
             begin = "" if self._out_of_order(place, backend, now) else start
-            if begin is None or not starts_on(backend, place, now, self._reserve):
+            if begin is None or not room_on(backend, place, now, self._reserve).starts:
                 continue
             task_id = band.first_of(kind, begin)
             if task_id is not None and (best is None or task_id < best):

@@ -30,7 +30,7 @@ def place_on(
     for backend in backends:
         if backend in but:
             continue
-        room = _room(backend, place, now, reserve)
+        room = room_on(backend, place, now, reserve)
         choice = backend, room
         if room is Room.WARM:
             return choice
@@ -38,18 +38,14 @@ def place_on(
             best = choice
     if waited_for is not None and best is not None and not best[1].starts:
         still = waited_for in backends and waited_for not in but
-        room = _room(waited_for, place, now, reserve) if still else Room.CLOSED
+        room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED
         if room is not Room.CLOSED:
             return waited_for, room
     return best or (None, Room.CLOSED)
 
 
-def starts_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> bool:
-    """Whether a task can start there now."""
-    return _room(backend, place, now, reserve).starts
-
-
-def _room(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:
+def room_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:
+    """What the backend can do with a task now. A slot that is kept for others is taken."""
     room = backend.room(place, now)
     denied = reserve is not None and room.starts and reserve.denies(backend, place)
     return Room.TAKEN if denied else room

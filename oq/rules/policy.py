@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
+from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 
@@ -118,6 +119,20 @@ class Policy(Protocol):
         """The ids, in the order of the line; with `behind`, a priority and an id, those that come
         after the place that such a task has, or would have.
         """
+        ...
+
+    def in_line_if(
+        self, wanted: Callable[[Place], bool], now: float, least: int = 0
+    ) -> Iterator[tuple[str, Place]]:
+        """The tasks in line that are `wanted` and have this priority at least, with what counts of
+        their places. Of tasks that are alike no more are looked at once one is not wanted, so that
+        many of them do not hide those behind. Where the first one that cannot start keeps the only
+        backend, none behind it is looked at either.
+        """
+        ...
+
+    def room(self, backend: BackendSlots, place: Place, now: float) -> Room:
+        """What a backend can do with such a task now, by the rules too."""
         ...
 
     def oldest(self) -> str | None:

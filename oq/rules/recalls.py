@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Collection, Mapping
 from math import inf
 
 from msgspec import Struct
 
+from oq.rules.bands import Alike
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policy import Policy
@@ -16,8 +16,8 @@ from oq.rules.slots import BackendSlots
 from oq.words.messages import Recall
 from oq.words.task import Priority
 
-LOOKED_AT = 64
-"""Tasks in line that are looked at."""
+KINDS = 256
+"""Kinds of tasks in line that are looked at, of those that nobody can go for."""
 INSIDE = 0.5
 """Seconds that a critical task may wait inside a backend, which is tried with one more, before
 others are preempted for it."""
@@ -92,11 +92,15 @@ class Recalls:
 
     def _first_priority(self, backend: BackendSlots, now: float) -> float:
         """The priority of the first in line that may run there."""
-        for task_id in islice(self._policy.in_line(), LOOKED_AT):
-            place = self._policy.place_of(task_id)
-            if place is not None and backend in self._fleet.able(place.model, now):
-                return place.priority
-        return -inf
+
+        def runs_there(place: Place) -> bool:
+            return (
+                backend in self._fleet.able(place.model, now)
+                and backend.room(place, now) is not Room.CLOSED
+            )
+
+        _, first = next(self._policy.in_line_if(runs_there, now), (None, None))
+        return -inf if first is None else first.priority
 
     # -- preemption
 
@@ -109,23 +113,43 @@ class Recalls:
         if not (waits or self.critical):  # mostly
             return []
         inside = {key: run for key, run in self._inside_critical() if run.at + INSIDE <= now}
-        waiting = self._critical()
         going = [run for run in self._runs.values() if run.goes_for is not None]
         served = {run.goes_for for run in going}
-        # Those whose task waits no longer: their slots are for the next.
-        spare = [run for run in going if run.goes_for not in inside and run.goes_for not in waiting]
+        # Those whose task waits no longer, or cannot start: their slots are for the next.
+        spare = [run for run in going if not self._is_wanted(run, inside, now)]
         found: list[str] = []
         for task_id, run in inside.items():
             if task_id not in served:
                 found += self._go(self._beside(run), task_id)
-        in_vain: set[Place] = set()
-        for task_id, place in waiting.items():
-            if task_id in served or place in in_vain:
+        return found + self._for_waiting(served, spare, now)
+
+    def _is_wanted(self, run: Run, inside: Collection[str], now: float) -> bool:
+        """Whether the task that this one goes for still waits for a slot."""
+        assert run.goes_for is not None
+        place = self._policy.place_of(run.goes_for)
+        if place is None or place.priority < Priority.CRITICAL:
+            return run.goes_for in inside
+        return bool(self._rooms(place, now))
+
+    def _for_waiting(
+        self, served: Collection[str | None], spare: list[Run], now: float
+    ) -> list[str]:
+        """The tasks that go for the critical ones in line, but for those that are served."""
+        in_vain: set[Alike] = set()
+
+        def may_start(place: Place) -> bool:
+            return (place.model, place.load) not in in_vain
+
+        found: list[str] = []
+        for task_id, place in self._policy.in_line_if(may_start, now, Priority.CRITICAL):
+            if task_id in served:
                 continue
             left = len(spare)
             tasks = self._for(place, spare, now)
             if not tasks and len(spare) == left:
-                in_vain.add(place)
+                in_vain.add((place.model, place.load))
+                if len(in_vain) >= KINDS:
+                    break
             found += self._go(tasks, task_id)
         return found
 
@@ -156,21 +180,17 @@ class Recalls:
                 return [task_id]
         return []
 
-    def _critical(self) -> dict[str, Place]:
-        """The critical tasks that wait."""
-        places: dict[str, Place] = {}
-        for task_id in islice(self._policy.in_line(), LOOKED_AT):
-            place = self._policy.place_of(task_id)
-            if place is None or place.priority < Priority.CRITICAL:
-                break
-            places[task_id] = place
-        return places
+    def _rooms(self, place: Place, now: float) -> dict[str, Room]:
+        """What each backend can do with a task that has this place. None: it waits for no slot."""
+        able = self._fleet.able(place.model, now)
+        rooms = {one.name: self._policy.room(one, place, now) for one in able}
+        return {name: room for name, room in rooms.items() if room is not Room.CLOSED}
 
     def _for(self, place: Place, spare: list[Run], now: float) -> list[str]:
         """The tasks that go for one with this place. None if one of the `spare` ones, which go
         already, makes room for it: that one is taken out.
         """
-        rooms = {one.name: one.room(place, now) for one in self._fleet.able(place.model, now)}
+        rooms = self._rooms(place, now)
         full = len(self._runs) >= self._fleet.workers
         starts = any(room.starts for room in rooms.values())
         if starts and not full:

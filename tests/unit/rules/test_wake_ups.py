@@ -56,10 +56,10 @@ class World:
         self.fleet = Fleet(list(self.backends.values()))
         policy = POLICIES[config.scheduler.policy](self.fleet, config.scheduler, config.fairness)
         bypass = config.scheduler.max_bypass if config.scheduler.affinity else None
+        slots, self.preempts = some([2, 4, 9]), some([None, 1, 3])
         self.board = Board(
-            some([2, 4, 9]), self.fleet, policy, paused=False,
-            preempts=some([None, 1, 3]), bypass=bypass,
-        )  # fmt: skip
+            slots, self.fleet, policy, paused=False, preempts=self.preempts, bypass=bypass
+        )
         for name in self.has:
             self.say(name)
         self.running: dict[str, Place] = {}
@@ -93,6 +93,13 @@ class World:
                 self.random.choice(MODELS),
                 tenant=self.random.choice(["", "ann", "bob"]),
             )
+            self.enter(task_id(self.count), place)
+
+    def crowd(self) -> None:
+        """Many critical tasks of one model."""
+        place = Place(15, self.random.choice(MODELS))
+        for _ in range(70):
+            self.count += 1
             self.enter(task_id(self.count), place)
 
     def enter(self, task: str, place: Place) -> None:
@@ -195,12 +202,34 @@ class World:
                 self.say(look.backend)
             self.board.forecast.settle(self.now)
             if not (recalls or looks):
+                self.check_preempted()
                 return self.board.due(self.now)
+
+    def check_preempted(self) -> None:
+        """No task that could go holds a slot for which a critical one waits, however many others
+        are before that. All that were to go have gone, or stay.
+        """
+        going = set()
+        for task, place in self.running.items():
+            went = self.board._recalls._times.get(task, 0)
+            if place.priority <= 1 and not self.board._running[task].stays:
+                if went < (self.preempts or 0):
+                    going.add((self.on[task][0], place.model))
+        for place in {place for place in self.waiting.values() if place.priority >= 15}:
+            rooms = {
+                backend.name: backend.room(place, self.now)
+                for backend in self.fleet.able(place.model, self.now)
+            }
+            if any(room.starts for room in rooms.values()):
+                continue  # a task before it waits for that backend
+            for name, room in rooms.items():
+                taken = room is Room.TAKEN and (name, place.model) in going
+                assert not taken, f"{place} waits"
 
     def kept(self) -> dict[str, int]:
         """The highest priority that waits for each backend, and for no other."""
         kept = dict.fromkeys(self.backends, -1)
-        for place in self.waiting.values():
+        for place in set(self.waiting.values()):
             able = self.fleet.able(place.model, self.now)
             if len(able) == 1 and able[0].room(place, self.now) is not Room.CLOSED:
                 kept[able[0].name] = max(kept[able[0].name], place.priority)
@@ -294,3 +323,16 @@ def test_no_task_can_start_before_it_is_due(number, steps):
         world.happen()
         due = world.dispatch()
     world.check_due(due)
+
+
+@seed(42)
+@settings(max_examples=20, deadline=None, database=None)
+@given(st.integers(0, 2**32))
+def test_many_critical_tasks_hide_none_of_the_others(number):
+    random = Random(number)
+    world = World(random)
+    for step in range(STEPS // 2):
+        world.happen() if step % 10 else world.crowd()
+        world.dispatch()
+    world.come_to_rest()
+    world.check_accounts()
