@@ -46,7 +46,8 @@ from bench.traces import Sent, read_requests, trace_file
 from oq.plan.machine import Asked, Call
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates, asked
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.plan.trace import Ran
 from oq.rules.reserve import IDLE
 from oq.words.durations import format_duration
@@ -177,7 +178,7 @@ def measure_alone(tasks: Sequence[Asked], slots: int, rates: Rates) -> Alone:
     batch = [task for task in tasks if task.priority == IDLE]
     numbered = [replace(task, number=number) for number, task in enumerate(people)]
     models = {f"{MODEL}:latest": rates}
-    calls = replay(numbered, parse_order("fifo"), Box(slots=slots), models).calls
+    calls = replay(numbered, parse_order("fifo"), alike(slots=slots), models).calls
     took = done_in_gaps(calls, slots, sum(map(work, batch)))
     return Alone(_firsts(calls, took), took, sum(task.tokens for task in batch))
 
@@ -200,7 +201,7 @@ def done_in_gaps(calls: Sequence[Call], slots: int, needs: float) -> float:
 def measure(tasks: Sequence[Asked], policy: str, slots: int, rates: Rates, until: float) -> Result:
     """Both sides with one setting; of the interactive tasks those that came until then."""
     models = {f"{MODEL}:latest": rates}
-    calls = replay(tasks, parse_order(policy), Box(slots=slots), models).calls
+    calls = replay(tasks, parse_order(policy), alike(slots=slots), models).calls
     batch = [call for call in calls if call.asked.priority == IDLE]
     return Result(
         policy=policy,

@@ -24,7 +24,8 @@ from oq.plan.figures import Figures, figures
 from oq.plan.machine import Asked
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.words.durations import format_duration
 
 ORDERS = ("fifo", "ollama", "affinity")
@@ -44,7 +45,7 @@ def measure(tasks: Sequence[Asked], rates: Rates, slots: int) -> list[Result]:
     models = {task.model: rates for task in tasks}
     results = []
     for text in ORDERS:
-        replayed = replay(tasks, parse_order(text), Box(BOXES, slots), models)
+        replayed = replay(tasks, parse_order(text), alike(BOXES, slots), models)
         waits = sorted(call.waited for call in replayed.calls)[:: max(1, len(tasks) // POINTS)]
         results.append(Result(figures(replayed), waits))
     return results

@@ -24,7 +24,8 @@ from bench.columns import columns
 from oq.plan.machine import Asked
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.plan.told import Estimates, Right, estimates
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
@@ -82,7 +83,7 @@ def measure(case: Case, rates: Rates) -> Iterator[Result]:
     """The case without a restart, and with one."""
     models = {task.model: rates for task in case.tasks}
     for restart_at in (None, case.tasks[-1].at / 2):
-        order, box = parse_order(case.policy), Box(slots=case.slots)
+        order, box = parse_order(case.policy), alike(slots=case.slots)
         replayed = replay(case.tasks, order, box, models, restart_at)
         yield Result(case, restart_at is not None, estimates(replayed.told))
 

@@ -47,7 +47,8 @@ from oq.plan.figures import Figures, figures
 from oq.plan.machine import Asked, Call
 from oq.plan.orders import Order, parse_order
 from oq.plan.rates import Rates, asked
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.plan.trace import Ran
 from oq.rules.shares import EXPECTED
 from oq.words.durations import format_duration
@@ -117,7 +118,7 @@ def run(
 ) -> Result:
     """Replay one order on one server that holds the one model."""
     order = parse_order(text)
-    replayed = replay(tasks, order, Box(slots=slots), {f"{MODEL}:latest": rates})
+    replayed = replay(tasks, order, alike(slots=slots), {f"{MODEL}:latest": rates})
     weights = {one.tenant: one.weight for one in order.fairness.weights}
     pair = weights.get(tenants[0], 1.0), weights.get(tenants[1], 1.0)
     largest = max(EXPECTED, *(float(cost(task)) for task in tasks)) / min(pair)
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error)
         return 2
     slots: int = options.slots
-    box, models = Box(slots=slots), {f"{MODEL}:latest": rates}
+    box, models = alike(slots=slots), {f"{MODEL}:latest": rates}
     alone = figures(replay(only(tasks, TRICKLE), parse_order("fifo"), box, models))
     results = [run(tasks, text, rates, slots, (FLOOD, TRICKLE)) for text in ORDERS]
     weighted = [run(halves, text, rates, slots, (HEAVY, LIGHT)) for text in WEIGHTED]

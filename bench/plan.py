@@ -30,7 +30,8 @@ from oq.plan.figures import Figures, figures
 from oq.plan.machine import Asked, Call
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates, asked
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.plan.trace import Ran
 from oq.words.durations import format_duration
 from oq.words.task import Priority, Status, TaskType
@@ -89,7 +90,7 @@ def measure(tasks: Sequence[Asked], rates: Rates, slots: int) -> list[Result]:
     results = []
     for text in ORDERS:
         order = parse_order(text)
-        replayed = replay(tasks, order, Box(slots=slots), models)
+        replayed = replay(tasks, order, alike(slots=slots), models)
         bounded = order.name == "affinity"
         most = order.settings.max_bypass
         fewest = fewest_loads(tasks, rates.load, most) if bounded else None

@@ -26,18 +26,28 @@ class Waits(Readable, Struct, frozen=True):
     worst: float
 
 
+class Served(Readable, Struct, frozen=True):
+    """What one server has done, to its end."""
+
+    tasks: int
+    prompt_tokens: int
+    generated_tokens: int
+
+
 class Figures(Readable, Struct, frozen=True, kw_only=True):
     """`makespan` is in seconds, from the first submission to the last end. `tokens_per_second`
     counts prompts and answers. `fairness` is Jain's index of what each tenant got: the time that
     was spent on its tasks over the time that they took; 1 is even, and None is for fewer than two.
     `passed_over` counts tasks that were passed over for longer than promised; None: nothing is.
-    `estimates` says how good those of tasks that had to wait were.
+    `by_server` has each server by its name. `estimates` says how good those of tasks that had to
+    wait were.
     """
 
     policy: str
     waits: Waits
     by_priority: dict[int, Waits]
     by_tenant: dict[str, Waits]
+    by_server: dict[str, Served]
     loads: int
     swaps: int
     makespan: float
@@ -53,11 +63,13 @@ def figures(replayed: Replayed) -> Figures:
     makespan = max(call.ended for call in calls) - calls[0].asked.at
     tenants = _grouped((call.asked.tenant, call) for call in calls if call.asked.tenant)
     priorities = _grouped((call.asked.priority, call) for call in calls)
+    servers = _grouped((call.server, call) for call in calls)
     return Figures(
         policy=replayed.order.text,
         waits=_waits(calls),
         by_priority={name: _waits(priorities[name]) for name in sorted(priorities, reverse=True)},
         by_tenant={name: _waits(tenants[name]) for name in sorted(tenants)},
+        by_server={name: _done(servers.get(name, [])) for name in replayed.servers},
         loads=replayed.loads,
         swaps=replayed.swaps,
         makespan=makespan,
@@ -84,6 +96,11 @@ def _served(calls: list[Call]) -> float:
     """The share of their time in which somebody worked on them."""
     took = sum(call.ended - call.asked.at for call in calls)
     return sum(call.ended - call.began for call in calls) / took if took else 1.0
+
+
+def _done(calls: Sequence[Call]) -> Served:
+    generated = sum(call.asked.generated for call in calls)
+    return Served(len(calls), sum(call.asked.tokens for call in calls) - generated, generated)
 
 
 def _grouped(calls: Iterable[tuple[Name, Call]]) -> dict[Name, list[Call]]:

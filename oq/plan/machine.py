@@ -4,7 +4,8 @@ It does what Ollama, llama.cpp's router and llama-swap were seen to do. A call f
 in memory passes the line of those that need a load. There is one load at a time, and the first in
 that line blocks all behind it. A model leaves the memory when another one is wanted and none of its
 own calls runs or waits. A call that is broken off while its prompt is read stops at the end of a
-batch. Each call goes at its own speed, whatever runs beside it.
+batch. Each call goes at its own speed, whatever runs beside it. A server may also have all models
+in memory, as a cloud has.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ BATCH = 512
 
 class Asked(Struct, frozen=True, gc=False):
     """A task of a trace: its number in order of submission, when it came, in seconds since the
-    first one, what it is, and how many seconds its prompt and its answer take. `generated` are
-    those of its `tokens` that are none of its prompt.
+    first one, what it is, and how many seconds its prompt and its answer usually take. `generated`
+    are those of its `tokens` that are none of its prompt.
     """
 
     number: int
@@ -41,15 +42,28 @@ class Asked(Struct, frozen=True, gc=False):
     writes: float
 
 
+class Speed(Struct, frozen=True, gc=False):
+    """How fast a server is with a model: how many times as long as usual it takes for a prompt and
+    for an answer, and how many seconds for a load.
+    """
+
+    reads: float
+    writes: float
+    load: float
+
+
 @dataclass(slots=True, eq=False)
 class Call:
-    """A task on its way. `sent`: handed to the server. `began`: its model is in memory and the
-    server begins to read its prompt. `ended`: the time at which it has ended, or will.
+    """A task on its way. `sent`: handed to a server, to the one of this name. `began`: its model is
+    in memory and the server begins to read its prompt. `answered` and `ended`: the times at which
+    its first token is there and it has ended, or will be.
     """
 
     asked: Asked
+    server: str = ""
     sent: float = inf
     began: float = inf
+    answered: float = inf
     ended: float = inf
     broken_off: int = 0
     """How many times it was broken off, to be sent again."""
@@ -92,16 +106,16 @@ class _Model:
 
 
 class Machine:
-    """One server. It works on `slots` calls of a model at once, and holds `models` of them.
-    `load_time` says how many seconds a load of a model takes.
+    """One server. It works on `slots` calls of a model at once, and holds `models` of them; None:
+    it has all of them in memory. `speed` says how fast it is with a model.
     """
 
     def __init__(
         self,
         name: str,
         slots: int,
-        models: int,
-        load_time: Callable[[str], float],
+        models: int | None,
+        speed: Callable[[str], Speed],
         agenda: Agenda,
         front: Front,
     ) -> None:
@@ -113,7 +127,7 @@ class Machine:
         """Loads for which another model had to leave."""
         self._slots = slots
         self._models = models
-        self._load_time = load_time
+        self._speed = speed
         self._agenda = agenda
         self._front = front
         self._memory: OrderedDict[str, _Model] = OrderedDict()  # the one used last at the end
@@ -121,17 +135,22 @@ class Machine:
         self._line: deque[Call] = deque()  # of those that need a load
 
     @property
-    def loaded(self) -> tuple[str, ...]:
-        """The models in its memory."""
+    def loaded(self) -> tuple[str, ...] | None:
+        """The models in its memory; None if that is all of them."""
+        if self._models is None:
+            return None
         now = self._agenda.now
         return tuple(name for name, model in self._memory.items() if model.ready_at <= now)
 
     def send(self, call: Call) -> None:
         """Hand over a call, once."""
         assert call.sent == inf, f"task {call.asked.number} is handed over twice"
-        call.sent = self._agenda.now
+        call.server, call.sent = self.name, self._agenda.now
         self.calls += 1
-        if call.asked.model in self.loaded:
+        loaded = self.loaded
+        if loaded is None:
+            self._memory.setdefault(call.asked.model, _Model(0.0))
+        if loaded is None or call.asked.model in loaded:
             self._join(call)
         else:
             self._line.append(call)
@@ -148,10 +167,11 @@ class Machine:
             call = model.waiting.popleft()
             model.running += 1
             call.began = max(self._agenda.now, model.ready_at)
-            answered = call.began + call.asked.reads
-            call.ended = answered + call.asked.writes
+            speed = self._speed(call.asked.model)
+            call.answered = call.began + call.asked.reads * speed.reads
+            call.ended = call.answered + call.asked.writes * speed.writes
             turn = call.broken_off
-            self._agenda.add(answered, partial(self._answer, call, turn))
+            self._agenda.add(call.answered, partial(self._answer, call, turn))
             self._agenda.add(call.ended, partial(self._end, call, turn))
 
     def break_off(self, call: Call) -> None:
@@ -166,7 +186,7 @@ class Machine:
             call.sent = inf
             return
         stops = self._stops(call)
-        call.sent = call.began = call.ended = inf
+        call.sent = call.began = call.answered = call.ended = inf
         if stops > self._agenda.now:
             self._agenda.add(stops, partial(self._leave, call))
         else:
@@ -174,11 +194,11 @@ class Machine:
 
     def _stops(self, call: Call) -> float:
         """When a call that is broken off leaves its slot."""
-        now, read = self._agenda.now, call.began + call.asked.reads
+        now, read = self._agenda.now, call.answered
         if read <= now or now <= call.began:  # it has read all of it, or its model is being loaded
             return now
         batches = max(1.0, (call.asked.tokens - call.asked.generated) / BATCH)
-        batch = call.asked.reads / batches
+        batch = (read - call.began) / batches
         return min(read, call.began + batch * ceil((now - call.began) / batch))
 
     def _answer(self, call: Call, turn: int) -> None:
@@ -209,13 +229,14 @@ class Machine:
 
     def _load(self, name: str) -> bool:
         """Begin to load it; False if it has to wait."""
+        assert self._models is not None, "nothing is loaded where all models are in memory"
         if len(self._memory) >= self._models:
             idle = next((one for one, model in self._memory.items() if model.idle), None)
             if idle is None:
                 return False
             del self._memory[idle]
             self.swaps += 1
-        took = self._load_time(name)
+        took = self._speed(name).load
         self._memory[name] = _Model(self._agenda.now + took)
         self._loading = True
         self.loads += 1

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from oq.words.config import FairnessConfig, PolicyName, SchedulerConfig, to_config
+from oq.words.config import Config, FairnessConfig, PolicyName, SchedulerConfig, to_config
 from oq.words.errors import InvalidConfig
 
 Peer = Literal["plain", "ollama"]
@@ -94,6 +94,11 @@ def parse_order(text: str) -> Order:
     except InvalidConfig as error:
         raise ValueError(str(error)) from None
     return Order(text, known, config.scheduler, config.fairness)
+
+
+def order_of(config: Config, text: str) -> Order:
+    """The order that these settings say, under this name."""
+    return Order(text, config.scheduler.policy, config.scheduler, config.fairness)
 
 
 def _value(text: str) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -28,6 +28,9 @@ class Rates(Readable, Struct, frozen=True):
     load: float = LOAD
 
 
+UNKNOWN = Rates()
+
+
 def learn_rates(
     trace: Iterable[Ran],
     prompt: float | None = None,
@@ -37,17 +40,50 @@ def learn_rates(
     """The rates of each model of a trace, by its full name. What is given counts for all of them;
     the rest is taken from the times in the trace.
     """
+    return {
+        model: _learnt(tasks, prompt, generated, load, UNKNOWN)
+        for model, tasks in _by_model(trace).items()
+    }
+
+
+def rates_on(
+    backend: str,
+    trace: Iterable[Ran],
+    usual: Mapping[str, Rates],
+    prompt: float | None = None,
+    generated: float | None = None,
+    load: float | None = None,
+) -> dict[str, Rates]:
+    """The rates of each model on the backend of this name. What is given counts; else what the
+    trace shows of the tasks that ran there; else what is usual.
+    """
+    there = _by_model(task for task in trace if task.backend == backend)
+    return {
+        model: _learnt(there.get(model, []), prompt, generated, load, known)
+        for model, known in usual.items()
+    }
+
+
+def _by_model(trace: Iterable[Ran]) -> dict[str, list[Ran]]:
     by_model: dict[str, list[Ran]] = {}
     for task in trace:
         by_model.setdefault(full_name(task.model), []).append(task)
-    return {
-        model: Rates(
-            prompt or _rate([_reading(task) for task in tasks]) or PROMPT,
-            generated or _rate([_writing(task) for task in tasks]) or GENERATED,
-            _load([task.load or 0.0 for task in tasks]) if load is None else load,
-        )
-        for model, tasks in by_model.items()
-    }
+    return by_model
+
+
+def _learnt(
+    tasks: Sequence[Ran],
+    prompt: float | None,
+    generated: float | None,
+    load: float | None,
+    unknown: Rates,
+) -> Rates:
+    """The rates of a model: what is given, else what these tasks show, else `unknown`."""
+    return Rates(
+        prompt or _rate([_reading(task) for task in tasks]) or unknown.prompt,
+        generated or _rate([_writing(task) for task in tasks]) or unknown.generated,
+        _load([task.load or 0.0 for task in tasks], unknown.load) if load is None else load,
+    )
 
 
 def asked(trace: Iterable[Ran], rates: dict[str, Rates]) -> list[Asked]:
@@ -109,13 +145,13 @@ def _served(task: Ran) -> float | None:
     return max(0.0, took - (task.waited_inside or 0.0) - (task.load or 0.0))
 
 
-def _load(loads: list[float]) -> float:
+def _load(loads: list[float], unknown: float) -> float:
     """A server says of each call how long it took until the model was in memory. That is next to
     nothing if it was there, and longer than a load if others were loaded before: so it is the lower
     quartile of those that are noticeable.
     """
-    longest = max(loads)
+    longest = max(loads, default=0.0)
     if not longest:
-        return LOAD
+        return unknown
     noticeable = sorted(load for load in loads if load >= NOTICEABLE) or [longest]
     return noticeable[len(noticeable) // 4]

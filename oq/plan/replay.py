@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from math import inf
 
 from msgspec import Struct
 
 from oq.plan.agenda import Agenda
-from oq.plan.machine import Asked, Call, Machine
+from oq.plan.machine import Asked, Call, Machine, Speed
 from oq.plan.orders import Order
 from oq.plan.passed import PassedOver
 from oq.plan.rates import Rates
+from oq.plan.servers import Server, Setup
 from oq.plan.told import Told
 from oq.rules.board import Board
-from oq.rules.fleet import Fleet
 from oq.rules.learnt import recall, record_of
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
-from oq.rules.slots import ASK_AGAIN, BackendSlots
+from oq.rules.slots import ASK_AGAIN
 from oq.words.messages import Ended
 from oq.words.sample import Sample
-from oq.words.task import Priority, Readable
+from oq.words.task import Priority
 from oq.words.views import BackendFacts
 
 
-class Box(Readable, Struct, frozen=True):
-    """Servers that are alike: how many there are, on how many calls of a model each works at once,
-    and how many models it holds in memory.
-    """
-
-    backends: int = 1
-    slots: int = 1
-    models: int = 1
-
-
 class Replayed(Struct, frozen=True):
-    """What came of it. `late` counts the tasks that were passed over for longer than the policy
-    promises; None if nothing is promised. `told` has what was told of those that had to wait when
-    they came.
+    """What came of it. `servers` are their names. `late` counts the tasks that were passed over for
+    longer than the policy promises; None if nothing is promised. `told` has what was told of those
+    that had to wait when they came.
     """
 
     order: Order
+    servers: tuple[str, ...]
     calls: list[Call]
     loads: int
     swaps: int
@@ -52,21 +44,22 @@ class Replayed(Struct, frozen=True):
 def replay(
     tasks: Sequence[Asked],
     order: Order,
-    box: Box,
+    setup: Setup,
     rates: Mapping[str, Rates],
     restart_at: float | None = None,
 ) -> Replayed:
-    """Run them all, each when it came. After `restart_at` seconds the queue starts anew, with what
-    it keeps over a restart.
+    """Run them all, each when it came. `rates` has each model: by these the tasks take what they
+    take, but on servers that have their own. After `restart_at` seconds the queue starts anew, with
+    what it keeps over a restart. NotServed if no server has the model of a task.
     """
+    setup.check_models(task.model for task in tasks)
     agenda = Agenda()
-    front = _Direct() if order.name == "ollama" else _Queue(order, box, agenda)
-    front.machines = [
-        Machine(
-            f"box{n}", box.slots, box.models, lambda model: rates[model].load, agenda, front
+    front = _Direct(setup) if order.name == "ollama" else _Queue(order, setup, agenda)
+    for server in setup.servers:
+        speed = _speed(server, rates)
+        front.machines[server.name] = Machine(
+            server.name, server.slots, server.models, speed, agenda, front
         )
-        for n in range(1, box.backends + 1)
-    ]  # fmt: skip
     calls = [Call(task) for task in tasks]
     for call in calls:
         agenda.add(call.asked.at, lambda call=call: front.came(call))  # type: ignore[misc]
@@ -77,23 +70,41 @@ def replay(
     assert not waiting, f"{waiting} tasks never ran"
     return Replayed(
         order=order,
+        servers=tuple(front.machines),
         calls=calls,
-        loads=sum(machine.loads for machine in front.machines),
-        swaps=sum(machine.swaps for machine in front.machines),
-        late=None if order.passes is None else front.late,
+        loads=sum(machine.loads for machine in front.machines.values()),
+        swaps=sum(machine.swaps for machine in front.machines.values()),
+        late=front.late,
         told=front.told if isinstance(front, _Queue) else [],
     )
 
 
-class _Direct:
-    """No queue: each call goes to the machine that has the fewest, at once."""
+def _speed(server: Server, usual: Mapping[str, Rates]) -> Callable[[str], Speed]:
+    """How fast this server is with each model, beside what is usual."""
 
-    def __init__(self) -> None:
-        self.machines: list[Machine] = []
-        self.late = 0
+    @cache
+    def speed(model: str) -> Speed:
+        known = usual[model]
+        own = server.rates.get(model, known)
+        return Speed(known.prompt / own.prompt, known.generated / own.generated, own.load)
+
+    return speed
+
+
+class _Direct:
+    """No queue: each call goes at once to the machine that has the fewest, of those of the lowest
+    tier that have its model.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.machines: dict[str, Machine] = {}
+        self.late: int | None = None  # nobody promises anything
+        self._fleet = setup.fleet()
 
     def came(self, call: Call) -> None:
-        min(self.machines, key=lambda machine: machine.calls).send(call)
+        able = self._fleet.able(call.asked.model, call.asked.at)
+        machines = [self.machines[backend.name] for backend in able]
+        min(machines, key=lambda machine: machine.calls).send(call)
 
     def loaded(self, machine: Machine, took: float) -> None:
         pass
@@ -108,43 +119,38 @@ class _Direct:
 class _Queue:
     """A queue: its board and its policy, which are told what a scheduler would tell them."""
 
-    def __init__(self, order: Order, box: Box, agenda: Agenda) -> None:
-        self.machines: list[Machine] = []
+    def __init__(self, order: Order, setup: Setup, agenda: Agenda) -> None:
+        self.machines: dict[str, Machine] = {}
         self.told: list[Told] = []
         self._order = order
-        self._box = box
-        self._promises = order.passes is not None
+        self._setup = setup
+        # Where servers differ, a task that waits for one is passed by those for the others.
+        self._promises = order.passes is not None and setup.even
         self._agenda = agenda
         self._flat = order.name == "plain"
         self._calls: dict[str, Call] = {}
-        self._machine_of: dict[str, Machine] = {}
         self._late = 0  # before it was started anew
         self._start()
 
     @property
-    def late(self) -> int:
-        """How many tasks were passed over for too long."""
-        return self._late + self._passed.late
+    def late(self) -> int | None:
+        """How many tasks were passed over for too long; None if nothing is promised."""
+        return self._late + self._passed.late if self._promises else None
 
     def _start(self) -> None:
-        order, box = self._order, self._box
-        most = box.slots * box.models
-        fleet = Fleet(
-            [
-                BackendSlots(f"box{n}", most, "guessed", max_models=box.models, models=["*"])
-                for n in range(1, box.backends + 1)
-            ]
-        )
+        order, servers = self._order, self._setup.servers
+        fleet = self._setup.fleet()
         self._policy = POLICIES[order.policy](fleet, order.settings, order.fairness)
         # There are more workers than slots, as by default: the servers are what tasks wait for.
+        workers = self._setup.workers or sum(server.serves for server in servers) + 1
         preempts = order.settings.max_preemptions if order.settings.preempt else None
-        workers = box.backends * most + 1
         bypass = order.settings.max_bypass if order.settings.affinity else None
         self._board = Board(
             workers, fleet, self._policy, paused=False, preempts=preempts, bypass=bypass
         )
-        for backend in fleet:
-            self._board.note_facts(backend.name, BackendFacts(slots=box.slots), self._agenda.now)
+        for server in servers:
+            facts = BackendFacts(slots=server.slots)
+            self._board.note_facts(server.name, facts, self._agenda.now)
         self._passed = PassedOver(order.passes or 0.0)
         self._due = inf  # when it is looked what may start, though nothing happens
 
@@ -152,10 +158,10 @@ class _Queue:
         """It starts anew, as after a crash: what runs is broken off, and runs again."""
         learnt = self._board.forecast.record()
         backends = {backend.name: record_of(backend) for backend in self._board.backends}
-        self._late = self.late
+        self._late += self._passed.late
         sent = [call for call in self._calls.values() if call.sent < inf]
         for call in sorted(sent, key=lambda call: -call.began):  # first those that wait inside
-            self._machine_of[_id(call)].break_off(call)
+            self.machines[call.server].break_off(call)
         self._start()
         now = self._agenda.now
         self._board.forecast.restore(learnt)
@@ -164,7 +170,7 @@ class _Queue:
         self._board.load((_id(call), self._place(call)) for call in self._calls.values())
         for call in self._calls.values():
             self._passed.came(call, self._priority(call))
-        for machine in self.machines:
+        for machine in self.machines.values():
             self._look(machine)
 
     def came(self, call: Call) -> None:
@@ -190,15 +196,18 @@ class _Queue:
     def ended(self, call: Call) -> None:
         task_id, now = _id(call), self._agenda.now
         del self._calls[task_id]
-        self._board.end(task_id)
         served = Sample(
             took=now - call.sent,
-            first=call.began + call.asked.reads - call.sent,
+            first=call.answered - call.sent,
             load=call.began - call.sent,
             tokens=call.asked.tokens,
         )
         cost = call.asked.tokens + call.asked.generated
         self._board.free(task_id, now, Ended(served=True, sample=served, cost=cost))
+        self._dispatch()
+        # Its end is on disk a moment later. By then the forecast has learnt how long it took, and
+        # so it may be that others turn out to wait for too long.
+        self._board.end(task_id)
         self._dispatch()
 
     def _look(self, machine: Machine) -> None:
@@ -208,12 +217,10 @@ class _Queue:
 
     def _dispatch(self) -> None:
         now = self._agenda.now
-        machines = {machine.name: machine for machine in self.machines}
         while True:
             while (job := self._board.next(now)) is not None:
                 call = self._calls[job.task_id]
-                self._machine_of[job.task_id] = machines[job.backend]
-                machines[job.backend].send(call)
+                self.machines[job.backend].send(call)
                 if self._promises:
                     self._passed.started(call, self._priority(call), now)
             preempted = [one.task_id for one in self._board.recalls(now) if one.answered]
@@ -231,7 +238,7 @@ class _Queue:
     def _put_back(self, task_id: str) -> None:
         """It is preempted, at once."""
         call = self._calls[task_id]
-        self._machine_of[task_id].break_off(call)
+        self.machines[call.server].break_off(call)
         self._board.place(task_id, self._place(call))
         self._board.free(task_id, self._agenda.now, Ended())
 

@@ -64,7 +64,8 @@ def test_json(plan, trace):
     code, out, _ = plan(trace, "-o", "json", "--slots", "2", "--load", "3s", "--rate", "25")
     assert code == 0
     found = json.loads(out)
-    assert found["box"] == {"backends": 1, "slots": 2, "models": 1}
+    [server] = found["servers"]
+    assert (server["name"], server["slots"], server["models"]) == ("box1", 2, 1)
     assert found["rates"]["a:latest"] == {"prompt": 1000, "generated": 25, "load": 3}
     assert [each["policy"] for each in found["policies"]] == ["fifo", "affinity", "ollama"]
     assert [each["passed_over"] for each in found["policies"]] == [0, 0, None]
@@ -95,6 +96,15 @@ def test_several_traces_are_one_by_their_times(plan, tmp_path):
         (("--policy", "lifo"), "'lifo' is not one of fifo, affinity, plain, ollama"),
         (("--load", "soon"), "'soon' is not a duration"),
         (("--slots", "0"), "0 is not in the range"),
+        (("--slots", "2", "--slots", "3"), "'3': it is given twice for all servers"),
+        (("--rate", "box1=2", "--rate", "box1=3"), "'box1=3': it is given twice for 'box1'"),
+        (("--load", "box1=soon"), "'soon' is not a duration"),
+        (
+            ("--backends", "9", "--slots", "box=2"),
+            "--slots: there is no backend 'box'; there are box1",
+        ),
+        (("--max-models", "=2"), "--max-models: there is no backend ''; there are box1"),
+        (("--policy", "config"), "--policy config needs a settings file: name it with --config"),
     ],
 )
 def test_wrong_arguments_say_so(plan, trace, arguments, wrong):
@@ -111,3 +121,96 @@ def test_a_wrong_trace_says_where(plan, tmp_path):
     assert f"{file}, line 2: JSON is malformed" in err
     file.write_text("\n")
     assert plan(str(file))[0] == 2
+
+
+SETTINGS = """
+backends:
+  - {name: box, kind: ollama, url: "http://box:11434", max_models: 1}
+  - {name: cloud, kind: openai, url: "https://api.example.com", models: ["b"], tier: 1,
+     overflow_after: "10s", max_concurrency: 4}
+scheduler: {affinity: true, max_bypass: "20s"}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    file = tmp_path / "oq.yaml"
+    file.write_text(SETTINGS)
+    return file
+
+
+def test_the_backends_of_a_settings_file(plan, trace, settings):
+    """What goes up is of the one model that the cloud has."""
+    code, out, err = plan(trace, "--config", str(settings), "-o", "json", "--rate", "cloud=100")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    box, cloud = found["servers"]
+    assert (box["name"], box["models"], box["rates"]) == ("box", 1, {})
+    assert (cloud["name"], cloud["slots"], cloud["models"], cloud["tier"]) == ("cloud", 4, None, 1)
+    assert {model: rates["generated"] for model, rates in cloud["rates"].items()} == {
+        "a:latest": 100, "b:latest": 100,
+    }  # fmt: skip
+    [config] = found["policies"]
+    assert config["policy"] == "config"
+    served = config["by_server"]
+    assert served["box"]["tasks"] + served["cloud"]["tasks"] == 20
+    assert 0 < served["cloud"]["tasks"] <= 10
+    assert served["cloud"]["generated_tokens"] == 50 * served["cloud"]["tasks"]
+
+
+def test_its_scheduler_is_the_policy_config(plan, trace, settings):
+    given = ("--policy", "config", "--policy", "affinity,max_bypass=20s", "--policy", "fifo")
+    _, out, _ = plan(trace, "--config", str(settings), *given)
+    rows = [row.split("\t") for row in out.splitlines()]
+    config, affinity, fifo = (row[2:] for row in rows if row[0] == "policy")
+    assert config == affinity != fifo
+    assert [row[2] for row in rows if row[:2] == ["server", "config"]] == ["box", "cloud"]
+
+
+def test_servers_that_differ_have_a_row_each(plan, trace, settings, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    given = ("--slots", "box=2", "--prompt-rate", "cloud=2000", "-o", "table")
+    code, out, _ = plan(trace, "--config", str(settings), *given)
+    assert code == 0
+    assert "slots for a model: 2; models in memory: 1" in out
+    assert "slots: 4; all its models in memory; tasks at once: 4; has b; tier 1, after 10s" in out
+    assert "cloud: b:latest" in out
+    assert "2,000 prompt tokens/s, 50 generated tokens/s" in out
+    assert "generated tokens" in out
+
+
+def test_the_trace_says_how_fast_each_backend_is(plan, settings, tmp_path):
+    def ran(backend: str, took: int) -> str:
+        times = {"started_at": 0, "first_token_at": 1, "completed_at": 1 + took}
+        at = {name: f"2026-01-31T12:00:{second:02}Z" for name, second in times.items()}
+        return json.dumps(json.loads(line(0, "b", 5, "x")) | {"backend": backend, **at}) + "\n"
+
+    file = tmp_path / "ran.jsonl"
+    file.write_text(ran("box", 5) + ran("cloud", 1))
+    _, out, _ = plan(str(file), "--config", str(settings), "-o", "json")
+    box, cloud = json.loads(out)["servers"]
+    assert box["rates"]["b:latest"]["generated"] == 10
+    assert cloud["rates"]["b:latest"]["generated"] == 50
+    _, out, _ = plan(str(file), "--config", str(settings), "-o", "json", "--rate", "20")
+    assert [server["rates"] for server in json.loads(out)["servers"]] == [{}, {}]
+
+
+def test_wrong_settings_say_so(plan, trace, settings):
+    code, out, err = plan(trace, "--config", str(settings), "--backends", "2")
+    assert (code, out) == (2, "")
+    assert "--config and --backends cannot be used together" in err
+    code, _, err = plan(trace, "--config", str(settings), "--rate", "clod=9")
+    assert (code, "there is no backend 'clod'; there are box, cloud" in err) == (2, True)
+    settings.write_text(
+        SETTINGS.replace('models: ["b"]', 'models: ["c"]').replace("max_models: 1", 'models: ["a"]')
+    )
+    code, out, err = plan(trace, "--config", str(settings))
+    assert (code, out) == (2, "")
+    assert "no backend has 'b', which tasks of the trace want" in err
+    settings.write_text(SETTINGS.replace("tier: 1", "tier: high"))
+    code, out, err = plan(trace, "--config", str(settings))
+    assert (code, out) == (2, "")
+    assert "backends[1].tier" in err
+    assert str(settings) in err
+    code, _, err = plan(trace, "--config", str(settings) + ".no")
+    assert (code, "cannot read" in err) == (2, True)

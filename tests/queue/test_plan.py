@@ -11,7 +11,8 @@ import trio
 from oq.plan.machine import Asked
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates, asked, learn_rates
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.plan.trace import ran
 from oq.words.task import Summary
 from tests.queue.test_backend_order import box
@@ -55,7 +56,7 @@ async def test_a_replay_comes_to_what_the_queue_did(autojump_clock, policy):
     }
     async with box(settings, load=LOAD, max_models=1, parallel=1) as queue:
         done = await run(queue, tasks)
-    replayed = replay(tasks, order, Box(), {task.model: Rates(load=LOAD) for task in tasks})
+    replayed = replay(tasks, order, alike(), {task.model: Rates(load=LOAD) for task in tasks})
     began = [
         (task.attempts[-1].first_token_at - done[0].created_at).total_seconds() - known.reads
         for task, known in zip(done, tasks, strict=True)

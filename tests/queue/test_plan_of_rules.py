@@ -11,7 +11,8 @@ import trio
 from oq.plan.machine import Asked
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.words.task import RawTask
 from tests.queue.test_backend_order import box
 
@@ -83,12 +84,12 @@ async def test_a_replay_comes_to_what_the_queue_did(autojump_clock, policy):
     ) as queue:
         done = await run(queue, tasks)
     rates = {"m:latest": Rates(load=0.0)}
-    calls = replay(tasks, order, Box(slots=SLOTS), rates).calls
+    calls = replay(tasks, order, alike(slots=SLOTS), rates).calls
     began = [
         (task.attempts[-1].first_token_at - done[0].created_at).total_seconds() - known.reads
         for task, known in zip(done, tasks, strict=True)
     ]
     assert [call.began for call in calls] == pytest.approx(began, abs=0.05)
-    plain = replay(tasks, parse_order("fifo"), Box(slots=SLOTS), rates).calls
+    plain = replay(tasks, parse_order("fifo"), alike(slots=SLOTS), rates).calls
     changed = sum(one.began != other.began for one, other in zip(calls, plain, strict=True))
     assert changed > 20, "the rule changes what starts when"

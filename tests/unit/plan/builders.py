@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from oq.plan.machine import Asked
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates
-from oq.plan.replay import Box, Replayed, replay
+from oq.plan.replay import Replayed, replay
+from oq.plan.servers import alike
 
 LOAD = 10.0
 
@@ -25,12 +28,14 @@ def asked(at: float, model: str = "a", took: float = 1.0, priority: int = 5, **m
     return Asked(at=at, model=model, priority=priority, **given | more)
 
 
+def numbered(tasks: Iterable[Asked]) -> list[Asked]:
+    """The tasks in the order in which they come."""
+    line = sorted(tasks, key=lambda task: task.at)
+    return [replace(task, number=number) for number, task in enumerate(line)]
+
+
 def run(tasks: Iterable[Asked], policy: str, load: float = LOAD, **box: int) -> Replayed:
     """Replay the tasks, which are put in order."""
-    line = sorted(tasks, key=lambda task: task.at)
-    numbered = [
-        Asked(n, t.at, t.model, t.priority, t.tenant, t.tokens, t.generated, t.reads, t.writes)
-        for n, t in enumerate(line)
-    ]
-    rates = {task.model: Rates(load=load) for task in numbered}
-    return replay(numbered, parse_order(policy), Box(**box), rates)
+    line = numbered(tasks)
+    rates = {task.model: Rates(load=load) for task in line}
+    return replay(line, parse_order(policy), alike(**box), rates)

@@ -11,7 +11,8 @@ from oq.plan.figures import figures
 from oq.plan.machine import Asked, Call
 from oq.plan.orders import parse_order
 from oq.plan.rates import Rates
-from oq.plan.replay import Box, replay
+from oq.plan.replay import replay
+from oq.plan.servers import alike
 from oq.plan.told import Told, estimates
 from oq.rules.calibration import Interval
 from oq.rules.guesses import Estimate
@@ -58,7 +59,7 @@ def test_no_estimates_no_figures() -> None:
 @pytest.mark.parametrize("policy", ["fifo", "affinity"])
 @pytest.mark.parametrize("restart_at", [None, 1500.0])
 def test_four_of_five_are_right_after_a_restart_too(policy: str, restart_at: float | None) -> None:
-    tasks, box = traffic(), Box(slots=2, models=2)
+    tasks, box = traffic(), alike(slots=2, models=2)
     rates = {"a": Rates(load=3.0), "b": Rates(load=3.0)}
     replayed = replay(tasks, parse_order(policy), box, rates, restart_at)
     after = [one for one in replayed.told if restart_at is None or one.call.asked.at > restart_at]
@@ -73,7 +74,7 @@ def test_four_of_five_are_right_after_a_restart_too(policy: str, restart_at: flo
 def test_after_a_restart_all_tasks_run_once_to_their_end() -> None:
     tasks = traffic(300, every=0.5)
     rates = {"a": Rates(load=3.0), "b": Rates(load=3.0)}
-    replayed = replay(tasks, parse_order("affinity"), Box(slots=2), rates, 60.0)
+    replayed = replay(tasks, parse_order("affinity"), alike(slots=2), rates, 60.0)
     assert all(one.ended < inf for one in replayed.calls)
     broken_off = [one for one in replayed.calls if one.broken_off]
     assert 1 <= len(broken_off) <= 2
@@ -88,7 +89,7 @@ def test_after_a_restart_all_tasks_run_once_to_their_end() -> None:
 def test_what_is_told_uses_nothing_that_comes_later() -> None:
     tasks = traffic(600)
     rates = {"a": Rates(load=3.0), "b": Rates(load=3.0)}
-    whole = replay(tasks, parse_order("fifo"), Box(slots=1, models=2), rates).told
-    first = replay(tasks[:300], parse_order("fifo"), Box(slots=1, models=2), rates).told
+    whole = replay(tasks, parse_order("fifo"), alike(slots=1, models=2), rates).told
+    first = replay(tasks[:300], parse_order("fifo"), alike(slots=1, models=2), rates).told
     assert len(first) > 50
     assert [one.estimate for one in whole[: len(first)]] == [one.estimate for one in first]
