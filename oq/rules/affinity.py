@@ -49,7 +49,7 @@ class Affinity(Line):
         waits: dict[str, BackendSlots] = {}  # the first task that waits for each, by its name
         for task_id, kind in _first_of_each(band, flows):
             if kind not in rooms:
-                rooms[kind] = self._place(task_id, search)
+                rooms[kind] = self._place(task_id, search.now, search.kept)
             backend, room = rooms[kind]
             if backend is None:
                 continue
@@ -81,13 +81,13 @@ class Affinity(Line):
         oldest = min(flows, key=_first)
         return oldest.first, oldest.since
 
-    def _leave(self, task_id: str) -> Place | None:
+    def _leave(self, task_id: str) -> tuple[Place, str] | None:
         self._oldest_since.pop(task_id, None)
         return super()._leave(task_id)
 
     def _start(self, task_id: str, search: Search) -> Choice | None:
         """Start it; if it cannot start yet, nothing else does where it waits."""
-        backend, room = self._place(task_id, search)
+        backend, room = self._place(task_id, search.now, search.kept)
         if backend is None:
             return None
         if room.starts:
@@ -117,7 +117,7 @@ class Affinity(Line):
             first = next(firsts, None)
             if first is None or (best is not None and best[0] < first):
                 continue
-            rooms[kind] = self._place(first, search)
+            rooms[kind] = self._place(first, search.now, search.kept)
             if rooms[kind][1] is Room.WARM:
                 best = first, kind
         if best is None:

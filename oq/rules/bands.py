@@ -51,7 +51,7 @@ class Flow:
         """KeyError or ValueError if it is not in."""
         ids = self.groups[kind]
         if ids[0] == task_id:
-            del ids[0]
+            ids.pop(0)
             self._stale.add(kind)
         else:
             ids.remove(task_id)
@@ -217,16 +217,16 @@ class Bands:
             band = self._bands[place.priority] = Band()
         return band.add(task_id, place, self._enter(task_id, place, band.flows))
 
-    def remove(self, task_id: str, place: Place) -> bool:
-        """Whether it was the last one of its tenant with its priority. KeyError or ValueError if it
-        is not in.
+    def remove(self, task_id: str, place: Place) -> tuple[str, bool]:
+        """The tenant that it counted for, and whether it was the last one of that with its
+        priority. KeyError or ValueError if it is not in.
         """
-        band = self._bands[place.priority]
-        last = band.remove(task_id, place, self.tenant_of(task_id, place))
+        band, tenant = self._bands[place.priority], self.tenant_of(task_id, place)
+        last = band.remove(task_id, place, tenant)
         self._others.discard(task_id)
         if not band.flows:
             del self._bands[place.priority]
-        return last
+        return tenant, last
 
     def settle(self, now: float) -> None:
         """Take note of which are the first by now."""

@@ -67,7 +67,7 @@ class Fifo(Line):
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
         first = min(flow.first for flow in flows)
-        backend, room = self._place(first, search)
+        backend, room = self._place(first, search.now, search.kept)
         if backend is not None and room.starts:
             return self._chosen(first, backend)
         if backend is not None and search.left == [backend]:
@@ -79,7 +79,7 @@ class Fifo(Line):
         """The next that may start, where the first may not."""
         line = InOrder(flows)
         for task_id, kind in line:
-            backend, room = self._place(task_id, search)
+            backend, room = self._place(task_id, search.now, search.kept)
             if backend is None:
                 line.drop(kind)  # none that is alike starts either
             elif room.starts:

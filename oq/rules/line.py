@@ -109,13 +109,13 @@ class Line:
         bands = self._bands
         if bands is None or not self._ready:
             return None
-        search = Search([backend for backend in self._fleet if backend.open], now)
         only = bands.first_of_one_kind()
         if only is not None and (self._quiet is None or self._quiet.allows(only[0], now)):
-            backend, room = self._place(only[1], search)
+            backend, room = self._place(only[1], now)
             if backend is not None and room.starts:
                 return self._chosen(only[1], backend)
         bands.settle(now)
+        search = Search([backend for backend in self._fleet if backend.open], now)
         choice = self._in_order(bands, search)
         if choice is None and self._fleet.tiered:
             up = self._overflow.next(self._ready, bands, search.left, now)
@@ -212,12 +212,14 @@ class Line:
         """
         raise NotImplementedError
 
-    def _place(self, task_id: str, search: Search) -> tuple[BackendSlots | None, Room]:
+    def _place(
+        self, task_id: str, now: float, kept: Sequence[BackendSlots] = ()
+    ) -> tuple[BackendSlots | None, Room]:
         """The backend for a task, and what that can do with it now; see `place_on`."""
         place = self._ready.place_of(task_id)
         assert place is not None
         return place_on(
-            self._fleet.able(place.model, search.now), place, search.now, search.kept,
+            self._fleet.able(place.model, now), place, now, kept,
             reserve=self._reserve, waited_for=self._waits_for.get(task_id),
         )  # fmt: skip
 
@@ -230,10 +232,9 @@ class Line:
                 search.left.remove(backend)
 
     def _chosen(self, task_id: str, backend: BackendSlots) -> Choice:
-        place = self._ready.place_of(task_id)
-        assert place is not None
-        tenant = "" if self._bands is None else self._bands.tenant_of(task_id, place)
-        self._leave(task_id)
+        left = self._leave(task_id)
+        assert left is not None
+        place, tenant = left
         if self._reserve is not None:
             self._reserve.started(task_id, place, backend)
         if self._quiet is not None:
@@ -257,13 +258,17 @@ class Line:
         if new and self._shares is not None:
             self._shares.joined(place.priority, bands.tenant_of(task_id, place))
 
-    def _leave(self, task_id: str) -> Place | None:
-        """Take it out of the line; None if it is not in."""
+    def _leave(self, task_id: str) -> tuple[Place, str] | None:
+        """Take it out of the line: the place that it had, and the tenant that it counted for. None
+        if it is not in.
+        """
         place = self._ready.discard(task_id)
         self._waits_for.pop(task_id, None)
-        if place is not None and self._bands is not None:
-            tenant = self._bands.tenant_of(task_id, place)
-            last = self._bands.remove(task_id, place)
-            if last and self._shares is not None:
-                self._shares.left(place.priority, tenant)
-        return place
+        if place is None:
+            return None
+        if self._bands is None:
+            return place, ""
+        tenant, last = self._bands.remove(task_id, place)
+        if last and self._shares is not None:
+            self._shares.left(place.priority, tenant)
+        return place, tenant

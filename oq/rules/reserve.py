@@ -5,6 +5,7 @@ quiet.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from math import inf
 
 from oq.rules.fleet import Fleet
@@ -17,6 +18,17 @@ IDLE = 0
 """The priority of tasks that run only when nothing else does."""
 
 
+@dataclass(slots=True)
+class _Rule:
+    """So many slots are for tasks of this priority, and of higher ones. `lower` tasks run that have
+    a lower one.
+    """
+
+    priority: int
+    slots: int
+    lower: int = 0
+
+
 class Reserve:
     """Of the slots that a backend has for a model, and of the workers, some are not given to tasks
     of lower priorities. At least one is. While it is being found out how many slots there are, all
@@ -24,43 +36,50 @@ class Reserve:
     """
 
     def __init__(self, settings: tuple[ReserveConfig, ...], fleet: Fleet) -> None:
-        self._rules = [(parse_priority(one.priority), one.slots) for one in settings]
+        self._rules = [_Rule(parse_priority(one.priority), one.slots) for one in settings]
         self._fleet = fleet
         self._running: dict[str, tuple[BackendSlots, Place]] = {}
-        self._of_all: Counter[int] = Counter()  # how many run, by priority
         self._there: dict[BackendSlots, Counter[Place]] = {}  # and on each backend, by their places
 
     def denies(self, backend: BackendSlots, place: Place) -> bool:
         """Whether the slots that are left are not for this task."""
-        served = backend.serves(place)
-        for priority, slots in self._rules:
-            if place.priority >= priority:
+        for rule in self._rules:
+            if place.priority >= rule.priority:
                 continue
-            lower = sum(number for level, number in self._of_all.items() if level < priority)
-            if lower >= max(1, self._fleet.workers - slots):
+            if rule.lower >= max(1, self._fleet.workers - rule.slots):
                 return True
-            if served is None or lower < max(1, served - slots):
+            served = backend.serves(place)
+            if served is None or rule.lower < max(1, served - rule.slots):
                 continue
             alike = sum(
                 number
                 for other, number in self._there.get(backend, Counter[Place]()).items()
-                if other.priority < priority and backend.alike(other, place)
+                if other.priority < rule.priority and backend.alike(other, place)
             )
-            if alike >= max(1, served - slots):
+            if alike >= max(1, served - rule.slots):
                 return True
         return False
 
     def started(self, task_id: str, place: Place, backend: BackendSlots) -> None:
         self._running[task_id] = backend, place
-        self._of_all[place.priority] += 1
-        self._there.setdefault(backend, Counter())[place] += 1
+        for rule in self._rules:
+            if place.priority < rule.priority:
+                rule.lower += 1
+        there = self._there.get(backend)
+        if there is None:
+            there = self._there[backend] = Counter()
+        there[place] += 1
 
     def ended(self, task_id: str) -> None:
         backend, place = self._running.pop(task_id)
-        self._of_all[place.priority] -= 1
+        for rule in self._rules:
+            if place.priority < rule.priority:
+                rule.lower -= 1
         there = self._there[backend]
-        there[place] -= 1
-        if not there[place]:
+        left = there[place] - 1
+        if left:
+            there[place] = left
+        else:
             del there[place]
 
 

@@ -296,7 +296,7 @@ class World:
                 assert not band.active
         if policy._reserve is not None:
             assert not policy._reserve._running
-            assert not any(policy._reserve._of_all.values())
+            assert not any(rule.lower for rule in policy._reserve._rules)
             assert not any(policy._reserve._there.values())
         if policy._quiet is not None:
             assert not policy._quiet._above
