@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from sortedcontainers import SortedList
@@ -134,19 +133,6 @@ class Band:
         del self.flows[tenant]
         self._stale.discard(tenant)
         return True
-
-    def first_of(self, kind: Alike, start: str) -> str | None:
-        """The first task of this kind from this id on, of whichever tenant, as of the last
-        `settle`; None if there is none.
-        """
-        firsts = self.firsts.get(kind, ())
-        if not start:
-            return firsts[0][0] if firsts else None
-        found: list[str] = []
-        for _, tenant in firsts:
-            ids = self.flows[tenant].groups[kind]
-            found += islice(ids.irange(start), 1)
-        return min(found, default=None)
 
     def settle(self, now: float) -> None:
         """Take note of which are the first by now."""

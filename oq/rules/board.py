@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -54,7 +53,7 @@ class Board:
         self._policy = policy  # it has the ready ones
         self._note_plain()
         self.forecast = Forecast(fleet, policy, bypass)
-        policy.seconds_each = partial(self.forecast.until_started, 1)
+        policy.seconds_each = self.forecast.seconds_each
         self.delayed = Delayed()  # those that wait for their time
         self._running: dict[str, Run] = {}
         self._recalls = Recalls(fleet, policy, self._running, preempts)

@@ -83,7 +83,8 @@ class Fleet:
                 self._above.clear()
             likely = self.likely(model)
             first = self._first_tier(likely)
-            above = tuple(sorted((one for one in likely if one not in first), key=_tier))
+            having = (one for one in likely if one.models.has(model) is not False)
+            above = tuple(sorted((one for one in having if one not in first), key=_tier))
             self._above[model] = above
         return above
 

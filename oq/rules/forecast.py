@@ -198,6 +198,13 @@ class Forecast:
         usual, there = self._times.usual, backends or self._fleet.backends
         return None if usual is None else tasks * usual * self._pace(there)[0]
 
+    def seconds_each(self, backends: Sequence[BackendSlots], now: float) -> float | None:
+        """Seconds that these take for each task in line, by all that has happened until now; None
+        while that cannot be told.
+        """
+        self.settle(now)
+        return self.until_started(1, backends)
+
     def until_empty(self, now: float) -> float | None:
         """Seconds until all that waits or runs has ended, if no more comes; None if that cannot be
         told, or if there is nothing.

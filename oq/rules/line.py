@@ -61,7 +61,7 @@ class Line:
         self._shares = Shares(fairness) if fairness.enabled else None
         self._has_rules = bool(self._reserve or self._quiet or self._shares)
         self.counts_tokens = fairness.enabled
-        self._overflow = Overflow(fleet, self._reserve, self._quiet)
+        self._overflow = Overflow(fleet, self._reserve, self._quiet, self._shares)
         self._waits_for: dict[str, BackendSlots] = {}  # tasks that others could not pass there
         self._sort = partial(
             Bands,
@@ -72,11 +72,11 @@ class Line:
         self._bands = self._sort() if sorted_always or self._has_rules else None
 
     @property
-    def seconds_each(self) -> Callable[[Sequence[BackendSlots]], float | None]:
+    def seconds_each(self) -> Callable[[Sequence[BackendSlots], float], float | None]:
         return self._overflow.seconds_each
 
     @seconds_each.setter
-    def seconds_each(self, say: Callable[[Sequence[BackendSlots]], float | None]) -> None:
+    def seconds_each(self, say: Callable[[Sequence[BackendSlots], float], float | None]) -> None:
         self._overflow.seconds_each = say
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:

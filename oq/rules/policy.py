@@ -39,9 +39,9 @@ class Policy(Protocol):
     counts_tokens: bool
     """Whether it is to be told what each task cost."""
 
-    seconds_each: Callable[[Sequence[BackendSlots]], float | None]
-    """Says how many seconds these backends take for each task in line; None if that is not known.
-    It is set by the board.
+    seconds_each: Callable[[Sequence[BackendSlots], float], float | None]
+    """Says how many seconds these backends take for each task in line, as of now; None if that is
+    not known. It is set by the board.
     """
 
     def __init__(

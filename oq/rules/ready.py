@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sortedcontainers import SortedList
 
@@ -46,13 +46,10 @@ class ReadyQueue:
             elif level == priority:
                 yield from self._lines[level].irange(task_id, inclusive=(False, True))
 
-    def from_place(self, number: int) -> Iterator[str]:
-        """Those in line behind so many others."""
-        for level in reversed(self._ascending):
-            line = self._lines[level]
-            if number < len(line):
-                yield from line.islice(number)
-            number = max(0, number - len(line))
+    def line(self, priority: int) -> Sequence[str]:
+        """Those of this priority, in order; KeyError when there are none."""
+        line: Sequence[str] = self._lines[priority]
+        return line
 
     def places(self) -> Iterable[tuple[str, Place]]:
         """All that are in, in no order, with their places."""

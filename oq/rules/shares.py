@@ -6,7 +6,9 @@ After Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024 (arXi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nlargest
+from math import ceil
 
 from oq.words.config import FairnessConfig
 
@@ -117,8 +119,53 @@ class Shares:
             yield equals
             del rest[: len(equals)]
 
+    def turns(
+        self, priority: int, waiting: Mapping[str, Mapping[str, int]], number: int
+    ) -> dict[str, int]:
+        """How many of the next so many starts of this priority are of each tenant, about, as long
+        as these tasks wait: how many of each model, by tenant. There are more of them than that.
+        """
+        counters = self._bands[priority].counters()
+        lines: dict[str, tuple[float, float, int]] = {}
+        for tenant, models in waiting.items():
+            tasks = sum(models.values())
+            cost = sum(many * self._costs.get(model, EXPECTED) for model, many in models.items())
+            each = max(cost / tasks, 1.0) / self._weights.get(tenant, 1.0)
+            lines[tenant] = counters[tenant], each, tasks
+        level = _level(lines.values(), number)
+        starts = {
+            tenant: min(tasks, max(0, ceil((level - counter) / each - 1e-6)))
+            for tenant, (counter, each, tasks) in lines.items()
+        }
+        last = [  # of each tenant the level of the last of these starts
+            (counter + (starts[tenant] - 1) * each, tenant)
+            for tenant, (counter, each, _) in lines.items()
+            if starts[tenant]
+        ]
+        for _, tenant in nlargest(sum(starts.values()) - number, last):
+            starts[tenant] -= 1
+        return starts
+
     def served(self, priority: int, tenant: str) -> float:
         """What it has got since it came or was lifted, in weighted tokens, with what is expected
         of the tasks that run.
         """
         return self._bands[priority].counters()[tenant]
+
+
+def _level(lines: Iterable[tuple[float, float, int]], number: int) -> float:
+    """What the least served tenants have got when so many tasks have started. Each has a counter,
+    what a task adds to it, and so many tasks.
+    """
+    changes: list[tuple[float, float]] = []  # of the tasks that start for each unit of service
+    for counter, each, tasks in lines:
+        changes += [(counter, 1 / each), (counter + tasks * each, -1 / each)]
+    changes.sort()
+    level, rate, left = changes[0][0], 0.0, float(number)
+    for at, change in changes:
+        starts = (at - level) * rate
+        if starts >= left:
+            return level + left / rate if left else level
+        left -= starts
+        level, rate = at, rate + change
+    return level

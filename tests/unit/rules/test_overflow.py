@@ -6,11 +6,13 @@ A task takes a second on the lower tier, and may wait for 4 seconds there.
 from __future__ import annotations
 
 from math import inf
+from random import Random
 
 import pytest
 
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
+from oq.rules.overflow import FEW
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.slots import BackendSlots
@@ -21,6 +23,7 @@ from tests.support.builders import task_id
 
 AFTER = 4.0
 IDLE, NORMAL, HIGH = 0, 5, 10
+WEIGHTS = [{"tenant": "heavy", "weight": 2}]
 
 
 class Story:
@@ -28,21 +31,26 @@ class Story:
 
     def __init__(self, policy: str = "fifo", most: int | None = None, **scheduler) -> None:
         scheduler["affinity"] = policy == "affinity"
-        config = to_config({"scheduler": scheduler})
+        fairness = {"enabled": scheduler.pop("fair", False), "quantum": 1, "weights": WEIGHTS}
+        config = to_config({"scheduler": scheduler, "fairness": fairness})
         self.local = BackendSlots("local", 1)
-        cloud = BackendSlots("cloud", 9, tier=1, overflow_after=AFTER, max_models=most)
-        self.fleet = Fleet([self.local, cloud])
+        self.cloud = BackendSlots("cloud", 9, tier=1, overflow_after=AFTER, max_models=most)
+        self.fleet = Fleet([self.local, self.cloud])
         made = POLICIES[policy](self.fleet, config.scheduler, config.fairness)
         self.board = Board(99, self.fleet, made, paused=False)
-        made.seconds_each = lambda backends: 1.0
+        made.seconds_each = lambda backends, now: 1.0
         self.board.note_facts("local", BackendFacts(models=("both", "local")), 0.0)
         self.board.note_facts("cloud", BackendFacts(models=("both", "cloud")), 0.0)
         self.number = 0
 
-    def add(self, model: str, times: int = 1, priority: int = NORMAL) -> None:
+    def add(self, model: str, times: int = 1, priority: int = NORMAL, tenant: str = "") -> None:
         for _ in range(times):
             self.number += 1
-            self.board.place(task_id(self.number), Place(priority, model))
+            self.board.place(task_id(self.number), Place(priority, model, tenant=tenant))
+
+    def ends(self, number: int, now: float, cost: int | None = None) -> None:
+        self.board.end(task_id(number))
+        self.board.free(task_id(number), now, Ended(served=True, cost=cost))
 
     def starts(self, now: float = 0.0) -> list[tuple[int, str]]:
         self.board.settle_time(now)
@@ -90,8 +98,147 @@ def test_those_that_wait_for_one_out_of_order_go_up_when_that_takes_too_long(pol
     assert story.starts(1.25) == [(1, "local")], "a canary"
     assert story.board.due(1.25) == 1.0 + AFTER
     assert story.starts(1.0 + AFTER) == [(2, "cloud")]
-    story.board.end(task_id(1))
-    story.board.free(task_id(1), 6.0, Ended(served=True))
+    story.ends(1, 6.0)
     story.add("both")
     assert story.starts(6.0) == [(3, "local")]
     assert story.board.due(6.0) == inf
+
+
+# -- which tasks count for a place in line
+
+
+def fail_at(backend: BackendSlots, model: str) -> None:
+    """Its tasks are held there, from second 1 on."""
+    for number in range(4):
+        backend.outages.failed(f"x{number}", f"{model}:latest", "500", float(number > 0))
+    assert backend.outages.since(f"{model}:latest") is not None
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_tasks_of_a_paused_model_make_nobody_wait(policy):
+    story = Story(policy)
+    story.board.pause_model("local", paused=True)
+    story.add("local", 20)
+    story.add("both", 6)
+    assert story.starts() == [(21, "local"), (26, "cloud")]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_tasks_that_are_held_make_nobody_wait(policy):
+    story = Story(policy)
+    fail_at(story.local, "local")
+    story.board._note_plain()
+    story.add("local", 20)
+    story.add("both", 6)
+    assert story.starts(1.1) == [(21, "local"), (26, "cloud")]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_tasks_for_the_higher_tier_only_make_nobody_wait(policy):
+    story = Story(policy)
+    fail_at(story.cloud, "cloud")
+    story.board._note_plain()
+    story.add("cloud", 20)
+    story.add("both", 6)
+    assert story.starts(1.1) == [(21, "local"), (26, "cloud")]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_more_urgent_tasks_that_are_paused_make_nobody_wait(policy):
+    story = Story(policy)
+    story.board.pause_model("local", paused=True)
+    story.add("local", 20, HIGH)
+    story.add("both", 2, HIGH)
+    story.add("both", 5)
+    assert story.starts() == [(21, "local"), (26, "cloud"), (27, "cloud")]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_place_is_that_among_tasks_of_several_models(policy):
+    story = Story(policy)
+    story.board.pause_model("paused", paused=True)
+    story.add("both")
+    for _ in range(3):
+        story.add("paused", 2)
+        story.add("local")
+        story.add("both")
+    assert story.starts() == [(1, "local"), (13, "cloud")], "before it 4, 5, 8 and 9 wait"
+
+
+@pytest.mark.parametrize("few", [0, FEW])
+@pytest.mark.parametrize("number", range(40))
+def test_those_go_up_before_which_too_many_wait_for_the_lower_tier(number, few, monkeypatch):
+    monkeypatch.setattr("oq.rules.overflow.FEW", few)
+    random = Random(number)
+    story = Story()
+    story.board.pause_model("paused", paused=True)
+    line: list[tuple[int, int, str]] = []
+    for task in range(1, 30):
+        model, priority = random.choice(["both", "local", "paused"]), random.choice([NORMAL, HIGH])
+        story.add(model, priority=priority)
+        if model != "paused":
+            line.append((-priority, task, model))
+    line.sort()
+    up = [task for place, (_, task, model) in enumerate(line[1:]) if place >= 4 and model == "both"]
+    assert story.starts() == [(line[0][1], "local"), *((task, "cloud") for task in up[:9])]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_task_of_a_model_that_nobody_has_does_not_go_up(policy):
+    story = Story(policy)
+    story.add("both")
+    story.add("none", 9)
+    assert story.starts(1.0) == [(1, "local")]
+    assert story.starts(60.0) == [], "the backends are asked who has it"
+    for name in ("local", "cloud"):
+        story.board.note_facts(name, BackendFacts(models=("both",)), 60.0)
+    assert story.starts(60.0) == []
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_a_task_takes_counts_at_once_when_the_first_one_has_ended(policy):
+    story = Story(policy)
+    story.board._policy.seconds_each = story.board.forecast.seconds_each
+    story.add("both", 20)
+    assert story.starts() == [(1, "local")]
+    story.ends(1, 1.0)
+    assert story.starts(1.0) == [(2, "local"), *((number, "cloud") for number in range(7, 16))]
+
+
+# -- and whose turn is next
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_light_tenant_whose_turn_is_next_does_not_go_up(policy):
+    story = Story(policy, fair=True)
+    story.add("both", 40, tenant="ann")
+    story.add("both", tenant="bob")
+    assert story.starts() == [(1, "local"), *((number, "cloud") for number in range(5, 14))]
+    story.ends(1, 1.0)
+    assert story.starts(1.0) == [(41, "local")]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_tenant_that_has_got_much_goes_up_though_its_task_is_the_first_in_line(policy):
+    story = Story(policy, fair=True)
+    story.add("local", tenant="ann")
+    story.add("both", tenant="ann")
+    story.add("both", tenant="bob")
+    assert story.starts() == [(1, "local")]
+    story.ends(1, 1.0, cost=100_000)
+    story.add("both", 4, tenant="bob")
+    assert story.starts(1.0) == [(3, "local"), (2, "cloud")], "4 of bob's are before it"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_tenant_of_twice_the_weight_has_two_turns_of_three(policy):
+    story = Story(policy, fair=True)
+    story.add("local")
+    story.add("both", 9, tenant="light")
+    story.add("both", 9, tenant="heavy")
+    started = story.starts()
+    assert started[0] == (1, "local")
+    up = [number for number, on in started if on == "cloud"]
+    assert len([number for number in up if number <= 10]) == 3
+    assert len([number for number in up if number > 10]) == 6
+    assert not {2, 11, 12} & {*up}, "it is their turn soon"

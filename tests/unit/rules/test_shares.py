@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from oq.rules.shares import EXPECTED, MODELS, TENANTS, Shares
@@ -137,3 +139,26 @@ def test_one_that_is_served_more_than_others_is_never_left_out_of_the_rounds(qua
         served(made, f"t{n}", 997 * n)
     found = [tenant for equals in made.rounds(P) for tenant in equals]
     assert sorted(found) == sorted(f"t{n}" for n in range(20))
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_the_next_turns_are_those_that_come(number):
+    random = Random(number)
+    tenants = "abcde"
+    made = shares(**{tenant: random.choice([0.5, 1, 2]) for tenant in tenants})
+    waiting = {tenant: random.randint(1, 20) for tenant in tenants}
+    for tenant in tenants:
+        made.joined(P, tenant)
+    for tenant in random.choices(tenants, k=10):
+        served(made, tenant, random.choice([100, 900]), "other")
+    starts = random.randint(0, sum(waiting.values()) - 1)
+    turns = made.turns(P, {tenant: {"m": many} for tenant, many in waiting.items()}, starts)
+    assert sum(turns.values()) == starts
+    came = dict.fromkeys(tenants, 0)
+    for n in range(starts):
+        least = next(
+            tenant for each in made.rounds(P) for tenant in each if came[tenant] < waiting[tenant]
+        )
+        came[least] += 1
+        made.started(f"y{n}", P, least, "m")
+    assert all(abs(came[tenant] - turns[tenant]) <= 1 for tenant in tenants), "but for ties"
