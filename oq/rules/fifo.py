@@ -51,7 +51,7 @@ class Fifo(Line):
 
     def _first_on(self, backend: BackendSlots, now: float) -> Choice | None:
         """The first task, if it can start there now."""
-        if not backend.open:
+        if not backend.is_open(now):
             return None
         task_id, place = self._ready.first()
         return self._chosen(task_id, backend) if backend.room(place, now).starts else None

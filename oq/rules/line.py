@@ -115,7 +115,7 @@ class Line:
             if backend is not None and room.starts:
                 return self._chosen(only[1], backend)
         bands.settle(now)
-        search = Search([backend for backend in self._fleet if backend.open], now)
+        search = Search([backend for backend in self._fleet if backend.is_open(now)], now)
         choice = self._in_order(bands, search)
         if choice is None and self._fleet.tiered:
             up = self._overflow.next(self._ready, bands, search.left, now)
@@ -127,6 +127,8 @@ class Line:
         for priority, band in bands:
             if self._quiet is not None and not self._quiet.allows(priority, search.now):
                 continue
+            if self._reserve is not None and self._reserve.closes(search.left, priority):
+                return None
             for flows in self._rounds(priority, band):
                 if not search.left:
                     return None

@@ -5,6 +5,7 @@ quiet.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -59,6 +60,26 @@ class Reserve:
             if alike >= max(1, served - rule.slots):
                 return True
         return False
+
+    def closes(self, backends: Iterable[BackendSlots], priority: int) -> bool:
+        """Whether it is known, without a look at the tasks, that none of the slots that are left
+        there is for one of this priority, nor for one of a lower priority.
+        """
+        place = Place(priority, "")
+        for backend in backends:
+            if backend.residency is not None:  # it has slots for each model
+                return self._closes_all(priority)
+            if not self.denies(backend, place):
+                return False
+        return True
+
+    def _closes_all(self, priority: int) -> bool:
+        """Whether all workers that are left are for higher priorities."""
+        workers = self._fleet.workers
+        return any(
+            priority < rule.priority and rule.lower >= max(1, workers - rule.slots)
+            for rule in self._rules
+        )
 
     def started(self, task_id: str, place: Place, backend: BackendSlots) -> None:
         self._running[task_id] = backend, place

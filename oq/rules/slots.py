@@ -100,10 +100,11 @@ class BackendSlots:
         if source == "measured" or max_models is not None:
             self._manage_memory()
 
-    @property
-    def open(self) -> bool:
+    def is_open(self, now: float) -> bool:
         """Whether it may be that a task can be started on it now."""
-        return self.down is None and self.held is None and self.running < self.limit
+        if self.down is not None or self.held is not None or self.running >= self.limit:
+            return False
+        return self.concurrency is None or self.concurrency.allows(now)
 
     @property
     def takes_any(self) -> bool:

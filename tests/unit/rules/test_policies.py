@@ -43,7 +43,7 @@ class Lifo(Fifo):
         *_, youngest = (
             task for task in self.in_line() if self._ready.place_of(task).priority == priority
         )
-        backend = next((one for one in reversed(self._fleet.backends) if one.open), None)
+        backend = next((one for one in reversed(self._fleet.backends) if one.is_open(now)), None)
         return self._chosen(youngest, backend) if backend else None
 
 
@@ -177,7 +177,7 @@ class PolicyMachine(RuleBasedStateMachine):
         task, place, backend = chosen.task_id, chosen.place, chosen.backend
         assert place.priority == self.ready[task]
         assert self.ready[task] == max(self.ready.values()), "a higher priority waits"
-        assert self.backends[backend].open, "this backend takes no task now"
+        assert self.backends[backend].is_open(self.now), "this backend takes no task now"
         del self.ready[task]
         self.backends[backend].take(task, place, self.now)
         self.running[task] = backend
@@ -238,7 +238,7 @@ class Unfair(Fifo):
 
     def next(self, now: float) -> Choice | None:
         *_, last = [None, *self.in_line()]
-        backend = next((one for one in self._fleet if one.open), None)
+        backend = next((one for one in self._fleet if one.is_open(now)), None)
         return self._chosen(last, backend) if last and backend else None
 
 
