@@ -27,7 +27,7 @@ BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser
 JOBS ?= $(shell nproc)
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-plan bench-smoke
-.PHONY: bench-boxes bench-fairness bench-batch
+.PHONY: bench-boxes bench-overflow bench-fairness bench-batch
 .PHONY: bench-ways bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
 .PHONY: test-fast test-histories test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
@@ -52,6 +52,7 @@ help:
 	@echo "make bench-churn   an hour of work on a mock clock: does anything grow?"
 	@echo "make bench-plan    two models, one fits: loads, waits and estimates of them, on real traffic (ARGS='one.csv two.csv')"
 	@echo "make bench-boxes   the same on two servers that hold one model each"
+	@echo "make bench-overflow a server that is too small, and a cloud for what would wait too long (ARGS=one.csv)"
 	@echo "make bench-fairness one tenant floods, one trickles: service and waits (ARGS=one.csv)"
 	@echo "make bench-batch   people and a batch on one server: which settings serve both (ARGS=one.csv)"
 	@echo "make bench-against REV=main  this oq and that of another commit, in turns"
@@ -162,6 +163,9 @@ bench-plan: $(READY)
 
 bench-boxes: $(READY)
 	$(RUN) bench.boxes $(ARGS)
+
+bench-overflow: $(READY)
+	$(RUN) bench.overflow $(ARGS)
 
 bench-fairness: $(READY)
 	$(RUN) bench.fairness $(ARGS)

@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.charts import GOOD, LOOK, SHORT, picture
+from oq.words.durations import format_duration
 
 WORST = 5.0
 """Times. A longer bar is cut off, and its number says how far it would go."""
@@ -56,5 +57,34 @@ def batch_chart(settings: Mapping[str, tuple[float, float]], most: float, least:
         )
         right.bar_label(drawn, [f"{share:.0f}" for share in shares], padding=3)
         right.axvline(100 * least, color="black", linewidth=1)
+        right.invert_yaxis()
+        return picture(figure)
+
+
+def overflow_chart(settings: Mapping[str, tuple[float, float, float]], tasks: int) -> str:
+    """For each setting how long a half of the tasks waits at most and how long 99 %, in seconds,
+    and beside it the share of the tokens that went to the cloud.
+    """
+    names = list(settings)
+    rows = list(range(len(names)))
+    halves, longest, shares = zip(*settings.values(), strict=True)
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(10, 1.2 + 0.5 * len(names)), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        left.set_title(f"How long {tasks:,} tasks waited, at most", fontsize=10)
+        for waits, label, color, off in (
+            (halves, "half of them", GOOD, -0.2), (longest, "99 %", SHORT, 0.2),
+        ):  # fmt: skip
+            drawn = left.barh([row + off for row in rows], waits, 0.38, color=color, label=label)
+            left.bar_label(drawn, [format_duration(wait) for wait in waits], padding=3)
+        left.set_xlim(0, max(longest) * 1.2 or 1.0)
+        left.set_xlabel("seconds")
+        left.legend(frameon=False)
+        left.set_yticks(rows, names)
+        left.set_ylabel("overflow_after")
+        right.set_title("% of the tokens that went to the cloud", fontsize=10)
+        drawn = right.barh(rows, [100 * share for share in shares], 0.6, color=GOOD)
+        right.bar_label(drawn, [f"{100 * share:.1f}" for share in shares], padding=3)
+        right.set_xlim(0, max(100 * max(shares) * 1.15, 1.0))
         right.invert_yaxis()
         return picture(figure)

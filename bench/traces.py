@@ -2,16 +2,18 @@
 
 A file has the columns TIMESTAMP, ContextTokens and GeneratedTokens, as those of
 https://github.com/Azure/AzurePublicDataset (CC BY 4.0). None is in this repository. OQ_TRACES is a
-folder that has some.
+folder that has some. Where there is none, some experiments make traffic up.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from math import pi, sin
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 
@@ -41,6 +43,22 @@ def read_requests(path: Path, limit: int | None = None) -> list[Sent]:
         ]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no trace: {error}") from None
+
+
+def made_up(seed: int, seconds: int = 3600) -> list[Sent]:
+    """Requests of a chat service that there is not. They come by chance, more of them in the second
+    half of each quarter of an hour. How many, and how long prompts and answers are, is as in the
+    traffic of 2023 of a real one: log-normal, with a mean of 1,150 and of 210 tokens.
+    """
+    draw, at = Random(seed), 0.0
+    requests: list[Sent] = []
+    while True:
+        at += draw.expovariate(5.5 * (1.0 - 0.4 * sin(2 * pi * at / 900)))
+        if at >= seconds:
+            return requests
+        prompt, answer = draw.lognormvariate(6.55, 1.0), draw.lognormvariate(5.02, 0.8)
+        sent = datetime(2023, 11, 16, 18, tzinfo=UTC) + timedelta(seconds=at)
+        requests.append(Sent(sent, 1 + int(prompt), 1 + int(answer)))
 
 
 def _time(text: str) -> datetime:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bench.batch import RECOMMENDED
+from bench.overflow import SETTINGS
 from oq.plan.orders import parse_order
 from oq.words.config import to_config
 from tests.project.test_house import HOUSE
@@ -39,6 +40,11 @@ def test_the_settings_for_a_batch_are_those_that_are_measured():
     order = parse_order(RECOMMENDED)
     shown = YAML.findall((REPO / "docs" / "scheduling.md").read_text())
     assert order.settings in [to_config(yaml.safe_load(text)).scheduler for text in shown]
+
+
+def test_the_settings_with_a_cloud_are_those_that_are_measured():
+    shown = YAML.findall((REPO / "docs" / "scheduling.md").read_text())
+    assert to_config(dict(SETTINGS)) in [to_config(yaml.safe_load(text)) for text in shown]
 
 
 def test_there_are_pictures_of_each_view_light_dark_and_narrow():

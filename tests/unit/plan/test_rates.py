@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oq.plan.rates import GENERATED, LOAD, PROMPT, Rates, asked, learn_rates
+from oq.plan.rates import GENERATED, LOAD, PROMPT, Rates, asked, learn_rates, rates_on
 from oq.plan.trace import Ran
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -77,3 +77,25 @@ def test_a_task_without_tokens_takes_what_it_took():
     failure = ran(prompt=0, tokens=0)
     rates = {"m:latest": Rates()}
     assert [one.writes for one in asked([picture, failure], rates)] == [pytest.approx(5), 0]
+
+
+def test_a_backend_is_as_fast_as_what_ran_there_and_else_as_usual():
+    """On the cloud 100 tokens of a prompt took a second, and 10 of an answer half a second."""
+    trace = [
+        ran(backend="box", started_at=0, first_token_at=3, completed_at=5, load=1.0),
+        ran(backend="cloud", started_at=0, first_token_at=1, completed_at=1.5),
+        ran("other", backend="box", started_at=0, first_token_at=2, completed_at=3),
+    ]
+    usual = learn_rates(trace)
+    assert rates_on("cloud", trace, usual) == {
+        "m:latest": Rates(prompt=100, generated=20, load=usual["m:latest"].load),
+        "other:latest": usual["other:latest"],
+    }
+    assert rates_on("box", trace, usual)["m:latest"] == Rates(prompt=50, generated=5, load=1)
+    assert rates_on("none", trace, usual) == usual
+
+
+def test_what_is_given_of_a_backend_counts():
+    trace = [ran(backend="cloud", started_at=0, first_token_at=1, completed_at=1.5)]
+    [rate] = rates_on("cloud", trace, learn_rates(trace), prompt=7, generated=8, load=0).values()
+    assert rate == Rates(7, 8, 0)

@@ -6,7 +6,11 @@ it in line is expected to wait for n times 10 s, where the box is all that is be
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
 from oq.plan.figures import Served, figures
 from oq.plan.orders import parse_order
@@ -186,3 +190,46 @@ def test_the_backends_of_settings():
 
 def test_settings_without_backends_have_the_one_of_ollama():
     assert setup_of(to_config({})).servers == (Server("ollama"),)
+
+
+@seed(21)
+@settings(max_examples=300, deadline=None, database=None)
+@given(
+    tasks=st.lists(
+        st.builds(
+            asked,
+            at=st.integers(0, 200).map(lambda n: n / 4),
+            model=st.sampled_from("aaabc"),
+            took=st.integers(0, 80).map(lambda n: n / 4),
+            priority=st.sampled_from([5, 5, 10, 1]),
+        ),
+        min_size=1,
+        max_size=50,
+    ),
+    after=st.sampled_from([0.0, 3.0, 20.0, 1e6]),
+    policy=st.sampled_from(POLICIES),
+    load=st.sampled_from([0.0, 2.0]),
+)
+def test_each_task_runs_once_where_its_model_is_and_no_server_gets_too_many(
+    tasks, after, policy, load
+):
+    fast = {name: Rates(2 * PROMPT, 2 * GENERATED, load) for name in "ac"}
+    box = Server("box", slots=2, has=("a", "b"))
+    upper = cloud(has=("a", "c"), overflow_after=after, most=3, slots=3, rates=fast)
+    calls = run(tasks, box, upper, policy=policy, load=load).calls
+    for call in calls:
+        assert call.asked.at <= call.sent <= call.began <= call.answered <= call.ended < inf
+        assert (
+            call.server in {"a": ("box", "cloud"), "b": ("box",), "c": ("cloud",)}[call.asked.model]
+        )
+        took = call.asked.reads + call.asked.writes
+        assert call.ended - call.began == pytest.approx(
+            took / 2 if call.server == "cloud" else took
+        )
+    for name, most in (("box", 2), ("cloud", 3)):
+        there = [call for call in calls if call.server == name]
+        for one in there:
+            at_once = sum(other.began <= one.began < other.ended for other in there)
+            assert at_once <= most
+    if after == 1e6:
+        assert all(call.server == "box" for call in calls if call.asked.model == "a")
