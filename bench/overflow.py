@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from bench.columns import columns
-from bench.options import trace_parser
+from bench.options import count, rate, trace_parser
 from bench.traces import Sent, made_up, read_requests, trace_file
 from oq.plan.figures import Figures, Served, figures
 from oq.plan.machine import Asked
@@ -169,9 +169,9 @@ def _row(result: Result) -> tuple[str, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = trace_parser("bench.overflow", __doc__, SEED, "it", SLOTS)
     parser.add_argument(
-        "--cloud-slots", type=int, default=CLOUD_SLOTS, help=f"calls in the cloud [{CLOUD_SLOTS}]"
+        "--cloud-slots", type=count, default=CLOUD_SLOTS, help=f"calls in the cloud [{CLOUD_SLOTS}]"
     )
-    parser.add_argument("--cloud-rate", type=float, default=100.0, help="tokens/s there [100]")
+    parser.add_argument("--cloud-rate", type=rate, default=100.0, help="tokens/s there [100]")
     options = parser.parse_args(arguments)
     rates = Rates(options.prompt_rate, options.rate, load=0.0)
     cloud = Rates(options.prompt_rate, options.cloud_rate, load=0.0)

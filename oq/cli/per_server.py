@@ -12,21 +12,41 @@ from oq.words.durations import parse_duration
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-Convert = Callable[[Any, click.Parameter, click.Context], T]
-"""Reads a text; BadParameter if it is wrong."""
+Convert = Callable[[str], T]
+"""Reads a text; ValueError says what is wrong with it."""
 
-COUNT = click.IntRange(1, 100_000)
-RATE = click.FloatRange(min=0, min_open=True, max=1e9)
+MOST_COUNT = 100_000
+LEAST_RATE, MOST_RATE = 0.001, 1e9
+"""Tokens a second."""
 SHOWN = 5
 """Servers that an error names."""
 
 
-def as_time(text: str, param: click.Parameter, ctx: click.Context) -> float:
-    """A length of time, in seconds."""
+def as_count(text: str) -> int:
+    """A number of slots or models."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= number <= MOST_COUNT:
+        raise ValueError(f"{text[:80]!r} is not a whole number from 1 to {MOST_COUNT:,}")
+    return number
+
+
+def as_rate(text: str) -> float:
+    """A number of tokens a second."""
     try:
-        return float(parse_duration(text))
-    except ValueError as error:
-        raise click.BadParameter(str(error), ctx, param) from None
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not LEAST_RATE <= rate <= MOST_RATE:  # nan is neither
+        raise ValueError(
+            f"{text[:80]!r} is not a number of tokens a second, from {LEAST_RATE:g} to"
+            f" {MOST_RATE:,.0f}"
+        )
+    return rate
+
+
+def as_time(text: str) -> float:
+    """A length of time, in seconds."""
+    return float(parse_duration(text))
 
 
 class PerServer(NamedTuple, Generic[T]):
@@ -51,7 +71,10 @@ def per_server(flag: str, convert: Convert[Any], metavar: str, help: str) -> Cal
             if server in said:
                 whose = "for all servers" if server is None else f"for {server[:80]!r}"
                 raise click.BadParameter(f"{text[:80]!r}: it is given twice {whose}", ctx, param)
-            said[server] = convert(value, param, ctx)
+            try:
+                said[server] = convert(value)
+            except ValueError as error:
+                raise click.BadParameter(str(error), ctx, param) from None
         by_name = {name: value for name, value in said.items() if name is not None}
         return PerServer(said.get(None), by_name)
 
@@ -64,7 +87,7 @@ def check_names(said: Mapping[str, PerServer[Any]], names: Collection[str]) -> N
         for name in one.by_name:
             if name not in names:
                 known = ", ".join(list(names)[:SHOWN])
-                more = ", ..." if len(names) > SHOWN else ""
+                more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
                 raise click.UsageError(
                     f"{flag}: there is no backend {name[:80]!r}; there are {known}{more}"
                 )

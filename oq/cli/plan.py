@@ -10,7 +10,15 @@ import click
 from msgspec.structs import replace
 
 from oq.cli.options import Output, output_option
-from oq.cli.per_server import COUNT, RATE, PerServer, as_time, check_names, per_server
+from oq.cli.per_server import (
+    MOST_COUNT,
+    PerServer,
+    as_count,
+    as_rate,
+    as_time,
+    check_names,
+    per_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +40,18 @@ def _orders(
     """None stands for the settings file."""
     from oq.plan.orders import parse_order
 
-    try:
-        return [None if text == _CONFIG else parse_order(text) for text in given]
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    orders: list[Order | None] = []
+    for text in given:
+        name, comma, _ = text.partition(",")
+        if name == _CONFIG and comma:
+            raise click.BadParameter(
+                f"{text[:80]!r}: config is what the settings file says, and takes no settings here"
+            )
+        try:
+            orders.append(None if name == _CONFIG else parse_order(text))
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return orders
 
 
 @click.command("plan")
@@ -51,16 +67,20 @@ def _orders(
 @click.option(
     "--config", "config_path", metavar="FILE", help="A settings file: its backends are the servers."
 )
-@click.option("--backends", type=COUNT, help="Servers that are alike: box1, box2, ... [1].")
-@per_server("--slots", COUNT.convert, "NUMBER", "Calls of a model that a server runs at once [1].")
-@per_server("--max-models", COUNT.convert, "NUMBER", "Models in its memory at once [1].")
+@click.option(
+    "--backends",
+    type=click.IntRange(1, MOST_COUNT),
+    help="Servers that are alike: box1, box2, ... [1].",
+)
+@per_server("--slots", as_count, "NUMBER", "Calls of a model that a server runs at once [1].")
+@per_server("--max-models", as_count, "NUMBER", "Models in its memory at once [1].")
 @per_server("--load", as_time, "TIME", "For loading a model [by the trace, else 5s].")
 @per_server(
-    "--prompt-rate", RATE.convert, "RATE", "Tokens of a prompt a second [by the trace, else 1000]."
+    "--prompt-rate", as_rate, "RATE", "Tokens of a prompt a second [by the trace, else 1000]."
 )
 @per_server(
     "--rate",
-    RATE.convert,
+    as_rate,
     "RATE",
     "Generated tokens a second, of one call [by the trace, else 50].",
 )

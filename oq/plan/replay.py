@@ -196,6 +196,7 @@ class _Queue:
     def ended(self, call: Call) -> None:
         task_id, now = _id(call), self._agenda.now
         del self._calls[task_id]
+        self._board.end(task_id)
         served = Sample(
             took=now - call.sent,
             first=call.answered - call.sent,
@@ -204,10 +205,6 @@ class _Queue:
         )
         cost = call.asked.tokens + call.asked.generated
         self._board.free(task_id, now, Ended(served=True, sample=served, cost=cost))
-        self._dispatch()
-        # Its end is on disk a moment later. By then the forecast has learnt how long it took, and
-        # so it may be that others turn out to wait for too long.
-        self._board.end(task_id)
         self._dispatch()
 
     def _look(self, machine: Machine) -> None:

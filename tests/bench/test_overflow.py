@@ -54,9 +54,9 @@ def test_it_fails_if_a_shorter_patience_sends_less(traffic, capsys, monkeypatch)
     stay = Overflow._stay
     turned = {30.0: 300.0, 300.0: 30.0}
 
-    def wrong(self, backend):
+    def wrong(self, backend, *more):
         backend.overflow_after = turned.get(backend.overflow_after, backend.overflow_after)
-        return stay(self, backend)
+        return stay(self, backend, *more)
 
     monkeypatch.setattr(Overflow, "_stay", wrong)
     assert main([str(traffic), "--slots", "2"]) == 1
@@ -87,3 +87,18 @@ def test_what_is_no_trace_is_refused(tmp_path, capsys):
     assert "No such file" in capsys.readouterr().out
     assert main([str(trace(tmp_path / "empty.csv", []))]) == 2
     assert "empty.csv has no requests" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        (("--slots", "0"), "'0' is not a whole number from 1 to 1,000,000"),
+        (("--cloud-slots", "many"), "'many' is not a whole number"),
+        (("--cloud-rate", "nan"), "'nan' is not a number from 1 to 1,000,000"),
+        (("--rate", "fast"), "'fast' is not a number"),
+    ],
+)
+def test_wrong_options_are_refused(option, wrong, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(list(option))
+    assert wrong in capsys.readouterr().err
