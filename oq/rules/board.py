@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
-from oq.rules.forecast import End, Forecast
+from oq.rules.forecast import End, Forecast, Start
 from oq.rules.looks import list_due, looks
 from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
@@ -160,11 +160,13 @@ class Board:
             self._recalls.critical -= 1
         backend = run.backend
         learnt = backend.give_back(task_id, now, ended.sample)
+        if not backend.running:
+            self.forecast.emptied.append(backend)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
         self._policy.ended(task_id, backend.name, now, ended.cost)
         took = now - run.at if ended.served else None
-        self.forecast.ends.append(End(task_id, run.place, backend, took))
+        self.forecast.ends.append(End(task_id, run.place.model, took, now))
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
@@ -247,7 +249,7 @@ class Board:
         watched = backend.take(task_id, place, now)
         canary = not backend.outages.quiet and backend.try_out(task_id, place)
         self._running[task_id] = Run(backend, place, now)
-        self.forecast.starts.append(choice)
+        self.forecast.starts.append(Start(task_id, place, choice.backend, now))
         if place.priority >= Priority.CRITICAL:
             self._recalls.critical += 1
         elsewhere = fleet.several and fleet.elsewhere(place.model, backend)

@@ -22,7 +22,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.guesses import Estimate, Guess, Guesses, GuessesRecord
 from oq.rules.pace import Pace, PaceRecord
 from oq.rules.place import Place
-from oq.rules.policy import Choice, Policy
+from oq.rules.policy import Policy
 from oq.rules.service_times import ServiceTimes, TimesRecord
 from oq.rules.slots import BackendSlots
 from oq.rules.turns import Turns, TurnsRecord
@@ -34,6 +34,10 @@ KEEP_EVERY = 60.0
 """Seconds between two records: what was learnt after the last one, a crash may take."""
 MOST_RECORDED = 128 * 1024
 """Bytes of a record. Models are left out of a longer one."""
+LATER = 0.005
+"""Seconds that what has happened may wait to be taken in."""
+MOST_LATER = 512
+"""So much of it."""
 
 
 _PLACE_AND_BACKEND = attrgetter("place", "backend")
@@ -49,13 +53,22 @@ class Way(IntEnum):
     ASSUMED = 2  # by the work before it, when the pace of a backend was not known
 
 
-class End(Struct, frozen=True, gc=False):
-    """A task has stopped running there. It was served in `took` seconds; None if it was not."""
+class Start(Struct, frozen=True, gc=False):
+    """A task with this place has started on the backend with this name."""
 
     task_id: str
     place: Place
-    backend: BackendSlots
+    backend: str
+    at: float
+
+
+class End(Struct, frozen=True, gc=False):
+    """A task has stopped running. It was served in `took` seconds; None if it was not."""
+
+    task_id: str
+    model: str
     took: float | None
+    at: float
 
 
 class _Record(Struct, frozen=True, array_like=True):
@@ -68,9 +81,10 @@ class _Record(Struct, frozen=True, array_like=True):
 
 
 class Forecast:
-    """Whoever tells the policy what happens puts it to `came`, `starts` and `ends`, and then says
-    `settle`: to take in many at once is cheap, and so no task pays for it. `max_bypass`: tasks of a
-    model in memory may pass others for so many seconds; None if they may not.
+    """Whoever tells the policy what happens puts it to `came`, `starts`, `ends` and `emptied`, and
+    then says `settle`: to take in many at once is cheap, and so no task pays for it, nor waits for
+    it. `max_bypass`: tasks of a model in memory may pass others for so many seconds; None if they
+    may not.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, max_bypass: float | None = None) -> None:
@@ -83,12 +97,14 @@ class Forecast:
         self._by_turns = max_bypass is not None
         self._guesses = Guesses()
         self.came: list[Place] = []
-        """Tasks that are ready since the last `settle`; `newest` is the last of them."""
+        """Tasks that are ready by now, and were not taken in yet; `newest` is the last of them."""
         self.newest: str | None = None
-        self.starts: list[Choice] = []
-        """Tasks that have started since."""
+        self.starts: list[Start] = []
         self.ends: list[End] = []
-        """Tasks that have stopped running since."""
+        self.emptied: list[BackendSlots] = []
+        """Backends on which nothing has run for a moment."""
+        self._since: float | None = None  # what was not taken in yet is from then on
+        self._some_wait = False  # when that happened
         self._kept_at = -inf
         self._news = False
 
@@ -98,36 +114,65 @@ class Forecast:
         """If it is ready, it will not be so any more, without having started."""
         place = self._policy.place_of(task_id)
         if place is not None:
-            self._take_in()
+            self._note_came()
             self._backlog.remove(place, 1)
             self._guesses.forget(task_id)
 
     def settle(self, now: float) -> None:
-        """All has started that can now: take in what has happened. Now and then note of a task that
-        waits when it is expected to start: so it will be known how far that is to be trusted.
+        """All has started that can now: take in what has happened, or leave it for a little later.
+        Now and then note of a task that waits when it is expected to start: so it will be known how
+        far that is to be trusted.
         """
-        if self.came:
-            self._take_in()
-        if self.starts:
-            self._note_starts(now)
-        if self.ends:
-            self._note_ends(now)
+        if self._is_late(now):
+            self._take_in(now)
         if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
             self._remember(now)
 
-    def _take_in(self) -> None:
+    def _is_late(self, now: float) -> bool:
+        """Whether what has happened is to be taken in now. All of it happened while some waited, or
+        while none did, and on no backend is there an end of the work between.
+        """
+        number = len(self.came) + len(self.starts) + len(self.ends)
+        if not number:
+            return False
+        if self._since is None:
+            self._since = now
+        if self.emptied:
+            self.emptied = [one for one in self.emptied if not one.running]
+        return (
+            bool(self.emptied)
+            or now - self._since >= LATER
+            or number >= MOST_LATER
+            or self._some_wait != bool(self._policy)
+        )
+
+    def _take_in(self, now: float) -> None:
+        """Take in all that has happened."""
+        self._since, self._some_wait = None, bool(self._policy)
+        self._note_came()
+        if self.starts:
+            self._note_starts()
+        if self.ends:
+            self._note_ends()
+        for backend in self.emptied:
+            if not backend.running:
+                self._paces[backend.name].idle(now)
+        self.emptied.clear()
+
+    def _note_came(self) -> None:
         """Many that come one after the other have one place, and are counted at once."""
         for place, alike in groupby(self.came):
             self._backlog.add(place.priority, place.model, len(list(alike)))
         self.came.clear()
 
-    def _note_starts(self, now: float) -> None:
+    def _note_starts(self) -> None:
         """The same of those that start."""
         for (place, on), alike in groupby(self.starts, _PLACE_AND_BACKEND):
-            self._note_started(place, on, len(list(alike)), now)
+            starts = list(alike)
+            self._note_started(place, on, len(starts), starts[-1].at)
         if self._guesses.some_wait:
-            for choice in self.starts:
-                self._guesses.started(choice.task_id, now)
+            for start in self.starts:
+                self._guesses.started(start.task_id, start.at)
         self.starts.clear()
 
     def _note_started(self, place: Place, on: str, number: int, now: float) -> None:
@@ -137,27 +182,26 @@ class Forecast:
         swap = turns.last != model
         took = self._paces[on].started(
             number, number * self._times.of(model), now,
-            swap=swap and not self._by_turns, waits=len(self._policy) > 0,
+            swap=swap and not self._by_turns, waits=self._some_wait,
         )  # fmt: skip
         if swap:
             turns.swapped(model, took)
 
-    def _note_ends(self, now: float) -> None:
+    def _note_ends(self) -> None:
         served: dict[str, list[float]] = {}
         for end in self.ends:
             if end.took is not None:
-                served.setdefault(end.place.model, []).append(end.took)
-            if not end.backend.running:
-                self._paces[end.backend.name].idle(now)
+                served.setdefault(end.model, []).append(end.took)
         for model, times in served.items():
             self._times.note(model, times)
             self._news = True
         if self._guesses.some_run:
             for end in self.ends:
-                self._guesses.ended(end.task_id, now, served=end.took is not None)
+                self._guesses.ended(end.task_id, end.at, served=end.took is not None)
         self.ends.clear()
 
     def _remember(self, now: float) -> None:
+        self._take_in(now)
         newest, self.newest = self.newest, None
         if newest is not None and newest not in self._policy:
             newest = None
@@ -174,7 +218,7 @@ class Forecast:
         place = self._policy.place_of(task_id)
         if place is None:
             return None
-        self._take_in()
+        self._take_in(now)
         guess = self._guess(place, self._share_before(task_id, place), now)
         return None if guess is None else self._guesses.estimate(guess)
 
@@ -182,7 +226,7 @@ class Forecast:
         """When a task that came now would start and end; None if that cannot be told, or if it
         would start at once.
         """
-        self._take_in()
+        self._take_in(now)
         able = self._fleet.likely(place.model)
         if not self._policy and any(one.room(place, now).starts for one in able):
             return None
@@ -209,7 +253,7 @@ class Forecast:
         """Seconds until all that waits or runs has ended, if no more comes; None if that cannot be
         told, or if there is nothing.
         """
-        self._take_in()
+        self._take_in(now)
         latest = self._times.usual if any(one.running for one in self._fleet) else None
         for place in self._backlog.last_of_each():
             guess = self._guess(place, 1.0, now)
@@ -222,10 +266,11 @@ class Forecast:
 
     def due(self, now: float) -> bool:
         """Whether what was learnt is to be kept again now."""
-        return self._news and now - self._kept_at >= KEEP_EVERY
+        return (self._news or bool(self.ends)) and now - self._kept_at >= KEEP_EVERY
 
     def step(self, now: float) -> Kept:
         """The step by which what was learnt is kept."""
+        self._take_in(now)
         self._kept_at, self._news = now, False
         return Kept(FORECAST, self.record())
 

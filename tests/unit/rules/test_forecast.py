@@ -8,6 +8,7 @@ from oq.rules.backlog import Backlog
 from oq.rules.board import Board
 from oq.rules.calibration import Interval
 from oq.rules.fleet import Fleet
+from oq.rules.forecast import LATER
 from oq.rules.guesses import APART, REMEMBERED, Guess, Guesses
 from oq.rules.pace import STARTS, Pace
 from oq.rules.place import Place
@@ -333,3 +334,19 @@ def test_a_guess_is_renewed_when_half_of_its_time_is_over() -> None:
     guesses.ended("a", 95.0, served=True)
     assert sum(seen for *_, seen, _ in guesses.record().starts.kinds) == 2
     assert sum(seen for *_, seen, _ in guesses.record().ends.kinds) == 2
+
+
+def test_what_happened_is_taken_in_a_little_later_or_when_it_is_asked_for():
+    asked, not_asked = Queue(), Queue()
+    for queue in (asked, not_asked):
+        queue.took = LATER / 100
+        queue.add(200)
+        queue.run(70)
+    assert not_asked.forecast.starts, "many starts in a moment are taken in together"
+    for _ in range(50):
+        asked.run(1)
+        asked.forecast.until_empty(asked.now)
+        assert not asked.forecast.starts
+    not_asked.run(50)
+    last = f"{not_asked.came:06d}"
+    assert asked.starts(last).p50 == pytest.approx(not_asked.starts(last).p50)
