@@ -130,7 +130,8 @@ class Forecast:
 
     def _is_late(self, now: float) -> bool:
         """Whether what has happened is to be taken in now. All of it happened while some waited, or
-        while none did, and on no backend is there an end of the work between.
+        while none did, and on no backend is there an end of the work between. Where there are
+        tiers, the policy asks again and again.
         """
         number = len(self.came) + len(self.starts) + len(self.ends)
         if not number:
@@ -141,6 +142,7 @@ class Forecast:
             self.emptied = [one for one in self.emptied if not one.running]
         return (
             bool(self.emptied)
+            or self._fleet.tiered
             or now - self._since >= LATER
             or number >= MOST_LATER
             or self._some_wait != bool(self._policy)
