@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from math import inf
+from operator import attrgetter
 
 from oq.rules.bands import Alike, Band, Bands, Flow
 from oq.rules.fleet import Fleet
@@ -45,10 +46,11 @@ class Overflow:
     def next(
         self, ready: ReadyQueue, bands: Bands, backends: Sequence[BackendSlots], now: float
     ) -> tuple[str, BackendSlots] | None:
-        """The first task that goes to one of these backends. They are open, and no task waits for
-        them. The tasks before it stay: their turn comes sooner than that.
+        """The first task that goes to one of these backends, those of the lowest tier being asked
+        first. They are open, and no task waits for them. The tasks before it stay: their turn comes
+        sooner than that.
         """
-        for backend in backends:
+        for backend in sorted(backends, key=attrgetter("tier")):
             if not any(one.tier < backend.tier for one in self._fleet):
                 continue
             stay = self._stay(backend, now)

@@ -242,3 +242,23 @@ def test_a_tenant_of_twice_the_weight_has_two_turns_of_three(policy):
     assert len([number for number in up if number <= 10]) == 3
     assert len([number for number in up if number > 10]) == 6
     assert not {2, 11, 12} & {*up}, "it is their turn soon"
+
+
+def test_a_task_goes_no_higher_than_it_has_to():
+    fleet = Fleet(
+        [
+            BackendSlots("dear", 9, tier=2, overflow_after=AFTER),
+            BackendSlots("cheap", 1, tier=1, overflow_after=AFTER),
+            BackendSlots("local", 1),
+        ]
+    )
+    config = to_config({})
+    policy = POLICIES["fifo"](fleet, config.scheduler, config.fairness)
+    board = Board(99, fleet, policy, paused=False)
+    policy.seconds_each = lambda backends, now: 1.0 / len(backends)
+    for name in ("dear", "cheap", "local"):
+        board.note_facts(name, BackendFacts(models=("both",)), 0.0)
+    for number in range(20):
+        board.place(task_id(number), Place(NORMAL, "both"))
+    jobs = [*iter(lambda: board.next(0.0), None)]
+    assert [job.backend for job in jobs[:3]] == ["local", "cheap", "dear"]
