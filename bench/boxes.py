@@ -6,8 +6,8 @@
 
 Each file is the traffic of one model, and both are run together, as in `bench.plan`. At some times
 one of the models is wanted more than one server can do. First in, first out, its tasks then drive
-the other model out. It fails unless affinity loads models less often than that, and has a shorter
-p99 than it and than the servers without a queue.
+the other model out. It fails unless affinity loads models less often than that, has a shorter p99
+than it and than the servers without a queue, and passes no task over for longer than it may.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ def failures(results: Sequence[Result]) -> list[str]:
     ]
     if affinity.loads >= fifo.loads:
         wrong.append(f"affinity loads {affinity.loads} times, fifo {fifo.loads} times")
+    if affinity.passed_over:
+        wrong.append(f"affinity passed over {affinity.passed_over} tasks for too long")
     return wrong
 
 

@@ -34,7 +34,8 @@ class Affinity(Line):
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
         oldest, since = self._oldest(flows, search.now)
-        if search.now - since >= self._max_bypass:
+        overdue = search.now - since >= self._max_bypass
+        if overdue:
             choice = self._start(oldest, search)
             if choice is not None or not search.left:
                 return choice
@@ -48,6 +49,8 @@ class Affinity(Line):
         load: tuple[str, BackendSlots] | None = None
         waits: dict[str, BackendSlots] = {}  # the first task that waits for each, by its name
         for task_id, kind in _first_of_each(band, flows):
+            if overdue and task_id == oldest:
+                continue  # it waits for one already: for two in turns it would wait for ever
             if kind not in rooms:
                 rooms[kind] = self._place(task_id, search.now, search.kept)
             backend, room = rooms[kind]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from os import environ
+from random import Random
 
 import pytest
 from hypothesis import given, seed, settings
@@ -137,6 +138,29 @@ def test_affinity_passes_nobody_over_for_longer_than_it_may(tasks, box, load, by
     assert replayed.late == 0
     if backends == 1:
         check_priorities(replayed)
+
+
+@seed(21)
+@histories(60)
+@given(st.integers(0, 2**32))
+def test_nor_where_one_model_needs_more_than_one_of_several_servers(number):
+    random = Random(number)
+    backends, slots, took = (
+        random.choice([2, 2, 3]),
+        random.choice([2, 4, 6]),
+        random.choice([1, 3]),
+    )
+    busy = random.choice([1.0, 1.5]) * backends * slots * 20 / took
+    models = random.choice(["aaab", "aab", "ab", "abc"])
+    tasks = [
+        asked(random.randrange(80) / 4, random.choice(models), took=random.uniform(0, 2 * took))
+        for _ in range(int(busy))
+    ]
+    bypass, load = random.choice([0, 1, 5]), random.choice([0.3, 2.0])
+    replayed = run(
+        tasks, f"affinity,max_bypass={bypass}s", load, slots=slots, models=1, backends=backends
+    )
+    assert replayed.late == 0
 
 
 # -- fairness between tenants

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
+from oq.rules.board import Board
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.placing import place_on
+from oq.rules.policies import POLICIES
 from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
+from oq.words.config import SchedulerConfig
 from oq.words.views import BackendFacts
+from tests.support.builders import task_id
 
 
 def box(name: str, *loaded: str, max_models: int | None = 1, runs: int = 0) -> BackendSlots:
@@ -44,3 +51,33 @@ def test_it_does_not_start_where_others_wait():
     other, empty = box("other", "b"), box("empty")
     assert place_on([other, empty], Place(5, "a"), 0.0, [empty]) == (other, Room.SWAP)
     assert place_on([other, empty], Place(5, "a"), 0.0, [other, empty]) == (None, Room.CLOSED)
+
+
+def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_for_all_in_turns():
+    """Else neither would ever be drained, as long as tasks come for the model that both have."""
+    boxes = [box(name, "b") for name in ("one", "two")]
+    fleet = Fleet(boxes)
+    policy = POLICIES["affinity"](fleet, SchedulerConfig(affinity=True, max_bypass=10.0))
+    board = Board(99, fleet, policy, paused=False)
+    ids = map(task_id, count(1))
+
+    def starts(now: float) -> list[str]:
+        return [job.backend for job in iter(lambda: board.next(now), None)]
+
+    def add(model: str) -> str:
+        task = next(ids)
+        board.place(task, Place(5, model))
+        return task
+
+    before = [add("b") for _ in range(12)]
+    assert starts(0.0) == ["one"] * 9 + ["two"] * 3
+    add("a")
+    assert starts(1.0) == []
+    for task in before[:4]:
+        board.end(task)
+        board.free(task, 12.0)
+    began = []
+    for n in range(4):
+        add("b")
+        began += starts(12.0 + n)
+    assert len({*began}) == 1, "the other one is to be empty"
