@@ -180,10 +180,12 @@ class BackendSlots:
             return Room.CLOSED
         if not (self.outages.quiet or self.outages.allows(self.model(place.model), now)):
             return Room.CLOSED
-        if self.running >= self.limit:
-            return Room.TAKEN
+        full = self.running >= self.limit
         if self.residency is not None:
-            return self.residency.room(self.key(place), now)
+            room = self.residency.room(self.key(place), now)
+            return Room.TAKEN if full and room.starts else room
+        if full:
+            return Room.TAKEN
         if self.concurrency is not None and not self.concurrency.allows(now):
             return Room.TAKEN
         return Room.WARM

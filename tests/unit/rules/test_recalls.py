@@ -174,6 +174,18 @@ def test_a_model_leaves_the_memory_only_if_all_that_run_there_may_go(priority):
         assert story.starts() == [C]
 
 
+def test_none_goes_where_another_model_has_to_leave_and_one_that_stays_has_it():
+    story = Story(2, max_models=1)
+    story.add(A, NORMAL, "a")
+    story.add(B, LOW, "a")
+    assert story.starts() == [A, B], "all slots are taken"
+    story.board.answered(A, 0.0)
+    story.add(C, CRITICAL, "c")
+    assert story.starts() == []
+    assert story.preempts() == []
+    assert story.board.waits_for(C, 0.0) == "b0: a → c, 2 of a still running"
+
+
 def with_models(story: Story, *models: tuple[str, ...]) -> None:
     for slots, names in zip(story.fleet, models, strict=True):
         slots.note_facts(BackendFacts(models=names), 0.0)
