@@ -12,10 +12,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from oq.rules.filters import MAX_LIMIT
-from oq.rules.tenants import MAX_TENANT
 from oq.rules.terms import MAX_KEY_LENGTH, MAX_MODEL_LENGTH
 from oq.words import task
-from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, TaskType
+from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MAX_TENANT, MIN_PRIORITY, TaskType
 
 Priority = (
     Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-MAX_TENANT = 128
-"""Characters of a tenant's name. Of a longer one the rest does not count."""
+from oq.words.task import MAX_TENANT
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _NAME = msgspec.json.Decoder(str | int)

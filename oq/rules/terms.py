@@ -8,10 +8,17 @@ from msgspec import Raw, UnsetType
 
 from oq.rules.json_decoding import decode_object
 from oq.rules.limits import Limits
-from oq.rules.tenants import MAX_TENANT, tenant_of
+from oq.rules.tenants import tenant_of
 from oq.words.durations import parse_duration
 from oq.words.errors import InvalidTask
-from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MIN_PRIORITY, Priority, Submission
+from oq.words.task import (
+    MAX_PRIORITY,
+    MAX_RETRIES,
+    MAX_TENANT,
+    MIN_PRIORITY,
+    Priority,
+    Submission,
+)
 from oq.words.terms import Terms
 
 MAX_MODEL_LENGTH = 256

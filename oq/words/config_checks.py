@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from oq.words.errors import InvalidConfig
 from oq.words.origins import wrong_with
-from oq.words.task import MAX_PRIORITY, MIN_PRIORITY, Priority
+from oq.words.task import MAX_PRIORITY, MAX_TENANT, MIN_PRIORITY, Priority
 
 if TYPE_CHECKING:
-    from oq.words.config import Config, RetryConfig
+    from oq.words.config import Config, FairnessConfig, RetryConfig
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _MORE_THAN_0 = (
@@ -33,14 +33,23 @@ def check(config: Config) -> None:
     _check_gateway(config)
     for index, reserve in enumerate(config.scheduler.reserve):
         _check_priority(f"scheduler.reserve[{index}].priority", reserve.priority)
-    weighted = [one.tenant for one in config.fairness.weights]
-    for index, tenant in enumerate(weighted):
-        if weighted.index(tenant) != index:
-            raise InvalidConfig(
-                f"fairness.weights[{index}].tenant: {tenant!r} has a weight already"
-            )
+    _check_weights(config.fairness)
     _check_origins("server.allowed_origins", config.server.allowed_origins)
     _check_origins("gateway.allowed_origins", config.gateway.allowed_origins)
+
+
+def _check_weights(fairness: FairnessConfig) -> None:
+    seen: set[str] = set()
+    for index, weight in enumerate(fairness.weights):
+        tenant, where = weight.tenant, f"fairness.weights[{index}].tenant"
+        if len(tenant) > MAX_TENANT:
+            raise InvalidConfig(
+                f"{where}: {tenant[:32]!r}... has {len(tenant)} characters: no tenant is called"
+                f" that, as only the first {MAX_TENANT} of a name count"
+            )
+        if tenant in seen:
+            raise InvalidConfig(f"{where}: {tenant!r} has a weight already")
+        seen.add(tenant)
 
 
 def _check_positive(config: Config) -> None:

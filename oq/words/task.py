@@ -22,6 +22,8 @@ from oq.words.terms import Terms
 MIN_PRIORITY, MAX_PRIORITY = 0, 100
 MAX_RETRIES = 1000
 """The most retries that one task may ask for."""
+MAX_TENANT = 128
+"""Characters of a tenant's name. Of a longer one the rest does not count."""
 
 
 class Readable:

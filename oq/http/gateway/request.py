@@ -15,11 +15,11 @@ from oq.http.request import Request
 from oq.queue import NewCall
 from oq.rules.headers import up_with_call
 from oq.rules.limits import Limits, check_size
-from oq.rules.tenants import MAX_TENANT
 from oq.rules.terms import parse_priority
 from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
 from oq.words.errors import InvalidTask
+from oq.words.task import MAX_TENANT
 
 MAX_AGENT = 200
 """Characters of a User-Agent that are kept."""

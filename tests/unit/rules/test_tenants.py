@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from oq.rules.tenants import MAX_TENANT, tenant_of
+from oq.rules.tenants import tenant_of
+from oq.words.config import to_config
+from oq.words.task import MAX_TENANT
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,9 @@ def test_the_field_is_found_however_json_writes_its_name():
     written = b'{"\\u00e9quipe":"ann"}'  # as Python's json.dumps does
     assert tenant_of(written, "équipe") == "ann"
     assert tenant_of(b'{"\\u0074enant":"ann"}', "tenant") == "ann"
+
+
+def test_the_longest_name_of_a_tenant_can_have_a_weight():
+    name = "a" * MAX_TENANT
+    to_config({"fairness": {"weights": [{"tenant": name, "weight": 2}]}})
+    assert tenant_of(b'{"tenant":"%s"}' % (name + "b").encode(), "tenant") == name

@@ -172,6 +172,11 @@ def test_the_search_path(tmp_path, monkeypatch):
             "fairness:\n  weights:\n  - {tenant: a, weight: 2}\n  - {tenant: a, weight: 3}",
             "config.yaml:4: fairness.weights[1].tenant: 'a' has a weight already",
         ),
+        (
+            f"fairness:\n  weights:\n  - {{tenant: {'a' * 129}, weight: 2}}",
+            f"config.yaml:3: fairness.weights[0].tenant: '{'a' * 32}'... has 129 characters: no"
+            " tenant is called that, as only the first 128 of a name count",
+        ),
         ("backends: ollama\n", "config.yaml:1: backends: expected a list, such as [a, b]"),
         (
             "server:\n  allowed_hosts: [a, 1]\n",
