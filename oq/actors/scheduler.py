@@ -23,7 +23,6 @@ from oq.rules import lifecycle
 from oq.rules.board import Board
 from oq.rules.learnt import record_of
 from oq.rules.place import place_of
-from oq.rules.shown_slots import note_past
 from oq.store import Ledger
 from oq.words.channels import take
 from oq.words.clock import Clock
@@ -205,22 +204,21 @@ class Scheduler:
 
     def _dispatch(self) -> float:
         """Start what can start. When something is due that no message will tell of."""
-        now = trio.current_time()
-        self._board.settle_time(now)
-        jobs = [*iter(partial(self._board.next, now), None)]
+        now, board = trio.current_time(), self._board
+        board.settle_time(now)
+        jobs = [*iter(partial(board.next, now), None)]
         if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
-        for recall in self._board.recalls(now):
-            self._to_pool.send_nowait(recall)
-        for look in self._board.looks(now):
-            self._to_monitor.send_nowait(look)
-        forecast = self._board.forecast
-        forecast.settle(now)
-        if forecast.due(now):
-            self._keep(forecast.step(now))
-        for backend in self._board.backends:
-            note_past(backend, now)
-        return self._board.due(now)
+        if not board.calm:
+            for recall in board.recalls(now):
+                self._to_pool.send_nowait(recall)
+            for look in board.looks(now):
+                self._to_monitor.send_nowait(look)
+            board.note_past(now)
+        board.forecast.settle(now)
+        if board.forecast.due(now):
+            self._keep(board.forecast.step(now))
+        return board.due(now)
 
     def _mark_down(self, backend: str, reason: str) -> None:
         if self._board.mark_down(backend, reason, self._clock.now()):

@@ -25,7 +25,7 @@ from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
 from oq.rules.policy import Policy
 from oq.rules.recalls import Recalls, Run
-from oq.rules.shown_slots import at_once
+from oq.rules.shown_slots import at_once, note_past
 from oq.rules.slots import BackendSlots
 from oq.rules.waiting import swap_on, why_waits
 from oq.words.messages import SERVED, Busy, Delay, Ended, Job, Look, Recall
@@ -281,6 +281,11 @@ class Board:
             due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
         return due
 
+    @property
+    def calm(self) -> bool:
+        """Whether tasks start and end, and there is nothing else to be seen to."""
+        return self._calm and not self._fleet.lists_wanted
+
     def looks(self, now: float) -> list[Look]:
         """The backends that are to be asked something now; see `oq.rules.looks`."""
         if self._all_plain and not self._fleet.lists_wanted:
@@ -385,7 +390,11 @@ class Board:
         self._fleet.changed()
         self._note_plain()
 
+    def note_past(self, now: float) -> None:
+        """Keep how each backend is now, when all has been done that can be."""
+        all_well = note_past(self._fleet, now)
+        self._calm = all_well and self._all_plain and not self._recalls.preempts
+
     def _note_plain(self) -> None:
-        fleet = self._fleet
-        settled = not (fleet.several and fleet.some_down)
-        self._all_plain = settled and all(one.plain for one in fleet)
+        settled = not (self._fleet.several and self._fleet.some_down)
+        self._all_plain, self._calm = settled and all(one.plain for one in self._fleet), False

@@ -45,8 +45,12 @@ class Fifo(Line):
         return super().next(now)
 
     def look(self, now: float) -> None:
-        if self._ready and not self._needs_bands:
-            self._note_parted(self._fleet.backends[0])
+        if not self._needs_bands:
+            backend = self._fleet.backends[0]
+            if self._bands is None and backend.outages.quiet and not self._fleet.paused:
+                return
+            if self._ready:
+                self._note_parted(backend)
         super().look(now)
 
     def _first_on(self, backend: BackendSlots, now: float) -> Choice | None:

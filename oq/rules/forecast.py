@@ -133,20 +133,16 @@ class Forecast:
         while none did, and on no backend is there an end of the work between. Where there are
         tiers, the policy asks again and again.
         """
-        number = len(self.came) + len(self.starts) + len(self.ends)
-        if not number:
+        if not (self.starts or self.ends or self.came):
             return False
         if self._since is None:
             self._since = now
+        if now - self._since >= LATER or self._some_wait != bool(self._policy):
+            return True
         if self.emptied:
             self.emptied = [one for one in self.emptied if not one.running]
-        return (
-            bool(self.emptied)
-            or self._fleet.tiered
-            or now - self._since >= LATER
-            or number >= MOST_LATER
-            or self._some_wait != bool(self._policy)
-        )
+        number = len(self.came) + len(self.starts) + len(self.ends)
+        return number >= MOST_LATER or self._fleet.tiered or bool(self.emptied)
 
     def _take_in(self, now: float) -> None:
         """Take in all that has happened."""

@@ -58,6 +58,11 @@ class Recalls:
         self.critical = 0
         """How many critical tasks run."""
 
+    @property
+    def preempts(self) -> bool:
+        """Whether tasks are preempted."""
+        return self._preempts is not None
+
     def forget(self, task_id: str) -> None:
         """It has ended."""
         if self._times:

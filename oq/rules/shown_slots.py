@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from oq.rules.concurrency import Concurrency
 from oq.rules.residency import Group
@@ -43,12 +43,16 @@ def _shown(backend: BackendSlots, concurrency: Concurrency, group: Group | None 
     )
 
 
-def note_past(backend: BackendSlots, now: float) -> None:
-    """Keep how it is now. It is called whenever that may have changed."""
-    loads = backend.residency is not None and backend.residency.load is not None
-    well = backend.down is None and backend.held is None and backend.outages.quiet
-    if loads or not well or backend.past.lasts:
-        backend.past.note(_as_it_is(backend), now)
+def note_past(backends: Iterable[BackendSlots], now: float) -> bool:
+    """Keep how each is now. It is called whenever that may have changed. Whether all are well."""
+    all_well = True
+    for backend in backends:
+        loads = backend.residency is not None and backend.residency.load is not None
+        well = backend.down is None and backend.held is None and backend.outages.quiet
+        if loads or not well or backend.past.lasts:
+            backend.past.note(_as_it_is(backend), now)
+            all_well = False
+    return all_well
 
 
 def _as_it_is(backend: BackendSlots) -> Iterator[tuple[SpanKind, str, str]]:
