@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from oq.words.errors import TaskCancelled as TaskCancelled
     from oq.words.errors import TaskFailed as TaskFailed
     from oq.words.errors import Unavailable as Unavailable
+    from oq.words.errors import WaitTooLong as WaitTooLong
     from oq.words.events import Event as Event
     from oq.words.events import EventType as EventType
     from oq.words.events import Lagged as Lagged
@@ -86,6 +87,7 @@ _HOMES = {
         "BackendError", "Conflict", "InvalidBatch", "InvalidConfig", "InvalidTask", "NotFound",
         "OqError", "PayloadTooLarge", "QueueFull", "Removed", "ServerNotReached", "StoreCorrupt",
         "StoreError", "StoreLocked", "TaskCancelled", "TaskFailed", "Unavailable",
+        "WaitTooLong",
     ),
     "oq.words.events": ("Event", "EventType", "Lagged"),
     "oq.words.new": ("NewTask", "chat", "embed", "generate"),

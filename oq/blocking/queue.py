@@ -108,6 +108,7 @@ class BlockingQueue:
         task: NewTask | Submission,
         *,
         idempotency_key: str | None = None,
+        max_wait: Time | None = None,
         on_done: Callable[[Task], object] | None = None,
         results_to: stdlib_queue.Queue[Task] | stdlib_queue.SimpleQueue[Task] | None = None,
     ) -> str:
@@ -116,12 +117,15 @@ class BlockingQueue:
         If the same task was submitted with the same `idempotency_key` before, no second task is
         made, and the id is that of the first.
 
+        With `max_wait` a task that is expected to start later than that is refused at once.
+
         When the task has ended, the queue puts it into `results_to` and calls `on_done` with it, on
         another thread. There `on_done` may block and use this queue. Its exceptions go to
         `threading.excepthook`. `close` does so for tasks that have ended already, and waits at most
         ten seconds for that.
 
-        Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, Unavailable.
+        Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, WaitTooLong,
+        Unavailable.
         """
         receivers: builtins.list[Callable[[Task], object]] = []
         if results_to is not None:
@@ -132,15 +136,21 @@ class BlockingQueue:
             self._queue.submit,
             task,
             idempotency_key=idempotency_key,
+            max_wait=max_wait,
             on_done=partial(self._hand_over, receivers) if receivers else None,
         )
 
-    def submit_many(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[str]:
+    def submit_many(
+        self, tasks: Sequence[NewTask | Submission], *, max_wait: Time | None = None
+    ) -> builtins.list[str]:
         """Put all tasks into the queue, or none. Return their ids in the same order.
 
-        Raises InvalidBatch, which names every task that is wrong, QueueFull, Unavailable.
+        With `max_wait` they are refused at once if the first of them is expected to start later.
+
+        Raises InvalidBatch, which names every task that is wrong, QueueFull, WaitTooLong,
+        Unavailable.
         """
-        return self._call(self._queue.submit_many, tasks)
+        return self._call(self._queue.submit_many, tasks, max_wait=max_wait)
 
     def get(self, task_id: str, *, wait: Time | None = None) -> Task:
         """The task as it is now. With `wait` it first waits, at most so long, until the task ends.

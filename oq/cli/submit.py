@@ -103,6 +103,7 @@ def _submit(
     options: dict[str, Any] | None,
     option: dict[str, Any],
     idempotency_key: str | None,
+    max_wait: str | None,
     wait: bool,
     stream: bool,
     thinking: bool | None,
@@ -118,7 +119,7 @@ def _submit(
         **terms,
     )
     with connect(server, config_path) as client:
-        task_id = client.submit(task, idempotency_key=idempotency_key)
+        task_id = client.submit(task, idempotency_key=idempotency_key, max_wait=max_wait)
         if stream:
             from oq.cli.stream import follow
 

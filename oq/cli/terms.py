@@ -117,6 +117,9 @@ def task_terms(command: F) -> F:
             metavar="KEY",
             help="If the same task is submitted twice with the same KEY, it runs once.",
         ),
+        click.option(
+            "--max-wait", metavar="TIME", help="Refuse it if it would start later than in 30s, say."
+        ),
         click.option("--wait", is_flag=True, help="Wait for the answer and print it."),
         click.option("--stream", is_flag=True, help="Print the answer as it is generated."),
         thinking_option,

@@ -127,37 +127,41 @@ class AsyncClient:
         task: NewTask,
         *,
         idempotency_key: str | None = None,
+        max_wait: Time | None = None,
         on_done: OnDone | None = None,
         results_to: Sends | None = None,
     ) -> str:
         """Put a task into the queue. Return its id once the task is on the server's disk.
 
-        Tasks that are submitted while a request is in flight share the next request. Each call
-        returns its own id, or raises its own error. If the same task was submitted with the same
-        `idempotency_key` before, no second task is made, and the id is that of the first.
+        Tasks that are submitted while a request is in flight share the next one. If the same task
+        was submitted with the same `idempotency_key` before, no second task is made, and the id is
+        that of the first. With `max_wait` one that is expected to start later is refused at once.
 
         When the task has ended, the client sends it to `results_to` and calls `on_done` with it.
         `on_done` may be async. This happens only while the client is open; closing does not wait
         for it. An exception in `on_done` ends the client's block.
 
         Raises InvalidTask, Conflict (the key belongs to a different task), PayloadTooLarge,
-        QueueFull, Unavailable.
+        QueueFull, WaitTooLong, Unavailable.
         """
         group = await self._opened()
-        task_id = await self._sender.submit(requests.draft(task), idempotency_key)
+        task_id = await self._sender.submit(requests.draft(task), idempotency_key, max_wait)
         if on_done is not None or results_to is not None:
             group.start_soon(self._hand_over, task_id, on_done, results_to)
         return task_id
 
-    async def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
-        """Put all tasks into the queue, or none. Return their ids in the same order.
+    async def submit_many(
+        self, tasks: Sequence[NewTask], *, max_wait: Time | None = None
+    ) -> builtins.list[str]:
+        """Put all tasks into the queue, or none. Return their ids in the same order. With
+        `max_wait` they are refused at once if the first of them is expected to start later.
 
         Raises InvalidBatch, which names every task that is wrong, PayloadTooLarge, QueueFull,
-        Unavailable.
+        WaitTooLong, Unavailable.
         """
         await self._opened()
         drafts = requests.drafts(tasks)
-        return await self._run(requests.submit_many(drafts)) if drafts else []
+        return await self._run(requests.submit_many(drafts, max_wait)) if drafts else []
 
     async def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit all tasks, or none, and wait until all have ended. Return them in the same order.

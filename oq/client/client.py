@@ -77,26 +77,39 @@ class Client:
         self._closed = True
         self._http.close()
 
-    def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> str:
+    def submit(
+        self,
+        task: NewTask,
+        *,
+        idempotency_key: str | None = None,
+        max_wait: Time | None = None,
+    ) -> str:
         """Put a task into the queue. Return its id once the task is on the server's disk.
 
         If the same task was submitted with the same `idempotency_key` before, no second task is
         made, and the id is that of the first. If no key is given, each call makes a key of its own,
         so a lost connection does not make a second task.
 
-        Raises InvalidTask, Conflict (the key belongs to a different task), PayloadTooLarge,
-        QueueFull, Unavailable.
-        """
-        return self._run(requests.submit(requests.draft(task), requests.new_key(idempotency_key)))
+        With `max_wait` a task that is expected to start later than that is refused at once.
 
-    def submit_many(self, tasks: Sequence[NewTask]) -> builtins.list[str]:
+        Raises InvalidTask, Conflict (the key belongs to a different task), PayloadTooLarge,
+        QueueFull, WaitTooLong, Unavailable.
+        """
+        key = requests.new_key(idempotency_key)
+        return self._run(requests.submit(requests.draft(task), key, max_wait))
+
+    def submit_many(
+        self, tasks: Sequence[NewTask], *, max_wait: Time | None = None
+    ) -> builtins.list[str]:
         """Put all tasks into the queue, or none. Return their ids in the same order.
 
+        With `max_wait` they are refused at once if the first of them is expected to start later.
+
         Raises InvalidBatch, which names every task that is wrong, PayloadTooLarge, QueueFull,
-        Unavailable.
+        WaitTooLong, Unavailable.
         """
         drafts = requests.drafts(tasks)
-        return self._run(requests.submit_many(drafts)) if drafts else []
+        return self._run(requests.submit_many(drafts, max_wait)) if drafts else []
 
     def run_batch(self, tasks: Sequence[NewTask]) -> builtins.list[Task]:
         """Submit all tasks, or none, and wait until all have ended. Return them in the same order.

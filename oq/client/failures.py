@@ -20,10 +20,12 @@ from oq.words.errors import (
     Removed,
     ServerNotReached,
     Unavailable,
+    WaitTooLong,
 )
 
 _FIELD = re.compile(r"([\w-]+(?:\.\w+|\[\d+\])*): (.+)", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
+_WAIT = re.compile(r"it would start in about (\d+) s, and may wait for ([\d.e+-]+) s ")
 
 
 _BATCH = "nothing was stored: "
@@ -54,6 +56,8 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
             return PayloadTooLarge(_first_number(said))
         case 429:
             return QueueFull(_first_number(said), _retry_after(response))
+        case 503 if limits := _WAIT.match(said):
+            return WaitTooLong(float(limits[1]), float(limits[2]))
         case 503:
             return Unavailable(said)
         case status:

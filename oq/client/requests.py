@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -14,6 +15,7 @@ import msgspec
 
 from oq.words.arguments import check_new, check_several, task_id_of, whole_number
 from oq.words.bulk import BulkOutcome
+from oq.words.durations import Time, seconds_of
 from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
 from oq.words.stats import Stats, StatsByModel
@@ -113,31 +115,34 @@ def new_key(key: str | None) -> str:
     return key
 
 
-def submit(body: bytes, key: str) -> ApiRequest[str]:
+def submit(body: bytes, key: str, max_wait: Time | None = None) -> ApiRequest[str]:
     """The key makes a submit safe: sent twice, it is still one task."""
     return ApiRequest(
         method="POST",
         path="api/tasks",
         body=body,
-        headers={"Idempotency-Key": key},
+        headers={"Idempotency-Key": key, **_max_wait(max_wait)},
         safe=True,
         read=lambda response: _decode(response, _Submitted).task_id,
     )
 
 
-def submit_alone(body: bytes, key: str) -> ApiRequest[list[str]]:
+def submit_alone(body: bytes, key: str, max_wait: Time | None = None) -> ApiRequest[list[str]]:
     """One task, answered as several are."""
-    call = submit(body, key)
+    call = submit(body, key, max_wait)
     return replace(call, read=lambda response: [call.read(response)])  # type: ignore[arg-type, return-value]
 
 
-def submit_many(drafts: Sequence[tuple[bytes, str]]) -> ApiRequest[list[str]]:
+def submit_many(
+    drafts: Sequence[tuple[bytes, str]], max_wait: Time | None = None
+) -> ApiRequest[list[str]]:
     """Several tasks in one commit: each as it is sent, and its key, which makes that safe."""
     items = [_with_key(body, key) for body, key in drafts]
     return ApiRequest(
         method="POST",
         path="api/tasks/batch",
         body=b"[" + b",".join(items) + b"]",
+        headers=_max_wait(max_wait),
         safe=True,
         read=lambda response: _decode(response, _SubmittedMany).task_ids,
     )
@@ -356,6 +361,12 @@ def _named(wanted: Mapping[str, object]) -> dict[str, object]:
 
 def _text(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _max_wait(given: Time | None) -> dict[str, str]:
+    """The header that says so; without it, or with infinity, there is no limit."""
+    seconds = inf if given is None else seconds_of("max_wait", given)
+    return {} if seconds == inf else {"X-OQ-Max-Wait": f"{seconds * 1000:.0f}ms"}
 
 
 def _several(given: object) -> Iterable[object]:

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from oq.client import requests
 from oq.client.requests import ApiRequest
 from oq.client.submit_batcher import PendingSubmit, SubmitBatcher
+from oq.words.durations import Time
 from oq.words.errors import OqError, Unavailable
 
 Run = Callable[[ApiRequest[list[str]]], Awaitable[list[str]]]
@@ -24,12 +25,16 @@ class SubmitSender:
         self._batcher = SubmitBatcher()
         self._sending = False
 
-    async def submit(self, body: bytes, key: str | None) -> str:
-        """The id of the task, once it is on the server's disk.
+    async def submit(self, body: bytes, key: str | None, max_wait: Time | None = None) -> str:
+        """The id of the task, once it is on the server's disk. One with a `max_wait` is sent by
+        itself, as that holds for all tasks of a request.
 
         Whoever is cancelled while his task waits to be sent takes it back; once it is on its way it
         may reach the queue all the same.
         """
+        if max_wait is not None:
+            call = requests.submit_alone(body, requests.new_key(key), max_wait)
+            return (await self._run(call))[0]
         done = anyio.Event()
         pending = PendingSubmit(body, requests.new_key(key), done.set)
         self._batcher.put(pending)

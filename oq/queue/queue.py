@@ -82,6 +82,7 @@ class Queue:
         task: NewTask | Submission,
         *,
         idempotency_key: str | None = None,
+        max_wait: Time | None = None,
         on_done: OnDone | None = None,
         results_to: trio.MemorySendChannel[Task] | None = None,
     ) -> str:
@@ -90,24 +91,36 @@ class Queue:
         If the same task was submitted with the same `idempotency_key` before, no second task is
         made, and the id is that of the first.
 
+        With `max_wait` a task that is expected to start later than that is refused at once.
+
         When the task has ended, the queue sends it to `results_to` and calls `on_done` with it.
         `on_done` may be async. When the queue closes, it does so for tasks that have ended already,
         and waits at most ten seconds for that. An exception in `on_done` ends the queue and leaves
         its `async with` block.
 
-        Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, Unavailable.
+        Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, WaitTooLong,
+        Unavailable.
         """
-        accepted = await self.raw.submit(submission_of(task), idempotency_key=idempotency_key)
+        accepted = await self.raw.submit(
+            submission_of(task), idempotency_key=idempotency_key, max_wait=_seconds(max_wait)
+        )
         if on_done is not None or results_to is not None:
             self._hands.start_soon(self._hand_over, accepted.task_id, on_done, results_to)
         return accepted.task_id
 
-    async def submit_many(self, tasks: Sequence[NewTask | Submission]) -> builtins.list[str]:
+    async def submit_many(
+        self, tasks: Sequence[NewTask | Submission], *, max_wait: Time | None = None
+    ) -> builtins.list[str]:
         """Put all tasks into the queue, or none. Return their ids in the same order.
 
-        Raises InvalidBatch, which names every task that is wrong, QueueFull, Unavailable.
+        With `max_wait` they are refused at once if the first of them is expected to start later.
+
+        Raises InvalidBatch, which names every task that is wrong, QueueFull, WaitTooLong,
+        Unavailable.
         """
-        return await self.raw.submit_many(submissions_of(tasks, self.raw.limits))
+        return await self.raw.submit_many(
+            submissions_of(tasks, self.raw.limits), max_wait=_seconds(max_wait)
+        )
 
     async def get(self, task_id: str, *, wait: Time | None = None) -> Task:
         """The task as it is now. With `wait` it first waits, at most so long, until the task ends.
@@ -357,3 +370,7 @@ async def _pages(
         page = await look(replace(wanted, limit=left, offset=0, after=page.next))
         found = found + page.tasks
     return found
+
+
+def _seconds(max_wait: Time | None) -> float | None:
+    return None if max_wait is None else seconds_of("max_wait", max_wait)

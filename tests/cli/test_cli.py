@@ -89,6 +89,15 @@ def test_submit_prints_the_id_and_result_the_answer(call):
     assert out.startswith("one two one two")
 
 
+def test_a_limit_of_the_wait_is_told_to_the_server(call):
+    submit = ("submit", "generate", "-m", "m", "--prompt", "abc", "--max-wait")
+    assert call(*submit, "1h")[0] == 0
+    code, out, err = call(*submit, "soon")
+    assert (code, out) == (2, "")
+    assert "soon" in err
+    assert "Traceback" not in err
+
+
 def test_wait_prints_the_answer_at_once(call):
     assert call("submit", "generate", "-m", "m", "--prompt", "abc", "--wait")[1].startswith("abc")
     code, out, _ = call("submit", "embed", "-m", "m", "--input", "a", "--input", "b", "--wait")

@@ -60,6 +60,24 @@ def test_every_face_has_every_verb_with_the_same_arguments(face):
 # -- submitting, reading, waiting
 
 
+@everywhere(max_workers=1)
+async def test_a_task_that_would_wait_for_too_long_is_refused(queue):
+    for task_id in await queue.submit_many([answer("x")] * 40):
+        await queue.result(task_id, timeout=20)
+    await submit_running(queue)
+    await queue.submit_many([answer("x")] * 100)
+    with pytest.raises(oq.WaitTooLong, match="and may wait for 0 s") as error:
+        await queue.submit(answer("x"), max_wait=0)
+    assert (error.value.most, error.value.retry_after >= 1) == (0, True)
+    with pytest.raises(oq.WaitTooLong):
+        await queue.submit_many([answer("x")] * 2, max_wait="0s")
+    assert await queue.submit(answer("x"), max_wait="1h")
+    assert await queue.submit(answer("x"), max_wait=float("inf"))
+    assert len(await queue.submit_many([answer("x")] * 2, max_wait=3600)) == 2
+    with pytest.raises(oq.InvalidTask, match="max_wait"):
+        await queue.submit(answer("x"), max_wait="soon")
+
+
 @everywhere()
 async def test_a_task_is_submitted_runs_and_is_read(queue):
     task_id = await queue.submit(
