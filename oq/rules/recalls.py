@@ -197,9 +197,8 @@ class Recalls:
         """
         rooms = self._rooms(place, now)
         full = len(self._runs) >= self._fleet.workers
-        starts = any(room.starts for room in rooms.values())
-        if starts and not full:
-            return []
+        # Where it could start though there is a worker, one before it waits: else it had started.
+        starts = full and any(room.starts for room in rooms.values())
         for run in spare:
             if starts or _makes_room(run, place, rooms):
                 spare.remove(run)

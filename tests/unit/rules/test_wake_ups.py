@@ -220,8 +220,6 @@ class World:
                 backend.name: backend.room(place, self.now)
                 for backend in self.fleet.able(place.model, self.now)
             }
-            if any(room.starts for room in rooms.values()):
-                continue  # a task before it waits for that backend
             for name, room in rooms.items():
                 taken = room is Room.TAKEN and (name, place.model) in going
                 assert not taken, f"{place} waits"
