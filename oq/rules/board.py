@@ -161,7 +161,7 @@ class Board:
         backend = run.backend
         learnt = backend.give_back(task_id, now, ended.sample)
         if not backend.running:
-            self.forecast.emptied.append(backend)
+            self.forecast.emptied.setdefault(backend, now)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
         self._policy.ended(task_id, backend.name, now, ended.cost)

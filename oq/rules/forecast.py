@@ -101,8 +101,8 @@ class Forecast:
         self.newest: str | None = None
         self.starts: list[Start] = []
         self.ends: list[End] = []
-        self.emptied: list[BackendSlots] = []
-        """Backends on which nothing has run for a moment."""
+        self.emptied: dict[BackendSlots, float] = {}
+        """Backends on which nothing has run for a moment, and from when on at first."""
         self._since: float | None = None  # what was not taken in yet is from then on
         self._some_wait = False  # when that happened
         self._kept_at = -inf
@@ -130,8 +130,8 @@ class Forecast:
 
     def _is_late(self, now: float) -> bool:
         """Whether what has happened is to be taken in now. All of it happened while some waited, or
-        while none did, and on no backend is there an end of the work between. Where there are
-        tiers, the policy asks again and again.
+        while none did; and what happened while some waited, before a backend had nothing to do.
+        Where there are tiers, the policy asks again and again.
         """
         if not (self.starts or self.ends or self.came):
             return False
@@ -139,15 +139,17 @@ class Forecast:
             self._since = now
         if now - self._since >= LATER or self._some_wait != bool(self._policy):
             return True
-        if self.emptied:
-            self.emptied = [one for one in self.emptied if not one.running]
+        if self._some_wait and any(not backend.running for backend in self.emptied):
+            return True
         number = len(self.came) + len(self.starts) + len(self.ends)
-        return number >= MOST_LATER or self._fleet.tiered or bool(self.emptied)
+        return number >= MOST_LATER or self._fleet.tiered
 
     def _take_in(self, now: float) -> None:
         """Take in all that has happened."""
         self._since, self._some_wait = None, bool(self._policy)
         self._note_came()
+        for backend, at in self.emptied.items():
+            self._paces[backend.name].idle(at)
         if self.starts:
             self._note_starts()
         if self.ends:
