@@ -30,7 +30,7 @@ class Affinity(Line):
         super().__init__(fleet, settings, fairness, sorted_always=True)
         self._max_bypass = settings.max_bypass
         self._oldest_since: dict[str, float] = {}
-        """Since when a task is the oldest but for those of paused models."""
+        """Since when a task is the oldest but for those that cannot run anywhere."""
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
         oldest, since = self._oldest(flows, search.now)
@@ -73,16 +73,22 @@ class Affinity(Line):
         return None
 
     def _oldest(self, flows: Sequence[Flow], now: float) -> tuple[str, float]:
-        """The oldest of the tasks whose model is not paused, and since when it is that. If there is
+        """The oldest of the tasks that may run somewhere, and since when it is that. If there is
         none, the oldest of all, which does not start.
         """
-        if self._fleet.paused:
-            heads = merge(*[flow.heads() for flow in flows])
-            for task_id, (model, _) in heads:
-                if not self._fleet.is_paused(model):
+        if self._fleet.paused or any(backend.in_trouble for backend in self._fleet):
+            for task_id, kind in merge(*[flow.heads() for flow in flows]):
+                if self._may_run(kind, now):
                     return task_id, self._oldest_since.setdefault(task_id, now)
         oldest = min(flows, key=_first)
-        return oldest.first, oldest.since
+        since = self._oldest_since.get(oldest.first, oldest.since)
+        return oldest.first, min(since, oldest.since)
+
+    def _may_run(self, kind: Alike, now: float) -> bool:
+        """Whether a task of this kind waits for a slot or a load only."""
+        place = Place(0, kind[0], load=kind[1])
+        able = self._fleet.able(place.model, now)
+        return any(backend.room(place, now) is not Room.CLOSED for backend in able)
 
     def _leave(self, task_id: str) -> tuple[Place, str] | None:
         self._oldest_since.pop(task_id, None)

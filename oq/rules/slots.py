@@ -107,6 +107,11 @@ class BackendSlots:
         return self.concurrency is None or self.concurrency.allows(now)
 
     @property
+    def in_trouble(self) -> bool:
+        """Whether there may be tasks that it does not get, whatever it has room for."""
+        return self.down is not None or self.held is not None or not self.outages.quiet
+
+    @property
     def takes_any(self) -> bool:
         """Whether it is open, and starts whatever comes. It is asked for each task."""
         return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 
 import pytest
@@ -14,6 +16,7 @@ from oq.rules.policies import POLICIES
 from oq.rules.residency import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
+from oq.words.messages import Ended
 from oq.words.views import BackendFacts
 from tests.support.builders import task_id
 
@@ -81,3 +84,38 @@ def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_
         add("b")
         began += starts(12.0 + n)
     assert len({*began}) == 1, "the other one is to be empty"
+
+
+@pytest.mark.parametrize("trouble", ["down", "held", "paused"])
+def test_a_task_that_cannot_run_does_not_use_up_the_bound_of_those_behind_it(trouble):
+    """Else nobody behind it would be the oldest, and those of the model in memory would pass for
+    ever.
+    """
+    one, two = box("one", "b"), box("two", "x")
+    one.note_facts(BackendFacts(models=("a", "b"), loaded=("b",)), 0.0)
+    two.note_facts(BackendFacts(models=("x",), loaded=("x",)), 0.0)
+    fleet = Fleet([one, two])
+    policy = POLICIES["affinity"](fleet, SchedulerConfig(affinity=True, max_bypass=10.0))
+    board = Board(99, fleet, policy, paused=False)
+    if trouble == "down":
+        board.mark_down("two", "refused", datetime(2026, 1, 1, tzinfo=UTC))
+    elif trouble == "held":
+        two.outages.wedged("x:latest", "a canary", 0.0)
+        board._note_plain()
+    else:
+        board.pause_model("x", paused=True)
+    for number, model in enumerate("xba", 1):
+        board.place(task_id(number), Place(5, model))
+    running: list[str] = []
+    a_started = None
+    for second in range(30):
+        now = float(second)
+        board.place(task_id(10 + second), Place(5, "b"))
+        before, running = running, [job.task_id for job in iter(partial(board.next, now), None)]
+        if task_id(3) in running:
+            a_started = second
+            break
+        for task in before:  # so one runs at any time
+            board.end(task)
+            board.free(task, now, Ended(served=True))
+    assert a_started == 11, "passed over for 10 s, and then it waited for what ran"
