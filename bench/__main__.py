@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import embedded, feed, growth, http, mixed, report, startup, streams
+from bench import embedded, feed, growth, http, mixed, report, rules, startup, streams
 from bench.children import interruptible
 from bench.runner import chosen, measure
 from bench.scenario import Scenario, Setting
@@ -25,6 +25,7 @@ SCENARIOS: dict[str, Scenario] = {
     "feed": feed.subscribers,
     "growth": growth.growth,
     "mixed": mixed.mixed,
+    "rules": rules.rules,
     "version": startup.version,
 }
 OVER_HTTP = ("client", "connections", "post")

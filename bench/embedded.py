@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import trio
 
@@ -25,6 +26,9 @@ from oq.words.messages import Committed
 from oq.words.outcome import Completed
 from oq.words.steps import Change
 
+Sections = Mapping[str, Any]
+"""Sections of the settings, beside that of the queue."""
+NONE: Sections = {}
 WORKERS = 64
 BULK = 1000
 """Tasks in one submit_many."""
@@ -72,19 +76,28 @@ class TimedBackend(NoopBackend):
 
 
 @asynccontextmanager
-async def queue(backend: Backend, workers: int = WORKERS) -> AsyncIterator[tuple[Queue, Ends]]:
+async def queue(
+    backend: Backend, workers: int = WORKERS, settings: Sections = NONE
+) -> AsyncIterator[tuple[Queue, Ends]]:
     with tempfile.TemporaryDirectory(prefix="oq-bench-") as directory:
         config = to_config(
-            {"queue": {"storage_path": directory, "max_workers": workers, "max_completed_tasks": 0}}
+            {
+                "queue": {
+                    "storage_path": directory,
+                    "max_workers": workers,
+                    "max_completed_tasks": 0,
+                },
+                **settings,
+            }
         )
         async with open_queue(config, backends=[backend]) as opened:
             yield opened, Ends(opened)
 
 
-async def bulk(count: int) -> dict[str, float]:
+async def bulk(count: int, settings: Sections = NONE) -> dict[str, float]:
     """Tasks a second when they are submitted a thousand at a time."""
     tasks = [submission()] * BULK
-    async with queue(NoopBackend()) as (opened, ends):
+    async with queue(NoopBackend(), settings=settings) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count // BULK):
             await opened.raw.submit_many(tasks)
@@ -108,9 +121,9 @@ async def producers(count: int, parties: int = PRODUCERS) -> dict[str, float]:
         return {"producers": count // parties * parties / (time.perf_counter() - begun)}
 
 
-async def sequential(count: int) -> dict[str, float]:
+async def sequential(count: int, settings: Sections = NONE) -> dict[str, float]:
     """Tasks a second when one producer waits for each acknowledgement."""
-    async with queue(NoopBackend()) as (opened, ends):
+    async with queue(NoopBackend(), settings=settings) as (opened, ends):
         begun = time.perf_counter()
         for _ in range(count):
             await opened.raw.submit(submission())

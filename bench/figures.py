@@ -64,6 +64,12 @@ BUDGETS = {
     "mixed_start": Budget("the same of 200 models, 100 tenants, all rules: start", "s", at_most=5),
     "mixed_rss": Budget("the same: memory when ready", "MB", at_most=400),
     "mixed_next": Budget("the same: to find the next task, 3 backends, p50", "us", at_most=50),
+    "bulk_plain": Budget("embedded, no rules of the order: bulk", "tasks/s"),
+    "bulk_ruled": Budget("embedded, all rules of the order: bulk", "tasks/s"),
+    "bulk_rules": Budget("the same: all rules to none", "ratio", 0.87),
+    "sequential_plain": Budget("embedded, no rules: one sequential producer", "tasks/s"),
+    "sequential_ruled": Budget("embedded, all rules: one sequential producer", "tasks/s"),
+    "sequential_rules": Budget("the same: all rules to none", "ratio", 0.87),
     "fill": Budget("embedded: submit 5,000 a call, nothing runs", "tasks/s"),
     "version": Budget("`oq --version`, p50", "ms", at_most=150, goal=80),
     "version_bare": Budget("Python that does nothing, p50", "ms"),
@@ -73,6 +79,8 @@ BUDGETS = {
 RATIOS = {
     "post_ratio": ("post", "post_bare"),
     "watched_ratio": ("watched_p99", "unwatched_p99"),
+    "bulk_rules": ("bulk_ruled", "bulk_plain"),
+    "sequential_rules": ("sequential_ruled", "sequential_plain"),
 }
 """Figures that are made of two others of the same round: the first over the second."""
 

@@ -22,6 +22,7 @@ from bench.children import helper
 from bench.figures import percentile
 from bench.payload import submission
 from bench.pending import BATCH, resident
+from bench.rules import ALL
 from bench.runner import say
 from bench.scenario import Setting, Side
 from oq.backends.simulated import NoopBackend
@@ -82,13 +83,7 @@ def settings(directory: str, count: int) -> Config:
                 {"name": f"box{number}", "kind": "ollama", "url": f"http://127.0.0.1:{9 + number}"}
                 for number in range(BACKENDS)
             ],
-            "scheduler": {
-                "affinity": True,
-                "reserve": [{"priority": "critical", "slots": 1}],
-                "idle_after": "30s",
-                "preempt": True,
-            },
-            "fairness": {"enabled": True},
+            **ALL,
         }
     )
 

@@ -192,9 +192,8 @@ class Bands:
         band = self._bands[priority]
         if len(band.kinds) != 1 or len(band.flows) != 1:
             return None
-        (flow,) = band.flows.values()
-        (ids,) = flow.groups.values()
-        return priority, ids[0]
+        flow = next(iter(band.flows.values()))
+        return priority, next(iter(flow.groups.values()))[0]
 
     def add(self, task_id: str, place: Place) -> bool:
         """Whether its tenant had none with its priority."""

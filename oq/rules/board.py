@@ -164,7 +164,7 @@ class Board:
             self.forecast.emptied.setdefault(backend, now)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
-        self._policy.ended(task_id, backend.name, now, ended.cost)
+        self._policy.ended(task_id, run.place, backend, now, ended.cost)
         took = now - run.at if ended.served else None
         self.forecast.ends.append(End(task_id, run.place.model, took, now))
         if not run.ended:

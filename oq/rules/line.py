@@ -95,13 +95,15 @@ class Line:
     def remove(self, task_id: str) -> bool:
         return self._leave(task_id) is not None
 
-    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
+    def ended(
+        self, task_id: str, place: Place, backend: BackendSlots, now: float, cost: int | None
+    ) -> None:
         if not self._has_rules:
             return
         if self._reserve is not None:
-            self._reserve.ended(task_id)
+            self._reserve.ended(place, backend)
         if self._quiet is not None:
-            self._quiet.ended(task_id, now)
+            self._quiet.ended(place, now)
         if self._shares is not None:
             self._shares.ended(task_id, cost)
 
@@ -238,9 +240,9 @@ class Line:
         assert left is not None
         place, tenant = left
         if self._reserve is not None:
-            self._reserve.started(task_id, place, backend)
+            self._reserve.started(place, backend)
         if self._quiet is not None:
-            self._quiet.started(task_id, place)
+            self._quiet.started(place)
         if self._shares is not None:
             self._shares.started(task_id, place.priority, tenant, place.model)
         return Choice(task_id, place, backend.name)

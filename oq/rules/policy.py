@@ -62,10 +62,13 @@ class Policy(Protocol):
         """This task is ready no longer; False if it was not ready."""
         ...
 
-    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
-        """A task that `next` gave out has stopped running on this backend, whatever came of it: the
-        slot is free already. Told once for each that was given out; it may be added again later.
-        `cost` is in tokens, the generated ones twice, if it `counts_tokens` and it is known.
+    def ended(
+        self, task_id: str, place: Place, backend: BackendSlots, now: float, cost: int | None
+    ) -> None:
+        """A task that `next` gave out, with this place, has stopped running on this backend,
+        whatever came of it: the slot is free already. Told once for each that was given out; it may
+        be added again later. `cost` is in tokens, the generated ones twice, if it `counts_tokens`
+        and it is known.
         """
         ...
 

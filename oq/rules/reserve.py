@@ -39,7 +39,6 @@ class Reserve:
     def __init__(self, settings: tuple[ReserveConfig, ...], fleet: Fleet) -> None:
         self._rules = [_Rule(parse_priority(one.priority), one.slots) for one in settings]
         self._fleet = fleet
-        self._running: dict[str, tuple[BackendSlots, Place]] = {}
         self._there: dict[BackendSlots, Counter[Place]] = {}  # and on each backend, by their places
 
     def denies(self, backend: BackendSlots, place: Place) -> bool:
@@ -81,8 +80,7 @@ class Reserve:
             for rule in self._rules
         )
 
-    def started(self, task_id: str, place: Place, backend: BackendSlots) -> None:
-        self._running[task_id] = backend, place
+    def started(self, place: Place, backend: BackendSlots) -> None:
         for rule in self._rules:
             if place.priority < rule.priority:
                 rule.lower += 1
@@ -91,8 +89,7 @@ class Reserve:
             there = self._there[backend] = Counter()
         there[place] += 1
 
-    def ended(self, task_id: str) -> None:
-        backend, place = self._running.pop(task_id)
+    def ended(self, place: Place, backend: BackendSlots) -> None:
         for rule in self._rules:
             if place.priority < rule.priority:
                 rule.lower -= 1
@@ -109,7 +106,7 @@ class Quiet:
 
     def __init__(self, after: float) -> None:
         self._after = after
-        self._above: set[str] = set()  # those that run
+        self._above = 0  # so many run
         self._since = -inf  # when the last of them has ended
 
     def allows(self, priority: int, now: float) -> bool:
@@ -120,11 +117,10 @@ class Quiet:
         """When idle tasks may start, if nothing else does until then."""
         return inf if self._above else self._since + self._after
 
-    def started(self, task_id: str, place: Place) -> None:
-        if place.priority > IDLE:
-            self._above.add(task_id)
+    def started(self, place: Place) -> None:
+        self._above += place.priority > IDLE
 
-    def ended(self, task_id: str, now: float) -> None:
-        if task_id in self._above:
-            self._above.remove(task_id)
+    def ended(self, place: Place, now: float) -> None:
+        if place.priority > IDLE:
+            self._above -= 1
             self._since = now

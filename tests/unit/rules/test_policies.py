@@ -59,8 +59,10 @@ class OneAtATime(Fifo):
         self.running += [(chosen.task_id, chosen.backend)] if chosen else []
         return chosen
 
-    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
-        self.running.remove((task_id, backend))
+    def ended(
+        self, task_id: str, place: Place, backend: BackendSlots, now: float, cost: int | None
+    ) -> None:
+        self.running.remove((task_id, backend.name))
 
 
 class Blind(Fifo):
@@ -140,7 +142,7 @@ class PolicyMachine(RuleBasedStateMachine):
         self.backends = {name: BackendSlots(name, limit) for name, limit in (("b0", 1), ("b1", 2))}
         self.policy = kind(Fleet(list(self.backends.values())), SchedulerConfig())
         self.ready: dict[str, int] = {}  # their priorities
-        self.running: dict[str, str] = {}  # their backends
+        self.running: dict[str, tuple[Place, str]] = {}  # their places and backends
         self.now = 0.0
 
     def line(self) -> list[str]:
@@ -180,15 +182,16 @@ class PolicyMachine(RuleBasedStateMachine):
         assert self.backends[backend].is_open(self.now), "this backend takes no task now"
         del self.ready[task]
         self.backends[backend].take(task, place, self.now)
-        self.running[task] = backend
+        self.running[task] = place, backend
 
     @rule(data=st.data())
     def ended(self, data):
         if self.running:
             task = data.draw(st.sampled_from(sorted(self.running)))
-            backend = self.running.pop(task)
-            self.backends[backend].give_back(task, self.now)
-            self.policy.ended(task, backend, self.now, None)
+            place, name = self.running.pop(task)
+            backend = self.backends[name]
+            backend.give_back(task, self.now)
+            self.policy.ended(task, place, backend, self.now, None)
 
     @rule(name=NAMES, down=st.sampled_from([None, "gone"]))
     def down_or_up(self, name, down):
@@ -245,7 +248,9 @@ class Unfair(Fifo):
 class Asleep(OneAtATime):
     """It does not listen when a slot is free again."""
 
-    def ended(self, task_id: str, backend: str, now: float, cost: int | None) -> None:
+    def ended(
+        self, task_id: str, place: Place, backend: BackendSlots, now: float, cost: int | None
+    ) -> None:
         pass
 
 

@@ -293,7 +293,6 @@ class World:
                 assert not band.running
                 assert not band.active
         if policy._reserve is not None:
-            assert not policy._reserve._running
             assert not any(rule.lower for rule in policy._reserve._rules)
             assert not any(policy._reserve._there.values())
         if policy._quiet is not None:
