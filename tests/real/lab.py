@@ -83,6 +83,8 @@ class Lab:
         """Tokens that take about SERVICE seconds."""
         self.service = SERVICE
         """Seconds that so many tokens took, with the prompt, in a call alone."""
+        self.first = 0.0
+        """Seconds to its first token."""
         self.load = 0.0
         """Seconds that the first call for a model took longer than the second."""
 
@@ -91,13 +93,14 @@ class Lab:
         async with self.serving() as server, self.direct(server) as calls:
             cold, warm = [await calls.call("a", 40) for _ in range(2)]
             assert warm.first is not None, f"the server does not answer: {warm}"
-            self.load = cold.first_after - warm.first_after
+            self.first = warm.first_after
+            self.load = cold.first_after - self.first
             speed = (warm.tokens - 1) / (warm.ended - warm.first)
-            self.tokens = round((SERVICE - warm.first_after) * speed)
+            self.tokens = round((SERVICE - self.first) * speed)
             self.service = (await calls.call("a", self.tokens)).seconds
         return (
             f"alone: {speed:.0f} tokens/s, a load {self.load:.2f} s, the first token after"
-            f" {warm.first_after:.2f} s; a call of {self.tokens} tokens takes {self.service:.2f} s"
+            f" {self.first:.2f} s; a call of {self.tokens} tokens takes {self.service:.2f} s"
         )
 
     @asynccontextmanager

@@ -81,10 +81,15 @@ async def _asked_for_c(lab: Lab, calls: Caller, priorities: Sequence[str]) -> li
         Asked(
             call,
             _until_ended(call, [one for one in others if one.sent < call.sent]),
-            _until_ended(call, [one for one in others if one.first and one.first < call.sent]),
+            _until_ended(call, [one for one in others if _began(one, lab) < call.sent]),
         )
         for call in found
     ]
+
+
+def _began(call: Call, lab: Lab) -> float:
+    """When the server began with a call: it reads the prompt before the first token comes."""
+    return float("inf") if call.first is None else call.first - lab.first
 
 
 def _until_ended(call: Call, others: Iterable[Call]) -> float:
