@@ -21,27 +21,35 @@ def place_on(
 ) -> tuple[BackendSlots | None, Room]:
     """The backend for a task, and what that can do with it now. None if all of them are closed.
 
-    It starts on the first that has its model in memory, else on the first that has room for it,
-    else on the first where another model leaves for it. Else it waits: for a slot where its model
-    is, or else for the one that has the least to end first; but if it has waited for one of them
-    before, for that. Those in `but` others wait for.
+    It starts on one that has its model in memory, else on one that has room for it, else on one
+    where another model leaves for it: of several on the one that has least to do, beside what it
+    serves at once. Else it waits: for a slot where its model is, or else for the one that has the
+    least to end first; but if it has waited for one of them before, for that. Of equals it is the
+    first in the order of the settings. Those in `but` others wait for.
     """
-    best: tuple[BackendSlots, Room] | None = None
+    if len(backends) == 1 and not but:  # mostly there is one, and it is asked for each task
+        only, room = backends[0], room_on(backends[0], place, now, reserve)
+        return (None if room is Room.CLOSED else only), room
+    best, best_room, least, warm = None, Room.CLOSED, 0.0, False
     for backend in backends:
         if backend in but:
             continue
+        if warm and (backend.running >= least * backend.limit or backend.share(place) >= least):
+            continue  # of many it is not asked what room there is
         room = room_on(backend, place, now, reserve)
-        choice = backend, room
-        if room is Room.WARM:
-            return choice
-        if room is not Room.CLOSED and (best is None or _worse(choice) < _worse(best)):
-            best = choice
-    if waited_for is not None and best is not None and not best[1].starts:
+        if room is Room.CLOSED or room < best_room:
+            continue
+        busy = _busy(backend, room, place)
+        if room > best_room or busy < least:
+            best, best_room, least, warm = backend, room, busy, room is Room.WARM
+            if warm and not busy:
+                break
+    if waited_for is not None and best is not None and not best_room.starts:
         still = waited_for in backends and waited_for not in but
         room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED
         if room is not Room.CLOSED:
             return waited_for, room
-    return best or (None, Room.CLOSED)
+    return best, best_room
 
 
 def room_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:
@@ -51,6 +59,8 @@ def room_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | 
     return Room.TAKEN if denied else room
 
 
-def _worse(choice: tuple[BackendSlots, Room]) -> tuple[int, int]:
-    backend, room = choice
-    return -room, backend.running if room is Room.DRAINING else 0
+def _busy(backend: BackendSlots, room: Room, place: Place) -> float:
+    """What is compared of backends that have the same room: the less, the better."""
+    if room.starts:
+        return backend.share(place)
+    return backend.running if room is Room.DRAINING else 0

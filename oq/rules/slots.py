@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 
-from msgspec import Struct
-
 from oq.rules.backend_past import BackendPast
 from oq.rules.concurrency import Concurrency
+from oq.rules.hold import Hold
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
 from oq.rules.outages import Outages
@@ -32,13 +31,6 @@ FIRST_LOOK = 10.0
 BUSY_OFTEN = 3
 """A backend that is busy more often than that in a row is tried as one that is out of order."""
 NOT_SAID = "it has not said yet which models it has"
-
-
-class Hold(Struct, frozen=True):
-    """A backend that was busy gets nothing until then, in seconds of a steady clock."""
-
-    reason: str
-    until: float
 
 
 class BackendSlots:
@@ -165,6 +157,17 @@ class BackendSlots:
             return self.limit
         found = concurrency.refused is not None or concurrency.served >= concurrency.most
         return min(self.limit, concurrency.served) if found else None
+
+    def share(self, place: Place) -> float:
+        """How many tasks run there, beside how many as this one it is known to serve at once."""
+        concurrency, served = self.concurrency, self.limit
+        if self.residency is not None:
+            key = self._keys.get((place.model, place.load if self.by_options else ""))
+            group = None if key is None else self.residency.groups.get(key)
+            concurrency = None if group is None else group.concurrency
+        if concurrency is not None and concurrency.served < served:
+            served = concurrency.served
+        return self.running / served
 
     @property
     def held_because(self) -> str | None:

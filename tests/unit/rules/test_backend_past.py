@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from oq.rules.backend_past import KEPT, BackendPast
+from oq.rules.hold import Hold
 from oq.rules.place import Place
 from oq.rules.shown_slots import note_past
-from oq.rules.slots import BackendSlots, Hold
+from oq.rules.slots import BackendSlots
 
 ALPHA, BETA = Place(5, "alpha"), Place(5, "beta")
 

@@ -162,7 +162,7 @@ class Plain:
             ]
             if not rooms:
                 continue
-            best, backend = max(rooms, key=lambda one: one[0])
+            best, backend = max(rooms, key=lambda one: (one[0], -one[1].running / one[1].limit))
             if best.starts:
                 del self.tasks[task]
                 return task, backend.name

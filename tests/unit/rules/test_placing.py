@@ -30,6 +30,16 @@ def box(name: str, *loaded: str, max_models: int | None = 1, runs: int = 0) -> B
     return slots
 
 
+def learning(name: str, served: int, runs: int) -> BackendSlots:
+    """A backend of which it is being learnt how many it serves at once."""
+    slots = BackendSlots(name, 16, "guessed")
+    assert slots.concurrency is not None
+    slots.concurrency.served = served
+    for n in range(runs):
+        slots.take(f"{name} {n}", Place(5, "a"), 0.0)
+    return slots
+
+
 BUSY = {"runs": 2}
 
 
@@ -42,6 +52,15 @@ BUSY = {"runs": 2}
         ([box("other", "b"), box("unknown", "b", max_models=None)], ("unknown", Room.COLD)),
         ([box("busy", "b", **BUSY), box("one", "b"), box("two", "c")], ("one", Room.SWAP)),
         ([box("two run", "b", **BUSY), box("one runs", "b", runs=1)], ("one runs", Room.DRAINING)),
+        ([box("two", "a", **BUSY), box("one", "a", runs=1)], ("one", Room.WARM)),
+        ([box("first", "a", runs=1), box("second", "a", runs=1)], ("first", Room.WARM)),
+        ([box("warm", "a", **BUSY), box("empty")], ("warm", Room.WARM)),
+        (
+            [box("two", "b", max_models=2, **BUSY), box("one", "b", max_models=2, runs=1)],
+            ("one", Room.COLD),
+        ),
+        ([learning("serves 4", 4, 3), learning("serves 8", 8, 4)], ("serves 8", Room.WARM)),
+        ([learning("serves 1", 1, 1), learning("serves 8", 8, 7)], ("serves 8", Room.WARM)),
     ],
 )
 def test_a_task_starts_where_the_least_has_to_be_done_for_it(backends, chosen):
@@ -54,6 +73,38 @@ def test_it_does_not_start_where_others_wait():
     other, empty = box("other", "b"), box("empty")
     assert place_on([other, empty], Place(5, "a"), 0.0, [empty]) == (other, Room.SWAP)
     assert place_on([other, empty], Place(5, "a"), 0.0, [other, empty]) == (None, Room.CLOSED)
+
+
+def test_of_many_that_run_as_many_the_best_is_found_without_asking_each_what_it_can_do(
+    monkeypatch,
+):
+    boxes = [box(f"box{n}", "a", runs=3) for n in range(49)] + [box("last", "a", runs=2)]
+    asked: list[str] = []
+
+    room = BackendSlots.room
+
+    def counted(self: BackendSlots, place: Place, now: float) -> Room:
+        asked.append(self.name)
+        return room(self, place, now)
+
+    monkeypatch.setattr(BackendSlots, "room", counted)
+    assert place_on(boxes, Place(5, "a"), 0.0) == (boxes[-1], Room.WARM)
+    assert asked == ["box0", "last"]
+
+
+def test_two_that_are_alike_are_filled_evenly_and_a_task_goes_where_one_has_ended():
+    fleet = Fleet([BackendSlots(name, 4) for name in ("one", "two")])
+    board = Board(99, fleet, POLICIES["fifo"](fleet, SchedulerConfig()), paused=False)
+    tasks = [task_id(n) for n in range(9)]
+    for task in tasks:
+        board.place(task, Place(5, "a"))
+    jobs = list(iter(lambda: board.next(0.0), None))
+    assert [job.backend for job in jobs] == ["one", "two"] * 4
+    board.end(tasks[3])
+    assert board.free(tasks[3], 1.0) is None
+    job = board.next(1.0)
+    assert job is not None
+    assert (job.task_id, job.backend) == (tasks[8], "two")
 
 
 def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_for_all_in_turns():
@@ -73,10 +124,10 @@ def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_
         return task
 
     before = [add("b") for _ in range(12)]
-    assert starts(0.0) == ["one"] * 9 + ["two"] * 3
+    assert starts(0.0) == ["one", "two"] * 6
     add("a")
     assert starts(1.0) == []
-    for task in before[:4]:
+    for task in before[:8:2]:
         board.end(task)
         board.free(task, 12.0)
     began = []
