@@ -104,8 +104,9 @@ def plan_(
     gets all at once and has its own order).
 
     With --config the servers are the backends of a settings file, each with its models, tier,
-    overflow_after, max_concurrency and max_models. The policy config is the scheduler and the
-    fairness of that file. How fast a backend is the trace says, if it has tasks that ran there.
+    overflow_after, max_concurrency, model_limits and max_models. The policy config is the scheduler
+    and the fairness of that file. How fast a backend is the trace says, if it has tasks that ran
+    there.
 
     --slots, --max-models, --load, --prompt-rate and --rate can be said of one server by its name,
     as in --rate cloud=90. What the file says of a backend counts before what is said of all.

@@ -112,9 +112,13 @@ def _servers(setup: Setup) -> Iterator[tuple[str, str]]:
     first = setup.servers[0]
     if all(replace(server, name=first.name) == first for server in setup.servers):
         yield "servers", f"{len(setup.servers)}; {_server(first)}"
+        if first.limits:
+            yield "limits", _limits(first)
         return
     for server in setup.servers:
         yield server.name, _server(server)
+        if server.limits:
+            yield f"{server.name}: limits", _limits(server)
         for model, rate in server.rates.items():
             yield f"{server.name}: {model}", _rate(rate, loads=server.models is not None)
 
@@ -130,6 +134,10 @@ def _server(server: Server) -> str:
     if server.tier:
         said.append(f"tier {server.tier}, after {format_duration(server.overflow_after)}")
     return "; ".join(said)
+
+
+def _limits(server: Server) -> str:
+    return ", ".join(f"{model}: {limit}" for model, limit in server.limits.items())
 
 
 def _rate(rate: Rates, *, loads: bool = True) -> str:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from oq.plan.rates import Rates
 from oq.rules.fleet import Fleet
+from oq.rules.model_limits import Limit
 from oq.rules.model_names import one_name
 from oq.rules.slots import BackendSlots
 from oq.words.config import MOST_WORKERS, BackendConfig, Config
@@ -22,7 +23,8 @@ class Server(Readable, Struct, frozen=True):
     holds in memory; None for all of them, and none is ever loaded: then `slots` are those of all
     models together. `has`: patterns of the names of its models; None: it has all. `tier` and
     `overflow_after` are as in the settings, and so is `most`: how many tasks it gets at once; None:
-    as many as it works on. `rates` say how fast its models are, where that is not as everywhere.
+    as many as it works on. `limits` are its `model_limits`. `rates` say how fast its models are,
+    where that is not as everywhere.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Server(Readable, Struct, frozen=True):
     tier: int = 0
     overflow_after: float = 60.0
     most: int | None = None
+    limits: Mapping[str, Limit] = {}
     rates: Mapping[str, Rates] = {}
 
     @property
@@ -44,7 +47,7 @@ class Server(Readable, Struct, frozen=True):
         return BackendSlots(
             self.name, self.serves, "guessed" if self.most is None else "set",
             max_models=self.models, models=["*"] if self.has is None else self.has,
-            tier=self.tier, overflow_after=self.overflow_after,
+            model_limits=self.limits, tier=self.tier, overflow_after=self.overflow_after,
         )  # fmt: skip
 
 
@@ -63,8 +66,9 @@ class Setup(Readable, Struct, frozen=True):
     @property
     def even(self) -> bool:
         """Whether each server may get every task, so that the first in line is next everywhere."""
+        first = self.servers[0]
         return all(
-            each.tier == self.servers[0].tier and each.has == self.servers[0].has
+            each.tier == first.tier and each.has == first.has and not each.limits
             for each in self.servers
         )
 
@@ -114,5 +118,6 @@ def _server(settings: BackendConfig, slots: int, models: int, workers: int) -> S
         has=settings.models,
         tier=settings.tier,
         overflow_after=float(settings.overflow_after),
+        limits=settings.model_limits,
         most=None if most == "auto" else min(most, workers),
     )

@@ -35,6 +35,7 @@ def _slots(config: Config, backend: Backend, settings: BackendConfig | None) -> 
     return BackendSlots(
         backend.name, limit, source,
         max_models=settings.max_models, models=settings.models,
+        model_limits=settings.model_limits,
         outages=Outages(health.hold_after, health.canary),
         tier=settings.tier, overflow_after=settings.overflow_after,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.line import DEFAULT, Line, Search
 from oq.rules.place import Place
 from oq.rules.policy import Choice
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 
@@ -29,6 +29,7 @@ class Affinity(Line):
     ) -> None:
         super().__init__(fleet, settings, fairness, sorted_always=True)
         self._max_bypass = settings.max_bypass
+        self._limited = any(backend.model_limits is not None for backend in fleet)
         self._oldest_since: dict[str, float] = {}
         """Since when a task is the oldest but for those that cannot run anywhere."""
 
@@ -76,19 +77,21 @@ class Affinity(Line):
         """The oldest of the tasks that may run somewhere, and since when it is that. If there is
         none, the oldest of all, which does not start.
         """
-        if self._fleet.paused or any(backend.in_trouble for backend in self._fleet):
-            for task_id, kind in merge(*[flow.heads() for flow in flows]):
-                if self._may_run(kind, now):
+        fleet = self._fleet
+        if fleet.paused or self._limited or any(backend.in_trouble for backend in fleet):
+            for task_id, _ in merge(*[flow.heads() for flow in flows]):
+                if self._may_run(task_id, now):
                     return task_id, self._oldest_since.setdefault(task_id, now)
         oldest = min(flows, key=_first)
         since = self._oldest_since.get(oldest.first, oldest.since)
         return oldest.first, min(since, oldest.since)
 
-    def _may_run(self, kind: Alike, now: float) -> bool:
-        """Whether a task of this kind waits for a slot or a load only."""
-        place = Place(0, kind[0], load=kind[1])
+    def _may_run(self, task_id: str, now: float) -> bool:
+        """Whether this task waits for a slot or a load, and not for the limit of its model only."""
+        place = self._ready.place_of(task_id)
+        assert place is not None
         able = self._fleet.able(place.model, now)
-        return any(backend.room(place, now) is not Room.CLOSED for backend in able)
+        return any(self.room(backend, place, now) > Room.LIMITED for backend in able)
 
     def _leave(self, task_id: str) -> tuple[Place, str] | None:
         self._oldest_since.pop(task_id, None)

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from oq.rules.alone import LEAST, WAITED, WHOLE_LATE, Alone, is_whole, limit_of, own_time
 from oq.rules.comparison import Comparison
 from oq.words.sample import Sample
+from oq.words.views import SlotsSource
 
 TRY_AGAIN = 300.0
 """Seconds after a refusal until one more is tried. They double at each refusal in a row."""
@@ -45,6 +46,11 @@ OF_LATE = 0.15
 """The weight of the latest task in the share of those that seem to have waited."""
 TOO_MANY_LATE = 0.4
 """The share from which the number is lowered. Some are late for another reason: a long prompt."""
+
+GUESSED = 4
+"""Tasks that a backend gets at once at first if it does not say how many it serves."""
+MOST_GUESSED = 16
+"""The most that it is tried with."""
 
 
 @dataclass(slots=True)
@@ -364,3 +370,18 @@ class Concurrency:
         if self._shares or alone is None:
             return bool(sample.tokens)
         return run.served_with_all(2 * WHOLE_LATE * alone)
+
+
+def concurrency_of(source: SlotsSource, most: int, told: int | None) -> Concurrency:
+    """What is known at first of how many tasks a backend serves at once, `most` at most. `told` is
+    what it says itself.
+    """
+    match source:
+        case "set":
+            return Concurrency(most, learns=False)
+        case "told":
+            return Concurrency(min(told or 1, most), learns=False)
+        case "guessed":
+            return Concurrency(min(most, MOST_GUESSED), GUESSED)
+        case "measured":
+            return Concurrency(most)

@@ -18,7 +18,7 @@ class Fifo(Line):
 
     A task that cannot start now keeps its backend: no task behind it starts there before. On the
     other backends, if there are any, those behind it may start. One whose backends are all down
-    keeps none.
+    keeps none, nor does one whose model has a limit that is reached.
     """
 
     def __init__(
@@ -27,7 +27,9 @@ class Fifo(Line):
         settings: SchedulerConfig,
         fairness: FairnessConfig = DEFAULT,
     ) -> None:
-        super().__init__(fleet, settings, fairness, sorted_always=fleet.several)
+        # A task that waits for its model's limit only is passed by those behind it.
+        limited = any(backend.model_limits is not None for backend in fleet)
+        super().__init__(fleet, settings, fairness, sorted_always=fleet.several or limited)
         self._needs_bands = self._bands is not None
 
     def next(self, now: float) -> Choice | None:

@@ -17,7 +17,7 @@ from oq.rules.placing import place_on, room_on
 from oq.rules.policy import Choice
 from oq.rules.ready import ReadyQueue
 from oq.rules.reserve import IDLE, Quiet, Reserve
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.shares import Shares
 from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
@@ -158,7 +158,7 @@ class Line:
         able = [one for one in self._fleet.able(place.model, now) if one.room(place, now).starts]
         if self._reserve is None or not able:
             return None
-        denied = all(self._reserve.denies(backend, place) for backend in able)
+        denied = all(not self.room(backend, place, now).starts for backend in able)
         return "the free slots are kept for urgent tasks (scheduler.reserve)" if denied else None
 
     def first(self) -> tuple[str, Place] | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from math import inf
 
-from oq.rules.model_names import full_name
+from oq.rules.model_names import NamePattern, full_name
 
 AGAIN = 1.0
 """Seconds between two looks at the list of one backend, at least."""
@@ -27,7 +26,7 @@ class ModelList:
     __slots__ = ("_has", "_heard_at", "_lacks", "asked_at", "patterns", "wanted")
 
     def __init__(self, patterns: Sequence[str] | None = None) -> None:
-        self.patterns = None if patterns is None else [(one, full_name(one)) for one in patterns]
+        self.patterns = None if patterns is None else [NamePattern(one) for one in patterns]
         self.wanted = False
         """Whether it is to be asked."""
         self.asked_at = -inf
@@ -41,10 +40,7 @@ class ModelList:
         if name in self._lacks:
             return False
         if self.patterns is not None:
-            return any(
-                fnmatchcase(model, one) or fnmatchcase(name, one) or fnmatchcase(name, full)
-                for one, full in self.patterns
-            )
+            return any(pattern.fits(model) for pattern in self.patterns)
         return None if self._has is None else name in self._has
 
     def offers(self, model: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 LATEST = ":latest"
@@ -18,3 +19,21 @@ def full_name(name: str) -> str:
 def one_name(name: str) -> str:
     """The one name for people of a model that has several: without the tag latest."""
     return name.removesuffix(LATEST) or name
+
+
+class NamePattern:
+    """A name of the settings, in which `*` stands for any characters and `?` for one."""
+
+    __slots__ = ("_full", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text, self._full = text, full_name(text)
+
+    def fits(self, model: str) -> bool:
+        """Whether a model is meant by it, by this name or by the one with its tag."""
+        full = full_name(model)
+        return (
+            fnmatchcase(model, self._text)
+            or fnmatchcase(full, self._text)
+            or fnmatchcase(full, self._full)
+        )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from oq.rules.place import Place
 from oq.rules.reserve import Reserve
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 
 
@@ -19,7 +19,8 @@ def place_on(
     reserve: Reserve | None = None,
     waited_for: BackendSlots | None = None,
 ) -> tuple[BackendSlots | None, Room]:
-    """The backend for a task, and what that can do with it now. None if all of them are closed.
+    """The backend for a task, and what that can do with it now. None if they are closed, or if it
+    waits for nothing but other tasks of its model.
 
     It starts on one that has its model in memory, else on one that has room for it, else on one
     where another model leaves for it: of several on the one that has least to do, beside what it
@@ -29,7 +30,7 @@ def place_on(
     """
     if len(backends) == 1 and not but:  # mostly there is one, and it is asked for each task
         only, room = backends[0], room_on(backends[0], place, now, reserve)
-        return (None if room is Room.CLOSED else only), room
+        return (only if room > Room.LIMITED else None), room
     best, best_room, least, warm = None, Room.CLOSED, 0.0, False
     for backend in backends:
         if backend in but:
@@ -37,7 +38,7 @@ def place_on(
         if warm and (backend.running >= least * backend.limit or backend.share(place) >= least):
             continue  # of many it is not asked what room there is
         room = room_on(backend, place, now, reserve)
-        if room is Room.CLOSED or room < best_room:
+        if room <= Room.LIMITED or room < best_room:
             continue
         busy = _busy(backend, room, place)
         if room > best_room or busy < least:
@@ -47,7 +48,7 @@ def place_on(
     if waited_for is not None and best is not None and not best_room.starts:
         still = waited_for in backends and waited_for not in but
         room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED
-        if room is not Room.CLOSED:
+        if room > Room.LIMITED:
             return waited_for, room
     return best, best_room
 
@@ -55,8 +56,11 @@ def place_on(
 def room_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:
     """What the backend can do with a task now. A slot that is kept for others is taken."""
     room = backend.room(place, now)
-    denied = reserve is not None and room.starts and reserve.denies(backend, place)
-    return Room.TAKEN if denied else room
+    if reserve is None or not room.starts:
+        return room
+    if reserve.denies(backend, place):
+        return Room.TAKEN
+    return Room.LIMITED if reserve.denies_model(backend, place) else room
 
 
 def _busy(backend: BackendSlots, room: Room, place: Place) -> float:

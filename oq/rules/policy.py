@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 

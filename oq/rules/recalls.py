@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from oq.rules.bands import Alike
 from oq.rules.fleet import Fleet
+from oq.rules.model_names import one_name
 from oq.rules.place import Place
 from oq.rules.policy import Policy
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 from oq.words.messages import Recall
 from oq.words.task import Priority
@@ -87,7 +88,8 @@ class Recalls:
             tried = backend.recallable()
             if not tried or backend.down is not None or backend.held is not None:
                 continue
-            priority = self._first_priority(backend, now)
+            models = {one_name(self._runs[task_id].place.model) for task_id in tried}
+            priority = self._first_priority(backend, models, now)
             for task_id in tried:
                 run = self._runs[task_id]
                 if run.place.priority < priority and not (run.recalled or run.aborted):
@@ -95,14 +97,14 @@ class Recalls:
                     called.append(task_id)
         return called
 
-    def _first_priority(self, backend: BackendSlots, now: float) -> float:
-        """The priority of the first in line that may run there."""
+    def _first_priority(self, backend: BackendSlots, models: set[str], now: float) -> float:
+        """The priority of the first in line that may run there, if a task of these models ends."""
 
         def runs_there(place: Place) -> bool:
-            return (
-                backend in self._fleet.able(place.model, now)
-                and backend.room(place, now) is not Room.CLOSED
-            )
+            if backend not in self._fleet.able(place.model, now):
+                return False
+            room = backend.room(place, now)
+            return room > Room.LIMITED or (room is Room.LIMITED and one_name(place.model) in models)
 
         _, first = next(self._policy.in_line_if(runs_there, now), (None, None))
         return -inf if first is None else first.priority
@@ -231,6 +233,9 @@ class Recalls:
 def _makes_room(run: Run, place: Place, rooms: Mapping[str, Room]) -> bool:
     """Whether a task with this place can start when this one has stopped."""
     backend = run.backend
-    if rooms.get(backend.name) is not Room.TAKEN:
+    room = rooms.get(backend.name)
+    if room is Room.LIMITED:
+        return one_name(run.place.model) == one_name(place.model)
+    if room is not Room.TAKEN:
         return False
     return backend.alike(run.place, place) or backend.running >= backend.limit

@@ -5,11 +5,12 @@ quiet.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
 from oq.rules.fleet import Fleet
+from oq.rules.model_names import one_name
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.rules.terms import parse_priority
@@ -49,16 +50,38 @@ class Reserve:
             if rule.lower >= max(1, self._fleet.workers - rule.slots):
                 return True
             served = backend.serves(place)
-            if served is None or rule.lower < max(1, served - rule.slots):
-                continue
-            alike = sum(
-                number
-                for other, number in self._there.get(backend, Counter[Place]()).items()
-                if other.priority < rule.priority and backend.alike(other, place)
-            )
-            if alike >= max(1, served - rule.slots):
+            if self._fills(rule, backend, served, lambda other: backend.alike(other, place)):
                 return True
         return False
+
+    def denies_model(self, backend: BackendSlots, place: Place) -> bool:
+        """Whether those that are left of the limit of its model are not for this task."""
+        if backend.model_limits is None:
+            return False
+        limit, name = backend.model_limits.of(place.model), one_name(place.model)
+        return any(
+            place.priority < rule.priority
+            and self._fills(rule, backend, limit, lambda other: one_name(other.model) == name)
+            for rule in self._rules
+        )
+
+    def _fills(
+        self,
+        rule: _Rule,
+        backend: BackendSlots,
+        slots: int | None,
+        is_alike: Callable[[Place], bool],
+    ) -> bool:
+        """Whether lower tasks have all that are theirs of so many slots, which alike ones share."""
+        if slots is None or rule.lower < max(1, slots - rule.slots):
+            return False
+        there = self._there.get(backend, Counter[Place]())
+        alike = sum(
+            number
+            for other, number in there.items()
+            if other.priority < rule.priority and is_alike(other)
+        )
+        return alike >= max(1, slots - rule.slots)
 
     def closes(self, backends: Iterable[BackendSlots], priority: int) -> bool:
         """Whether it is known, without a look at the tasks, that none of the slots that are left

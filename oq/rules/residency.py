@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from math import inf
 
 from oq.rules.concurrency import Concurrency
+from oq.rules.room import Room
 from oq.words.sample import Sample
 
 Key = tuple[str, str]
@@ -28,23 +28,6 @@ USED = 60.0
 """A model that was used so many seconds ago leaves the memory for another one only."""
 KEPT = 256
 """Groups of which something is remembered."""
-
-
-class Room(IntEnum):
-    """What a backend can do with a task now, the better the greater. It can start it if that is at
-    least SWAP.
-    """
-
-    CLOSED = 0  # it is down, or held
-    DRAINING = 1  # something has to end first: a load, or what runs of another group
-    TAKEN = 2  # all slots of its group are taken
-    SWAP = 3  # its group will be loaded, and another one leaves the memory for it
-    COLD = 4  # its group will be loaded, and there is room for it
-    WARM = 5
-
-    @property
-    def starts(self) -> bool:
-        return self >= Room.SWAP
 
 
 @dataclass(slots=True)

@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from oq.rules.concurrency import Concurrency
+from oq.rules.model_limits import ModelLimits
 from oq.rules.residency import Group
 from oq.rules.slots import BackendSlots
 from oq.words.timeline import SpanKind
 from oq.words.views import Slots
 
+LIMITED = "backends[].model_limits says so"
+
 
 def slots_of(backend: BackendSlots) -> tuple[Slots, ...]:
-    """How many tasks it serves at once, for each load group that it has or has had."""
+    """How many tasks it serves at once, for each load group that it has or has had; and of each
+    model that runs, where the settings give it a limit.
+    """
+    found = _found(backend)
+    limits = backend.model_limits
+    if limits is None or backend.residency is not None:
+        return found
+    return (*found, *(_limited(limits, model) for model in sorted(limits.running)))
+
+
+def _found(backend: BackendSlots) -> tuple[Slots, ...]:
+    """The same as it serves them."""
     if backend.residency is not None:
         return tuple(
             _shown(backend, group.concurrency, group)
@@ -26,17 +40,31 @@ def slots_of(backend: BackendSlots) -> tuple[Slots, ...]:
 
 def at_once(backend: BackendSlots) -> int:
     """How many tasks it is given at once, as far as is known now."""
-    shown = slots_of(backend)
+    shown = _found(backend)
     if shown:
         return min(backend.limit, max(sum(one.slots for one in shown), backend.running))
     return backend.limit if backend.source in ("set", "told") else 1
 
 
-def _shown(backend: BackendSlots, concurrency: Concurrency, group: Group | None = None) -> Slots:
+def _limited(limits: ModelLimits, model: str) -> Slots:
     return Slots(
-        slots=concurrency.served,
-        source=backend.source,
-        reason=concurrency.reason,
+        slots=limits.of(model) or 1,
+        source="set",
+        reason=LIMITED,
+        running=limits.running[model],
+        model=model,
+    )
+
+
+def _shown(backend: BackendSlots, concurrency: Concurrency, group: Group | None = None) -> Slots:
+    served = concurrency.served
+    limits = backend.model_limits
+    limit = None if group is None or limits is None else limits.of(group.name)
+    limited = limit is not None and limit <= served
+    return Slots(
+        slots=limit if limit is not None and limited else served,
+        source="set" if limited else backend.source,
+        reason=LIMITED if limited else concurrency.reason,
         running=concurrency.running,
         model=None if group is None else group.name,
         load=(group.key[1] or None) if group is not None else None,

@@ -7,23 +7,21 @@ from datetime import datetime
 from math import inf
 
 from oq.rules.backend_past import BackendPast
-from oq.rules.concurrency import Concurrency
+from oq.rules.concurrency import Concurrency, concurrency_of
 from oq.rules.hold import Hold
+from oq.rules.model_limits import Limit, ModelLimits
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
 from oq.rules.outages import Outages
 from oq.rules.place import Place
-from oq.rules.residency import Key, Residency, Room
+from oq.rules.residency import Key, Residency
+from oq.rules.room import Room
 from oq.words.messages import Busy, Ended
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts, SlotsSource
 
 ASK_AGAIN = 0.25
 """Seconds between two looks at what a backend has in memory, while it loads a model."""
-GUESSED = 4
-"""Tasks that a backend gets at once at first if it does not say how many it serves."""
-MOST_GUESSED = 16
-"""The most that it is tried with."""
 KEYS = 1024
 """Models whose load group is remembered."""
 FIRST_LOOK = 10.0
@@ -43,8 +41,8 @@ class BackendSlots:
 
     __slots__ = (
         "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
-        "down_since", "held", "limit", "max_models", "models", "name", "names", "outages",
-        "overflow_after", "past", "residency", "running", "source", "tier",
+        "down_since", "held", "limit", "max_models", "model_limits", "models", "name", "names",
+        "outages", "overflow_after", "past", "residency", "running", "source", "tier",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +53,7 @@ class BackendSlots:
         *,
         max_models: int | None = None,
         models: Sequence[str] | None = None,
+        model_limits: Mapping[str, Limit] | None = None,
         outages: Outages | None = None,
         tier: int = 0,
         overflow_after: float = 0.0,
@@ -70,6 +69,7 @@ class BackendSlots:
         self.max_models = max_models
         self.tier, self.overflow_after = tier, overflow_after
         self.models = ModelList(models)
+        self.model_limits = ModelLimits(model_limits) if model_limits else None
         self.outages = outages or Outages()
         self.past = BackendPast()
         self.concurrency: Concurrency | None = None
@@ -188,6 +188,8 @@ class BackendSlots:
             return Room.CLOSED
         if not (self.outages.quiet or self.outages.allows(self.model(place.model), now)):
             return Room.CLOSED
+        if self.model_limits is not None and self.model_limits.reached(place.model):
+            return Room.LIMITED
         full = self.running >= self.limit
         if self.residency is not None:
             room = self.residency.room(self.key(place), now)
@@ -229,6 +231,8 @@ class BackendSlots:
         """A task starts on it; whether it is to be told how the task is served."""
         assert self.running < self.limit, f"a task starts on {self.name}, which has no slot for it"
         self.running += 1
+        if self.model_limits is not None:
+            self.model_limits.start(task_id, place.model)
         if self.residency is not None:
             self.residency.start(task_id, self.key(place), place.model, now)
             return True
@@ -268,6 +272,8 @@ class BackendSlots:
         """
         assert self.running > 0, f"a slot of {self.name} is given back twice"
         self.running -= 1
+        if self.model_limits is not None:
+            self.model_limits.end(task_id)
         if sample is not None:
             self.busy_times = 0
         if self.residency is not None:
@@ -386,12 +392,4 @@ class BackendSlots:
             group.concurrency.fix(min(slots, self._most))
 
     def _serves(self) -> Concurrency:
-        match self.source:
-            case "set":
-                return Concurrency(self._most, learns=False)
-            case "told":
-                return Concurrency(min(self._told or 1, self._most), learns=False)
-            case "guessed":
-                return Concurrency(min(self._most, MOST_GUESSED), GUESSED)
-            case "measured":
-                return Concurrency(self._most)
+        return concurrency_of(self.source, self._most, self._told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oq.rules.fleet import Fleet
 from oq.rules.model_names import one_name
 from oq.rules.place import Place
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 
 SAID = 3
@@ -62,6 +62,12 @@ def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
         return f"{name} gets nothing for a moment ({backend.held.reason})"
     if (failing := backend.failing(place)) is not None:
         return f"{name}: {failing}"
-    if backend.room(place, now) is Room.TAKEN:
+    room = backend.room(place, now)
+    if room is Room.LIMITED and backend.model_limits is not None:
+        limit, model = backend.model_limits.of(place.model), one_name(place.model)
+        slots = "the only slot" if limit == 1 else f"all {limit} slots"
+        are = "is" if limit == 1 else "are"
+        return f"{slots} for {model} on {name} {are} taken (backends[].model_limits)"
+    if room is Room.TAKEN:
         return f"all slots of {name} for {place.model} are taken"
     return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"

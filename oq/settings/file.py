@@ -11,7 +11,16 @@ from typing import Any, NoReturn
 import yaml
 
 from oq.settings.layers import Layers, is_secret
-from oq.settings.shapes import element, fields, is_list, is_optional, is_section, may_be_empty
+from oq.settings.shapes import (
+    element,
+    fields,
+    is_list,
+    is_optional,
+    is_section,
+    is_table,
+    may_be_empty,
+    table_values,
+)
 from oq.words.config import Config
 from oq.words.errors import InvalidConfig
 
@@ -140,6 +149,8 @@ class _File:
             return self._section(node, kind, key)
         if is_list(kind) and not (is_optional(kind) and _is_null(node)):
             return self._list(node, element(kind), key)
+        if is_table(kind):
+            return self._table(node, table_values(kind), key)
         if not isinstance(node, yaml.ScalarNode):
             self._refuse(node.start_mark, f"{key}: expected one value, not a list or a section")
         if _is_null(node) and not may_be_empty(kind):
@@ -160,6 +171,26 @@ class _File:
         self._layers.note(key, "a list", self._at(node.start_mark))
         items = enumerate(node.value)
         return [self._value(item, kind, f"{key}[{index}]") for index, item in items]
+
+    def _table(self, node: yaml.Node, kind: Any, key: str) -> dict[str, object]:
+        """Values by names that are the user's."""
+        if _is_null(node):
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            self._refuse(node.start_mark, f"{key}: expected names with values, such as {{a: 1}}")
+        self._layers.note(key, "a table", self._at(node.start_mark))
+        values: dict[str, object] = {}
+        for name_node, value_node in node.value:
+            if not isinstance(name_node, yaml.ScalarNode):
+                self._refuse(name_node.start_mark, f"{key}: expected a name before the colon")
+            try:
+                name = _text(name_node.value)
+            except ValueError as error:
+                self._refuse(name_node.start_mark, f"{key}: {name_node.value[:_NAME]!r} {error}")
+            if name in values:
+                self._refuse(name_node.start_mark, f"{key}: {name[:_NAME]!r} is given twice")
+            values[name] = self._value(value_node, kind, f"{key}.{name}")
+        return values
 
     def _at(self, mark: Any) -> str:
         return f"{self._path}:{mark.line + 1}" if mark is not None else str(self._path)

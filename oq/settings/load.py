@@ -188,5 +188,7 @@ def _shown(key: str, value: object) -> str:
             return str(value).lower()
         case tuple():
             return ", ".join(map(str, value))
+        case dict():
+            return ", ".join(f"{name}: {one}" for name, one in value.items())
         case _:
             return str(value)

@@ -26,6 +26,16 @@ def is_list(kind: Any) -> bool:
     return get_origin(_bare(kind)) is tuple
 
 
+def is_table(kind: Any) -> bool:
+    """Whether its keys are not oq's, but names that the user gives."""
+    return get_origin(kind) is dict
+
+
+def table_values(kind: Any) -> Any:
+    """The type of the values of such a table."""
+    return get_args(kind)[1]
+
+
 def element(kind: Any) -> Any:
     """The type of a list's items."""
     return get_args(_bare(kind))[0]

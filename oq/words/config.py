@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from oq.words.config_checks import check
+from oq.words.config_checks import LIMITS, check, wrong_limit
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_RETRIES
@@ -67,6 +67,10 @@ class BackendConfig(Section, frozen=True):
     max_concurrency: Count | Literal["auto"] = "auto"
     """How many tasks it gets at once. `auto`: as many as it serves at once, which it says, or which
     oq measures. All backends together run up to `queue.max_workers`."""
+    model_limits: dict[str, Count | Literal["auto"]] = {}
+    """How many tasks of a model it gets at once, by the name of the model, which may have `*` and
+    `?`. The first name that fits counts. All its tasks together are bound by `max_concurrency`.
+    `auto`: the model has no limit of its own."""
     max_models: Count | None = None
     """How many models it has room for in memory. If this is not set, oq learns it."""
     models: Annotated[tuple[ModelPattern, ...], Meta(max_length=1000)] | None = None
@@ -349,6 +353,8 @@ def to_config(values: dict[str, Any]) -> Config:
     except msgspec.ValidationError as error:
         what, _, where = str(error).replace(" | null", "").partition(" - at `$.")
         key = where.rstrip("`")
+        if key.endswith(LIMITS):
+            what, key = wrong_limit(values, key), ""
         raise InvalidConfig(f"{key}: {what}" if key else what) from None
     check(config)
     return config

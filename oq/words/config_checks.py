@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from oq.words.errors import InvalidConfig
 from oq.words.origins import wrong_with
@@ -12,6 +13,12 @@ from oq.words.task import MAX_PRIORITY, MAX_TENANT, MIN_PRIORITY, Priority
 if TYPE_CHECKING:
     from oq.words.config import Config, FairnessConfig, RetryConfig
 
+LIMITS = ".model_limits[...]"
+"""How msgspec ends the key of a value among the limits of models."""
+MOST_LIMITS = 1000
+MOST_TASKS = 1_000_000_000
+LONGEST_NAME = 200
+_INDEX = re.compile(r"\[(\d+)\]")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _MORE_THAN_0 = (
     "ollama.timeout",
@@ -78,6 +85,36 @@ def _check_backends(config: Config) -> None:
         if backend.kind != "simulated" and not backend.url:
             raise InvalidConfig(f"{where}.url: a backend of kind {backend.kind} needs one")
         _check_no_password(f"{where}.url", backend.url)
+        _check_limits(f"{where}.model_limits", backend.model_limits)
+
+
+def _check_limits(key: str, limits: Mapping[str, object]) -> None:
+    if len(limits) > MOST_LIMITS:
+        raise InvalidConfig(f"{key}: there are {len(limits)}; the most are {MOST_LIMITS}")
+    for name in limits:
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise InvalidConfig(
+                f"{key}: {name[:32]!r} is no name of a model: one has 1 to {LONGEST_NAME}"
+                " characters"
+            )
+
+
+def wrong_limit(values: Any, key: str) -> str:
+    """What is wrong with the limits of models at this key of msgspec's, which names none."""
+    found = _INDEX.search(key)
+    assert found is not None
+    limits = values["backends"][int(found[1])]["model_limits"]
+    name, limit = next((name, one) for name, one in limits.items() if not _is_limit(one))
+    where = f"{key.removesuffix('[...]')}.{str(name)[:LONGEST_NAME]}"
+    return (
+        f"{where}: {limit!r:.80} is no number of tasks; write one from 1 to {MOST_TASKS}, or auto"
+    )
+
+
+def _is_limit(value: object) -> bool:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return 1 <= value <= MOST_TASKS
+    return value == "auto"
 
 
 def _check_gateway(config: Config) -> None:

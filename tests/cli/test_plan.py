@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -186,6 +187,30 @@ def test_servers_that_differ_have_a_row_each(plan, trace, settings, monkeypatch)
     assert "cloud: b:latest" in out
     assert "2,000 prompt tokens/s, 50 generated tokens/s" in out
     assert "generated tokens" in out
+
+
+def test_the_limits_of_models_in_settings_count(plan, settings, tmp_path):
+    """Twelve tasks of 1.5 s come at once: they run four at once, or one after the other."""
+    file = tmp_path / "at-once.jsonl"
+    file.write_text("".join(line(0, "b", 5, "x") + "\n" for _ in range(12)))
+
+    def waited(text: str) -> float:
+        settings.write_text(text)
+        given = ("--prompt-rate", "2000", "--rate", "50", "-o", "json")
+        code, out, err = plan(str(file), "--config", str(settings), *given)
+        assert (code, err) == (0, "")
+        [found] = json.loads(out)["policies"]
+        return float(found["waits"]["worst"])
+
+    cloud = """
+backends:
+  - {name: cloud, kind: openai, url: "https://api.example.com", max_concurrency: 4%s}
+"""
+    assert waited(cloud % "") == pytest.approx(3)
+    assert waited(cloud % ', model_limits: {"b*": 1}') == pytest.approx(16.5)
+    code, out, _ = plan(str(file), "--config", str(settings), "-o", "table")
+    assert code == 0
+    assert re.search(r"^limits +b\*: 1 *$", out, re.M)
 
 
 def test_the_trace_says_how_fast_each_backend_is(plan, settings, tmp_path):

@@ -122,6 +122,15 @@ def test_settings_bound_what_a_server_gets():
     assert [call.began for call in replayed.calls] == [0, 10, 20], "the second waits inside"
 
 
+@pytest.mark.parametrize("policy", [*POLICIES, "ollama"])
+def test_a_limit_of_a_model_counts_where_there_is_a_queue(policy):
+    box = Server("box", slots=3, models=None, most=3, limits={"big": 1, "*": "auto"})
+    replayed = run([*at(0, 0, 0, model="big"), *at(0, 0, model="small")], box, policy=policy)
+    began = [call.began for call in replayed.calls]
+    assert began == ([0, 0, 0, 0, 0] if policy == "ollama" else [0, 10, 20, 0, 0])
+    assert replayed.late is None, "those behind pass it for however long that is"
+
+
 def test_workers_bound_all_together():
     replayed = run(at(0, 0, 0), Server("one"), Server("two"), workers=1)
     assert [call.began for call in replayed.calls] == [0, 10, 20]
@@ -167,7 +176,8 @@ def test_servers_that_are_alike():
 BACKENDS = [
     {"name": "box", "kind": "ollama", "url": "http://box:11434"},
     {"name": "big", "kind": "ollama", "url": "http://big:11434", "max_models": 3},
-    {"name": "one", "kind": "openai", "url": "http://one:8000", "max_models": 1},
+    {"name": "one", "kind": "openai", "url": "http://one:8000", "max_models": 1,
+     "model_limits": {"a*": 1, "b": "auto"}},
     {
         "name": "cloud", "kind": "openai", "url": "https://cloud", "models": ["a*", "b"],
         "max_concurrency": 100, "tier": 2, "overflow_after": "90s",
@@ -180,7 +190,7 @@ def test_the_backends_of_settings():
     assert setup.servers == (
         Server("box", 4, 2),
         Server("big", 4, 3),
-        Server("one", 4, 1),
+        Server("one", 4, 1, limits={"a*": 1, "b": "auto"}),
         Server("cloud", 100, None, ("a*", "b"), 2, 90.0, MOST_WORKERS),
     )
     assert setup.workers == MOST_WORKERS

@@ -6,8 +6,7 @@ from functools import cache, partial
 
 import pytest
 
-from oq.rules.concurrency import TRY_AGAIN, Concurrency
-from oq.rules.slots import GUESSED, MOST_GUESSED
+from oq.rules.concurrency import GUESSED, MOST_GUESSED, TRY_AGAIN, Concurrency
 from tests.unit.rules.shared_speed import (
     How,
     SharedSpeed,

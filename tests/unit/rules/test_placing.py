@@ -13,7 +13,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.placing import place_on
 from oq.rules.policies import POLICIES
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig
 from oq.words.messages import Ended

@@ -17,7 +17,7 @@ from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
-from oq.rules.residency import Room
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import to_config
 from oq.words.messages import Busy, Ended

@@ -134,6 +134,47 @@ def test_a_list_of_backends_is_in_the_order_of_preference():
     assert [backend.name for backend in config.backend_list()] == names
 
 
+def limited(limits: object) -> dict[str, object]:
+    first = {"name": "a", "kind": "simulated", "model_limits": {"x": 1}}
+    return {"backends": [first, {"name": "b", "kind": "simulated", "model_limits": limits}]}
+
+
+def test_a_backend_has_limits_for_its_models_in_order():
+    limits = {"z:70b": 1, "a*": "auto", "*": 1000}
+    backend = to_config(limited(limits)).backends[1]
+    assert list(backend.model_limits.items()) == list(limits.items())
+    assert BackendConfig(name="b", kind="simulated").model_limits == {}
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10**9 + 1, 1.5, True, None, "many", "4", [1], {"a": 1}])
+def test_a_limit_of_a_model_that_is_no_number_is_named(limit):
+    with pytest.raises(InvalidConfig) as caught:
+        to_config(limited({"z:70b": 1, "q/b": limit}))
+    assert str(caught.value) == (
+        f"backends[1].model_limits.q/b: {limit!r} is no number of tasks;"
+        " write one from 1 to 1000000000, or auto"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"": 1}, "'' is no name of a model: one has 1 to 200 characters"),
+        ({"x" * 201: 1}, "is no name of a model: one has 1 to 200 characters"),
+        ({str(n): 1 for n in range(1001)}, "there are 1001; the most are 1000"),
+        ([1], "Expected `object`, got `array`"),
+        (3, "Expected `object`, got `int`"),
+        ({3: 1}, "Expected `str`, got `int`"),
+        ({3: 0}, "Expected `str`, got `int`"),
+    ],
+)
+def test_limits_of_models_that_cannot_be(limits, why):
+    with pytest.raises(InvalidConfig) as caught:
+        to_config(limited(limits))
+    assert "backends[1].model_limits" in str(caught.value)
+    assert why in str(caught.value)
+
+
 def test_more_retries_than_a_task_may_have_are_no_default_either():
     """Or each task that does not say would be refused for what its user never wrote."""
     with pytest.raises(InvalidConfig, match=r"retry_config\.max_retries"):

@@ -1,0 +1,23 @@
+"""What a backend can do with a task."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Room(IntEnum):
+    """What a backend can do with a task now, the better the greater. It can start it if that is at
+    least SWAP. A task that waits there keeps it from those behind if that is more than LIMITED.
+    """
+
+    CLOSED = 0  # it is down, or held
+    LIMITED = 1  # as many tasks of its model run there as may; tasks of others may start
+    DRAINING = 2  # something has to end first: a load, or what runs of another group
+    TAKEN = 3  # all slots of its group are taken
+    SWAP = 4  # its group will be loaded, and another one leaves the memory for it
+    COLD = 5  # its group will be loaded, and there is room for it
+    WARM = 6
+
+    @property
+    def starts(self) -> bool:
+        return self >= Room.SWAP

@@ -1,0 +1,71 @@
+"""`backends[].model_limits` in a settings file: names that are the user's, each with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from oq.settings import load_settings
+from oq.words.errors import InvalidConfig
+
+FILE = """\
+backends:
+  - name: box
+    kind: simulated
+    model_limits:
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Read a file with these limits."""
+
+    def load(limits: str):
+        file = tmp_path / "config.yaml"
+        file.write_text(FILE + limits)
+        return load_settings(str(file))
+
+    return load
+
+
+def test_limits_are_read_in_the_order_of_the_file(load):
+    settings = load('      llama3:70b: 1\n      "nomic-*": 16\n      10: auto\n')
+    [backend] = settings.config.backends
+    assert list(backend.model_limits.items()) == [
+        ("llama3:70b", 1), ("nomic-*", 16), ("10", "auto"),
+    ]  # fmt: skip
+    rows = {key: (value, origin) for key, value, origin in settings.rows()}
+    value, origin = rows["backends[0].model_limits"]
+    assert value == "llama3:70b: 1, nomic-*: 16, 10: auto"
+    assert origin.endswith("config.yaml:5")
+
+
+def test_without_any_there_is_nothing_to_show(load):
+    settings = load("")
+    assert settings.config.backends[0].model_limits == {}
+    rows = {key: value for key, value, _ in settings.rows()}
+    assert rows["backends[0].model_limits"] == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        (
+            "      x: 1\n      y:7b: 0\n",
+            ":6: backends[0].model_limits.y:7b: 0 is no number of tasks",
+        ),
+        ("      x: 1\n      y: some\n", ":6: backends[0].model_limits.y: 'some' is no number of"),
+        ("      y:\n", ":5: backends[0].model_limits.y: there is no value"),
+        ("      y: [1]\n", ":5: backends[0].model_limits.y: expected one value, not a list"),
+        ("      y: 0x10\n", ":5: backends[0].model_limits.y: '0x10' can be read as more than one"),
+        ("      y: 1\n      y: 2\n", ":6: backends[0].model_limits: 'y' is given twice"),
+        ('      "": 2\n', ":5: backends[0].model_limits: '' is no name of a model"),
+        ('      "a\\u0007": 2\n', ":5: backends[0].model_limits: 'a\\x07' has the character"),
+        ("      [a]: 2\n", ":5: backends[0].model_limits: expected a name before the colon"),
+        ("      4\n", ":5: backends[0].model_limits: expected names with values, such as {a: 1}"),
+        ("      - 4\n", ":5: backends[0].model_limits: expected names with values"),
+    ],
+)
+def test_wrong_limits_are_refused_by_their_line(limits, why, load):
+    with pytest.raises(InvalidConfig) as caught:
+        load(limits)
+    assert why in str(caught.value)
