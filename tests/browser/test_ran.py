@@ -90,7 +90,7 @@ def test_a_backend_that_was_down_is_told_in_the_plot_and_in_words(
         tab.open("overview")
         expect(tab.by("ran-row")).to_have_count(2)
         expect(tab.by("ran-legend")).to_contain_text("wedged")
-        band = tab.by("ran-row").nth(1).locator(".down")
+        band = tab.by("ran-row").nth(1).locator(".out-down")
         assert "connection refused" in (band.get_attribute("title") or "")
         words = tab.by("ran-words")
         words.locator("summary").click()
