@@ -20,6 +20,7 @@ from msgspec import Struct
 from oq.rules.backlog import Backlog, Lane
 from oq.rules.fleet import Fleet
 from oq.rules.guesses import Estimate, Guess, Guesses, GuessesRecord
+from oq.rules.limited_work import passed, passes_all, until_free
 from oq.rules.pace import Pace, PaceRecord
 from oq.rules.place import Place
 from oq.rules.policy import Policy
@@ -228,7 +229,8 @@ class Forecast:
         """
         self._take_in(now)
         able = self._fleet.likely(place.model)
-        if not self._policy and any(one.room(place, now).starts for one in able):
+        free = [one for one in able if one.room(place, now).starts]
+        if free and (not self._policy or passes_all(self._policy, self._fleet, free, place, now)):
             return None
         guess = self._guess(place, 1.0, now)
         return None if guess is None else self._guesses.estimate(guess)
@@ -324,6 +326,7 @@ class Forecast:
             return None
         self._backlog.weigh(now)
         way, starts = self._turn(place, able, now) or self._in_line(place, before, able)
+        starts = max(starts, self._until_free(place, before, able))
         held = min(now if one.held is None else one.held.until for one in able)
         starts = max(starts, held - now)
         lane = self._backlog.lane(place.priority)
@@ -351,11 +354,17 @@ class Forecast:
         work, swaps = self._times.usual or 0.0, 0.0
         for lane, share in self._lanes_before(place, before):
             for_these = share * self._backlog.share(lane, able)
-            work += for_these * lane.work
+            work += for_these * (lane.work - passed(lane, able, self._times.of))
             swaps += for_these * lane.swaps
         for_work, for_swap = self._pace(able)
         known = all(self._paces[one.name].known for one in able)
         return (Way.MEASURED if known else Way.ASSUMED), work * for_work + swaps * for_swap
+
+    def _until_free(self, place: Place, before: float, able: Sequence[BackendSlots]) -> float:
+        """By the limit of its model."""
+        lanes = self._lanes_before(place, before)
+        of_model = sum(share * lane.counts.get(place.model, 0) for lane, share in lanes)
+        return until_free(place, of_model, able, self._times.of(place.model))
 
     def _lanes_before(self, place: Place, before: float) -> list[tuple[Lane, float]]:
         """What is before it: all of the higher priorities, and a share of its own."""
