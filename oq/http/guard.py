@@ -56,8 +56,8 @@ _UNLESS_SET: Headers = [
 _ASKED = b"access-control-request-"
 _EXPOSED = b"Location, Link, Retry-After, X-OQ-Task-ID, X-OQ-Queue-Position, X-OQ-Left-Out"
 _OWN_HEADERS = (
-    b"Content-Type, Idempotency-Key, Last-Event-ID, X-OQ-Priority, X-OQ-Tenant, X-OQ-Timeout,"
-    b" X-OQ-Detach"
+    b"Content-Type, Idempotency-Key, Last-Event-ID, X-OQ-Priority, X-OQ-Session, X-OQ-Tenant,"
+    b" X-OQ-Timeout, X-OQ-Detach"
 )
 _OLLAMA_HEADERS = (
     b"Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,"

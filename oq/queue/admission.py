@@ -72,7 +72,10 @@ class Admission:
         to_writer: trio.MemorySendChannel[Commit],
         answers: PendingReceipts,
         outlook: Outlook,
+        *,
+        several: bool,
     ) -> None:
+        """`several`: there is more than one backend."""
         self.limits = Limits(
             max_payload=config.queue.max_payload,
             max_metadata=config.queue.max_metadata,
@@ -81,6 +84,7 @@ class Admission:
             max_values=config.queue.max_values,
             zero_is_default=config.retry_config.zero_is_default,
             tenant_by=config.fairness.by if config.fairness.enabled else None,
+            conversations=several and config.scheduler.max_conversations > 0,
         )
         self.closed = False
         self._max_pending = config.queue.max_pending

@@ -24,7 +24,8 @@ def fleet_of(config: Config, backends: dict[str, Backend]) -> Fleet:
     """The backends of a queue, in their order."""
     described = {backend.name: backend for backend in config.backend_list()}
     return Fleet(
-        [_slots(config, backend, described.get(name)) for name, backend in backends.items()]
+        [_slots(config, backend, described.get(name)) for name, backend in backends.items()],
+        config.scheduler.max_conversations,
     )
 
 

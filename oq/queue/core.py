@@ -62,8 +62,9 @@ class Core:
         self.answers = PendingReceipts()
         self.outlook = Outlook(wiring.board, clock)
         self.admission = Admission(
-            config, ledger, clock, wiring.writer, wiring.to_writer, self.answers, self.outlook
-        )
+            config, ledger, clock, wiring.writer, wiring.to_writer, self.answers, self.outlook,
+            several=len(backends) > 1,
+        )  # fmt: skip
         self._catalogue = Catalogue(self.tell_down)
         self.listing = Listing(
             ledger.durable, wiring.board, self.outlook, self.answers.check, clock.now

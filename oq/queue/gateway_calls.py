@@ -31,9 +31,9 @@ class NewCall(Struct, frozen=True, kw_only=True):
     `oq.words.task.Body`. A `detached` one goes on without its caller. It is refused if it is
     expected to wait for longer than `max_wait`. `timeout` is for one attempt, or for all of the
     call if its caller is `impatient` and stays. `way`: see `oq.rules.via`. `load`: see
-    `oq.rules.load_options`. `kept`: its response is read later, by an id of its own. `measured`:
-    what oq reads of the body was found to be within `queue.max_values`. The rest is for whoever
-    looks at the task.
+    `oq.rules.load_options`. `conversation`: see `oq.rules.conversations`. `kept`: its response is
+    read later, by an id of its own. `measured`: what oq reads of the body was found to be within
+    `queue.max_values`. The rest is for whoever looks at the task.
     """
 
     call: Endpoint
@@ -47,6 +47,7 @@ class NewCall(Struct, frozen=True, kw_only=True):
     caller: Caller = LOCAL
     user_agent: str | None = None
     tenant: str | None = None
+    conversation: int = 0
     way: str = ""
     max_wait: float | str | None = None
     headers: Headers = ()
@@ -113,6 +114,7 @@ class GatewayCalls:
             timeout=new.timeout,
             load=new.load,
             tenant=new.tenant or "",
+            conversation=new.conversation,
             metadata=msgspec.json.encode(metadata),
             key=key,
             impatient=new.impatient and not new.detached,

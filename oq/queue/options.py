@@ -70,6 +70,7 @@ class Options(TypedDict, total=False):
     idle_after: Time
     preempt: bool
     max_preemptions: int
+    max_conversations: int
 
     fairness_enabled: bool
     fairness_by: str

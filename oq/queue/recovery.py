@@ -9,6 +9,7 @@ from contextlib import aclosing
 from datetime import datetime
 
 import structlog
+from msgspec.structs import replace
 
 from oq.rules import lifecycle
 from oq.rules.board import Board
@@ -76,6 +77,8 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
         async for tasks in waiting:
             for task in tasks:
                 place = task.place
+                if place.conversation and len(board.backends) == 1:  # it was not so before
+                    place = replace(place, conversation=0)
                 if place.run_at is not None and place.run_at > now:
                     delays.append(_delay(task.task_id, place.run_at, place, longest))
                 else:

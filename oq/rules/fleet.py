@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from oq.rules.conversations import Conversations
 from oq.rules.model_names import one_name
 from oq.rules.slots import BackendSlots
 
@@ -17,7 +18,7 @@ class Fleet:
     backend goes down or comes up, and when it becomes known which models one has.
     """
 
-    def __init__(self, backends: Sequence[BackendSlots]) -> None:
+    def __init__(self, backends: Sequence[BackendSlots], max_conversations: int = 0) -> None:
         self.backends = tuple(backends)
         self.several = len(self.backends) > 1
         """It is asked for each task."""
@@ -32,6 +33,7 @@ class Fleet:
         """Whether one is to be asked which models it has."""
         self.workers = inf
         """The most tasks that run at once, on all of them together: the board sets it."""
+        self.conversations = Conversations(max_conversations)
         self.changes = 0
         """How many times it may have become another one that can run a model."""
 

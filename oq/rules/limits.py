@@ -22,6 +22,8 @@ class Limits(Struct, frozen=True):
     max_values: int = QueueConfig().max_values
     tenant_by: str | None = None
     """The field of its metadata that names its tenant, where there is fairness between tenants."""
+    conversations: bool = False
+    """Whether it is told which conversation it is a part of: where there are several backends."""
 
 
 def check_size(field: str, text: bytes, limits: Limits, *, tasks: int = 1) -> None:

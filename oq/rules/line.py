@@ -225,6 +225,7 @@ class Line:
         return place_on(
             self._fleet.able(place.model, now), place, now, kept,
             reserve=self._reserve, waited_for=self._waits_for.get(task_id),
+            last=self._fleet.conversations.last(place) if place.conversation else None,
         )  # fmt: skip
 
     def _keep(self, backend: BackendSlots, task_id: str, search: Search) -> None:
@@ -239,6 +240,8 @@ class Line:
         left = self._leave(task_id)
         assert left is not None
         place, tenant = left
+        if place.conversation:
+            self._fleet.conversations.served(place, backend)
         if self._reserve is not None:
             self._reserve.started(place, backend)
         if self._quiet is not None:

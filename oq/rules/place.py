@@ -16,7 +16,7 @@ ALIKE = 4096
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """All that the scheduler has to know of a pending task, so that recovery reads nothing else of
     it. `delay` is how many seconds a retry was to wait; a record from before that was noted has
-    none. `load` and `tenant` are as in its terms.
+    none. `load`, `tenant` and `conversation` are as in its terms.
     """
 
     priority: int
@@ -26,21 +26,29 @@ class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     delay: float | None = None
     load: str = ""
     tenant: str = ""
+    conversation: int = 0
 
     def when_due(self) -> Place:
         """The same once the task waits for no time any more."""
-        return _plain(self.priority, self.model, self.load, self.tenant)
+        return _plain_of(self.priority, self.model, self.load, self.tenant, self.conversation)
 
 
 def place_of(state: TaskState) -> Place:
     terms = state.terms
     if state.run_at is None and not state.retry_count:
-        return _plain(terms.priority, terms.model, terms.load, terms.tenant)
+        return _plain_of(terms.priority, terms.model, terms.load, terms.tenant, terms.conversation)
     retrying = state.retry_count > 0
     return Place(
         terms.priority, terms.model, state.run_at,
         retrying, _delay(state) if retrying else None, terms.load, terms.tenant,
+        terms.conversation,
     )  # fmt: skip
+
+
+def _plain_of(priority: int, model: str, load: str, tenant: str, conversation: int) -> Place:
+    if conversation:  # hardly any other is of the same
+        return Place(priority, model, load=load, tenant=tenant, conversation=conversation)
+    return _plain(priority, model, load, tenant)
 
 
 @lru_cache(ALIKE)

@@ -18,19 +18,43 @@ def place_on(
     *,
     reserve: Reserve | None = None,
     waited_for: BackendSlots | None = None,
+    last: BackendSlots | None = None,
 ) -> tuple[BackendSlots | None, Room]:
     """The backend for a task, and what that can do with it now. None if they are closed, or if it
     waits for nothing but other tasks of its model.
 
     It starts on one that has its model in memory, else on one that has room for it, else on one
     where another model leaves for it: of several on the one that has least to do, beside what it
-    serves at once. Else it waits: for a slot where its model is, or else for the one that has the
-    least to end first; but if it has waited for one of them before, for that. Of equals it is the
-    first in the order of the settings. Those in `but` others wait for.
+    serves at once. But if the one that served its conversation `last` has the model in memory and
+    a slot, then there.
+    Else it waits: for a slot where its model is, or else for the one that has the least to end
+    first; but if it has waited for one of them before, for that. Of equals it is the first in the
+    order of the settings. Those in `but` others wait for.
     """
     if len(backends) == 1 and not but:  # mostly there is one, and it is asked for each task
         only, room = backends[0], room_on(backends[0], place, now, reserve)
         return (only if room > Room.LIMITED else None), room
+    if last is not None and last in backends and last not in but and last.share(place) < 1:
+        room = room_on(last, place, now, reserve)
+        if room is Room.WARM:
+            return last, room
+    best, best_room = _best(backends, place, now, but, reserve)
+    if waited_for is not None and best is not None and not best_room.starts:
+        still = waited_for in backends and waited_for not in but
+        room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED
+        if room > Room.LIMITED:
+            return waited_for, room
+    return best, best_room
+
+
+def _best(
+    backends: Sequence[BackendSlots],
+    place: Place,
+    now: float,
+    but: Collection[BackendSlots],
+    reserve: Reserve | None,
+) -> tuple[BackendSlots | None, Room]:
+    """The best of them for a task that nothing is known of but its place."""
     best, best_room, least, warm = None, Room.CLOSED, 0.0, False
     for backend in backends:
         if backend in but:
@@ -45,11 +69,6 @@ def place_on(
             best, best_room, least, warm = backend, room, busy, room is Room.WARM
             if warm and not busy:
                 break
-    if waited_for is not None and best is not None and not best_room.starts:
-        still = waited_for in backends and waited_for not in but
-        room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED
-        if room > Room.LIMITED:
-            return waited_for, room
     return best, best_room
 
 

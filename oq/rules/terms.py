@@ -52,6 +52,7 @@ def terms_of_call(
     metadata: bytes,
     load: str,
     tenant: str,
+    conversation: int,
     key: str | None,
     limits: Limits,
 ) -> Terms:
@@ -67,6 +68,7 @@ def terms_of_call(
         idempotency_key=None if key is None else check_idempotency_key(key),
         load=load,
         tenant=tenant[:MAX_TENANT] if limits.tenant_by else "",
+        conversation=conversation,
     )
 
 

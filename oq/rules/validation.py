@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from oq.rules.conversations import conversation_in
 from oq.rules.json_decoding import decode, decode_object
 from oq.rules.limits import Limits, check_size
 from oq.rules.load_options import load_text
@@ -153,6 +154,8 @@ def check(submission: Submission, limits: Limits) -> Checked:
     shift = b"" if isinstance(read, _Embed) else read.shift
     if (options or shift) and (load := load_text(options or b"", shift)):
         terms = replace(terms, load=load)
+    if limits.conversations and kind is TaskType.CHAT:
+        terms = replace(terms, conversation=conversation_in(payload))
     return Checked(kind, terms, Body(payload, options or b"{}"))
 
 
@@ -167,6 +170,7 @@ def check_call(
     metadata: bytes,
     load: str = "",
     tenant: str = "",
+    conversation: int = 0,
     key: str | None = None,
     impatient: bool = False,
     limits: Limits,
@@ -177,7 +181,7 @@ def check_call(
     check_size("", document, limits)
     terms = terms_of_call(
         model=model, priority=priority, timeout=timeout, metadata=metadata, load=load,
-        tenant=tenant, key=key, limits=limits,
+        tenant=tenant, conversation=conversation, key=key, limits=limits,
     )  # fmt: skip
     return Checked(kind, terms, body, impatient)
 

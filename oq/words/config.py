@@ -186,6 +186,9 @@ class SchedulerConfig(Section, frozen=True):
     back to its place, if nobody has seen anything of its answer."""
     max_preemptions: Count = 3
     """(+) How many times that may happen to a task while oq runs."""
+    max_conversations: Limit = 10_000
+    """(+) Of so many conversations it is remembered which backend served them last, where there are
+    several: their next tasks go to the same one. 0: of none."""
     batch_size: Count = 10
     scheduling_interval: Duration = Duration(1)
 

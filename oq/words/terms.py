@@ -18,7 +18,9 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     The task does not run before `run_at`. `timeout` is in seconds, for one attempt. `metadata` is
     an undecoded JSON object. The `idempotency_key` is removed together with the task. `load` is
     what of its body decides whether a model in memory fits (see `oq.rules.load_options`). `tenant`
-    is for whom it runs, where there is fairness between tenants.
+    is for whom it runs, where there is fairness between tenants. `conversation` is the number of
+    the one that it is a part of, where there are several backends (see `oq.rules.conversations`);
+    0: of none.
     """
 
     model: str
@@ -30,6 +32,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     idempotency_key: str | None = None
     load: str = ""
     tenant: str = ""
+    conversation: int = 0
 
 
 class TermOptions(TypedDict, total=False):

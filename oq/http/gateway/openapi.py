@@ -31,6 +31,11 @@ _HEADERS = (
         shapes.Tenant,
     ),
     Parameter(
+        "X-OQ-Session",
+        "a name of the conversation that the call is a part of. Of several backends that have the"
+        " model in memory it goes to the one that served this conversation last",
+    ),
+    Parameter(
         "X-OQ-Timeout",
         "how long the client waits for all of the answer, the time in line and retries included:"
         " seconds, or a Go duration such as 5m. With X-OQ-Detach it is for each attempt",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -13,17 +13,20 @@ from oq.dialects import Endpoint, Reading
 from oq.dialects.kept_response import Wish, read_wish
 from oq.http.request import Request
 from oq.queue import NewCall
+from oq.rules.conversations import conversation_of
 from oq.rules.headers import up_with_call
 from oq.rules.limits import Limits, check_size
 from oq.rules.terms import parse_priority
 from oq.rules.via import HEADER, check_loop
 from oq.words.config import GatewayConfig
 from oq.words.errors import InvalidTask
-from oq.words.task import MAX_TENANT
+from oq.words.task import MAX_TENANT, TaskType
 
 MAX_AGENT = 200
 """Characters of a User-Agent that are kept."""
 
+_CONVERSATIONS = frozenset({TaskType.CHAT, TaskType.GENERATE})
+"""The types of calls that may be part of a conversation."""
 _VIA = HEADER.lower().encode()
 _YES, _NO = frozenset({"true", "1", "yes"}), frozenset({"", "false", "0", "no"})
 
@@ -45,8 +48,9 @@ class _Said(NamedTuple):
     """What the document of a call says."""
 
     reading: Reading
-    wish: Wish
-    document: bytes
+    conversation: int = 0
+    wish: Wish = Wish()
+    document: bytes = b""
 
 
 class Defaults:
@@ -89,7 +93,7 @@ async def read_request(
     raises Unavailable if all bodies together have too many.
     """
     headers = up_with_call(request.scope["headers"], authorization=defaults.pass_authorization)
-    read = partial(_read, call, request.queue.limits)
+    read = partial(_read, call, request.queue.limits, request.scope["headers"])
     said = await use_bounded(body, headers, most, read, held)
     server = request.scope.get("server")
     agent = request.header(b"user-agent")
@@ -107,6 +111,7 @@ async def read_request(
         detached=_flag(request, "X-OQ-Detach"),
         caller=request.caller,
         user_agent=None if agent is None else agent[:MAX_AGENT],
+        conversation=said.conversation,
         tenant=_tenant(request.header(b"x-oq-tenant")),
         max_wait=request.header(b"x-oq-max-wait"),
         way=way,
@@ -120,12 +125,16 @@ async def read_request(
     return CallRequest(new, streams, key, progress, said.wish, said.document)
 
 
-def _read(call: Endpoint, limits: Limits, document: bytes) -> _Said:
+def _read(
+    call: Endpoint, limits: Limits, headers: Iterable[tuple[bytes, bytes]], document: bytes
+) -> _Said:
     check_size("", document, limits)
-    reading = call.dialect.read(call, document)
+    reading, conversation = call.dialect.read(call, document), 0
+    if limits.conversations and call.type in _CONVERSATIONS:
+        conversation = conversation_of(headers, document)
     if not call.keeps:
-        return _Said(reading, Wish(), b"")
-    return _Said(reading, read_wish(document), document)
+        return _Said(reading, conversation)
+    return _Said(reading, conversation, read_wish(document), document)
 
 
 def _tenant(header: str | None) -> str | None:

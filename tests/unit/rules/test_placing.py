@@ -92,6 +92,42 @@ def test_of_many_that_run_as_many_the_best_is_found_without_asking_each_what_it_
     assert asked == ["box0", "last"]
 
 
+def test_a_conversation_stays_where_it_was_as_long_as_there_is_a_slot():
+    one, two = box("one", "a"), box("two", "a", runs=8)
+    place = Place(5, "a", conversation=1)
+    assert place_on([one, two], place, 0.0, last=two) == (two, Room.WARM)
+    assert place_on([one, two], place, 0.0, [two], last=two) == (one, Room.WARM)
+    assert place_on([one], place, 0.0, last=two) == (one, Room.WARM)
+    two.take("ninth", place, 0.0)
+    assert place_on([one, two], place, 0.0, last=two) == (one, Room.WARM)
+    assert place_on([one, box("three", "b")], place, 0.0, last=box("three")) == (one, Room.WARM)
+    cold = box("cold", "b")
+    assert place_on([one, cold], place, 0.0, last=cold) == (one, Room.WARM)
+
+
+def test_a_task_is_not_tried_as_one_more_for_the_sake_of_its_conversation():
+    full, free = learning("full", 4, 4), learning("free", 4, 3)
+    assert full.concurrency is not None
+    full.concurrency.restore(4, None, 0.0)
+    assert full.room(Place(5, "a"), 999.0) is Room.WARM, "one more may be tried"
+    assert place_on([full, free], Place(5, "a"), 999.0, last=full) == (free, Room.WARM)
+
+
+@pytest.mark.parametrize("policy", ["fifo", "affinity"])
+def test_the_next_task_of_a_conversation_goes_where_the_last_one_went(policy):
+    fleet = Fleet([BackendSlots(name, 4) for name in ("one", "two", "three")], 100)
+    board = Board(
+        99, fleet, POLICIES[policy](fleet, SchedulerConfig(affinity=policy == "affinity")),
+        paused=False,
+    )  # fmt: skip
+    for n, conversation in enumerate([1, 2, 3, 2, 3, 3, 0, 1]):
+        board.place(task_id(n), Place(5, "a", conversation=conversation))
+    jobs = list(iter(lambda: board.next(0.0), None))
+    assert [job.backend for job in jobs] == [
+        "one", "two", "three", "two", "three", "three", "one", "one",
+    ]  # fmt: skip
+
+
 def test_two_that_are_alike_are_filled_evenly_and_a_task_goes_where_one_has_ended():
     fleet = Fleet([BackendSlots(name, 4) for name in ("one", "two")])
     board = Board(99, fleet, POLICIES["fifo"](fleet, SchedulerConfig()), paused=False)

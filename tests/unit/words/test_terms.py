@@ -34,9 +34,9 @@ OTHER = {
     "timeout": 301.0,
     "metadata": Raw(b'{"a": 1}'),
 }
-TERMS = set(Terms.__struct_fields__) - {"load", "tenant"}
+TERMS = set(Terms.__struct_fields__) - {"load", "tenant", "conversation"}
 """What a user gives. `load` is made of the options (see `oq.rules.load_options`), `tenant` of the
-metadata (see `oq.rules.tenants`).
+metadata (see `oq.rules.tenants`), `conversation` of the payload (see `oq.rules.conversations`).
 """
 NOT_SHOWN = {"idempotency_key"}
 SHOWN = sorted(TERMS - NOT_SHOWN)
