@@ -39,9 +39,10 @@ POLICY = st.sampled_from(["fifo", "affinity"])
 TENANTS = st.sampled_from(["ann", "bob", "bob", "bob", "cy", None])
 
 
-def histories(usual: int) -> settings:
-    """So many of them, or as many as the variable says."""
+def histories(usual: int, most: int | None = None) -> settings:
+    """So many of them, or as many as the variable says, but not more than `most`."""
     number = int(environ.get("OQ_HISTORIES", usual))
+    number = number if most is None else min(number, most)
     return settings(max_examples=number, deadline=None, database=None)
 
 
@@ -141,7 +142,7 @@ def test_affinity_passes_nobody_over_for_longer_than_it_may(tasks, box, load, by
 
 
 @seed(21)
-@histories(60)
+@histories(30, most=500)  # each of them takes a fifth of a second
 @given(st.integers(0, 2**32))
 def test_nor_where_one_model_needs_more_than_one_of_several_servers(number):
     random = Random(number)
