@@ -176,9 +176,9 @@ class Board:
     def _note_end(self, task_id: str, run: Run, ended: Ended, now: float) -> None:
         """It says something of the backend how it ended."""
         if ended.lacks and self._fleet.several:
-            run.backend.models.note_lack(run.place.model)
-            self._fleet.lists_wanted = True
-            self._fleet.changed()
+            self._fleet.note_lack(run.backend, run.place.model)
+        if not (ended.served or run.aborted):
+            self._fleet.conversations.failed(run.place, run.backend)
         run.backend.note_end(task_id, run.place, ended, now)
         self._note_plain()
 

@@ -134,3 +134,8 @@ class Conversations:
         self._last.move_to_end(key)
         if len(self._last) > self._most:
             self._last.popitem(last=False)
+
+    def failed(self, place: Place, backend: BackendSlots) -> None:
+        """It was not served there: the next task of its conversation need not go there."""
+        if self.last(place) is backend:
+            del self._last[place.conversation, place.model]

@@ -43,6 +43,12 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.backends)
 
+    def note_lack(self, backend: BackendSlots, model: str) -> None:
+        """This backend says that it has not this model."""
+        backend.models.note_lack(model)
+        self.lists_wanted = True
+        self.changed()
+
     def able(self, model: str, now: float) -> tuple[BackendSlots, ...]:
         """Those that may run tasks of this model, or will when they are up.
 

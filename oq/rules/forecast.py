@@ -21,6 +21,7 @@ from oq.rules.backlog import Backlog, Lane
 from oq.rules.fleet import Fleet
 from oq.rules.guesses import Estimate, Guess, Guesses, GuessesRecord
 from oq.rules.limited_work import passed, passes_all, until_free
+from oq.rules.model_names import both_names
 from oq.rules.pace import Pace, PaceRecord
 from oq.rules.place import Place
 from oq.rules.policy import Policy
@@ -229,7 +230,10 @@ class Forecast:
         """
         self._take_in(now)
         able = self._fleet.likely(place.model)
-        free = [one for one in able if one.room(place, now).starts]
+        tier = min((one.tier for one in able if one.down is None), default=0)
+        free = [
+            one for one in able if one.tier <= tier and self._policy.room(one, place, now).starts
+        ]
         if free and (not self._policy or passes_all(self._policy, self._fleet, free, place, now)):
             return None
         guess = self._guess(place, 1.0, now)
@@ -363,7 +367,8 @@ class Forecast:
     def _until_free(self, place: Place, before: float, able: Sequence[BackendSlots]) -> float:
         """By the limit of its model."""
         lanes = self._lanes_before(place, before)
-        of_model = sum(share * lane.counts.get(place.model, 0) for lane, share in lanes)
+        names = both_names(place.model)
+        of_model = sum(share * lane.counts.get(name, 0) for lane, share in lanes for name in names)
         return until_free(place, of_model, able, self._times.of(place.model))
 
     def _lanes_before(self, place: Place, before: float) -> list[tuple[Lane, float]]:

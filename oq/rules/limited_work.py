@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from oq.rules.backlog import Lane
 from oq.rules.fleet import Fleet
-from oq.rules.model_names import LATEST, one_name
+from oq.rules.model_names import both_names, one_name
 from oq.rules.place import Place
 from oq.rules.policy import Policy
 from oq.rules.room import Room
@@ -61,7 +61,7 @@ def passed(lane: Lane, backends: Sequence[BackendSlots], weight: Callable[[str],
         return 0.0
     work = 0.0
     for name in first.running:
-        for model in (name, name + LATEST):
+        for model in both_names(name):
             count = lane.counts.get(model, 0)
             if count and _is_full(model, backends):
                 work += count * weight(model)

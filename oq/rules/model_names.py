@@ -16,6 +16,12 @@ def full_name(name: str) -> str:
 
 
 @lru_cache(KEPT)
+def both_names(name: str) -> tuple[str, str]:
+    """The names that this model may have: with the tag latest and without."""
+    one = one_name(name)
+    return one, one + LATEST
+
+
 def one_name(name: str) -> str:
     """The one name for people of a model that has several: without the tag latest."""
     return name.removesuffix(LATEST) or name

@@ -9,6 +9,10 @@ from oq.rules.reserve import Reserve
 from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 
+LEAN = 0.5
+"""A share of what a backend serves at once. Tasks that begin alike and have nothing else in common
+count as one conversation: they are not to fill one backend while another has nothing to do."""
+
 
 def place_on(
     backends: Sequence[BackendSlots],
@@ -26,7 +30,7 @@ def place_on(
     It starts on one that has its model in memory, else on one that has room for it, else on one
     where another model leaves for it: of several on the one that has least to do, beside what it
     serves at once. But if the one that served its conversation `last` has the model in memory and
-    a slot, then there.
+    a slot, then there, unless it has LEAN more to do than another that has it in memory.
     Else it waits: for a slot where its model is, or else for the one that has the least to end
     first; but if it has waited for one of them before, for that. Of equals it is the first in the
     order of the settings. Those in `but` others wait for.
@@ -36,9 +40,12 @@ def place_on(
         return (only if room > Room.LIMITED else None), room
     if last is not None and last in backends and last not in but and last.share(place) < 1:
         room = room_on(last, place, now, reserve)
-        if room is Room.WARM:
+        best, best_room = _best(backends, place, now, but, reserve)
+        others = 1.0 if best is None or best_room is not Room.WARM else best.share(place)
+        if room is Room.WARM and last.share(place) - others <= LEAN:
             return last, room
-    best, best_room = _best(backends, place, now, but, reserve)
+    else:
+        best, best_room = _best(backends, place, now, but, reserve)
     if waited_for is not None and best is not None and not best_room.starts:
         still = waited_for in backends and waited_for not in but
         room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED

@@ -22,7 +22,7 @@ def slots_of(backend: BackendSlots) -> tuple[Slots, ...]:
     limits = backend.model_limits
     if limits is None or backend.residency is not None:
         return found
-    return (*found, *(_limited(limits, model) for model in sorted(limits.running)))
+    return (*found, *(_limited(backend, limits, model) for model in sorted(limits.running)))
 
 
 def _found(backend: BackendSlots) -> tuple[Slots, ...]:
@@ -46,9 +46,9 @@ def at_once(backend: BackendSlots) -> int:
     return backend.limit if backend.source in ("set", "told") else 1
 
 
-def _limited(limits: ModelLimits, model: str) -> Slots:
+def _limited(backend: BackendSlots, limits: ModelLimits, model: str) -> Slots:
     return Slots(
-        slots=limits.of(model) or 1,
+        slots=min(limits.of(model) or 1, backend.limit),
         source="set",
         reason=LIMITED,
         running=limits.running[model],

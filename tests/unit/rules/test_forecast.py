@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from oq.rules.backlog import Backlog
@@ -15,7 +17,7 @@ from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.service_times import LATELY, MODELS, ServiceTimes
 from oq.rules.slots import BackendSlots
-from oq.words.config import FairnessConfig, SchedulerConfig
+from oq.words.config import FairnessConfig, ReserveConfig, SchedulerConfig
 from oq.words.messages import SERVED, Ended
 from oq.words.views import BackendFacts
 
@@ -23,9 +25,15 @@ from oq.words.views import BackendFacts
 class Queue:
     """A board and its clock. A task takes `took` seconds."""
 
-    def __init__(self, *backends: BackendSlots, affinity: bool = False, took: float = 2.0) -> None:
+    def __init__(
+        self,
+        *backends: BackendSlots,
+        affinity: bool = False,
+        reserve: Sequence[ReserveConfig] = (),
+        took: float = 2.0,
+    ) -> None:
         fleet = Fleet(backends or [BackendSlots("box", 1)])
-        settings = SchedulerConfig(affinity=affinity)
+        settings = SchedulerConfig(affinity=affinity, reserve=tuple(reserve))
         policy = POLICIES[settings.policy](fleet, settings, FairnessConfig())
         most = settings.max_bypass if affinity else None
         self.board = Board(64, fleet, policy, paused=False, bypass=most)

@@ -7,6 +7,8 @@ import pytest
 from oq.rules import limited_work
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+from oq.words.config import ReserveConfig
+from oq.words.views import BackendFacts
 from tests.unit.rules.test_forecast import Queue
 
 BIG, SMALL = "big:70b", "small"
@@ -87,3 +89,37 @@ def test_those_whose_model_is_below_its_limit_are():
     made.add(100, BIG)
     last = made.add(1, SMALL)
     assert made.starts(last).p50 > 20 * TOOK
+
+
+@pytest.mark.parametrize("limits", [None, {"z": 1}, {BIG: 4}])
+def test_a_free_slot_of_a_higher_tier_is_not_had_at_once(limits):
+    cloud = BackendSlots("cloud", 8, tier=1, overflow_after=3600.0, model_limits=limits)
+    made = Queue(BackendSlots("box", 1), cloud, took=TOOK)
+    for name in ("box", "cloud"):
+        made.board.note_facts(name, BackendFacts(models=(BIG,)), 0.0)
+    made.add(55, BIG)
+    made.run(5)
+    estimate = made.forecast.of_next(Place(5, BIG), made.now)
+    assert estimate is not None
+    assert estimate.starts.p50 > 10 * TOOK
+
+
+def test_a_free_slot_that_is_kept_for_others_is_not_had_at_once():
+    box = BackendSlots("box", 2, model_limits={"a": 1})
+    made = Queue(box, reserve=[ReserveConfig("high", 1)], took=TOOK)
+    made.add(model="a")
+    made.run(1)
+    made.add(3, "a")
+    made.start()
+    assert made.forecast.of_next(Place(5, "b"), made.now) is not None
+
+
+@pytest.mark.parametrize("first", ["a", "a:latest"])
+@pytest.mark.parametrize("mine", ["a", "a:latest"])
+def test_both_names_of_a_model_wait_for_its_limit(first, mine):
+    made = Queue(BackendSlots("box", 4, model_limits={"a": 1}), took=TOOK)
+    made.add(110, first)
+    made.run(10)
+    estimate = made.forecast.of_next(Place(5, mine), made.now)
+    assert estimate is not None
+    assert estimate.starts.p50 == pytest.approx(100 * TOOK)

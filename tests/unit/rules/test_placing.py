@@ -93,7 +93,7 @@ def test_of_many_that_run_as_many_the_best_is_found_without_asking_each_what_it_
 
 
 def test_a_conversation_stays_where_it_was_as_long_as_there_is_a_slot():
-    one, two = box("one", "a"), box("two", "a", runs=8)
+    one, two = box("one", "a", runs=4), box("two", "a", runs=8)
     place = Place(5, "a", conversation=1)
     assert place_on([one, two], place, 0.0, last=two) == (two, Room.WARM)
     assert place_on([one, two], place, 0.0, [two], last=two) == (one, Room.WARM)
@@ -103,6 +103,27 @@ def test_a_conversation_stays_where_it_was_as_long_as_there_is_a_slot():
     assert place_on([one, box("three", "b")], place, 0.0, last=box("three")) == (one, Room.WARM)
     cold = box("cold", "b")
     assert place_on([one, cold], place, 0.0, last=cold) == (one, Room.WARM)
+
+
+def test_a_conversation_leaves_a_backend_that_has_much_more_to_do():
+    place = Place(5, "a", conversation=1)
+    two = box("two", "a", runs=5)
+    assert place_on([box("one", "a"), two], place, 0.0, last=two)[0] is not two
+    assert place_on([box("one", "a", runs=1), two], place, 0.0, last=two)[0] is two
+    assert place_on([box("one", "b"), two], place, 0.0, last=two)[0] is two, "it has to load there"
+
+
+def test_a_conversation_leaves_a_backend_that_failed_it():
+    fleet = Fleet([BackendSlots(name, 2) for name in ("good", "broken")], 100)
+    board = Board(9, fleet, POLICIES["fifo"](fleet, SchedulerConfig()), paused=False)
+    board.place(task_id(1), Place(5, "a"))
+    board.place(task_id(2), Place(5, "a", conversation=7))
+    assert [board.next(0.0).backend for _ in range(2)] == ["good", "broken"]
+    board.end(task_id(1))
+    board.free(task_id(1), 1.0)
+    board.free(task_id(2), 1.0, Ended(failed="500"))
+    board.place(task_id(2), Place(5, "a", conversation=7))
+    assert board.next(1.0).backend == "good"
 
 
 def test_a_task_is_not_tried_as_one_more_for_the_sake_of_its_conversation():
