@@ -7,7 +7,6 @@ How long it takes to find the next task is measured on a board alone, with as ma
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import tempfile
@@ -16,12 +15,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-import trio
 
 from bench.children import helper
 from bench.figures import percentile
 from bench.payload import submission
-from bench.pending import BATCH, resident
+from bench.pending import BATCH, main, resident
 from bench.rules import ALL
 from bench.runner import say
 from bench.scenario import Setting, Side
@@ -150,14 +148,5 @@ def _board(count: int) -> Board:
     return board
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.mixed")
-    parser.add_argument("directory")
-    parser.add_argument("count", type=int)
-    options = parser.parse_args()
-    trio.run(serve, options.directory, options.count)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("bench.mixed", serve))

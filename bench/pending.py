@@ -169,8 +169,9 @@ def _tell(figures: dict[str, float]) -> None:
     print(msgspec.json.encode(figures).decode(), flush=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.pending")
+def main(program: str, serve: Callable[[str, int], Awaitable[None]]) -> int:
+    """A program that opens a directory with so many tasks."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}")
     parser.add_argument("directory")
     parser.add_argument("count", type=int)
     options = parser.parse_args()
@@ -179,4 +180,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("bench.pending", serve))

@@ -127,7 +127,7 @@ class Conversations:
         """The backend that served the conversation of this task last, if that is known."""
         return self._last.get((place.conversation, place.model))
 
-    def served(self, place: Place, backend: BackendSlots) -> None:
+    def started(self, place: Place, backend: BackendSlots) -> None:
         """A task with this place starts on this backend."""
         key = place.conversation, place.model
         self._last[key] = backend

@@ -133,7 +133,6 @@ class Forecast:
     def _is_late(self, now: float) -> bool:
         """Whether what has happened is to be taken in now. All of it happened while some waited, or
         while none did; and what happened while some waited, before a backend had nothing to do.
-        Where there are tiers, the policy asks again and again.
         """
         if not (self.starts or self.ends or self.came):
             return False
@@ -144,7 +143,7 @@ class Forecast:
         if self._some_wait and any(not backend.running for backend in self.emptied):
             return True
         number = len(self.came) + len(self.starts) + len(self.ends)
-        return number >= MOST_LATER or self._fleet.tiered
+        return number >= MOST_LATER
 
     def _take_in(self, now: float) -> None:
         """Take in all that has happened."""
@@ -252,7 +251,7 @@ class Forecast:
         """Seconds that these take for each task in line, by all that has happened until now; None
         while that cannot be told.
         """
-        self.settle(now)
+        self._take_in(now)
         return self.until_started(1, backends)
 
     def until_empty(self, now: float) -> float | None:

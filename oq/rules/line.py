@@ -241,7 +241,7 @@ class Line:
         assert left is not None
         place, tenant = left
         if place.conversation:
-            self._fleet.conversations.served(place, backend)
+            self._fleet.conversations.started(place, backend)
         if self._reserve is not None:
             self._reserve.started(place, backend)
         if self._quiet is not None:

@@ -38,14 +38,12 @@ def place_on(
     if len(backends) == 1 and not but:  # mostly there is one, and it is asked for each task
         only, room = backends[0], room_on(backends[0], place, now, reserve)
         return (only if room > Room.LIMITED else None), room
+    best, best_room = _best(backends, place, now, but, reserve)
     if last is not None and last in backends and last not in but and last.share(place) < 1:
         room = room_on(last, place, now, reserve)
-        best, best_room = _best(backends, place, now, but, reserve)
         others = 1.0 if best is None or best_room is not Room.WARM else best.share(place)
         if room is Room.WARM and last.share(place) - others <= LEAN:
             return last, room
-    else:
-        best, best_room = _best(backends, place, now, but, reserve)
     if waited_for is not None and best is not None and not best_room.starts:
         still = waited_for in backends and waited_for not in but
         room = room_on(waited_for, place, now, reserve) if still else Room.CLOSED

@@ -85,7 +85,8 @@ class Server:
             except trio.Cancelled:
                 if self.random.random() < 0.5:
                     raise
-                with trio.CancelScope(shield=True):  # it does not notice at once
+                with trio.CancelScope(shield=True):
+                    # By the mock clock: the backend does not notice at once that it is broken off.
                     await trio.sleep(0.3)
                     for rest in WORDS[number + 1 :]:
                         emit(_line(rest))
@@ -192,7 +193,7 @@ class History:
 
     async def pause(self, queue: Queue) -> None:
         await queue.raw.pause()
-        await trio.sleep(0.5)
+        await trio.sleep(0.5)  # by the mock clock: so long it is paused, whatever happens
         await queue.raw.resume()
 
     async def look(self, queue: Queue) -> None:

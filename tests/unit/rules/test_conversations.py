@@ -113,13 +113,13 @@ def test_so_many_conversations_are_remembered_those_served_last():
     one, two = BackendSlots("one", 4), BackendSlots("two", 4)
     places = [Place(5, "m", conversation=n) for n in (1, 2, 3)]
     served = Conversations(2)
-    served.served(places[0], one)
-    served.served(places[1], two)
-    served.served(places[0], two)
-    served.served(places[2], one)
+    served.started(places[0], one)
+    served.started(places[1], two)
+    served.started(places[0], two)
+    served.started(places[2], one)
     assert [served.last(place) for place in places] == [two, None, one]
     assert served.last(Place(5, "other", conversation=1)) is None
     assert len(served) == 2
     nothing = Conversations(0)
-    nothing.served(places[0], one)
+    nothing.started(places[0], one)
     assert nothing.last(places[0]) is None

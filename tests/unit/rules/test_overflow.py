@@ -123,22 +123,13 @@ def test_tasks_of_a_paused_model_make_nobody_wait(policy):
     assert story.starts() == [(21, "local"), (26, "cloud")]
 
 
+@pytest.mark.parametrize("held", ["local", "cloud"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_tasks_that_are_held_make_nobody_wait(policy):
+def test_tasks_that_are_held_on_either_tier_make_nobody_wait(policy, held):
     story = Story(policy)
-    fail_at(story.local, "local")
+    fail_at(story.fleet.by_name[held], held)
     story.board._note_plain()
-    story.add("local", 20)
-    story.add("both", 6)
-    assert story.starts(1.1) == [(21, "local"), (26, "cloud")]
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_tasks_for_the_higher_tier_only_make_nobody_wait(policy):
-    story = Story(policy)
-    fail_at(story.cloud, "cloud")
-    story.board._note_plain()
-    story.add("cloud", 20)
+    story.add(held, 20)
     story.add("both", 6)
     assert story.starts(1.1) == [(21, "local"), (26, "cloud")]
 

@@ -42,6 +42,14 @@ class Behind(Story):
         assert self.starts() == []
 
 
+def comes_through(story: Behind) -> None:
+    """The one behind many others that cannot start has another go for it, and starts."""
+    story.come()
+    assert story.preempts() == [B]
+    story.goes_back(B, model="a")
+    assert story.starts() == [task_id(200)]
+
+
 @pytest.mark.parametrize("workers", [2, 9])
 @pytest.mark.parametrize("limits", [(2,), (2, 2)])
 @pytest.mark.parametrize("policy", POLICIES)
@@ -49,20 +57,14 @@ def test_many_tasks_of_a_paused_model_hide_none_behind_them(policy, limits, work
     models = ("a", "b") if len(limits) > 1 else ()
     story = Behind(*limits, policy=policy, models=models, workers=workers)
     story.board.pause_model("b", paused=True)
-    story.come()
-    assert story.preempts() == [B]
-    story.goes_back(B, model="a")
-    assert story.starts() == [task_id(200)]
+    comes_through(story)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_many_tasks_whose_backend_is_down_hide_none_behind_them(policy):
     story = Behind(2, 2, policy=policy, models=("a", "b"))
     story.board.mark_down("b1", "refused", datetime(2026, 1, 1, tzinfo=UTC))
-    story.come()
-    assert story.preempts() == [B]
-    story.goes_back(B, model="a")
-    assert story.starts() == [task_id(200)]
+    comes_through(story)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -71,10 +73,7 @@ def test_many_tasks_of_a_model_that_is_held_hide_none_behind_them(policy):
     (slots,) = story.fleet
     slots.outages.wedged("b:latest", None, 0.0)
     story.board._note_plain()
-    story.come()
-    assert story.preempts() == [B]
-    story.goes_back(B, model="a")
-    assert story.starts() == [task_id(200)]
+    comes_through(story)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -82,10 +81,7 @@ def test_many_tasks_that_wait_for_one_that_stays_hide_none_behind_them(policy):
     story = Behind(2, 1, policy=policy, models=("a", "b"))
     story.add(C, NORMAL, "b")
     assert story.starts() == [C]
-    story.come()
-    assert story.preempts() == [B]
-    story.goes_back(B, model="a")
-    assert story.starts() == [task_id(200)]
+    comes_through(story)
 
 
 def tried_with_one_more(*models: tuple[str, ...]) -> Story:
