@@ -48,9 +48,9 @@ class BatchBuilder:
         """The store's record after this batch."""
         self._batch = Batch(engine, self.meta)
 
-    def put(self, step: Change | Removal) -> None:
-        """Add what this step writes; no more than one step of each task."""
-        project(step, self._batch)
+    def put(self, steps: Iterable[Change | Removal]) -> None:
+        """Add what these steps write; no more than one step of each task."""
+        project(steps, self._batch)
 
     def put_other(self, step: Other, changed: Container[str]) -> None:
         """The same for a step of which there may be several; `changed` are the tasks that have

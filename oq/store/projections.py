@@ -9,11 +9,12 @@ an outbox (`oq.rules.outbox`): salvage does not make them again out of tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from oq.rules import scope
 from oq.rules.place import place_of
@@ -50,104 +51,135 @@ class Batch:
         return None
 
 
-OfChange = Callable[[bytes, Change, Batch], None]
-OfState = Callable[[bytes, TaskState, Batch], None]
-OfRemoval = Callable[[bytes, Removal, Batch], None]
-"""Each appends its puts to the batch, or changes a count, for the task with this key."""
+class Changes(Struct):
+    """Changes of several tasks, all between the same two states, each with the key of its task.
+    They are projected together: so what the states decide is decided once.
+    """
+
+    before: Status | None
+    after: Status
+    each: list[tuple[bytes, Change]]
+
+
+Removals = list[tuple[bytes, Removal]]
+Leaving = list[tuple[bytes, TaskState]]
+"""Of ended tasks that are queued again or removed, their records."""
+
+OfChanges = Callable[[Changes, Batch], None]
+OfLeaving = Callable[[Leaving, Batch], None]
+OfRemovals = Callable[[Removals, Batch], None]
+"""Each appends its puts to the batch, or changes a count, for these tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What follows in one family from a task's arrival, from each change of it (the first one too),
-    from the end of a run that was on disk, from its end, from leaving an ended state (to be queued
-    again, or removed; with the record of that state), and from its removal.
+    """What follows in one family from the arrival of tasks, from each change of them (the first one
+    too), from the end of a run that was on disk, from their end, from leaving an ended state (to be
+    queued again, or removed; with the records of that state), and from their removal.
     """
 
-    arrival: OfChange | None = None
-    change: OfChange | None = None
-    run_over: OfChange | None = None
-    end: OfChange | None = None
-    end_undone: OfState | None = None
-    removal: OfRemoval | None = None
+    arrival: OfChanges | None = None
+    change: OfChanges | None = None
+    run_over: OfChanges | None = None
+    end: OfChanges | None = None
+    end_undone: OfLeaving | None = None
+    removal: OfRemovals | None = None
 
 
 # -- records
 
 
-def _put_state(key: bytes, change: Change, batch: Batch) -> None:
-    batch.puts.append(("state", key, _encode(change.state)))
+def _put_state(changes: Changes, batch: Batch) -> None:
+    put = batch.puts.append
+    for key, change in changes.each:
+        put(("state", key, _encode(change.state)))
 
 
-def _drop_state(key: bytes, removal: Removal, batch: Batch) -> None:
-    batch.puts.append(("state", key, None))
+def _drop_state(removals: Removals, batch: Batch) -> None:
+    batch.puts += [("state", key, None) for key, _ in removals]
 
 
-def _put_body(key: bytes, change: Change, batch: Batch) -> None:
-    if change.body is not None:
-        batch.puts.append(("body", key, _encode(change.body)))
+def _put_body(changes: Changes, batch: Batch) -> None:
+    put = batch.puts.append
+    for key, change in changes.each:
+        if change.body is not None:
+            put(("body", key, _encode(change.body)))
 
 
-def _drop_body(key: bytes, removal: Removal, batch: Batch) -> None:
-    batch.puts.append(("body", key, None))
+def _drop_body(removals: Removals, batch: Batch) -> None:
+    batch.puts += [("body", key, None) for key, _ in removals]
 
 
-def _put_result(key: bytes, change: Change, batch: Batch) -> None:
-    result = change.result
-    if isinstance(result, bytes):
-        batch.puts.append(("result", key, result))
-    elif result is not None:
-        batch.puts.append(("result", key, IN_PARTS))
-    elif change.refusal is not None:
-        batch.puts.append(("result", key, _encode(change.refusal)))
+def _put_result(changes: Changes, batch: Batch) -> None:
+    for key, change in changes.each:
+        result = change.result
+        if isinstance(result, bytes):
+            batch.puts.append(("result", key, result))
+        elif result is not None:
+            batch.puts.append(("result", key, IN_PARTS))
+        elif change.refusal is not None:
+            batch.puts.append(("result", key, _encode(change.refusal)))
 
 
-def _drop_result(key: bytes, ended: TaskState, batch: Batch) -> None:
-    batch.puts.append(("result", key, None))
+def _drop_result(leaving: Leaving, batch: Batch) -> None:
+    batch.puts += [("result", key, None) for key, _ in leaving]
 
 
-def _put_stream(key: bytes, change: Change, batch: Batch) -> None:
-    if change.stream is not None:
-        batch.puts += stream_puts(key, change.stream)
+def _put_stream(changes: Changes, batch: Batch) -> None:
+    for key, change in changes.each:
+        if change.stream is not None:
+            batch.puts += stream_puts(key, change.stream)
 
 
-def _drop_ahead(key: bytes, change: Change, batch: Batch) -> None:
+def _drop_ahead(changes: Changes, batch: Batch) -> None:
     """What was written ahead of the end of an attempt that came to nothing."""
-    if change.stream is None:
+    for key, change in changes.each:
+        if change.stream is None:
+            batch.puts += stream_removal(batch.engine, key)
+
+
+def _drop_stream(leaving: Leaving, batch: Batch) -> None:
+    for key, _ in leaving:
         batch.puts += stream_removal(batch.engine, key)
-
-
-def _drop_stream(key: bytes, ended: TaskState, batch: Batch) -> None:
-    batch.puts += stream_removal(batch.engine, key)
 
 
 # -- indexes
 
 
-def _put_status(key: bytes, change: Change, batch: Batch) -> None:
-    state, before = change.state, change.before
-    after = state.status
+def _put_status(changes: Changes, batch: Batch) -> None:
+    before, after, put = changes.before, changes.after, batch.puts.append
     if before is not None and before is not after:
-        batch.puts.append(("status", keys.status_key(before, key), None))
-    place = _encode(place_of(state)) if after is Status.PENDING else b""
-    batch.puts.append(("status", keys.status_key(after, key), place))
+        old = keys.status_prefix(before)
+        for key, _ in changes.each:
+            put(("status", old + key, None))
+    new = keys.status_prefix(after)
+    for key, change in changes.each:
+        place = _encode(place_of(change.state)) if after is Status.PENDING else b""
+        put(("status", new + key, place))
 
 
-def _drop_status(key: bytes, removal: Removal, batch: Batch) -> None:
-    batch.puts.append(("status", keys.status_key(removal.state.status, key), None))
+def _drop_status(removals: Removals, batch: Batch) -> None:
+    batch.puts += [
+        ("status", keys.status_key(removal.state.status, key), None) for key, removal in removals
+    ]
 
 
-def _put_end(key: bytes, change: Change, batch: Batch) -> None:
-    state = change.state
-    batch.meta.unread += state.awaited
-    mark = keys.UNREAD if state.awaited else b""
-    batch.puts.append(("ended", keys.ended_key(state, key), mark))
+def _put_end(changes: Changes, batch: Batch) -> None:
+    for key, change in changes.each:
+        state = change.state
+        mark = b""
+        if state.awaited:
+            mark = keys.UNREAD
+            batch.meta.unread += 1
+        batch.puts.append(("ended", keys.ended_key(state, key), mark))
 
 
-def _drop_end(key: bytes, ended: TaskState, batch: Batch) -> None:
-    place = ended_key(batch.engine, ended, key)
-    if ended.awaited or ended.damaged:  # what stands in for a record does not say
-        batch.meta.unread -= batch.engine.get("ended", place) == keys.UNREAD
-    batch.puts.append(("ended", place, None))
+def _drop_end(leaving: Leaving, batch: Batch) -> None:
+    for key, ended in leaving:
+        place = ended_key(batch.engine, ended, key)
+        if ended.awaited or ended.damaged:  # what stands in for a record does not say
+            batch.meta.unread -= batch.engine.get("ended", place) == keys.UNREAD
+        batch.puts.append(("ended", place, None))
 
 
 def note_read(key: bytes, batch: Batch) -> None:
@@ -160,25 +192,28 @@ def note_read(key: bytes, batch: Batch) -> None:
             batch.meta.unread -= 1
 
 
-def _put_claim(key: bytes, change: Change, batch: Batch) -> None:
-    if change.fingerprint is None:
-        return
-    name = scope.claim_name(change.state.terms)
-    if name is not None:
-        claim = KeyClaim(change.state.id, change.fingerprint)
-        batch.puts.append(("keys", name.encode(), _encode(claim)))
+def _put_claim(changes: Changes, batch: Batch) -> None:
+    for _, change in changes.each:
+        if change.fingerprint is None:
+            continue
+        name = scope.claim_name(change.state.terms)
+        if name is not None:
+            claim = KeyClaim(change.state.id, change.fingerprint)
+            batch.puts.append(("keys", name.encode(), _encode(claim)))
 
 
-def _drop_claim(key: bytes, removal: Removal, batch: Batch) -> None:
-    name = scope.claim_name(removal.state.terms)
-    if name is not None:
-        batch.puts.append(("keys", name.encode(), None))
+def _drop_claim(removals: Removals, batch: Batch) -> None:
+    for _, removal in removals:
+        name = scope.claim_name(removal.state.terms)
+        if name is not None:
+            batch.puts.append(("keys", name.encode(), None))
 
 
-def _put_gone(key: bytes, removal: Removal, batch: Batch) -> None:
-    if removal.retired is not None:
-        batch.puts.append(("meta", keys.gone_key(key), keys.pack_time(removal.retired)))
-        batch.meta.gone += 1
+def _put_gone(removals: Removals, batch: Batch) -> None:
+    for key, removal in removals:
+        if removal.retired is not None:
+            batch.puts.append(("meta", keys.gone_key(key), keys.pack_time(removal.retired)))
+            batch.meta.gone += 1
 
 
 def forget_id(key: bytes, batch: Batch) -> None:
@@ -192,22 +227,25 @@ def forget_id(key: bytes, batch: Batch) -> None:
 # -- counts
 
 
-def _count_last_id(key: bytes, change: Change, batch: Batch) -> None:
-    if change.state.id > batch.meta.last_id:
-        batch.meta.last_id = change.state.id
+def _count_last_id(changes: Changes, batch: Batch) -> None:
+    meta = batch.meta
+    for _, change in changes.each:
+        if change.state.id > meta.last_id:
+            meta.last_id = change.state.id
 
 
-def _count_change(key: bytes, change: Change, batch: Batch) -> None:
-    before, after = change.before, change.state.status
+def _count_change(changes: Changes, batch: Batch) -> None:
+    before, after = changes.before, changes.after
     if before is not after:
         counts = batch.meta.counts
-        counts[after] += 1
+        counts[after] += len(changes.each)
         if before is not None:
-            counts[before] -= 1
+            counts[before] -= len(changes.each)
 
 
-def _count_removal(key: bytes, removal: Removal, batch: Batch) -> None:
-    batch.meta.counts[removal.state.status] -= 1
+def _count_removal(removals: Removals, batch: Batch) -> None:
+    for _, removal in removals:
+        batch.meta.counts[removal.state.status] -= 1
 
 
 PROJECTIONS = {
@@ -224,8 +262,8 @@ PROJECTIONS = {
 }
 
 
-def _of_change(before: Status | None, after: Status) -> list[OfChange]:
-    """The rules for a change between these states."""
+def _of_changes(before: Status | None, after: Status) -> list[OfChanges]:
+    """The rules for changes between these states."""
     each = PROJECTIONS.values()
     rules = [one.arrival for one in each] if before is None else []
     if before is Status.RUNNING:
@@ -237,36 +275,50 @@ def _of_change(before: Status | None, after: Status) -> list[OfChange]:
 
 
 _OF_CHANGES = {
-    before: {after: _of_change(before, after) for after in Status} for before in (None, *Status)
+    (before, after): _of_changes(before, after) for before in (None, *Status) for after in Status
 }
-_OF_END_UNDONE = [one.end_undone for one in PROJECTIONS.values() if one.end_undone is not None]
-_OF_REMOVAL = [one.removal for one in PROJECTIONS.values() if one.removal is not None]
+_OF_LEAVING = [one.end_undone for one in PROJECTIONS.values() if one.end_undone is not None]
+_OF_REMOVALS = [one.removal for one in PROJECTIONS.values() if one.removal is not None]
 
 
-def project(step: Change | Removal, batch: Batch) -> None:
-    """Put into the batch all that the step writes. AssertionError when it cannot follow from what
-    is stored.
+def project(steps: Iterable[Change | Removal], batch: Batch) -> None:
+    """Put into the batch all that these steps write, no more than one of each task. AssertionError
+    when one cannot follow from what is stored.
     """
-    state = step.state
-    key = keys.pack(state.id)
-    if isinstance(step, Change):
-        before = step.before
-        if before is not None and before.ended and before is not state.status:
-            ended = batch.stored(key)
-            assert ended is not None, f"task {state.id} is queued again but not stored"
-            _undo_end(key, ended, batch)
-        for rule in _OF_CHANGES[before][state.status]:
-            rule(key, step, batch)
-        return
-    if state.status.ended:
-        _undo_end(key, state, batch)
-    for drop in _OF_REMOVAL:
-        drop(key, step, batch)
+    alike: dict[tuple[Status | None, Status], list[tuple[bytes, Change]]] = {}
+    removals: Removals = []
+    for step in steps:
+        state = step.state
+        if isinstance(step, Removal):
+            removals.append((keys.pack(state.id), step))
+            continue
+        between = step.before, state.status
+        each = alike.get(between)
+        if each is None:
+            each = alike[between] = []
+        each.append((keys.pack(state.id), step))
+    for (before, after), each in alike.items():
+        if before is not None and before.ended and before is not after:
+            _undo_ends([(key, _stored(key, change, batch)) for key, change in each], batch)
+        changes = Changes(before, after, each)
+        for rule in _OF_CHANGES[before, after]:
+            rule(changes, batch)
+    if removals:
+        _undo_ends([(key, one.state) for key, one in removals if one.state.status.ended], batch)
+        for drop in _OF_REMOVALS:
+            drop(removals, batch)
 
 
-def _undo_end(key: bytes, ended: TaskState, batch: Batch) -> None:
-    for rule in _OF_END_UNDONE:
-        rule(key, ended, batch)
+def _stored(key: bytes, change: Change, batch: Batch) -> TaskState:
+    """The record of an ended task that is queued again."""
+    ended = batch.stored(key)
+    assert ended is not None, f"task {change.state.id} is queued again but not stored"
+    return ended
+
+
+def _undo_ends(leaving: Leaving, batch: Batch) -> None:
+    for rule in _OF_LEAVING:
+        rule(leaving, batch)
 
 
 def check_counts(meta: Meta) -> None:

@@ -5,6 +5,8 @@ So a task that runs soon is not read back from the disk and decoded again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from oq.words.steps import Change, Removal
 from oq.words.task import Body, TaskState
 
@@ -31,24 +33,25 @@ class Recent:
     def body(self, task_id: str) -> Body | None:
         return self._bodies.get(task_id)
 
-    def note(self, step: Change | Removal) -> None:
-        """This step has been written."""
-        state = step.state
-        task_id = state.id
-        if isinstance(step, Change) and step.body is not None:
-            if _runs_soon(state):
-                self._take_in(task_id, state, step.body)
-        elif task_id in self._states:
-            if isinstance(step, Change) and _runs_soon(state):
-                self._states[task_id] = state
-            else:
-                self._bytes -= _size(self._states.pop(task_id), self._bodies.pop(task_id))
+    def note(self, steps: Iterable[Change | Removal]) -> None:
+        """These steps have been written."""
+        states = self._states
+        for step in steps:
+            state = step.state
+            if isinstance(step, Change) and step.body is not None:
+                if _runs_soon(state):
+                    self._take_in(state, step.body)
+            elif state.id in states:
+                if isinstance(step, Change) and _runs_soon(state):
+                    states[state.id] = state
+                else:
+                    self._bytes -= _size(states.pop(state.id), self._bodies.pop(state.id))
 
-    def _take_in(self, task_id: str, state: TaskState, body: Body) -> None:
+    def _take_in(self, state: TaskState, body: Body) -> None:
         size = _size(state, body)
         if len(self._states) < self._most and self._bytes + size <= self._most_bytes:
-            self._states[task_id] = state
-            self._bodies[task_id] = body
+            self._states[state.id] = state
+            self._bodies[state.id] = body
             self._bytes += size
 
 
@@ -56,12 +59,10 @@ def _runs_soon(state: TaskState) -> bool:
     """Not of one that has ended, that waits for its time, or that is tried again: its record has
     grown by what went wrong.
     """
-    if state.status.ended:
+    if state.status.ended or state.run_at is not None:
         return False
     attempts = state.attempts
-    return state.run_at is None and (
-        not attempts or (len(attempts) == 1 and attempts[0].ended_at is None)
-    )
+    return not attempts or (len(attempts) == 1 and attempts[0].ended_at is None)
 
 
 def _size(state: TaskState, body: Body) -> int:

@@ -95,16 +95,14 @@ class Store:
         """
         merged, others = merge(steps)
         builder = BatchBuilder(self._engine, self._meta, event_seq)
-        for step in merged.values():
-            builder.put(step)
+        builder.put(merged.values())
         for other in others:
             builder.put_other(other, merged)
         for outbox in self._outboxes:
             builder.put_rows(outbox, steps)
         self._engine.write(builder.whole())
         self._meta = builder.meta
-        for step in merged.values():
-            self._recent.note(step)
+        self._recent.note(merged.values())
         return merged.keys()
 
     def sync(self) -> None:
