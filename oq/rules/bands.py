@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sortedcontainers import SortedList
 
 from oq.rules.place import Place
+from oq.rules.ready import ReadyQueue
 
 Alike = tuple[str, str]
 """What tasks of one load group have in common, by their own words: model and options."""
@@ -16,8 +16,6 @@ Alike = tuple[str, str]
 
 Firsts = dict[Alike, SortedList[tuple[str, str]]]
 """For each kind its oldest tasks in order, each with its tenant: one of each tenant."""
-
-NONE: Mapping[Any, Any] = {}
 
 
 class Flow:
@@ -27,9 +25,9 @@ class Flow:
 
     __slots__ = ("_first_of", "_heads", "_stale", "first", "groups", "since", "tenant")
 
-    def __init__(self, tenant: str, tasks: Mapping[Alike, Sequence[str]] = NONE) -> None:
+    def __init__(self, tenant: str, groups: dict[Alike, SortedList[str]]) -> None:
         self.tenant = tenant
-        self.groups = {kind: SortedList(ids) for kind, ids in tasks.items()}
+        self.groups = groups
         self.first = ""
         self.since = 0.0
         self._first_of: dict[Alike, str] = {}
@@ -56,6 +54,10 @@ class Flow:
             ids.remove(task_id)
         if not ids:
             del self.groups[kind]
+
+    def touch(self, kind: Alike) -> None:
+        """Another task may be the first of this kind."""
+        self._stale.add(kind)
 
     def settle(self, now: float, firsts: Firsts) -> None:
         """Take note of which are the first of their kind by now, here and in `firsts`."""
@@ -86,18 +88,34 @@ class Flow:
 
 
 class Band:
-    """The tasks with one priority. `kinds` says how many of each kind there are, and `news` how
-    many times a kind has come that was not there. `firsts` has for each kind the oldest task of
-    each tenant, with the tenant. `in_memory` is what a policy has found out.
+    """The tasks with one priority. `line` has all of them in order. `kinds` says how many of each
+    kind there are, as of the last `settle`, and `news` how many times a kind has come that was not
+    there. `firsts` has for each kind the oldest task of each tenant, with the tenant. `in_memory`
+    is what a policy has found out.
+
+    Mostly all have one tenant and are of one kind. As long as they have always been so, they are
+    `alike`, and not sorted by that: the line is in the place of the list that they would be in.
     """
 
-    __slots__ = ("_stale", "firsts", "flows", "in_memory", "kinds", "news")
+    __slots__ = ("_stale", "alike", "firsts", "flows", "in_memory", "kinds", "line", "news")
 
-    def __init__(self, tasks: Mapping[str, Mapping[Alike, Sequence[str]]] = NONE) -> None:
-        self.flows = {tenant: Flow(tenant, kinds) for tenant, kinds in tasks.items()}
+    def __init__(
+        self, line: SortedList[str], tasks: Mapping[str, Mapping[Alike, Sequence[str]]]
+    ) -> None:
+        """`tasks` are those in the line, by tenant and kind."""
+        self.line = line
+        self.alike: tuple[str, Alike] | None = None
+        if len(tasks) == 1:
+            ((tenant, kinds),) = tasks.items()
+            self.alike = (tenant, next(iter(kinds))) if len(kinds) == 1 else None
+        self.flows: dict[str, Flow] = {}
         self.kinds: Counter[Alike] = Counter()
-        for kinds in tasks.values():
+        for tenant, kinds in tasks.items():
             self.kinds.update({kind: len(ids) for kind, ids in kinds.items()})
+            groups = {
+                kind: SortedList(ids) if self.alike is None else line for kind, ids in kinds.items()
+            }
+            self.flows[tenant] = Flow(tenant, groups)
         self.news = 0
         self.firsts: Firsts = defaultdict(SortedList)
         self.in_memory: tuple[tuple[int, ...], list[Alike]] | None = None
@@ -106,20 +124,43 @@ class Band:
             flow.sort(self.firsts)
 
     def add(self, task_id: str, place: Place, tenant: str) -> bool:
-        """Whether its tenant had none."""
+        """A task is in the line from now on. Whether its tenant had none."""
+        kind = place.model, place.load
+        if self.alike is not None:
+            if self.alike == (tenant, kind):
+                return False
+            self._part(self.alike, task_id)
         flow = self.flows.get(tenant)
         new = flow is None
         if flow is None:
-            flow = self.flows[tenant] = Flow(tenant)
-        kind = place.model, place.load
+            flow = self.flows[tenant] = Flow(tenant, {})
         self.news += kind not in self.kinds
         self.kinds[kind] += 1
         flow.add(task_id, kind)
         self._stale.add(tenant)
         return new
 
+    def _part(self, alike: tuple[str, Alike], but: str) -> None:
+        """They are not all alike any more, for this one has come: the others get a list."""
+        tenant, kind = alike
+        ids = SortedList(self.line)
+        ids.remove(but)
+        self.flows[tenant].groups[kind] = ids
+        self.kinds[kind] = len(ids)
+        self._touch(alike)
+        self.alike = None
+
+    def _touch(self, alike: tuple[str, Alike]) -> None:
+        tenant, kind = alike
+        self.flows[tenant].touch(kind)
+        self._stale.add(tenant)
+
     def remove(self, task_id: str, place: Place, tenant: str) -> bool:
-        """Whether it was the last one of its tenant. KeyError or ValueError if it is not in."""
+        """A task is in the line no longer. Whether it was the last one of its tenant. KeyError or
+        ValueError if it was not in.
+        """
+        if self.alike is not None:
+            return not self.line
         flow = self.flows[tenant]
         kind = place.model, place.load
         flow.remove(task_id, kind)
@@ -136,33 +177,42 @@ class Band:
 
     def settle(self, now: float) -> None:
         """Take note of which are the first by now."""
+        if self.alike is not None:
+            tenant, kind = self.alike
+            self.kinds[kind] = len(self.line)
+            if self.flows[tenant].first != self.line[0]:
+                self._touch(self.alike)
         for tenant in self._stale:
             self.flows[tenant].settle(now, self.firsts)
         self._stale.clear()
 
 
 class Bands:
-    """All tasks that are ready. Unless it is `by_tenant`, they are all of one. Of one priority so
-    many tenants are told apart, and those `named` besides; the tasks of any more are those of "".
+    """All tasks that are ready, sorted beside their line. Unless it is `by_tenant`, they are all of
+    one. Of one priority so many tenants are told apart, and those `named` besides; the tasks of any
+    more are those of "".
     """
 
     def __init__(
         self,
-        tasks: Iterable[tuple[str, Place]] = (),
+        ready: ReadyQueue,
         *,
         by_tenant: bool = False,
         most: int = 0,
         named: Collection[str] = (),
     ) -> None:
+        self._ready = ready
         self._by_tenant = by_tenant
         self._most, self._named = most, named
         self._others: set[str] = set()  # the tasks whose tenant is not told apart
         grouped: dict[int, dict[str, dict[Alike, list[str]]]] = {}
-        for task_id, place in tasks:
+        for task_id, place in ready.places():
             tenants = grouped.setdefault(place.priority, {})
             kinds = tenants.setdefault(self._enter(task_id, place, tenants), {})
             kinds.setdefault((place.model, place.load), []).append(task_id)
-        self._bands = {priority: Band(tenants) for priority, tenants in grouped.items()}
+        self._bands = {
+            priority: Band(ready.line(priority), tenants) for priority, tenants in grouped.items()
+        }
 
     def tenant_of(self, task_id: str, place: Place) -> str:
         """The tenant that a task that is in counts for."""
@@ -184,32 +234,24 @@ class Bands:
     def __getitem__(self, priority: int) -> Band:
         return self._bands[priority]
 
-    def first_of_one_kind(self) -> tuple[int, str] | None:
-        """The highest priority and its first task, if all of its tasks are alike and of one tenant:
-        mostly they are, and then it makes no difference in which order kinds and tenants come.
-        """
-        priority = max(self._bands)
-        band = self._bands[priority]
-        if len(band.kinds) != 1 or len(band.flows) != 1:
-            return None
-        flow = next(iter(band.flows.values()))
-        return priority, next(iter(flow.groups.values()))[0]
-
     def add(self, task_id: str, place: Place) -> bool:
-        """Whether its tenant had none with its priority."""
+        """A task is in line from now on. Whether its tenant had none with its priority."""
         band = self._bands.get(place.priority)
         if band is None:
-            band = self._bands[place.priority] = Band()
+            tenant = self._enter(task_id, place, ())
+            tasks = {tenant: {(place.model, place.load): (task_id,)}}
+            self._bands[place.priority] = Band(self._ready.line(place.priority), tasks)
+            return True
         return band.add(task_id, place, self._enter(task_id, place, band.flows))
 
     def remove(self, task_id: str, place: Place) -> tuple[str, bool]:
-        """The tenant that it counted for, and whether it was the last one of that with its
-        priority. KeyError or ValueError if it is not in.
+        """A task is in line no longer. The tenant that it counted for, and whether it was the last
+        one of that with its priority. KeyError or ValueError if it was not in.
         """
         band, tenant = self._bands[place.priority], self.tenant_of(task_id, place)
         last = band.remove(task_id, place, tenant)
         self._others.discard(task_id)
-        if not band.flows:
+        if not band.line:
             del self._bands[place.priority]
         return tenant, last
 

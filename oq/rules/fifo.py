@@ -69,7 +69,7 @@ class Fifo(Line):
         if not (backend.outages.parted or self._fleet.paused):
             self._bands = None
         elif self._bands is None:
-            self._bands = Bands(self._ready.places())
+            self._bands = Bands(self._ready)
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
         first = min(flow.first for flow in flows)

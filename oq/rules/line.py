@@ -69,7 +69,7 @@ class Line:
             most=fairness.max_tenants,
             named=frozenset(one.tenant for one in fairness.weights),
         )
-        self._bands = self._sort() if sorted_always or self._has_rules else None
+        self._bands = self._sort(self._ready) if sorted_always or self._has_rules else None
 
     @property
     def seconds_each(self) -> Callable[[Sequence[BackendSlots], float], float | None]:
@@ -80,10 +80,9 @@ class Line:
         self._overflow.seconds_each = say
 
     def load(self, tasks: Iterable[tuple[str, Place]]) -> None:
-        every = dict(tasks)
-        self._ready = ReadyQueue(every)
+        self._ready = ReadyQueue(dict(tasks))
         if self._bands is not None:
-            self._bands = self._sort(every.items())
+            self._bands = self._sort(self._ready)
             if self._shares is not None:
                 self._shares.load((priority, band.flows) for priority, band in self._bands)
 
@@ -111,11 +110,14 @@ class Line:
         bands = self._bands
         if bands is None or not self._ready:
             return None
-        only = bands.first_of_one_kind()
-        if only is not None and (self._quiet is None or self._quiet.allows(only[0], now)):
-            backend, room = self._place(only[1], now)
+        first, place = self._ready.first()
+        # Mostly all are alike: then it makes no difference in which order kinds and tenants come.
+        if bands[place.priority].alike is not None and (
+            self._quiet is None or self._quiet.allows(place.priority, now)
+        ):
+            backend, room = self._place_at(first, place, now)
             if backend is not None and room.starts:
-                return self._chosen(only[1], backend)
+                return self._chosen(first, backend)
         bands.settle(now)
         search = Search([backend for backend in self._fleet if backend.is_open(now)], now)
         choice = self._in_order(bands, search)
@@ -222,6 +224,11 @@ class Line:
         """The backend for a task, and what that can do with it now; see `place_on`."""
         place = self._ready.place_of(task_id)
         assert place is not None
+        return self._place_at(task_id, place, now, kept)
+
+    def _place_at(
+        self, task_id: str, place: Place, now: float, kept: Sequence[BackendSlots] = ()
+    ) -> tuple[BackendSlots | None, Room]:
         return place_on(
             self._fleet.able(place.model, now), place, now, kept,
             reserve=self._reserve, waited_for=self._waits_for.get(task_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from sortedcontainers import SortedList
 
@@ -46,10 +46,11 @@ class ReadyQueue:
             elif level == priority:
                 yield from self._lines[level].irange(task_id, inclusive=(False, True))
 
-    def line(self, priority: int) -> Sequence[str]:
-        """Those of this priority, in order; KeyError when there are none."""
-        line: Sequence[str] = self._lines[priority]
-        return line
+    def line(self, priority: int) -> SortedList[str]:
+        """Those of this priority, in order; KeyError when there are none. It is the same list until
+        none is left.
+        """
+        return self._lines[priority]
 
     def places(self) -> Iterable[tuple[str, Place]]:
         """All that are in, in no order, with their places."""

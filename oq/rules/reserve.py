@@ -30,6 +30,10 @@ class _Rule:
     slots: int
     lower: int = 0
 
+    def filled(self, slots: float) -> bool:
+        """Whether, were they all there, lower tasks had all that are theirs of so many slots."""
+        return self.lower >= max(1, slots - self.slots)
+
 
 class Reserve:
     """Of the slots that a backend has for a model, and of the workers, some are not given to tasks
@@ -47,11 +51,12 @@ class Reserve:
         for rule in self._rules:
             if place.priority >= rule.priority:
                 continue
-            if rule.lower >= max(1, self._fleet.workers - rule.slots):
+            if rule.filled(self._fleet.workers):
                 return True
             served = backend.serves(place)
-            if self._fills(rule, backend, served, lambda other: backend.alike(other, place)):
-                return True
+            if served is not None and rule.filled(served):
+                if self._fills(rule, backend, served, lambda other: backend.alike(other, place)):
+                    return True
         return False
 
     def denies_model(self, backend: BackendSlots, place: Place) -> bool:
@@ -59,8 +64,9 @@ class Reserve:
         if backend.model_limits is None:
             return False
         limit, name = backend.model_limits.of(place.model), one_name(place.model)
-        return any(
+        return limit is not None and any(
             place.priority < rule.priority
+            and rule.filled(limit)
             and self._fills(rule, backend, limit, lambda other: one_name(other.model) == name)
             for rule in self._rules
         )
@@ -69,12 +75,10 @@ class Reserve:
         self,
         rule: _Rule,
         backend: BackendSlots,
-        slots: int | None,
+        slots: int,
         is_alike: Callable[[Place], bool],
     ) -> bool:
         """Whether lower tasks have all that are theirs of so many slots, which alike ones share."""
-        if slots is None or rule.lower < max(1, slots - rule.slots):
-            return False
         there = self._there.get(backend, Counter[Place]())
         alike = sum(
             number
@@ -97,10 +101,8 @@ class Reserve:
 
     def _closes_all(self, priority: int) -> bool:
         """Whether all workers that are left are for higher priorities."""
-        workers = self._fleet.workers
         return any(
-            priority < rule.priority and rule.lower >= max(1, workers - rule.slots)
-            for rule in self._rules
+            priority < rule.priority and rule.filled(self._fleet.workers) for rule in self._rules
         )
 
     def started(self, place: Place, backend: BackendSlots) -> None:

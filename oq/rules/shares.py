@@ -24,7 +24,7 @@ TENANTS = 4096
 
 class _Band:
     """The counters of one priority: of tenants that have something to do, and of others. `running`
-    is what is expected of the tasks that run, by tenant.
+    is what is expected of the tasks that run, by tenant: how many, and what all of them cost.
     """
 
     __slots__ = ("active", "away", "running")
@@ -32,24 +32,26 @@ class _Band:
     def __init__(self) -> None:
         self.active: dict[str, float] = {}
         self.away: OrderedDict[str, float] = OrderedDict()  # the last one to leave is the last
-        self.running: dict[str, list[float]] = {}
+        self.running: dict[str, tuple[int, float]] = {}
 
     def counters(self) -> dict[str, float]:
         """Of those that have something to do, with what is expected of the tasks that run."""
         counters = self.active.copy()
-        for tenant, costs in self.running.items():
+        for tenant, (_, cost) in self.running.items():
             if tenant in counters:
-                counters[tenant] += sum(costs)
+                counters[tenant] += cost
         return counters
 
     def start(self, tenant: str, cost: float) -> None:
-        self.running.setdefault(tenant, []).append(cost)
+        number, costs = self.running.get(tenant, (0, 0.0))
+        self.running[tenant] = number + 1, costs + cost
 
     def end(self, tenant: str, expected: float, cost: float) -> None:
-        costs = self.running[tenant]
-        costs.remove(expected)
-        if not costs:
+        number, costs = self.running[tenant]
+        if number == 1:  # so what is rounded never adds up
             del self.running[tenant]
+        else:
+            self.running[tenant] = number - 1, costs - expected
         counters = self.active if tenant in self.active else self.away
         if tenant in counters:
             counters[tenant] += cost

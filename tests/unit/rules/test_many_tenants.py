@@ -12,6 +12,7 @@ from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
+from oq.rules.ready import ReadyQueue
 from oq.rules.slots import BackendSlots
 from oq.words.config import to_config
 from oq.words.messages import Ended
@@ -84,7 +85,7 @@ def test_a_task_of_one_that_is_not_told_apart_can_leave_the_line(policy):
 @pytest.mark.parametrize("some", [("a", "b", "c", "d", "e"), ("b", "d"), ("e",)])
 def test_the_first_of_each_kind_is_the_same_however_it_is_found(some):
     tasks = [(task_id(n), Place(5, "mn"[n % 3 == 0], tenant="abcde"[n * 7 % 5])) for n in range(40)]
-    bands = Bands(tasks, by_tenant=True, most=MOST, named="abcde")
+    bands = Bands(ReadyQueue(dict(tasks)), by_tenant=True, most=MOST, named="abcde")
     bands.settle(0.0)
     flows = [bands[5].flows[tenant] for tenant in some]
     theirs = [(task, place.model) for task, place in tasks if place.tenant in some]
