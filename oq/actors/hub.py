@@ -7,7 +7,7 @@ emptied, and its reader receives the number of events that it missed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
@@ -201,10 +201,9 @@ class Hub:
         if committed.events:
             self._seq = committed.events[-1].seq
             owners = owners_told(committed.steps)
-            for event, owner in zip(committed.events, owners, strict=True):
-                self._ring.append((event, owner))
-                if owner is not None:
-                    self._note_owner(event, owner)
+            self._ring.extend(zip(committed.events, owners, strict=True))
+            if any(owners):
+                self._note_owners(committed.events, owners)
             for subscription in self._subscriptions:
                 subscription.offer(committed.events, owners)
         if self._watches or self._progress_sent:
@@ -221,14 +220,15 @@ class Hub:
         for watch in self._watches.get(state.id, ()):
             watch.notice()
 
-    def _note_owner(self, event: Event, owner: str) -> None:
+    def _note_owners(self, events: Sequence[Event], owners: Sequence[str | None]) -> None:
         """Progress is reported without an owner, so that is kept while the task runs. What comes
         before its start is on disk has none, and goes to those who see all tasks.
         """
-        if event.status is Status.RUNNING:
-            self._owners[event.task_id] = owner
-        else:
-            self._owners.pop(event.task_id, None)
+        for event, owner in zip(events, owners, strict=True):
+            if owner is not None and event.status is Status.RUNNING:
+                self._owners[event.task_id] = owner
+            elif owner is not None:
+                self._owners.pop(event.task_id, None)
 
     def _replay(self, subscription: Subscription, after: int) -> None:
         """Offer the events after `after`. Report how many of them are not kept any more."""
