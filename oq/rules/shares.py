@@ -42,20 +42,6 @@ class _Band:
                 counters[tenant] += cost
         return counters
 
-    def start(self, tenant: str, cost: float) -> None:
-        number, costs = self.running.get(tenant, (0, 0.0))
-        self.running[tenant] = number + 1, costs + cost
-
-    def end(self, tenant: str, expected: float, cost: float) -> None:
-        number, costs = self.running[tenant]
-        if number == 1:  # so what is rounded never adds up
-            del self.running[tenant]
-        else:
-            self.running[tenant] = number - 1, costs - expected
-        counters = self.active if tenant in self.active else self.away
-        if tenant in counters:
-            counters[tenant] += cost
-
 
 class Shares:
     """Tenants are compared inside one priority. A task counts with what is expected while it runs,
@@ -95,15 +81,27 @@ class Shares:
         """A task of the tenant runs."""
         cost = self._costs.get(model, EXPECTED) / self._weights.get(tenant, 1.0)
         self._running[task_id] = priority, tenant, model, cost
-        self._bands[priority].start(tenant, cost)
+        running = self._bands[priority].running
+        number, costs = running.get(tenant, (0, 0.0))
+        running[tenant] = number + 1, costs + cost
 
     def ended(self, task_id: str, cost: float | None) -> None:
         """It has ended. `cost` is what it was; None: nobody knows, so it was what was expected."""
         priority, tenant, model, expected = self._running.pop(task_id)
-        took = expected if cost is None else cost / self._weights.get(tenant, 1.0)
-        self._bands[priority].end(tenant, expected, took)
-        if cost is None:
-            return
+        took, band = expected, self._bands[priority]
+        if cost is not None:
+            took = cost / self._weights.get(tenant, 1.0)
+            self._note_cost(model, cost)
+        number, costs = band.running[tenant]
+        if number == 1:  # so what is rounded never adds up
+            del band.running[tenant]
+        else:
+            band.running[tenant] = number - 1, costs - expected
+        counters = band.active if tenant in band.active else band.away
+        if tenant in counters:
+            counters[tenant] += took
+
+    def _note_cost(self, model: str, cost: float) -> None:
         known = self._costs.pop(model, cost)
         self._costs[model] = known + OF_LATE * (cost - known)
         if len(self._costs) > MODELS:
