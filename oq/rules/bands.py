@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sortedcontainers import SortedList
@@ -109,19 +109,20 @@ class Band:
             ((tenant, kinds),) = tasks.items()
             self.alike = (tenant, next(iter(kinds))) if len(kinds) == 1 else None
         self.flows: dict[str, Flow] = {}
-        self.kinds: Counter[Alike] = Counter()
+        self.kinds: dict[Alike, int] = {}
         for tenant, kinds in tasks.items():
-            self.kinds.update({kind: len(ids) for kind, ids in kinds.items()})
-            groups = {
-                kind: SortedList(ids) if self.alike is None else line for kind, ids in kinds.items()
-            }
+            groups: dict[Alike, SortedList[str]] = {}
+            for kind, ids in kinds.items():
+                self.kinds[kind] = self.kinds.get(kind, 0) + len(ids)
+                groups[kind] = SortedList(ids) if self.alike is None else line
             self.flows[tenant] = Flow(tenant, groups)
         self.news = 0
         self.firsts: Firsts = defaultdict(SortedList)
         self.in_memory: tuple[tuple[int, ...], list[Alike]] | None = None
         self._stale = set(self.flows)
-        for flow in self.flows.values():
-            flow.sort(self.firsts)
+        if self.alike is None:  # these may be many: it is done before the first one is asked for
+            for flow in self.flows.values():
+                flow.sort(self.firsts)
 
     def add(self, task_id: str, place: Place, tenant: str) -> bool:
         """A task is in the line from now on. Whether its tenant had none."""
@@ -134,8 +135,9 @@ class Band:
         new = flow is None
         if flow is None:
             flow = self.flows[tenant] = Flow(tenant, {})
-        self.news += kind not in self.kinds
-        self.kinds[kind] += 1
+        known = self.kinds.get(kind, 0)
+        self.news += not known
+        self.kinds[kind] = known + 1
         flow.add(task_id, kind)
         self._stale.add(tenant)
         return new

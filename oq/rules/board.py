@@ -284,7 +284,7 @@ class Board:
     @property
     def calm(self) -> bool:
         """Whether tasks start and end, and there is nothing else to be seen to."""
-        return self._calm and not self._fleet.lists_wanted
+        return self._calm and not (self._fleet.lists_wanted or self._recalls.may_preempt)
 
     def looks(self, now: float) -> list[Look]:
         """The backends that are to be asked something now; see `oq.rules.looks`."""
@@ -392,8 +392,7 @@ class Board:
 
     def note_past(self, now: float) -> None:
         """Keep how each backend is now, when all has been done that can be."""
-        all_well = note_past(self._fleet, now)
-        self._calm = all_well and self._all_plain and not self._recalls.preempts
+        self._calm = note_past(self._fleet, now) and self._all_plain
 
     def _note_plain(self) -> None:
         settled = not (self._fleet.several and self._fleet.some_down)

@@ -60,9 +60,13 @@ class Recalls:
         """How many critical tasks run."""
 
     @property
-    def preempts(self) -> bool:
-        """Whether tasks are preempted."""
-        return self._preempts is not None
+    def may_preempt(self) -> bool:
+        """Whether tasks are preempted, and a critical one waits or runs. Mostly none does."""
+        if self._preempts is None:
+            return False
+        first = self._policy.first()
+        waits = first is not None and first[1].priority >= Priority.CRITICAL
+        return waits or self.critical > 0
 
     def forget(self, task_id: str) -> None:
         """It has ended."""
@@ -78,7 +82,7 @@ class Recalls:
         found: list[Recall] = []
         if not plain and self._policy:
             found = [Recall(task_id) for task_id in self._inside(now)]
-        if self._preempts is not None:
+        if self.may_preempt:
             found += [Recall(task_id, answered=True) for task_id in self._preempted(now)]
         return found
 
@@ -115,10 +119,6 @@ class Recalls:
         """Of the tasks that may be preempted, the one with the lowest priority that began last: the
         least work is lost. Where a model has to leave the memory, all that run there, or none.
         """
-        first = self._policy.first()
-        waits = first is not None and first[1].priority >= Priority.CRITICAL
-        if not (waits or self.critical):  # mostly
-            return []
         inside = {key: run for key, run in self._inside_critical() if run.at + INSIDE <= now}
         going = [run for run in self._runs.values() if run.goes_for is not None]
         served = {run.goes_for for run in going}
