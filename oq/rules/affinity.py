@@ -5,11 +5,14 @@ first, so that a backend loads models less often. No task is passed over for lon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 
-from oq.rules.bands import Alike, Band, Flow
-from oq.rules.fleet import Fleet
+from oq.rules.bands import Band, Flow
+from oq.rules.by_route import Alike
+from oq.rules.fleet import Fleet, takes_some
+from oq.rules.in_memory import Representatives
+from oq.rules.in_order import InOrder
 from oq.rules.line import DEFAULT, Line, Search
 from oq.rules.place import Place
 from oq.rules.policy import Choice
@@ -34,14 +37,15 @@ class Affinity(Line):
         """Since when a task is the oldest but for those that cannot run anywhere."""
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
-        oldest, since = self._oldest(flows, search.now)
+        oldest, since = self._oldest(band, flows, search.now)
         overdue = search.now - since >= self._max_bypass
         if overdue:
             choice = self._start(oldest, search)
             if choice is not None or not search.left:
                 return choice
         rooms: dict[Alike, tuple[BackendSlots | None, Room]] = {}
-        known = not any(backend.starts_all for backend in self._fleet)
+        many = band.has_many_kinds()
+        known = not many and not any(backend.starts_all for backend in self._fleet)
         if known:
             choice = self._warm_one(band, flows, rooms, search)
             if choice is not None:
@@ -49,7 +53,8 @@ class Affinity(Line):
         may_load = not known or any(backend.may_load for backend in search.left)
         load: tuple[str, BackendSlots] | None = None
         waits: dict[str, BackendSlots] = {}  # the first task that waits for each, by its name
-        for task_id, kind in _first_of_each(band, flows):
+        line = self._few_of(band, flows, rooms, search) if many else _first_of_each(band, flows)
+        for task_id, kind in line:
             if overdue and task_id == oldest:
                 continue  # it waits for one already: for two in turns it would wait for ever
             if kind not in rooms:
@@ -73,15 +78,35 @@ class Affinity(Line):
             self._keep(backend, task_id, search)
         return None
 
-    def _oldest(self, flows: Sequence[Flow], now: float) -> tuple[str, float]:
+    def _few_of(
+        self,
+        band: Band,
+        flows: Sequence[Flow],
+        rooms: Mapping[Alike, tuple[BackendSlots | None, Room]],
+        search: Search,
+    ) -> Iterator[tuple[str, Alike]]:
+        """Of many kinds the oldest tasks of those that stand for all."""
+        few = Representatives(band, flows, self._fleet, search.now, search.left)
+        return few.look(rooms, lambda task_id: self._is_singled_out(task_id, search.now))
+
+    def _is_singled_out(self, task_id: str, now: float) -> bool:
+        """Whether a backend that takes others does not take tasks of the model of this one."""
+        place = self._ready.place_of(task_id)
+        assert place is not None
+        able = [one for one in self._fleet.able(place.model, now) if takes_some(one, now)]
+        return any(self.room(one, place, now) <= Room.LIMITED for one in able)
+
+    def _oldest(self, band: Band, flows: Sequence[Flow], now: float) -> tuple[str, float]:
         """The oldest of the tasks that may run somewhere, and since when it is that. If there is
         none, the oldest of all, which does not start.
         """
         fleet = self._fleet
         if fleet.paused or self._limited or any(backend.in_trouble for backend in fleet):
-            for task_id, _ in merge(*[flow.heads() for flow in flows]):
+            line = InOrder(band, flows, fleet, now)
+            for task_id, kind in line:
                 if self._may_run(task_id, now):
                     return task_id, self._oldest_since.setdefault(task_id, now)
+                line.drop_model(kind[0])
         oldest = min(flows, key=_first)
         since = self._oldest_since.get(oldest.first, oldest.since)
         return oldest.first, min(since, oldest.since)
@@ -118,15 +143,9 @@ class Affinity(Line):
         others is put to `rooms`.
         """
         best: tuple[str, Alike] | None = None
-        everybody = len(flows) == len(band.flows)
-        equals = () if everybody else set(flows)
+        among = band.among(flows)
         for kind in self._in_memory(band, search.now):
-            firsts = (
-                task_id
-                for task_id, tenant in band.firsts.get(kind, ())
-                if everybody or band.flows[tenant] in equals
-            )
-            first = next(firsts, None)
+            first = band.first_of(kind, among)
             if first is None or (best is not None and best[0] < first):
                 continue
             rooms[kind] = self._place(first, search.now, search.kept)
@@ -173,12 +192,6 @@ def _first_of_each(band: Band, flows: Sequence[Flow]) -> Iterator[tuple[str, Ali
 
 def _firsts_by_kind(band: Band, flows: Sequence[Flow]) -> list[tuple[str, Alike]]:
     """The same, found kind by kind."""
-    all_of_them = len(flows) == len(band.flows)
-    tenants = () if all_of_them else {flow.tenant for flow in flows}
-    found: list[tuple[str, Alike]] = []
-    for kind in band.kinds:
-        for task_id, tenant in band.firsts[kind]:
-            if all_of_them or tenant in tenants:
-                found.append((task_id, kind))
-                break
-    return sorted(found)
+    among = band.among(flows)
+    firsts = ((band.first_of(kind, among), kind) for kind in band.kinds)
+    return sorted((first, kind) for first, kind in firsts if first is not None)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sortedcontainers import SortedList
 
+from oq.rules.by_route import MANY, Alike, ByRoute
+from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.ready import ReadyQueue
-
-Alike = tuple[str, str]
-"""What tasks of one load group have in common, by their own words: model and options."""
-
 
 Firsts = dict[Alike, SortedList[tuple[str, str]]]
 """For each kind its oldest tasks in order, each with its tenant: one of each tenant."""
@@ -23,7 +21,7 @@ class Flow:
     is the oldest, and `since` when it became that: both as of the last `settle`.
     """
 
-    __slots__ = ("_first_of", "_heads", "_stale", "first", "groups", "since", "tenant")
+    __slots__ = ("_by_route", "_first_of", "_heads", "_stale", "first", "groups", "since", "tenant")
 
     def __init__(self, tenant: str, groups: dict[Alike, SortedList[str]]) -> None:
         self.tenant = tenant
@@ -33,6 +31,7 @@ class Flow:
         self._first_of: dict[Alike, str] = {}
         self._heads: SortedList[tuple[str, Alike]] = SortedList()  # the same in order
         self._stale = set(self.groups)
+        self._by_route: ByRoute | None = None  # while it is asked for
 
     def add(self, task_id: str, kind: Alike) -> None:
         ids = self.groups.get(kind)
@@ -80,11 +79,23 @@ class Flow:
                 firsts[kind].add((first, self.tenant))
             elif not firsts[kind]:
                 del firsts[kind]
+            if self._by_route is not None:
+                self._by_route.move(kind, known, ids[0] if ids else None)
         self._stale.clear()
 
     def heads(self) -> Iterator[tuple[str, Alike]]:
         """The first of each kind, in order, with its kind."""
         return iter(self._heads)
+
+    def by_route(self, fleet: Fleet) -> ByRoute:
+        """The same by who can run them, for they are many."""
+        if self._by_route is None or self._by_route.changes != fleet.changes:
+            self._by_route = ByRoute(self._heads, fleet)
+        return self._by_route
+
+    def forget_routes(self) -> None:
+        """They are few now."""
+        self._by_route = None
 
 
 class Band:
@@ -97,7 +108,9 @@ class Band:
     `alike`, and not sorted by that: the line is in the place of the list that they would be in.
     """
 
-    __slots__ = ("_stale", "alike", "firsts", "flows", "in_memory", "kinds", "line", "news")
+    __slots__ = (
+        "_many", "_stale", "alike", "firsts", "flows", "in_memory", "kinds", "line", "news",
+    )  # fmt: skip
 
     def __init__(
         self, line: SortedList[str], tasks: Mapping[str, Mapping[Alike, Sequence[str]]]
@@ -119,6 +132,7 @@ class Band:
         self.news = 0
         self.firsts: Firsts = defaultdict(SortedList)
         self.in_memory: tuple[tuple[int, ...], list[Alike]] | None = None
+        self._many = False
         self._stale = set(self.flows)
         if self.alike is None:  # these may be many: it is done before the first one is asked for
             for flow in self.flows.values():
@@ -187,6 +201,28 @@ class Band:
         for tenant in self._stale:
             self.flows[tenant].settle(now, self.firsts)
         self._stale.clear()
+
+    def first_of(self, kind: Alike, among: Collection[Flow] | None) -> str | None:
+        """The oldest task of a kind, of these tenants, or of all; None if there is none."""
+        firsts: Iterable[tuple[str, str]] = self.firsts.get(kind, ())
+        for task_id, tenant in firsts:
+            if among is None or self.flows[tenant] in among:
+                return task_id
+        return None
+
+    def among(self, flows: Sequence[Flow]) -> Collection[Flow] | None:
+        """These tenants, as `first_of` takes them."""
+        return None if len(flows) == len(self.flows) else set(flows)
+
+    def has_many_kinds(self) -> bool:
+        """Whether they are so many that a search must not look at each."""
+        most = max(MANY, len(self.flows))
+        if self._many and len(self.kinds) <= most // 2:
+            self._many = False
+            for flow in self.flows.values():
+                flow.forget_routes()
+        self._many = self._many or len(self.kinds) > most
+        return self._many
 
 
 class Bands:

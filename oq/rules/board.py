@@ -222,7 +222,7 @@ class Board:
         if not self._fleet.several:  # it gets all tasks, whatever it has
             facts = replace(facts, models=None)
         learnt = slots.note_facts(facts, now, asked_at)
-        self._note_fleet()
+        self._note_fleet() if learnt else self._note_plain()
         return slots if learnt else None
 
     def ask_again(self, now: float, changed: str | None) -> set[str]:

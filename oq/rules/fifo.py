@@ -79,15 +79,15 @@ class Fifo(Line):
         if backend is not None and search.left == [backend]:
             self._keep(backend, first, search)
             return None
-        return self._behind_first(flows, search)
+        return self._behind_first(band, flows, search)
 
-    def _behind_first(self, flows: Sequence[Flow], search: Search) -> Choice | None:
+    def _behind_first(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
         """The next that may start, where the first may not."""
-        line = InOrder(flows)
+        line = InOrder(band, flows, self._fleet, search.now, search.left)
         for task_id, kind in line:
             backend, room = self._place(task_id, search.now, search.kept)
             if backend is None:
-                line.drop(kind)  # none that is alike starts either
+                line.drop_model(kind[0])  # none starts, whatever its options
             elif room.starts:
                 return self._chosen(task_id, backend)
             else:

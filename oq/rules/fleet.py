@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from math import inf
 
 from oq.rules.conversations import Conversations
 from oq.rules.model_names import one_name
 from oq.rules.slots import BackendSlots
 
+Route = tuple[bool | None, ...]
+"""Of each backend whether it has a model. Models of one route can be run by the same backends at
+any time."""
 REMEMBERED = 1024
 """Models of which it is remembered who can run them."""
 
@@ -80,6 +83,20 @@ class Fleet:
             self._able.clear()
         self._able[model] = able = self._first_tier(able)
         return able
+
+    def route(self, model: str) -> Route:
+        """The route of this model, as long as `changes` is the same. While it is paused it has the
+        one that leads nowhere.
+        """
+        if self.paused and self.is_paused(model):
+            return ()
+        if not self.several:
+            return (True,)
+        return tuple(one.models.has(model) for one in self.backends)
+
+    def shuts_out(self, model: str, now: float, on: Collection[BackendSlots]) -> bool:
+        """Whether each of those `on` that may run this model takes no task at all now."""
+        return not any(one in on and takes_some(one, now) for one in self.able(model, now))
 
     def above(self, model: str) -> tuple[BackendSlots, ...]:
         """Those of higher tiers that have this model, as far as is known, the lowest first."""
@@ -165,3 +182,10 @@ def _tier(backend: BackendSlots) -> int:
 def _may_have(backend: BackendSlots, model: str) -> bool:
     """Whether it is up, and does not say which models it has."""
     return backend.models.has(model) is None and backend.down is None
+
+
+def takes_some(backend: BackendSlots, now: float) -> bool:
+    """Whether it is not closed for the tasks of each model."""
+    if backend.down is not None or backend.held is not None:
+        return False
+    return backend.outages.quiet or backend.outages.allows("", now)

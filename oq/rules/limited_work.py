@@ -34,7 +34,7 @@ def passes_all(
             one in able and policy.room(one, other, now) > Room.LIMITED for one in free
         )
 
-    return next(policy.in_line_if(waits_there, now, place.priority), None) is None
+    return next(policy.in_line_if(waits_there, now, place.priority, free), None) is None
 
 
 def until_free(place: Place, before: float, backends: Sequence[BackendSlots], took: float) -> float:

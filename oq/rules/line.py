@@ -182,7 +182,11 @@ class Line:
         return iter(self._ready) if behind is None else self._ready.beyond(*behind)
 
     def in_line_if(
-        self, wanted: Callable[[Place], bool], now: float, least: int = 0
+        self,
+        wanted: Callable[[Place], bool],
+        now: float,
+        least: int = 0,
+        on: Sequence[BackendSlots] | None = None,
     ) -> Iterator[tuple[str, Place]]:
         self.look(now)
         if self._bands is None:
@@ -195,13 +199,15 @@ class Line:
         for priority, band in self._bands:
             if priority < least:
                 return
-            line = InOrder([*band.flows.values()])
+            line = InOrder(band, band.flows.values(), self._fleet, now, on)
             for task_id, kind in line:
                 place = Place(priority, kind[0], load=kind[1])
                 if wanted(place):
                     yield task_id, place
-                else:
+                elif on is None:
                     line.drop(kind)
+                else:
+                    line.drop_model(kind[0])
 
     def room(self, backend: BackendSlots, place: Place, now: float) -> Room:
         return room_on(backend, place, now, self._reserve)

@@ -10,7 +10,8 @@ from itertools import islice
 from math import inf
 from operator import attrgetter
 
-from oq.rules.bands import Alike, Band, Bands, Flow
+from oq.rules.bands import Band, Bands, Flow
+from oq.rules.by_route import Alike
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.placing import room_on

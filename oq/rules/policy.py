@@ -125,12 +125,18 @@ class Policy(Protocol):
         ...
 
     def in_line_if(
-        self, wanted: Callable[[Place], bool], now: float, least: int = 0
+        self,
+        wanted: Callable[[Place], bool],
+        now: float,
+        least: int = 0,
+        on: Sequence[BackendSlots] | None = None,
     ) -> Iterator[tuple[str, Place]]:
         """The tasks in line that are `wanted` and have this priority at least, with what counts of
         their places. Of tasks that are alike no more are looked at once one is not wanted, so that
-        many of them do not hide those behind. Where the first one that cannot start keeps the only
-        backend, none behind it is looked at either.
+        many of them do not hide those behind. With `on` nothing is wanted but what one of these
+        backends can run, and no more tasks of a model are looked at once one is not wanted.
+        Where the first one that cannot start keeps the only backend, none behind it is looked at
+        either; nor are, of many kinds, those whose backends take nothing at all.
         """
         ...
 

@@ -7,7 +7,7 @@ from math import inf
 
 from msgspec import Struct
 
-from oq.rules.bands import Alike
+from oq.rules.by_route import Alike
 from oq.rules.fleet import Fleet
 from oq.rules.model_names import one_name
 from oq.rules.place import Place
@@ -110,7 +110,7 @@ class Recalls:
             room = backend.room(place, now)
             return room > Room.LIMITED or (room is Room.LIMITED and one_name(place.model) in models)
 
-        _, first = next(self._policy.in_line_if(runs_there, now), (None, None))
+        _, first = next(self._policy.in_line_if(runs_there, now, on=[backend]), (None, None))
         return -inf if first is None else first.priority
 
     # -- preemption

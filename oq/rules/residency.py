@@ -286,6 +286,11 @@ class Residency:
             group.concurrency.restarted(now)
 
     @property
+    def live(self) -> Collection[Group]:
+        """Those in memory, those that run, and the one that is being loaded."""
+        return self._live.values()
+
+    @property
     def loaded(self) -> list[Group]:
         return [group for group in self._live.values() if group.loaded]
 

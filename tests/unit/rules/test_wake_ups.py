@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from math import inf
 from random import Random
 
+import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from oq.rules import bands
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
@@ -27,9 +30,19 @@ from tests.support.builders import task_id
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = "abcd"
+LOADS = ["", "", "num_ctx=1", "num_ctx=2"]
+LIMITS = [None, None, {"a": 1}, {"*": 1}, {"b": 2, "a": "auto", "c": 1}]
 STEPS = 80
 LONG = 5000.0
 """Seconds: more than anything takes."""
+
+
+@pytest.fixture(params=[bands.MANY, 0], ids=["few", "many"], scope="module", autouse=True)
+def many(request):
+    """How many kinds are too many to look at each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bands, "MANY", request.param)
+        yield
 
 
 class World:
@@ -72,7 +85,7 @@ class World:
         source = some(["set", "guessed", "measured"])
         return BackendSlots(
             name, some([1, 2, 4]), source, max_models=some([None, 1, 2]),
-            tier=some([0, 0, 1]), overflow_after=some([0.0, 4.0]),
+            tier=some([0, 0, 1]), overflow_after=some([0.0, 4.0]), model_limits=some(LIMITS),
         )  # fmt: skip
 
     def say(self, name: str) -> None:
@@ -91,6 +104,7 @@ class World:
             place = Place(
                 self.random.choice([0, 1, 5, 5, 10, 15]),
                 self.random.choice(MODELS),
+                load=self.random.choice(LOADS),
                 tenant=self.random.choice(["", "ann", "bob"]),
             )
             self.enter(task_id(self.count), place)
@@ -151,7 +165,7 @@ class World:
             task = self.random.choice([*self.waiting])
             old = self.waiting.pop(task)
             self.board.settle(task)
-            self.enter(task, Place(self.random.choice([0, 5, 15]), old.model, tenant=old.tenant))
+            self.enter(task, replace(old, priority=self.random.choice([0, 5, 15])))
 
     def pause(self) -> None:
         model = self.random.choice(MODELS)
@@ -214,14 +228,14 @@ class World:
             went = self.board._recalls._times.get(task, 0)
             if place.priority <= 1 and not self.board._running[task].stays:
                 if went < (self.preempts or 0):
-                    going.add((self.on[task][0], place.model))
+                    going.add((self.on[task][0], place.model, place.load))
         for place in {place for place in self.waiting.values() if place.priority >= 15}:
             rooms = {
                 backend.name: backend.room(place, self.now)
                 for backend in self.fleet.able(place.model, self.now)
             }
             for name, room in rooms.items():
-                taken = room is Room.TAKEN and (name, place.model) in going
+                taken = room is Room.TAKEN and (name, place.model, place.load) in going
                 assert not taken, f"{place} waits"
 
     def kept(self) -> dict[str, int]:
@@ -229,7 +243,7 @@ class World:
         kept = dict.fromkeys(self.backends, -1)
         for place in set(self.waiting.values()):
             able = self.fleet.able(place.model, self.now)
-            if len(able) == 1 and able[0].room(place, self.now) is not Room.CLOSED:
+            if len(able) == 1 and self.board._policy.room(able[0], place, self.now) > Room.LIMITED:
                 kept[able[0].name] = max(kept[able[0].name], place.priority)
         return kept
 
