@@ -23,6 +23,10 @@ NPM := cd web && $(NPM_HERE)
 JS := tests/js/node_modules/.package-lock.json
 BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser),$(shell command -v google-chrome))
 
+# Where Python is told to write no bytecode, each process that runs tests, and each that a test
+# starts, would compile tests and oq anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # How many processes run the tests; 0: this one. They have nothing in common but the processors.
 JOBS ?= $(shell nproc)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 from hypothesis import settings
+from werkzeug.routing import Rule
 
 from oq.http.site import BUILT
 from oq.store import Store
@@ -37,9 +38,21 @@ settings.register_profile("explore", deadline=None, max_examples=1000, print_blo
 settings.load_profile("fixed")
 
 
-SLOW_ROOMS = {"bench", "browser", "corpus", "crash", "dropin", "hostile", "memory"}
+SLOW_ROOMS = {"bench", "browser", "corpus", "crash", "dropin", "hostile", "linear", "memory"}
 """Rooms of tests that start browsers and servers, kill them, fill memory, or measure; of drawn
 attacks; and of many hundreds of calls over sockets, whose kinds tests/gateway has one by one."""
+
+
+def room(path: Path) -> str:
+    """The directory of tests that `path` is in, or is."""
+    here = Path(__file__).parent
+    return next(iter(path.relative_to(here).parts), "") if path.is_relative_to(here) else ""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Rooms of slow tests are not even imported where `-m` leaves those out."""
+    left_out = "not slow" in config.getoption("-m") and room(collection_path) in SLOW_ROOMS
+    return True if left_out else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -49,11 +62,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     that need the model: two of its servers at once take each other's processors.
     """
     for item in items:
-        room = item.path.relative_to(Path(__file__).parent).parts[0]
-        if room in SLOW_ROOMS:
+        if room(item.path) in SLOW_ROOMS:
             item.add_marker(pytest.mark.slow)
         group = item.nodeid.partition("::")[0]
-        if room == "browser":
+        if room(item.path) == "browser":
             group = "browser"
         elif item.get_closest_marker("model"):
             group = "model"
@@ -82,6 +94,20 @@ def _log_as_if_new() -> Iterator[None]:
     """
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_urls_of_routes() -> Iterator[None]:
+    """For each route of each app Werkzeug compiles functions that make its URL. That is most of the
+    time in which an app is made, thousands of times, and oq asks for no such URL.
+    """
+
+    def make(*_: object) -> None:
+        raise AssertionError("a URL was made from a route")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", lambda *_: make)
+        yield
 
 
 @pytest.fixture(scope="session")

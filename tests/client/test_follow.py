@@ -90,6 +90,7 @@ def test_the_same_for_the_client_that_blocks(server):
         assert way.connections > 1
 
 
+@pytest.mark.slow
 def test_a_stream_begins_anew_with_a_new_attempt_after_a_restart(server, run):
     async def check() -> None:
         text = Text()
@@ -145,7 +146,7 @@ def test_a_stream_of_no_task(server, run):
 
 def test_patience_with_a_server_that_is_gone_ends(server, run):
     async def check() -> None:
-        async with oq.AsyncClient(server.url, patience=0.3) as queue:
+        async with oq.AsyncClient(server.url, patience=0.1) as queue:
             task_id = await queue.submit(talk(rate=1))
             async with queue.stream(task_id) as chunks, queue.subscribe() as events:
                 await anyio.to_thread.run_sync(server.stop)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from oq.backends import silence
 from oq.backends.simulated import Script
@@ -19,12 +18,6 @@ PATIENT = {"initial_delay": 1, "max_delay": 30, "jitter": False}
 OPENAI = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 EIGHT_MINUTES = 480.0
 WALL = Clock(lambda: EPOCH + trio.current_time())
-
-
-@pytest.fixture
-def clock():
-    """Jumps when nothing has come over the sockets for a moment."""
-    return MockClock(autojump_threshold=0.05)
 
 
 def asked(here, path="/api/chat"):

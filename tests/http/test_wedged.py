@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 
 from oq.backends.simulated import Script, Simulator
@@ -29,6 +30,7 @@ async def ended(here: Site, task_id: str) -> dict[str, Any]:
     return (await here.oq.get(f"/api/tasks/{task_id}", params={"wait": "10s"})).json()
 
 
+@pytest.mark.slow
 async def test_it_is_told_of_and_its_tasks_are_done_when_it_answers_again():
     simulator = Simulator(QUICK, models=["alpha", "beta"], parallel=1, max_models=2)
     async with site(simulator, health=AFTER) as here:

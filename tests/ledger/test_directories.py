@@ -160,6 +160,7 @@ def test_a_salvage_reads_the_older_format_too(data, expected, missing):
     check(data, expected)
 
 
+@pytest.mark.slow
 def test_a_power_cut_in_a_migration_loses_nothing(data, expected, tmp_path, monkeypatch):
     """One for each sync: at the start, after each batch, and at the end."""
     monkeypatch.setattr(migration, "BATCH", 400)

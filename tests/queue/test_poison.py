@@ -52,6 +52,7 @@ trio.run(main)
 """
 
 
+@pytest.mark.slow
 async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
     """Each death needs a process of its own."""
     for how in ("submit", "recover"):

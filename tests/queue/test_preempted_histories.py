@@ -243,7 +243,10 @@ class History:
             assert task.status is Status.COMPLETED, f"{queue.status()}"
 
 
-@pytest.mark.parametrize(("number", "disk"), [*((n, MemoryDisk) for n in range(4)), (4, RocksDisk)])
+ON_DISK = pytest.param(4, RocksDisk, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("number", "disk"), [*((n, MemoryDisk) for n in range(4)), ON_DISK])
 async def test_whatever_happens_to_tasks_that_go_back_each_is_completed_once(
     number, disk, autojump_clock
 ):

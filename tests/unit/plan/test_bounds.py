@@ -106,6 +106,7 @@ def check_priorities(replayed) -> None:
                 assert not other.asked.at < call.sent < other.sent, (call, other)
 
 
+@pytest.mark.slow
 @seed(14)
 @histories(400)
 @given(TASKS, BOX, LOADS, st.sampled_from(["fifo", "plain"]))
@@ -120,6 +121,7 @@ def test_first_in_first_out_on_one_server(tasks, box, load, policy):
             assert before.sent <= call.sent
 
 
+@pytest.mark.slow
 @seed(16)
 @histories(400)
 @given(TASKS, BOX, LOADS, st.integers(2, 3))
@@ -130,6 +132,7 @@ def test_first_in_first_out_on_several_servers_passes_nobody_over(tasks, box, lo
     assert replayed.late == 0
 
 
+@pytest.mark.slow
 @seed(15)
 @histories(800)
 @given(TASKS, BOX, LOADS, BYPASS, st.integers(1, 3))
@@ -141,6 +144,7 @@ def test_affinity_passes_nobody_over_for_longer_than_it_may(tasks, box, load, by
         check_priorities(replayed)
 
 
+@pytest.mark.slow
 @seed(21)
 @histories(30, most=500)  # each of them takes a fifth of a second
 @given(st.integers(0, 2**32))

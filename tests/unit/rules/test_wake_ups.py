@@ -313,6 +313,7 @@ class World:
             assert not policy._quiet._above
 
 
+@pytest.mark.slow
 @seed(40)
 @settings(max_examples=150, deadline=None, database=None)
 @given(st.integers(0, 2**32))
@@ -336,6 +337,7 @@ def test_no_task_can_start_before_it_is_due(number, steps):
     world.check_due(due)
 
 
+@pytest.mark.slow
 @seed(42)
 @settings(max_examples=20, deadline=None, database=None)
 @given(st.integers(0, 2**32))

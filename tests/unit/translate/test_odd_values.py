@@ -49,6 +49,7 @@ FIELDS = {
 WAYS = pytest.mark.parametrize(("path", "form"), [(p, f) for p in FIELDS for f in FORMS])
 
 
+@pytest.mark.slow
 @WAYS
 @given(drawn=st.data())
 def test_a_request_is_translated_or_refused_by_name(path, form, drawn):
@@ -62,6 +63,7 @@ def test_a_request_is_translated_or_refused_by_name(path, form, drawn):
         assert all(name.isascii() and name.isprintable() for name in done.left_out)
 
 
+@pytest.mark.slow
 @WAYS
 @given(drawn=st.data())
 def test_an_answer_is_told_or_is_a_failure(path, form, drawn):
