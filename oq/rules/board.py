@@ -271,8 +271,9 @@ class Board:
 
     def due(self, now: float) -> float:
         """When something will be due that nobody tells of; inf if nothing will."""
-        fleet = self._fleet
-        due = min(self._policy.due(now), self._recalls.due(now))
+        fleet, due = self._fleet, self._policy.due(now)
+        if self._recalls.critical:
+            due = min(due, self._recalls.due(now))
         if self._all_plain and not fleet.lists_wanted:
             return due
         waits = bool(self._policy) and not (self.paused or self.draining)

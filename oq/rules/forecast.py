@@ -39,7 +39,7 @@ MOST_RECORDED = 128 * 1024
 LATER = 0.005
 """Seconds that what has happened may wait to be taken in."""
 MOST_LATER = 512
-"""So much of it."""
+"""Tasks that came or started may wait for that."""
 
 
 _PLACE_AND_BACKEND = attrgetter("place", "backend")
@@ -125,7 +125,7 @@ class Forecast:
         Now and then note of a task that waits when it is expected to start: so it will be known how
         far that is to be trusted.
         """
-        if self._is_late(now):
+        if (self.starts or self.ends or self.came) and self._is_late(now):
             self._take_in(now)
         if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
             self._remember(now)
@@ -134,16 +134,16 @@ class Forecast:
         """Whether what has happened is to be taken in now. All of it happened while some waited, or
         while none did; and what happened while some waited, before a backend had nothing to do.
         """
-        if not (self.starts or self.ends or self.came):
-            return False
-        if self._since is None:
-            self._since = now
-        if now - self._since >= LATER or self._some_wait != bool(self._policy):
+        since = self._since
+        if since is None:
+            since = self._since = now
+        if now - since >= LATER or self._some_wait is not bool(self._policy):
             return True
-        if self._some_wait and any(not backend.running for backend in self.emptied):
-            return True
-        number = len(self.came) + len(self.starts) + len(self.ends)
-        return number >= MOST_LATER
+        if self._some_wait:
+            for backend in self.emptied:
+                if not backend.running:
+                    return True
+        return len(self.came) + len(self.starts) >= MOST_LATER  # not more than started ended
 
     def _take_in(self, now: float) -> None:
         """Take in all that has happened."""
@@ -271,7 +271,7 @@ class Forecast:
 
     def due(self, now: float) -> bool:
         """Whether what was learnt is to be kept again now."""
-        return (self._news or bool(self.ends)) and now - self._kept_at >= KEEP_EVERY
+        return now - self._kept_at >= KEEP_EVERY and (self._news or bool(self.ends))
 
     def step(self, now: float) -> Kept:
         """The step by which what was learnt is kept."""

@@ -146,7 +146,7 @@ class Line:
             self._bands.settle(now)
 
     def due(self, now: float) -> float:
-        if not self._ready:
+        if not (self._quiet or self._fleet.tiered) or not self._ready:
             return inf
         due = self._overflow.due(now) if self._fleet.tiered else inf
         if self._quiet is None or min(self._ready.by_priority()) > IDLE:

@@ -168,7 +168,7 @@ class Recalls:
 
     def due(self, now: float) -> float:
         """When others are to go for one that waits inside a backend; inf if for none."""
-        if self._preempts is None or not self.critical:
+        if self._preempts is None:
             return inf
         times = (run.at + INSIDE for _, run in self._inside_critical())
         return min((time for time in times if time > now), default=inf)
