@@ -5,10 +5,11 @@ quiet.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from math import inf
 
+from oq.rules.by_route import Alike
 from oq.rules.fleet import Fleet
 from oq.rules.model_names import one_name
 from oq.rules.place import Place
@@ -20,19 +21,70 @@ IDLE = 0
 """The priority of tasks that run only when nothing else does."""
 
 
+class _Lower:
+    """The tasks of lower priorities that run on one backend: how many, how many of each kind and,
+    where models have limits, how many of each model by its one name.
+    """
+
+    __slots__ = ("kinds", "models", "tasks")
+
+    def __init__(self, *, limited: bool) -> None:
+        self.tasks = 0
+        self.kinds: dict[Alike, int] = {}
+        self.models: Counter[str] | None = Counter() if limited else None
+
+    def add(self, place: Place) -> None:
+        """One with this place starts."""
+        kind = place.model, place.load
+        self.tasks += 1
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        if self.models is not None:
+            self.models[one_name(place.model)] += 1
+
+    def remove(self, place: Place) -> None:
+        """One has ended."""
+        kind = place.model, place.load
+        self.tasks -= 1
+        if self.kinds[kind] > 1:
+            self.kinds[kind] -= 1
+        else:
+            del self.kinds[kind]
+        if self.models is not None:
+            name = one_name(place.model)
+            self.models[name] -= 1
+            if not self.models[name]:
+                del self.models[name]
+
+    def alike(self, backend: BackendSlots, place: Place) -> int:
+        """How many share their slots on this backend with a task that has this place."""
+        if backend.residency is None:
+            return self.tasks
+        model, any_load = backend.model(place.model), not backend.by_options
+        return sum(
+            number
+            for (name, load), number in self.kinds.items()
+            if (any_load or load == place.load) and backend.model(name) == model
+        )
+
+
 @dataclass(slots=True)
 class _Rule:
     """So many slots are for tasks of this priority, and of higher ones. `lower` tasks run that have
-    a lower one.
+    a lower one, and `there` are those on each backend.
     """
 
     priority: int
     slots: int
     lower: int = 0
+    there: dict[BackendSlots, _Lower] = field(default_factory=dict)
+
+    def left(self, slots: float) -> float:
+        """So many of these slots are for lower tasks. At least one is."""
+        return max(1, slots - self.slots)
 
     def filled(self, slots: float) -> bool:
         """Whether, were they all there, lower tasks had all that are theirs of so many slots."""
-        return self.lower >= max(1, slots - self.slots)
+        return self.lower >= self.left(slots)
 
 
 class Reserve:
@@ -44,7 +96,6 @@ class Reserve:
     def __init__(self, settings: tuple[ReserveConfig, ...], fleet: Fleet) -> None:
         self._rules = [_Rule(parse_priority(one.priority), one.slots) for one in settings]
         self._fleet = fleet
-        self._there: dict[BackendSlots, Counter[Place]] = {}  # and on each backend, by their places
 
     def denies(self, backend: BackendSlots, place: Place) -> bool:
         """Whether the slots that are left are not for this task."""
@@ -55,7 +106,8 @@ class Reserve:
                 return True
             served = backend.serves(place)
             if served is not None and rule.filled(served):
-                if self._fills(rule, backend, served, lambda other: backend.alike(other, place)):
+                there = rule.there.get(backend)
+                if there is not None and there.alike(backend, place) >= rule.left(served):
                     return True
         return False
 
@@ -64,28 +116,15 @@ class Reserve:
         if backend.model_limits is None:
             return False
         limit, name = backend.model_limits.of(place.model), one_name(place.model)
-        return limit is not None and any(
-            place.priority < rule.priority
-            and rule.filled(limit)
-            and self._fills(rule, backend, limit, lambda other: one_name(other.model) == name)
-            for rule in self._rules
-        )
-
-    def _fills(
-        self,
-        rule: _Rule,
-        backend: BackendSlots,
-        slots: int,
-        is_alike: Callable[[Place], bool],
-    ) -> bool:
-        """Whether lower tasks have all that are theirs of so many slots, which alike ones share."""
-        there = self._there.get(backend, Counter[Place]())
-        alike = sum(
-            number
-            for other, number in there.items()
-            if other.priority < rule.priority and is_alike(other)
-        )
-        return alike >= max(1, slots - rule.slots)
+        if limit is None:
+            return False
+        for rule in self._rules:
+            if place.priority < rule.priority and rule.filled(limit):
+                there = rule.there.get(backend)
+                models = None if there is None else there.models
+                if models is not None and models[name] >= rule.left(limit):
+                    return True
+        return False
 
     def closes(self, backends: Iterable[BackendSlots], priority: int) -> bool:
         """Whether it is known, without a look at the tasks, that none of the slots that are left
@@ -109,21 +148,17 @@ class Reserve:
         for rule in self._rules:
             if place.priority < rule.priority:
                 rule.lower += 1
-        there = self._there.get(backend)
-        if there is None:
-            there = self._there[backend] = Counter()
-        there[place] += 1
+                there = rule.there.get(backend)
+                if there is None:
+                    limited = backend.model_limits is not None
+                    there = rule.there[backend] = _Lower(limited=limited)
+                there.add(place)
 
     def ended(self, place: Place, backend: BackendSlots) -> None:
         for rule in self._rules:
             if place.priority < rule.priority:
                 rule.lower -= 1
-        there = self._there[backend]
-        left = there[place] - 1
-        if left:
-            there[place] = left
-        else:
-            del there[place]
+                rule.there[backend].remove(place)
 
 
 class Quiet:

@@ -8,8 +8,10 @@ from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
+from oq.rules.reserve import Reserve
 from oq.rules.slots import BackendSlots
 from oq.words.config import to_config
+from oq.words.views import BackendFacts
 from tests.support.builders import task_id
 
 A, B, C, D, E = (task_id(n) for n in range(1, 6))
@@ -126,3 +128,34 @@ def test_without_the_setting_they_are_the_lowest_priority():
     made.place(A, Place(0, "m"))
     made.place(B, Place(5, "m"))
     assert start(made) == [B, A]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_remembered_of_those_that_run_does_not_grow_with_their_conversations(policy):
+    made = board(policy, slots=300, workers=300, reserve=[{"priority": "high", "slots": 5}])
+    for number in range(10, 400):
+        made.place(task_id(number), Place(5, "m", conversation=number, tenant=f"t{number}"))
+    assert len(start(made)) == 295
+    (rule,) = made._policy._reserve._rules
+    (there,) = rule.there.values()
+    assert (there.tasks, there.kinds) == (295, {("m", ""): 295})
+
+
+def test_slots_of_a_model_are_counted_by_all_its_names_and_by_its_options():
+    box = BackendSlots("box", 9, "measured", max_models=3)
+    config = to_config({"scheduler": {"reserve": RESERVE}})
+    fleet = Fleet([box])
+    reserve = Reserve(config.scheduler.reserve, fleet)
+    box.note_facts(BackendFacts(digests={"m": "same", "copy": "same"}, loaded=()), 0.0)
+    for number in range(2):
+        reserve.started(Place(5, "m", load="num_ctx=1", conversation=number), box)
+    for load in ("num_ctx=1", "num_ctx=2"):
+        box.residency.group(box.key(Place(5, "m", load=load))).concurrency.restore(3, 3, 0.0)
+    copy = Place(5, "copy:latest", load="num_ctx=1")
+    assert box.serves(copy) == 3
+    assert reserve.denies(box, copy), "two of its three slots are those of lower tasks"
+    assert not reserve.denies(box, Place(5, "m", load="num_ctx=2"))
+    assert not reserve.denies(box, Place(5, "other", load="num_ctx=1"))
+    assert not reserve.denies(box, Place(10, "m", load="num_ctx=1"))
+    reserve.ended(Place(5, "m", load="num_ctx=1"), box)
+    assert not reserve.denies(box, copy)

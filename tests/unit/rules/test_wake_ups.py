@@ -307,8 +307,11 @@ class World:
                 assert not band.running
                 assert not band.active
         if policy._reserve is not None:
-            assert not any(rule.lower for rule in policy._reserve._rules)
-            assert not any(policy._reserve._there.values())
+            for rule in policy._reserve._rules:
+                assert not rule.lower
+                assert not any(
+                    there.tasks or there.models or there.kinds for there in rule.there.values()
+                )
         if policy._quiet is not None:
             assert not policy._quiet._above
 
