@@ -7,6 +7,7 @@ import sys
 
 from bench import embedded, feed, growth, http, mixed, report, rules, startup, streams
 from bench.children import interruptible
+from bench.gateways import scenarios as gateways
 from bench.runner import chosen, measure
 from bench.scenario import Scenario, Setting
 from bench.wire import spoken
@@ -20,7 +21,11 @@ SCENARIOS: dict[str, Scenario] = {
     "client": http.through_client,
     "connections": http.connections,
     "post": http.one_at_a_time,
-    "token": streams.first_token,
+    "gateway-calls": gateways.calls,
+    "gateway-token": gateways.first_token,
+    "gateway-streams": gateways.streams,
+    "gateway-queue": gateways.queue,
+    "gateway-idle": gateways.idle,
     "streams": streams.many,
     "feed": feed.subscribers,
     "growth": growth.growth,
@@ -30,6 +35,8 @@ SCENARIOS: dict[str, Scenario] = {
 }
 OVER_HTTP = ("client", "connections", "post")
 """Those that any server which speaks the API can be measured with."""
+SERVED = tuple(name for name in SCENARIOS if name.startswith("gateway-"))
+"""Those that start `oq serve` and look at it from outside: it may be that of another commit."""
 
 SMOKE = Setting(rounds=1, scale=0.02)
 
@@ -68,7 +75,11 @@ def _options() -> argparse.Namespace:
         default=1.0,
         help="share of the full sizes (1); below 1 nothing is saved",
     )
-    parser.add_argument("--only", metavar="NAME,...", help="these scenarios; nothing is saved")
+    parser.add_argument(
+        "--only",
+        metavar="NAME,...",
+        help="these scenarios (gateway: all of gateway-*); nothing is saved",
+    )
     parser.add_argument("--smoke", action="store_true", help="one tiny round; nothing is saved")
     parser.add_argument(
         "--server", metavar="URL", help="measure this server instead; nothing is saved"

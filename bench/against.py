@@ -2,11 +2,13 @@
 
     make bench-against REV=main
     make bench-against REV=v0.1.0 ARGS="--only post,client --rounds 9 --worse 10"
+    make bench-against REV=64a4862 ARGS="--only gateway"
 
 The other commit is taken from git into a directory of its own and runs with the same packages, on
 the same machine, in the same minutes: its rounds and ours take turns, and who is first changes each
 time. Each commit is measured by its own benchmark, which knows its insides; what a figure means is
-compared by its name, so look first whether `bench/` changed (the head of the table says so).
+compared by its name, so look first whether `bench/` changed (the head of the table says so). The
+scenarios `gateway-*` look at `oq serve` from outside: both commits are measured by ours.
 
 A row is the ratio of the two in the same round, turned so that above 1 is better: its median and
 its quartiles; and `best`, the ratio of what each side reaches in the better quarter of its rounds.
@@ -31,15 +33,15 @@ from pathlib import Path
 
 import msgspec
 
-from bench.__main__ import SCENARIOS
+from bench.__main__ import SCENARIOS, SERVED
 from bench.children import Helper, interruptible, program
 from bench.figures import BUDGETS, Budget, percentile
 from bench.runner import chosen, say
 
 ROOT = Path(__file__).parent.parent
-USUAL = "bulk,producers,sequential,idle,slot,client,connections,post,token"
+USUAL = "bulk,producers,sequential,idle,slot,client,connections,post"
 """The scenarios that are measured unless others are named: each takes seconds."""
-_SMALLER_IS_BETTER = ("ms", "s", "MB")
+_SMALLER_IS_BETTER = ("us", "ms", "s", "kB", "MB")
 _OF_THE_MACHINE = {
     "post_bare",
     "disk_p50",
@@ -130,9 +132,12 @@ def checkout(revision: str) -> Iterator[Path]:
 
 
 @contextmanager
-def side(tree: Path, scale: float) -> Iterator[Helper]:
-    """A process that measures the oq in that directory."""
-    command = [sys.executable, str(Path(__file__).with_name("turn.py")), str(scale)]
+def side(tree: Path, scale: float, oq: Path) -> Iterator[Helper]:
+    """A process that measures with the benchmark of that directory. What is seen from outside it
+    measures of the `oq serve` in the directory `oq`.
+    """
+    turn = Path(__file__).with_name("turn.py")
+    command = [sys.executable, str(turn), str(scale), str(oq)]
     with program(command, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}) as started:
         yield started
 
@@ -141,9 +146,12 @@ def compare(revision: str, names: Sequence[str], rounds: int, scale: float) -> C
     """Measure both in turns, scenario by scenario."""
     found = Comparison()
     with ExitStack() as stack:
-        theirs = stack.enter_context(side(stack.enter_context(checkout(revision)), scale))
-        ours = stack.enter_context(side(ROOT, scale))
+        other = stack.enter_context(checkout(revision))
+        ours = stack.enter_context(side(ROOT, scale, ROOT))
+        inside = stack.enter_context(side(other, scale, other))
+        outside = stack.enter_context(side(ROOT, scale, other))
         for name in names:
+            theirs = outside if name in SERVED else inside
             for turn in range(rounds):
                 say(f"{name}: round {turn + 1}/{rounds}")
                 pair = [("here", ours), (revision, theirs)]

@@ -94,8 +94,15 @@ def reference(turns: int = 200_000) -> float:
 
 
 def chosen(scenarios: Mapping[str, Scenario], only: Iterable[str]) -> dict[str, Scenario]:
-    """Those that were asked for, in their own order. ValueError names what there is not."""
+    """Those that were asked for, in their own order; `gateway` asks for all of `gateway-*`.
+    ValueError names what there is not.
+    """
     wanted = {name.strip() for name in only} - {""}
-    if unknown := sorted(wanted - set(scenarios)):
+    if unknown := sorted(wanted - {word for name in scenarios for word in _names(name)}):
         raise ValueError(f"no scenario {', '.join(unknown)}; there are {', '.join(scenarios)}")
-    return {name: each for name, each in scenarios.items() if not wanted or name in wanted}
+    return {name: each for name, each in scenarios.items() if not wanted or wanted & _names(name)}
+
+
+def _names(scenario: str) -> set[str]:
+    """Its name, and that of its family."""
+    return {scenario, scenario.partition("-")[0]}

@@ -56,36 +56,6 @@ async def read_tasks(url: str, count: int, chunks: int) -> dict[str, float]:
     return await _read("stream", url, asked, chunks, lambda: _control(url, "resume"))
 
 
-@asynccontextmanager
-async def first_token(setting: Setting) -> AsyncIterator[list[Side]]:
-    """The time to the first byte of a chat's answer, with nothing else going on: asked of the
-    backend and of the daemon, call by call in turns.
-    """
-    calls = setting.sized(200)
-    with stamper() as backend, daemon(ollama=backend.url) as oq:
-
-        async def both() -> dict[str, float]:
-            taken: dict[str, list[float]] = {backend.url: [], oq.url: []}
-            with KeptAlive(backend.url) as one, KeptAlive(oq.url) as other:
-                for _ in range(calls):
-                    for url, connection in ((backend.url, one), (oq.url, other)):
-                        taken[url].append(_first_byte(url, connection))
-            direct, through = (percentile(taken[url], 0.5) for url in (backend.url, oq.url))
-            return {"first_direct": direct, "first_added": through - direct}
-
-        yield [both]
-
-
-def _first_byte(url: str, connection: KeptAlive) -> float:
-    begun = time.perf_counter()
-    answer = connection.begin(_post(url, 1, 0))
-    taken = (time.perf_counter() - begun) * 1e3
-    connection.finish(answer)
-    if answer.problem is not None:
-        raise NotMeasured(f"POST {url}/api/chat: {answer.problem}")
-    return taken
-
-
 def _chat(chunks: int, rate: float) -> dict[str, object]:
     return {
         "model": "m",

@@ -26,6 +26,21 @@ from dataclasses import dataclass
 class Setting:
     rounds: int
     scale: float
+    {more}
+"""
+PLACE = "oq: object = None"
+
+
+SEEN_FROM_OUTSIDE = """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def calls(setting):
+    async def side():
+        return {"call_16": float((setting.oq / "oq" / "speed").read_text())}
+    yield [side]
+
+SCENARIOS = {"gateway-calls": calls}
 """
 
 
@@ -43,7 +58,7 @@ def repo(tmp_path, monkeypatch):
         for package in ("bench", "oq"):
             (root / package).mkdir(parents=True)
             (root / package / "__init__.py").touch()
-        (root / "bench" / "scenario.py").write_text(SETTING)
+        (root / "bench" / "scenario.py").write_text(SETTING.format(more=""))
         (root / "bench" / "__main__.py").write_text(SCENARIO.format(**before))
         git(tmp_path, "init", "-q", str(root))
         git(root, "add", "-A")
@@ -128,3 +143,19 @@ def test_figures_that_only_one_side_has_are_left_out():
     found = Comparison()
     found.add({"bulk": 2.0, "new": 1.0, "post": 1.0}, {"bulk": 1.0, "old": 1.0})
     assert [(row.name, row.median) for row in found.compared()] == [("bulk", 2.0)]
+
+
+def test_what_is_seen_from_outside_is_measured_of_both_by_the_benchmark_that_is_here(
+    repo, monkeypatch, capsys
+):
+    root = repo(before={"rate": 1, "time": 1}, now={"rate": 1, "time": 1})
+    for speed in (2000, 500):
+        (root / "oq" / "speed").write_text(str(speed))
+        if speed == 2000:
+            git(root, "add", "oq")
+            git(root, "commit", "-qm", "with a speed")
+            git(root, "tag", "-f", "before")
+    (root / "bench" / "scenario.py").write_text(SETTING.format(more=PLACE))
+    (root / "bench" / "__main__.py").write_text(SEEN_FROM_OUTSIDE)
+    assert run(monkeypatch, "before", "--only", "gateway-calls", "--rounds", "2") == 1
+    assert "| requests/s | 500 | 2,000 | 0.25 |" in capsys.readouterr().out
