@@ -27,8 +27,10 @@ BROWSER := $(or $(shell command -v chromium),$(shell command -v chromium-browser
 # starts, would compile tests and oq anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# How many processes run the tests; 0: this one. They have nothing in common but the processors.
-JOBS ?= $(shell nproc)
+# How many processes run the tests; 0: this one. One more than there are processors, as many tests
+# wait for a disk, or for a program that they have started. tests/conftest.py says which begin.
+JOBS ?= $(shell expr $$(nproc) + 1)
+IN_PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-plan bench-smoke
 .PHONY: bench-boxes bench-overflow bench-fairness bench-batch
@@ -77,11 +79,11 @@ help:
 # With the demo's model and the JavaScript clients too, so that nothing is left out.
 TESTED := $(READY) $(DEMO) $(PAGE) $(JS) browser
 test: $(TESTED)
-	$(RUN) pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(RUN) pytest $(IN_PARALLEL) $(ARGS)
 
 # What is quick, and needs neither the model nor a browser: about two minutes on two processors.
 test-fast: $(READY)
-	$(RUN) pytest -n $(JOBS) --dist loadgroup -m 'not slow and not model' $(ARGS)
+	$(RUN) pytest $(IN_PARALLEL) -m 'not slow and not model' $(ARGS)
 
 # What each policy promises, on ten thousand drawn histories for each promise: some minutes.
 test-histories: $(READY)
@@ -89,14 +91,14 @@ test-histories: $(READY)
 
 # In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
 test-shuffled: $(TESTED)
-	$(RUN) pytest -n $(JOBS) --dist loadgroup -p randomly $(ARGS)
+	$(RUN) pytest $(IN_PARALLEL) -p randomly $(ARGS)
 
 # The lines of oq that no test visits, with those that run in the processes that tests start. On the
 # floors that decide, each line is visited or says why not: # pragma: no cover - the reason
 VISITED := oq/rules/*,oq/store/*,oq/actors/*
 coverage: $(TESTED)
 	$(RUN) coverage erase
-	$(RUN) coverage run -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(RUN) coverage run -m pytest $(IN_PARALLEL) $(ARGS)
 	$(RUN) coverage combine --quiet
 	$(RUN) coverage report
 	$(RUN) coverage report --include '$(VISITED)' --fail-under 100

@@ -56,10 +56,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where the tests run in several processes, those of a file run in one, which share servers and
     what they have measured. All that need the browser run in one, which has it only once, and all
-    that need the model: two of its servers at once take each other's processors.
+    that need the model: two of its servers at once take each other's processors. Files with slow
+    tests begin, so that no process is left with a long test when the others have ended.
     """
     for item in items:
         if room(item.path) in SLOW_ROOMS:
@@ -70,6 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif item.get_closest_marker("model"):
             group = "model"
         item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: not any(map(item.get_closest_marker, ("slow", "model"))))
 
 
 @pytest.fixture(params=["memory", "rocks"])
