@@ -18,22 +18,28 @@ Firsts = dict[Alike, SortedList[tuple[str, str]]]
 
 class Flow:
     """The tasks of one tenant with one priority: those that are alike together, in order. `first`
-    is the oldest, and `since` when it became that: both as of the last `settle`.
+    is the oldest, and `since` when it became that: both as of the last `settle`. There were so many
+    `changes`, unless all tasks of its band are alike.
     """
 
-    __slots__ = ("_by_route", "_first_of", "_heads", "_stale", "first", "groups", "since", "tenant")
+    __slots__ = (
+        "_by_route", "_first_of", "_heads", "_stale", "changes", "first", "groups", "since",
+        "tenant",
+    )  # fmt: skip
 
     def __init__(self, tenant: str, groups: dict[Alike, SortedList[str]]) -> None:
         self.tenant = tenant
         self.groups = groups
         self.first = ""
         self.since = 0.0
+        self.changes = 0
         self._first_of: dict[Alike, str] = {}
         self._heads: SortedList[tuple[str, Alike]] = SortedList()  # the same in order
         self._stale = set(self.groups)
         self._by_route: ByRoute | None = None  # while it is asked for
 
     def add(self, task_id: str, kind: Alike) -> None:
+        self.changes += 1
         ids = self.groups.get(kind)
         if ids is None:
             self.groups[kind] = SortedList((task_id,))
@@ -45,6 +51,7 @@ class Flow:
 
     def remove(self, task_id: str, kind: Alike) -> None:
         """KeyError or ValueError if it is not in."""
+        self.changes += 1
         ids = self.groups[kind]
         if ids[0] == task_id:
             ids.pop(0)

@@ -111,6 +111,8 @@ class InOrder:
 
     def _note_head(self, flow: Flow, heads: _Heads, tree: ByRoute | None = None) -> None:
         """The next of those that are the first of their kind, or of their model in a tree."""
-        head = next(heads, None)
-        if head is not None:
-            heappush(self._line, (head[0], flow, head[1], 0, heads, tree))
+        models, dropped = self._models, self._dropped
+        for task_id, kind in heads:
+            if tree is not None or not (kind[0] in models or kind in dropped):
+                heappush(self._line, (task_id, flow, kind, 0, heads, tree))
+                return

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from heapq import merge
-from itertools import islice
 from math import inf
 from operator import attrgetter
 
-from oq.rules.bands import Band, Bands, Flow
+from oq.rules.bands import Band, Bands
 from oq.rules.by_route import Alike
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
-from oq.rules.placing import room_on
+from oq.rules.placing import place_on, room_on
 from oq.rules.ready import ReadyQueue
 from oq.rules.reserve import Quiet, Reserve
 from oq.rules.shares import Shares
 from oq.rules.slots import BackendSlots
+from oq.rules.stays import Stays
+from oq.rules.waits import Waits
 
-FEW = 64
-"""So many tasks are counted one by one to find the next; of more it is searched for."""
+LOOKS = 256
+"""Of very many kinds so many tasks are looked at, from the first one that does not stay on."""
 
 
 def _unknown(backends: Sequence[BackendSlots], now: float) -> float | None:
@@ -43,6 +41,8 @@ class Overflow:
         self._shares = shares
         self.seconds_each: Callable[[Sequence[BackendSlots], float], float | None] = _unknown
         """As in `Policy`."""
+        self._waits: dict[tuple[str, int], Waits] = {}  # by backend and priority
+        self._found: dict[tuple[str, int], Stays] = {}
 
     def next(
         self, ready: ReadyQueue, bands: Bands, backends: Sequence[BackendSlots], now: float
@@ -51,20 +51,26 @@ class Overflow:
         first. They are open, and no task waits for them. The tasks before it stay: their turn comes
         sooner than that.
         """
-        for backend in sorted(backends, key=attrgetter("tier")):
+        for backend in sorted(backends, key=attrgetter("tier", "overflow_after")):
             if not any(one.tier < backend.tier for one in self._fleet):
                 continue
             stay = self._stay(backend, now)
             for priority, band in bands:
-                below = [kind for kind in band.kinds if self._waits_below(kind, backend, now)]
-                here = sum(band.kinds[kind] for kind in below)
-                if self._quiet is None or self._quiet.allows(priority, now):
-                    kinds = self._that_may(priority, band, backend, now)
-                    stays = self._stays(priority, band, below, stay) if kinds else {}
-                    turn = _Turn(ready.line(priority), below, stays)
-                    task_id = self._first(priority, band, turn, kinds) if kinds else None
-                    if task_id is not None:
-                        return task_id, backend
+                allowed = self._quiet is None or self._quiet.allows(priority, now)
+                task_id: str | None = None
+                if band.has_many_kinds():
+                    here = len(band.line)
+                    if allowed:
+                        task_id = self._first_of_some(ready, bands, priority, backend, stay, now)
+                else:
+                    below = [kind for kind in band.kinds if self._waits_below(kind, backend, now)]
+                    here = sum(band.kinds[kind] for kind in below)
+                    if allowed:
+                        task_id = self._first(priority, band, below, backend, stay, now)
+                if task_id is not None:
+                    place = ready.place_of(task_id)
+                    assert place is not None
+                    return task_id, self._place(place, backend, backends, now)
                 stay = max(0, stay - here)
         return None
 
@@ -95,49 +101,122 @@ class Overflow:
             for one in self._fleet.able(place.model, now)
         )
 
-    def _that_may(
-        self, priority: int, band: Band, backend: BackendSlots, now: float
-    ) -> dict[Alike, bool]:
-        """The kinds of which a task can start on the backend; and whether each does that whatever
-        its place, for lower tiers have been out of order for too long.
+    def _may(self, priority: int, kind: Alike, backend: BackendSlots, now: float) -> bool | None:
+        """Whether a task of this kind goes up whatever its place, for lower tiers have been out of
+        order for too long; None if it cannot start on the backend.
         """
-        kinds: dict[Alike, bool] = {}
-        for kind in band.kinds:
-            place = Place(priority, kind[0], load=kind[1])
-            if backend not in self._fleet.above(place.model):
-                continue
-            if not self._fleet.able(place.model, now):
-                continue  # it is being asked who has it
-            if room_on(backend, place, now, self._reserve).starts:
-                kinds[kind] = self._out_of_order(place, backend, now)
-        return kinds
-
-    def _stays(
-        self, priority: int, band: Band, below: Sequence[Alike], stay: float
-    ) -> Mapping[str, float]:
-        """Of the tasks of these kinds so many stay, by tenant."""
-        if self._shares is None or stay >= sum(band.kinds[kind] for kind in below):
-            return dict.fromkeys(band.flows, stay)
-        waiting: dict[str, Counter[str]] = {}
-        for tenant, flow in band.flows.items():
-            for kind in below:
-                if kind in flow.groups:
-                    models = waiting.setdefault(tenant, Counter())
-                    models[kind[0]] += len(flow.groups[kind])
-        return self._shares.turns(priority, waiting, int(stay))
+        place = Place(priority, kind[0], load=kind[1])
+        if backend not in self._fleet.above(place.model):
+            return None
+        if not self._fleet.able(place.model, now):
+            return None  # it is being asked who has it
+        if not room_on(backend, place, now, self._reserve).starts:
+            return None
+        return self._out_of_order(place, backend, now)
 
     def _first(
-        self, priority: int, band: Band, turn: _Turn, kinds: Mapping[Alike, bool]
+        self,
+        priority: int,
+        band: Band,
+        below: Collection[Alike],
+        backend: BackendSlots,
+        stay: float,
+        now: float,
     ) -> str | None:
-        """The first task of these kinds that does not stay; of the tenant that has got least."""
-        rounds: Iterable[Collection[str]] = [band.flows.keys()]
-        if self._shares is not None:
-            rounds = self._shares.rounds(priority)
-        for tenants in rounds:
-            firsts = [turn.first(band.flows[tenant], kinds) for tenant in tenants]
-            if any(firsts):
-                return min(filter(None, firsts))
+        """The first task of one priority that does not stay; of the tenant that has got least. Of
+        those of the kinds `below` so many stay.
+        """
+        may = ((kind, self._may(priority, kind, backend, now)) for kind in band.kinds)
+        kinds = {kind: always for kind, always in may if always is not None}
+        if not kinds:
+            return None
+        some = self._stays(priority, band, below, backend, stay, now)
+        stays = self._found.get((backend.name, priority))
+        if stays is None:
+            stays = self._found[backend.name, priority] = Stays()
+        stays.prepare(band, below, kinds, some)
+        for tenants in self._rounds(priority, band):
+            firsts = [first for one in tenants if (first := stays.first(band.flows[one]))]
+            if firsts:
+                return min(firsts)
         return None
+
+    def _stays(
+        self,
+        priority: int,
+        band: Band,
+        below: Collection[Alike],
+        backend: BackendSlots,
+        stay: float,
+        now: float,
+    ) -> Mapping[str, float]:
+        """Of the tasks of these kinds so many stay, by tenant; inf: all."""
+        if self._shares is None or len(band.flows) == 1:
+            return dict.fromkeys(band.flows, stay)
+        if stay >= sum(band.kinds[kind] for kind in below):
+            return dict.fromkeys(band.flows, inf)
+        waits = self._waits.get((backend.name, priority))
+        if waits is None:
+            waits = self._waits[backend.name, priority] = Waits(self._shares.expected)
+        waiting = waits.of(band, below, now)
+        turns = self._shares.turns(priority, waiting, int(stay))
+        return {one: inf if turns[one] >= waiting[one].tasks else turns[one] for one in turns}
+
+    def _first_of_some(
+        self,
+        ready: ReadyQueue,
+        bands: Bands,
+        priority: int,
+        backend: BackendSlots,
+        stay: float,
+        now: float,
+    ) -> str | None:
+        """The same of very many kinds. Each task counts as if it waited for lower tiers, whosever
+        it is, and some of those that do not stay are looked at.
+        """
+        band = bands[priority]
+        line: Sequence[str] = band.line
+        kinds: dict[Alike, bool | None] = {}
+        firsts: dict[str, str] = {}
+        for start, must in ((0, True), (int(min(stay, len(line))), False)):
+            for task_id in line[start : start + LOOKS]:
+                place = ready.place_of(task_id)
+                assert place is not None
+                kind = place.model, place.load
+                if kind not in kinds:
+                    kinds[kind] = self._may(priority, kind, backend, now)
+                    if kinds[kind] is False and not self._waits_below(kind, backend, now):
+                        kinds[kind] = None
+                if kinds[kind] or (kinds[kind] is False and not must):
+                    tenant = bands.tenant_of(task_id, place)
+                    firsts[tenant] = min(firsts.get(tenant, task_id), task_id)
+        for tenants in self._rounds(priority, band) if firsts else ():
+            found = [firsts[one] for one in tenants if one in firsts]
+            if found:
+                return min(found)
+        return None
+
+    def _rounds(self, priority: int, band: Band) -> Iterable[Collection[str]]:
+        """The tenants; equals together, the least served first."""
+        return [band.flows] if self._shares is None else self._shares.rounds(priority)
+
+    def _place(
+        self, place: Place, backend: BackendSlots, backends: Sequence[BackendSlots], now: float
+    ) -> BackendSlots:
+        """Where a task starts that goes up to this backend: on the best one of its tier that takes
+        tasks that wait no longer.
+        """
+        above = self._fleet.above(place.model)
+        equals = [
+            one
+            for one in above
+            if one in backends
+            and one.tier == backend.tier
+            and one.overflow_after <= backend.overflow_after
+        ]
+        last = self._fleet.conversations.last(place) if place.conversation else None
+        best, room = place_on(equals, place, now, reserve=self._reserve, last=last)
+        return best if best is not None and room.starts else backend
 
     def _out_of_order(self, place: Place, backend: BackendSlots, now: float) -> bool:
         """Whether those of lower tiers that have its model have failed for too long."""
@@ -147,46 +226,3 @@ class Overflow:
                 if since is None or now - since < backend.overflow_after:
                     return False
         return True
-
-
-class _Turn:
-    """Which tasks of one priority stay. `line` has all in order. Of those of the kinds `below` the
-    first ones stay: `stays` has how many, by tenant. So does what is before the next of them.
-    """
-
-    def __init__(
-        self, line: Sequence[str], below: Sequence[Alike], stays: Mapping[str, float]
-    ) -> None:
-        self._line = line
-        self._below = below
-        self._stays = stays
-
-    def first(self, flow: Flow, kinds: Mapping[Alike, bool]) -> str | None:
-        """The first task of this tenant that does not stay, of these kinds; None if there is none.
-        Of a kind that is true none stays.
-        """
-        start = self._start(flow)
-        found: list[str] = []
-        for kind, goes in kinds.items():
-            if kind in flow.groups and (goes or start is not None):
-                found += islice(flow.groups[kind].irange(None if goes else start), 1)
-        return min(found, default=None)
-
-    def _start(self, flow: Flow) -> str | None:
-        """The first task of those below that does not stay; None if all do."""
-        groups = [flow.groups[kind] for kind in self._below if kind in flow.groups]
-        tasks = sum(map(len, groups))
-        stay = self._stays.get(flow.tenant, 0)
-        if stay >= tasks:
-            return None
-        if len(groups) == 1:
-            return str(groups[0][int(stay)])
-        if tasks == len(self._line):
-            return self._line[int(stay)]
-        if stay < FEW:
-            return str(next(islice(merge(*groups), int(stay), None)))
-
-        def up_to(task_id: str) -> int:
-            return sum(ids.bisect_right(task_id) for ids in groups)
-
-        return self._line[bisect_left(self._line, int(stay) + 1, key=up_to)]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import nlargest
 from math import ceil
 
+from oq.rules.waits import Waiting
 from oq.words.config import FairnessConfig
 
 EXPECTED = 500.0
@@ -119,19 +120,19 @@ class Shares:
             yield equals
             del rest[: len(equals)]
 
-    def turns(
-        self, priority: int, waiting: Mapping[str, Mapping[str, int]], number: int
-    ) -> dict[str, int]:
+    def expected(self, model: str) -> float:
+        """What a task of this model is expected to cost, in tokens."""
+        return self._costs.get(model, EXPECTED)
+
+    def turns(self, priority: int, waiting: Mapping[str, Waiting], number: int) -> dict[str, int]:
         """How many of the next so many starts of this priority are of each tenant, about, as long
-        as these tasks wait: how many of each model, by tenant. There are more of them than that.
+        as these tasks wait. There are more of them than that.
         """
         counters = self._bands[priority].counters()
         lines: dict[str, tuple[float, float, int]] = {}
-        for tenant, models in waiting.items():
-            tasks = sum(models.values())
-            cost = sum(many * self._costs.get(model, EXPECTED) for model, many in models.items())
-            each = max(cost / tasks, 1.0) / self._weights.get(tenant, 1.0)
-            lines[tenant] = counters[tenant], each, tasks
+        for tenant, theirs in waiting.items():
+            each = max(theirs.each, 1.0) / self._weights.get(tenant, 1.0)
+            lines[tenant] = counters[tenant], each, theirs.tasks
         level = _level(lines.values(), number)
         starts = {
             tenant: min(tasks, max(0, ceil((level - counter) / each - 1e-6)))

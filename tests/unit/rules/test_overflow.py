@@ -12,10 +12,10 @@ import pytest
 
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
-from oq.rules.overflow import FEW
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
 from oq.rules.slots import BackendSlots
+from oq.rules.stays import FEW
 from oq.words.config import to_config
 from oq.words.messages import Ended
 from oq.words.views import BackendFacts
@@ -159,7 +159,7 @@ def test_the_place_is_that_among_tasks_of_several_models(policy):
 @pytest.mark.parametrize("few", [0, FEW])
 @pytest.mark.parametrize("number", range(40))
 def test_those_go_up_before_which_too_many_wait_for_the_lower_tier(number, few, monkeypatch):
-    monkeypatch.setattr("oq.rules.overflow.FEW", few)
+    monkeypatch.setattr("oq.rules.stays.FEW", few)
     random = Random(number)
     story = Story()
     story.board.pause_model("paused", paused=True)
@@ -253,3 +253,50 @@ def test_a_task_goes_no_higher_than_it_has_to():
         board.place(task_id(number), Place(NORMAL, "both"))
     jobs = [*iter(lambda: board.next(0.0), None)]
     assert [job.backend for job in jobs[:3]] == ["local", "cheap", "dear"]
+
+
+def clouds(policy: str, *others: BackendSlots) -> Board:
+    """Before these backends of a higher tier and one of the lowest, which is full."""
+    fleet = Fleet([BackendSlots("local", 1), *others], max_conversations=9)
+    config = to_config({"scheduler": {"affinity": policy == "affinity"}})
+    made = POLICIES[policy](fleet, config.scheduler, config.fairness)
+    board = Board(99, fleet, made, paused=False)
+    made.seconds_each = lambda backends, now: 1.0
+    for backend in fleet:
+        board.note_facts(backend.name, BackendFacts(models=("both",)), 0.0)
+    board.place(task_id(1), Place(NORMAL, "both"))
+    assert board.next(0.0).backend == "local"
+    return board
+
+
+def cloud(name: str, limit: int, after: float = 0.0) -> BackendSlots:
+    return BackendSlots(name, limit, tier=1, overflow_after=after)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_of_one_tier_the_backend_that_has_least_to_do_gets_the_next(policy):
+    board = clouds(policy, cloud("one", 4), cloud("two", 2))
+    for number in range(2, 20):
+        board.place(task_id(number), Place(NORMAL, "both"))
+    jobs = [*iter(lambda: board.next(0.0), None)]
+    assert [job.backend for job in jobs] == ["one", "two", "one", "one", "two", "one"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_conversation_stays_on_its_backend_of_a_higher_tier(policy):
+    board = clouds(policy, cloud("one", 4), cloud("two", 4))
+    for number, conversation in ((2, 7), (3, 8), (4, 8), (5, 8), (6, 7)):
+        board.place(task_id(number), Place(NORMAL, "both", conversation=conversation))
+    jobs = [*iter(lambda: board.next(0.0), None)]
+    assert [job.backend for job in jobs] == ["one", "two", "two", "two", "one"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_none_goes_to_one_of_its_tier_that_takes_those_only_that_wait_longer(policy):
+    board = clouds(policy, cloud("later", 4, after=9.0), cloud("soon", 4, after=2.0))
+    for number in range(2, 20):
+        board.place(task_id(number), Place(NORMAL, "both"))
+    jobs = [*iter(lambda: board.next(0.0), None)]
+    found = [(int(job.task_id[-4:], 16), job.backend) for job in jobs]
+    assert found[:4] == [(number, "soon") for number in range(4, 8)]
+    assert found[4:] == [(number, "later") for number in range(15, 19)]

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from oq.rules.shares import EXPECTED, MODELS, TENANTS, Shares
+from oq.rules.waits import Waiting
 from oq.words.config import FairnessConfig, WeightConfig
 
 P = 5
@@ -152,7 +153,8 @@ def test_the_next_turns_are_those_that_come(number):
     for tenant in random.choices(tenants, k=10):
         served(made, tenant, random.choice([100, 900]), "other")
     starts = random.randint(0, sum(waiting.values()) - 1)
-    turns = made.turns(P, {tenant: {"m": many} for tenant, many in waiting.items()}, starts)
+    each = made.expected("m")
+    turns = made.turns(P, {one: Waiting(many, each) for one, many in waiting.items()}, starts)
     assert sum(turns.values()) == starts
     came = dict.fromkeys(tenants, 0)
     for n in range(starts):
