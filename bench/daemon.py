@@ -62,9 +62,14 @@ def settings(directory: str, workers: int, ollama: str | None) -> Config:
                 "max_pending": MAX_PENDING,
             },
             "server": {"port": 0},
-            **({} if ollama is None else {"ollama": {"host": ollama}}),
+            **({} if ollama is None else {"backends": [_backend(ollama, workers)]}),
         }
     )
+
+
+def _backend(url: str, workers: int) -> dict[str, object]:
+    """It gets as many tasks at once as there are workers, from the start."""
+    return {"name": "bench", "kind": "ollama", "url": url, "max_concurrency": workers}
 
 
 def main() -> int:

@@ -121,9 +121,13 @@ class KeptAlive:
             answer.feed(self._receive())
         return answer
 
+    def more(self, answer: Answer) -> None:
+        """Wait until there is more of it."""
+        answer.feed(self._receive())
+
     def finish(self, answer: Answer) -> None:
         while not answer.done:
-            answer.feed(self._receive())
+            self.more(answer)
         if answer.last:
             self.close()
             self._socket = self._connect()

@@ -3,8 +3,9 @@
 `backend` starts one; `python -m bench.gateways.backend` is the program that it starts. A chat says
 how many chunks its answer has (``options.num_predict``, or ``max_tokens``; 1 if it says nothing).
 The first comes at once, the others 50 a second, or what `--rate` says; not two streams have their
-chunks at the same moment. Each chunk carries the time at which it was sent, as those of
-`bench.stamper` do. Everything that is no stream is answered at once.
+chunks at the same moment. With ``--rate 0`` each stream has its next chunk when somebody asks for
+``POST /next``. Each chunk carries the time at which it was sent, as those of `bench.stamper` do.
+Everything that is no stream is answered at once.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ EMBEDDING = _whole(
         {"model": "m", "embeddings": [[n / 100 for n in range(32)]], "prompt_eval_count": 1}
     )
 )
+NEXT = "/next"
 ABOUT = _whole(
     b'{"version":"0.12.0","models":[{"name":"m:latest","model":"m:latest"}],'
     b'"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"bench"}]}'
@@ -147,7 +149,8 @@ class Backend:
     def __init__(self, listener: socket.socket, rate: float) -> None:
         listener.setblocking(False)
         self._listener = listener
-        self._period = 1 / rate
+        self._period = 1 / rate if rate else None
+        self._paced: list[Peer] = []
         self._epoll = select.epoll()
         self._epoll.register(listener.fileno(), select.EPOLLIN)
         self._peers: dict[int, Peer] = {}
@@ -197,6 +200,8 @@ class Backend:
 
     def _answer(self, peer: Peer, line: bytes, body: bytes) -> None:
         openai = line.startswith(b"POST /v1/chat/completions")
+        if line.startswith(b"POST /next "):
+            self._pace()
         if not openai and not line.startswith(b"POST /api/chat"):
             self._send(peer, EMBEDDING if b"embed" in line else ABOUT)
             return
@@ -220,7 +225,9 @@ class Backend:
 
     def _stream(self, peer: Peer, first: bytes) -> None:
         self._send(peer, first)
-        if peer.left:
+        if peer.left and self._period is None:
+            self._paced.append(peer)
+        elif peer.left and self._period is not None:
             self._streams += 1
             wait = (1 + self._streams * GOLDEN % 1) * self._period
             heapq.heappush(self._due, (time.monotonic() + wait, self._streams, peer))
@@ -228,17 +235,24 @@ class Backend:
     def _tick(self) -> None:
         """Send the chunks that are due."""
         now = time.monotonic()
-        while self._due and self._due[0][0] <= now:
+        while self._period is not None and self._due and self._due[0][0] <= now:
             when, number, peer = self._due[0]
-            if peer.left:  # its reader is there
-                try:
-                    self._send(peer, self._next(peer))
-                except OSError:
-                    self._leave(peer)
-            if peer.left:
+            if self._goes_on(peer):
                 heapq.heapreplace(self._due, (when + self._period, number, peer))
             else:
                 heapq.heappop(self._due)
+
+    def _pace(self) -> None:
+        self._paced = [peer for peer in self._paced if self._goes_on(peer)]
+
+    def _goes_on(self, peer: Peer) -> bool:
+        """Send the next chunk of a stream; whether there are more."""
+        if peer.left:  # its reader is there
+            try:
+                self._send(peer, self._next(peer))
+            except OSError:
+                self._leave(peer)
+        return peer.left > 0
 
     def _send(self, peer: Peer, data: bytes) -> None:
         """Send what can be sent, and the rest when its reader has room."""

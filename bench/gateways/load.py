@@ -20,6 +20,7 @@ import msgspec
 from bench.children import Helper, helper
 from bench.figures import percentile
 from bench.gateways import readings
+from bench.gateways.backend import NEXT
 from bench.scenario import NotMeasured
 from bench.stamper import STAMP
 from bench.wire import Answer, KeptAlive, address, request
@@ -42,8 +43,13 @@ class Target(msgspec.Struct, frozen=True):
     path: str
     body: str
     session: int
-    """Whose processor time is looked at: of all processes of this session."""
+    """Whose processor time and memory are looked at: those of all processes of this session."""
+    alone: bool = False
+    """Or only those of the process with this id."""
     headers: dict[str, str] = {}
+
+    def processes(self) -> list[int]:
+        return [self.session] if self.alone else readings.processes(self.session)
 
     def bytes(self) -> bytes:
         """The request as it is sent."""
@@ -55,13 +61,32 @@ class Target(msgspec.Struct, frozen=True):
 
 class Calls(msgspec.Struct, frozen=True, tag="calls"):
     """On each of the connections one call after the other: for some time that does not count, and
-    then for some that does.
+    then for some that does, or until so many calls are answered.
     """
 
     target: Target
     connections: int
     seconds: float
     warm: float = 0.0
+    calls: int = 0
+    """0 means no limit."""
+
+
+class Lone(msgspec.Struct, frozen=True, tag="lone"):
+    """One call that does not count, and then so many, one after the other on one connection."""
+
+    target: Target
+    calls: int
+
+
+class Paced(msgspec.Struct, frozen=True, tag="paced"):
+    """A stream whose next chunk is sent when the one before has been read: so many of them. The
+    backend at this URL sends them when it is told to.
+    """
+
+    target: Target
+    backend: str
+    chunks: int
 
 
 class Streams(msgspec.Struct, frozen=True, tag="streams"):
@@ -119,7 +144,7 @@ class Found(msgspec.Struct, frozen=True):
         return self.cpu / max(self.count, 1)
 
 
-Order = Calls | Streams | Firsts | Callers
+Order = Calls | Lone | Paced | Streams | Firsts | Callers
 
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_found = msgspec.json.Decoder(Found).decode
@@ -182,7 +207,6 @@ class Crowd:
         where = address(target.url)
         for _ in range(count):
             self._add(Connection(where))
-        self._give_up = 0.0
 
     def close(self) -> None:
         for connection in self._by_number.values():
@@ -231,13 +255,14 @@ def _check(answer: Answer, target: Target) -> None:
 
 def _calls(order: Calls) -> Found:
     target, count = order.target, 0
+    pids = target.processes()
     with _crowd(target, order.connections) as crowd:
         crowd.ask_all()
 
         def until(end: float) -> None:
             nonlocal count
             silent = time.monotonic() + PATIENCE
-            while (now := time.monotonic()) < end:
+            while (now := time.monotonic()) < end and not 0 < order.calls <= count:
                 for connection, data in crowd.readable(end - now):
                     silent = now + PATIENCE
                     answer = connection.answer
@@ -252,17 +277,55 @@ def _calls(order: Calls) -> Found:
                     raise NotMeasured(f"POST {target.path}: no answer for {PATIENCE:g} s")
 
         until(time.monotonic() + order.warm)
-        before, begun, count = readings.used(target.session), time.monotonic(), 0
+        before, begun, count = readings.used(pids), time.monotonic(), 0
         until(begun + order.seconds)
         seconds = time.monotonic() - begun
-        cpu = readings.between(before, readings.used(target.session))
+        cpu = readings.between(before, readings.used(pids))
         if not count:
             raise NotMeasured(f"POST {target.path}: no answer in {order.seconds:g} s")
         return Found(count=count, seconds=seconds, cpu=cpu)
 
 
+def _lone(order: Lone) -> Found:
+    target, whole = order.target, order.target.bytes()
+    pids = target.processes()
+    with KeptAlive(target.url) as connection:
+        _check(connection.ask(whole), target)
+        before, begun = readings.used(pids), time.monotonic()
+        for _ in range(order.calls):
+            _check(connection.ask(whole), target)
+        seconds = time.monotonic() - begun
+        cpu = readings.between(before, readings.used(pids))
+    return Found(count=order.calls, seconds=seconds, cpu=cpu)
+
+
+def _paced(order: Paced) -> Found:
+    target, pids = order.target, order.target.processes()
+    onward = request(order.backend, "POST", NEXT)
+    with KeptAlive(target.url) as reader, KeptAlive(order.backend) as backend:
+        answer = reader.begin(target.bytes())
+        _check(answer, target)
+
+        def read(chunks: int) -> None:
+            for _ in range(chunks):
+                backend.ask(onward)
+                answer.body = b""
+                while STAMP.search(answer.body) is None:
+                    reader.more(answer)
+
+        read(1)
+        before, begun = readings.used(pids), time.monotonic()
+        read(order.chunks)
+        seconds = time.monotonic() - begun
+        cpu = readings.between(before, readings.used(pids))
+        backend.ask(onward)  # the last, with which the stream ends
+        reader.finish(answer)
+    return Found(count=order.chunks, seconds=seconds, cpu=cpu)
+
+
 def _streams(order: Streams) -> Found:
     target = order.target
+    pids = target.processes()
     with _crowd(target, order.streams) as crowd:
         crowd.ask_all()
         begun = time.monotonic()
@@ -287,11 +350,11 @@ def _streams(order: Streams) -> Found:
         until(begun + order.lead)
         start = time.monotonic_ns()
         sent_in = (start, start + int(order.seconds * 1e9))
-        before, chunks = readings.used(target.session), 0
+        before, chunks = readings.used(pids), 0
         until((start + order.seconds * 1e9) / 1e9)
-        cpu = readings.between(before, readings.used(target.session))
+        cpu = readings.between(before, readings.used(pids))
         seconds, count = (time.monotonic_ns() - start) / 1e9, chunks
-        memory = readings.resident(target.session)
+        memory = readings.resident(pids)
         until(time.monotonic() + REST)
         if not count or not delays:
             raise NotMeasured(f"POST {target.path}: no chunk came in {order.seconds:g} s")
@@ -327,6 +390,7 @@ def _firsts(order: Firsts) -> Found:
 def _callers(order: Callers) -> Found:
     """What the calls themselves leave in memory is known by as many of them on one connection."""
     target, whole = order.target, order.target.bytes()
+    pids = target.processes()
 
     def ask(connection: KeptAlive) -> None:
         _check(connection.ask(whole), target)
@@ -334,16 +398,16 @@ def _callers(order: Callers) -> Found:
     with KeptAlive(target.url) as one:
         for _ in range(order.count):
             ask(one)
-        before = readings.resident(target.session)
+        before = readings.resident(pids)
         for _ in range(order.count):
             ask(one)
-        between = readings.resident(target.session)
+        between = readings.resident(pids)
     callers: list[KeptAlive] = []
     try:
         for _ in range(order.count):
             callers.append(KeptAlive(target.url))
             ask(callers[-1])
-        after = readings.resident(target.session)
+        after = readings.resident(pids)
     finally:
         for caller in callers:
             caller.close()
@@ -353,6 +417,8 @@ def _callers(order: Callers) -> Found:
 
 _HANDLERS: dict[type, Callable[..., Found]] = {
     Calls: _calls,
+    Lone: _lone,
+    Paced: _paced,
     Streams: _streams,
     Firsts: _firsts,
     Callers: _callers,

@@ -1,13 +1,13 @@
-"""What processes have used, by /proc: processor time and memory of a session and all that is in it.
+"""What processes have used, by /proc: processor time and memory.
 
-A server is started in a session of its own (`bench.children`), and so are the workers that it
-starts. The session is known by the process id of the first.
+A server is started in a session of its own (`bench.children`), in which its workers are too. The
+session is known by the process id of the first.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,19 +39,19 @@ def _session(pid: int) -> int | None:
     return None
 
 
-def used(session: int) -> Used:
-    """The processor time of each thread of the session (Documentation/scheduler/sched-stats.rst).
+def used(pids: Sequence[int]) -> Used:
+    """The processor time of each of their threads (Documentation/scheduler/sched-stats.rst).
     LookupError if there is none, or the kernel does not count it.
     """
     found: Used = {}
-    for pid in processes(session):
+    for pid in pids:
         with suppress(OSError):
             for thread in os.listdir(PROC / str(pid) / "task"):
                 with suppress(OSError):
                     counts = (PROC / str(pid) / "task" / thread / "schedstat").read_text()
                     found[int(thread)] = int(counts.split()[0])
     if not found:
-        raise LookupError(f"the kernel counts no processor time of session {session}")
+        raise LookupError(f"no processor time is counted of processes {list(pids)}")
     return found
 
 
@@ -60,10 +60,10 @@ def between(before: Used, after: Used) -> float:
     return sum(time - before.get(thread, 0) for thread, time in after.items()) / 1e9
 
 
-def resident(session: int) -> int:
-    """Bytes of memory of all processes of the session; what they share is counted for each."""
+def resident(pids: Sequence[int]) -> int:
+    """Bytes of memory of all of them; what they share is counted for each."""
     pages = 0
-    for pid in processes(session):
+    for pid in pids:
         with suppress(OSError):
             pages += int((PROC / str(pid) / "statm").read_text().split()[1])
     return pages * _PAGE

@@ -29,6 +29,7 @@ PACKAGES = {
     "beanstalkd": ("beanstalkd",),
     "postgres": ("postgresql",),
     "node": ("nodejs", "npm"),
+    "nginx": ("nginx-light",),
 }
 """Debian's packages, by the program that is wanted of them."""
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -37,21 +38,22 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 def install(wanted: set[str]) -> dict[str, str]:
     """Get what is wanted; what is missing all the same, and why."""
-    problems = _install_debian([need for need in PACKAGES if need in wanted and not there(need)])
+    problems = programs([need for need in PACKAGES if need in wanted and not there(need)])
     for file in ENVIRONMENTS:
         if file in wanted:
-            problems |= _attempt(file, partial(_install_python, file))
+            problems |= _attempt(file, partial(python_packages, REQUIREMENTS / file))
     if NODE in wanted and "node" not in problems:
-        problems |= _attempt(NODE, _install_node)
+        problems |= _attempt(NODE, partial(node_packages, SCRIPTS))
     return problems
 
 
 def python(file: str) -> str:
     """The Python that has the packages of a requirements file."""
-    return str(_environment(file) / "bin" / "python")
+    return str(environment(file) / "bin" / "python")
 
 
-def _environment(file: str) -> Path:
+def environment(file: str) -> Path:
+    """Where the packages of a requirements file with this name are."""
     return PLACE / Path(file).stem
 
 
@@ -61,7 +63,8 @@ def there(program: str) -> bool:
     return shutil.which(program) is not None
 
 
-def _install_debian(missing: list[str]) -> dict[str, str]:
+def programs(missing: list[str]) -> dict[str, str]:
+    """Get these programs from Debian; which are missing all the same, and why."""
     if not missing:
         return {}
     packages = [package for need in missing for package in PACKAGES[need]]
@@ -92,31 +95,32 @@ def services_stay_off() -> Iterator[None]:
         POLICY.unlink()
 
 
-def _install_python(file: str) -> str | None:
-    """An environment of what the requirements file says."""
-    environment, requirements = _environment(file), REQUIREMENTS / file
-    marker = _marker(environment, requirements.read_bytes(), sys.version.encode())
+def python_packages(requirements: Path) -> str | None:
+    """Make an environment of what the requirements file says; what is wrong if that failed."""
+    place = environment(requirements.name)
+    marker = _marker(place, requirements.read_bytes(), sys.version.encode())
     if marker.exists():
         return None
-    say(f"installing {file} into {environment.relative_to(ROOT)}")
-    problem = _failure([sys.executable, "-m", "venv", "--clear", str(environment)])
-    pip = [python(file), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    say(f"installing {requirements.name} into {place.relative_to(ROOT)}")
+    problem = _failure([sys.executable, "-m", "venv", "--clear", str(place)])
+    interpreter = python(requirements.name)
+    pip = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     problem = problem or _failure([*pip, "--no-input", "-r", str(requirements)])
     if problem is None:
         marker.touch()
     return problem
 
 
-def _install_node() -> str | None:
-    """The packages, beside the script that needs them."""
-    modules = SCRIPTS / "node_modules"
-    marker = _marker(modules, (SCRIPTS / NODE).read_bytes())
+def node_packages(folder: Path) -> str | None:
+    """Install what `package.json` in the folder says, beside it; what is wrong if that failed."""
+    modules = folder / "node_modules"
+    marker = _marker(modules, (folder / NODE).read_bytes())
     if marker.exists():
         return None
     if shutil.which("npm") is None:
         return "there is Node but no npm: apt-get install npm"
     say(f"installing {NODE} into {modules.relative_to(ROOT)}")
-    npm = ["npm", "install", "--prefix", str(SCRIPTS), "--no-package-lock", "--ignore-scripts"]
+    npm = ["npm", "install", "--prefix", str(folder), "--no-package-lock", "--ignore-scripts"]
     problem = _failure([*npm, "--no-audit", "--no-fund", "--loglevel", "error"])
     if problem is None:
         marker.touch()

@@ -6,7 +6,7 @@ import sysconfig
 import pytest
 
 from bench import profile
-from bench.profile import ROOT, Entry, entries, place
+from bench.profile import ROOT, Entry, entries, modules, place
 
 
 def test_the_dearest_function_comes_first_and_figures_are_for_each_task():
@@ -18,6 +18,22 @@ def test_the_dearest_function_comes_first_and_figures_are_for_each_task():
     assert entries(stats, tasks=10) == [
         Entry("x/a.py:9 inner", calls=2, own=75_000, share=0.75),
         Entry("x/a.py:3 outer", calls=0.5, own=25_000, share=0.25),
+    ]
+
+
+def test_a_module_has_all_its_functions_and_what_they_call_that_is_built_in():
+    built_in = ("~", 0, "<built-in method len>")
+    first, second = ("/y/x/a.py", 3, "outer"), ("/y/x/b.py", 9, "inner")
+    stats = pstats.Stats()
+    stats.stats = {
+        first: (5, 5, 0.25, 1.0, {}),
+        ("/y/x/a.py", 7, "other"): (5, 5, 0.25, 1.0, {}),
+        second: (10, 10, 0.1, 0.4, {first: (10, 10, 0.1, 0.4)}),
+        built_in: (3, 3, 0.4, 0.4, {first: (1, 1, 0.1, 0.1), second: (2, 2, 0.3, 0.3)}),
+    }
+    assert modules(stats, tasks=10) == [
+        Entry("x/a.py", calls=1, own=pytest.approx(60_000), share=pytest.approx(0.6)),
+        Entry("x/b.py", calls=1, own=pytest.approx(40_000), share=pytest.approx(0.4)),
     ]
 
 
@@ -35,6 +51,8 @@ def test_places_start_where_people_look():
         (["post", "--tasks", "0"], "post takes 1 at least"),
         (["bulk", "--tasks", "999"], "bulk takes 1000 at least"),
         (["streams", "--tasks", "50"], "streams takes 100 at least"),
+        (["call", "--tasks", "15"], "call takes 16 at least"),
+        (["chunk", "--tasks", "600"], "chunk takes 640 at least"),
         (["post", "--top", "0"], "--top must be more than 0"),
     ],
 )
@@ -60,3 +78,14 @@ def test_a_profile_of_the_daemon_is_that_of_its_process(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["profile", "post", "--tasks", "50", "--top", "400"])
     assert profile.main() == 0
     assert "h11/_connection.py" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scenario", ["call", "chunk"])
+def test_a_profile_of_the_gateway_is_a_table_of_modules(monkeypatch, capsys, scenario):
+    monkeypatch.setattr("sys.argv", ["profile", scenario, "--tasks", "640", "--top", "400"])
+    assert profile.main() == 0
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head == "| module | calls each | own µs each | share |"
+    named = [row.split("`")[1] for row in rows]
+    assert "oq/actors/streams.py" in named
+    assert len(named) == len(set(named))

@@ -11,7 +11,7 @@ import pytest
 
 from bench.gateways.backend import Peer, backend
 from bench.gateways.bodies import CHAT, COMPLETIONS, EMBED, call, stream
-from bench.gateways.load import Callers, Calls, Firsts, Streams, Target, _done, load
+from bench.gateways.load import Callers, Calls, Firsts, Lone, Paced, Streams, Target, _done, load
 from bench.scenario import NotMeasured
 from bench.stamper import STAMP
 from bench.wire import KeptAlive, request
@@ -41,6 +41,19 @@ def test_calls_are_counted_and_so_is_the_processor_time(behind, callers, path, c
     assert 0.2 <= found.seconds < 1
     assert found.rate == found.count / found.seconds
     assert 1e-6 < found.cpu_each < 1e-3
+
+
+def test_lone_calls_are_just_so_many(behind, callers):
+    found = callers.do(Lone(target(behind), 40))
+    assert found.count == 40
+    assert 1e-6 < found.cpu_each < 1e-3
+
+
+def test_a_paced_stream_has_its_next_chunk_when_the_one_before_was_read(callers):
+    with backend(0) as paced:
+        asked = target(paced, CHAT, stream(CHAT, 43))
+        assert callers.do(Paced(asked, paced.url, 40)).count == 40
+        assert callers.do(Paced(asked, paced.url, 40)).count == 40, "the one before has ended"
 
 
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
@@ -77,7 +90,7 @@ def test_a_backend_that_refuses_is_not_measured(behind, callers):
     nobody = Target(f"http://127.0.0.1:{closed}", CHAT, call(CHAT), behind.pid)
     with pytest.raises(NotMeasured, match="refused"):
         callers.do(Calls(nobody, 1, 0.1))
-    with pytest.raises(NotMeasured, match="no processor time of session 999999999"):
+    with pytest.raises(NotMeasured, match="no processor time is counted"):
         callers.do(Calls(Target(behind.url, CHAT, call(CHAT), 999999999), 1, 0.1))
 
 

@@ -43,15 +43,15 @@ def session():
 
 def test_processor_time_is_that_of_all_processes_of_the_session(session):
     pid, work = session
-    before = readings.used(pid)
+    before = readings.used(readings.processes(pid))
     work()
-    taken = readings.between(before, readings.used(pid))
+    taken = readings.between(before, readings.used(readings.processes(pid)))
     assert 0.09 < taken < 0.3
     assert len(readings.processes(pid)) == 2
 
 
 def test_memory_is_that_of_all_processes_of_the_session(session):
-    assert HELD < readings.resident(session[0]) < 4 * HELD
+    assert HELD < readings.resident(readings.processes(session[0])) < 4 * HELD
 
 
 def test_a_thread_that_came_counts_from_its_start_and_one_that_went_no_more():
@@ -62,6 +62,7 @@ def test_a_session_that_is_not_there_has_nothing_to_read():
     process = subprocess.Popen(["/bin/true"], start_new_session=True)
     process.wait()
     assert process.pid != os.getsid(0)
-    with pytest.raises(LookupError, match=f"session {process.pid}"):
-        readings.used(process.pid)
-    assert readings.resident(process.pid) == 0
+    assert readings.processes(process.pid) == []
+    with pytest.raises(LookupError, match=f"of processes .{process.pid}"):
+        readings.used([process.pid])
+    assert readings.resident([process.pid]) == 0
