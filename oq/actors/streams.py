@@ -97,7 +97,11 @@ class Stream:
         self.log.head = head
 
     async def wait_news(self, offset: int) -> None:
-        """Wait until there are chunks after `offset`, or the attempt has ended."""
+        """Wait until there are chunks after `offset`, or the attempt has ended. Whoever keeps up is
+        woken once for each chunk.
+        """
+        if len(self.log) > offset or self.ended:
+            await trio.lowlevel.checkpoint()
         while len(self.log) <= offset and not self.ended:
             if self._news is None:
                 self._news = trio.Event()

@@ -39,7 +39,8 @@ class OutputReader(Generic[Due]):
 
     async def receive(self) -> Due:
         """What is due, at most about a portion, as soon as there is any."""
-        await trio.lowlevel.checkpoint()
+        if self._stream is None:
+            await trio.lowlevel.checkpoint()
         while True:
             if self._stream is not None:
                 if due := await self._live(self._stream):
@@ -53,7 +54,9 @@ class OutputReader(Generic[Due]):
                 return self._closed()
 
     async def _live(self, stream: Stream) -> Due | None:
-        """What a running attempt has said since; nothing when it is over and all was read."""
+        """What a running attempt has said since; nothing when it is over and all was read. A
+        checkpoint in any case.
+        """
         raise NotImplementedError
 
     async def _rest(self) -> Due | None:
