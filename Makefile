@@ -35,7 +35,7 @@ IN_PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-plan bench-smoke
 .PHONY: bench-boxes bench-overflow bench-fairness bench-batch
 .PHONY: bench-ways bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
-.PHONY: test-fast test-histories test-clients test-ollama test-llamacpp coverage release lock clean
+.PHONY: test-fast test-histories test-mutants test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -43,6 +43,7 @@ help:
 	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
 	@echo "make test-fast     those that are quick, in about two minutes"
 	@echo "make test-histories  what policies promise, on 10,000 drawn histories each"
+	@echo "make test-mutants  100,000 odd requests: the fast path reads them as h11 does, or not at all"
 	@echo "make test-shuffled the same in another order each time"
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
@@ -88,6 +89,10 @@ test-fast: $(READY)
 # What each policy promises, on ten thousand drawn histories for each promise: some minutes.
 test-histories: $(READY)
 	OQ_HISTORIES=10000 $(RUN) pytest -n $(JOBS) tests/unit/plan/test_bounds.py $(ARGS)
+
+# Whether h11 reads the same out of what the fast path takes, on a hundred thousand odd requests.
+test-mutants: $(READY)
+	OQ_MUTANTS=100000 $(RUN) pytest tests/http/test_fast_request.py $(ARGS)
 
 # In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
 test-shuffled: $(TESTED)

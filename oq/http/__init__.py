@@ -5,9 +5,13 @@ listen             opens the listening sockets, and says why when it cannot
 server             accepts connections, and limits how many there are
 stopping           ends the process within a time limit, even when the disk hangs
 connection         one client's connection: what Hypercorn leaves unbounded, bounded
+client_stream      its bytes: each wait is bounded, and a client that leaves is noticed
 http1              HTTP/1.1 and WebSocket on that connection, by h11 and wsproto
-fast_path          answers submits past Hypercorn and Quart
+fast_path          answers calls, submits, streams and waiting reads past Hypercorn and Quart
 fast_request       reads the head of a request for the fast path, strictly
+fast_peer          writes the response of the fast path
+peer               what a handler knows of the other end of its request, on either way
+request_body       reads the body of a request
 app                the Quart application, made from the table of routes
 guard              who may talk to this server: Host and Origin, and the headers of every response
 inflight           how many bytes the bodies of all requests together hold
@@ -23,8 +27,8 @@ ops                status, health, metrics, the first page
 site               the dashboard's files; missing_dashboard: the page without them
 errors             every error as a response, in one place
 query              parameters after the question mark
-responses          request bodies and JSON responses
-asgi               ASGI requests without Quart: those of the gateway, and refused ones
+responses          whole responses, and JSON ones
+asgi               the peer of an ASGI request, which is what the ordinary way makes of one
 metrics            what `/metrics` counts; task_durations: how long tasks wait and run;
                    backend_metrics: how backends are; histogram: seconds by bucket
 context            what all handlers share: the queue, the metrics, the open streams

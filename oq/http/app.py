@@ -13,17 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.routing import BaseConverter
 
 from oq.http import errors
-from oq.http.asgi import (
-    BodyReader,
-    ClientGone,
-    RawHeaders,
-    Receive,
-    Scope,
-    Send,
-    refuse,
-    target_of,
-    without_body,
-)
+from oq.http.asgi import AsgiPeer, Receive, Scope, Send, target_of, without_body
 from oq.http.cloud import BackendCloud
 from oq.http.context import Context
 from oq.http.door import Door
@@ -35,9 +25,10 @@ from oq.http.guard import preflight, secure
 from oq.http.inflight import Inflight
 from oq.http.metrics import Metrics
 from oq.http.openapi import document
-from oq.http.query import Query
+from oq.http.peer import ClientGone, Peer, RawHeaders, refuse
 from oq.http.request import Request
-from oq.http.responses import ErrorAnswer, encode, to_quart
+from oq.http.request_body import BodyReader
+from oq.http.responses import ErrorAnswer, encode
 from oq.http.route import Route
 from oq.http.routes import ROUTES
 from oq.queue import Queue
@@ -59,8 +50,8 @@ class App(QuartTrio):
         self.gateway = gateway
         self.limit = queue.config.queue.max_payload
         self.door = Door(queue, gateway.takes)
-        fast = {f"{each.method} {each.path}": each.handler for each in ROUTES if each.fast_path}
-        self.fast_path = FastPath(fast, context, self.door, self.limit)
+        fast = [each for each in ROUTES if each.fast_path]
+        self.fast_path = FastPath(fast, gateway.calls.serve, context, self.door, self.limit)
 
     async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -74,18 +65,19 @@ class App(QuartTrio):
                 message["headers"] = secure(message["headers"], origin)
             await send(message)
 
-        if refusal is not None:
-            await refuse(scope, receive, secured, 403, *_error(refusal))
-        elif (there := self.gateway.moved(request)) is not None:
-            await refuse(scope, receive, secured, there.status, _location(there, scope), b"")
-        elif (problem := _check_target(target_of(scope))) is not None:
-            await refuse(scope, receive, secured, problem[0], *_error(problem[1]))
-        elif (headers := preflight(scope, request.headers, request.verdict)) is not None:
-            await refuse(scope, receive, secured, 204, headers, b"")
-        elif not await self.gateway.serve(request, receive, secured):
-            await self._serve_own(request, receive, secured)
+        async with AsgiPeer(scope, receive, secured) as peer:
+            if refusal is not None:
+                await refuse(request, peer, 403, *_error(refusal))
+            elif (there := self.gateway.moved(request)) is not None:
+                await refuse(request, peer, there.status, _location(there, scope), b"")
+            elif (problem := _check_target(target_of(scope))) is not None:
+                await refuse(request, peer, problem[0], *_error(problem[1]))
+            elif (headers := preflight(scope, request.headers, request.verdict)) is not None:
+                await refuse(request, peer, 204, headers, b"")
+            elif not await self.gateway.serve(request, peer):
+                await self._serve_own(request, peer, receive, secured)
 
-    async def _serve_own(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve_own(self, request: Request, peer: Peer, receive: Receive, send: Send) -> None:
         """Let Quart answer, once the body is whole: it would take what comes whatever it may be."""
         scope: Scope = {**request.scope, _REQUEST: request}
         if request.is_websocket:
@@ -93,29 +85,22 @@ class App(QuartTrio):
             return
         if request.method == "OPTIONS" and (methods := self._methods(request.path)):
             allow = [(b"allow", errors.allowed(methods).encode())]
-            await refuse(scope, receive, send, 204, allow, b"")
+            await refuse(request, peer, 204, allow, b"")
             return
         with self.context.inflight.hold() as held:
+            body = BodyReader(request, peer, self.limit, held)
             try:
-                request.body = await BodyReader(request, receive, self.limit, held).read()
+                request.body = await body.read()
             except ClientGone:
                 pass
             except Exception as error:
-                await self._refuse_body(error, request, receive, send)
+                await errors.send_error(error, request, peer, read=body.whole)
             else:
                 await super().asgi_app(scope, without_body(receive), send)
 
     def _methods(self, path: str) -> Iterable[str]:
         """The methods of oq's own API by this path; none if nothing is there."""
         return self.url_map.bind("").allowed_methods(path)
-
-    async def _refuse_body(
-        self, error: Exception, request: Request, receive: Receive, send: Send
-    ) -> None:
-        status, text, more = errors.explain(error, request.where)
-        headers, body = _error(text)
-        extra = [(name.lower().encode(), value.encode()) for name, value in more.items()]
-        await refuse(request.scope, receive, send, status, [*headers, *extra], body)
 
 
 def _check_target(target: str) -> tuple[int, str] | None:
@@ -188,12 +173,11 @@ class _Part(BaseConverter):
 
 def _add(app: App, route: Route) -> None:
     path = route.path.replace("{", "<").replace("}", ">")
-    known = tuple(parameter.name for parameter in route.query) if route.strict else None
+    name = route.handler.__name__
     if route.websocket:
-        app.add_websocket(path, route.handler.__name__, _socket_view(app.context, route, known))
+        app.add_websocket(path, name, _socket_view(app.context, route))
     else:
-        view = _view(app.context, route, known)
-        app.add_url_rule(path, route.handler.__name__, view, methods=[route.method])
+        app.add_url_rule(path, name, _view(app.context, route), methods=[route.method])
 
 
 def _request_of(scope: Scope) -> Request:
@@ -201,28 +185,18 @@ def _request_of(scope: Scope) -> Request:
     return request
 
 
-def _view(context: Context, route: Route, known: tuple[str, ...] | None) -> Callable[..., Any]:
-    handler = route.handler
-
+def _view(context: Context, route: Route) -> Callable[..., Any]:
     async def view(**parts: str) -> Any:
         request = _request_of(quart_request.scope)
-        if known is not None and request.scope["query_string"]:
-            Query(request.args).only(known)
-        answer = await handler(context, request, **parts)
-        return to_quart(answer) if route.fast_path else answer
+        answer = await route.run(context, request, **parts)
+        return answer.to_quart(request) if route.fast_path else answer
 
     return view
 
 
-def _socket_view(
-    context: Context, route: Route, known: tuple[str, ...] | None
-) -> Callable[..., Any]:
-    handler = route.handler
-
+def _socket_view(context: Context, route: Route) -> Callable[..., Any]:
     async def view() -> Any:
         socket = quart_websocket._get_current_object()  # type: ignore[attr-defined]
-        request = _request_of(socket.scope)
-        Query(request.args).only(known or ())
-        return await handler(context, request, socket)
+        return await route.run(context, _request_of(socket.scope), socket)
 
     return view

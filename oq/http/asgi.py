@@ -1,107 +1,109 @@
-"""Reads ASGI requests and sends responses without Quart.
+"""The ordinary way to a handler: an ASGI request, which h11 and Hypercorn have read.
 
-The gateway uses it, and so does the guard when it refuses a request. Quart makes a request object,
-two contexts and two tasks for each request, which costs more than reading a body and some headers.
+The gateway answers such requests without Quart, and so does the guard when it refuses one. Quart
+makes a request object, two contexts and two tasks for each request, which costs more than reading a
+body and some headers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote
 
 import trio
-from werkzeug.exceptions import RequestTimeout
 
-from oq.http.inflight import Held
-from oq.http.request import Request
-from oq.words.errors import PayloadTooLarge
+from oq.http.peer import ClientGone, RawHeaders
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-RawHeaders = Iterable[tuple[bytes, bytes]]
 
 REASON = b"oq-reason"
 """A header of a response that is not sent: the reason phrase of its status line, which ASGI has no
 other place for. `oq.http.http1` takes it out."""
 
-BODY_TIMEOUT = 60
-"""Seconds in which a body must have come, or BODY_PROGRESS bytes more of it, so that a slow sender
-does not hold a connection. A large body over a slow line takes longer, and is waited for."""
-BODY_PROGRESS = 256 * 1024
-"""Bytes of a body for which its sender gets another BODY_TIMEOUT: 4 kB a second."""
 
+class AsgiPeer:
+    """The peer of an ASGI request, for a block: ``async with AsgiPeer(...) as peer``."""
 
-class BodyPace:
-    """The time that the sender of a body has: `scope` is cancelled when too little comes."""
-
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope(deadline=trio.current_time() + BODY_TIMEOUT)
-        self._came = 0
-
-    def came(self, size: int) -> None:
-        """So many bytes more are here."""
-        self._came += size
-        if self._came >= BODY_PROGRESS:
-            self._came = 0
-            self.scope.deadline = trio.current_time() + BODY_TIMEOUT
-
-
-class ClientGone(Exception):
-    """The client disconnected before its request was complete. Nobody waits for a response."""
-
-
-class BodyReader:
-    """Reads the body of a request. `limit` is its largest size in bytes."""
-
-    def __init__(self, request: Request, receive: Receive, limit: int, held: Held) -> None:
-        self.held = held
-        self.whole = False
-        """Whether the body has been read to its end."""
-        self._length = request.header(b"content-length")
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # "websocket.http" is for a handshake that is refused.
+        self._kind = "websocket.http" if scope["type"] == "websocket" else "http"
         self._receive = receive
-        self.limit = limit
+        self._send = send
+        self._whole = False
+        self._beside = trio.open_nursery()
+        self.begun = False
 
-    async def read(self) -> bytes:
-        """The whole body.
+    async def __aenter__(self) -> Self:
+        self._nursery = await self._beside.__aenter__()
+        return self
 
-        PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone;
-        Unavailable when all bodies together have too many bytes.
-        """
-        length = self._length
-        if length and length.isascii() and length.isdigit() and int(length) > self.limit:
-            raise PayloadTooLarge(self.limit)
-        pace = BodyPace()
-        with pace.scope:
-            return await self._read_all(pace)
-        raise RequestTimeout
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        self._nursery.cancel_scope.cancel()
+        return await self._beside.__aexit__(kind, error, trace)
 
-    async def _read_all(self, pace: BodyPace) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while (part := await self.part()) is not None:
-            pace.came(len(part))
-            size += len(part)
-            if size > self.limit:
-                raise PayloadTooLarge(self.limit)
-            self.held.add(len(part))
-            parts.append(part)
-        return b"".join(parts)
+    def at_hand(self) -> bytes | None:
+        """As `oq.http.peer.Peer` says; so with the others."""
+        return None
 
     async def part(self) -> bytes | None:
-        """The next part of the body, for those who read it as it comes; None at its end.
-
-        ClientGone.
-        """
-        while not self.whole:
+        while not self._whole:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            self.whole = not message.get("more_body", False)
+            self._whole = not message.get("more_body", False)
             if part := message.get("body", b""):
                 return bytes(part)
         return None
+
+    def watch(self, scope: trio.CancelScope) -> None:
+        self._nursery.start_soon(self._wait_gone, scope)
+
+    def discard(self) -> None:
+        # A body that nobody takes would block the connection, and with it the response.
+        self._nursery.start_soon(self._wait_gone, None)
+
+    async def _wait_gone(self, scope: trio.CancelScope | None) -> None:
+        """Drop what comes. When the client has left, cancel the scope."""
+        while (await self._receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+            pass
+        if scope is not None:
+            scope.cancel()
+
+    async def begin(
+        self,
+        status: int,
+        headers: RawHeaders,
+        *,
+        reason: bytes = b"",
+        body: bytes = b"",
+        more: bool,
+    ) -> None:
+        self.begun = True
+        sent = [*headers, (REASON, reason)] if reason else list(headers)
+        await self._send(
+            {"type": f"{self._kind}.response.start", "status": status, "headers": sent}
+        )
+        if body or not more:
+            await self._body(body, more=more)
+
+    async def piece(self, data: bytes) -> None:
+        await self._body(data, more=True)
+
+    async def end(self) -> None:
+        await self._body(b"", more=False)
+
+    async def _body(self, data: bytes, *, more: bool) -> None:
+        kind = f"{self._kind}.response.body"
+        await self._send({"type": kind, "body": data, "more_body": more})
 
 
 def target_of(scope: Scope) -> str:
@@ -118,46 +120,3 @@ def without_body(receive: Receive) -> Receive:
         return first.pop() if first else await receive()
 
     return receive_again
-
-
-async def send_response(
-    send: Send, kind: str, status: int, headers: RawHeaders, body: bytes
-) -> None:
-    """Send an answer. `kind` is "http", or "websocket.http" for a refused handshake."""
-    await send({"type": f"{kind}.response.start", "status": status, "headers": list(headers)})
-    await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
-
-
-async def refuse(
-    scope: Scope, receive: Receive, send: Send, status: int, headers: RawHeaders, body: bytes
-) -> None:
-    """Answer a request whose body has not been read."""
-    headers = [*headers, *unread_body_headers(scope)]
-    kind = "websocket.http" if scope["type"] == "websocket" else "http"
-    async with trio.open_nursery() as nursery:
-        # A body that nobody takes would block the connection, and with it this answer.
-        nursery.start_soon(discard_body, receive)
-        await send_response(send, kind, status, headers, body)
-        nursery.cancel_scope.cancel()
-
-
-def unread_body_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Headers for the answer to a request whose body has not been read: the connection ends with
-    it, for what still comes of that body would be taken for the next request.
-    """
-    closes = has_body(scope) and scope["http_version"] == "1.1"
-    return [(b"connection", b"close")] if closes else []
-
-
-def has_body(scope: Scope) -> bool:
-    """Whether a body follows the head of the request."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )
-
-
-async def discard_body(receive: Receive) -> None:
-    """Read the rest of a body and throw it away."""
-    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
-        pass

@@ -1,4 +1,5 @@
-"""One client's connection: `oq.http.http1` over a stream whose every wait is bounded.
+"""One client's connection: `oq.http.http1` over a stream whose every wait is bounded
+(`oq.http.client_stream`).
 
 It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what is bounded here:
 
@@ -20,7 +21,6 @@ Between two requests of HTTP/1.1 the connection looks whether the next one is fo
 
 from __future__ import annotations
 
-import os
 from math import inf
 from typing import Any
 
@@ -32,26 +32,16 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
-from werkzeug.exceptions import BadRequest, RequestTimeout
 
-from oq.http.asgi import BodyPace
-from oq.http.fast_path import FastPath, FastRequest, to_bytes
+from oq.http.client_stream import LINGER, MAX_RECEIVE, ClientStream
+from oq.http.fast_path import FastPath, FastRequest
+from oq.http.fast_peer import FastPeer, ServerHeaders
 from oq.http.http1 import Http1
-from oq.http.inflight import Held
-from oq.words.errors import Unavailable
 
 log = structlog.get_logger()
 
-MAX_RECEIVE = 64 * 1024
-PIECE = 256 * 1024
-SEND_TIMEOUT = 30.0
-"""Seconds in which a client must take a piece of an answer."""
-LINGER = 2.0
-"""Seconds for which what a client still sends is dropped, so that it can read the answer."""
 MAX_HEARD = 1024 * 1024
 """Bytes that a WebSocket peer may send in the life of its connection: pings and a farewell."""
-
-_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Connection:
@@ -62,21 +52,27 @@ class Connection:
         app: AppWrapper,
         fast_path: FastPath,
         config: HyperConfig,
+        headers: ServerHeaders,
         context: WorkerContext,
         stream: trio.SocketStream,
     ) -> None:
         self._app = app
         self._fast_path = fast_path
         self._config = config
+        self._headers = headers
         self._context = context
-        self._stream = stream
+        self._socket = stream.socket
+        self._group = TaskGroup()
+        self._stream = ClientStream(stream, self._group.spawn)
         self._client: tuple[str, int] | None = None
+        self._server: tuple[str, int] | None = None
         self._sending = trio.Lock()
         self._all = trio.CancelScope()
         self._reading = trio.CancelScope()  # its deadline is the end of an idle connection
         self._idle = True
         self._ending = False
         self._heard = 0
+        self._data = b""  # what has come, and nobody has read yet
 
     async def serve(self) -> None:
         """Return when the connection has ended, however it did."""
@@ -90,11 +86,11 @@ class Connection:
             log.warning("connection failed", error=repr(error)[:200])
             log.debug("connection failed", exc_info=error)
         finally:
-            await trio.aclose_forcefully(self._stream)
+            self.abort()
 
     def abort(self) -> None:
         """End it at once, whatever it is doing."""
-        self._stream.socket.close()
+        self._stream.abort()
 
     async def send_text(self, text: bytes) -> None:
         """Send a WebSocket text frame, past all that makes of each frame what was made of the last.
@@ -106,27 +102,16 @@ class Connection:
         elif not await self._send_bytes(_text_head(len(text)) + text):
             await self._protocol.handle(Closed())
 
-    async def send_chunk(self, data: bytes) -> None:
-        """Send a piece of a body, likewise past h11, in the chunked coding of RFC 9112, 7.1.
-
-        Only for an answer without a length that has begun, over HTTP/1.1; its end is left to h11,
-        which the pieces do not concern. One whose client has gone takes no more.
-        """
-        if not self._protocol.is_sending_body:
-            await trio.lowlevel.checkpoint()
-        elif not await self._send_bytes(b"%x\r\n%b\r\n" % (len(data), data)):
-            await self._protocol.handle(Closed())
-
     def end_if_idle(self) -> None:
         """End it, unless it has a request under way."""
         if self._idle:
             self._reading.cancel()
 
     async def _run(self) -> None:
-        socket = self._stream.socket
-        self._client = parse_socket_addr(socket.family, socket.getpeername())
-        server = parse_socket_addr(socket.family, socket.getsockname())
-        async with TaskGroup() as group:
+        family = self._socket.family
+        self._client = parse_socket_addr(family, self._socket.getpeername())
+        self._server = parse_socket_addr(family, self._socket.getsockname())
+        async with self._group as group:
             self._protocol = Http1(
                 self._app,
                 self._config,
@@ -135,7 +120,7 @@ class Connection:
                 ConnectionState({"connection": self}),
                 False,
                 self._client,
-                server,
+                self._server,
                 self._send,
             )
             await self._protocol.initiate()
@@ -149,105 +134,75 @@ class Connection:
         with self._reading:
             await self._feed()
         if self._ending and not self._protocol.is_websocket:  # that peer says nothing, and waits
-            await self._linger()
+            await self._stream.linger()
         with trio.move_on_after(LINGER):
             await self._protocol.handle(Closed())
 
     async def _feed(self) -> None:
-        data = b"-"
-        while data:
-            data = await self._receive(MAX_RECEIVE)
+        told = True
+        while told and not self._ending:
+            self._data = await self._receive(MAX_RECEIVE)
+            told = bool(self._data)
             if self._protocol.is_websocket:
-                self._heard += len(data)
+                self._heard += len(self._data)
                 if self._heard > MAX_HEARD:
                     log.info("websocket peer sent too much; its connection is closed")
                     return
-            rest = await self._overtake(data)
-            if rest or not data:
-                await self._protocol.handle(RawData(rest))
-                self._ending = self._ending or self._protocol.is_refused_websocket
-                if self._protocol.is_closing_websocket:  # it was told why; it need not answer
-                    self._reading.deadline = trio.current_time() + LINGER
-            if self._ending:
-                return
+            await self._overtake()
+            if self._data or not told:
+                await self._hand_over()
 
-    async def _overtake(self, data: bytes) -> bytes:
-        """Answer the plain requests that `data` begins with; what is left of it is Hypercorn's."""
-        while data and (taken := self._take(data)) is not None:
+    async def _hand_over(self) -> None:
+        """The rest is Hypercorn's."""
+        data, self._data = self._data, b""
+        await self._protocol.handle(RawData(data))
+        self._ending = self._ending or self._protocol.is_refused_websocket
+        if self._protocol.is_closing_websocket:  # it was told why; it need not answer
+            self._reading.deadline = trio.current_time() + LINGER
+
+    async def _overtake(self) -> None:
+        """Answer the requests for the fast path that come next."""
+        while self._data and (taken := self._take()) is not None:
             if self._reading.cancel_called:  # too late by a moment; it would cancel the handler
                 self._ending = True
-                return b""
-            await self._serve_plain(taken, data)
-            data = b"" if self._ending else data[taken.head.end :]
-            if data:
+            else:
+                await self._serve_fast(taken)
+            if self._ending:
+                self._data = b""
+            elif self._data:
                 await trio.lowlevel.checkpoint()  # there may be hundreds in one piece
-        return data
 
-    def _take(self, data: bytes) -> FastRequest | None:
-        """The request for the fast path that `data` begins with, if it is one's turn."""
+    def _take(self) -> FastRequest | None:
+        """The next request, if it is one for the fast path, and its turn."""
         if not self._protocol.is_between_requests:
             return None
-        return self._fast_path.take(data, self._client)
+        return self._fast_path.take(self._data, self._client, self._server)
 
-    async def _serve_plain(self, taken: FastRequest, data: bytes) -> None:
-        """Answer the request that `data` begins with."""
+    async def _serve_fast(self, taken: FastRequest) -> None:
+        """Answer the next request. Its body is held by those only who read it: the response may
+        take hours.
+        """
         self._work()
-        begun, head = trio.current_time(), taken.head
-        with self._fast_path.inflight.hold() as held:
-            try:
-                start = data[head.start : head.end]
-                body = await self._whole_body(start, head.end - head.start, held)
-            except (BadRequest, RequestTimeout, Unavailable) as error:
-                answer, last = self._fast_path.refuse(taken, error), True
-            else:
-                answer, last = (
-                    await self._fast_path.answer(taken, body),
-                    self._protocol.count_request(),
-                )
-                del body
-        more = self._config.response_headers("h11")
-        if last:
-            more.append((b"connection", b"close"))
-        sent = await self._send_bytes(to_bytes(answer, taken.request.verdict.origin, more))
-        told: Any = {"status": answer.status}
+        begun = trio.current_time()
+        peer = FastPeer(
+            self._stream,
+            taken.head,
+            self._data,
+            origin=taken.request.verdict.origin,
+            server=self._headers,
+            count=self._protocol.count_request,
+        )
+        self._data = self._data[taken.head.end + taken.head.length :]
+        try:
+            await self._fast_path.serve(taken, peer)
+        finally:
+            self._stream.unwatch()
+        told: Any = {"status": peer.status} if peer.begun else None
         await self._config.log.access(taken.request.scope, told, trio.current_time() - begun)
-        if last or not sent or self._context.terminated.is_set():
+        if peer.last or not peer.whole or self._context.terminated.is_set():
             self._ending = True
         else:
             self._rest()
-
-    async def _whole_body(self, body: bytes, length: int, held: Held) -> bytes:
-        """The body of which this much is there. RequestTimeout; BadRequest when the client goes;
-        Unavailable when all bodies together have too many bytes.
-        """
-        held.add(len(body))
-        missing = length - len(body)
-        if not missing:
-            return body
-        parts = [body]
-        pace = BodyPace()
-        with pace.scope:
-            while missing:
-                # Not a byte more: that would be the next request's.
-                part = await self._receive(min(missing, MAX_RECEIVE))
-                if not part:
-                    raise BadRequest("the connection ended before the body did")
-                held.add(len(part))
-                pace.came(len(part))
-                parts.append(part)
-                missing -= len(part)
-            return b"".join(parts)
-        raise RequestTimeout
-
-    async def _linger(self) -> None:
-        """Let the client read the last answer: closing with unread data would throw it away."""
-        with trio.move_on_after(LINGER):
-            try:
-                await self._stream.send_eof()
-                while await self._stream.receive_some(MAX_RECEIVE):
-                    pass
-            except (*_GONE, trio.BusyResourceError):
-                pass
 
     async def _send(self, event: Event) -> None:
         """What the protocol has to say: bytes, whether it is idle, or that it is done."""
@@ -265,55 +220,18 @@ class Connection:
             await self._protocol.handle(Closed())
 
     async def _send_bytes(self, data: bytes) -> bool:
-        """Whether the client took them."""
+        """Whether the client took them. For WebSockets more than one task sends."""
         try:
             self._sending.acquire_nowait()
         except trio.WouldBlock:
             await self._sending.acquire()
         try:
-            sent = self._send_at_once(data)
-            return sent == len(data) or await self._send_slowly(memoryview(data)[sent:])
+            return await self._stream.send(data)
         finally:
             self._sending.release()
 
-    def _send_at_once(self, data: bytes) -> int:
-        """How many of the bytes the kernel takes without being waited for: nearly always all, for
-        a third of what waiting costs. No checkpoint, which those who have many pieces to send
-        pass when they fetch the next one.
-        """
-        try:
-            return os.write(self._stream.socket.fileno(), data)
-        except OSError:
-            return 0  # it would block, or the client has gone: for `send_all` to find out
-
-    async def _send_slowly(self, view: memoryview) -> bool:
-        # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
-        with trio.CancelScope(shield=True) as scope:
-            for start in range(0, len(view), PIECE):
-                scope.deadline = trio.current_time() + SEND_TIMEOUT
-                try:
-                    await self._stream.send_all(view[start : start + PIECE])
-                except _GONE:
-                    return False
-        if scope.cancelled_caught:
-            log.info("client stopped reading; its connection is closed")
-            self.abort()
-        return not scope.cancelled_caught
-
     async def _receive(self, most: int) -> bytes:
-        """What the client says next; empty when it has gone, or says no more.
-
-        It is waited for at once: the stream would ask before, for what is hardly ever there yet.
-        """
-        socket = self._stream.socket
-        while True:
-            try:
-                await trio.lowlevel.wait_readable(socket)
-                return os.read(socket.fileno(), most)
-            except BlockingIOError:
-                pass  # it was nothing after all
-            except (OSError, ValueError, *_GONE):
-                return b""  # reset by the client, or closed by `abort`
+        return await self._stream.receive(most)
 
     def _work(self) -> None:
         self._idle = False

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
-from quart_trio.wrappers import TrioResponse as Response
 
 from oq.http.byte_ranges import Part, asked_part
 from oq.http.context import Context
 from oq.http.request import Request
-from oq.http.responses import JSON
-from oq.http.streaming import streaming_response
+from oq.http.responses import JSON, WholeResponse
+from oq.http.streaming import StreamedResponse
 from oq.queue import CallReader, Ended
 from oq.words.errors import Conflict
 from oq.words.head import Head
@@ -28,7 +27,9 @@ _SHOWN = re.compile(
 """What a browser may show by itself. All else, above all what may hold a script, is a file."""
 
 
-async def content(context: Context, request: Request, task_id: str) -> Response:
+async def content(
+    context: Context, request: Request, task_id: str
+) -> WholeResponse | StreamedResponse:
     """The backend's answer to a completed task, byte for byte, with the content type that it had.
     The answer to a call that streamed is the stream. Types that a browser might run, such as HTML
     and SVG, are sent as a file to save. Of an answer that came whole a part can be asked for, with
@@ -43,22 +44,25 @@ async def content(context: Context, request: Request, task_id: str) -> Response:
         kind = _kind(reader.head)
     size = len(first.result or b"") if isinstance(first, Ended) else _size(task.result, kind)
     part = None if size is None else asked_part(request, size)
+    status, headers = 200 if part is None else 206, _headers(task_id, kind, size, part)
     if isinstance(first, Ended):
         body = first.result or b""
-        response = Response(body if part is None else part.cut(body, 0), content_type=kind)
-    else:
-        whole = None if size is None else Part(0, size, size)
-        feed = _open(request, task_id, part or whole)
-        response = streaming_response(request, feed, kind, length=_length(part or whole))
+        return WholeResponse(body if part is None else part.cut(body, 0), status, headers, kind)
+    whole = None if size is None else Part(0, size, size)
+    feed = _open(request, task_id, part or whole)
+    return StreamedResponse(feed, kind, status, headers, _length(part or whole))
+
+
+def _headers(task_id: str, kind: str, size: int | None, part: Part | None) -> dict[str, str]:
+    headers = {}
     if size is not None:
-        response.headers["Accept-Ranges"] = "bytes"
+        headers["Accept-Ranges"] = "bytes"
     if part is not None:
-        response.status_code = 206
-        response.headers["Content-Range"] = f"bytes {part.begin}-{part.end - 1}/{size}"
+        headers["Content-Range"] = f"bytes {part.begin}-{part.end - 1}/{size}"
     # Of several types after commas a browser takes the last one.
     if "," in kind or not _SHOWN.fullmatch(kind.partition(";")[0].strip().lower()):
-        response.headers["Content-Disposition"] = f'attachment; filename="{task_id}"'
-    return response
+        headers["Content-Disposition"] = f'attachment; filename="{task_id}"'
+    return headers
 
 
 def _kind(head: Head | None) -> str:

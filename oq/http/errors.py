@@ -12,7 +12,9 @@ from quart import Quart, has_request_context, request, websocket
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug import exceptions as refused
 
-from oq.http.responses import ErrorAnswer, quart_response
+from oq.http.peer import Peer, unread_body_headers
+from oq.http.request import Request
+from oq.http.responses import ErrorAnswer, json_response, quart_response
 from oq.words.errors import (
     BackendError,
     Conflict,
@@ -78,6 +80,20 @@ def respond(error: Exception, where: str) -> Response:
     """The answer to what was asked by `where` (``"POST /api/tasks"``) and ended in `error`."""
     status, text, headers = explain(error, where)
     return quart_response(ErrorAnswer(text), status, headers)
+
+
+async def send_error(error: Exception, request: Request, peer: Peer, *, read: bool) -> None:
+    """The same answer without Quart. `read`: the body of the request has been read to its end. If a
+    response has begun, nothing can be said any more, and the connection ends where that did.
+    """
+    status, text, headers = explain(error, request.where)
+    if peer.begun:
+        return
+    if not read:
+        peer.discard()
+        more = unread_body_headers(request)
+        headers = {**headers, **{name.decode(): value.decode() for name, value in more}}
+    await json_response(ErrorAnswer(text), status, headers).send(peer)
 
 
 def explain(error: Exception, where: str) -> Explained:

@@ -1,7 +1,7 @@
 """The live feed, over WebSocket and as server-sent events.
 
 A subscriber that does not keep up is told that it lagged, by the queue; one that stops reading is
-cut off by its connection (see `oq.http.connection`). Neither ever holds anybody else.
+cut off by its connection (see `oq.http.client_stream`). Neither ever holds anybody else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import trio
 from quart.wrappers import Websocket
-from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.datastructures import MultiDict
 
 from oq.http import streaming
@@ -20,7 +19,7 @@ from oq.http.context import Context
 from oq.http.query import Query, whole
 from oq.http.request import Request
 from oq.http.responses import encode
-from oq.http.streaming import EVENT_STREAM, SSE_RETRY, sse_event, streaming_response
+from oq.http.streaming import EVENT_STREAM, SSE_RETRY, StreamedResponse, sse_event
 from oq.queue import RawQueue, Subscription
 from oq.words.errors import InvalidTask
 from oq.words.events import Event, EventType, Lagged
@@ -63,7 +62,7 @@ async def websocket(context: Context, request: Request, socket: Websocket) -> No
     await socket.close(GOING_AWAY, "the server is shutting down")
 
 
-async def server_sent(context: Context, request: Request) -> Response:
+async def server_sent(context: Context, request: Request) -> StreamedResponse:
     """The same events as `/ws`, as server-sent events. The `id` of each is its `seq`, so a browser
     that connects again continues at the right event.
     """
@@ -72,7 +71,7 @@ async def server_sent(context: Context, request: Request) -> Response:
     seen = request.header(b"last-event-id")
     if seen:  # newer than the address, which a browser repeats as it was
         wanted = wanted._replace(after=_seq("Last-Event-ID", seen))
-    return streaming_response(request, _feed(context, request.queue, wanted), EVENT_STREAM)
+    return StreamedResponse(_feed(context, request.queue, wanted), EVENT_STREAM)
 
 
 def _wanted(args: MultiDict[str, str]) -> Wanted:

@@ -49,7 +49,7 @@ SECURE: Headers = [
 comes from a backend cannot (`oq.rules.headers`). `sandbox` takes its origin from whatever a browser
 makes a page of.
 """
-_UNLESS_SET: Headers = [
+UNLESS_SET: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"cache-control", b"no-store"),
 ]
@@ -139,7 +139,7 @@ def secure(headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> Head
     """
     result = [*headers, *SECURE]
     names = {name.lower() for name, _ in result}
-    result += [item for item in _UNLESS_SET if item[0] not in names]
+    result += [item for item in UNLESS_SET if item[0] not in names]
     if origin is not None:
         result += [
             (b"access-control-allow-origin", origin),

@@ -69,11 +69,6 @@ class Http1(H11Protocol):
         return frames is not None and frames.state is SocketState.LOCAL_CLOSING
 
     @property
-    def is_sending_body(self) -> bool:
-        """Whether the head of an answer has been sent, and its end has not."""
-        return not self.is_websocket and self.connection.our_state is h11.SEND_BODY
-
-    @property
     def is_between_requests(self) -> bool:
         """Whether neither a request nor a part of one is here."""
         reader = self.connection

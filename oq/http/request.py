@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Request(Struct, kw_only=True):
     """A request whose caller is known. Names of headers are lower-case.
 
-    `scope` is its ASGI scope; on the fast path that has no more than the method, the path and the
-    client. `queue` has the verbs on behalf of the request's caller. `body` is the whole body, for
-    handlers that take one.
+    `scope` is its ASGI scope; on the fast path that has no more than what handlers ask for. `queue`
+    has the verbs on behalf of the request's caller. `body` is the whole body, for handlers that
+    take one.
     """
 
     scope: Any

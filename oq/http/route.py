@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oq.http import shapes
+from oq.http.context import Context
+from oq.http.query import Query
+from oq.http.request import Request
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -57,7 +60,9 @@ class Route:
     """Whether an unknown parameter is refused."""
     websocket: bool = False
     fast_path: bool = False
-    """Whether plain requests take the fast path; its handler is then a `FastHandler`."""
+    """Whether plain requests take the fast path; its handler then gives a `WholeResponse` or a
+    `StreamedResponse`.
+    """
     name: str = ""
     """The operationId, if it is not the name of the handler."""
     description: str = ""
@@ -66,3 +71,9 @@ class Route:
     """The type of its errors, if it is not ErrorAnswer."""
     others: str = ""
     """What answers of other statuses are, if there may be any."""
+
+    async def run(self, context: Context, request: Request, *given: Any, **parts: str) -> Any:
+        """What the handler gives. InvalidTask if the request has a parameter that is unknown."""
+        if self.strict and request.scope["query_string"]:
+            Query(request.args).only([each.name for each in self.query])
+        return await self.handler(context, request, *given, **parts)

@@ -128,6 +128,7 @@ TASKS = (
                 shapes.Duration,
             ),
         ),
+        fast_path=True,
     ),
     Route(
         "GET",
@@ -158,6 +159,7 @@ TASKS = (
         ),
         media=streams.NDJSON,
         also_gives=(EVENT_STREAM,),
+        fast_path=True,
     ),
     Route(
         "GET",
@@ -171,6 +173,7 @@ TASKS = (
         errors=(404, 409, 410, 416, 503),
         headers=(Parameter("Range", "the bytes that are wanted: bytes=0-99", shapes.Range),),
         media="*/*",
+        fast_path=True,
     ),
     Route(
         "POST",
@@ -300,6 +303,7 @@ EVENTS = (
             ),
         ),
         media=EVENT_STREAM,
+        fast_path=True,
     ),
 )
 

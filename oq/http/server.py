@@ -16,8 +16,10 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HyperConfig
 from hypercorn.trio.worker_context import WorkerContext
 
-from oq.http.connection import LINGER, Connection
+from oq.http.client_stream import LINGER
+from oq.http.connection import Connection
 from oq.http.fast_path import FastPath
+from oq.http.fast_peer import ServerHeaders
 from oq.http.responses import ErrorAnswer, encode
 
 log = structlog.get_logger()
@@ -64,6 +66,7 @@ class Server:
         self._client_limit = max_client_connections or max_connections - max_connections // 4
         self._clients: Counter[str] = Counter()
         self._config = _hypercorn_config()
+        self._headers = ServerHeaders(self._config)
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
         self._all_gone = trio.Event()
@@ -139,7 +142,9 @@ class Server:
             await self._serve(stream, client)
 
     async def _serve(self, stream: trio.SocketStream, client: str) -> None:
-        connection = Connection(self._app, self._fast_path, self._config, self._context, stream)
+        connection = Connection(
+            self._app, self._fast_path, self._config, self._headers, self._context, stream
+        )
         self._connections.add(connection)
         self._clients[client] += 1
         try:

@@ -1,23 +1,17 @@
-"""Sends streaming responses: each piece as it comes, for as long as the client listens.
-
-Each piece would pass through Quart, Hypercorn and h11, which make the same frame around it every
-time: a quarter of what sending a few bytes costs. Where the connection is oq's own and speaks
-HTTP/1.1 it is sent past them; see `oq.http.connection`. That is for answers without a length, which
-are most; one that has a length is left to those layers.
-"""
+"""Responses that are sent piece by piece, each as it comes, for as long as the client listens."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 from quart.wrappers.response import ResponseBody
 from quart_trio.wrappers import TrioResponse as Response
 
+from oq.http.peer import Peer
 from oq.http.request import Request
-
-if TYPE_CHECKING:
-    from oq.http.connection import Connection
+from oq.http.responses import as_sent
 
 EVENT_STREAM = "text/event-stream"
 SSE_RETRY = b"retry: 2000\n"
@@ -35,28 +29,43 @@ class PieceSource(Protocol):
         """The next piece, when there is one; nothing at the end."""
 
 
-def streaming_response(
-    request: Request,
-    feed: AbstractContextManager[PieceSource],
-    content_type: str,
-    *,
-    length: int | None = None,
-) -> Response:
-    """An answer whose body is what `feed` gives; `length` is its bytes in all, if that is known.
+class StreamedResponse(NamedTuple):
+    """A response whose body is what `feed` gives; `length` is its bytes in all, if that is known.
+    Both the fast path and Quart can send it.
 
-    The feed is entered when the answer begins, and not before, because an answer that is never
-    begun is never closed either; it is left when the answer ends or the client has gone.
+    The feed is entered when the response begins, and not before, because a response that is never
+    begun is never closed either; it is left when the response ends or the client has gone.
     """
-    headers = {"X-Accel-Buffering": "no"}  # nginx would keep pieces back until it has a few kB
-    if request.method == "HEAD":
-        response = Response(b"", headers=headers, content_type=content_type)
-    else:
-        connection = request.connection if length is None else None
-        response = Response(_Body(connection, feed), headers=headers, content_type=content_type)
-    if length is not None:
-        response.headers["Content-Length"] = str(length)
-    response.timeout = None  # Quart would end it after a minute
-    return response
+
+    feed: AbstractContextManager[PieceSource]
+    content_type: str
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    length: int | None = None
+
+    async def send(self, peer: Peer) -> None:
+        """Send it, to its end."""
+        headers = as_sent(self._headers(), self.content_type)
+        if self.length is not None:
+            headers.append((b"content-length", b"%d" % self.length))
+        with self.feed as pieces:
+            await peer.begin(self.status, headers, more=True)
+            while piece := await pieces.next():
+                await peer.piece(piece)
+        await peer.end()
+
+    def to_quart(self, request: Request) -> Response:
+        """The same response, for Quart."""
+        body = b"" if request.method == "HEAD" else _Body(self.feed)
+        response = Response(body, self.status, self._headers(), None, self.content_type)
+        if self.length is not None:
+            response.headers["Content-Length"] = str(self.length)
+        response.timeout = None  # Quart would end it after a minute
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        # nginx would keep pieces back until it has a few kB
+        return {"X-Accel-Buffering": "no", **self.headers}
 
 
 def sse_event(data: bytes, event_id: bytes | None) -> bytes:
@@ -66,13 +75,10 @@ def sse_event(data: bytes, event_id: bytes | None) -> bytes:
 
 
 class _Body(ResponseBody):
-    """Sends what it can by itself, and gives Quart the rest to send."""
+    """The pieces, for Quart."""
 
-    def __init__(
-        self, connection: Connection | None, feed: AbstractContextManager[PieceSource]
-    ) -> None:
+    def __init__(self, feed: AbstractContextManager[PieceSource]) -> None:
         self._feed = feed
-        self._connection = connection
 
     async def __aenter__(self) -> _Body:
         self._pieces = self._feed.__enter__()
@@ -85,10 +91,6 @@ class _Body(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await self._pieces.next()
-        while piece and self._connection is not None:
-            await self._connection.send_chunk(piece)
-            piece = await self._pieces.next()
-        if not piece:
-            raise StopAsyncIteration
-        return piece
+        if piece := await self._pieces.next():
+            return piece
+        raise StopAsyncIteration

@@ -1,8 +1,8 @@
 """What a task generates, as it is generated: a chunk a line, or as server-sent events.
 
 A reader holds one piece of about 64 KiB, and takes the next when that has left; one that stops
-reading is cut off by its connection (see `oq.http.connection`). What came meanwhile it finds joined
-together. One that comes back goes on from its offset.
+reading is cut off (see `oq.http.client_stream`). What came meanwhile it finds joined together. One
+that comes back goes on from its offset.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 import trio
-from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
@@ -23,7 +22,7 @@ from oq.http import streaming
 from oq.http.context import Context, SharedBytes, SharedLines
 from oq.http.query import Query, whole
 from oq.http.request import Request
-from oq.http.streaming import EVENT_STREAM, sse_event, streaming_response
+from oq.http.streaming import EVENT_STREAM, StreamedResponse, sse_event
 from oq.queue import StreamReader
 from oq.rules.stream_log import PORTION
 from oq.words.errors import InvalidTask, NotFound
@@ -45,7 +44,7 @@ class Place(NamedTuple):
     attempt: int | None
 
 
-async def stream(context: Context, request: Request, task_id: str) -> Response:
+async def stream(context: Context, request: Request, task_id: str) -> StreamedResponse:
     """The output of the task from `offset` on. New chunks are sent as they are generated. The last
     chunk has `done` and the status of the task. If the stream ends without such a chunk, ask for it
     again with the `offset` and `attempt` of the last chunk that you have.
@@ -56,7 +55,7 @@ async def stream(context: Context, request: Request, task_id: str) -> Response:
     accepted = parse_accept_header(request.header(b"accept"), MIMEAccept)
     events = accepted.best_match((NDJSON, EVENT_STREAM)) == EVENT_STREAM
     feed = _open(context, request, task_id, place, events=events)
-    return streaming_response(request, feed, EVENT_STREAM if events else NDJSON)
+    return StreamedResponse(feed, EVENT_STREAM if events else NDJSON)
 
 
 def _place(request: Request) -> Place:

@@ -13,12 +13,11 @@ from oq.http.context import Context, SharedBytes
 from oq.http.query import Query
 from oq.http.request import Request
 from oq.http.responses import (
-    JSON,
     OK,
     BatchAnswer,
-    JsonResponse,
     PriorityChange,
     SubmitAnswer,
+    WholeResponse,
     encode,
     json_response,
     quart_response,
@@ -41,7 +40,7 @@ class View(StrEnum):
     SUMMARY = "summary"
 
 
-async def submit(context: Context, request: Request) -> JsonResponse:
+async def submit(context: Context, request: Request) -> WholeResponse:
     """Store one task; the answer is sent once it is on disk. If the task waits then, the header
     X-OQ-ETA of the answer says in how many seconds it will start, as `42;p10=30;p90=75`.
     """
@@ -59,7 +58,7 @@ async def submit(context: Context, request: Request) -> JsonResponse:
     )
 
 
-async def submit_batch(context: Context, request: Request) -> JsonResponse:
+async def submit_batch(context: Context, request: Request) -> WholeResponse:
     """Store many tasks, all or none. The body is a JSON array of tasks, or one task per line. The
     answer is sent once all tasks are on disk.
     """
@@ -90,7 +89,7 @@ async def count(context: Context, request: Request) -> Response:
     return quart_response(await request.queue.count(Query(request.args).filter()))
 
 
-async def read(context: Context, request: Request, task_id: str) -> Response:
+async def read(context: Context, request: Request, task_id: str) -> WholeResponse:
     """One task, with its payload and its result. With `wait` the answer is sent when the task has
     ended, or after this time. While it waits, the header X-OQ-ETA says in how many seconds it will
     start.
@@ -99,19 +98,17 @@ async def read(context: Context, request: Request, task_id: str) -> Response:
     wait = min(Query(request.args).seconds("wait"), queue.config.server.max_wait)
     task = await context.wait_for(queue, task_id, wait)
     if task.result is UNSET or memoryview(task.result).nbytes < LONG:
-        return quart_response(task, headers=_eta(request, task_id))
+        return json_response(task, headers=_eta(request, task_id))
     return _shared(context, task)
 
 
-def _shared(context: Context, task: RawTask) -> Response:
+def _shared(context: Context, task: RawTask) -> WholeResponse:
     """An ended task whose result is long: who read it at the same time, and slowly, share it."""
     name = task.id, task.completed_at, task.status
     body = context.long_tasks.get(name)
     if body is None:
         body = context.long_tasks[name] = SharedBytes(encode(task))
-    response = Response(body.data, 200, {}, None, JSON)
-    response.line = body  # type: ignore[attr-defined]  # as long as it is being sent
-    return response
+    return WholeResponse(body.data, shared=body)
 
 
 async def cancel(context: Context, request: Request, task_id: str) -> Response:

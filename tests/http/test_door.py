@@ -23,6 +23,7 @@ CALL = {"model": "m", "prompt": "hello", "stream": False}
         ("past it", "POST", "/api/tasks", {"X-Odd": "é"}, GENERATE),
         ("own", "GET", "/api/tasks", {}, None),
         ("call", "POST", "/api/generate", {}, CALL),
+        ("odd call", "POST", "/api/generate", {"X-Odd": "\t1"}, CALL),
         ("passed on", "GET", "/api/version", {}, None),
     ],
 )
@@ -51,7 +52,7 @@ async def test_each_request_is_made_once_and_knows_its_caller(
     assert answer.startswith(b"HTTP/1.1 20")
     request, last = made
     assert last.where == "GET /healthz"
-    assert ("http_version" not in request.scope) == (name == "fast path")
+    assert ("asgi" not in request.scope) == (name in ("fast path", "call"))
     assert request.where == f"{method} {path}"
     assert request.caller == Caller(address="127.0.0.1")
     assert isinstance(request.queue, RawQueue)

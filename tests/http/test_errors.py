@@ -11,7 +11,7 @@ import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http import asgi
+from oq.http import request_body
 from oq.queue import RawQueue
 from oq.rules.validation import decode_submission
 from oq.words.errors import QueueFull, StoreCorrupt, StoreFull, Unavailable
@@ -345,7 +345,7 @@ async def test_a_body_that_does_not_come(autojump_clock: trio.testing.MockClock)
 
 @pytest.mark.parametrize(
     ("size", "status", "within"),
-    [(asgi.BODY_PROGRESS, 200, (600, 601)), (1, 408, (60, 61))],
+    [(request_body.BODY_PROGRESS, 200, (600, 601)), (1, 408, (60, 61))],
     ids=["a slow line", "a byte now and then"],
 )
 async def test_a_body_has_the_time_that_a_slow_line_takes(

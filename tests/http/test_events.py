@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection, open_websocket_url
 
-from oq.http import connection, events, streaming
+from oq.http import client_stream, connection, events, streaming
 from oq.rules.validation import decode_submission
 from tests.support.http import GENERATE, UNKNOWN, Live, api, live
 
@@ -288,7 +288,7 @@ async def test_a_reader_that_falls_behind_is_told_and_goes_on():
 
 
 async def test_one_that_stops_reading_is_cut_off_and_holds_nobody(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(client_stream, "SEND_TIMEOUT", 0.2)
     async with live(paused=True) as oq, await oq.connect() as deaf:
         deaf.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
         await deaf.send_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")

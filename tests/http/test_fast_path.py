@@ -14,10 +14,10 @@ import trio
 from hypercorn.config import Config as HyperConfig
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http import asgi, connection, server
+from oq.http import client_stream, connection, request_body, server
 from oq.http.app import App
 from oq.queue import RawQueue
-from tests.support.http import GENERATE, Live, live
+from tests.support.http import GENERATE, UNKNOWN, Live, api, live
 
 BODY = json.dumps(GENERATE).encode()
 PATH, BATCH = "/api/tasks", "/api/tasks/batch"
@@ -294,7 +294,7 @@ async def test_a_big_body():
 
 
 async def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(asgi, "BODY_TIMEOUT", 0.05)
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT", 0.05)
     async with live() as oq, line(oq) as one:
         answer = await one.ask(plain()[:-1])
         assert (answer.status, answer.last) == (408, True)
@@ -305,7 +305,7 @@ async def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch):
 
 async def test_what_comes_of_a_body_gives_the_rest_more_time(monkeypatch: pytest.MonkeyPatch):
     came: list[int] = []
-    monkeypatch.setattr(asgi.BodyPace, "came", lambda pace, size: came.append(size))
+    monkeypatch.setattr(request_body.BodyPace, "came", lambda pace, size: came.append(size))
     big = json.dumps({**GENERATE, "payload": {"prompt": "x" * 3_000_000}}).encode()
     async with live() as oq, line(oq) as one:
         assert (await one.ask(plain(big))).status == 201
@@ -408,7 +408,7 @@ async def test_a_request_that_comes_as_the_idle_time_ends_is_not_begun(
 
 
 async def test_a_client_that_takes_no_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "SEND_TIMEOUT", 0.05)
+    monkeypatch.setattr(client_stream, "SEND_TIMEOUT", 0.05)
     wordy = plain(b"[" + b",".join([b"1"] * 1000) + b"]", BATCH)  # each item is named
     async with live() as oq, line(oq) as one, line(oq) as other:
         deaf = suppress(trio.BrokenResourceError)
@@ -417,3 +417,70 @@ async def test_a_client_that_takes_no_answers_is_cut_off(monkeypatch: pytest.Mon
                 await one.stream.send_all(wordy)
         assert any("stopped reading" in each["event"] for each in lines)
         assert (await other.ask(plain())).status == 201
+
+
+WAITING = [
+    "GET /api/tasks/ID?wait=5m",
+    "GET /api/tasks/ID/stream",
+    "GET /api/events",
+    "POST /api/chat",
+]
+
+
+@pytest.mark.parametrize("asked", WAITING)
+@pytest.mark.parametrize("behind", [b"", HEALTH], ids=["", "with a request behind"])
+@pytest.mark.parametrize("again", [False, True], ids=["at first", "later"])
+async def test_a_client_that_leaves_while_it_waits(
+    asked: str, behind: bytes, again: bool, ordinary: list[str]
+):
+    """One that has asked for more meanwhile is answered, as far as anybody can tell."""
+    chat = b'{"model":"m","messages":[]}' if "chat" in asked else b""
+    async with live(paused=True) as oq:
+        async with line(oq) as one:
+            task_id = (await one.ask(plain())).task_id
+            if again:  # somebody reads ahead on this connection already
+                await one.ask(get(f"/api/tasks/{task_id}"))
+            first = f"{asked.replace('ID', task_id)} HTTP/1.1\r\nHost: localhost\r\n"
+            sent = f"{first}Content-Length: {len(chat)}\r\n\r\n".encode() + chat
+            await one.stream.send_all(sent)
+            await wait_all_tasks_blocked(0.02)
+            await one.stream.send_all(behind)
+            await wait_all_tasks_blocked(0.02)
+            assert oq.server._connections
+            if behind:
+                oq.app.context.close()
+        with trio.fail_after(5):
+            while oq.server._connections:
+                await wait_all_tasks_blocked()
+        waiting = oq.queue.status().pending_tasks
+        assert waiting == (2 if "chat" in asked and behind else 1)
+        assert behind or ordinary == []
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+TAKEN = [
+    *("POST /api/tasks", "POST /api/tasks/batch", "POST /api/tasks?a=b", "GET /api/events?after=7"),
+    *("POST /api/chat", "POST /api/chat?a", "POST /v1/messages?beta=true", "GET /api/tasks/ID"),
+    *("GET /api/tasks/ID?wait=5s", "GET /api/tasks/ID/stream", "GET /api/tasks/ID/content"),
+]
+LEFT = [
+    *("POST /api/tasks/", "POST /api/task%73", "POST /api/tasks/bulk", "GET /api/tasks", "GET /"),
+    *("GET /api/tasks/7", "GET /api/tasks/{task_id}", "GET /api/tasks/ID/", "GET /api/tasks/ID/ID"),
+    *("POST /api/tasks/ID", "POST /api/tasks/ID/cancel", "GET /api/tasks/%49D", "POST //api/chat"),
+    *("POST /api/chat/", "GET /api/chat", "POST /api/./chat", "POST /api/chat%20", "GET /api/tags"),
+    *("GET /v1/responses/resp_1", "GET /ws", "POST /api/CHAT", "POST /api/chat;a", "GET /healthz"),
+]
+
+
+@pytest.mark.parametrize("asked", [*TAKEN, *LEFT])
+async def test_what_takes_the_fast_path(asked: str):
+    async with api() as oq:
+        first = asked.replace("ID", UNKNOWN).encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
+        data = first + (b"Content-Length: 0\r\n\r\n" if asked[0] == "P" else b"\r\n")
+        taken = oq.app.fast_path.take(data, ("127.0.0.1", 1), ("127.0.0.1", 2))
+        assert (taken is not None) == (asked in TAKEN)
+        if taken is not None:
+            assert taken.request.where == asked.replace("ID", UNKNOWN).partition("?")[0]

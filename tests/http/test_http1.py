@@ -14,7 +14,7 @@ import trio
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import WSStream
 
-from oq.http import connection
+from oq.http import client_stream
 from oq.http.connection import MAX_HEARD
 from oq.http.server import MAX_HEAD, MAX_MESSAGE
 from tests.support.http import GENERATE, Live, live
@@ -229,7 +229,7 @@ async def test_a_compressed_frame_is_an_error_of_the_protocol():
 
 
 async def test_the_bounds_of_messages_hold(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "LINGER", 0.05)
+    monkeypatch.setattr(client_stream, "LINGER", 0.05)
     async with live() as oq:
         for sent in (
             [frame(TEXT, b"x" * (MAX_MESSAGE + 1))],

@@ -10,7 +10,7 @@ import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http import connection, server
+from oq.http import client_stream, server
 from oq.http.listen import AddressInUse, bind, url
 from oq.words.config import ServerConfig
 from oq.words.errors import InvalidConfig
@@ -101,7 +101,7 @@ async def test_stopping_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "SEND_TIMEOUT", 0.1)
+    monkeypatch.setattr(client_stream, "SEND_TIMEOUT", 0.1)
     big = {**GENERATE, "payload": {"prompt": "x" * 12_000_000}}
     async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url, timeout=60) as client:
         task_id = (await client.post("/api/tasks", json=big)).json()["task_id"]

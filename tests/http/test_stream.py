@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http import connection, streaming
+from oq.http import client_stream, streaming
 from oq.rules.validation import decode_submission
 from tests.support.http import GENERATE, HANG, UNKNOWN, Live, api, live
 
@@ -188,7 +188,7 @@ async def test_several_read_at_once_and_each_gets_all(accept: str):
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 async def test_chunks_come_as_they_are_generated(version: str):
-    """HTTP/1.0 has no chunked coding: it goes the long way, and is ended by the connection."""
+    """HTTP/1.0 has no chunked coding: it goes the ordinary way, and is ended by the connection."""
     async with live() as oq, await oq.connect() as stream:
         task_id = await submit(oq, talk(text="a b", fault="hang", at=1))
         await stream.send_all(
@@ -290,7 +290,7 @@ async def test_a_task_that_is_deleted_under_a_reader_ends_its_stream():
 
 
 async def test_one_that_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(client_stream, "SEND_TIMEOUT", 0.2)
     async with live() as oq, await oq.connect() as deaf:
         size = 8_000_000  # more than the kernel takes for one who does not read
         task_id = await submit(oq, talk(text="x" * size))
@@ -315,13 +315,13 @@ async def test_no_reader_is_given_more_than_a_bounded_piece_at_once(
 ):
     """Of an answer of 300 kB, in many chunks or in one."""
     sizes: list[int] = []
-    send_chunk = connection.Connection.send_chunk
+    send = client_stream.ClientStream.send
 
-    async def noted(self: connection.Connection, data: bytes) -> None:
+    async def noted(self: client_stream.ClientStream, data: bytes) -> bool:
         sizes.append(len(data))
-        await send_chunk(self, data)
+        return await send(self, data)
 
-    monkeypatch.setattr(connection.Connection, "send_chunk", noted)
+    monkeypatch.setattr(client_stream.ClientStream, "send", noted)
     async with live() as oq, httpx.AsyncClient(timeout=20) as client:
         script = {"simulate": {"text": said}}
         if way == "call":

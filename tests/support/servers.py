@@ -19,7 +19,7 @@ from oq.backends.simulated import SimulatedBackend
 from oq.http.app import create_app
 from oq.http.fast_path import FastPath, FastRequest
 from oq.http.listen import bind, url
-from oq.http.responses import JsonResponse
+from oq.http.peer import Peer
 from oq.http.server import Server
 from oq.queue import open_queue
 from oq.store import KeyValueLedger, MemoryEngine
@@ -116,9 +116,9 @@ class _CountingFastPath(FastPath):
         self.__dict__ |= fast_path.__dict__
         self._served = served
 
-    async def answer(self, taken: FastRequest, body: bytes) -> JsonResponse:
+    async def serve(self, taken: FastRequest, peer: Peer) -> None:
         with self._served.counted(taken.request.scope):
-            return await super().answer(taken, body)
+            await super().serve(taken, peer)
 
 
 @contextmanager

@@ -13,14 +13,15 @@ from msgspec.structs import replace
 from werkzeug.exceptions import GatewayTimeout
 
 from oq.dialects import Endpoint
-from oq.http.asgi import BodyReader, RawHeaders, Receive, Send
 from oq.http.context import Context
 from oq.http.gateway.background import Background
 from oq.http.gateway.errors import send_failure
 from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.request import CallRequest, Defaults, check_way, read_request
 from oq.http.gateway.response import GatewayResponse, place_headers
+from oq.http.peer import Peer, RawHeaders
 from oq.http.request import Request
+from oq.http.request_body import BodyReader
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.words.clock import Clock
 from oq.words.durations import parse_duration
@@ -53,11 +54,10 @@ class CallHandler:
         passes = any(each.pass_authorization for each in queue.config.backend_list())
         self.defaults = Defaults(queue.config.gateway, pass_authorization=passes)
 
-    async def serve(self, call: Endpoint, request: Request, receive: Receive, send: Send) -> None:
+    async def serve(self, call: Endpoint, request: Request, peer: Peer) -> None:
         """Answer one call, unless its caller leaves before."""
         handle = partial(self._serve, call)
-        limit = self._limit
-        await exchange(handle, self._context, call.dialect, request, receive, send, limit)
+        await exchange(handle, self._context, call.dialect, request, peer, self._limit)
 
     async def _serve(self, call: Endpoint, one: Exchange) -> None:
         wanted, accepted = await self._take_in(call, one.request, one.body)
@@ -123,9 +123,10 @@ class CallHandler:
         """Pass on the answer: its bytes as they come, or the result if it came in one piece."""
         out = reply.out
         while not isinstance(received := await self._next(reply), Ended):
-            if not out.begun:
-                await reply.begin(reply.reader.head)
-            await out.piece(received)
+            if out.begun:
+                await out.piece(received)
+            else:
+                await reply.begin(reply.reader.head, received)
         if received.state.status is not Status.COMPLETED:
             await send_failure(out, reply.wanted.new.call.dialect, received, reply.headers)
         elif out.begun:
@@ -137,7 +138,7 @@ class CallHandler:
         """The next bytes, or the end. GatewayTimeout if there are none in time: then the task is
         still in line.
         """
-        if reply.answered:
+        if reply.answered or (reply.late_at == inf and not reply.wanted.progress):
             return await reply.reader.receive()
         with trio.move_on_at(reply.late_at):
             received = await self._first(reply)
@@ -162,9 +163,10 @@ class CallHandler:
         new = reply.wanted.new
         now = self._clock.now()
         frame = new.call.dialect.progress(new.call, new.model, reply.task_id, waiting, now)
-        if not reply.out.begun:
-            await reply.begin(None)
-        await reply.out.piece(frame)
+        if reply.out.begun:
+            await reply.out.piece(frame)
+        else:
+            await reply.begin(None, frame)
         reply.out.first = b""  # of the answer itself nothing has been told
 
 
@@ -188,13 +190,13 @@ class _Reply:
     late_at: float
     answered: bool = False
 
-    async def begin(self, head: Head | None) -> None:
-        """The head of an answer that comes in pieces: the backend's, or if that has not said
-        anything yet, that of a stream.
+    async def begin(self, head: Head | None, piece: bytes) -> None:
+        """The first piece of an answer, and before it the head: the backend's, or if that has not
+        said anything yet, that of a stream.
         """
         head = head or Head()
         headers = [*self._kind(head, streams=self.wanted.streams), *head.headers, *self.headers]
-        await self.out.begin(head.status, headers, head.reason)
+        await self.out.begin(head.status, headers, head.reason, piece)
 
     async def whole(self, ended: Ended) -> None:
         """The answer that came in one piece."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import structlog
-import trio
 
 from oq.dialects import Dialect
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Told
 from oq.http import errors
-from oq.http.asgi import BodyReader, RawHeaders, Receive, discard_body, unread_body_headers
 from oq.http.gateway.locations import leads_to_call
 from oq.http.gateway.response import TYPE, GatewayResponse
+from oq.http.peer import Peer, RawHeaders, unread_body_headers
 from oq.http.request import Request
+from oq.http.request_body import BodyReader
 from oq.queue import Ended
 from oq.rules.headers import LOCATION
 from oq.words.errors import QueueFull
@@ -35,13 +35,11 @@ class ErrorResponder:
         self._out = out
         self._dialect = dialect
 
-    async def refuse(self, error: Exception, receive: Receive) -> None:
+    async def refuse(self, error: Exception, peer: Peer) -> None:
         """Send the error. Its form depends on how much of the response has been sent."""
-        async with trio.open_nursery() as nursery:
-            if not self._body.whole:  # a body that nobody takes would block this answer
-                nursery.start_soon(discard_body, receive)
-            await self._say(error)
-            nursery.cancel_scope.cancel()
+        if not self._body.whole:
+            peer.discard()
+        await self._say(error)
 
     async def _say(self, error: Exception) -> None:
         out, dialect = self._out, self._dialect
@@ -60,7 +58,7 @@ class ErrorResponder:
         if status in (409, 504):
             headers += dialect.no_retry
         if not self._body.whole:
-            headers += unread_body_headers(self._request.scope)
+            headers += unread_body_headers(self._request)
         await out.whole(status, [(TYPE, dialect.json_type), *headers], dialect.error(status, text))
 
 

@@ -10,11 +10,12 @@ from functools import partial
 import trio
 
 from oq.dialects import Dialect
-from oq.http.asgi import BodyReader, ClientGone, Receive, Send
 from oq.http.context import Context
 from oq.http.gateway.errors import ErrorResponder
 from oq.http.gateway.response import GatewayResponse
+from oq.http.peer import ClientGone, Peer
 from oq.http.request import Request
+from oq.http.request_body import BodyReader
 
 
 class Exchange:
@@ -40,31 +41,18 @@ async def exchange(
     context: Context,
     dialect: Dialect,
     request: Request,
-    receive: Receive,
-    send: Send,
+    peer: Peer,
     limit: int,
 ) -> None:
     """Let `handle` answer the request, unless its caller leaves before. What it raises is answered
     as an error of this dialect. `limit` is the most bytes of the body.
     """
-    out = GatewayResponse(request, send, partial(context.metrics.answered, dialect.name))
-    with context.inflight.hold() as held:
-        body = BodyReader(request, receive, limit, held)
-        async with trio.open_nursery() as nursery:
-            answering = nursery.cancel_scope
-            watch = partial(nursery.start_soon, _wait_hung_up, receive, answering)
-            try:
-                await handle(Exchange(request, body, out, watch))
-            except ClientGone:
-                pass
-            except Exception as error:
-                responder = ErrorResponder(request, body, out, dialect)
-                await responder.refuse(error, receive)
-            answering.cancel()
-
-
-async def _wait_hung_up(receive: Receive, answering: trio.CancelScope) -> None:
-    """Stop answering when the caller has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    answering.cancel()
+    out = GatewayResponse(peer, partial(context.metrics.answered, dialect.name))
+    with context.inflight.hold() as held, trio.CancelScope() as answering:
+        body = BodyReader(request, peer, limit, held)
+        try:
+            await handle(Exchange(request, body, out, partial(peer.watch, answering)))
+        except ClientGone:
+            pass
+        except Exception as error:
+            await ErrorResponder(request, body, out, dialect).refuse(error, peer)

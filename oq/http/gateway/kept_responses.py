@@ -16,11 +16,11 @@ from oq.dialects import ENDPOINTS, Dialect
 from oq.dialects.kept_events import KeptEvents
 from oq.dialects.kept_items import items_page
 from oq.dialects.kept_response import KeptResponse, deleted, not_found
-from oq.http.asgi import Receive, Send, refuse
 from oq.http.context import Context
 from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.response import JSON, GatewayResponse
 from oq.http.gateway.response_stream import ResponseStream
+from oq.http.peer import Peer, refuse
 from oq.http.query import Query
 from oq.http.request import Request
 from oq.queue import Queue
@@ -41,7 +41,7 @@ class KeptResponses:
         self._queue = queue
         self._limit = queue.config.queue.max_payload
 
-    async def serve(self, dialect: Dialect, request: Request, receive: Receive, send: Send) -> bool:
+    async def serve(self, dialect: Dialect, request: Request, peer: Peer) -> bool:
         """Answer a request for one response; False if its path is none of these."""
         found = _PATH.fullmatch(request.path)
         if found is None or found[1] in _ACTIONS:
@@ -49,10 +49,10 @@ class KeptResponses:
         methods = _METHODS[found[2]]
         if request.method == "OPTIONS":
             allow = [(b"allow", ", ".join(methods).encode())]
-            await refuse(request.scope, receive, send, 204, allow, b"")
+            await refuse(request, peer, 204, allow, b"")
             return True
         handle = partial(self._serve, found[1], found[2])
-        await exchange(handle, self._context, dialect, request, receive, send, self._limit)
+        await exchange(handle, self._context, dialect, request, peer, self._limit)
         return True
 
     async def _serve(self, name: str, rest: str, one: Exchange) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
-from oq.http.asgi import RawHeaders
 from oq.http.gateway.allowlist import is_odd, requests_at
+from oq.http.peer import RawHeaders
 from oq.rules.headers import LOCATION
 
 

@@ -13,13 +13,15 @@ from oq.backends.reading_thread import use_bounded
 from oq.dialects import Dialect
 from oq.dialects.base import AllowedRequest
 from oq.dialects.call_fields import read_name
-from oq.http.asgi import BODY_TIMEOUT, BodyReader, Receive, Scope, Send, target_of
+from oq.http.asgi import Scope, target_of
 from oq.http.context import Context
 from oq.http.gateway.allowlist import find, named_in_target
 from oq.http.gateway.exchange import Exchange, exchange
 from oq.http.gateway.request import check_way
 from oq.http.gateway.response import GatewayResponse
+from oq.http.peer import Peer
 from oq.http.request import Request
+from oq.http.request_body import BODY_TIMEOUT, BodyReader
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.words.errors import Forbidden, PayloadTooLarge
@@ -38,10 +40,10 @@ class Proxy:
         self._limit = queue.config.queue.max_payload
         self._allow_admin = queue.config.gateway.allow_admin
 
-    async def serve(self, dialect: Dialect, request: Request, receive: Receive, send: Send) -> None:
+    async def serve(self, dialect: Dialect, request: Request, peer: Peer) -> None:
         """Answer one request of this dialect, unless its caller leaves before."""
         handle = partial(self._pass, dialect)
-        await exchange(handle, self._context, dialect, request, receive, send, self._limit)
+        await exchange(handle, self._context, dialect, request, peer, self._limit)
 
     async def _pass(self, dialect: Dialect, one: Exchange) -> None:
         request = one.request

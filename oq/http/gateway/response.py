@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oq.dialects.base import Told
-from oq.http.asgi import REASON, RawHeaders, Send
 from oq.http.gateway.locations import passable
-from oq.http.request import Request
+from oq.http.peer import Peer, RawHeaders
 from oq.queue import GatewayCalls
 
 TYPE = b"content-type"
@@ -26,23 +25,21 @@ def place_headers(calls: GatewayCalls, task_id: str) -> RawHeaders:
 
 
 class GatewayResponse:
-    """One response. `on_status` is called with the status when it is sent.
+    """One response. `on_status` is called with the status when it is sent."""
 
-    A piece goes past Hypercorn where the connection is oq's own and speaks HTTP/1.1; see
-    `oq.http.streaming`.
-    """
-
-    def __init__(self, request: Request, send: Send, on_status: Callable[[int], None]) -> None:
-        self._send = send
+    def __init__(self, peer: Peer, on_status: Callable[[int], None]) -> None:
+        self._peer = peer
         self._on_status = on_status
-        self._connection = request.connection
-        self.begun = False
-        """Whether the status has been sent. After that it cannot be changed."""
         self.sized = False
         """Whether a length has been sent. Then nothing can be added to the body."""
         self.first = b""
         """The beginning of what has been sent in pieces, FIRST_KEPT bytes at most."""
         self._last = b""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the status has been sent. After that it cannot be changed."""
+        return self._peer.begun
 
     @property
     def told(self) -> Told:
@@ -54,32 +51,37 @@ class GatewayResponse:
     ) -> None:
         """All of it. The length of the body is added."""
         kept = [item for item in headers if item[0] != _LENGTH]
-        await self.begin(status, [*kept, (_LENGTH, b"%d" % len(body))], reason)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._begin(status, [*kept, (_LENGTH, b"%d" % len(body))], reason, body, more=False)
 
-    async def begin(self, status: int, headers: RawHeaders, reason: bytes = b"") -> None:
-        """The head of an answer that is sent in pieces. Without a length it is a stream. `reason`
-        is its reason phrase, if it is not the usual one of the status.
+    async def begin(
+        self, status: int, headers: RawHeaders, reason: bytes = b"", piece: bytes = b""
+    ) -> None:
+        """The head of an answer that is sent in pieces, and the first of them if it is there.
+        Without a length it is a stream. `reason` is its reason phrase, if it is not the usual one
+        of the status.
         """
+        self._note(piece)
+        await self._begin(status, headers, reason, piece, more=True)
+
+    async def _begin(
+        self, status: int, headers: RawHeaders, reason: bytes, body: bytes, *, more: bool
+    ) -> None:
         sent = passable(headers)
-        if reason:
-            sent.append((REASON, reason))
-        self.begun = True
         self._on_status(status)
         self.sized = any(name.lower() == _LENGTH for name, _ in sent)
         if not self.sized:
             sent.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
-        await self._send({"type": "http.response.start", "status": status, "headers": sent})
+        await self._peer.begin(status, sent, reason=reason, body=body, more=more)
 
     async def piece(self, data: bytes) -> None:
         """A part of an answer that has begun."""
+        self._note(data)
+        await self._peer.piece(data)
+
+    def _note(self, data: bytes) -> None:
         self.first = self.first or data[:FIRST_KEPT]
         self._last = data
-        if self._connection is not None and not self.sized:
-            await self._connection.send_chunk(data)
-        else:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
         """The end of an answer that has begun."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._peer.end()

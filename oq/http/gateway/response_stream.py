@@ -7,9 +7,9 @@ from __future__ import annotations
 import trio
 
 from oq.dialects.kept_events import KeptEvents
-from oq.http.asgi import RawHeaders
 from oq.http.context import CLOSING, Context
 from oq.http.gateway.response import TYPE, GatewayResponse
+from oq.http.peer import RawHeaders
 from oq.http.streaming import EVENT_STREAM, SSE_COMMENT, SSE_KEEPALIVE
 from oq.queue import FrameReader, Queue
 from oq.words.errors import NotFound, Unavailable

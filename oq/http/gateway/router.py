@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 from oq.dialects import ENDPOINTS, dialect_at
-from oq.http.asgi import Receive, Send, refuse, target_of
+from oq.http.asgi import target_of
 from oq.http.context import Context
 from oq.http.gateway.allowlist import is_odd, methods_at
 from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.kept_responses import KeptResponses
 from oq.http.gateway.proxy import Proxy
 from oq.http.gateway.redirects import Redirect, redirect
+from oq.http.peer import Peer, refuse
 from oq.http.request import Request
 from oq.queue import Queue
 from oq.words.clock import Clock
@@ -22,7 +23,7 @@ class Gateway:
     """Answers these clients. Paths that begin with one in `own` belong to oq's own API."""
 
     def __init__(self, context: Context, queue: Queue, clock: Clock, own: Iterable[str]) -> None:
-        self._calls = CallHandler(context, queue, clock)
+        self.calls = CallHandler(context, queue, clock)
         self._kept = KeptResponses(context, queue)
         self._proxy = Proxy(context, queue)
         self._own = frozenset(_root(path) for path in own)
@@ -30,7 +31,7 @@ class Gateway:
     @property
     def listening(self) -> dict[int, int]:
         """The ports whose calls have a priority of their own, and which."""
-        return self._calls.defaults.ports
+        return self.calls.defaults.ports
 
     def takes(self, method: str, path: str) -> bool:
         """Whether a request by this method and this path, decoded, is a drop-in call: one of a
@@ -50,7 +51,7 @@ class Gateway:
             return None
         return there if self.takes(request.method, unquote(there.path).rstrip("/")) else None
 
-    async def serve(self, request: Request, receive: Receive, send: Send) -> bool:
+    async def serve(self, request: Request, peer: Peer) -> bool:
         """Answer the request; False if it is not one of theirs."""
         path = request.path
         dialect = dialect_at(path)
@@ -61,20 +62,20 @@ class Gateway:
                 return False
             text = f"there is nothing at {path[:100]!r}; /openapi.json lists what there is"
             kind = [(b"content-type", dialect.json_type)]
-            await refuse(request.scope, receive, send, 404, kind, dialect.error(404, text))
+            await refuse(request, peer, 404, kind, dialect.error(404, text))
             return True
         call = ENDPOINTS.get(path)
         if call is not None and request.method == "POST":
-            await self._calls.serve(call, request, receive, send)
-        elif await self._kept.serve(dialect, request, receive, send):
+            await self.calls.serve(call, request, peer)
+        elif await self._kept.serve(dialect, request, peer):
             pass
         elif _root(path) in self._own:
             return False
         elif methods := _asked_for(request):
             allow = [(b"allow", ", ".join(methods).encode())]
-            await refuse(request.scope, receive, send, 204, allow, b"")
+            await refuse(request, peer, 204, allow, b"")
         else:
-            await self._proxy.serve(dialect, request, receive, send)
+            await self._proxy.serve(dialect, request, peer)
         return True
 
 

@@ -1,0 +1,135 @@
+"""The bytes of one client's connection: what it says, and what it is sent. Every wait is bounded.
+
+While a request is answered somebody has to notice that its client has left. So from the first
+request on for which that is asked, a task of its own reads what the client says, one piece ahead.
+That is cheaper than a task for each request. A client that says more than this piece, before it has
+been answered, is not listened to meanwhile; then its leaving is noticed later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+log = structlog.get_logger()
+
+MAX_RECEIVE = 64 * 1024
+PIECE = 256 * 1024
+SEND_TIMEOUT = 30.0
+"""Seconds in which a client must take a piece of an answer."""
+LINGER = 2.0
+"""Seconds for which what a client still sends is dropped, so that it can read the answer."""
+
+Spawn = Callable[[Callable[[], Awaitable[None]]], None]
+
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class ClientStream:
+    """A client's connection. `spawn` runs a task for as long as the connection is served."""
+
+    def __init__(self, stream: trio.SocketStream, spawn: Spawn) -> None:
+        self._stream = stream
+        self._socket = stream.socket
+        self._spawn = spawn
+        self._reads_ahead = False
+        self._ahead = b""  # what has been read, and not been received yet
+        self._ended = False  # the client says no more
+        self._came = trio.lowlevel.ParkingLot()  # here `receive` waits for the reader
+        self._taken = trio.lowlevel.ParkingLot()  # here the reader waits for `receive`
+        self._watched: trio.CancelScope | None = None
+
+    async def receive(self, most: int) -> bytes:
+        """What the client says next; empty when it has gone, or says no more."""
+        if not self._reads_ahead:
+            return await self._read(most)
+        while not self._ahead and not self._ended:
+            await self._came.park()
+        data, self._ahead = self._ahead[:most], self._ahead[most:]
+        if not self._ahead:
+            self._taken.unpark()
+        return data
+
+    def watch(self, scope: trio.CancelScope) -> None:
+        """Cancel the scope when the client leaves. One that says no more has left: the clients of
+        Ollama and OpenAI have no other way to cancel.
+        """
+        self._watched = scope
+        if self._ended:
+            scope.cancel()
+        elif not self._reads_ahead:
+            self._reads_ahead = True
+            self._spawn(self._read_ahead)
+
+    def unwatch(self) -> None:
+        """The request has been answered."""
+        self._watched = None
+
+    async def _read_ahead(self) -> None:
+        while not self._ended:
+            data = await self._read(MAX_RECEIVE, when_taken=True)
+            self._ahead, self._ended = data, not data
+            if self._ended and self._watched is not None:
+                self._watched.cancel()
+            self._came.unpark()
+
+    async def _read(self, most: int, *, when_taken: bool = False) -> bytes:
+        """What comes next. It is waited for at once: the stream would ask before, for what is
+        hardly ever there yet. `when_taken`: read it when what was read before has been taken.
+        """
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(self._socket)
+                while when_taken and self._ahead:
+                    await self._taken.park()
+                return os.read(self._socket.fileno(), most)
+            except BlockingIOError:
+                pass  # it was nothing after all
+            except (OSError, ValueError, *_GONE):
+                return b""  # reset by the client, or closed by `abort`
+
+    async def send(self, data: bytes) -> bool:
+        """Whether the client took them. Only one task may send at a time."""
+        sent = self._send_at_once(data)
+        return sent == len(data) or await self._send_slowly(memoryview(data)[sent:])
+
+    def _send_at_once(self, data: bytes) -> int:
+        """How many of the bytes the kernel takes without being waited for: nearly always all, for
+        a third of what waiting costs. No checkpoint, which those who have many pieces to send
+        pass when they fetch the next one.
+        """
+        try:
+            return os.write(self._socket.fileno(), data)
+        except OSError:
+            return 0  # it would block, or the client has gone: for `send_all` to find out
+
+    async def _send_slowly(self, view: memoryview) -> bool:
+        # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
+        with trio.CancelScope(shield=True) as scope:
+            for start in range(0, len(view), PIECE):
+                scope.deadline = trio.current_time() + SEND_TIMEOUT
+                try:
+                    await self._stream.send_all(view[start : start + PIECE])
+                except _GONE:
+                    return False
+        if scope.cancelled_caught:
+            log.info("client stopped reading; its connection is closed")
+            self.abort()
+        return not scope.cancelled_caught
+
+    async def linger(self) -> None:
+        """Let the client read the last answer: closing with unread data would throw it away."""
+        with trio.move_on_after(LINGER):
+            try:
+                await self._stream.send_eof()
+            except (*_GONE, trio.BusyResourceError):
+                return
+            while await self.receive(MAX_RECEIVE):
+                pass
+
+    def abort(self) -> None:
+        """End it at once, whatever it is doing."""
+        self._socket.close()

@@ -1,0 +1,106 @@
+"""One client's connection: who has left is noticed, and nothing that was said is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from oq.http.client_stream import MAX_RECEIVE, ClientStream
+
+
+@asynccontextmanager
+async def ends() -> AsyncIterator[tuple[ClientStream, trio.SocketStream]]:
+    """A connection, and its client."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listeners[0] as listener, trio.open_nursery() as nursery:
+        client = await trio.open_tcp_stream(*listener.socket.getsockname())
+        server = await listener.accept()
+        async with client, server:
+            with trio.fail_after(10):
+                yield ClientStream(server, lambda task: nursery.start_soon(task)), client
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("way", ["closes", "says no more", "resets"])
+@pytest.mark.parametrize("again", [False, True])
+async def test_who_leaves_is_noticed(way: str, again: bool):
+    async with ends() as (stream, client):
+        if again:  # a request has been answered on this connection before
+            stream.watch(trio.CancelScope())
+            stream.unwatch()
+            await client.send_all(b"next")
+            assert await stream.receive(10) == b"next"
+        with trio.CancelScope() as scope:
+            stream.watch(scope)
+            await wait_all_tasks_blocked()
+            if way == "says no more":
+                await client.send_eof()
+            else:
+                if way == "resets":
+                    client.setsockopt(
+                        trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1" + bytes(7)
+                    )
+                await client.aclose()
+            await trio.sleep_forever()
+        assert scope.cancelled_caught
+        stream.unwatch()
+        assert await stream.receive(10) == b""
+
+
+async def test_who_has_left_before_is_noticed_at_once():
+    async with ends() as (stream, client):
+        stream.watch(trio.CancelScope())
+        await client.send_eof()
+        assert await stream.receive(10) == b""
+        scope = trio.CancelScope()
+        stream.watch(scope)
+        assert scope.cancel_called
+
+
+async def test_an_end_while_nobody_is_answered_cancels_nothing():
+    async with ends() as (stream, client):
+        scope = trio.CancelScope()
+        stream.watch(scope)
+        stream.unwatch()
+        await client.send_eof()
+        assert await stream.receive(10) == b""
+        assert not scope.cancel_called
+
+
+async def test_what_is_said_meanwhile_is_kept_in_order():
+    async with ends() as (stream, client):
+        scope = trio.CancelScope()
+        stream.watch(scope)
+        await client.send_all(b"first")
+        await wait_all_tasks_blocked()
+        await client.send_all(b"second")
+        await wait_all_tasks_blocked()
+        await client.send_eof()
+        await wait_all_tasks_blocked()
+        assert not scope.cancel_called, "there is something to answer before its end"
+        assert [await stream.receive(3) for _ in range(2)] == [b"fir", b"st"]
+        assert await stream.receive(MAX_RECEIVE) == b"second"
+        assert await stream.receive(MAX_RECEIVE) == b""
+        assert scope.cancel_called
+
+
+async def test_no_more_than_a_piece_is_read_ahead():
+    async with ends() as (stream, client):
+        stream.watch(trio.CancelScope())
+        with pytest.raises(trio.TooSlowError), trio.fail_after(0.2):
+            await client.send_all(bytes(100_000_000))
+        assert len(await stream.receive(1 << 30)) <= MAX_RECEIVE
+
+
+async def test_to_abort_ends_all_waits():
+    async with ends() as (stream, _):
+        scope = trio.CancelScope()
+        stream.watch(scope)
+        await wait_all_tasks_blocked()
+        stream.abort()
+        assert await stream.receive(10) == b""
+        assert scope.cancel_called
