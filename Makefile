@@ -34,7 +34,7 @@ IN_PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help test test-shuffled test-lowest test-pythons lint format demo bench bench-growth bench-churn bench-plan bench-smoke
 .PHONY: bench-boxes bench-overflow bench-fairness bench-batch
-.PHONY: bench-ways bench-gate bench-profile bench-peers bench-against soak serve page page-check browser screenshots wheel
+.PHONY: bench-ways bench-gate bench-profile bench-peers bench-gateways bench-against soak serve page page-check browser screenshots wheel
 .PHONY: test-fast test-histories test-mutants test-clients test-ollama test-llamacpp coverage release lock clean
 .DELETE_ON_ERROR:
 
@@ -68,6 +68,7 @@ help:
 	@echo "make bench-gate    fail if oq has become slower than bench/baseline.json"
 	@echo "make bench-profile where the time goes (ARGS=post: of lone POSTs)"
 	@echo "make bench-peers   measure beside other queues, which it installs and starts by itself"
+	@echo "make bench-gateways  measure calls beside other gateways, which it installs and starts by itself"
 	@echo "make serve         oq serve (ARGS=--simulate needs no model server)"
 	@echo "make page          build the dashboard, which oq serve then shows"
 	@echo "make page-check    its types, its style and its own tests"
@@ -208,6 +209,9 @@ bench-profile: $(READY)
 bench-peers: $(READY)
 	$(RUN) bench.peers $(ARGS)
 
+bench-gateways: $(READY)
+	$(RUN) bench.gateways $(ARGS)
+
 serve: $(READY) $(if $(NODE),$(PAGE))
 	$(RUN) oq.cli serve $(ARGS)
 
@@ -234,7 +238,7 @@ release: $(READY) $(PAGE)
 	$(RUN) tools.release $(VERSION)
 
 clean:
-	rm -rf .venv .venv-clients .venv-webui tests/clients/js/node_modules .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules web/node_modules tests/js/node_modules
+	rm -rf .venv .venv-clients .venv-webui tests/clients/js/node_modules .venv-peers .venv-lowest .venv-python bench/peers/scripts/node_modules bench/gateways/peers/node_modules web/node_modules tests/js/node_modules
 	rm -rf build dist oq/http/static web/openapi.json web/src/api/schema.ts .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -95,8 +95,14 @@ class _Options(msgspec.Struct):
 
 class _Chat(msgspec.Struct):
     stream: bool | None = None
-    max_tokens: int = 1
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    """Some gateways put it in the place of `max_tokens`."""
     options: _Options = msgspec.field(default_factory=_Options)
+
+    def chunks(self, *, openai: bool) -> int:
+        asked = self.max_tokens or self.max_completion_tokens if openai else 0
+        return max(asked or self.options.num_predict, 1)
 
 
 _decode = msgspec.json.Decoder(_Chat).decode
@@ -209,7 +215,7 @@ class Backend:
         if not (chat.stream or (chat.stream is None and not openai)):
             self._send(peer, OPENAI_CHAT if openai else OLLAMA_CHAT)
             return
-        peer.left = max(chat.max_tokens if openai else chat.options.num_predict, 1)
+        peer.left = chat.chunks(openai=openai)
         peer.line = _OPENAI_LINE if openai else _OLLAMA_LINE
         peer.end = _OPENAI_END if openai else _OLLAMA_END
         head = _begun(b"text/event-stream" if openai else b"application/x-ndjson")

@@ -39,16 +39,19 @@ def settings(directory: Path, backend: str, workers: int) -> dict[str, object]:
 
 
 @contextmanager
-def served(checkout: Path, backend: str, workers: int) -> Iterator[Child]:
-    """The oq of that checkout, on a free port of the loopback interface and over a data directory
-    of its own. It is stopped as a user would stop it.
+def served(
+    checkout: Path, backend: str, workers: int, directory: Path | None = None
+) -> Iterator[Child]:
+    """The oq of that checkout, on a free port of the loopback interface. Its tasks are in `data` in
+    the directory, or in one that goes with it. It is stopped as a user would stop it.
     """
     with tempfile.TemporaryDirectory(prefix="oq-bench-") as folder:
-        file = Path(folder) / "oq.yaml"
-        document = settings(Path(folder) / "data", backend, workers)
+        place = Path(folder) if directory is None else directory
+        file = place / "oq.yaml"
+        document = settings(place / "data", backend, workers)
         file.write_text(json.dumps(document))  # JSON is YAML
         environ = os.environ | {"PYTHONPATH": str(checkout)}
         arguments = ["-P", "-m", "oq.cli", "serve", "--config", str(file)]
-        with child("oq", arguments, Path(folder), environ) as started:
+        with child("oq", arguments, place, environ) as started:
             yield started
             started.stop()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,13 +151,19 @@ def free_port() -> int:
 
 @contextmanager
 def program(
-    command: list[str], port: int, place: Path, *, user: str | None = None
+    command: list[str],
+    port: int,
+    place: Path,
+    *,
+    user: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
 ) -> Iterator[int]:
     """The program runs, as a child of this one, and listens on the port; its pid."""
     with tempfile.TemporaryFile() as said:
-        child = new_session(command, cwd=place, out=said, err=said, user=user)
+        child = new_session(command, cwd=place, out=said, err=said, user=user, env=environ)
         try:
-            if not _listens(port, child):
+            if not _listens(port, child, patience):
                 said.seek(0)
                 tail = said.read()[-2000:].decode(errors="replace")
                 raise RuntimeError(f"{command[0]} did not come up on port {port}: {tail}")
@@ -166,8 +172,8 @@ def program(
             ended(child)
 
 
-def _listens(port: int, child: subprocess.Popen[bytes]) -> bool:
-    given_up = time.monotonic() + PATIENCE
+def _listens(port: int, child: subprocess.Popen[bytes], patience: float) -> bool:
+    given_up = time.monotonic() + patience
     while time.monotonic() < given_up and child.poll() is None:
         with socket.socket() as sock:
             if sock.connect_ex(("127.0.0.1", port)) == 0:

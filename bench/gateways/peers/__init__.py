@@ -1,0 +1,1 @@
+"""Other gateways, beside oq: how each is got and started."""
