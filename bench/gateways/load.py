@@ -30,7 +30,7 @@ PATIENCE = 30.0
 """Seconds that callers wait for answers at most."""
 IN_TIME = 0.1
 """A chunk is in time if it is read within so many seconds after it was sent."""
-LEAD = 2.5
+LEAD = 2.0
 """Seconds that streams get to begin, all of them, before their chunks count."""
 REST = 0.5
 """Seconds for which streams go on after that."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench import __main__ as bench
@@ -41,3 +43,9 @@ def test_each_figure_that_is_shown_is_measured_by_some_scenario():
     shown = {name for name, budget in BUDGETS.items() if "gateway" in budget.what}
     assert shown <= measured
     assert {"call_wide", "served_wide"} <= set(RATIOS)
+
+
+def test_idle_callers_are_measured_once():
+    found = measure({"gateway-idle": bench.SCENARIOS["gateway-idle"]}, replace(TINY, rounds=2))
+    assert len(found.figures["idle_caller"]) == 1
+    assert len(found.figures["reference"]) == 2
