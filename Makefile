@@ -43,7 +43,7 @@ help:
 	@echo "make test          run the tests (ARGS='-k name' to choose, JOBS=1)"
 	@echo "make test-fast     those that are quick, in about two minutes"
 	@echo "make test-histories  what policies promise, on 10,000 drawn histories each"
-	@echo "make test-mutants  100,000 odd requests: the fast path reads them as h11 does, or not at all"
+	@echo "make test-mutants  100,000 odd requests, and odd answers: they are read as h11 does, or not at all"
 	@echo "make test-shuffled the same in another order each time"
 	@echo "make coverage      the same, and which lines of oq no test visits"
 	@echo "make test-lowest   oq with the lowest versions of what it needs that are declared"
@@ -91,9 +91,11 @@ test-fast: $(READY)
 test-histories: $(READY)
 	OQ_HISTORIES=10000 $(RUN) pytest -n $(JOBS) tests/unit/plan/test_bounds.py $(ARGS)
 
-# Whether h11 reads the same out of what the fast path takes, on a hundred thousand odd requests.
+# Whether h11 reads the same out of what the fast path takes of requests, and what is taken of the
+# answers of backends: on a hundred thousand odd ones of each.
 test-mutants: $(READY)
-	OQ_MUTANTS=100000 $(RUN) pytest tests/http/test_fast_request.py $(ARGS)
+	OQ_MUTANTS=100000 $(RUN) pytest tests/http/test_fast_request.py \
+		tests/unit/backends/http1/test_as_h11_reads.py $(ARGS)
 
 # In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
 test-shuffled: $(TESTED)

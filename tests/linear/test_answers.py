@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 
 from oq.backends.encoding import decoder
+from oq.backends.http1.errors import Lost
+from oq.backends.http1.reading import AnswerReader
 from oq.backends.openai_stream import TranslatedFold
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.dialects import ENDPOINTS
@@ -117,3 +120,42 @@ def test_lists_of_many_models():
 
     form = ListForm("models", "name")
     assert_linear(listed, lambda data: merge([(data, bool), (data, bool)], form))
+
+
+FRAMED = {
+    "chunks of a byte": lambda size: b"1\r\na\r\n" * (size // 6),
+    "chunks with extensions": lambda size: b"1;a=b\r\na\r\n" * (size // 10),
+    "one chunk": lambda size: b"%x\r\n%b" % (size, b"a" * size),
+    "a chunk size": lambda size: b"0" * size,
+    "an extension": lambda size: b"1;" + b"a" * size,
+    "a trailer": lambda size: b"0\r\nt: " + b"a" * size,
+    "trailers": lambda size: b"0\r\n" + b"t: a\r\n" * (size // 6),
+}
+HEADS = {
+    "headers": lambda size: b"a: b\r\n" * (size // 6),
+    "a value": lambda size: b"a: " + b"b" * size,
+    "a name": lambda size: b"a" * size,
+    "interim answers": lambda size: b"\r\n" + b"HTTP/1.1 103 x\r\n\r\n" * (size // 18),
+}
+
+
+def read(data: bytes, piece: int) -> None:
+    reader = AnswerReader()
+    with suppress(Lost):
+        for each in in_pieces(data, piece):
+            reader.feed(each)
+            reader.take()
+
+
+@PIECES
+@pytest.mark.parametrize("shape", FRAMED.values(), ids=FRAMED)
+def test_what_frames_a_body(shape, piece):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert_linear(shape, lambda data: read(head + data, piece))
+
+
+@PIECES
+@pytest.mark.parametrize("status", [b"200 OK", b"103 x"])
+@pytest.mark.parametrize("shape", HEADS.values(), ids=HEADS)
+def test_heads(shape, status, piece):
+    assert_linear(shape, lambda data: read(b"HTTP/1.1 %b\r\n" % status + data, piece))

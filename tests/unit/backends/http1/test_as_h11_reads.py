@@ -1,0 +1,105 @@
+"""What is read here as an answer, h11 reads in the same way. `make test-mutants` draws a hundred
+thousand of each kind.
+"""
+
+from __future__ import annotations
+
+import re
+from os import environ
+
+import h11
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oq.backends.http1.errors import Lost
+from oq.backends.http1.reading import AnswerReader
+from tests.unit.backends.http1.drawn import answers, mutants, pieces
+
+DRAWN = settings(max_examples=int(environ.get("OQ_MUTANTS", 400)), deadline=None, database=None)
+EMPTY_LINES = re.compile(rb"(?:(?<=\n\r\n)|(?<=\n\n))[\r\n]+(?=HTTP/)")
+BLANKS = re.compile(rb"^([0-9A-Fa-f]+)[ \t]+(?=;)", re.MULTILINE)
+METHODS = st.sampled_from([b"GET", b"POST", b"POST", b"HEAD"])
+
+
+class Read:
+    """An answer that has been read to its end."""
+
+    def __init__(self, status: int, reason: bytes, fields: list, body: bytes, *, keeps: bool):
+        # h11 writes this one value in lower case.
+        odd = b"transfer-encoding"
+        same = [(name, value.lower() if name.lower() == odd else value) for name, value in fields]
+        self.said = (status, reason, same, body)
+        self.keeps = keeps
+
+
+def by_us(parts: list[bytes], method: bytes) -> Read | None:
+    """None: it is refused."""
+    reader, body, unread = AnswerReader(head_only=method == b"HEAD"), b"", [*parts, b""]
+    try:
+        while not reader.whole:
+            reader.feed(unread.pop(0))
+            body += reader.take()
+        body += reader.take()
+    except Lost:
+        return None
+    keeps = reader.keeps and not any(unread)  # what comes later is seen at the next request
+    return Read(reader.status, reader.reason, reader.fields, body, keeps=keeps)
+
+
+def by_h11(data: bytes, method: bytes) -> Read | None:
+    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=100 * 1024)
+    client.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(data)
+    ended, head, body = False, None, b""
+    try:
+        while not isinstance(event := client.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA and not ended:
+                client.receive_data(b"")
+                ended = True
+            elif isinstance(event, h11.Response):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+    except h11.RemoteProtocolError:
+        return None
+    # What follows an answer was not asked for; an empty line does no harm.
+    keeps = client.their_state is h11.DONE and not client.trailing_data[0].strip(b"\r\n")
+    fields = head.headers.raw_items()
+    return Read(head.status_code, head.reason, fields, body, keeps=keeps)
+
+
+def stricter(data: bytes) -> bytes:
+    """Without the empty lines behind an interim answer and the blanks before an extension, which
+    h11 refuses, though nobody reads them as anything else.
+    """
+    return BLANKS.sub(rb"\1", EMPTY_LINES.sub(b"", data))
+
+
+@DRAWN
+@given(mutants(), METHODS, st.data())
+def test_h11_reads_the_same_out_of_what_is_taken(data: bytes, method: bytes, cuts: st.DataObject):
+    ours = by_us(cuts.draw(pieces(data)), method)
+    if ours is None:
+        return
+    theirs = by_h11(data, method) or by_h11(stricter(data), method)
+    assert theirs is not None
+    assert ours.said == theirs.said
+    assert theirs.keeps or not ours.keeps
+
+
+@DRAWN
+@given(answers(), METHODS, st.data())
+def test_a_good_answer_is_taken_however_it_is_cut(data: bytes, method: bytes, cuts: st.DataObject):
+    ours, theirs = by_us(cuts.draw(pieces(data)), method), by_h11(data, method)
+    assert theirs is not None
+    assert ours is not None
+    assert ours.said == theirs.said
+    assert theirs.keeps or not ours.keeps
+
+
+@DRAWN
+@given(mutants(), METHODS, st.data())
+def test_where_the_bytes_are_cut_changes_nothing(data: bytes, method: bytes, cuts: st.DataObject):
+    whole, cut = by_us([data] if data else [], method), by_us(cuts.draw(pieces(data)), method)
+    assert (whole and whole.said) == (cut and cut.said)
