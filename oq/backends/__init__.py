@@ -6,6 +6,7 @@
     openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
     simulated    a faithful fake model server: in process, or over HTTP
     transport    HTTP, its timeouts and its errors      address    urls as people write them
+    http1        HTTP/1.1: a client with no more than backends need
     silence      whether a server that says nothing lives
     server_facts what a server without Ollama's API says of its slots and its memory
     target       urls made of parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Passage(Struct, frozen=True):
 
     method: str
     target: str
-    headers: list[tuple[str, str]]
+    headers: Sequence[tuple[bytes, bytes]]
     body: bytes | AsyncIterable[bytes]
 
     @property

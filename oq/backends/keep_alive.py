@@ -10,10 +10,10 @@ later, streams use connections again. They stop as soon as a request is lost on 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
 import trio
+
+from oq.backends.http1.client import Client
 
 SETTLED = 0.1
 """Seconds after its stream in which a server that closes a connection has done so."""
@@ -24,12 +24,9 @@ PATIENCE = 600.0
 
 @dataclass(slots=True)
 class Trial:
-    """The stream by which a server is tried. `connection` is httpcore's stream, `ended` in trio's
-    time.
-    """
+    """The stream by which a server is tried, and its connection. `ended` is in trio's time."""
 
-    client: httpx.AsyncClient
-    connection: Any = None
+    client: Client
     ended: float | None = None
 
     @property
@@ -39,8 +36,7 @@ class Trial:
     @property
     def is_open(self) -> bool:
         """Whether the server has left the connection open, and said nothing more on it."""
-        socket = self.connection.get_extra_info("socket")
-        return socket.fileno() >= 0 and not socket.is_readable()  # httpcore may have closed it
+        return self.client.has_open
 
 
 class Keeping:

@@ -1,9 +1,8 @@
-"""How far a request and its answer have come."""
+"""How far an answer has come."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from oq.dialects.answer_limit import over
 
@@ -27,21 +26,3 @@ class Progress:
         self.size += len(piece)
         if self.size > limit:
             raise over(limit)
-
-
-@dataclass(slots=True)
-class Sent:
-    """What became of one request: whether it opened a connection, whether its first write failed,
-    whether an answer began.
-    """
-
-    fresh: bool = False
-    refused: bool = False
-    answered: bool = False
-
-    async def note(self, event: str, info: dict[str, Any]) -> None:
-        # https://www.encode.io/httpcore/extensions/#trace
-        if event == "http11.send_request_headers.failed":
-            self.refused = True
-        elif event == "connection.connect_tcp.started":
-            self.fresh = True

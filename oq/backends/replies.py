@@ -6,6 +6,7 @@ import httpx
 
 from oq.backends.bodies import MAX_ERROR_BODY, head, plain
 from oq.backends.failures import status_error
+from oq.backends.http1.exchange import Answer
 from oq.backends.locations import as_asked
 from oq.backends.secrets import Secret
 from oq.rules.headers import LOCATION, Headers, down
@@ -34,46 +35,46 @@ class Replies:
         self._secret = secret
         self._clock = clock
 
-    def head(self, response: httpx.Response) -> Head:
+    def head(self, answer: Answer) -> Head:
         """The head of an answer, as the caller of a call gets it."""
-        secret = self._secret_of(response)
-        reason = secret.scrub(response.extensions.get("reason_phrase", b""))[:MAX_REASON]
-        passed = down(secret.scrub_headers(self._placed(response)))
-        packed = "content-encoding" in response.headers
+        secret = self._secret_of(answer)
+        reason = secret.scrub(answer.reason)[:MAX_REASON]
+        passed = down(secret.scrub_headers(self._placed(answer)))
+        packed = bool(answer.field(b"content-encoding"))
         headers = tuple(item for item in passed if not packed or item[0] not in OF_THE_BODY)
-        return Head(response.status_code, reason, headers)
+        return Head(answer.status, reason, headers)
 
-    def headers(self, response: httpx.Response) -> Headers:
+    def headers(self, answer: Answer) -> Headers:
         """Those of an answer that is passed on; what its connection says is left out."""
-        said = self._secret.scrub_headers(self._placed(response))
+        said = self._secret.scrub_headers(self._placed(answer))
         return [item for item in said if item[0].lower() not in _OF_THE_CONNECTION]
 
-    def _placed(self, response: httpx.Response) -> Headers:
+    def _placed(self, answer: Answer) -> Headers:
         """All of them; a Location at the backend is the path by which oq has it."""
-        raw = response.headers.raw
+        raw = answer.fields
         has = any(name.lower() == LOCATION for name, _ in raw)  # few have one
         return as_asked(raw, httpx.URL(self._url)) if has else raw
 
-    async def check(self, response: httpx.Response) -> None:
+    async def check(self, answer: Answer) -> None:
         """BackendFailure or BackendRejected if it is an error."""
-        if response.is_success:
+        if 200 <= answer.status < 300:
             return
-        body = await self.error_body(response)
-        retry_after = response.headers.get("retry-after")
+        body = await self.error_body(answer)
+        retry_after = answer.field(b"retry-after").decode("latin-1")
         now = self._clock.now()
-        error = status_error(response.status_code, body, retry_after=retry_after, now=now)
-        error.head = self.head(response)
-        if response.is_redirect and error.head.header(b"location"):
+        error = status_error(answer.status, body, retry_after=retry_after or None, now=now)
+        error.head = self.head(answer)
+        if 300 <= answer.status < 400 and error.head.header(b"location"):
             error.body = body  # to another path of oq's, too
         raise error
 
-    async def error_body(self, response: httpx.Response) -> bytes:
+    async def error_body(self, answer: Answer) -> bytes:
         """The beginning of what an error says; some servers repeat a key that they refuse."""
-        secret = self._secret_of(response)
+        secret = self._secret_of(answer)
         most = MAX_ERROR_BODY + secret.longest  # a key is not cut in two
-        body = plain(response, await head(response, most), most)
+        body = plain(answer, await head(answer, most), most)
         return secret.scrub(body)[:MAX_ERROR_BODY]
 
-    def _secret_of(self, response: httpx.Response) -> Secret:
+    def _secret_of(self, answer: Answer) -> Secret:
         """What the answer must not show: what was sent may be the key of a caller."""
-        return self._secret.with_those_in(response.request.headers.raw)
+        return self._secret.with_those_in(answer.sent)

@@ -10,8 +10,12 @@ from functools import lru_cache
 
 import httpx
 
+from oq.backends.http1.connection import Origin
+from oq.backends.http1.request import Target
 
-@lru_cache(maxsize=256)
+_PORTS = {"http": 80, "https": 443}
+
+
 def within(url: str, path: str) -> httpx.URL:
     """Scheme, host, port and path of `url`, and behind those `path`, with its query.
 
@@ -21,3 +25,12 @@ def within(url: str, path: str) -> httpx.URL:
     if not path.startswith("/"):
         raise httpx.InvalidURL(f"{path[:100]!r} is no path")
     return base.copy_with(raw_path=base.raw_path.rstrip(b"/") + path.encode("ascii"))
+
+
+@lru_cache(maxsize=256)
+def target(url: str, path: str) -> Target:
+    """The same, as what a request is for."""
+    where = within(url, path)
+    port = where.port or _PORTS[where.scheme]
+    host = where.raw_host.decode("ascii")
+    return Target(Origin(where.scheme == "https", host, port, where.netloc), where.raw_path)

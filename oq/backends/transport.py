@@ -7,7 +7,7 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
@@ -17,17 +17,21 @@ import trio
 
 from oq.backends.address import check_api_key
 from oq.backends.base import Passage, Reply, way
-from oq.backends.bodies import head, unwind
+from oq.backends.bodies import encoding, head
 from oq.backends.connections import open_client
-from oq.backends.encoding import decoder
+from oq.backends.encoding import Decode, decoder
+from oq.backends.http1.client import Client
+from oq.backends.http1.errors import Lost, Unreachable
+from oq.backends.http1.exchange import Answer, Use
+from oq.backends.http1.request import NOT_KEPT, Body, Fields
 from oq.backends.keep_alive import Keeping, Trial
-from oq.backends.progress import Progress, Sent
+from oq.backends.progress import Progress
 from oq.backends.replies import OF_THE_BODY, Replies
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.silence import Heard, Silence
-from oq.backends.target import within
+from oq.backends.target import target
 from oq.dialects.answer_limit import MAX_ANSWER
-from oq.rules.via import HEADER
+from oq.rules.via import HEADER as VIA
 from oq.words.clock import Clock
 from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure
@@ -39,10 +43,7 @@ Feed = Callable[[bytes], bool]
 Begin = Callable[[Head], Feed]
 """Takes the head of an answer; what it gives takes the bytes of its body."""
 
-Use = Callable[[httpx.Response], Awaitable[None]]
-Read = Callable[[httpx.Response], Feed]
-Up = Sequence[tuple[str, str]]
-"""Headers of a request, beside those that each has."""
+Read = Callable[[Answer], Feed]
 
 PROBE_TIMEOUT = 5.0
 MAX_LIST = 4 * 1024 * 1024
@@ -51,13 +52,9 @@ GRACE = 0.5
 """Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
 again; then it is closed."""
 
-_NOT_KEPT = [("Connection", "close")]
-_JSON = [("Content-Type", "application/json")]
+_VIA = VIA.encode("ascii")
+_JSON = [(b"Content-Type", b"application/json")]
 """Of what oq asks itself. A call has what its caller said of it, if anything."""
-
-_NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
-"""What httpx and the codec for host names say of a url that no server can have. Neither is an
-HTTPError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class Transport:
         self._hint = hint
         self._silence = Silence(url, timeouts.silence, self.probe)
         self._replies = Replies(url, self.secret, clock)
-        self._client: httpx.AsyncClient | None = None
+        self._client: Client | None = None
         self._keeping = Keeping()
 
     async def stream(self, path: str, body: bytes, feed: Feed) -> None:
@@ -117,16 +114,16 @@ class Transport:
         of `stream`, each with the head of the answer that it is about.
         """
 
-        def with_head(response: httpx.Response) -> Feed:
-            return begin(self._replies.head(response))
+        def with_head(answer: Answer) -> Feed:
+            return begin(self._replies.head(answer))
 
-        up = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        up = [*headers]
         if not self._pass_authorization:
-            up = [item for item in up if item[0] != "authorization"]
+            up = [item for item in up if item[0] != b"authorization"]
         if streams:
             await self._stream(path, body, with_head, up)
         else:
-            await self._exchange("POST", path, body, with_head, up)
+            await self._exchange(b"POST", path, body, with_head, up)
 
     def secret_of(self, headers: Headers) -> Secret:
         """The key of the server, and that of the caller of a call with these headers, if it goes
@@ -135,64 +132,61 @@ class Transport:
         own = ((b"authorization", (self._key or "").encode()),)
         return self.secret.with_those_in((*own, *headers) if self._pass_authorization else own)
 
-    async def _stream(self, path: str, body: bytes, begin: Read, headers: Up) -> None:
+    async def _stream(self, path: str, body: bytes, begin: Read, headers: Fields) -> None:
         keeping = self._keeping
         if (judged := keeping.judge()) is not None:
-            await judged.client.aclose()
+            judged.client.close()
         if keeping.keeps or self.url.startswith("https:"):
-            await self._exchange("POST", path, body, begin, headers)
+            await self._exchange(b"POST", path, body, begin, headers)
         elif keeping.may_try():
             await self._try_out(path, body, begin, headers)
         else:
-            await self._exchange("POST", path, body, begin, [*headers, *_NOT_KEPT])
+            await self._exchange(b"POST", path, body, begin, [*headers, NOT_KEPT])
 
-    async def _try_out(self, path: str, body: bytes, begin: Read, headers: Up) -> None:
+    async def _try_out(self, path: str, body: bytes, begin: Read, headers: Fields) -> None:
         """The same on a connection of its own, which is left open until that has been judged."""
         trial = self._keeping.trial = Trial(self._new_client())
         try:
-            await self._exchange("POST", path, body, begin, headers, trial)
+            await self._exchange(b"POST", path, body, begin, headers, trial)
         except BaseException:
             self._keeping.trial = None
-            await trial.client.aclose()
+            trial.client.close()
             raise
         trial.ended = trio.current_time()
 
     async def _exchange(
         self,
-        method: str,
+        method: bytes,
         path: str,
         body: bytes,
         begin: Read,
-        headers: Up = (),
+        headers: Fields = (),
         trial: Trial | None = None,
     ) -> None:
         heard = Heard()
-        ending = trio.CancelScope()
 
-        async def use(response: httpx.Response) -> None:
+        async def use(answer: Answer) -> None:
             heard.note()
-            if trial is not None:
-                trial.connection = response.extensions["network_stream"]
-            await self._replies.check(response)
-            await self._pour(response, begin(response), heard, ending)
+            await self._replies.check(answer)
+            await self._pour(answer, begin(answer), heard)
 
         async def exchange() -> None:
-            client = None if trial is None else trial.client
-            with ending, self._translated():
+            client = self._opened() if trial is None else trial.client
+            with self._translated():
                 await self._send(method, path, body, use, headers, client)
 
         await self._silence.watch(heard, exchange)
 
     async def fetch(self, path: str, body: bytes) -> bytes:
         """POST, and give the answer's body whole."""
-        return await self._whole("POST", path, body, headers=_JSON)
+        return await self._whole(b"POST", path, body, headers=_JSON)
 
     async def get(self, path: str) -> bytes:
         """GET, and give the answer's body whole: a list, of MAX_LIST bytes at most."""
-        return await self._whole("GET", path, b"", MAX_LIST)
+        return await self._whole(b"GET", path, b"", MAX_LIST)
 
     async def _whole(
-        self, method: str, path: str, body: bytes, most: float = inf, headers: Up = ()
+        self, method: bytes, path: str, body: bytes, most: float = inf, headers: Fields = ()
     ) -> bytes:
         answer = bytearray()
 
@@ -213,50 +207,49 @@ class Transport:
         """
         heard = Heard()
 
-        async def use(response: httpx.Response) -> None:
+        async def use(answer: Answer) -> None:
             heard.note()
-            headers = self._replies.headers(response)
-            if response.is_error and self.secret.longest:
-                body = await self._replies.error_body(response)
+            headers = self._replies.headers(answer)
+            if answer.status >= 400 and self.secret.longest:
+                body = await self._replies.error_body(answer)
                 headers = [item for item in headers if item[0].lower() not in OF_THE_BODY]
                 headers.append((b"content-length", b"%d" % len(body)))
-                await reply.begin(response.status_code, headers)
+                await reply.begin(answer.status, headers)
                 await reply.piece(body)
                 return
-            await self._relay(response, headers, reply, heard)
+            await self._relay(answer, headers, reply, heard)
 
         async def exchange() -> None:
-            with self._translated():
-                await self._send(passage.method, path, passage.body, use, passage.headers)
+            method, body, up = passage.method.encode("ascii"), passage.body, passage.headers
+            # A body in parts cannot be sent again: it gets a connection that has not waited.
+            whole = isinstance(body, bytes)
+            client = self._opened() if whole else self._new_client()
+            try:
+                with self._translated():
+                    await self._send(method, path, body, use, up, client)
+            finally:
+                if not whole:
+                    client.close()
 
         await self._silence.watch(heard, exchange)
 
     async def _relay(
-        self,
-        response: httpx.Response,
-        headers: list[tuple[bytes, bytes]],
-        reply: Reply,
-        heard: Heard,
+        self, answer: Answer, headers: list[tuple[bytes, bytes]], reply: Reply, heard: Heard
     ) -> None:
         """Pass the answer on as it comes. None of it is what a model generates, so a key is taken
         out of all of it; for that it must be plain.
         """
         decode = decoder("")
-        if self.secret.longest and "content-encoding" in response.headers:
-            decode = decoder(response.headers["content-encoding"])
+        if self.secret.longest and answer.field(b"content-encoding"):
+            decode = encoding(answer)
             headers = [item for item in headers if item[0].lower() not in OF_THE_BODY]
         sized = any(name.lower() == b"content-length" for name, _ in headers)
         clean = ScrubbedStream(self.secret, keep_length=sized)
-        await reply.begin(response.status_code, headers)
-        chunks = response.aiter_raw()
-        try:
-            async for data in chunks:
-                heard.note()
-                for piece in decode(data):
-                    await reply.piece(clean.feed(piece))
-        except (Exception, trio.Cancelled):
-            await unwind(chunks)
-            raise
+        await reply.begin(answer.status, headers)
+        while data := await answer.receive():
+            heard.note()
+            for piece in decode(data):
+                await reply.piece(clean.feed(piece))
         await reply.piece(clean.rest())
 
     async def probe(self) -> None:
@@ -266,15 +259,15 @@ class Transport:
         seconds = min(PROBE_TIMEOUT, self._connect_timeout)
         status = 0
 
-        async def use(response: httpx.Response) -> None:
+        async def use(answer: Answer) -> None:
             nonlocal status
-            status = response.status_code
-            await head(response)
+            status = answer.status
+            await head(answer)
 
         with trio.move_on_after(seconds) as scope:
             try:
-                await self._send("GET", self._probed, b"", use)
-            except (httpx.HTTPError, *_NO_ADDRESS) as error:
+                await self._send(b"GET", self._probed, b"", use, (), self._opened())
+            except (Lost, Unreachable) as error:
                 raise self._nobody(error) from None
         if scope.cancelled_caught:
             waited = format_duration(seconds)
@@ -288,107 +281,75 @@ class Transport:
         trial, self._keeping = self._keeping.trial, Keeping()
         for each in (client, None if trial is None else trial.client):
             if each is not None:
-                await each.aclose()
+                each.close()
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        body: bytes | AsyncIterable[bytes],
-        use: Use,
-        headers: Up = (),
-        client: httpx.AsyncClient | None = None,
+        self, method: bytes, path: str, body: Body, use: Use, headers: Fields, client: Client
     ) -> None:
-        """Send a request and use the answer; without a `client`, by the one that all share.
-
-        It is sent again only if no byte of it could be written, for then the server cannot have
-        taken it, and only once: whatever else goes wrong is the end of this attempt, since the
-        request may be the cause. A body that comes in parts gets a connection of its own.
-        """
-        where = within(self.url, path)
         if come := way.get():
-            headers = [*headers, (HEADER, come)]
-        # As bytes: httpx takes text for ASCII only, and a caller's headers may be Latin-1.
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        if not isinstance(body, bytes):
-            async with (
-                self._new_client() as alone,
-                alone.stream(method, where, content=body, headers=raw) as response,
-            ):
-                await use(response)
-            return
-        for last in (False, True):
-            sent = Sent()
-            try:
-                async with (client or self._opened()).stream(
-                    method, where, content=body, headers=raw, extensions={"trace": sent.note}
-                ) as response:
-                    sent.answered = True
-                    await use(response)
-                    return
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if not (sent.fresh or sent.answered):
-                    self._keeping.lost()
-                if last or sent.answered or not sent.refused:
-                    raise
+            headers = [*headers, (_VIA, come.encode("latin-1"))]
+        try:
+            where = target(self.url, path)
+        except (httpx.InvalidURL, UnicodeError) as error:  # it is one that no server can have
+            raise Unreachable(str(error)) from None
+        try:
+            await client.send(method, where, headers, body, use)
+        except Lost as error:
+            if error.stale:
+                self._keeping.lost()
+            raise
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _opened(self) -> Client:
         if self._client is None:
             self._client = self._new_client()
         return self._client
 
-    def _new_client(self) -> httpx.AsyncClient:
-        return open_client(self.url, self._key, self._connect_timeout)
+    def _new_client(self) -> Client:
+        return open_client(self._key, self._connect_timeout)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """httpx's errors as ours."""
+        """The errors of the client as oq's."""
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, *_NO_ADDRESS) as error:
+        except Unreachable as error:
             raise self._nobody(error) from None
-        except httpx.HTTPError as error:
-            lost = f"the connection to {self.url} was lost: {_words(error)}"
-            raise BackendFailure(lost) from None
+        except Lost as error:
+            raise BackendFailure(f"the connection to {self.url} was lost: {error}") from None
 
-    async def _pour(
-        self, response: httpx.Response, feed: Feed, heard: Heard, ending: trio.CancelScope
-    ) -> None:
-        """Feed the body. Once that is whole, `ending` ends the wait for the end of the response."""
+    async def _pour(self, answer: Answer, feed: Feed, heard: Heard) -> None:
+        """Feed the body, until that is whole or ends."""
         progress = Progress()
-        decode = decoder(response.headers.get("content-encoding", ""))
-        chunks = response.aiter_raw()
-        try:
-            async for data in chunks:
-                if progress.whole:  # what comes behind the end passes too, while there is room
-                    with suppress(BackendFailure):
-                        await self._feed(decode(data), feed, progress)
-                    continue
-                heard.note()
-                progress.receive(data, self.max_answer)
-                await self._feed(decode(data), feed, progress)
-                if progress.whole:
-                    ending.deadline = trio.current_time() + GRACE
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            await unwind(chunks)
-            if not progress.whole:  # else only the end of the response is missing
-                raise
-        except (Exception, trio.Cancelled):
-            await unwind(chunks)
-            raise
+        decode = encoding(answer)
+        while data := await answer.receive():
+            heard.note()
+            progress.receive(data, self.max_answer)
+            await self._feed(decode(data), feed, progress)
+            if progress.whole:
+                break
+        if not answer.whole:
+            await self._pour_rest(answer, decode, feed, progress)
+
+    async def _pour_rest(
+        self, answer: Answer, decode: Decode, feed: Feed, progress: Progress
+    ) -> None:
+        """Only the end of the answer is missing, and is worth no long wait. What comes before it
+        passes too, while there is room.
+        """
+        with trio.move_on_after(GRACE), suppress(Lost):
+            while data := await answer.receive():
+                with suppress(BackendFailure):
+                    await self._feed(decode(data), feed, progress)
 
     async def _feed(self, pieces: Iterator[bytes], feed: Feed, progress: Progress) -> None:
+        others = False
         for piece in pieces:
-            # A few bytes may be many pieces, and work for long: others get their turn.
-            await trio.lowlevel.checkpoint()
+            if others:  # a few bytes may be many pieces, and work for long: others get their turn
+                await trio.lowlevel.checkpoint()
+            others = True
             progress.take(piece, self.max_answer)
             progress.whole = feed(piece) or progress.whole
 
     def _nobody(self, error: Exception) -> BackendDown:
         self.generation += 1
-        return BackendDown(f"cannot reach {self.url}: {_words(error)}. {self._hint}")
-
-
-def _words(error: Exception) -> str:
-    """What an error of httpx says; some say nothing but their name."""
-    return str(error) or type(error).__name__
+        return BackendDown(f"cannot reach {self.url}: {error}. {self._hint}")

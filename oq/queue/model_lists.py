@@ -16,7 +16,7 @@ from oq.queue.catalogue import TIMEOUT
 from oq.rules.slots import BackendSlots
 from oq.words.errors import BackendDown, BackendError, BackendFailure
 
-_NOT_UP = frozenset({"range"})
+_NOT_UP = frozenset({b"range"})
 """A part of a list is no list."""
 
 

@@ -120,10 +120,7 @@ class SimulatedBackend:
             raise not_spoken(self, call)
         answer = CallAnswer(call, await asks_stream(request), emit, MAX_ANSWER)
         reply = _CallReply(answer)
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers
-        ]
-        passage = Passage("POST", request.target or call.path, headers, request.payload)
+        passage = Passage("POST", request.target or call.path, request.headers, request.payload)
         await answer_inside(self.simulator, passage, reply)
         reply.check(self.simulator.now())
         return answer.completed()

@@ -15,7 +15,8 @@ async def answer_inside(simulator: Simulator, passage: Passage, reply: Reply) ->
     """Answer as the server would. BackendFailure where it breaks its connection."""
     body = passage.body if isinstance(passage.body, bytes) else b""
     path, _, query = passage.path.partition("?")
-    request = HttpRequest(passage.method, path, passage.headers, body, query)
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in passage.headers]
+    request = HttpRequest(passage.method, path, headers, body, query)
     call = simulator.record(request.method, path, request.headers, body, query=query)
     with simulator.answering(call):
         await route(simulator, _Inside(passage, reply), request, call)

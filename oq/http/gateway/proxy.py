@@ -139,8 +139,4 @@ def _passage(scope: Scope, body: bytes | Upload) -> Passage:
     if scope["query_string"]:
         target += "?" + scope["query_string"].decode("ascii")
     sized = () if isinstance(body, bytes) else (b"content-length",)
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in up(scope["headers"], *sized)
-    ]
-    return Passage(scope["method"], target, headers, body)
+    return Passage(scope["method"], target, up(scope["headers"], *sized), body)
