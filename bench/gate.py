@@ -59,13 +59,14 @@ COSTS = {
     "post_wall": Cost("hop_wall", 1.5),
     "post_syncs": Cost(None, 1.1),
     "commit_syncs": Cost(None, 1.01),
-    "call_cpu": Cost("hop_cpu", 1.2),
-    "chunk_cpu": Cost("hop_cpu", 1.3),
+    "call_cpu": Cost("hop_cpu", 1.15),
+    "chunk_cpu": Cost("hop_cpu", 1.5),
 }
 """Of a task, but for `commit_syncs`; the last two are of a drop-in call and of a chunk of a stream,
 which pass through oq one at a time. What tasks in bulk and of many producers take is work of the
 interpreter; what a lone task, POST, call or chunk takes is also the threads' and the kernel's. The
-last two hardly differ from run to run, so their limits are narrower.
+call's limit is narrow, for 200 µs more are to be found in a millisecond; it hardly differs from run
+to run.
 """
 
 

@@ -3,7 +3,6 @@ run in CI shows, against a baseline that was measured for longer than a test may
 """
 
 import threading
-import time
 
 import msgspec
 import pytest
@@ -11,7 +10,6 @@ import trio
 
 from bench import gate, stopwatch, trial
 from bench.stopwatch import Stopwatch
-from oq.actors.streams import Streams
 from oq.actors.writer import Writer
 from oq.backends.simulated import NoopBackend
 from oq.http import tasks
@@ -34,18 +32,6 @@ def found(baseline):
     sleeps below make a task ten times as slow, for the yardstick of one round may be off by two.
     """
     return set(gate.over(gate.costs_of(trial.measure(1)), baseline))
-
-
-def busy(call, seconds, when=lambda *_: True):
-    """The same, and before each call that is meant it works for so long."""
-
-    def slow(*parts, **more):
-        end = time.thread_time() + (seconds if when(*parts) else 0)
-        while time.thread_time() < end:
-            pass
-        return call(*parts, **more)
-
-    return slow
 
 
 def delayed(call, seconds, every=1):
@@ -125,23 +111,6 @@ def test_needless_work_for_each_task_is_caught(baseline, monkeypatch):
 
     monkeypatch.setattr(NoopBackend, "run", slow)
     assert {"bulk_cpu", "producers_cpu", "lone_cpu", "post_cpu"} <= found(baseline)
-
-
-def found_in_some(baseline):
-    """What several rounds show: little work more is only seen in the least of them."""
-    return set(gate.over(gate.costs_of(trial.measure(ROUNDS)), baseline))
-
-
-def test_a_busy_moment_in_each_chunk_is_caught(baseline, monkeypatch):
-    chunk = lambda *parts: isinstance(parts[-1], bytes)  # noqa: E731
-    monkeypatch.setattr(Streams, "emit", busy(Streams.emit, 50e-6, when=chunk))
-    assert "chunk_cpu" in found_in_some(baseline)
-
-
-def test_a_busy_moment_in_each_call_is_caught(baseline, monkeypatch):
-    call = lambda *parts: parts[-1] is not None  # noqa: E731 - not a task of the queue's own types
-    monkeypatch.setattr(Streams, "begin", busy(Streams.begin, 600e-6, when=call))
-    assert "call_cpu" in found_in_some(baseline)
 
 
 def test_a_stopwatch_takes_off_what_others_took_and_not_what_was_slept(monkeypatch):
