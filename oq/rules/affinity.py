@@ -10,6 +10,7 @@ from heapq import merge
 
 from oq.rules.bands import Band, Flow
 from oq.rules.by_route import Alike
+from oq.rules.bypass import Bypass
 from oq.rules.fleet import Fleet, takes_some
 from oq.rules.in_memory import Representatives
 from oq.rules.in_order import InOrder
@@ -33,11 +34,18 @@ class Affinity(Line):
         super().__init__(fleet, settings, fairness, sorted_always=True)
         self._max_bypass = settings.max_bypass
         self._limited = any(backend.model_limits is not None for backend in fleet)
-        self._oldest_since: dict[str, float] = {}
-        """Since when a task is the oldest but for those that cannot run anywhere."""
+        self._bypass = Bypass()
 
     def _of_equals(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
         oldest, since = self._oldest(band, flows, search.now)
+        choice = self._choose(band, flows, search, oldest, since)
+        if self._limited and choice is not None and choice.task_id != oldest:
+            self._bypass.passed(oldest, choice.place.model)
+        return choice
+
+    def _choose(
+        self, band: Band, flows: Sequence[Flow], search: Search, oldest: str, since: float
+    ) -> Choice | None:
         overdue = search.now - since >= self._max_bypass
         if overdue:
             choice = self._start(oldest, search)
@@ -96,20 +104,43 @@ class Affinity(Line):
         able = [one for one in self._fleet.able(place.model, now) if takes_some(one, now)]
         return any(self.room(one, place, now) <= Room.LIMITED for one in able)
 
-    def _oldest(self, band: Band, flows: Sequence[Flow], now: float) -> tuple[str, float]:
-        """The oldest of the tasks that may run somewhere, and since when it is that. If there is
-        none, the oldest of all, which does not start.
-        """
+    def look(self, now: float) -> None:
+        super().look(now)
+        self._note_away(now)
+
+    def _note_full(self, band: Band, flows: Sequence[Flow], now: float) -> None:
+        if self._bypass or self._in_trouble():
+            self._oldest(band, flows, now)
+            self._note_away(now)
+
+    def _note_away(self, now: float) -> None:
+        """Some that could run may be unable to by now."""
+        for task_id, model in self._bypass.here():
+            if not self._may_run(task_id, now):
+                self._bypass.cannot(task_id, model, now, now)
+
+    def _in_trouble(self) -> bool:
+        """Whether there may be tasks that cannot run, though others can."""
         fleet = self._fleet
-        if fleet.paused or self._limited or any(backend.in_trouble for backend in fleet):
-            line = InOrder(band, flows, fleet, now)
+        trouble = self._limited or fleet.paused or any(backend.in_trouble for backend in fleet)
+        return bool(trouble)
+
+    def _oldest(self, band: Band, flows: Sequence[Flow], now: float) -> tuple[str, float]:
+        """The oldest of the tasks that may run somewhere, and since when it is passed over. If
+        there is none, the oldest of all, which does not start.
+        """
+        bypass = self._bypass
+        if self._in_trouble():
+            line = InOrder(band, flows, self._fleet, now)
             for task_id, kind in line:
+                since = now if task_id in bypass else _first_since(flows, task_id, now)
                 if self._may_run(task_id, now):
-                    return task_id, self._oldest_since.setdefault(task_id, now)
+                    return task_id, bypass.can(task_id, kind[0], since, now)
+                bypass.cannot(task_id, kind[0], since, now)
                 line.drop_model(kind[0])
+            return min(flows, key=_first).first, now
         oldest = min(flows, key=_first)
-        since = self._oldest_since.get(oldest.first, oldest.since)
-        return oldest.first, min(since, oldest.since)
+        return oldest.first, bypass.known(oldest.first, oldest.since, now)
 
     def _may_run(self, task_id: str, now: float) -> bool:
         """Whether this task waits for a slot or a load, and not for the limit of its model only."""
@@ -119,7 +150,7 @@ class Affinity(Line):
         return any(self.room(backend, place, now) > Room.LIMITED for backend in able)
 
     def _leave(self, task_id: str) -> tuple[Place, str] | None:
-        self._oldest_since.pop(task_id, None)
+        self._bypass.forget(task_id)
         return super()._leave(task_id)
 
     def _start(self, task_id: str, search: Search) -> Choice | None:
@@ -174,6 +205,11 @@ class Affinity(Line):
 
 def _first(flow: Flow) -> str:
     return flow.first
+
+
+def _first_since(flows: Sequence[Flow], task_id: str, now: float) -> float:
+    """Since when a task is the first of its tenant; now, if it is not."""
+    return next((flow.since for flow in flows if flow.first == task_id), now)
 
 
 def _first_of_each(band: Band, flows: Sequence[Flow]) -> Iterator[tuple[str, Alike]]:

@@ -135,11 +135,17 @@ class Line:
                 return None
             for flows in self._rounds(priority, band):
                 if not search.left:
+                    self._note_full(band, flows, search.now)
                     return None
                 choice = self._of_equals(band, flows, search)
                 if choice is not None:
                     return choice
         return None
+
+    def _note_full(self, band: Band, flows: Sequence[Flow], now: float) -> None:
+        """No backend is left that may start a task: these tenants, and those behind, are not looked
+        at.
+        """
 
     def look(self, now: float) -> None:
         if self._bands is not None:
