@@ -103,7 +103,7 @@ test-shuffled: $(TESTED)
 
 # The lines of oq that no test visits, with those that run in the processes that tests start. On the
 # floors that decide, each line is visited or says why not: # pragma: no cover - the reason
-VISITED := oq/rules/*,oq/store/*,oq/actors/*
+VISITED := oq/rules/*,oq/store/*,oq/dialects/*,oq/actors/*
 coverage: $(TESTED)
 	$(RUN) coverage erase
 	$(RUN) coverage run -m pytest $(IN_PARALLEL) $(ARGS)

@@ -11,9 +11,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 
-if sys.version_info >= (3, 14):
+if sys.version_info >= (3, 14):  # pragma: no cover - which of the two it is, Python decides
     from compression import zstd
-else:
+else:  # pragma: no cover - likewise
     from backports import zstd
 
 MAX_MEMBERS = 16

@@ -159,6 +159,23 @@ def test_too_much_behind_the_end_is_left_out(sample):
 
 
 @EACH
+def test_a_line_that_is_too_long_is_a_failure_before_the_end_only(sample):
+    """Nothing of it passes."""
+    call, passed = ENDPOINTS[sample.path], []
+    answer = call.dialect.streamed(call, passed.append)
+    answer._frames._limit = 10_000
+    if sample in ENDING:
+        answer.feed(b"".join(sample.answer))
+        assert answer.feed(b"x" * 10_001)
+        assert isinstance(answer.completed(), Completed)
+        assert b"".join(passed) == b"".join(sample.answer)
+    else:
+        with pytest.raises(BackendFailure, match="a line of more than 10000 bytes"):
+            answer.feed(b"x" * 10_001)
+        assert passed == []
+
+
+@EACH
 def test_a_page_of_a_proxy_is_not_passed_on_but_quoted(sample):
     page = b"<html>\n<title>502</title>\n\n</html>\n"
     call, passed = ENDPOINTS[sample.path], []

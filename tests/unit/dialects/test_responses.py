@@ -42,6 +42,13 @@ def test_the_last_event_has_the_response():
     assert RESPONSES.text(json.loads(answer.result)) == "Paris"
 
 
+def test_the_text_is_that_of_the_messages():
+    """Of calls, thoughts and whatever else there may be there is none."""
+    odd = [None, {"type": "reasoning", "summary": []}, {"type": "message", "content": None}]
+    assert RESPONSES.text({"object": "response", "output": [*odd, MESSAGE]}) == "Paris"
+    assert RESPONSES.text({"object": "response", "output": odd}) is None
+
+
 @pytest.mark.parametrize("output", [[], None])
 def test_an_empty_output_is_made_of_the_items(output):
     answer = folded(CREATED, done(1, {"type": "b"}), done(0, {"type": "a"}), ended(output=output))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import Raw
 
+from oq.dialects.answer_errors import states_error
 from oq.dialects.stated_errors import MAX_STATED, check_stated, is_final, stated
 from oq.words.errors import BackendFailure, BackendRejected
 
@@ -55,6 +57,12 @@ def test_what_may_work_another_time(status):
 )  # fmt: skip
 def test_what_states_no_error(body):
     check_stated(body)
+
+
+@pytest.mark.parametrize("choices", [b"7", b"[7]", b"[NaN]", b'"\xff"', b"[" * 5000])
+def test_beside_choices_that_cannot_be_read_it_is_an_error(choices):
+    """Only choices that have ended make an answer of it."""
+    assert states_error({"error": Raw(b'"kaput"'), "choices": Raw(choices)})
 
 
 @pytest.mark.parametrize("body", [b'{"error":"kaput","x":NaN}', b'{"error":"kaput","x":"\\ud83e"}'])

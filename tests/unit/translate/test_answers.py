@@ -400,6 +400,19 @@ def test_a_call_without_arguments_has_an_empty_object():
     assert calls_in(events(call(0, "a", "f", ""), delta("tool_calls"))) == [("f", {})]
 
 
+def test_arguments_that_are_no_object_are_kept():
+    stream = events(call(0, "a", "f", "{oops"), delta("tool_calls"))
+    message = json.loads(translated(MESSAGES, "chat").whole(stream, "x1", NOW))
+    assert message["content"][0]["input"] == {"arguments": "{oops"}
+
+
+def test_an_answer_has_one_end():
+    translating = translated(RESPONSES, "chat", stream=True).stream("x1", NOW)
+    translating.feed(PLAIN["chat"])
+    assert typed(RESPONSES, translating.end())[-1]["type"] == "response.completed"
+    assert translating.end() == []
+
+
 def test_odd_bits_of_calls_spoil_nothing():
     odd = [
         call(0, None, None, '{"lost":1}'),
@@ -425,6 +438,7 @@ def test_text_after_a_call_is_not_lost():
         delta(reasoning="Hm"),
         delta(reasoning_content="Hm", reasoning="Hm"),
         delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]),
+        delta(content=[{"type": "thinking", "thinking": "Hm"}]),
     ],
 )
 def test_thoughts_come_in_several_forms(chunk):
@@ -500,6 +514,12 @@ def test_a_custom_tool_gets_its_text():
     assert item["type"] == "custom_tool_call"
     assert (item["name"], item["namespace"], item["input"]) == ("edit", "ns", "x")
     assert [one["input"] for one in every if one["type"].endswith("input.done")] == ["x"]
+
+
+def test_a_custom_tool_gets_what_the_model_said_if_that_is_no_json():
+    stream = events(call(0, "a", "ns__edit", "*** Begin"), delta("stop"))
+    frames = told(translated(RESPONSES, "chat", stream=True, tools=TOOLS), stream)
+    assert typed(RESPONSES, frames)[-1]["response"]["output"][0]["input"] == "*** Begin"
 
 
 @pytest.mark.parametrize("name", ["ns__g", "g"])

@@ -255,6 +255,23 @@ def test_instructions_in_the_middle_are_said_by_the_user(form, path):
     ]
 
 
+def test_instructions_in_the_middle_may_show_something():
+    image = {"type": "input_image", "image_url": IMAGE}
+    given = item("user", text("a")), item("system", text("b"), image)
+    said = messages(RESPONSES, "chat", *given)[-1]["content"]
+    assert [part.get("text", part["type"]) for part in said] == [
+        "a", "<system-reminder>", "b", "image_url", "</system-reminder>",
+    ]  # fmt: skip
+
+
+def test_sound():
+    sound = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    [chat] = messages(RESPONSES, "chat", item("user", text("what?"), sound))
+    assert chat["content"] == [text("what?", "text"), sound]
+    with pytest.raises(InvalidTask, match="Ollama takes no 'input_audio'"):
+        messages(RESPONSES, "ollama", item("user", sound))
+
+
 def test_images():
     for path, image in (
         (RESPONSES, {"type": "input_image", "image_url": IMAGE, "detail": "high"}),
@@ -334,6 +351,12 @@ def test_a_custom_tool_is_offered_as_a_function():
     [tool] = json.loads(how.body)["tools"]
     assert tool["function"]["parameters"]["required"] == ["input"]
     assert how.left_out == ("tools[0].format",)
+
+
+def test_a_tool_of_anthropics_says_whether_its_schema_binds():
+    tool = {"name": "f", "input_schema": SCHEMA, "strict": True}
+    [offered] = sent(MESSAGES, "chat", tools=[tool])["tools"]
+    assert offered["function"] == {"name": "f", "parameters": SCHEMA, "strict": True}
 
 
 def test_long_names_are_cut_and_stay_apart():
