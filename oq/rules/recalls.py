@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from math import inf
 
@@ -22,6 +23,10 @@ KINDS = 256
 INSIDE = 0.5
 """Seconds that a critical task may wait inside a backend, which is tried with one more, before
 others are preempted for it."""
+
+
+Claims = Counter[tuple[str, str]]
+"""By backend and model, how many critical tasks that wait are to start there."""
 
 
 class Run(Struct, eq=False):
@@ -143,6 +148,7 @@ class Recalls:
     ) -> list[str]:
         """The tasks that go for the critical ones in line, but for those that are served."""
         in_vain: set[Alike] = set()
+        claims = self._claims(served)
 
         def may_start(place: Place) -> bool:
             return (place.model, place.load) not in in_vain
@@ -152,13 +158,22 @@ class Recalls:
             if task_id in served:
                 continue
             left = len(spare)
-            tasks = self._for(place, spare, now)
+            tasks = self._for(place, spare, now, claims)
             if not tasks and len(spare) == left:
                 in_vain.add((place.model, place.load))
                 if len(in_vain) >= KINDS:
                     break
             found += self._go(tasks, task_id)
         return found
+
+    def _claims(self, served: Collection[str | None]) -> Claims:
+        """What the critical tasks in line take of limits of their models, for which others go."""
+        claims: Claims = Counter()
+        for run in self._runs.values():
+            place = None if run.goes_for is None else self._policy.place_of(run.goes_for)
+            if place is not None and run.goes_for in served:
+                _claim(claims, place, run)
+        return claims
 
     def _go(self, tasks: list[str], critical: str) -> list[str]:
         for task_id in tasks:
@@ -193,29 +208,42 @@ class Recalls:
         rooms = {one.name: self._policy.room(one, place, now) for one in able}
         return {name: room for name, room in rooms.items() if room is not Room.CLOSED}
 
-    def _for(self, place: Place, spare: list[Run], now: float) -> list[str]:
+    def _for(self, place: Place, spare: list[Run], now: float, claims: Claims) -> list[str]:
         """The tasks that go for one with this place. None if one of the `spare` ones, which go
         already, makes room for it: that one is taken out.
         """
-        rooms = self._rooms(place, now)
+        rooms = {
+            name: Room.LIMITED if self._is_claimed(name, place, claims) else room
+            for name, room in self._rooms(place, now).items()
+        }
         full = len(self._runs) >= self._fleet.workers
         # Where it could start though there is a worker, one before it waits: else it had started.
         starts = full and any(room.starts for room in rooms.values())
         for run in spare:
             if starts or _makes_room(run, place, rooms):
                 spare.remove(run)
+                _claim(claims, place, run)
                 return []
         may_go = self._may_go()
-        if starts:  # it lacks a worker only
-            return may_go[:1]
         for task_id in may_go:
-            if _makes_room(self._runs[task_id], place, rooms):
+            run = self._runs[task_id]
+            if starts or _makes_room(run, place, rooms):  # if it starts, it lacks a worker only
+                _claim(claims, place, run)
                 return [task_id]
         for name, room in rooms.items():
             there = [one for one, run in self._runs.items() if run.backend.name == name]
             if room is Room.DRAINING and there and set(there) <= set(may_go):
                 return there
         return []
+
+    def _is_claimed(self, backend: str, place: Place, claims: Claims) -> bool:
+        """Whether those before it take all that is left of the limit of its model there."""
+        limits = self._fleet.by_name[backend].model_limits
+        limit = None if limits is None else limits.of(place.model)
+        if limits is None or limit is None:
+            return False
+        model = one_name(place.model)
+        return limits.running.get(model, 0) + claims[backend, model] >= limit
 
     def _may_go(self) -> list[str]:
         """The tasks that may be preempted, the one that is to go first first."""
@@ -228,6 +256,15 @@ class Recalls:
         ]
         tasks.reverse()  # the one that began last
         return sorted(tasks, key=lambda task_id: self._runs[task_id].place.priority)
+
+
+def _claim(claims: Claims, place: Place, run: Run) -> None:
+    """This one goes for a task with this place, which then takes one more of the limit of its
+    model, unless it is of the same.
+    """
+    model = one_name(place.model)
+    if one_name(run.place.model) != model:
+        claims[run.backend.name, model] += 1
 
 
 def _makes_room(run: Run, place: Place, rooms: Mapping[str, Room]) -> bool:

@@ -151,6 +151,28 @@ def test_a_critical_task_has_one_of_its_own_model_go_back_and_no_other():
     assert started(made) == [C]
 
 
+@pytest.mark.parametrize("workers", [99, 4])
+def test_no_more_go_back_for_critical_tasks_than_the_limit_of_their_model_lets_start(workers):
+    """One may start beside the one that runs, and four wait."""
+    config = to_config({})
+    fleet = Fleet([BackendSlots("box", 4 if workers > 4 else 9, model_limits={BIG: 2})])
+    policy = POLICIES["fifo"](fleet, config.scheduler, config.fairness)
+    made = Board(workers, fleet, policy, paused=False, preempts=3)
+    place(made, (A, BIG), priority=5)
+    place(made, (B, SMALL), (C, SMALL), (D, SMALL), priority=1)
+    assert started(made) == [A, B, C, D]
+    place(made, *((task_id(number), BIG) for number in range(20, 24)), priority=15)
+    assert started(made) == []
+    assert made.recalls(0.0) == [Recall(D, answered=True)]
+    assert made.recalls(0.0) == [], "the others wait for their model"
+    made.place(D, Place(1, SMALL))
+    made.free(D, 0.0, Ended())
+    assert started(made) == [task_id(20)]
+    assert made.recalls(0.0) == []
+    stop(made, A)
+    assert started(made) == [task_id(21)]
+
+
 def test_a_critical_task_preempts_nothing_where_the_limit_is_taken_by_others():
     made = board("fifo", BackendSlots("box", 9, model_limits=ONE_BIG), preempts=3)
     place(made, (A, BIG), priority=5)
