@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+
+_T = TypeVar("_T")
 
 HEADERS = (b"x-oq-session", b"session-id", b"x-session-id", b"x-session-affinity")
 """The headers of a call that name its conversation. The first one that is there counts."""
@@ -35,17 +38,21 @@ class _Message(Struct):
 
 
 class _Document(Struct):
+    """Each member is read by itself: one that is odd is none, and the others count."""
+
     prompt_cache_key: Raw = Raw()
     system: Raw = Raw()
     instructions: Raw = Raw()
-    messages: list[Raw] = []
-    input: str | list[Raw] = ""
+    messages: Raw = Raw()
+    input: Raw = Raw()
 
 
 _DOCUMENT = msgspec.json.Decoder(_Document)
 _MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGES = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(_Text)
-_NAME = msgspec.json.Decoder(str)
+_STRING = msgspec.json.Decoder(str)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def conversation_of(headers: Iterable[tuple[bytes, bytes]], document: bytes) -> int:
@@ -63,39 +70,48 @@ def conversation_in(document: bytes) -> int:
     """The same of a document alone. It is linear in the size of that."""
     try:
         said = _DOCUMENT.decode(document)
-        if name := _name(said.prompt_cache_key):
+    except _UNREADABLE:
+        return 0
+    try:
+        if name := _read(_STRING, said.prompt_cache_key):
             return _number(b"name", name.encode())
         first = _first_messages(said)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except UnicodeError:  # a half of a surrogate pair
         return 0
     return _number(b"messages", *first) if first else 0
 
 
-def _name(written: Raw) -> str:
-    """The text that is written there; empty if it is none."""
+def _read(decoder: msgspec.json.Decoder[_T], written: Raw) -> _T | None:
+    """The value that is written there; None if it is none of those that are read here."""
     try:
-        return _NAME.decode(written)
-    except msgspec.MsgspecError:
-        return ""
+        return decoder.decode(written)
+    except _UNREADABLE:
+        return None
 
 
 def _first_messages(said: _Document) -> list[bytes]:
     """What the model is told first, up to the first message of a user; nothing if there is none.
     Only texts count: what else stands beside them may be another thing each time.
     """
-    first = [_text(_TEXT.decode(one)) for one in (said.system, said.instructions) if bytes(one)]
-    if isinstance(said.input, str):
-        if said.input:
-            return [*first, said.input.encode()]
-        messages = said.messages
-    else:
-        messages = said.input
+    first = [_text(_read(_TEXT, one)) for one in (said.system, said.instructions) if bytes(one)]
+    if text := _read(_STRING, said.input):
+        return [*first, text.encode()]
+    for written in (said.input, said.messages):
+        if told := _up_to_user(_read(_MESSAGES, written) or []):
+            return first + told
+    return []
+
+
+def _up_to_user(messages: list[Raw]) -> list[bytes]:
+    """Roles and texts up to the first message of a user; nothing if there is none."""
+    told: list[bytes] = []
     for one in messages:
-        message = _MESSAGE.decode(one)
-        first.append(message.role.encode())
-        first.append(_text(message.content))
+        message = _read(_MESSAGE, one)
+        if message is None:  # it may be the user's
+            return []
+        told += message.role.encode(), _text(message.content)
         if message.role == "user":
-            return first
+            return told
     return []
 
 

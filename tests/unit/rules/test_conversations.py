@@ -81,6 +81,26 @@ def test_what_cannot_be_read_is_of_none(document):
     assert conversation_in(document) == 0
 
 
+ODD = [7, True, {"a": 1}, [7], [[]], None, "x"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("member", ["messages", "input", "system", "instructions", "tools"])
+def test_a_name_counts_whatever_the_shape_of_the_other_members(member, odd):
+    assert of(prompt_cache_key="k", **{member: odd}) == of(prompt_cache_key="k")
+    assert of(**{member: odd}, prompt_cache_key="k") == of(prompt_cache_key="k")
+
+
+@pytest.mark.parametrize("odd", [7, {"a": 1}, [7], None])
+def test_messages_count_whatever_the_shape_of_the_other_members(odd):
+    for member in ("prompt_cache_key", "input", "stream"):
+        assert of(messages=HELLO, **{member: odd}) == of(messages=HELLO)
+    for member in ("system", "instructions"):
+        assert of(messages=HELLO, **{member: odd}) == of(messages=HELLO, **{member: ""})
+    assert of(messages=[*HELLO, odd]) == of(messages=HELLO)
+    assert of(messages=[7, *HELLO]) == 0, "it may be what the user said first"
+
+
 def test_nothing_of_a_text_is_kept_but_a_few_bytes():
     assert 0 < of(messages=[user("x" * 100_000)]) < 1 << 8 * BYTES
 
