@@ -94,8 +94,8 @@ test-histories: $(READY)
 # Whether h11 reads the same out of what the fast path takes of requests, and what is taken of the
 # answers of backends: on a hundred thousand odd ones of each.
 test-mutants: $(READY)
-	OQ_MUTANTS=100000 $(RUN) pytest tests/http/test_fast_request.py \
-		tests/unit/backends/http1/test_as_h11_reads.py $(ARGS)
+	OQ_MUTANTS=100000 $(RUN) pytest -n $(JOBS) tests/http/test_fast_request.py \
+		tests/http/test_mutants.py tests/unit/backends/http1/test_as_h11_reads.py $(ARGS)
 
 # In another order each time; the seed that it prints gives that order again: ARGS=--randomly-seed=N
 test-shuffled: $(TESTED)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -109,8 +108,10 @@ class FastPath:
 
     async def serve(self, taken: FastRequest, peer: Peer) -> None:
         """Answer the request, unless its client leaves before."""
-        with suppress(ClientGone):
+        try:
             await taken.serve(taken.request, peer)
+        except ClientGone:
+            return
 
     async def _serve_own(
         self, route: Route, task_id: str | None, request: Request, peer: Peer

@@ -124,9 +124,10 @@ class FastPeer:
         if len(body) > TOGETHER:
             await self._send(head)
             head = b""
+        if not more and self._chunked:
+            framed += _LAST_CHUNK
         await self._send(head + framed)
-        if not more:
-            await self.end()
+        self.whole = not (more or self._missing or self._owed)
 
     async def piece(self, data: bytes) -> None:
         if framed := self._framed(data):
@@ -180,10 +181,10 @@ class FastPeer:
         )
 
 
-def _length(headers: RawHeaders, by_name: dict[bytes, bytes]) -> int | None:
+def _length(headers: list[tuple[bytes, bytes]], by_name: dict[bytes, bytes]) -> int | None:
     """What the headers say of the length of the body. ValueError if they say it in another way."""
     said = by_name.get(_LENGTH, b"0")
-    twice = _LENGTH in by_name and sum(name.lower() == _LENGTH for name, _ in headers) > 1
+    twice = len(by_name) < len(headers) and [name.lower() for name, _ in headers].count(_LENGTH) > 1
     if twice or not said.isdigit() or _CODING in by_name:
         raise ValueError(f"the headers say in another way how long the body is: {headers!r}"[:200])
     return int(said) if _LENGTH in by_name else None

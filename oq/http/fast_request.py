@@ -83,6 +83,8 @@ def read_head(data: bytes, limit: int) -> Head | None:
         return None
     if not by_name.get(b"host") or not _ODD.isdisjoint(by_name):
         return None
+    if not keep_alive and len(data) > end + length:
+        return None  # there is something behind the last request
     return Head(method, fields.target, fields.headers, by_name, end, length, keep_alive)
 
 

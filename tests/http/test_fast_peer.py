@@ -110,6 +110,15 @@ async def test_a_response_without_a_length_is_read_as_it_was_sent():
 
 
 @pytest.mark.parametrize("size", [0, 1, TOGETHER, TOGETHER + 1])
+async def test_a_whole_one_without_a_length(size: int):
+    async with ends() as both:
+        await both.peer.begin(200, [], body=b"x" * size, more=False)
+        assert both.peer.whole
+        chunk = b"%x\r\n%b\r\n" % (size, b"x" * size) if size else b""
+        assert (await both.sent()).endswith(b"chunked\r\n\r\n" + chunk + b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("size", [0, 1, TOGETHER, TOGETHER + 1])
 async def test_one_with_a_length(size: int):
     async with ends() as both:
         length = [(b"content-length", b"%d" % size)]

@@ -118,6 +118,7 @@ IRREGULAR = {
     "an upgrade without Connection": head(HOST, LENGTH, b"Upgrade: websocket"),
     "a list of connections": head(HOST, LENGTH, b"Connection: keep-alive, upgrade"),
     "a connection that ends, and does not": head(HOST, LENGTH, b"Connection: close, keep-alive"),
+    "a request behind the last one": head(HOST, b"Content-Length: 0", b"Connection: close"),
     "two Connections": head(HOST, LENGTH, b"Connection: close", b"Connection: close"),
     "an empty Connection": head(HOST, LENGTH, b"Connection:"),
     "a header twice": head(HOST, LENGTH, b"Idempotency-Key: a", b"idempotency-key: b"),
