@@ -50,6 +50,7 @@ def _durable(row: Row) -> str:
 def text(found: Comparison, rounds: int) -> str:
     """The table, and what is to be known about it."""
     parts = [table(found.rows)]
+    syncs = ", ".join(f"{each:.2f}" for each in found.syncs)
     if found.left_out:
         parts.append("\n".join(f"left out: {who}: {why}" for who, why in found.left_out.items()))
     parts.append(
@@ -57,7 +58,9 @@ def text(found: Comparison, rounds: int) -> str:
         "time is what is read within 100 ms after it was sent, of all that was due.\n"
         f"Durable: of {TRIED} answers, so many came after a sync that oq's store noted. It keeps\n"
         "each call on the disk as a task, with its answer. The others keep nothing of a call, and\n"
-        "do not say that they do. The last row is callers and backend without anybody in between."
+        "do not say that they do. The last row is callers and backend without anybody in between.\n"
+        f"A write of 500 bytes and its fdatasync took {syncs} ms before each round: oq waits for\n"
+        "that at each commit."
     )
     return "\n\n".join(parts) + "\n"
 
