@@ -20,6 +20,7 @@ from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.new import NewTask
 from oq.words.stats import Stats, StatsByModel
 from oq.words.task import Status, Summary, Task
+from oq.words.to_json import to_json
 from oq.words.views import BackendView, QueueStatus
 from oq.words.which import (
     CONDITIONS,
@@ -89,7 +90,7 @@ _JSON = {"Content-Type": "application/json"}
 def draft(task: NewTask) -> bytes:
     """The task as it is sent; InvalidTask when it is none, or cannot be written as JSON."""
     check_new(task)
-    return _encode(task)
+    return to_json(task)
 
 
 def drafts(tasks: Sequence[NewTask]) -> list[tuple[bytes, str]]:
@@ -224,7 +225,7 @@ def bulk(
     return ApiRequest(
         method="POST",
         path="api/tasks/bulk",
-        body=_encode(wish),
+        body=to_json(wish),
         read=lambda response: _decode(response, BulkOutcome),
     )
 
@@ -288,7 +289,7 @@ def cancel(task_id: str) -> ApiRequest[None]:
 
 
 def set_priority(task_id: str, priority: int | str) -> ApiRequest[None]:
-    body = _encode({"priority": priority})
+    body = to_json({"priority": priority})
     return _on_task("POST", task_id, "priority", body=body, read=_nothing)
 
 
@@ -311,7 +312,7 @@ def resume(model: str | None) -> ApiRequest[None]:
 def _pause(verb: str, model: str | None) -> ApiRequest[None]:
     if model is None:
         return ApiRequest(method="POST", path=f"api/queue/{verb}", safe=True, read=_nothing)
-    body = _encode({"model": model})
+    body = to_json({"model": model})
     return ApiRequest(method="POST", path=f"api/models/{verb}", body=body, safe=True, read=_nothing)
 
 
@@ -371,13 +372,6 @@ def _max_wait(given: Time | None) -> dict[str, str]:
 
 def _several(given: object) -> Iterable[object]:
     return () if given is None else values_of(given)
-
-
-def _encode(document: object) -> bytes:
-    try:
-        return msgspec.json.encode(document)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidTask("", f"this cannot be written as JSON: {error}") from None
 
 
 def _with_key(body: bytes, key: str) -> bytes:

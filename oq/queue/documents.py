@@ -16,6 +16,7 @@ from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
 from oq.words.events import EventType
 from oq.words.new import NewTask
 from oq.words.task import RawTask, Status, Submission, Task
+from oq.words.to_json import to_json
 
 _decode_task = msgspec.json.Decoder(Task).decode
 
@@ -50,11 +51,7 @@ def submission_of(task: NewTask | Submission) -> Submission:
     if isinstance(task, Submission):
         return task
     check_new(task)
-    try:
-        body = msgspec.json.encode(task)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidTask("", f"this cannot be written as JSON: {error}") from None
-    return decode_submission(body)
+    return decode_submission(to_json(task))
 
 
 def submissions_of(tasks: Sequence[NewTask | Submission], limits: Limits) -> list[Submission]:

@@ -86,6 +86,8 @@ class _File:
             return yaml.compose(text, yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             what = error.problem or error.context or "it cannot be read"
+            if "alias" in f"{error.context} {what}" or "anchor" in f"{error.context} {what}":
+                what += "; a name or value that begins with * or & needs quotes"
             self._refuse(error.problem_mark or error.context_mark, f"this is not YAML: {what}")
         except yaml.reader.ReaderError as error:
             raise InvalidConfig(f"{self._path}:{_unreadable(error, text)}") from None
@@ -105,7 +107,8 @@ class _File:
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            name = str(key_node.value)[:_NAME] if isinstance(key_node, yaml.ScalarNode) else "?"
+            self._check_name(key_node, path)
+            name = str(key_node.value)[:_NAME]
             key = f"{path}.{name}" if path else name
             mark = key_node.start_mark
             if not path and name in FLAT:
@@ -181,8 +184,7 @@ class _File:
         self._layers.note(key, "a table", self._at(node.start_mark))
         values: dict[str, object] = {}
         for name_node, value_node in node.value:
-            if not isinstance(name_node, yaml.ScalarNode):
-                self._refuse(name_node.start_mark, f"{key}: expected a name before the colon")
+            self._check_name(name_node, key)
             try:
                 name = _text(name_node.value)
             except ValueError as error:
@@ -191,6 +193,13 @@ class _File:
                 self._refuse(name_node.start_mark, f"{key}: {name[:_NAME]!r} is given twice")
             values[name] = self._value(value_node, kind, f"{key}.{name}")
         return values
+
+    def _check_name(self, node: yaml.Node, path: str) -> None:
+        """There is one text before the colon. In {?: 2} there is none: the mark begins a key."""
+        if not isinstance(node, yaml.ScalarNode) or not (node.value or node.style):
+            where = f"{path}: " if path else ""
+            what = "expected a name before the colon; one that begins with ? [ or { needs quotes"
+            self._refuse(node.start_mark, where + what)
 
     def _at(self, mark: Any) -> str:
         return f"{self._path}:{mark.line + 1}" if mark is not None else str(self._path)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from oq.words.config_checks import LIMITS, check, wrong_limit
+from oq.words.config_checks import LIMITS, check, wrong_key, wrong_limit
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_RETRIES
@@ -350,10 +350,16 @@ def to_config(values: dict[str, Any]) -> Config:
 
     InvalidConfig names the key that is wrong, such as ``queue.max_workers``.
     """
+    if not isinstance(values, dict):
+        raise InvalidConfig(
+            f"{repr(values)[:64]} is no dict of sections, such as {{'queue': {{}}}}"
+        )
     values = _known_level(values)
     try:
         config = msgspec.convert(values, Config, dec_hook=_duration, strict=True)
     except msgspec.ValidationError as error:
+        if wrong := wrong_key(values):
+            raise InvalidConfig(wrong) from None
         what, _, where = str(error).replace(" | null", "").partition(" - at `$.")
         key = where.rstrip("`")
         if key.endswith(LIMITS):

@@ -99,6 +99,23 @@ def _check_limits(key: str, limits: Mapping[str, object]) -> None:
             )
 
 
+def wrong_key(values: object, where: str = "", levels: int = 8) -> str | None:
+    """What is wrong with the first key that is no text; None if there is none."""
+    if isinstance(values, dict):
+        for key in values:
+            if not isinstance(key, str):
+                said = f"the key {repr(key)[:64]} is no text; write it as one: {str(key)[:64]!r}"
+                return f"{where}: {said}" if where else said
+        parts = [(f"{where}.{key}" if where else key, one) for key, one in values.items()]
+    elif isinstance(values, (list, tuple)):
+        parts = [(f"{where}[{index}]", one) for index, one in enumerate(values)]
+    else:
+        return None
+    if not levels:
+        return None
+    return next(filter(None, (wrong_key(one, part, levels - 1) for part, one in parts)), None)
+
+
 def wrong_limit(values: Any, key: str) -> str:
     """What is wrong with the limits of models at this key of msgspec's, which names none."""
     found = _INDEX.search(key)

@@ -69,3 +69,32 @@ def test_wrong_limits_are_refused_by_their_line(limits, why, load):
     with pytest.raises(InvalidConfig) as caught:
         load(limits)
     assert why in str(caught.value)
+
+
+QUOTES = "one that begins with ? [ or { needs quotes"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ("      {?: 2}\n", f"backends[0].model_limits: expected a name before the colon; {QUOTES}"),
+        ("      ? [a]\n      : 2\n", f"expected a name before the colon; {QUOTES}"),
+        (
+            "      {*: 2}\n",
+            "; a name or value that begins with * or & needs quotes",
+        ),
+        ("      *big: 2\n", "begins with * or & needs quotes"),
+    ],
+)
+def test_a_name_that_needs_quotes_is_said_so(load, limits, said):
+    with pytest.raises(InvalidConfig) as caught:
+        load(limits)
+    assert "config.yaml:5: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_key_that_is_none_is_said_so(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("{?: 2}")
+    with pytest.raises(InvalidConfig, match=r"config.yaml:1: expected a name before the colon"):
+        load_settings(str(file))

@@ -356,7 +356,7 @@ def test_a_variable_sets_what_is_no_list_of_sections(tmp_path, monkeypatch):
             )
         ),
         ("1: 2\n", "config.yaml:1: 1: unknown key"),
-        ("? [a]\n: 2\n", "config.yaml:1: ?: unknown key"),
+        ("? [a]\n: 2\n", "config.yaml:1: expected a name before the colon"),
         ("queue: {}\nqueue: {}\n", "config.yaml:2: queue: given twice, first on line 1"),
         ("queue: {}\nserver:\n  host: a\0b\n", "config.yaml:3: this is not YAML: the character"),
         (

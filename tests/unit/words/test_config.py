@@ -164,8 +164,8 @@ def test_a_limit_of_a_model_that_is_no_number_is_named(limit):
         ({str(n): 1 for n in range(1001)}, "there are 1001; the most are 1000"),
         ([1], "Expected `object`, got `array`"),
         (3, "Expected `object`, got `int`"),
-        ({3: 1}, "Expected `str`, got `int`"),
-        ({3: 0}, "Expected `str`, got `int`"),
+        ({3: 1}, "is no text; write it as one"),
+        ({3: 0}, "is no text; write it as one"),
     ],
 )
 def test_limits_of_models_that_cannot_be(limits, why):
@@ -201,3 +201,28 @@ def test_a_number_that_no_float_holds_is_refused_like_the_others():
 def test_a_gateway_that_cannot_be(gateway, key):
     with pytest.raises(InvalidConfig, match=re.escape(key)):
         to_config({"gateway": gateway})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({1: {}}, "the key 1 is no text; write it as one: '1'"),
+        ({"queue": {None: 1}}, "queue: the key None is no text; write it as one: 'None'"),
+        (
+            {"backends": [{"name": "a", "kind": "simulated", "model_limits": {2: 1}}]},
+            "backends[0].model_limits: the key 2 is no text; write it as one: '2'",
+        ),
+        ([1], "[1] is no dict of sections, such as {'queue': {}}"),
+    ],
+)
+def test_a_key_that_is_no_text_is_named(values, said):
+    with pytest.raises(InvalidConfig) as caught:
+        to_config(values)
+    assert str(caught.value) == said
+
+
+def test_a_value_that_contains_itself_is_refused():
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(InvalidConfig, match="queue"):
+        to_config({"queue": endless})
