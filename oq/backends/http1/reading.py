@@ -170,7 +170,7 @@ class AnswerReader:
         return ""
 
     def on_body(self, data: bytes) -> None:
-        if not self.whole:
+        if self.has_head and not self.whole:  # what follows a head that is refused is no body
             self._pieces.append(data)
 
     def on_message_complete(self) -> None:

@@ -111,6 +111,8 @@ def test_what_could_be_read_in_two_ways_is_refused_in_words_that_show_it(data, w
         read(data)
     with pytest.raises(Lost):
         read(*(data[at : at + 1] for at in range(len(data))))
+    with pytest.raises(Lost):  # at once, and not only when the server has nothing more to say
+        read(data + b"and what would be its body")
 
 
 @pytest.mark.parametrize(
