@@ -135,8 +135,6 @@ class Pool:
     def _stop(self, run: RunningAttempt, message: Abort | Recall) -> None:
         if isinstance(message, Abort):
             run.stop(Aborted())
-        elif run.outcome is not None:
-            pass  # it has just ended
         elif run.first_at is None:
             run.stop(RECALLED)
         elif message.answered and not self._streams.seen(message.task_id):

@@ -314,7 +314,7 @@ class Forecast:
     def _share_before(self, task_id: str, place: Place) -> float:
         """The share of the tasks of its priority that are before it in line."""
         lane = self._backlog.lane(place.priority)
-        if lane is None:
+        if lane is None:  # pragma: no cover - who is in line is in the backlog
             return 0.0
         above = sum(one.count for one in self._backlog.above(place.priority))
         return max(0, (self._policy.position(task_id) or 1) - above - 1) / lane.count

@@ -169,4 +169,4 @@ def _level(lines: Iterable[tuple[float, float, int]], number: int) -> float:
             return level + left / rate if left else level
         left -= starts
         level, rate = at, rate + change
-    return level
+    return level  # pragma: no cover - the tasks are enough, but for what rounding may take

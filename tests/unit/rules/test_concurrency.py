@@ -217,6 +217,23 @@ def test_a_long_prompt_alone_does_not_lower_a_guess():
     assert known.served == 4
 
 
+def test_some_that_seem_to_have_waited_do_not_lower_a_guess_and_many_do():
+    known = Concurrency(16, 4)
+    for number in range(8):
+        known.start(f"t{number}", 0.0)
+        known.end(f"t{number}", 1.0, Sample(1.0, 0.1, tokens=10))
+    guesses = []
+    for number in range(8):
+        now = 10.0 * (number + 1)
+        known.start(f"a{number}", now)
+        known.start(f"b{number}", now)
+        known.end(f"a{number}", now + 1.0, Sample(1.0, 0.1, tokens=10))
+        known.end(f"b{number}", now + 2.1, Sample(2.1, 1.1, tokens=10))
+        guesses.append(known.served)
+    assert guesses[:3] == [4] * 3
+    assert guesses[-1] == 1
+
+
 def test_what_was_learnt_is_taken_up_again():
     known = Concurrency(64)
     known.restore(4, 5, now=0.0)
@@ -280,3 +297,10 @@ def test_tasks_of_no_time_at_all_are_no_trouble():
     for task in "ab":
         known.end(task, 1.0, Sample(1.0, 1.0, waited=1.0, load=0.0, tokens=1))
     assert known.served == 1
+
+
+def test_the_end_of_one_that_was_sent_before_tells_nothing():
+    """oq was started anew, or the backend has become one that loads models."""
+    known = Concurrency(8)
+    assert not known.end("t1", 1.0, Sample(1.0, 0.1, waited=5.0, load=0.0, tokens=10))
+    assert known.allows(1.0)

@@ -32,6 +32,12 @@ def user(content: object) -> dict[str, object]:
         ("chat", {"messages": [{"role": "system", "content": "Be brief."}]}, "Be brief."),
         ("chat", {"messages": [{"role": "user"}]}, ""),
         ("chat", {"messages": [user([{"type": "text", "text": "look"}, {"type": "x"}])]}, "look"),
+        ("rerank", {"query": "Who?", "documents": ["a", "b"]}, "Who?"),
+        ("image", {"prompt": "a cat"}, "a cat"),
+        ("image", {"prompt": ["a cat", "a dog"]}, "a cat"),
+        ("speech", {"input": "Good morning."}, "Good morning."),
+        ("speech", {"input": [], "file": {"filename": "a.wav"}}, "a.wav"),
+        ("speech", {"input": [7], "prompt": {}}, ""),
     ],
 )
 def test_it_is_what_a_person_asked_for(kind, payload, text):

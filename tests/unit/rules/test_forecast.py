@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from oq.rules import forecast
 from oq.rules.backlog import Backlog
 from oq.rules.board import Board
 from oq.rules.calibration import Interval
@@ -358,3 +359,32 @@ def test_what_happened_is_taken_in_a_little_later_or_when_it_is_asked_for():
     not_asked.run(50)
     last = f"{not_asked.came:06d}"
     assert asked.starts(last).p50 == pytest.approx(not_asked.starts(last).p50)
+
+
+def test_what_was_learnt_of_very_many_models_is_kept_of_some(monkeypatch) -> None:
+    queue = Queue()
+    names = [f"{number:03d}-{'x' * 50}" for number in range(100)]
+    for name in names:
+        queue.add(model=name)
+    queue.run(100)
+    whole = len(queue.forecast.record())
+    monkeypatch.setattr(forecast, "MOST_RECORDED", whole // 2)
+    record = queue.forecast.record()
+    assert whole // 4 < len(record) <= whole // 2
+    other = Queue()
+    other.forecast.restore(record)
+    assert other.forecast._times.usual == queue.forecast._times.usual
+
+
+def test_one_that_comes_with_another_priority_has_no_model_before_its_own() -> None:
+    """But for those of higher priorities."""
+    queue = Queue(BackendSlots("box", 1, max_models=1), affinity=True)
+    queue.add(model="a")
+    queue.run(1)
+    for name in "abcd":
+        queue.add(10, model=name)
+    queue.start()
+    high, usual = (queue.forecast.of_next(Place(p, "d"), queue.now) for p in (10, 5))
+    assert high is not None
+    assert usual is not None
+    assert high.starts.p50 < usual.starts.p50 / 2

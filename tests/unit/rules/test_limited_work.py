@@ -123,3 +123,15 @@ def test_both_names_of_a_model_wait_for_its_limit(first, mine):
     estimate = made.forecast.of_next(Place(5, mine), made.now)
     assert estimate is not None
     assert estimate.starts.p50 == pytest.approx(100 * TOOK)
+
+
+def test_without_limits_those_before_it_are_waited_for():
+    """Though there is a slot."""
+    made = Queue(BackendSlots("box", 4, max_models=1), took=TOOK)
+    made.add(model=BIG)
+    made.run(1)
+    made.add(1, BIG)
+    made.start()
+    made.add(1, SMALL, priority=10)
+    made.start()
+    assert made.forecast.of_next(Place(5, BIG), made.now) is not None

@@ -300,3 +300,35 @@ def test_none_goes_to_one_of_its_tier_that_takes_those_only_that_wait_longer(pol
     found = [(int(job.task_id[-4:], 16), job.backend) for job in jobs]
     assert found[:4] == [(number, "soon") for number in range(4, 8)]
     assert found[4:] == [(number, "later") for number in range(15, 19)]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_nothing_goes_up_while_nobody_knows_how_long_tasks_take(name):
+    fleet = Story().fleet
+    policy = POLICIES[name](fleet, to_config({}).scheduler)
+    assert policy.seconds_each([*fleet], 0.0) is None
+    for number in range(100):
+        policy.add(task_id(number), Place(NORMAL, "both"))
+    first = policy.next(0.0)
+    assert (first.task_id, first.backend) == (task_id(0), "local")
+    fleet.by_name["local"].take(first.task_id, first.place, 0.0)
+    policy.remove(first.task_id)
+    assert policy.next(0.0) is None
+
+
+def test_nothing_goes_up_while_it_is_asked_who_has_its_model():
+    """Two do not say what they have; the list of the third is old."""
+    boxes = [BackendSlots("local", 1), BackendSlots("other", 1)]
+    cloud = BackendSlots("cloud", 9, tier=1, overflow_after=0.0)
+    fleet = Fleet([*boxes, cloud])
+    policy = POLICIES["fifo"](fleet, to_config({}).scheduler)
+    board = Board(99, fleet, policy, paused=False)
+    policy.seconds_each = lambda backends, now: 1.0
+    board.note_facts("other", BackendFacts(models=("x",)), 0.0)
+    for number in range(2):
+        board.place(task_id(number), Place(NORMAL, "new"))
+    later = 1e6
+    assert board.next(later) is None
+    assert fleet.lists_wanted
+    board.note_facts("other", BackendFacts(models=("x",)), later)
+    assert [board.next(later).backend for _ in range(2)] == ["local", "cloud"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from oq.rules import recalls
 from oq.rules.board import Board
 from oq.rules.concurrency import Concurrency
 from oq.rules.policies import POLICIES
@@ -161,3 +162,11 @@ def test_one_goes_where_the_only_free_slot_is_kept_for_a_task_before():
     assert story.preempts() == [A]
     story.goes_back(A, model="d")
     assert story.starts() == [D]
+
+
+def test_not_more_than_so_many_kinds_are_looked_at_in_vain(monkeypatch):
+    monkeypatch.setattr(recalls, "KINDS", 1)
+    story = Behind(2, policy="fifo")
+    story.board.pause_model("b", paused=True)
+    story.come()
+    assert story.preempts() == []

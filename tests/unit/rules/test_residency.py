@@ -395,6 +395,10 @@ def test_one_that_lists_nothing_while_it_runs_a_model_is_not_believed():
     story.ends(c1)
     assert story.starts() == [c2]
     assert story.slots.residency.load is None
+    story.lists()
+    assert story.slots.residency.blind
+    story.lists("c")
+    assert not story.slots.residency.blind, "it names what it runs"
 
 
 def test_a_list_is_believed_that_is_empty_because_the_model_left_at_once():
@@ -461,6 +465,28 @@ def test_a_copy_made_meanwhile_is_found_to_be_the_same_and_what_runs_of_both_cou
     assert group.concurrency.running == 1
     story.ends(running.pop())
     assert group.concurrency.running == 0
+
+
+def test_a_load_that_turns_out_to_be_of_a_model_in_use_goes_on_as_its_load():
+    story = Story()
+    story.slots.note_facts(BackendFacts(loaded=(), digests={"b": "x"}), 0.0)
+    (b1,) = story.add(place("b"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    story.lists("b")
+    (copy,) = story.add(place("copy"))
+    assert story.starts() == [copy]
+    story.now += 1.0
+    story.ends(b1)
+    (b2,) = story.add(place("b"))
+    assert story.starts() == [b2], "b was used last"
+    digests = {"b": "x", "copy": "x"}
+    story.slots.note_facts(BackendFacts(loaded=("b",), digests=digests), story.now, 0.0)
+    [group] = story.slots.residency.groups.values()
+    assert (group.loaded, group.concurrency.running) == (True, 2)
+    assert story.slots.residency.load.group is group
+    story.answers(copy)
+    assert story.slots.residency.load is None
 
 
 def test_a_number_in_the_settings_holds_while_a_model_is_loaded_too():
