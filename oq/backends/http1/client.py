@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oq.backends.http1.connect import connect
+from oq.backends.http1.connection import Connection
 from oq.backends.http1.errors import Lost
 from oq.backends.http1.exchange import Exchange, Use
 from oq.backends.http1.pool import Pool
@@ -24,16 +25,18 @@ class Client:
     ) -> None:
         """Send a request, and let `use` take the answer.
 
-        Unreachable or Lost. A request whose head could not be written was not taken by the server,
-        and is sent once more. Whatever else goes wrong is the end: the request may be the cause.
+        Unreachable or Lost. A request is sent once more, over a new connection, if its head could
+        not be written, so that the server has not taken it; or if it only reads (GET, HEAD) and
+        was lost on a connection that had waited, which the server may have closed in that moment.
+        Whatever else goes wrong is the end: the request may be the cause.
         """
         request = Request(method, target, self._own, fields, body)
         try:
-            return await self._send(request, use)
+            return await self._send(request, use, self._pool.take(target.origin))
         except Lost as error:
-            if not error.unsent:
+            if not (error.unsent or (error.stale and request.only_reads)):
                 raise
-        return await self._send(request, use)
+        return await self._send(request, use, None)
 
     @property
     def has_open(self) -> bool:
@@ -44,8 +47,8 @@ class Client:
         """Close the connections that wait, and those in use at the ends of their answers."""
         self._pool.close()
 
-    async def _send(self, request: Request, use: Use) -> None:
-        waited = self._pool.take(request.target.origin)
+    async def _send(self, request: Request, use: Use, waited: Connection | None) -> None:
+        """Send it over a connection that has `waited`; None: over a new one."""
         connection = waited or await connect(request.target.origin, self._connect_timeout)
         exchange = Exchange(request, connection, use)
         try:

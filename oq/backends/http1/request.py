@@ -26,6 +26,10 @@ _SIZED = (b"POST", b"PUT", b"PATCH")
 """Methods whose requests say how long their body is even if there is none: RFC 9110, 8.6."""
 
 
+_SAFE = (b"GET", b"HEAD")
+"""Methods that change nothing at the server: RFC 9110, 9.2.1."""
+
+
 class Target(NamedTuple):
     """What a request is for: a path, with its query, at a server."""
 
@@ -61,6 +65,7 @@ class Request:
         """How long a body in parts is, if its caller says so; else it goes in chunks."""
         self.keeps = NOT_KEPT not in self.fields
         self.head_only = method == b"HEAD"
+        self.only_reads = method in _SAFE and not body
         framing = self._framing(method)
         self.head = _head(method, target, [*self.fields, *framing])
 

@@ -289,6 +289,28 @@ async def test_a_request_that_was_taken_is_not_sent_again():
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("closes", [1, 2, 9], ids=["once", "twice", "always"])
+async def test_one_that_only_reads_is_sent_once_more_if_its_connection_had_waited(closes):
+    asked = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async for head, _ in Requests(stream):
+            asked.append(head)
+            if 1 < len(asked) <= 1 + closes:
+                return
+            await stream.send_all(OK)
+
+    async with site(serve) as here:
+        await here.ask(method=b"GET")
+        if closes == 1:
+            assert await here.ask(method=b"GET") == b"ok"
+        else:
+            with pytest.raises(Lost, match="without an answer"):
+                await here.ask(method=b"GET")
+        assert here.connections == 2
+    assert len(asked) == 3
+
+
 async def test_nobody_is_there():
     client = Client([], 5)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
