@@ -72,12 +72,9 @@ def conversation_in(document: bytes) -> int:
         said = _DOCUMENT.decode(document)
     except _UNREADABLE:
         return 0
-    try:
-        if name := _read(_STRING, said.prompt_cache_key):
-            return _number(b"name", name.encode())
-        first = _first_messages(said)
-    except UnicodeError:  # a half of a surrogate pair
-        return 0
+    if name := _read(_STRING, said.prompt_cache_key):
+        return _number(b"name", name.encode())
+    first = _first_messages(said)
     return _number(b"messages", *first) if first else 0
 
 

@@ -143,3 +143,20 @@ def test_so_many_conversations_are_remembered_those_served_last():
     nothing = Conversations(0)
     nothing.started(places[0], one)
     assert nothing.last(places[0]) is None
+
+
+def test_half_a_character_makes_no_conversation():
+    assert conversation_in(b'{"prompt_cache_key": "\\ud83d"}') == 0
+    assert conversation_in(b'{"messages": [{"role": "user", "content": "\\ud83d"}]}') == 0
+
+
+def test_a_backend_that_failed_a_conversation_is_not_where_it_was_served_last():
+    one, other = BackendSlots("one", 1), BackendSlots("other", 1)
+    place, known = Place(5, "m", conversation=7), Conversations(9)
+    known.started(place, one)
+    known.failed(place, other)
+    assert known.last(place) is one, "it has gone on elsewhere"
+    known.failed(place, one)
+    assert known.last(place) is None
+    known.failed(place, one)
+    assert len(known) == 0
