@@ -1,9 +1,10 @@
 """The bytes of one client's connection: what it says, and what it is sent. Every wait is bounded.
 
 While a request is answered somebody has to notice that its client has left. So from the first
-request on for which that is asked, a task of its own reads what the client says, one piece ahead.
-That is cheaper than a task for each request. A client that says more than this piece, before it has
-been answered, is not listened to meanwhile; then its leaving is noticed later.
+request on for which that is asked, a task of its own reads what the client says, ahead of those who
+take it. That is cheaper than a task for each request. So a client is noticed to leave even when it
+has begun its next request, or has said a few bytes too many. One that says more than `MAX_RECEIVE`
+before it has been answered is not listened to meanwhile; then its leaving is noticed later.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ClientStream:
         self._ahead = b""  # what has been read, and not been received yet
         self._ended = False  # the client says no more
         self._came = trio.lowlevel.ParkingLot()  # here `receive` waits for the reader
-        self._taken = trio.lowlevel.ParkingLot()  # here the reader waits for `receive`
+        self._taken = trio.lowlevel.ParkingLot()  # here the reader waits for room
         self._watched: trio.CancelScope | None = None
 
     async def receive(self, most: int) -> bytes:
@@ -49,8 +50,7 @@ class ClientStream:
         while not self._ahead and not self._ended:
             await self._came.park()
         data, self._ahead = self._ahead[:most], self._ahead[most:]
-        if not self._ahead:
-            self._taken.unpark()
+        self._taken.unpark()
         return data
 
     def watch(self, scope: trio.CancelScope) -> None:
@@ -70,22 +70,23 @@ class ClientStream:
 
     async def _read_ahead(self) -> None:
         while not self._ended:
-            data = await self._read(MAX_RECEIVE, when_taken=True)
-            self._ahead, self._ended = data, not data
+            data = await self._read(MAX_RECEIVE, ahead=True)
+            self._ahead, self._ended = self._ahead + data, not data
             if self._ended and self._watched is not None:
                 self._watched.cancel()
             self._came.unpark()
 
-    async def _read(self, most: int, *, when_taken: bool = False) -> bytes:
+    async def _read(self, most: int, *, ahead: bool = False) -> bytes:
         """What comes next. It is waited for at once: the stream would ask before, for what is
-        hardly ever there yet. `when_taken`: read it when what was read before has been taken.
+        hardly ever there yet. `ahead`: with what was read before, and not taken, it is no more.
         """
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                while when_taken and self._ahead:
+                while ahead and len(self._ahead) >= most:
                     await self._taken.park()
-                return os.read(self._socket.fileno(), most)
+                room = most - len(self._ahead) if ahead else most
+                return os.read(self._socket.fileno(), room)
             except BlockingIOError:
                 pass  # it was nothing after all
             except (OSError, ValueError, *_GONE):

@@ -21,6 +21,7 @@ Between two requests of HTTP/1.1 the connection looks whether the next one is fo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -37,6 +38,7 @@ from oq.http.client_stream import LINGER, MAX_RECEIVE, ClientStream
 from oq.http.fast_path import FastPath, FastRequest
 from oq.http.fast_peer import FastPeer, ServerHeaders
 from oq.http.http1 import Http1
+from oq.http.peer import ClientGone
 
 log = structlog.get_logger()
 
@@ -113,6 +115,7 @@ class Connection:
         self._server = parse_socket_addr(family, self._socket.getsockname())
         async with self._group as group:
             self._protocol = Http1(
+                self._stream,
                 self._app,
                 self._config,
                 self._context,
@@ -131,7 +134,7 @@ class Connection:
     async def _converse(self) -> None:
         """Feed the protocol with what the client says, until either side ends."""
         self._rest()
-        with self._reading:
+        with self._reading, suppress(ClientGone):
             await self._feed()
         if self._ending and not self._protocol.is_websocket:  # that peer says nothing, and waits
             await self._stream.linger()

@@ -12,6 +12,8 @@ which of them have moved when a new version comes. What is different here, and w
   a body is. A proxy in front may read another request out of those bytes (RFC 9112, 11.2). Here
   they are refused.
 - h11 bounds what has come of a head only while the head is incomplete. Here every head is bounded.
+- Hypercorn reads no further while a request waits behind another one, so that it does not notice
+  when the client leaves. Here that ends the wait, and the connection.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ from http.client import responses
 from typing import Any
 
 import h11
+import trio
 from h11._receivebuffer import ReceiveBuffer
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.trio.worker_context import EventWrapper
 from wsproto.connection import ConnectionState as SocketState
 
 from oq.http.asgi import REASON
+from oq.http.client_stream import ClientStream
 from oq.http.guard import SECURE
+from oq.http.peer import ClientGone
 from oq.http.responses import JSON, ErrorAnswer, encode
 
 _LOOSE = re.compile(rb"(?<!\r)\n|\n[ \t]")
@@ -36,10 +42,14 @@ _EXTENSIONS = b"sec-websocket-extensions"
 
 
 class Http1(H11Protocol):
-    """One connection's protocol, for `oq.http.connection`."""
+    """The protocol of one connection, `stream`, for `oq.http.connection`.
 
-    def __init__(self, *given: Any) -> None:
+    `handle` raises ClientGone if the client leaves while its next request waits.
+    """
+
+    def __init__(self, stream: ClientStream, *given: Any) -> None:
         super().__init__(*given)
+        self.can_read = _Turn(stream)
         self.connection = StrictReader(self.config.h11_max_incomplete_size)
 
     @property
@@ -124,6 +134,24 @@ class Http1(H11Protocol):
         if not reader.is_head:
             await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
+
+
+class _Turn(EventWrapper):
+    """When the next request is read: after the response to the one before."""
+
+    def __init__(self, stream: ClientStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    async def wait(self) -> None:
+        with trio.CancelScope() as waiting:
+            self._stream.watch(waiting)
+            try:
+                await super().wait()
+            finally:
+                self._stream.unwatch()
+        if waiting.cancelled_caught:
+            raise ClientGone
 
 
 def _with_reason(response: h11.Response) -> h11.Response:

@@ -79,13 +79,13 @@ async def test_what_is_said_meanwhile_is_kept_in_order():
         await wait_all_tasks_blocked()
         await client.send_all(b"second")
         await wait_all_tasks_blocked()
+        assert not scope.cancel_called
         await client.send_eof()
         await wait_all_tasks_blocked()
-        assert not scope.cancel_called, "there is something to answer before its end"
-        assert [await stream.receive(3) for _ in range(2)] == [b"fir", b"st"]
-        assert await stream.receive(MAX_RECEIVE) == b"second"
+        assert scope.cancel_called, "who leaves does not wait for an answer to the next request"
+        assert [await stream.receive(3) for _ in range(2)] == [b"fir", b"sts"]
+        assert await stream.receive(MAX_RECEIVE) == b"econd"
         assert await stream.receive(MAX_RECEIVE) == b""
-        assert scope.cancel_called
 
 
 async def test_no_more_than_a_piece_is_read_ahead():
@@ -94,6 +94,19 @@ async def test_no_more_than_a_piece_is_read_ahead():
         with pytest.raises(trio.TooSlowError), trio.fail_after(0.2):
             await client.send_all(bytes(100_000_000))
         assert len(await stream.receive(1 << 30)) <= MAX_RECEIVE
+
+
+async def test_all_of_it_is_had_piece_by_piece():
+    sent = bytes(range(256)) * 4096
+    async with ends() as (stream, client), trio.open_nursery() as nursery:
+        stream.watch(trio.CancelScope())
+        nursery.start_soon(client.send_all, sent)
+        got = b""
+        for size in (1, MAX_RECEIVE - 1, 7, MAX_RECEIVE, 3) * 100_000:
+            got += await stream.receive(size)
+            if len(got) == len(sent):
+                break
+        assert got == sent
 
 
 async def test_to_abort_ends_all_waits():

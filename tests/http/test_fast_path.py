@@ -433,7 +433,7 @@ WAITING = [
 async def test_a_client_that_leaves_while_it_waits(
     asked: str, behind: bytes, again: bool, ordinary: list[str]
 ):
-    """One that has asked for more meanwhile is answered, as far as anybody can tell."""
+    """One that has asked for more meanwhile has left all the same."""
     chat = b'{"model":"m","messages":[]}' if "chat" in asked else b""
     async with live(paused=True) as oq:
         async with line(oq) as one:
@@ -447,14 +447,11 @@ async def test_a_client_that_leaves_while_it_waits(
             await one.stream.send_all(behind)
             await wait_all_tasks_blocked(0.02)
             assert oq.server._connections
-            if behind:
-                oq.app.context.close()
         with trio.fail_after(5):
             while oq.server._connections:
                 await wait_all_tasks_blocked()
-        waiting = oq.queue.status().pending_tasks
-        assert waiting == (2 if "chat" in asked and behind else 1)
-        assert behind or ordinary == []
+        assert oq.queue.status().pending_tasks == 1
+        assert ordinary == []
 
 
 def get(path: str) -> bytes:

@@ -1,0 +1,60 @@
+"""A caller who leaves gives its place back at once, on both ways, whatever it has said before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tests.support.told import FAST, ORDINARY, site
+
+CALL = b'{"model":"m","stream":false,"messages":[{"role":"user","content":"x"}]}'
+LONG = CALL.replace(b"x", b"x" * 200_000)
+NEXT = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Silent:
+    """A backend that takes each request, says nothing, and notes when its caller hangs up."""
+
+    def __init__(self) -> None:
+        self.asked, self.hung_up = trio.Event(), trio.Event()
+        self.where = ""
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            async for data in stream:
+                if b'"messages"' in data:
+                    self.asked.set()
+        if self.asked.is_set():
+            self.hung_up.set()
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[Silent]:
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        here = Silent()
+        here.where = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.start_soon(trio.serve_listeners, here.serve, listeners)
+        yield here
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
+@pytest.mark.parametrize("body", [CALL, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("later", [False, True], ids=["with it", "later"])
+@pytest.mark.parametrize("more", [b"", b"\r\n", NEXT, NEXT[:9]])
+async def test_a_caller_who_leaves_in_the_midst_of_a_call(
+    odd: str, body: bytes, later: bool, more: bytes
+):
+    with trio.fail_after(20):
+        async with silent() as backend, site(odd, backend.where, "openai") as here:
+            async with await here.connect() as caller:
+                call = here.request("POST", "/v1/chat/completions", body)
+                await caller.send_all(call if later else call + more)
+                await backend.asked.wait()
+                if later and more:
+                    await caller.send_all(more)
+            await backend.hung_up.wait()
