@@ -43,6 +43,11 @@ class BodyReader:
         self._peer = peer
         self.limit = limit
 
+    def leave_rest(self) -> None:
+        """Nobody reads what is left of it, if anything; the response can end all the same."""
+        if not self.whole:
+            self._peer.discard()
+
     async def read(self) -> bytes:
         """The whole body.
 

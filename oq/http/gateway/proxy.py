@@ -62,6 +62,7 @@ class Proxy:
             model = await self._model(dialect, allowed, one, body) if self._passages.several else ""
             changes = allowed.admin_effect is not None
             await self._passages.pass_on(passage, relay, way, model=model, changes=changes)
+        one.body.leave_rest()  # the backend may have answered before it had all of an upload
         await relay.end()
 
     async def _model(
