@@ -82,8 +82,11 @@ class Fifo(Line):
         return self._behind_first(band, flows, search)
 
     def _behind_first(self, band: Band, flows: Sequence[Flow], search: Search) -> Choice | None:
-        """The next that may start, where the first may not."""
-        line = InOrder(band, flows, self._fleet, search.now, search.left)
+        """The next that may start, where the first may not. One that waits for a full backend keeps
+        it, too: where those behind wait depends on that.
+        """
+        unkept = [backend for backend in self._fleet if backend not in search.kept]
+        line = InOrder(band, flows, self._fleet, search.now, unkept)
         for task_id, kind in line:
             backend, room = self._place(task_id, search.now, search.kept)
             if backend is None:
@@ -92,6 +95,7 @@ class Fifo(Line):
                 return self._chosen(task_id, backend)
             else:
                 self._keep(backend, task_id, search)
+                unkept.remove(backend)
                 if not search.left:
                     return None
         return None

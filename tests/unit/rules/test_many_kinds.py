@@ -219,6 +219,24 @@ def test_each_tenant_is_looked_at(policy, monkeypatch):
     assert queue.looks <= FEW
 
 
+@pytest.mark.parametrize("number", [0, 300])
+def test_a_full_backend_is_waited_for_by_those_that_have_no_other(number, monkeypatch):
+    first, second = BackendSlots("a", 1), BackendSlots("b", 2, max_models=1)
+    queue = Queue(monkeypatch, "fifo", first, second)
+    queue.board.note_facts("a", BackendFacts(models=(*(f"m{n}" for n in range(300)), "both")), 0.0)
+    queue.board.note_facts("b", BackendFacts(models=("warm", "both")), 0.0)
+    queue.add(1, "m0")
+    queue.add(2, "warm")
+    assert queue.start() == [1, 2]
+    queue.board.answered(task_id(2), 0.0)
+    queue.add(3, "m0")  # this one waits for the backend that is full
+    queue.add(4, "both")  # so this one waits until the other one has its memory free
+    queue.add(5, "warm")
+    queue.wait(models(number))
+    assert queue.start() == []
+    assert queue.looks <= FEW
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_waits_inside_goes_back_for_one_behind_very_many_kinds(policy, monkeypatch):
     box = BackendSlots("box", 3, "measured", max_models=2, model_limits={"big": 1})
