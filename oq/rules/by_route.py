@@ -49,6 +49,8 @@ class ByRoute:
 
     def move(self, kind: Alike, before: str | None, first: str | None) -> None:
         """The first task of a kind was another one; None if there was, or is, none."""
+        if before == first:  # it came and went since
+            return
         model = kind[0]
         of = self.of_model.get(model)
         if of is None:

@@ -9,6 +9,7 @@ import pytest
 from oq.rules import bands
 from oq.rules.bands import Bands
 from oq.rules.board import Board
+from oq.rules.by_route import ByRoute
 from oq.rules.fleet import Fleet
 from oq.rules.in_order import InOrder
 from oq.rules.limited_work import passes_all
@@ -217,6 +218,12 @@ def test_each_tenant_is_looked_at(policy, monkeypatch):
     queue.board.place(task_id(LAST), Place(5, "x", tenant="t1"))
     assert sorted(queue.start()) == [100, LAST]
     assert queue.looks <= FEW
+
+
+def test_a_kind_that_comes_and_goes_between_two_searches_leaves_nothing():
+    tree = ByRoute([(task_id(1), ("m", ""))], Fleet([BackendSlots("a", 9)]))
+    tree.move(("x", ""), None, None)
+    assert [*tree.of_model] == [*tree.route_of] == ["m"]
 
 
 @pytest.mark.parametrize("number", [0, 300])
