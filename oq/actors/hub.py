@@ -225,9 +225,11 @@ class Hub:
         before its start is on disk has none, and goes to those who see all tasks.
         """
         for event, owner in zip(events, owners, strict=True):
-            if owner is not None and event.status is Status.RUNNING:
+            if owner is None:
+                continue
+            if event.status is Status.RUNNING:
                 self._owners[event.task_id] = owner
-            elif owner is not None:
+            else:
                 self._owners.pop(event.task_id, None)
 
     def _replay(self, subscription: Subscription, after: int) -> None:

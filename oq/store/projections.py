@@ -297,16 +297,16 @@ def project(steps: Iterable[Change | Removal], batch: Batch) -> None:
         if each is None:
             each = alike[between] = []
         each.append((keys.pack(state.id), step))
+    if removals:  # first: what they free, such as a name of a key, another task may take
+        _undo_ends([(key, one.state) for key, one in removals if one.state.status.ended], batch)
+        for drop in _OF_REMOVALS:
+            drop(removals, batch)
     for (before, after), each in alike.items():
         if before is not None and before.ended and before is not after:
             _undo_ends([(key, _stored(key, change, batch)) for key, change in each], batch)
         changes = Changes(before, after, each)
         for rule in _OF_CHANGES[before, after]:
             rule(changes, batch)
-    if removals:
-        _undo_ends([(key, one.state) for key, one in removals if one.state.status.ended], batch)
-        for drop in _OF_REMOVALS:
-            drop(removals, batch)
 
 
 def _stored(key: bytes, change: Change, batch: Batch) -> TaskState:

@@ -262,6 +262,15 @@ def test_every_batch_has_the_next_number(store):
     assert numbers == [1, 2, 3]
 
 
+def test_a_key_that_is_freed_and_taken_in_one_commit_is_the_new_tasks(store):
+    old = new(1, key="k")
+    ended = lifecycle.cancelled(old.state, at(1))
+    store.write([old], 0)
+    store.write([ended], 0)
+    store.write([Removal(ended.state), new(2, key="k")], 0)
+    assert store.claim("k").task_id == task_id(2)
+
+
 def test_a_full_disk_changes_nothing_and_later_nothing_is_missing(store, shelf, monkeypatch):
     waiting = put(store, new(1), seq=1)
 
