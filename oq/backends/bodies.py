@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oq.backends.encoding import Decode, decoder
+from oq.backends.encoding import Decoder, decoder
 from oq.backends.http1.exchange import Answer
 from oq.words.errors import BackendFailure
 
@@ -31,6 +31,6 @@ def plain(answer: Answer, body: bytes, most: int) -> bytes:
     return text[:most]
 
 
-def encoding(answer: Answer) -> Decode:
+def encoding(answer: Answer) -> Decoder:
     """What gives the text of a body: see `oq.backends.encoding`."""
     return decoder(answer.field(b"content-encoding").decode("latin-1"))

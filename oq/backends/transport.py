@@ -19,7 +19,7 @@ from oq.backends.address import check_api_key
 from oq.backends.base import Passage, Reply, way
 from oq.backends.bodies import encoding, head
 from oq.backends.connections import open_client
-from oq.backends.encoding import Decode, decoder
+from oq.backends.encoding import Decoder, decoder
 from oq.backends.http1.client import Client
 from oq.backends.http1.errors import Lost, Unreachable
 from oq.backends.http1.exchange import Answer, Use
@@ -250,6 +250,7 @@ class Transport:
             heard.note()
             for piece in decode(data):
                 await reply.piece(clean.feed(piece))
+        decode.end()
         await reply.piece(clean.rest())
 
     async def probe(self) -> None:
@@ -327,11 +328,13 @@ class Transport:
             await self._feed(decode(data), feed, progress)
             if progress.whole:
                 break
-        if not answer.whole:
+        if not progress.whole:
+            decode.end()
+        elif not answer.whole:
             await self._pour_rest(answer, decode, feed, progress)
 
     async def _pour_rest(
-        self, answer: Answer, decode: Decode, feed: Feed, progress: Progress
+        self, answer: Answer, decode: Decoder, feed: Feed, progress: Progress
     ) -> None:
         """Only the end of the answer is missing, and is worth no long wait. What comes before it
         passes too, while there is room.

@@ -9,7 +9,6 @@ import tracemalloc
 import pytest
 import trio
 
-from oq.backends.encoding import PIECE, decoder
 from oq.backends.transport import MAX_LIST
 from oq.dialects import ENDPOINTS
 from oq.dialects.answer_limit import AnswerLimit
@@ -115,13 +114,6 @@ def test_frames_lose_nothing_wherever_they_are_cut(end, size):
         assert [one.strip() for one in given if one.strip()] == [b"a", b"b", b"c", b"d", b"e"]
 
 
-def test_a_few_bytes_that_are_many_come_piece_by_piece():
-    packed = gzip.compress(b"\n" * 50_000_000)
-    pieces = decoder("gzip")(packed)
-    assert len(next(pieces)) == PIECE
-    assert sum(map(len, pieces)) == 50_000_000 - PIECE
-
-
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/api/embed"])
 async def test_a_compressed_answer_is_bounded_as_a_plain_one_is(path):
     packed = gzip.compress(b"\n" * 50_000_000)
@@ -137,26 +129,6 @@ def test_the_bound_is_a_setting():
     assert to_config({"ollama": {"max_answer": 2048}}).ollama.max_answer == 2048
     with pytest.raises(InvalidConfig, match=r"ollama\.max_answer"):
         to_config({"ollama": {"max_answer": 1}})
-
-
-@pytest.mark.parametrize("size", [1, 7, 1 << 20])
-def test_a_compressed_body_may_have_several_members(size):
-    packed = b"".join(gzip.compress(text) for text in (b"one", b"", b" two", b" three"))
-    inflate = decoder("gzip")
-    parts = [packed[at : at + size] for at in range(0, len(packed), size)]
-    assert b"".join(piece for part in parts for piece in inflate(part)) == b"one two three"
-
-
-def test_what_follows_a_compressed_body_is_not_kept():
-    """What inflates a body keeps what comes behind its end, and copies it each time."""
-    inflate = decoder("gzip")
-    assert list(inflate(gzip.compress(b"x") + b"garbage")) == [b"x"]
-    tracemalloc.start()
-    for _ in range(1000):
-        assert list(inflate(b"a" * 65536)) == []
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert most < 1_000_000
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/embed"])
