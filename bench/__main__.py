@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from bench import embedded, feed, growth, http, mixed, report, rules, startup, streams
 from bench.children import interruptible
 from bench.gateways import scenarios as gateways
+from bench.options import round_options
 from bench.runner import chosen, measure
 from bench.scenario import Scenario, Setting
-from bench.wire import spoken
 
 SCENARIOS: dict[str, Scenario] = {
     "bulk": embedded.alone(embedded.bulk, 40_000),
@@ -47,7 +48,7 @@ def main() -> int:
     if options.smoke:
         setting = Setting(SMOKE.rounds, SMOKE.scale, options.server)
     before = report.phase()
-    found = measure(options.scenarios, setting)
+    found = measure(options.chosen, setting)
     print(report.text(found, setting))
     if not found.figures:
         return 1
@@ -63,40 +64,22 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench",
-        description=__doc__,
-        epilog=f"scenarios: {', '.join(SCENARIOS)}. bench/README.md says what they measure.",
+    return round_options(
+        "bench",
+        __doc__,
+        _chosen,
+        named="scenarios",
+        names=SCENARIOS,
+        rounds=5,
+        only="these scenarios (gateway: all of gateway-*)",
+        server="measure this server instead",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of every scenario (5)")
-    parser.add_argument(
-        "--scale",
-        type=float,
-        default=1.0,
-        help="share of the full sizes (1); below 1 nothing is saved",
-    )
-    parser.add_argument(
-        "--only",
-        metavar="NAME,...",
-        help="these scenarios (gateway: all of gateway-*); nothing is saved",
-    )
-    parser.add_argument("--smoke", action="store_true", help="one tiny round; nothing is saved")
-    parser.add_argument(
-        "--server", metavar="URL", help="measure this server instead; nothing is saved"
-    )
-    options = parser.parse_args()
-    if options.rounds < 1 or options.scale <= 0:
-        parser.error("--rounds and --scale must be more than 0")
-    only = options.only.split(",") if options.only else OVER_HTTP if options.server else ()
-    if options.server and not set(only) <= set(OVER_HTTP):
-        parser.error(f"--server goes with {', '.join(OVER_HTTP)} only")
-    try:
-        if options.server is not None:
-            spoken(options.server)
-        options.scenarios = chosen(SCENARIOS, only)
-    except ValueError as error:
-        parser.error(str(error))
-    return options
+
+
+def _chosen(only: Sequence[str], server: str | None) -> dict[str, Scenario]:
+    if server and not set(only) <= set(OVER_HTTP):
+        raise ValueError(f"--server goes with {', '.join(OVER_HTTP)} only")
+    return chosen(SCENARIOS, only or (OVER_HTTP if server else ()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The options of the experiments on one trace."""
+"""The options of the experiments on one trace, and of the programs that measure in rounds."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+from bench.wire import spoken
 
 MOST = 1_000_000
 """Slots, and tokens a second."""
@@ -48,3 +50,47 @@ def trace_parser(
     parser.add_argument("--seed", type=int, default=seed, help=f"of what is drawn [{seed}]")
     parser.add_argument("--chart", type=Path, metavar="FILE", help=f"write an SVG of {chart}")
     return parser
+
+
+def round_options(
+    program: str,
+    said: str | None,
+    choose: Callable[[Sequence[str], str | None], object],
+    *,
+    named: str,
+    names: Iterable[str],
+    rounds: int,
+    only: str,
+    server: str = "",
+) -> argparse.Namespace:
+    """What was asked of a program that measures in rounds; `said` is its docstring.
+
+    `names` are what `--only` can name, and `named` what they are. `only` and `server` say what
+    those options do; without `server` the program has neither that option nor `--scale`. `chosen`
+    of the answer is what `choose` makes of the names and the server. Its ValueError is told.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=said,
+        epilog=f"{named}: {', '.join(names)}. bench/README.md says more.",
+    )
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"rounds of each ({rounds})")
+    parser.add_argument("--only", metavar="NAME,...", help=f"{only}; nothing is saved")
+    parser.add_argument("--smoke", action="store_true", help="one tiny round; nothing is saved")
+    numbers = "--rounds"
+    parser.set_defaults(scale=1.0, server=None)
+    if server:
+        numbers = "--rounds and --scale"
+        share = "share of the full size (1); below 1 nothing is saved"
+        parser.add_argument("--scale", type=float, default=1.0, help=share)
+        parser.add_argument("--server", metavar="URL", help=f"{server}; nothing is saved")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.scale <= 0:
+        parser.error(f"{numbers} must be more than 0")
+    try:
+        if options.server is not None:
+            spoken(options.server)
+        options.chosen = choose(options.only.split(",") if options.only else (), options.server)
+    except ValueError as error:
+        parser.error(str(error))
+    return options

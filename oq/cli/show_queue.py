@@ -9,7 +9,7 @@ from oq.cli.options import Output
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.words.durations import format_age
 from oq.words.task import Priority, Status
-from oq.words.views import BackendStatus, BackendView, QueueStatus
+from oq.words.views import BackendStatus, QueueStatus
 
 
 def print_queue(status: QueueStatus, output: Output) -> None:
@@ -98,7 +98,7 @@ def _health(backend: BackendStatus) -> str:
     return clean(f"({backend.kind} at {backend.url}) {condition_of(backend)}")
 
 
-def condition_of(backend: BackendStatus | BackendView) -> str:
+def condition_of(backend: BackendStatus) -> str:
     """Whether it is up, what runs on it, and what it is busy with."""
     if not backend.up:
         return f"down{since_of(backend)}: {backend.error}"
@@ -107,7 +107,7 @@ def condition_of(backend: BackendStatus | BackendView) -> str:
     return "; ".join((f"up, {backend.running}{of} running", *doing))
 
 
-def since_of(backend: BackendStatus | BackendView) -> str:
+def since_of(backend: BackendStatus) -> str:
     """Since when it is down; empty if that is not known."""
     return f" since {backend.down_since:%H:%M} UTC" if backend.down_since else ""
 

@@ -63,18 +63,5 @@ class Catalogue:
 
 def view(backend: BackendStatus, models: Models, problem: str | None = None) -> BackendView:
     """What is shown of a backend."""
-    return BackendView(
-        name=backend.name,
-        kind=backend.kind,
-        url=backend.url,
-        up=backend.up,
-        running=backend.running,
-        max_concurrency=backend.max_concurrency,
-        error=backend.error or problem,
-        down_since=backend.down_since,
-        held=backend.held,
-        swap=backend.swap,
-        slots=backend.slots,
-        models=models.models,
-        loaded=models.loaded,
-    )
+    shown = msgspec.structs.asdict(backend) | {"error": backend.error or problem}
+    return BackendView(**shown, models=models.models, loaded=models.loaded)

@@ -93,7 +93,7 @@ class BackendFacts(Struct, frozen=True):
     """The names of all models that it has. None: it was not asked, or does not say."""
 
 
-class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=True):
+class BackendView(BackendStatus, frozen=True, omit_defaults=True, kw_only=True):
     """One backend with its models.
 
     `up` is false when the backend does not answer. `error` says why, or why it did not list its
@@ -103,17 +103,6 @@ class BackendView(Readable, Struct, frozen=True, omit_defaults=True, kw_only=Tru
     it, and of one that is down those that it had.
     """
 
-    name: str
-    kind: str
-    url: str
-    up: bool
-    running: int
-    max_concurrency: int | None = None
-    error: str | None = None
-    down_since: datetime | None = None
-    held: str | None = None
-    swap: str | None = None
-    slots: tuple[Slots, ...] = ()
     models: tuple[Model, ...]
     loaded: tuple[Model, ...]
 
