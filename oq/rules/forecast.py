@@ -1,15 +1,12 @@
 """When a waiting task will start, and when it will have ended.
 
-First a guess: the work before it, over how fast its backends work off what waits (`Pace`); or, for
-a model that has not its turn where tasks of models in memory go first, the turns of the others
-(`Turns`). Then what guesses of its like were wrong by lately makes an interval of it (`Guesses`).
-A guess looks at no task, so it costs the same however many wait.
+First a guess, by what is known (`Guesser`). Then what guesses of its like were wrong by lately
+makes an interval of it (`Guesses`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from itertools import groupby
 from math import inf
 from operator import attrgetter
@@ -17,11 +14,11 @@ from operator import attrgetter
 import msgspec
 from msgspec import Struct
 
-from oq.rules.backlog import Backlog, Lane
+from oq.rules.backlog import Backlog
 from oq.rules.fleet import Fleet
-from oq.rules.guesses import Estimate, Guess, Guesses, GuessesRecord
-from oq.rules.limited_work import passed, passes_all, until_free
-from oq.rules.model_names import both_names
+from oq.rules.guesser import Guesser
+from oq.rules.guesses import Estimate, Guesses, GuessesRecord
+from oq.rules.limited_work import passes_all
 from oq.rules.pace import Pace, PaceRecord
 from oq.rules.place import Place
 from oq.rules.policy import Policy
@@ -43,16 +40,6 @@ MOST_LATER = 512
 
 
 _PLACE_AND_BACKEND = attrgetter("place", "backend")
-
-
-class Way(IntEnum):
-    """How a guess was made. Each is wrong in its own way, and of a task that has just come in
-    another one than of one that has waited, with others behind it.
-    """
-
-    MEASURED = 0  # by the work before it
-    TURNS = 1
-    ASSUMED = 2  # by the work before it, when the pace of a backend was not known
 
 
 class Start(Struct, frozen=True, gc=False):
@@ -97,6 +84,10 @@ class Forecast:
         self._paces = {backend.name: Pace() for backend in fleet}
         self._turns = {backend.name: Turns(backend, max_bypass or 0.0) for backend in fleet}
         self._by_turns = max_bypass is not None
+        self._guesser = Guesser(
+            fleet, policy, self._times, self._backlog, self._paces, self._turns,
+            by_turns=self._by_turns,
+        )  # fmt: skip
         self._guesses = Guesses()
         self.came: list[Place] = []
         """Tasks that are ready by now, and were not taken in yet; `newest` is the last of them."""
@@ -208,7 +199,7 @@ class Forecast:
             newest = None
         task_id = self._guesses.wanted(newest, now)
         if task_id is not None and (place := self._policy.place_of(task_id)) is not None:
-            guess = self._guess(place, self._share_before(task_id, place), now)
+            guess = self._guesser.of(task_id, place, now)
             if guess is not None:
                 self._guesses.remember(task_id, guess, now)
 
@@ -220,7 +211,7 @@ class Forecast:
         if place is None:
             return None
         self._take_in(now)
-        guess = self._guess(place, self._share_before(task_id, place), now)
+        guess = self._guesser.of(task_id, place, now)
         return None if guess is None else self._guesses.estimate(guess)
 
     def of_next(self, place: Place, now: float) -> Estimate | None:
@@ -235,7 +226,7 @@ class Forecast:
         ]
         if free and (not self._policy or passes_all(self._policy, self._fleet, free, place, now)):
             return None
-        guess = self._guess(place, 1.0, now)
+        guess = self._guesser.of_last(place, now)
         return None if guess is None else self._guesses.estimate(guess)
 
     def until_started(
@@ -244,8 +235,7 @@ class Forecast:
         """Seconds until so many tasks have started, whichever, on these backends, or on any; None
         while that cannot be told.
         """
-        usual, there = self._times.usual, backends or self._fleet.backends
-        return None if usual is None else tasks * usual * self._pace(there)[0]
+        return self._guesser.seconds(tasks, backends or self._fleet.backends)
 
     def seconds_each(self, backends: Sequence[BackendSlots], now: float) -> float | None:
         """Seconds that these take for each task in line, by all that has happened until now; None
@@ -261,7 +251,7 @@ class Forecast:
         self._take_in(now)
         latest = self._times.usual if any(one.running for one in self._fleet) else None
         for place in self._backlog.last_of_each():
-            guess = self._guess(place, 1.0, now)
+            guess = self._guesser.of_last(place, now)
             if guess is None:
                 return None
             latest = max(latest or 0.0, self._guesses.estimate(guess).ends.p50)
@@ -308,86 +298,3 @@ class Forecast:
             self._paces[name].restore(known.paces[name])
         for name in self._turns.keys() & known.turns.keys():
             self._turns[name].restore(known.turns[name])
-
-    # -- how
-
-    def _share_before(self, task_id: str, place: Place) -> float:
-        """The share of the tasks of its priority that are before it in line."""
-        lane = self._backlog.lane(place.priority)
-        if lane is None:  # pragma: no cover - who is in line is in the backlog
-            return 0.0
-        above = sum(one.count for one in self._backlog.above(place.priority))
-        return max(0, (self._policy.position(task_id) or 1) - above - 1) / lane.count
-
-    def _guess(self, place: Place, before: float, now: float) -> Guess | None:
-        if self._times.usual is None or (self._fleet.paused and self._fleet.is_paused(place.model)):
-            return None
-        fleet = self._fleet
-        likely = fleet.likely(place.model) if fleet.several else fleet.backends
-        able = [one for one in likely if _works(one, place)]
-        if not able:
-            return None
-        self._backlog.weigh(now)
-        way, starts = self._turn(place, able, now) or self._in_line(place, before, able)
-        starts = max(starts, self._until_free(place, before, able))
-        held = min(now if one.held is None else one.held.until for one in able)
-        starts = max(starts, held - now)
-        lane = self._backlog.lane(place.priority)
-        behind = lane is not None and before * lane.count < lane.count - 1
-        return Guess(2 * way + behind, starts, starts + self._times.of(place.model))
-
-    def _turn(
-        self, place: Place, able: Sequence[BackendSlots], now: float
-    ) -> tuple[Way, float] | None:
-        """By the turns of the models, unless its model has its turn somewhere."""
-        if not self._by_turns:
-            return None
-        soonest, first = inf, self._policy.first()
-        for backend in able:
-            wait = self._turns[backend.name].wait(place, now, first, self._backlog)
-            if wait is None:
-                return None
-            soonest = min(soonest, wait)
-        return Way.TURNS, soonest
-
-    def _in_line(
-        self, place: Place, before: float, able: Sequence[BackendSlots]
-    ) -> tuple[Way, float]:
-        """By the work until all before it have started and one slot more is free."""
-        work, swaps = self._times.usual or 0.0, 0.0
-        for lane, share in self._lanes_before(place, before):
-            for_these = share * self._backlog.share(lane, able)
-            work += for_these * (lane.work - passed(lane, able, self._times.of))
-            swaps += for_these * lane.swaps
-        for_work, for_swap = self._pace(able)
-        known = all(self._paces[one.name].known for one in able)
-        return (Way.MEASURED if known else Way.ASSUMED), work * for_work + swaps * for_swap
-
-    def _until_free(self, place: Place, before: float, able: Sequence[BackendSlots]) -> float:
-        """By the limit of its model."""
-        lanes = self._lanes_before(place, before)
-        names = both_names(place.model)
-        of_model = sum(share * lane.counts.get(name, 0) for lane, share in lanes for name in names)
-        return until_free(place, of_model, able, self._times.of(place.model))
-
-    def _lanes_before(self, place: Place, before: float) -> list[tuple[Lane, float]]:
-        """What is before it: all of the higher priorities, and a share of its own."""
-        lanes = [(lane, 1.0) for lane in self._backlog.above(place.priority)]
-        mine = self._backlog.lane(place.priority)
-        return lanes if mine is None else [*lanes, (mine, before)]
-
-    def _pace(self, backends: Sequence[BackendSlots]) -> tuple[float, float]:
-        """Seconds of time for a second of work and for a swap, of all these together."""
-        speed = swap = 0.0
-        for backend in backends:
-            # So many are served at once, as far as can be seen.
-            slots, load = max(1, backend.running), self._turns[backend.name].load_time
-            for_work, for_swap = self._paces[backend.name].prices(slots, load)
-            speed += 1 / max(for_work, 1e-9)
-            swap += for_swap
-        return 1 / speed, swap / len(backends) ** 2
-
-
-def _works(backend: BackendSlots, place: Place) -> bool:
-    """Whether it is known that tasks with this place start there, sooner or later."""
-    return backend.down is None and (backend.outages.quiet or backend.failing(place) is None)
