@@ -196,13 +196,22 @@ class _Reply:
         """
         head = head or Head()
         headers = [*self._kind(head, streams=self.wanted.streams), *head.headers, *self.headers]
-        await self.out.begin(head.status, headers, head.reason, piece)
+        await self.out.begin(
+            head.status, headers, head.reason, piece, frames=self._has_frames(head)
+        )
 
     async def whole(self, ended: Ended) -> None:
         """The answer that came in one piece."""
         head = ended.head or Head()
         headers = [*self._kind(head, streams=False), *head.headers, *self.headers]
         await self.out.whole(head.status, headers, ended.result or b"", head.reason)
+
+    def _has_frames(self, head: Head) -> bool:
+        """Whether an answer that comes in pieces is a stream of frames, whatever its backend calls
+        it. Of a call that may be answered with sound or text only some are.
+        """
+        call = self.wanted.new.call
+        return not call.any_type or head.content_type in (b"", call.dialect.stream_type)
 
     def _kind(self, head: Head, *, streams: bool) -> list[tuple[bytes, bytes]]:
         """The content type of an answer whose backend has not said any."""

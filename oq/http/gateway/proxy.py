@@ -25,6 +25,7 @@ from oq.http.request_body import BODY_TIMEOUT, BodyReader
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.words.errors import Forbidden, PayloadTooLarge
+from oq.words.head import Head
 
 _NDJSON = b"application/x-ndjson"
 MAX_LINE = 1024 * 1024
@@ -55,7 +56,7 @@ class Proxy:
         else:
             body = await one.body.read()
             one.watch_caller()
-        passage, relay = _passage(request.scope, body), Relay(one.out)
+        passage, relay = _passage(request.scope, body), Relay(one.out, dialect)
         if allowed.lists is not None:
             await self._passages.pass_on_list(allowed.lists, dialect, passage, relay, way)
         else:
@@ -91,14 +92,18 @@ class Proxy:
 class Relay:
     """Passes a response on as it comes. NDJSON goes in whole lines, so that an error can follow."""
 
-    def __init__(self, out: GatewayResponse) -> None:
+    def __init__(self, out: GatewayResponse, dialect: Dialect) -> None:
         self._out = out
+        self._dialect = dialect
         self._lines = False
         self._held = b""
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._lines = any(value.startswith(_NDJSON) for _, value in headers)
-        await self._out.begin(status, down(headers))
+        passed = down(headers)
+        kind = Head(status, headers=tuple(passed)).content_type
+        frames = kind == self._dialect.stream_type
+        self._lines = frames and kind == _NDJSON
+        await self._out.begin(status, passed, frames=frames)
 
     async def piece(self, data: bytes) -> None:
         if self._lines:

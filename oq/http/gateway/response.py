@@ -30,8 +30,10 @@ class GatewayResponse:
     def __init__(self, peer: Peer, on_status: Callable[[int], None]) -> None:
         self._peer = peer
         self._on_status = on_status
-        self.sized = False
-        """Whether a length has been sent. Then nothing can be added to the body."""
+        self.takes_error = False
+        """Whether an error can be added to what has been sent. It can to a stream of frames. To
+        anything else it cannot: its reader must see that it was cut.
+        """
         self.first = b""
         """The beginning of what has been sent in pieces, FIRST_KEPT bytes at most."""
         self._last = b""
@@ -54,24 +56,31 @@ class GatewayResponse:
         await self._begin(status, [*kept, (_LENGTH, b"%d" % len(body))], reason, body, more=False)
 
     async def begin(
-        self, status: int, headers: RawHeaders, reason: bytes = b"", piece: bytes = b""
+        self,
+        status: int,
+        headers: RawHeaders,
+        reason: bytes = b"",
+        piece: bytes = b"",
+        *,
+        frames: bool,
     ) -> None:
         """The head of an answer that is sent in pieces, and the first of them if it is there.
-        Without a length it is a stream. `reason` is its reason phrase, if it is not the usual one
-        of the status.
+        `frames`: it is a stream of frames of its dialect. `reason` is its reason phrase, if it is
+        not the usual one of the status.
         """
         self._note(piece)
-        await self._begin(status, headers, reason, piece, more=True)
+        sent = [*headers]
+        sized = any(name.lower() == _LENGTH for name, _ in sent)
+        self.takes_error = frames and not sized
+        if not sized:
+            sent.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
+        await self._begin(status, sent, reason, piece, more=True)
 
     async def _begin(
         self, status: int, headers: RawHeaders, reason: bytes, body: bytes, *, more: bool
     ) -> None:
-        sent = passable(headers)
         self._on_status(status)
-        self.sized = any(name.lower() == _LENGTH for name, _ in sent)
-        if not self.sized:
-            sent.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
-        await self._peer.begin(status, sent, reason=reason, body=body, more=more)
+        await self._peer.begin(status, passable(headers), reason=reason, body=body, more=more)
 
     async def piece(self, data: bytes) -> None:
         """A part of an answer that has begun."""

@@ -28,7 +28,7 @@ class ResponseStream:
 
     async def send(self, events: KeptEvents, task_id: str, headers: RawHeaders) -> None:
         """Send all events, to the end of the task that makes the response."""
-        await self._out.begin(200, [(TYPE, EVENT_STREAM.encode()), *headers])
+        await self._out.begin(200, [(TYPE, EVENT_STREAM.encode()), *headers], frames=True)
         scope = trio.CancelScope()
         try:
             with (
