@@ -3,19 +3,28 @@
     base         what the queue asks of each
     server       what the next two have in common
     ollama       Ollama, over its own API
-    openai       any OpenAI-compatible server; translate, openai_stream: one form into the other
+    openai       any OpenAI-compatible server
+        openai_tasks     a task there: translate, to its API; openai_stream, back; messages
+        ollama_calls     calls of Ollama's there; ollama_pages: what Ollama says of its models
     simulated    a faithful fake model server: in process, or over HTTP
-    transport    HTTP, its timeouts and its errors      address    urls as people write them
-    http1        HTTP/1.1: a client with no more than backends need
-    silence      whether a server that says nothing lives
+    models       lists of models, as servers send them
     server_facts what a server without Ollama's API says of its slots and its memory
-    target       urls made of parts
-    encoding     bodies that come compressed            secrets    a backend's key is not shown
-    verbatim     calls in a dialect that it speaks      failures   what a status code means
-    busy         errors that only say that a server is busy, or has not the model
-    served_calls the same, and translated for servers that lack their path: see lacking,
-                 refused_fields, echoes
-    bodies       read as far as needed             apart      what compressed calls say
+
+    verbatim     calls in a dialect that a server speaks
+    served_calls the same, and translated for servers that lack their path:
+        missing_paths    whether it does           refused_fields   which fields it refuses
+        refusals         both, remembered          echoes           errors that repeat a caller
+
+    transport    HTTP, its timeouts and its errors: connections, how they are opened; target, urls
+                 made of parts; address, urls as people write them
+    http1        HTTP/1.1: a client with no more than backends need
+    keep_alive   whether a server leaves a connection open
+    silence      whether a server that says nothing lives
+    secrets      a backend's key is not shown
+    replies      the head of an answer: locations, where it leads; failures, what a status means;
+                 busy, which errors only say that a server is busy, or has not the model
+    bodies       read as far as needed; encoding: those that come compressed; progress: how far one
+                 has come; reading_thread: large ones are read apart
 
 httpx is imported when the first backend that needs it is made.
 """

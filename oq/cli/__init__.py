@@ -3,8 +3,21 @@
 app       the commands, loaded when they are called     exits     errors as a line and a code
 options   what several commands share                   terminal  words on the way out
 lifeline  children that do not outlive it               streams   output that may be closed or full
-signals   from the first moment on
-one module a group of commands; what they print is beside them in show_*
+signals   from the first moment on                      tables    on a terminal
+
+One module a group of commands; what it prints is beside it in show_*:
+serve     the server                                    simulate  a model server without a model;
+                                                                  listening: where it cannot listen
+submit    new tasks: terms, what is said of them; texts, where their texts come from
+stream    what a task says                              waiting   until it has ended
+tasks     lists of tasks, and single ones: which, what lists them; show_task; expected: times
+verbs     what changes tasks and the queue              watch     events: show_event
+figures   status, stats, backends: show_queue           models    each model
+batch     many tasks out of a file                      top       a live view
+plan      what a trace would have cost: per_server, what is said of servers; show_plan
+trace     the trace of what ran                         demo      a demonstration with a real model
+config    settings, checked and shown                   salvage   what is left of damaged data
+version   of oq                                         completion  of the shell
 """
 
 from __future__ import annotations

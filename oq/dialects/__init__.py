@@ -12,19 +12,19 @@
     openai_media    images, sound, moderations    openai_media_fold   their streams as one object
     llama_cpp       llama.cpp's own API           llama_cpp_fold   its stream as one object
     rerank          reranking, which many servers have
-    documents       bodies that are forms or compressed, as JSON
+    documents       bodies that are forms or compressed, as JSON; inflating: piece by piece
     translate       calls of the one as calls of the other, for servers that lack them
     framing         splits bytes into lines and events
-    passing         passes frames on as they came, and has them read
+    passthrough     passes frames on as they came, and has them read
     events          server-sent events, for every dialect that streams them
     reading         JSON, and what is almost JSON
-    asked           what a call asks for, read as leniently as servers read it
+    call_fields     what a call asks for, read as leniently as servers read it
     answer_errors   errors in what a backend sent
     stated_errors   errors within an answer: whether a retry may help
-    counts          numbers of tokens
+    counts          numbers of tokens             timings          how long it took
     answer_limit    the memory that one answer may take
     model_lists     lists of models of several servers as one
-    growing         objects and lists that arrive in small pieces
+    deltas          objects and lists that arrive in small pieces
     growing_text    a long text that does
     tool_calls      calls of tools that do
     tool_parts      which call a part of one belongs to

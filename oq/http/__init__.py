@@ -11,14 +11,18 @@ fast_path          answers calls, submits, streams and waiting reads past Hyperc
 fast_request       reads the head of a request for the fast path, strictly
 fast_peer          writes the response of the fast path
 peer               what a handler knows of the other end of its request, on either way
-request_body       reads the body of a request
+door               every request passes it: it is judged, and gets its caller
+guard              who may talk to this server: Host and Origin, and the headers of every response;
+                   host_names: the names by which it may be called
+request            the one type of a request; request_body: reads its body
 app                the Quart application, made from the table of routes
-guard              who may talk to this server: Host and Origin, and the headers of every response
 inflight           how many bytes the bodies of all requests together hold
-routes             the table: every path, what it takes and what it returns
-openapi            the same table as a document
+routes             the table: every path, what it takes and what it returns; route: one line of it
+openapi            the same table as a document; shapes: types that say more
 tasks              submitting, reading, changing tasks
 bulk               one action on many tasks
+content            the answer of a task as its backend sent it; byte_ranges: parts of it
+models             what is done with models; cloud: what Ollama says of its cloud
 files              raises the limit of open files, and fits the connections to it
 streams            what a task generates, while it generates it
 events             the live feed of events: WebSocket and server-sent events

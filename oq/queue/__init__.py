@@ -1,8 +1,9 @@
 """Floor 5: the queue.
 
 opening        open_queue(): starts the actors and the store, and stops them; salvage
-wiring         the actors, and the channels between them
-admission      takes tasks in, up to the queue's limits
+recovery       puts back in line what ran when the process ended
+wiring         the actors, and the channels between them; capacity: how many tasks each backend gets
+admission      takes tasks in, up to the queue's limits; claims: idempotency keys
 receipts       waits until what was asked for is on disk
 core           what is behind the verbs
 raw            the verbs on behalf of one caller, with documents as JSON
@@ -10,11 +11,14 @@ queue          the verbs as a Python program calls them
 documents      its tasks and results as documents, and back
 bulk           one action on many tasks
 listing        pages and counts of tasks
+outlook        when waiting tasks start and end, in the words of users
+output_reader  follows what a task generates, in one of three ways:
 reader         reads a task's stream
-gateway_calls  runs drop-in calls as tasks
 call_reader    reads the answer to one call
 frame_reader   reads a call that goes on without its caller
+gateway_calls  runs drop-in calls as tasks
 callers        cancels a call when all its callers have left
+passages       passes on what is no task; model_lists: lists of models as one
 catalogue      the models of the backends
 options        settings by keyword
 """

@@ -1,13 +1,23 @@
-"""Floor 2: the tasks on disk.
+"""Floor 3: the tasks on disk.
 
 ledger        what the queue asks of whatever keeps its tasks, and the records that it gives
-key_value     the ledger over an engine: commits that wait for the disk, reads that wait for those
-store         writes a batch of steps, and reads records back (with batch_builder, streams, looks)
+key_value     the ledger over an engine: commits that wait for the disk (sync_thread), reads that
+              wait for those
+store         writes a batch of steps (batch_builder), and reads records back: streams, looks;
+              recent: what is still in memory; decoding: values that may be damaged; damaged_task:
+              what is shown then
 projections   what a step writes: one for each family of records, index and count; rows for an actor
               are those of an outbox (oq.rules.outbox)
-engine        what is below: keys and values, in memory (memory) or in RocksDB (rocks, wal)
-migration     brings a directory of an older format to today's
-salvage       saves what can be read of a directory that does not open any more
+keys          the keys of all records
+engine        what is below: keys and values, in memory (memory) or in RocksDB (rocks)
+wal           looks through RocksDB's log before it is opened; high_water: which commit was synced
+directory     the files of a data directory: permissions, forks, lock_holder, address_space; errors:
+              what RocksDB says, in words
+running_page  which tasks run, in a page that outlives the process; shutdown_note: why it ended
+migration     brings a directory of an older format (format_one) to today's
+salvage       saves what can be read of a directory that does not open any more; report: what was
+              lost; salvage_reader: its tasks; salvaged_log: its logs; damaged: a mended copy of
+              RocksDB's files (logfile, batches, tables, checksum)
 """
 
 from oq.store.engine import READ_CACHE

@@ -422,6 +422,61 @@ def test_a_public_name_exists_and_is_documented(name):
     assert getattr(oq, name).__doc__
 
 
+# -- the map
+
+
+ROOMS = {name: path.parent for name, path in MODULES.items() if path.name == "__init__.py"}
+MAPS = [
+    *(
+        HOUSE.parent / f"{name}.md"
+        for name in ("ARCHITECTURE", "CONTRIBUTING", "README", "SECURITY")
+    ),
+    *(HOUSE.parent / "docs").glob("*.md"),
+]
+A_PATH = re.compile(
+    r"`((?:oq|bench|docs|examples|requirements|tests|tools|web)/[\w./]+|[\w/]+\.py)`"
+)
+A_LINE_OF_A_ROOM = re.compile(r"^ *(\w+)  +\S", re.MULTILINE)
+
+
+def said_of(room: str) -> str:
+    return ast.get_docstring(tree(MODULES[room])) or ""
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"oq"}))
+def test_the_docstring_of_a_room_says_what_is_in_it(room):
+    """A reader looks there for where something is. "`name` does this", or behind its neighbour."""
+    inside = {path.stem for path in ROOMS[room].glob("*.py")} - {"__init__", "__main__"}
+    inside |= {path.parent.name for path in ROOMS[room].glob("*/__init__.py")}
+    said = said_of(room)
+    assert {name for name in inside if not re.search(rf"\b{name}\b", said)} == set()
+    assert set(A_LINE_OF_A_ROOM.findall(said)) - inside == set()
+
+
+def test_a_room_that_says_its_floor_is_on_it():
+    said = {name: re.match(r"Floor (\d):", said_of(f"oq.{name}")) for name in FLOORS}
+    floors = {name: int(found[1]) for name, found in said.items() if found}
+    assert floors == {name: FLOORS[name] for name in floors}
+    assert {"words", "rules", "dialects", "store", "actors", "queue"} <= set(floors)
+
+
+def test_the_map_names_each_part_of_the_house():
+    named = (HOUSE.parent / "ARCHITECTURE.md").read_text()
+    assert [name for name in FLOORS if f"`oq/{name}/`" not in named] == []
+
+
+@pytest.mark.parametrize("document", MAPS, ids=lambda path: path.name)
+def test_a_path_in_a_document_leads_somewhere(document):
+    """`oq/rules/line.py`, or `line.py` where there is one of this name."""
+    paths = [f"/{path.relative_to(HOUSE.parent)}" for path in FILES]
+    assert [
+        named
+        for named in A_PATH.findall(document.read_text())
+        if not (HOUSE.parent / named).exists()
+        and sum(path.endswith(f"/{named}") for path in paths) != 1
+    ] == []
+
+
 # -- tests
 
 

@@ -4,10 +4,11 @@
     text        the text of an answer: always the same for the same prompt
     loaded      the models in memory, and the line of calls that need another one; router: the
                 same as llama.cpp has it. runner: one model in memory; slots: what it answers at
-                once; load_group: what it was loaded with; spent: where a call's time goes
+                once; load_group: what it was loaded with; place: one in that line; spent: where a
+                call's time goes
     model_files the models on its disk, and uploads
     ask         a request, by whichever API it came: ask_openai, ask_dicts, ask_forms; reading: JSON
-                as Go reads it
+                as Go reads it; packed: bodies that are compressed
     pieces      what the model says, piece by piece
     encoders    pieces as an API sends them: render_ollama, encode_events, encode_llama,
                 encode_media; forms: errors; quirks: the habits of other servers

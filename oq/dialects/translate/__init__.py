@@ -1,7 +1,7 @@
 """Translates calls for servers that do not have them. Pure: no I/O, no clock.
 
     translation      one call as another: the request up, the answer down
-    asked            what a request asks for, whatever form it has
+    chat_request     what a request asks for, whatever form it has
         from_responses, items, offered      read from OpenAI's Responses API
         from_messages, blocks               read from Anthropic's Messages API
         dialogue                            its messages, put together
