@@ -58,7 +58,7 @@ class App(QuartTrio):
             await super().asgi_app(scope, receive, send)
             return
         request = self.door.enter(scope)
-        refusal, origin, _ = request.verdict
+        refusal, origin = request.verdict.refusal, request.verdict.origin
 
         async def secured(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -67,7 +67,7 @@ class App(QuartTrio):
 
         async with AsgiPeer(scope, receive, secured) as peer:
             if refusal is not None:
-                await refuse(request, peer, 403, *_error(refusal))
+                await refuse(request, peer, request.verdict.status, *_error(refusal))
             elif (there := self.gateway.moved(request)) is not None:
                 await refuse(request, peer, there.status, _location(there, scope), b"")
             elif (problem := _check_target(target_of(scope))) is not None:

@@ -72,7 +72,8 @@ _ONCE = (b"host", b"origin", b"sec-fetch-site")
 
 
 class Verdict(NamedTuple):
-    """`refusal` says why the request is not answered; None lets it through.
+    """`refusal` says why the request is not answered, and `status` is that of the answer which
+    tells so; None lets it through.
 
     `origin` is the other site that it comes from, if pages from there may read the answer.
     `drop_in`: what pages from there want to make is a drop-in call.
@@ -81,6 +82,7 @@ class Verdict(NamedTuple):
     refusal: str | None = None
     origin: bytes | None = None
     drop_in: bool = False
+    status: int = 403
 
 
 _WELCOME = Verdict()
@@ -106,7 +108,9 @@ class Guard:
             return Verdict(f"the request has more than one header {name.decode()}")
         host = headers.get(b"host", b"")
         # HTTP/1.0 may leave Host out; no browser does.
-        if host and not self._host_allowed(host.decode("latin-1")):
+        if host and not (known := self._host_allowed(host.decode("latin-1"))):
+            if known is None:  # RFC 9112, 3.2
+                return Verdict(f"{_shown(host)} in the Host header names no host", status=400)
             return Verdict(
                 f"this server does not answer to the name {_shown(host)} in the Host header;"
                 " add it to server.allowed_hosts if it should"
