@@ -16,10 +16,9 @@ from msgspec import Raw, Struct
 from oq.dialects.answer_errors import decode_answer, quoted
 from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.dialects.base import Emit
-from oq.dialects.counts import count
 from oq.dialects.growing_text import Halves
 from oq.dialects.openai_fold import OpenAIFold, said_in
-from oq.dialects.reading import Json, read_object, write
+from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import check_stated
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed

@@ -21,7 +21,7 @@
     call_fields     what a call asks for, read as leniently as servers read it
     answer_errors   errors in what a backend sent
     stated_errors   errors within an answer: whether a retry may help
-    counts          numbers of tokens             timings          how long it took
+    timings         how long it took
     answer_limit    the memory that one answer may take
     model_lists     lists of models of several servers as one
     deltas          objects and lists that arrive in small pieces

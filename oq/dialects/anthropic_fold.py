@@ -13,9 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from oq.dialects.answer_errors import states_error
-from oq.dialects.counts import count
 from oq.dialects.growing_text import GrowingText
-from oq.dialects.reading import Json, read_object, write
+from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from oq.dialects.counts import count
 from oq.dialects.deltas import MAX_ITEMS, index_of
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.marked_fold import MarkedFold
-from oq.dialects.reading import Json, write
+from oq.dialects.reading import Json, count, write
 from oq.dialects.timings import llama_timings
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed, Timings

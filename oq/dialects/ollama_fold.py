@@ -15,11 +15,10 @@ from msgspec import Raw
 from oq.dialects.answer_errors import decode_answer, first_byte, quoted, states_error
 from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import EmitFrame, Scrub
-from oq.dialects.counts import count
 from oq.dialects.framing import End
 from oq.dialects.growing_text import GrowingText, RepeatedText
 from oq.dialects.passthrough import Found, PassedFrames
-from oq.dialects.reading import read, read_object, sound, with_halves, write
+from oq.dialects.reading import count, read, read_object, sound, with_halves, write
 from oq.dialects.stated_errors import check_stated, stated
 from oq.dialects.timings import ollama_timings
 from oq.rules.stream_log import piece_of

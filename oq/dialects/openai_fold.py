@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.dialects.counts import count
 from oq.dialects.deltas import MAX_ITEMS, GrowingObject, index_of
 from oq.dialects.marked_fold import MarkedFold
-from oq.dialects.reading import Json, read_object, write
+from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.timings import llama_timings
 from oq.dialects.tool_calls import ToolCalls
 from oq.words.errors import BackendFailure

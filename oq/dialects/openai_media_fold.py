@@ -11,11 +11,10 @@ import base64
 import binascii
 from typing import Any
 
-from oq.dialects.counts import count
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.openai_fold import said_in, usage_in
-from oq.dialects.reading import Json, write
+from oq.dialects.reading import Json, count, write
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage

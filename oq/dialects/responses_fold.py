@@ -13,8 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from oq.dialects.answer_errors import error_text, states_error
-from oq.dialects.counts import count
-from oq.dialects.reading import Json, read_object, write
+from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated, stated_error, status_of
 from oq.dialects.timings import llama_timings
 from oq.words.errors import BackendFailure

@@ -1,8 +1,8 @@
 """The times in the last line of an answer, in seconds: Ollama's durations, llama.cpp's timings.
 
-Read leniently, as counts are (`oq.dialects.counts`): what is no such time is None. Ollama leaves
-out a duration of 0 (`omitempty` in its api/types.go). llama.cpp's are in `to_json` of its
-tools/server/server-common.cpp. Pure.
+Read leniently, as numbers of tokens are (`oq.dialects.reading.count`): what is no such time is
+None. Ollama leaves out a duration of 0 (`omitempty` in its api/types.go). llama.cpp's are in
+`to_json` of its tools/server/server-common.cpp. Pure.
 """
 
 from __future__ import annotations

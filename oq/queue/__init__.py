@@ -4,7 +4,6 @@ opening        open_queue(): starts the actors and the store, and stops them; sa
 recovery       puts back in line what ran when the process ended
 wiring         the actors, and the channels between them; capacity: how many tasks each backend gets
 admission      takes tasks in, up to the queue's limits; claims: idempotency keys
-receipts       waits until what was asked for is on disk
 core           what is behind the verbs
 raw            the verbs on behalf of one caller, with documents as JSON
 queue          the verbs as a Python program calls them

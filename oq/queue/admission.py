@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from oq.actors.writer import Writer
 from oq.queue.claims import Claim, Claims, used_otherwise
 from oq.queue.outlook import Outlook
-from oq.queue.receipts import PendingReceipts
 from oq.rules import lifecycle, scope, validation
 from oq.rules.fingerprint import fingerprint
 from oq.rules.ids import IdSource
@@ -26,7 +25,7 @@ from oq.words.config import Config
 from oq.words.durations import Time
 from oq.words.errors import Conflict, InvalidBatch, InvalidTask, NotFound, QueueFull, Unavailable
 from oq.words.messages import Commit
-from oq.words.receipts import Receipt
+from oq.words.receipts import PendingReceipts, Receipt
 from oq.words.steps import Change
 from oq.words.task import Status, Submission
 

@@ -14,7 +14,6 @@ from oq.queue.admission import Admission
 from oq.queue.catalogue import Catalogue, view
 from oq.queue.listing import Listing
 from oq.queue.outlook import Outlook
-from oq.queue.receipts import PendingReceipts
 from oq.queue.recovery import SHUT_DOWN
 from oq.queue.wiring import Wiring
 from oq.rules.shown_slots import at_once, slots_of
@@ -25,7 +24,7 @@ from oq.words.config import Config
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import NotFound, Unavailable
 from oq.words.messages import BackendDown, BulkCommand, Command, Commit, Drain, Pause
-from oq.words.receipts import Receipt
+from oq.words.receipts import PendingReceipts, Receipt
 from oq.words.task import Status
 from oq.words.timeline import TimelineSpan
 from oq.words.views import BackendStatus, BackendView, Model, Models, QueueStatus

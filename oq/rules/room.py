@@ -1,8 +1,10 @@
-"""What a backend can do with a task."""
+"""What a backend can do with a task, and when it is busy for a moment."""
 
 from __future__ import annotations
 
 from enum import IntEnum
+
+from msgspec import Struct
 
 
 class Room(IntEnum):
@@ -21,3 +23,10 @@ class Room(IntEnum):
     @property
     def starts(self) -> bool:
         return self >= Room.SWAP
+
+
+class Hold(Struct, frozen=True):
+    """A backend that is busy gets nothing until then, in seconds of a steady clock."""
+
+    reason: str
+    until: float

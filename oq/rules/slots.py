@@ -8,14 +8,13 @@ from math import inf
 
 from oq.rules.backend_past import BackendPast
 from oq.rules.concurrency import Concurrency, concurrency_of
-from oq.rules.hold import Hold
 from oq.rules.model_limits import Limit, ModelLimits
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
 from oq.rules.outages import Outages
 from oq.rules.place import Place
 from oq.rules.residency import Key, Residency
-from oq.rules.room import Room
+from oq.rules.room import Hold, Room
 from oq.words.messages import Busy, Ended
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts, SlotsSource

@@ -15,6 +15,7 @@ import msgspec
 
 from oq.rules.place import Place
 from oq.rules.stream_log import StreamLog
+from oq.store.decoding import UNDECODABLE
 from oq.store.format_one import PlaceOne, state_of
 from oq.store.keys import ID_BYTES, KEPT, LEARNT, META_KEY, OUTBOX, UNREAD, Meta, is_gone_key
 from oq.words.task import Body
@@ -23,11 +24,6 @@ HEAD = 12
 DELETE, PUT = 4, 5
 _META = bytes([len(META_KEY)]) + META_KEY
 _decode_meta = msgspec.msgpack.Decoder(Meta).decode
-
-UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises for bytes that are not what they should be: text that is no UTF-8 is a
-UnicodeDecodeError.
-"""
 
 LETTERS = b"prcfx"
 Looks = Callable[[bytes, bytes], bool]

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from oq.store import tables
-from oq.store.batches import UNDECODABLE, family_of, operations
+from oq.store.batches import family_of, operations
+from oq.store.decoding import UNDECODABLE
 from oq.store.directory import DATABASE
 from oq.store.engine import Put
 from oq.store.keys import FAMILIES, META_KEY, Meta

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from oq.store.batches import UNDECODABLE
+import msgspec
+
 from oq.words.errors import StoreCorrupt
 
 T = TypeVar("T")
+
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises for bytes that are not what they should be: text that is no UTF-8 is a
+UnicodeDecodeError.
+"""
 
 
 def read(decode: Callable[[bytes], T], value: bytes, what: str) -> T:

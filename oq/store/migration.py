@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from oq.rules.place import place_of
 from oq.store import keys
-from oq.store.batches import UNDECODABLE
+from oq.store.decoding import UNDECODABLE
 from oq.store.engine import Engine, Put
 from oq.store.errors import newer_format
 from oq.store.format_one import state_of

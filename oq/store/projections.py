@@ -19,8 +19,8 @@ from msgspec import Struct
 from oq.rules import scope
 from oq.rules.place import place_of
 from oq.store import keys
-from oq.store.batches import UNDECODABLE
 from oq.store.damaged_task import ended_key
+from oq.store.decoding import UNDECODABLE
 from oq.store.engine import Engine, Put
 from oq.store.keys import IN_PARTS, Meta
 from oq.store.ledger import KeyClaim

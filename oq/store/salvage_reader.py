@@ -19,7 +19,7 @@ from oq.rules import scope
 from oq.rules.slices import PART
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
-from oq.store.batches import UNDECODABLE
+from oq.store.decoding import UNDECODABLE
 from oq.store.format_one import state_of
 from oq.store.keys import ID_BYTES, Meta
 from oq.store.ledger import KeyClaim

@@ -18,9 +18,8 @@ from oq.rules.retention import Ended
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
 from oq.store.batch_builder import BatchBuilder, merge
-from oq.store.batches import UNDECODABLE
 from oq.store.damaged_task import damaged_task
-from oq.store.decoding import read
+from oq.store.decoding import UNDECODABLE, read
 from oq.store.engine import Engine
 from oq.store.errors import behind_mark, index_disagrees, other_world, removed_by_retention
 from oq.store.keys import Meta

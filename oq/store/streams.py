@@ -14,8 +14,7 @@ from msgspec.structs import replace
 from oq.rules.slices import PART, slice_number
 from oq.rules.stream_log import StreamLog
 from oq.store import keys
-from oq.store.batches import UNDECODABLE
-from oq.store.decoding import read
+from oq.store.decoding import UNDECODABLE, read
 from oq.store.engine import Engine, Put
 from oq.words.errors import StoreCorrupt
 from oq.words.head import Head

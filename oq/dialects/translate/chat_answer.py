@@ -15,11 +15,10 @@ import msgspec
 
 from oq.dialects.answer_errors import quoted, states_error
 from oq.dialects.answer_limit import AnswerLimit
-from oq.dialects.counts import count
 from oq.dialects.framing import End, Frames
 from oq.dialects.marked_fold import DONE
 from oq.dialects.openai import OPENAI
-from oq.dialects.reading import read_object
+from oq.dialects.reading import count, read_object
 from oq.dialects.stated_errors import stated
 from oq.dialects.tool_parts import ToolParts
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind

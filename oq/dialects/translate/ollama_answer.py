@@ -12,9 +12,8 @@ import msgspec
 
 from oq.dialects.answer_errors import quoted, states_error
 from oq.dialects.answer_limit import AnswerLimit
-from oq.dialects.counts import count
 from oq.dialects.framing import End, Frames
-from oq.dialects.reading import Json, read_object
+from oq.dialects.reading import Json, count, read_object
 from oq.dialects.stated_errors import stated
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
 from oq.words.errors import BackendFailure

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oq.rules.backend_past import KEPT, BackendPast
-from oq.rules.hold import Hold
 from oq.rules.place import Place
+from oq.rules.room import Hold
 from oq.rules.shown_slots import note_past
 from oq.rules.slots import BackendSlots
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
-from oq.backends.http1 import pool as module
+from oq.backends.http1 import client as module
+from oq.backends.http1.client import KEPT_CONNECTIONS, KEPT_FOR, Pool
 from oq.backends.http1.connection import Connection, Origin
-from oq.backends.http1.pool import KEPT_CONNECTIONS, KEPT_FOR, Pool
 
 HERE = Origin(False, "127.0.0.1", 1, b"127.0.0.1:1")
 THERE = Origin(False, "127.0.0.1", 2, b"127.0.0.1:2")
