@@ -10,4 +10,7 @@ modules     modules of oq that have a function which runs
 passing     of these, the ones that call a function of another module: they hand the thing on, and
             whoever follows the way reads them; the others are called, answer, and lead nowhere
 crossings   pairs of modules of which one calls the other
+
+A call goes a task's way, and an event is told of something that happens, such as a cancel. So what
+those two have beside it is told too.
 """

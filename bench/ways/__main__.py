@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,39 +123,57 @@ def token(oq: Recorded) -> Pairs:
     return found
 
 
+def cancel(oq: Recorded) -> Pairs:
+    """The cancel of a task that waits, while nobody listens."""
+    with waiting(oq) as ids:
+        _cancel(oq, ids[0])
+        return oq.record(lambda: _cancel(oq, ids[1]))
+
+
 def event(oq: Recorded) -> Pairs:
-    """The cancel of a task that waits, and its event to one who listens."""
-    oq.http.post("/api/queue/pause").raise_for_status()
-    with oq.http.stream("GET", "/api/events") as answer:
+    """The same, and its event to one who listens."""
+    with waiting(oq) as ids, oq.http.stream("GET", "/api/events") as answer:
         lines = answer.iter_lines()
 
         def way(task_id: str) -> None:
-            oq.http.post(f"/api/tasks/{task_id}/cancel").raise_for_status()
+            _cancel(oq, task_id)
             while "task_cancelled" not in (line := next(lines)) or not line.startswith("data"):
                 pass
 
-        ids = [oq.http.post("/api/tasks", json=TASK).json()["task_id"] for _ in range(2)]
         way(ids[0])
-        found = oq.record(lambda: way(ids[1]))
+        return oq.record(lambda: way(ids[1]))
+
+
+@contextmanager
+def waiting(oq: Recorded) -> Iterator[list[str]]:
+    """Two tasks that wait, as the queue is paused."""
+    oq.http.post("/api/queue/pause").raise_for_status()
+    yield [oq.http.post("/api/tasks", json=TASK).json()["task_id"] for _ in range(2)]
     oq.http.post("/api/queue/resume").raise_for_status()
-    return found
+
+
+def _cancel(oq: Recorded, task_id: str) -> None:
+    oq.http.post(f"/api/tasks/{task_id}/cancel").raise_for_status()
 
 
 WAYS: dict[str, Callable[[Recorded], Pairs]] = {
     "a task over HTTP": task,
     "a call": call,
     "a token of a call": token,
+    "a cancel": cancel,
     "an event with its cancel": event,
 }
+BESIDE = {"a call": "a task over HTTP", "an event with its cancel": "a cancel"}
+"""Ways that contain another one, mostly: what they have beside that is told, too."""
 
 
-def numbers(pairs: Pairs) -> tuple[int, int, int]:
-    """Modules, those that pass on, and crossings."""
+def numbers(pairs: Pairs, beside: Collection[str] = ()) -> tuple[int, int, int]:
+    """Modules, those that pass on, and crossings; without the modules of a way `beside` it."""
     crossings = {(caller, called) for caller, called in pairs if caller and caller != called}
     return (
-        len({called for _, called in pairs}),
-        len({caller for caller, _ in crossings}),
-        len(crossings),
+        len({called for _, called in pairs}.difference(beside)),
+        len({caller for caller, _ in crossings}.difference(beside)),
+        sum(caller not in beside or called not in beside for caller, called in crossings),
     )
 
 
@@ -166,13 +184,21 @@ def main() -> None:
     options = parser.parse_args()
     for checkout in options.checkout:
         print(f"{checkout.resolve()}\n{'':28}modules  passing  crossings", flush=True)
+        found: dict[str, Pairs] = {}
         with recorded(checkout.resolve()) as oq:
             for name, way in WAYS.items():
-                pairs = way(oq)
-                modules, passing, crossings = numbers(pairs)
-                print(f"{name:28}{modules:7}{passing:9}{crossings:11}")
+                pairs = found[name] = way(oq)
+                _tell(name, numbers(pairs))
+                if name in BESIDE:
+                    beside = {called for _, called in found[BESIDE[name]]}
+                    _tell(f"  beside {BESIDE[name]}", numbers(pairs, beside))
                 if options.modules:
                     print("   ", *sorted({a for a, b in pairs if a and a != b}))
+
+
+def _tell(name: str, found: tuple[int, int, int]) -> None:
+    modules, passing, crossings = found
+    print(f"{name:28}{modules:7}{passing:9}{crossings:11}")
 
 
 if __name__ == "__main__":

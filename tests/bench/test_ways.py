@@ -10,13 +10,16 @@ from bench.ways.__main__ import HERE, WAYS, numbers, recorded
 def test_numbers():
     pairs = {("", "a"), ("a", "b"), ("a", "a"), ("b", "c"), ("a", "c")}
     assert numbers(pairs) == (3, 2, 3), "modules, those that pass on, crossings"
+    assert numbers(pairs, beside={"a"}) == (2, 1, 3)
+    assert numbers(pairs, beside={"a", "b"}) == (1, 0, 2)
 
 
 @pytest.mark.slow
 def test_a_way_has_the_modules_that_it_passes_and_no_others():
     with recorded(HERE) as oq:
         found = {name: {called for _, called in way(oq)} for name, way in WAYS.items()}
-    task, call, token, event = found.values()
+    task, call, token, cancel, event = found.values()
+    assert {"actors/subscription", "http/events"} <= event - cancel
     assert "actors/hub" in event
     assert "actors/pool" not in event
     assert {"backends/transport", "actors/streams", "http/gateway/calls"} <= token < call
