@@ -278,6 +278,7 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections. A later call opens new ones."""
+        self._silence.close()
         client, self._client = self._client, None
         trial, self._keeping = self._keeping.trial, Keeping()
         for each in (client, None if trial is None else trial.client):

@@ -22,7 +22,7 @@ NOT = BackendDown("no answer")
 class Server:
     """What is asked of it, and what it answers: each time the next of `answers`."""
 
-    def __init__(self, *answers: BackendDown | None) -> None:
+    def __init__(self, *answers: Exception | None) -> None:
         self.asked: list[float] = []
         self._answers = cycle(answers)
         self.silence = Silence("http://gpu", MINUTE, self.probe)
@@ -130,6 +130,48 @@ async def test_a_cancel_ends_it_at_once(autojump_clock):
         await Server(None).say(600.0)
     assert scope.cancelled_caught
     assert trio.current_time() == began + 90.0
+
+
+class Spawned(trio.abc.Instrument):
+    """Counts the tasks that start."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_one_task_looks_after_all_exchanges(autojump_clock):
+    server, spawned = Server(NOT), Spawned()
+    trio.lowlevel.add_instrument(spawned)
+    for _ in range(10):
+        await server.say(1.0)
+    trio.lowlevel.remove_instrument(spawned)
+    assert spawned.count == 1
+
+
+async def test_an_exchange_after_a_long_rest_is_watched_again(autojump_clock):
+    server = Server(NOT)
+    await server.say(1.0)
+    await trio.sleep(10 * MINUTE)
+    with pytest.raises(BackendDown):
+        await server.say(1000.0)
+
+
+async def test_an_exchange_after_the_end_of_all_is_watched_again(autojump_clock):
+    server = Server(NOT)
+    await server.say(1.0)
+    server.silence.close()
+    with pytest.raises(BackendDown):
+        await server.say(1000.0)
+
+
+async def test_a_probe_that_is_broken_ends_the_exchange_and_nothing_else(autojump_clock):
+    server = Server(ValueError("a bug"))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a bug"):
+            await server.say(600.0)
 
 
 # -- over sockets
