@@ -245,15 +245,15 @@ class Pool:
             log.exception("backend raised", task_id=run.state.id, backend=run.backend.name)
             run.outcome = Failed(f"{type(error).__name__}: {error}", retryable=True)
 
-    def _emit(self, run: RunningAttempt, task_id: str, chunk: bytes | Head) -> None:
-        """A part of the answer to this attempt has come."""
+    def _emit(self, run: RunningAttempt, task_id: str, said: bytes | Head, /, *more: bytes) -> None:
+        """A part of the answer to this attempt has come: see `Emit`."""
         if run.reason is not None and run.reason in GOES_BACK:
             return
-        if run.first_at is None and not isinstance(chunk, Head):
+        if run.first_at is None and not isinstance(said, Head):
             run.first_at = trio.current_time()
             if run.watched:
                 self._note(Answered(task_id))
-        self._streams.emit(task_id, chunk)
+        self._streams.emit(task_id, said, *more)
 
     async def _finish(self, run: RunningAttempt) -> None:
         """Record how the attempt ended, and give the slot back."""

@@ -2,12 +2,14 @@
 structure in memory that the pool writes and readers read.
 
 The pool never waits for a reader. Each reader continues from its own offset at its own pace. A slow
-reader delays nobody: the chunks that came meanwhile reach it joined together.
+reader delays nobody: the chunks that came meanwhile reach it joined together. One that keeps up may
+be given what comes in the moment when it comes: to wake its task would cost more than all else that
+is done for a chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -28,6 +30,10 @@ AHEAD = 1 << 20
 AHEAD_AT_ONCE = 2 << 20
 """Bytes that are written ahead in one step, and of each part of a long result."""
 
+Take = Callable[[Sequence[bytes]], bool]
+"""Takes chunks that have just come together, or refuses them, and never waits or raises. False: it
+takes no more, and its task goes on."""
+
 ReadBack = Callable[[str, int], Awaitable[StreamLog | None]]
 
 
@@ -43,8 +49,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_attempt", "_call", "_log", "_news", "_read_back", "ahead", "ended", "seen", "sent",
-        "void",
+        "_attempt", "_call", "_log", "_news", "_read_back", "_takers", "ahead", "ended", "seen",
+        "sent", "void",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +69,7 @@ class Stream:
         self.seen = False
         self.void = False
         self._news: trio.Event | None = None  # wakes the readers; most streams have none
+        self._takers: dict[Take, trio.Event] = {}  # wakes those who take no more
 
     @property
     def log(self) -> OpenLog:
@@ -96,23 +103,42 @@ class Stream:
         """The backend begins to answer a call."""
         self.log.head = head
 
-    async def wait_news(self, offset: int) -> None:
+    async def wait_news(self, offset: int, take: Take | None = None) -> None:
         """Wait until there are chunks after `offset`, or the attempt has ended. Whoever keeps up is
-        woken once for each chunk.
+        woken once for all chunks that have come together. With `take` the chunks that come while
+        this waits are given to it, and the wait ends when it takes no more.
         """
         if len(self.log) > offset or self.ended:
             await trio.lowlevel.checkpoint()
-        while len(self.log) <= offset and not self.ended:
+        elif take is not None:
+            await self._give(take)
+        else:
             if self._news is None:
                 self._news = trio.Event()
             await self._news.wait()
 
-    def add(self, chunk: bytes) -> None:
-        self.log.add(chunk)
+    async def _give(self, take: Take) -> None:
+        """Give `take` what comes, until it takes no more, or the attempt has ended."""
+        enough = self._takers[take] = trio.Event()
+        try:
+            await enough.wait()
+        finally:
+            del self._takers[take]
+
+    def add(self, chunks: Sequence[bytes]) -> None:
+        """These have come together."""
+        log = self.log
+        for chunk in chunks:
+            log.add(chunk)
+        for take, enough in self._takers.items():
+            if not (enough.is_set() or take(chunks)):
+                enough.set()
         self._wake()
 
     def end(self, *, void: bool) -> None:
         self.ended, self.void = True, void
+        for enough in self._takers.values():
+            enough.set()
         self._wake()
 
     def settle_ahead(self, records: Records) -> None:
@@ -148,15 +174,16 @@ class Streams:
         """An attempt starts. If the task is a call of an API, `call` is the path of the call."""
         self._streams[task_id] = Stream(attempt, call, partial(self._read_back, task_id))
 
-    def emit(self, task_id: str, chunk: bytes | Head) -> None:
-        """A chunk has come from the backend, or the head of its answer to a call."""
+    def emit(self, task_id: str, said: bytes | Head, /, *more: bytes) -> None:
+        """What has come from the backend: see `oq.dialects.base.Emit`."""
         stream = self._streams[task_id]
-        if isinstance(chunk, Head):
-            stream.begin(chunk)
+        if isinstance(said, Head):
+            stream.begin(said)
             return
-        stream.add(chunk)
-        self._on_piece(task_id, len(stream.log))
-        if stream.log.waiting >= AHEAD and stream.ahead is None:
+        stream.add((said, *more))
+        log = stream.log
+        self._on_piece(task_id, len(log))
+        if log.waiting >= AHEAD and stream.ahead is None:
             self._write_ahead(task_id, stream)
 
     def sent(self, task_id: str) -> bool:

@@ -10,7 +10,7 @@
     models       lists of models, as servers send them
     server_facts what a server without Ollama's API says of its slots and its memory
 
-    verbatim     calls in a dialect that a server speaks
+    verbatim     calls in a dialect that a server speaks; together: what comes at once passes at once
     served_calls the same, and translated for servers that lack their path:
         missing_paths    whether it does           refused_fields   which fields it refuses
         refusals         both, remembered          echoes           errors that repeat a caller
@@ -23,8 +23,8 @@
     secrets      a backend's key is not shown
     replies      the head of an answer: locations, where it leads; failures, what a status means;
                  busy, which errors only say that a server is busy, or has not the model
-    bodies       read as far as needed; encoding: those that come compressed; progress: how far one
-                 has come; reading_thread: large ones are read apart
+    bodies       read as far as needed; encoding: those that come compressed; pouring: fed to their
+                 readers as they come; reading_thread: large ones are read apart
 
 httpx is imported when the first backend that needs it is made.
 """

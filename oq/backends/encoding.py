@@ -22,7 +22,9 @@ _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
 
 class Decoder(Protocol):
-    """Reads one body, in the pieces in which it comes."""
+    """Reads one body, in the pieces in which it comes. `plain`: its text are its very bytes."""
+
+    plain: bool
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
         """The text of the next bytes in pieces, one after the other: who has had enough takes no
@@ -47,6 +49,8 @@ class _Inflating:
     """Reads gzip and zlib. What follows the last member and begins no other is none of the body: it
     is left out, as gzip leaves it out. What inflates the body would keep it.
     """
+
+    plain = False
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -98,6 +102,8 @@ class _Inflating:
 
 class _Plain:
     """Reads what is not compressed. HTTP says where it ends."""
+
+    plain = True
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), PIECE):

@@ -52,9 +52,10 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
             return Completed(_loaded(request, payload, now))
         emit(_head(call.dialect.stream_type if streams else call.dialect.json_type))
 
-        def pass_on(chunk: bytes | Head) -> None:
-            if streams and not isinstance(chunk, Head):
-                emit(chunk + b"\n")
+        def pass_on(said: bytes | Head, /, *more: bytes) -> None:
+            for chunk in (said, *more):
+                if streams and not isinstance(chunk, Head):
+                    emit(chunk + b"\n")
 
         task = Request(request.type, request.model, msgspec.json.encode(payload), options)
         done = await run(task, pass_on)

@@ -14,10 +14,12 @@ import trio
 
 from oq.backends.base import Request
 from oq.backends.missing_paths import lacks_path, may_be_an_echo
+from oq.backends.pouring import Feed
 from oq.backends.reading_thread import use_document
 from oq.backends.refusals import Refusals
 from oq.backends.refused_fields import RefusedFields, refused_field
-from oq.backends.transport import Feed, Transport
+from oq.backends.together import Together
+from oq.backends.transport import Transport
 from oq.backends.verbatim import call_of, run_call
 from oq.dialects.base import Answer, Dialect, Emit
 from oq.dialects.translate import Translated, TranslatedStream, Translation, translation
@@ -126,6 +128,7 @@ class TranslatedAnswer:
         self._translated = translated
         self._call = translated.translation.call
         self._emit = emit
+        self._together = Together(emit)
         self._limit = limit
         self._id, self._now = uuid4().hex, clock.now()
         self._head = Head()
@@ -152,7 +155,8 @@ class TranslatedAnswer:
         self._tell(self._stream.end())
         if self._told is None:
             raise BackendFailure("the backend answered without a word")
-        return self._told.completed()
+        with self._together:
+            return self._told.completed()
 
     def _feed(self, data: bytes) -> bool:
         if self._stream is None:
@@ -164,10 +168,11 @@ class TranslatedAnswer:
     def _tell(self, frames: list[bytes]) -> None:
         if self._told is None and frames:
             self._emit(self._head)
-            self._told = self._call.dialect.streamed(self._call, self._emit, self._limit)
-        for frame in frames:
-            assert self._told is not None
-            self._told.feed(frame)
+            self._told = self._call.dialect.streamed(self._call, self._together.add, self._limit)
+        with self._together:
+            for frame in frames:
+                assert self._told is not None
+                self._told.feed(frame)
 
 
 def _own_head(head: Head, kind: bytes, left_out: tuple[str, ...]) -> Head:

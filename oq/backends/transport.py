@@ -8,7 +8,7 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
@@ -19,13 +19,13 @@ from oq.backends.address import check_api_key
 from oq.backends.base import Passage, Reply, way
 from oq.backends.bodies import encoding, head
 from oq.backends.connections import open_client
-from oq.backends.encoding import Decoder, decoder
+from oq.backends.encoding import decoder
 from oq.backends.http1.client import Client
 from oq.backends.http1.errors import Lost, Unreachable
 from oq.backends.http1.exchange import Answer, Use
 from oq.backends.http1.request import NOT_KEPT, Body, Fields
 from oq.backends.keep_alive import Keeping, Trial
-from oq.backends.progress import Progress
+from oq.backends.pouring import Feed, Pouring
 from oq.backends.replies import OF_THE_BODY, Replies
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.silence import Heard, Silence
@@ -37,9 +37,6 @@ from oq.words.durations import format_duration
 from oq.words.errors import BackendDown, BackendFailure
 from oq.words.head import Head, Headers
 
-Feed = Callable[[bytes], bool]
-"""Takes the bytes of an answer as they come; true once the answer is whole."""
-
 Begin = Callable[[Head], Feed]
 """Takes the head of an answer; what it gives takes the bytes of its body."""
 
@@ -48,10 +45,6 @@ Read = Callable[[Answer], Feed]
 PROBE_TIMEOUT = 5.0
 MAX_LIST = 4 * 1024 * 1024
 """Bytes of a list of models. It is decoded at once, while everybody else waits."""
-GRACE = 0.5
-"""Seconds that a whole answer may take to end its HTTP body, so that the connection can be used
-again; then it is closed."""
-
 _VIA = VIA.encode("ascii")
 _JSON = [(b"Content-Type", b"application/json")]
 """Of what oq asks itself. A call has what its caller said of it, if anything."""
@@ -168,7 +161,7 @@ class Transport:
         async def use(answer: Answer) -> None:
             heard.note()
             await self._replies.check(answer)
-            await self._pour(answer, begin(answer), heard)
+            await Pouring(answer, begin(answer), self.max_answer).run(heard)
 
         async def exchange() -> None:
             client = self._opened() if trial is None else trial.client
@@ -318,41 +311,6 @@ class Transport:
             raise self._nobody(error) from None
         except Lost as error:
             raise BackendFailure(f"the connection to {self.url} was lost: {error}") from None
-
-    async def _pour(self, answer: Answer, feed: Feed, heard: Heard) -> None:
-        """Feed the body, until that is whole or ends."""
-        progress = Progress()
-        decode = encoding(answer)
-        while data := await answer.receive():
-            heard.note()
-            progress.receive(data, self.max_answer)
-            await self._feed(decode(data), feed, progress)
-            if progress.whole:
-                break
-        if not progress.whole:
-            decode.end()
-        elif not answer.whole:
-            await self._pour_rest(answer, decode, feed, progress)
-
-    async def _pour_rest(
-        self, answer: Answer, decode: Decoder, feed: Feed, progress: Progress
-    ) -> None:
-        """Only the end of the answer is missing, and is worth no long wait. What comes before it
-        passes too, while there is room.
-        """
-        with trio.move_on_after(GRACE), suppress(Lost):
-            while data := await answer.receive():
-                with suppress(BackendFailure):
-                    await self._feed(decode(data), feed, progress)
-
-    async def _feed(self, pieces: Iterator[bytes], feed: Feed, progress: Progress) -> None:
-        others = False
-        for piece in pieces:
-            if others:  # a few bytes may be many pieces, and work for long: others get their turn
-                await trio.lowlevel.checkpoint()
-            others = True
-            progress.take(piece, self.max_answer)
-            progress.whole = feed(piece) or progress.whole
 
     def _nobody(self, error: Exception) -> BackendDown:
         self.generation += 1

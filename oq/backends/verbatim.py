@@ -12,9 +12,11 @@ import msgspec
 from msgspec import Raw
 
 from oq.backends.base import Backend, Request
+from oq.backends.pouring import Feed
 from oq.backends.reading_thread import use_document
 from oq.backends.secrets import ScrubbedStream, Secret
-from oq.backends.transport import Feed, Transport
+from oq.backends.together import Together
+from oq.backends.transport import Transport
 from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
@@ -69,6 +71,7 @@ class CallAnswer:
     ) -> None:
         self._call = call
         self._emit = emit
+        self._together = Together(emit)
         self._limit = limit
         self._secret = secret
         self._head = Head()
@@ -84,19 +87,21 @@ class CallAnswer:
         """The complete answer. BackendFailure or BackendRejected if it is none."""
         if self._answer is None:
             raise BackendFailure("the backend answered without a word")
-        return self._answer.completed()
+        with self._together:
+            return self._answer.completed()
 
     def _feed(self, data: bytes) -> bool:
         if self._answer is None:
             self._answer = self._form(data)
-        return self._answer.feed(data)
+        with self._together:
+            return self._answer.feed(data)
 
     def _form(self, first: bytes) -> Answer:
         """What reads an answer that begins with these bytes."""
         call, head = self._call, self._head
         if self._is_stream(first):
             self._emit(head.sized(None))
-            return call.dialect.streamed(call, self._emit, self._limit, self._secret.scrub)
+            return call.dialect.streamed(call, self._together.add, self._limit, self._secret.scrub)
         if call.any_type and not _is_json_type(head.content_type):
             return _Pieces(head, self._emit, self._secret)
         return _Document(call, head, self._emit, self._secret)

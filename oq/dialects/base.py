@@ -26,13 +26,18 @@ from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import Body, TaskType, Waiting
 
-Emit = Callable[[bytes | Head], None]
-"""Called with each chunk of an answer when it arrives. For a call, the first is the head of the
-answer, and a chunk is the bytes that its caller gets. For other tasks it is one JSON object in
-Ollama's form. It never blocks."""
 
-EmitFrame = Callable[[bytes], None]
-"""The same where the head of the answer has been given."""
+class Emit(Protocol):
+    """Takes an answer as it comes: a chunk and more that have come with it; of a call, before all
+    that and alone, the head of the answer. A chunk of a call is the bytes that its caller gets, and
+    of another task one JSON object in Ollama's form. It never blocks.
+    """
+
+    def __call__(self, said: bytes | Head, /, *more: bytes) -> None: ...
+
+
+EmitFrame = Callable[[bytes], object]
+"""Takes a chunk of an answer whose head has been given."""
 
 Scrub = Callable[[bytes], bytes]
 """Takes the keys out of bytes that no model has generated."""

@@ -34,6 +34,7 @@ class AsgiPeer:
         self._receive = receive
         self._send = send
         self._whole = False
+        self._held = b""  # of the body of the response
         self._beside = trio.open_nursery()
         self.begun = False
 
@@ -98,11 +99,16 @@ class AsgiPeer:
     async def piece(self, data: bytes) -> None:
         await self._body(data, more=True)
 
+    def piece_nowait(self, data: bytes) -> bool:
+        self._held += data
+        return False
+
     async def end(self) -> None:
         await self._body(b"", more=False)
 
     async def _body(self, data: bytes, *, more: bool) -> None:
         kind = f"{self._kind}.response.body"
+        data, self._held = self._held + data, b""
         await self._send({"type": kind, "body": data, "more_body": more})
 
 

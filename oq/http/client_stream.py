@@ -41,6 +41,7 @@ class ClientStream:
         self._ended = False  # the client says no more
         self._came = trio.lowlevel.ParkingLot()  # here `receive` waits for the reader
         self._taken = trio.lowlevel.ParkingLot()  # here the reader waits for room
+        self._owed = b""  # what `send_nowait` could not send
         self._watched: trio.CancelScope | None = None
 
     async def receive(self, most: int) -> bytes:
@@ -94,8 +95,25 @@ class ClientStream:
 
     async def send(self, data: bytes) -> bool:
         """Whether the client took them. Only one task may send at a time."""
+        if self._owed:
+            data, self._owed = self._owed + data, b""
         sent = self._send_at_once(data)
         return sent == len(data) or await self._send_slowly(memoryview(data)[sent:])
+
+    def send_nowait(self, data: bytes) -> bool:
+        """Send what the client takes without being waited for. The rest is owed: the next `send`
+        begins with it. Whether nothing is. Not to be called while another task sends.
+        """
+        if self._owed:
+            self._owed += data
+        elif (sent := self._send_at_once(data)) < len(data):
+            self._owed = data[sent:]
+        return not self._owed
+
+    @property
+    def owes(self) -> bool:
+        """Whether `send_nowait` has left something to be sent."""
+        return bool(self._owed)
 
     def _send_at_once(self, data: bytes) -> int:
         """How many of the bytes the kernel takes without being waited for: nearly always all, for

@@ -130,8 +130,12 @@ class FastPeer:
         self.whole = not (more or self._missing or self._owed)
 
     async def piece(self, data: bytes) -> None:
-        if framed := self._framed(data):
+        framed = self._framed(data)
+        if framed or self._stream.owes:
             await self._send(framed)
+
+    def piece_nowait(self, data: bytes) -> bool:
+        return self._stream.send_nowait(self._framed(data))
 
     async def end(self) -> None:
         if self._chunked:

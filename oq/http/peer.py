@@ -55,7 +55,12 @@ class Peer(Protocol):
         """
 
     async def piece(self, data: bytes) -> None:
-        """Send a further part of the body. ClientGone."""
+        """Send a further part of the body; it may be empty. ClientGone."""
+
+    def piece_nowait(self, data: bytes) -> bool:
+        """Send a further part of a body without a length, as far as that goes without waiting. If
+        it is False, what is left is sent before the next `piece`, and that is due.
+        """
 
     async def end(self) -> None:
         """Say that the body is whole. ClientGone."""

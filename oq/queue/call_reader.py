@@ -6,9 +6,12 @@ attempt is the last.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from msgspec import Struct
 
-from oq.actors.streams import Stream
+from oq.actors.streams import Stream, Take
 from oq.queue.output_reader import Output, OutputReader
 from oq.rules.stream_log import PORTION, StreamLog, portion_of
 from oq.store import Parts, Record
@@ -16,6 +19,9 @@ from oq.words.errors import StoreCorrupt, Unavailable
 from oq.words.head import Head
 from oq.words.outcome import Refusal
 from oq.words.task import TaskState
+
+PassOn = Callable[[bytes], bool]
+"""Passes bytes on without waiting. False: the caller does not keep up, and has to be waited for."""
 
 _BROKEN_OFF = "oq was shut down in the middle of this answer"
 _ANEW = "the task was tried again in the middle of this answer"
@@ -43,7 +49,9 @@ class CallReader(OutputReader[bytes | Ended]):
     """Reads the answer for one caller.
 
     `receive` gives the bytes that are due, at most a portion, to be passed on; at last how the task
-    ended. Unavailable when the queue closes before that, NotFound.
+    ended. Unavailable when the queue closes before that, NotFound. While it waits for what follows
+    the first of these bytes, `pass_on` gets that in the moment when it comes. Once that does not
+    keep up, `receive` gives what is left, which may be nothing.
     """
 
     def __init__(self, output: Output) -> None:
@@ -56,19 +64,35 @@ class CallReader(OutputReader[bytes | Ended]):
         self._attempt: int | None = None  # of which bytes were given
         self._offset = 0  # in chunks
         self._cut = 0  # bytes that were given of the chunk there, if it is a long one
+        self._pass_on: PassOn | None = None
 
-    async def _live(self, stream: Stream) -> bytes:
-        await stream.wait_news(self._offset)
+    async def receive(self, pass_on: PassOn | None = None) -> bytes | Ended:
+        """See `CallReader`."""
+        self._pass_on = pass_on
+        return await super().receive()
+
+    async def _live(self, stream: Stream) -> bytes | None:
+        take: Take | None = None
+        if self._pass_on is not None and self._attempt == stream.log.attempt:
+            take = partial(self._take, self._pass_on)
+        await stream.wait_news(self._offset, take)
         log = await stream.slice(self._offset)
         if stream.void:
             if self._attempt is not None:
                 raise Unavailable(_BROKEN_OFF)
-            return b""
+            return None
         said = self._portion(log)
         if said:
             stream.sent = True
             self.head = stream.log.head
-        return said
+        return None if stream.ended and not said else said
+
+    def _take(self, pass_on: PassOn, chunks: Sequence[bytes]) -> bool:
+        said = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if len(said) > PORTION:
+            return False
+        self._offset += len(chunks)
+        return pass_on(said)
 
     async def _rest(self) -> bytes | Ended | None:
         self._output.check_open()

@@ -33,12 +33,12 @@ class FrameReader(OutputReader[list[bytes]]):
         self.generated = False
         self._offset = 0  # in frames of the attempt
 
-    async def _live(self, stream: Stream) -> list[bytes]:
+    async def _live(self, stream: Stream) -> list[bytes] | None:
         output = self._output
         if stream.log.attempt != self.attempt:
             self._turn_to(stream.log.attempt, await output.ledger.state(output.task_id))
         await stream.wait_news(self._offset)
-        return self._portion(await stream.slice(self._offset))
+        return self._portion(await stream.slice(self._offset)) or None
 
     async def _rest(self) -> list[bytes] | None:
         output = self._output

@@ -43,7 +43,7 @@ class OutputReader(Generic[Due]):
             await trio.lowlevel.checkpoint()
         while True:
             if self._stream is not None:
-                if due := await self._live(self._stream):
+                if (due := await self._live(self._stream)) is not None:
                     return due
                 self._stream = None
             rest = await self._rest()
@@ -54,7 +54,7 @@ class OutputReader(Generic[Due]):
                 return self._closed()
 
     async def _live(self, stream: Stream) -> Due | None:
-        """What a running attempt has said since; nothing when it is over and all was read. A
+        """What a running attempt has said since; None when it is over and all was read. A
         checkpoint in any case.
         """
         raise NotImplementedError

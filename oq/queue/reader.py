@@ -52,12 +52,12 @@ class StreamReader(OutputReader[list[Chunk]]):
             raise StopAsyncIteration
         return self._due.pop()
 
-    async def _live(self, stream: Stream) -> list[Chunk]:
+    async def _live(self, stream: Stream) -> list[Chunk] | None:
         restart = self._turn_to(stream.log.attempt)
         if restart:
             return restart
         await stream.wait_news(self.offset)
-        return self._portion(await stream.slice(self.offset))
+        return self._portion(await stream.slice(self.offset)) or None
 
     async def _rest(self) -> list[Chunk] | None:
         if self._done:

@@ -33,8 +33,8 @@ class OpenLog:
     """
 
     __slots__ = (
-        "_decoded", "_full", "_kept", "_open", "_parts", "_starts", "_weight", "attempt", "call",
-        "head", "waiting",
+        "_decoded", "_full", "_kept", "_length", "_open", "_parts", "_starts", "_weight", "attempt",
+        "call", "head", "waiting",
     )  # fmt: skip
 
     def __init__(self, attempt: int, call: str | None) -> None:
@@ -48,13 +48,14 @@ class OpenLog:
         self._parts = 0  # of the result, which are or are about to be
         self._starts: list[int] = []  # of all full slices
         self._open = StreamLog(attempt, [], [], call=call)
+        self._length = 0  # in chunks
         self._weight = 0
         # A chunk may be of many megabytes, and has a slice of its own: its readers share one.
         self._decoded: WeakValueDictionary[int, StreamLog] | None = None  # most have no full slice
 
     def __len__(self) -> int:
         """How many chunks there are."""
-        return self._open.end
+        return self._length
 
     def add(self, chunk: bytes) -> None:
         """The backend has sent a chunk."""
@@ -63,6 +64,7 @@ class OpenLog:
         if self._weight and self._weight + size > PORTION:
             self._close()
         self._weight += size
+        self._length += 1
         if piece is None:
             self._open.frames.append(chunk)
         else:
@@ -134,7 +136,7 @@ class OpenLog:
         self._full.append(record)
         self.waiting += len(record)
         self._starts.append(self._open.first)
-        self._open = StreamLog(self.attempt, [], [], first=self._open.end, call=self.call)
+        self._open = StreamLog(self.attempt, [], [], first=self._length, call=self.call)
         self._weight = 0
 
 

@@ -117,3 +117,37 @@ async def test_to_abort_ends_all_waits():
         stream.abort()
         assert await stream.receive(10) == b""
         assert scope.cancel_called
+
+
+async def test_what_is_not_taken_at_once_leaves_before_all_that_follows():
+    pieces = [bytes([number]) * MAX_RECEIVE for number in range(256)]
+    async with ends() as (stream, client), trio.open_nursery() as nursery:
+        sent = b""
+        for piece in pieces:
+            sent += piece
+            if not stream.send_nowait(piece):
+                break
+        assert stream.owes
+        assert not stream.send_nowait(b"behind it")
+        got = b""
+
+        async def read() -> None:
+            nonlocal got
+            async for data in client:
+                got += data
+
+        nursery.start_soon(read)
+        assert await stream.send(b"")
+        assert not stream.owes
+        assert stream.send_nowait(b"and again at once")
+        assert await stream.send(b", the end")
+        stream.abort()
+    assert got == sent + b"behind it" + b"and again at once" + b", the end"
+
+
+async def test_who_has_left_takes_nothing_at_once():
+    async with ends() as (stream, client):
+        await client.aclose()
+        while stream.send_nowait(b"x"):
+            await trio.lowlevel.checkpoint()
+        assert not await stream.send(b"")

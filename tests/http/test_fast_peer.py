@@ -109,6 +109,25 @@ async def test_a_response_without_a_length_is_read_as_it_was_sent():
         assert client.trailing_data[0] == b""
 
 
+async def test_pieces_that_are_sent_without_waiting_are_chunks_in_their_order():
+    async with ends() as both:
+        await both.peer.begin(200, [], body=b"1", more=True)
+        while both.peer.piece_nowait(b"x" * TOGETHER):
+            pass
+        assert not both.peer.piece_nowait(b"3")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(both.peer.piece, b"")
+            data = b""
+            while not data.endswith(b"\r\n1\r\n3\r\n"):
+                data += await both.client.receive_some()
+        chunks = data.partition(b"\r\n\r\n")[2].removeprefix(b"1\r\n1\r\n")
+        long = b"%x\r\n%b\r\n" % (TOGETHER, b"x" * TOGETHER)
+        assert chunks.replace(long, b"") == b"1\r\n3\r\n"
+        await both.peer.end()
+        assert both.peer.whole
+        assert await both.sent() == b"0\r\n\r\n"
+
+
 @pytest.mark.parametrize("size", [0, 1, TOGETHER, TOGETHER + 1])
 async def test_a_whole_one_without_a_length(size: int):
     async with ends() as both:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import trio
@@ -47,9 +48,25 @@ class Connection:
     async def receive(self) -> bytes:
         """What has come, and at least one byte; none once the server has ended. Or Lost."""
         try:
-            return bytes(await self._stream.receive_some(RECEIVED_AT_ONCE))
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            if self.origin.tls:
+                return bytes(await self._stream.receive_some(RECEIVED_AT_ONCE))
+            return await self._read()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Lost(words(error)) from None
+
+    async def _read(self) -> bytes:
+        """The same without TLS. It is waited for at once: the stream would ask before, for what is
+        hardly ever there yet.
+        """
+        number = self._socket.fileno()
+        if number < 0:
+            raise trio.ClosedResourceError("the connection was closed")
+        while True:
+            await trio.lowlevel.wait_readable(number)
+            try:
+                return os.read(number, RECEIVED_AT_ONCE)
+            except BlockingIOError:
+                pass  # it was nothing after all
 
     def close(self) -> None:
         """Close it at once: no goodbye is said in TLS, which could wait for the server."""

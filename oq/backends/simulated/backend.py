@@ -10,6 +10,7 @@ import trio
 from oq.backends.base import Passage, Reply, Request
 from oq.backends.failures import status_error
 from oq.backends.ollama import ollama_body
+from oq.backends.pouring import Feed
 from oq.backends.simulated.forms import error_body
 from oq.backends.simulated.inside import answer_inside
 from oq.backends.simulated.pieces import Piece, pieces
@@ -20,7 +21,6 @@ from oq.backends.simulated.running import RUNS, instant
 from oq.backends.simulated.script import Fault, Script
 from oq.backends.simulated.simulator import Call, Simulator
 from oq.backends.simulated.spent import Spent
-from oq.backends.transport import Feed
 from oq.backends.verbatim import CallAnswer, asks_stream, call_of, not_spoken
 from oq.dialects import DIALECTS, ENDPOINTS, Dialect
 from oq.dialects.answer_limit import MAX_ANSWER

@@ -138,8 +138,10 @@ class CallHandler:
         """The next bytes, or the end. GatewayTimeout if there are none in time: then the task is
         still in line.
         """
+        out = reply.out
         if reply.answered or (reply.late_at == inf and not reply.wanted.progress):
-            return await reply.reader.receive()
+            at_once = out.piece_nowait if out.in_frames else None
+            return await reply.reader.receive(at_once)
         with trio.move_on_at(reply.late_at):
             received = await self._first(reply)
             reply.answered = True

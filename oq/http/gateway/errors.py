@@ -44,7 +44,7 @@ class ErrorResponder:
     async def _say(self, error: Exception) -> None:
         out, dialect = self._out, self._dialect
         where = f"{self._request.method} {self._request.path[:100]}"
-        if out.begun and not out.takes_error:
+        if out.begun and not out.in_frames:
             # Nothing can be said any more: the connection ends where the answer did.
             log.warning("an answer that was passed on broke off", request=where, error=str(error))
             return
@@ -66,7 +66,7 @@ async def send_failure(
     out: GatewayResponse, dialect: Dialect, ended: Ended, headers: RawHeaders
 ) -> None:
     """Say why a task has no result: in the backend's own words, if there are any."""
-    if out.begun and not out.takes_error:  # see `ErrorResponder`
+    if out.begun and not out.in_frames:  # see `ErrorResponder`
         log.warning("an answer broke off", task_id=ended.state.id, error=_reason(ended))
         return
     if out.begun:

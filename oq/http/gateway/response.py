@@ -30,8 +30,8 @@ class GatewayResponse:
     def __init__(self, peer: Peer, on_status: Callable[[int], None]) -> None:
         self._peer = peer
         self._on_status = on_status
-        self.takes_error = False
-        """Whether an error can be added to what has been sent. It can to a stream of frames. To
+        self.in_frames = False
+        """Whether a stream of frames without a length has begun. An error can be added to that. To
         anything else it cannot: its reader must see that it was cut.
         """
         self.first = b""
@@ -71,7 +71,7 @@ class GatewayResponse:
         self._note(piece)
         sent = [*headers]
         sized = any(name.lower() == _LENGTH for name, _ in sent)
-        self.takes_error = frames and not sized
+        self.in_frames = frames and not sized
         if not sized:
             sent.append((b"x-accel-buffering", b"no"))  # nginx would keep pieces back
         await self._begin(status, sent, reason, piece, more=True)
@@ -86,6 +86,11 @@ class GatewayResponse:
         """A part of an answer that has begun."""
         self._note(data)
         await self._peer.piece(data)
+
+    def piece_nowait(self, data: bytes) -> bool:
+        """A part of an answer `in_frames`: see `Peer`."""
+        self._note(data)
+        return self._peer.piece_nowait(data)
 
     def _note(self, data: bytes) -> None:
         self.first = self.first or data[:FIRST_KEPT]
