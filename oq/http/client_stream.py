@@ -4,13 +4,16 @@ While a request is answered somebody has to notice that its client has left. So 
 request on for which that is asked, a task of its own reads what the client says, ahead of those who
 take it. That is cheaper than a task for each request. So a client is noticed to leave even when it
 has begun its next request, or has said a few bytes too many. One that says more than `MAX_RECEIVE`
-before it has been answered is not listened to meanwhile; then its leaving is noticed later.
+before it has been answered has to wait. After `PATIENCE` the rest of what it says is read and
+dropped, for its leaving stands behind that; then the connection ends behind what was kept, which
+HTTP allows for requests that were sent before their turn (RFC 9112, 9.3.2).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import structlog
 import trio
@@ -21,6 +24,8 @@ MAX_RECEIVE = 64 * 1024
 PIECE = 256 * 1024
 SEND_TIMEOUT = 30.0
 """Seconds in which a client must take a piece of an answer."""
+PATIENCE = 5.0
+"""Seconds that a client waits which says too much before it has been answered."""
 LINGER = 2.0
 """Seconds for which what a client still sends is dropped, so that it can read the answer."""
 
@@ -39,6 +44,7 @@ class ClientStream:
         self._reads_ahead = False
         self._ahead = b""  # what has been read, and not been received yet
         self._ended = False  # the client says no more
+        self._drops = False  # what the client still says is dropped
         self._came = trio.lowlevel.ParkingLot()  # here `receive` waits for the reader
         self._taken = trio.lowlevel.ParkingLot()  # here the reader waits for room
         self._owed = b""  # what `send_nowait` could not send
@@ -48,7 +54,7 @@ class ClientStream:
         """What the client says next; empty when it has gone, or says no more."""
         if not self._reads_ahead:
             return await self._read(most)
-        while not self._ahead and not self._ended:
+        while not (self._ahead or self._ended or self._drops):
             await self._came.park()
         data, self._ahead = self._ahead[:most], self._ahead[most:]
         self._taken.unpark()
@@ -64,15 +70,21 @@ class ClientStream:
         elif not self._reads_ahead:
             self._reads_ahead = True
             self._spawn(self._read_ahead)
+        elif len(self._ahead) >= MAX_RECEIVE:
+            self._taken.unpark()  # the reader's patience begins
 
     def unwatch(self) -> None:
         """The request has been answered."""
         self._watched = None
+        if len(self._ahead) >= MAX_RECEIVE:
+            self._taken.unpark()  # its patience with the next request is another one
 
     async def _read_ahead(self) -> None:
         while not self._ended:
             data = await self._read(MAX_RECEIVE, ahead=True)
-            self._ahead, self._ended = self._ahead + data, not data
+            self._ended = not data
+            if not self._drops:
+                self._ahead += data
             if self._ended and self._watched is not None:
                 self._watched.cancel()
             self._came.unpark()
@@ -84,14 +96,24 @@ class ClientStream:
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                while ahead and len(self._ahead) >= most:
-                    await self._taken.park()
-                room = most - len(self._ahead) if ahead else most
+                if ahead and len(self._ahead) >= most:
+                    await self._wait_for_room(most)
+                room = most if self._drops or not ahead else most - len(self._ahead)
                 return os.read(self._socket.fileno(), room)
             except BlockingIOError:
                 pass  # it was nothing after all
             except (OSError, ValueError, *_GONE):
                 return b""  # reset by the client, or closed by `abort`
+
+    async def _wait_for_room(self, most: int) -> None:
+        """Return when less is left ahead, or when it is in vain: the request that is answered has
+        been read, so nobody takes more until it has its response.
+        """
+        while len(self._ahead) >= most and not self._drops:
+            patience = inf if self._watched is None else PATIENCE
+            with trio.move_on_after(patience) as scope:
+                await self._taken.park()
+            self._drops = scope.cancelled_caught and self._watched is not None
 
     async def send(self, data: bytes) -> bool:
         """Whether the client took them. Only one task may send at a time."""
@@ -148,6 +170,8 @@ class ClientStream:
                 return
             while await self.receive(MAX_RECEIVE):
                 pass
+            while self._drops and not self._ended:
+                await self._came.park()
 
     def abort(self) -> None:
         """End it at once, whatever it is doing."""

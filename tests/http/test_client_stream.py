@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http.client_stream import MAX_RECEIVE, ClientStream
+from oq.http import client_stream
+from oq.http.client_stream import MAX_RECEIVE, PATIENCE, ClientStream
 
 
 @asynccontextmanager
@@ -106,6 +107,67 @@ async def test_all_of_it_is_had_piece_by_piece():
             got += await stream.receive(size)
             if len(got) == len(sent):
                 break
+        assert got == sent
+
+
+async def test_who_says_too_much_and_leaves_is_noticed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client_stream, "PATIENCE", 0.01)
+    async with ends() as (stream, client):
+        with trio.CancelScope() as scope:
+            stream.watch(scope)
+            await client.send_all(bytes(50_000_000))  # more than any buffer of the kernel has
+            assert not scope.cancel_called
+            await client.aclose()
+            await trio.sleep_forever()
+        assert scope.cancelled_caught
+        stream.unwatch()
+        assert len(await stream.receive(1 << 30)) == MAX_RECEIVE, "what was kept is still there"
+        assert await stream.receive(1 << 30) == b""
+
+
+async def test_who_says_too_much_can_read_the_answer(monkeypatch: pytest.MonkeyPatch):
+    """A connection that is closed with unread bytes would throw it away."""
+    monkeypatch.setattr(client_stream, "PATIENCE", 0.01)
+    async with ends() as (stream, client), trio.open_nursery() as nursery:
+        stream.watch(trio.CancelScope())
+        await client.send_all(bytes(10_000_000))
+        stream.unwatch()
+        assert await stream.send(b"answer")
+        await stream.receive(MAX_RECEIVE)
+        nursery.start_soon(stream.linger)
+        await client.send_all(bytes(10_000_000))
+        assert await client.receive_some() == b"answer"
+        assert await client.receive_some() == b""
+        await client.send_eof()
+
+
+async def test_a_body_that_is_taken_slowly_is_not_too_much(mock_clock: trio.testing.MockClock):
+    sent = bytes(range(256)) * 2048
+    async with ends() as (stream, client), trio.open_nursery() as nursery:
+        stream.watch(trio.CancelScope())
+        stream.unwatch()  # what it says now is its next request
+        nursery.start_soon(client.send_all, sent)
+        got = b""
+        while len(got) < len(sent):
+            await wait_all_tasks_blocked()
+            mock_clock.jump(PATIENCE / 50)
+            got += await stream.receive(MAX_RECEIVE // 8)
+        assert got == sent
+
+
+async def test_patience_is_for_one_request(mock_clock: trio.testing.MockClock):
+    sent = bytes(range(256)) * 2048
+    async with ends() as (stream, client), trio.open_nursery() as nursery:
+        stream.watch(trio.CancelScope())
+        nursery.start_soon(client.send_all, sent)
+        for _ in range(3):  # requests that have been read before
+            await wait_all_tasks_blocked()
+            mock_clock.jump(PATIENCE * 0.6)
+            stream.unwatch()
+            stream.watch(trio.CancelScope())
+        got = b""
+        while len(got) < len(sent):
+            got += await stream.receive(MAX_RECEIVE)
         assert got == sent
 
 

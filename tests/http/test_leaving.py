@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from oq.http import client_stream
 from tests.support.told import FAST, ORDINARY, site
 
 CALL = b'{"model":"m","stream":false,"messages":[{"role":"user","content":"x"}]}'
@@ -45,10 +46,13 @@ async def silent() -> AsyncIterator[Silent]:
 @pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
 @pytest.mark.parametrize("body", [CALL, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("later", [False, True], ids=["with it", "later"])
-@pytest.mark.parametrize("more", [b"", b"\r\n", NEXT, NEXT[:9]])
+@pytest.mark.parametrize(
+    "more", [b"", b"\r\n", NEXT, NEXT[:9], NEXT * 20_000, b"x" * 20_000_000], ids=len
+)
 async def test_a_caller_who_leaves_in_the_midst_of_a_call(
-    odd: str, body: bytes, later: bool, more: bytes
+    odd: str, body: bytes, later: bool, more: bytes, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(client_stream, "PATIENCE", 0.01)
     with trio.fail_after(20):
         async with silent() as backend, site(odd, backend.where, "openai") as here:
             async with await here.connect() as caller:
