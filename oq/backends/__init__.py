@@ -10,7 +10,7 @@
     models       lists of models, as servers send them
     server_facts what a server without Ollama's API says of its slots and its memory
 
-    verbatim     calls in a dialect that a server speaks; together: what comes at once passes at once
+    verbatim     calls in a dialect that a server speaks; together: what comes at once, passes so
     served_calls the same, and translated for servers that lack their path:
         missing_paths    whether it does           refused_fields   which fields it refuses
         refusals         both, remembered          echoes           errors that repeat a caller

@@ -31,6 +31,10 @@ class AnswerLimit:
         values = count_values(frame, unless_over=_USUAL) + frame.count(b"\n")
         self.spend(len(frame) + _FRAME + VALUE_COST * max(0, values - _USUAL))
 
+    def take_usual(self, frame: bytes) -> None:
+        """The same for a line or an event of a form that is known to have few values."""
+        self.spend(len(frame) + _FRAME)
+
     def spend(self, size: int) -> None:
         """So many bytes are taken. BackendFailure if that is too much."""
         self._left -= size

@@ -74,8 +74,7 @@ class GrowingText:
         return msgspec.json.decode(self.raw(), type=str)
 
     def _append(self, encoded: bytes) -> None:
-        self._json.pop()  # the closing quote, with which the JSON of the bit ends too
-        self._json += memoryview(encoded)[1:]
+        self._json[-1:] = encoded[1:]  # the closing quote, with which the JSON of the bit ends too
 
 
 class RepeatedText:

@@ -6,11 +6,11 @@ byte: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from oq.dialects.answer_errors import decode_answer, first_byte, quoted, states_error
 from oq.dialects.answer_limit import MAX_ANSWER
@@ -39,11 +39,45 @@ _PLAIN = frozenset(
      "status", "tool_call_id", "tool_name", "type"}
 )  # fmt: skip
 """What is whole when it comes."""
+_THINKING = "thinking"
 _MESSAGE = "message"
 """What has members that come bit by bit; see `Fold`."""
 _RENDERED = "_debug_info"
 """What Ollama says instead of an answer to `_debug_render_only`; it is never done then."""
 _COUNTS = ("prompt_eval_count", "eval_count")
+
+
+class _Message(Struct, forbid_unknown_fields=True, gc=False):
+    role: str
+    text: str = field(name="content")
+    thinking: str | UnsetType = UNSET
+
+
+class _ChatLine(Struct, forbid_unknown_fields=True, gc=False):
+    """What nearly all lines of a chat say, and nothing else."""
+
+    model: str
+    created_at: str
+    said: _Message = field(name="message")
+    done: bool
+
+
+class _GenerateLine(Struct, forbid_unknown_fields=True, gc=False):
+    """The same of an answer to a prompt."""
+
+    model: str
+    created_at: str
+    text: str = field(name="response")
+    done: bool
+    thinking: str | UnsetType = UNSET
+
+    @property
+    def said(self) -> _GenerateLine:
+        return self
+
+
+_chat_line = msgspec.json.Decoder(_ChatLine).decode
+_generate_line = msgspec.json.Decoder(_GenerateLine).decode
 
 
 class _Parts:
@@ -55,8 +89,11 @@ class _Parts:
         self._lists: dict[str, list[Raw]] = {}
         self._rest: dict[str, Raw] = {}
 
-    def add(self, fields: Fields) -> None:
+    def add(self, fields: Fields, but: frozenset[str]) -> None:
+        """The members of one more object, but for these."""
         for key, raw in fields.items():
+            if key in but:
+                continue
             if key in _TEXTS:
                 self._add_text(key, raw)
             elif key in _PLAIN:  # looked at first: each line has these
@@ -65,6 +102,17 @@ class _Parts:
                 self._add_items(key, raw)
             elif key != _MESSAGE:
                 self._add_unknown(key, raw)
+
+    def go_on(self, key: str, text: str, thinking: str | UnsetType) -> bool:
+        """The text of this key goes on, and the thinking, if both have begun: else it is False."""
+        spoken, thought = self._texts.get(key), self._texts.get(_THINKING)
+        if spoken is None or (thought is None and thinking is not UNSET):
+            return False
+        if text:
+            spoken.add(text)
+        if thinking and thought is not None:
+            thought.add(thinking)
+        return True
 
     def merged(self) -> dict[str, object]:
         """All that has been said, with its texts and its lists put together."""
@@ -102,7 +150,13 @@ class Fold:
         self._kind = kind
         self._answer = _Parts()
         self._message = _Parts()
+        self._read_usual: Callable[[bytes], _ChatLine | _GenerateLine]
+        if kind is TaskType.CHAT:
+            self._read_usual, self._spoken, self._main = _chat_line, self._message, "content"
+        else:
+            self._read_usual, self._spoken, self._main = _generate_line, self._answer, "response"
         self._last: Fields = {}
+        self._held = b""  # the last line, of which nothing but the texts have been added
         self.done = False
         """Whether the chunk with ``done: true`` has come."""
 
@@ -113,14 +167,25 @@ class Fold:
         fields = _fields(line)
         if fields is None:
             return line.strip() == b"null"
+        self._settle()
         if states_error(fields):
             raise stated(line.strip(), line)
-        message = fields.get(_MESSAGE)
-        if message is not None:
-            self._message.add(_fields(message) or {})
-        self._answer.add(fields)
-        self._last = fields
+        self._merge(fields)
         self.done = bytes(fields.get("done", b"")) == b"true" or _RENDERED in fields
+        return True
+
+    def add_usual(self, line: bytes) -> bool:
+        """Fold a line as nearly all are, if it is one: its texts go on with what earlier lines have
+        begun. Of its other members the last word holds, and so only the last line is read for them.
+        """
+        try:
+            known = self._read_usual(line)
+        except (msgspec.MsgspecError, UnicodeError):
+            return False
+        said = known.said
+        if known.done or not self._spoken.go_on(self._main, said.text, said.thinking):
+            return False
+        self._held = line
         return True
 
     def completed(self) -> Completed:
@@ -134,6 +199,19 @@ class Fold:
         kept = {key: merged[key] for key in self._last if key in merged} | merged
         return Completed(write(kept), usage_in(self._last), ollama_timings(self._last))
 
+    def _settle(self) -> None:
+        """Add the members of the line that is held, without its texts."""
+        held, self._held = self._held, b""
+        if held:
+            self._merge(_fields(held) or {}, but=_TEXTS)
+
+    def _merge(self, fields: Fields, but: frozenset[str] = frozenset()) -> None:
+        message = fields.get(_MESSAGE)
+        if message is not None:
+            self._message.add(_fields(message) or {}, but)
+        self._answer.add(fields, but)
+        self._last = fields
+
 
 class FoldedLines(PassedFrames):
     """Ollama's NDJSON as it comes in: each line is folded, and passed on as it came."""
@@ -146,6 +224,9 @@ class FoldedLines(PassedFrames):
 
     def _add(self, frame: bytes) -> Found:
         return Found.PART if frame.strip() and self._fold.add(frame) else Found.FOREIGN
+
+    def _add_usual(self, frame: bytes) -> bool:
+        return self._fold.add_usual(frame)
 
     def _add_document(self, document: bytes) -> bool:
         return self._fold.add(document)

@@ -109,6 +109,12 @@ class PassedFrames(ABC):
     def _add(self, frame: bytes) -> Found:
         """Fold one frame."""
 
+    def _add_usual(self, frame: bytes) -> bool:
+        """Fold a frame that differs from the one before in little, if it is one: it has a known
+        form, no error, and does not end the answer. It is read once, and far more quickly.
+        """
+        return False
+
     @abstractmethod
     def _add_document(self, document: bytes) -> bool:
         """Fold an answer that came as one JSON document. Whether it is one."""
@@ -124,6 +130,10 @@ class PassedFrames(ABC):
     def _take(self, frame: bytes) -> None:
         if self._ending.done:
             self._pass_behind(frame)
+            return
+        if self._passed and not self._waiting and self._add_usual(frame):
+            self._limit.take_usual(frame)
+            self._emit(frame)
             return
         found = self._look(frame)
         if found is Found.PART:

@@ -42,6 +42,66 @@ def test_any_split_of_a_text_folds_to_the_text(parts):
     assert result == {"response": "".join(parts), "done": True}
 
 
+def usual(text: bytes, kind: TaskType, **more: bytes) -> bytes:
+    """A line as nearly all are, but for `more`; nothing there leaves a member out."""
+    thinking = more.pop("thinking", b"")
+    message = _members({"role": b'"assistant"', "content": text, "thinking": thinking})
+    said = (
+        {"message": message} if kind is TaskType.CHAT else {"response": text, "thinking": thinking}
+    )
+    ends = {"model": b'"m"', "created_at": b'"now"', **said, "done": b"false", **more}
+    return _members(ends) + b"\n"
+
+
+def _members(members: dict[str, bytes]) -> bytes:
+    said = [b'"%b":%b' % (key.encode(), value) for key, value in members.items() if value]
+    return b"{" + b",".join(said) + b"}"
+
+
+_TEXT = st.sampled_from(
+    [b'"a"', b'""', b'"\xc3\xa9"', b'"\\ud83d"', b'"\\ude00 b"', b'"\xff"', b"null", b"7", b'"\\n"']
+)
+_LINES = st.lists(
+    st.builds(
+        lambda text, odd: (text, dict(odd)),
+        _TEXT,
+        st.lists(
+            st.sampled_from(
+                [("thinking", b'"t"'), ("thinking", b"null"), ("model", b'"n"'), ("model", b"1"),
+                 ("created_at", b""), ("created_at", b'"then"'), ("done", b""), ("x", b'"y"'),
+                 ("x", b'"z"'), ("role", b'"r"'), ("tool_calls", b"[1]"), ("logprobs", b"[2]"),
+                 ("done", b'"no"'), ("message", b"{}"), ("response", b'"r"')]
+            ),
+            max_size=2,
+        ),
+    )
+)  # fmt: skip
+
+
+@given(_LINES, st.sampled_from([TaskType.CHAT, TaskType.GENERATE]))
+def test_a_line_as_nearly_all_are_is_read_as_any_other(drawn, kind):
+    said = [usual(text, kind, **odd) for text, odd in drawn]
+    said.append(usual(b'""', kind, done=b"true", eval_count=b"3"))
+    fold, passed = Fold(kind), []
+    for line in said:
+        fold.add(line)
+    quick = FoldedLines(kind, passed.append)
+    assert quick.feed(b"".join(said))
+    assert quick.completed() == fold.completed()
+    assert passed == said
+
+
+@pytest.mark.parametrize("kind", [TaskType.CHAT, TaskType.GENERATE])
+def test_such_a_line_is_decoded_once(kind, monkeypatch):
+    read: list[bytes] = []
+    answer = FoldedLines(kind, bytes)
+    answer.feed(usual(b'"first"', kind))
+    monkeypatch.setattr(Fold, "add", lambda _, line: read.append(line) or True)
+    for number in range(100):
+        answer.feed(usual(b'"%d"' % number, kind))
+    assert read == []
+
+
 def test_chat_folds_thinking_tool_calls_and_unknown_fields():
     call = {"function": {"name": "f", "arguments": {"n": 1}}}
     completed = folded(
