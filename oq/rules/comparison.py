@@ -4,6 +4,12 @@ That nobody waits does not say that more at once are of use: where a backend wor
 sent, each task is slower then. So a higher number is compared with the one before it. If it does
 not get more done, it is given up. How fast the lower number is may not be known; then that is used
 for a while. When no higher number is tried any more, those are looked at that were passed over.
+
+Two at once may get less done than one, and four more than both: the code that works on some tasks
+together is not the one for a single task. So `BEYOND` is tried though two were not worth it, if
+nobody waited and four that are each as fast as those two would be worth it. If none is, as is seen
+after `FEW` of them, it is not tried again before two are. Nor is one forgotten where a backend gets
+some at once from the start: it is looked at if the first two numbers get about as much done.
 """
 
 from __future__ import annotations
@@ -12,12 +18,19 @@ from typing import NamedTuple
 
 from oq.rules.throughput import Throughput
 
+BEYOND = 4
+"""Tasks at once that are tried though fewer were not worth it. A backend of which nothing is known
+gets as many at first, too."""
+
 
 class Decision(NamedTuple):
-    """The number to use from now on, and the one that is not worth it, if one is given up."""
+    """The number to use from now on, and the one that is not worth it, if one is given up. Then
+    `beyond` may be a higher one that is to be tried all the same.
+    """
 
     number: int
     given_up: int | None = None
+    beyond: int = 0
 
 
 class Comparison:
@@ -25,15 +38,17 @@ class Comparison:
     at once.
     """
 
-    __slots__ = ("_doubted", "_fewer", "_settled", "_worse", "throughput")
+    __slots__ = ("_doubted", "_fewer", "_one_unknown", "_settled", "_slow", "_worse", "throughput")
 
     def __init__(self, served: int) -> None:
         self.throughput = Throughput()
         # A number than which the one in use has not been shown to get more done.
         self._fewer = served // 2 or None
+        self._one_unknown = served > 1  # whether one alone may do as well: it has to be looked at
         # A number that is to be used again if it gets more done than the one in use, which is less.
         self._doubted: int | None = None
         self._worse = 0  # a number that gets less done than the one in use
+        self._slow: int | None = None  # the least number that was given up since it was settled
         self._settled = False  # no longer doubled: there is time to be sure
 
     @property
@@ -57,19 +72,21 @@ class Comparison:
         worse may do as well.
         """
         self._settled = True
+        self._slow = None
         if not self.open and number - self._worse > 1:
             self._fewer = (number + self._worse) // 2
 
     def trust(self) -> None:
         """The number in use was found before."""
         self._fewer = None
+        self._one_unknown = False
 
     def begin_anew(self, number: int) -> None:
         """With more than this number it may be another backend now."""
         self.throughput.forget(number)
-        self._fewer = self._doubted = None
+        self._fewer = self._doubted = self._slow = None
         self._worse = 0
-        self._settled = False
+        self._settled = self._one_unknown = False
 
     def decide(self, number: int) -> Decision | None:
         """What to do, now that something may be known of this number, which is in use; None for
@@ -81,19 +98,49 @@ class Comparison:
             more, fewer = number, self._fewer
         else:
             return None
-        known = self.throughput.known
-        gains = self.throughput.gains(more, fewer, sure=self._settled)
-        if self._doubted is not None and not known(fewer):
+        gains = self._gains(more, fewer)
+        return self._look(more, fewer) if gains is None else self._choose(more, fewer, gains)
+
+    def _gains(self, more: int, fewer: int) -> bool | None:
+        """Whether `more` at once get more done than `fewer`; None if that is not known yet."""
+        beyond = self._slow is not None and fewer < self._slow < more
+        gains = self.throughput.gains(more, fewer, sure=self._settled, beyond=beyond)
+        if gains or self._doubted is None:
+            return gains
+        if not self.throughput.known(fewer):
             return None
-        if gains is None:
-            if self._doubted is not None or not known(more):
+        return False if self.throughput.seems_slow(more, fewer) else gains
+
+    def _look(self, more: int, fewer: int) -> Decision | None:
+        """Use the one of which too little is known."""
+        known = self.throughput.known
+        if self._doubted is not None:
+            if not known(fewer):
                 return None
-            self._doubted, self._fewer = more, None
-            return Decision(fewer)
+            self._doubted, self._fewer = None, fewer  # it does not seem slow any more
+            return Decision(more)
+        if not known(more, well=self._settled) and not self.throughput.seems_slow(more, fewer):
+            return None
+        self._doubted, self._fewer = more, None
+        return Decision(fewer)
+
+    def _choose(self, more: int, fewer: int, gains: bool) -> Decision:
         self._doubted = self._fewer = None
+        number, other = (more, fewer) if gains else (fewer, more)
+        if self._one_unknown and fewer > 1 and self.throughput.alike(number, other):
+            self._fewer = 1
+        self._one_unknown = False
         if not gains:
-            return Decision(fewer, given_up=more)
-        self._worse = fewer
+            return self._give_up(more, fewer)
+        beyond = self._slow is not None and self._slow < more
+        self._worse = more - 1 if beyond else max(self._worse, fewer)
+        self._slow = None
         if self._settled:
             self.settle(more)
         return Decision(more)
+
+    def _give_up(self, more: int, fewer: int) -> Decision:
+        self._slow = more if self._slow is None else min(self._slow, more)
+        if fewer == 1 and more < BEYOND and self.throughput.may_gain(BEYOND, 1, more):
+            return Decision(fewer, self._slow, BEYOND)
+        return Decision(fewer, self._slow)

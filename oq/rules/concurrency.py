@@ -14,8 +14,9 @@ lateness, if another had just ended; of an answer that comes whole, its time bes
 alone, and whether it began when another ended.
 
 A higher number stays only if it gets more done (`oq.rules.comparison`). If it does not, one halfway
-is tried, until one is found that is best. Of answers that come whole it is known from the tasks
-before that these were slowed, and not only the extra ones, which would have waited for them.
+is tried, until one is found that is best; if that is one alone, some more are tried once. Of
+answers that come whole it is known from the tasks before that these were slowed, and not only the
+extra ones, which would have waited for them.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone", "_base", "_clean", "_comparison", "_extras", "_late", "_left", "_pause",
-        "_provable", "_runs", "_sent_at", "_shares", "_took", "_trying", "_waits_until", "learns",
-        "most", "reason", "refused", "served",
+        "_alone", "_base", "_beyond", "_clean", "_comparison", "_extras", "_late", "_left",
+        "_pause", "_provable", "_runs", "_sent_at", "_shares", "_took", "_trying", "_waits_until",
+        "_went_beyond", "learns", "most", "reason", "refused", "served",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +112,8 @@ class Concurrency:
         self._alone = Alone()
         self._comparison = Comparison(self.served)
         self._provable = self.served  # more than that need not be tried, however many answer
+        self._beyond = 0  # is tried next, or just now, though fewer were not worth it
+        self._went_beyond = False  # that has been done, since they were tried
         self._shares = False  # tasks are slowed by one another: late is not waiting
 
     @property
@@ -195,6 +198,7 @@ class Concurrency:
                 self._prove(run.first_beside)
                 self._clean += run.beside >= self.served
         elif run.extra and not run.proved:
+            self._went_beyond = False
             self._end_try(now + RECALLED)
         if sample is not None and now > run.at:
             mean = task_seconds / (now - run.at)
@@ -208,6 +212,7 @@ class Concurrency:
         """The backend may have other settings now: what was refused may be served."""
         self.refused = None
         self._pause = 0.0
+        self._beyond, self._went_beyond = 0, False
         self._comparison.begin_anew(self.served)
         self._shares = False
         self._waits_until = now
@@ -248,7 +253,10 @@ class Concurrency:
     def _begin_try(self) -> None:
         if self.refused is not None and self.refused <= self.served + 1:
             self.refused = None  # that was a while ago
-        if self._pause:
+        self._went_beyond = self._beyond > self.served
+        if self._went_beyond:
+            more = self._beyond - self.served
+        elif self._pause:
             more = 1
         elif self.refused is None:
             more = min(self.served, self.most - self.served)
@@ -297,14 +305,17 @@ class Concurrency:
 
     def _lower(self, served: int) -> None:
         self.served = self._provable = served
+        self._beyond = 0
         self._comparison.lowered(served)
 
     def _compare(self, now: float) -> None:
         """See whether as many at once as there are get more done than fewer."""
+        if self._extras and self._beyond > self.served:
+            return  # more of them may be served
         decision = self._comparison.decide(self.served)
         if decision is None:
             return
-        number, given_up = decision
+        number, given_up, beyond = decision
         if number < self.served:
             self._lower(number)
         else:
@@ -312,11 +323,12 @@ class Concurrency:
         self._clean = max(self._clean, 1)
         if given_up is None:
             return
+        self._beyond = 0 if self._went_beyond else min(beyond, self.most)
         self.refused = given_up
         self.reason = f"{given_up} at once do not get more done than {number}"
-        if given_up - number > 1:
+        if given_up - number > 1 or self._beyond > given_up:
             self._end_try(now)
-            self._waits_until = now  # one between them may be better
+            self._waits_until = now  # one between them may be better, or one beyond
         else:
             self._rest(now)
 
@@ -340,7 +352,8 @@ class Concurrency:
             return None
         began = now - sample.took + sample.first
         made_way = run.made_way_at is not None and began - run.made_way_at <= late
-        return sample.first > late and made_way
+        slowed = self._comparison.throughput.slowed(run.beside)  # that is no wait
+        return sample.first > late * slowed and made_way
 
     def _waited_whole(self, run: _Start, sample: Sample, now: float) -> bool | None:
         """The same of one whose answer came whole, at its end. If it waited, then it began when

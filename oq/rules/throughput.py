@@ -11,6 +11,8 @@ from dataclasses import dataclass
 GAIN = 0.05
 """So much more throughput makes more tasks at once worth it, or a quarter of what it would be if
 none slowed another."""
+GAIN_BEYOND = 0.03
+"""The same where fewer than these are known not to be worth it: this number stands out."""
 LEAST_GAIN = 0.02
 CLEAR_GAIN = 1.15
 """A gain that is believed after one task. A lesser one may be chance."""
@@ -18,7 +20,8 @@ ENOUGH = 8
 """Tasks from which a throughput is believed; for a large number at once, more: a generation."""
 ENOUGH_MOST = 32
 FEW = 4
-"""Tasks from which a clear gain is believed, if none ran alone."""
+"""Tasks from which it is believed that there is no gain at all, or, if none ran alone, that one is
+clear."""
 UNSIZED = 4
 """So many times as many if tasks do not say their tokens."""
 UNSIZED_GAIN = 0.25
@@ -81,15 +84,19 @@ class Throughput:
         seen.work += mean * (tokens or self._tokens)
         seen.seconds += seconds
 
-    def gains(self, many: int, few: int, *, sure: bool) -> bool | None:
+    def gains(
+        self, many: int, few: int, *, sure: bool = False, beyond: bool = False
+    ) -> bool | None:
         """Whether `many` at once get more done than `few`; None if that is not known yet. If it has
         to be `sure`, and tasks do not say their tokens, a gain that seems clear will not do.
+        `beyond`: a number between them is known to be not worth it.
         """
         more, less = self._seen.get(many), self._seen.get(few)
         if more is None:
             return None
         one = self._seen.get(1)
         gain, clear = (GAIN, CLEAR_GAIN) if self._sized else (UNSIZED_GAIN, CLEAR_UNSIZED_GAIN)
+        gain = GAIN_BEYOND if beyond and self._sized else gain
         clear = max(clear, 1.0 + (many / few - 1.0) / 2)
         worth = 1.0 + max(LEAST_GAIN, min(gain, (many / few - 1.0) / 4))
         if less is None and one is not None and self.known(many):
@@ -100,15 +107,52 @@ class Throughput:
         quick = self._sized if sure else one is not None or more.count >= FEW
         if quick and more.pace >= clear * less.pace:
             return True
-        if self.known(many) and self.known(few):
+        if not self.known(many):
+            return None
+        if self._sized and less.count >= FEW and more.pace >= (worth + GAIN) * less.pace:
+            return True
+        if self.known(few):
             return more.pace >= worth * less.pace
         return None
 
-    def known(self, at_once: int) -> bool:
+    def seems_slow(self, many: int, few: int) -> bool:
+        """Whether `many` at once seem to get no more done than `few`, by the first few tasks."""
+        more, less = self._seen.get(many), self._seen.get(few)
+        if more is None or less is None or more.count < FEW or not self._sized:
+            return False
+        return more.pace <= less.pace
+
+    def may_gain(self, many: int, few: int, slow: int) -> bool:
+        """Whether `many` at once may get more done than `few`, though `slow`, which is between
+        them, do not: no task is faster with more beside it.
+        """
+        more, between, less = (self._seen.get(number) for number in (many, slow, few))
+        if between is None or less is None:
+            return False
+        if more is not None and more.count >= FEW:
+            return more.pace > less.pace
+        return between.pace * many / slow >= less.pace * (1 + GAIN)
+
+    def slowed(self, at_once: int) -> float:
+        """How many times as long as one alone each of so many takes; 1 if that is not known."""
+        one, seen = self._seen.get(1), self._seen.get(at_once)
+        if one is None or seen is None:
+            return 1.0
+        return max(1.0, at_once * one.pace / seen.pace)
+
+    def known(self, at_once: int, *, well: bool = False) -> bool:
         """Whether enough tasks have been seen while so many ran."""
         seen = self._seen.get(at_once)
-        enough = min(ENOUGH_MOST, max(ENOUGH, 2 * at_once)) * (1 if self._sized else UNSIZED)
+        enough = ENOUGH_MOST if well else min(ENOUGH_MOST, max(ENOUGH, 2 * at_once))
+        enough *= 1 if self._sized else UNSIZED
         return seen is not None and seen.count >= enough
+
+    def alike(self, number: int, other: int) -> bool:
+        """Whether so many at once, and so many, are known to get about as much done."""
+        seen, beside = self._seen.get(number), self._seen.get(other)
+        if seen is None or beside is None or not self._sized:
+            return False
+        return seen.pace < CLEAR_UNSIZED_GAIN * beside.pace
 
     def forget(self, beyond: int) -> None:
         """With more than so many at once it may be another one now."""

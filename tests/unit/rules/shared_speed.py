@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from oq.rules.alone import WAITED
 from oq.rules.concurrency import Concurrency
 from oq.words.sample import Sample
 
@@ -34,13 +35,20 @@ def bends_at(most: int, at_once: int) -> float:
     return sum(0.8**number for number in range(min(at_once, most)))
 
 
+def speeds_of(speeds: Sequence[float], at_once: int) -> float:
+    """`speeds` says how fast 1, 2, 3 and so on are together; more share the last of these."""
+    return speeds[min(at_once, len(speeds)) - 1] / speeds[0]
+
+
 @dataclass
 class _Call:
     key: str
     sent: float
     tokens: int
+    generates: float
+    """Seconds of work, alone, from its first byte to its end."""
     left: float
-    """Seconds of work, alone."""
+    """The same of all that is left."""
     began: float | None = None
     first: float | None = None
     """Seconds from the hand-over to the first byte."""
@@ -49,7 +57,7 @@ class _Call:
 class SharedSpeed:
     """It works on all that is sent, or on `slots` of them, and the others wait inside. `speed` says
     how many times as fast as one alone so many are together. There is always more to send; `seed`
-    draws their tokens.
+    draws their tokens, and by which share of it the time of each differs, up to `noise`.
     """
 
     def __init__(
@@ -59,10 +67,16 @@ class SharedSpeed:
         how: How,
         seed: int = 1,
         slots: int | None = None,
+        noise: float = 0.0,
     ) -> None:
         self.speed, self.known, self.how, self.slots = speed, known, how, slots
+        self.noise = noise
         self.now = 0.0
         self.tokens = 0
+        self.served: list[int] = []
+        """The number that is known, after each task."""
+        self.most_at_once = 0
+        self.waited_inside = 0
         self.calls: list[_Call] = []
         self._count = 0
         self._random = random.Random(seed)
@@ -71,20 +85,34 @@ class SharedSpeed:
         """Until so many have ended. The tokens of all of them for each second."""
         began, tokens, ended = self.now, self.tokens, 0
         while ended < tasks:
-            self._send()
-            ended += self._go_on()
+            ended += self.step()
         return (self.tokens - tokens) / (self.now - began)
+
+    def step(self) -> bool:
+        """Send what may be sent, and go on until the next thing happens; whether that is the end of
+        a task.
+        """
+        self._send()
+        return self._go_on()
+
+    def call_back(self, key: str) -> None:
+        """This task is broken off."""
+        self.calls = [call for call in self.calls if call.key != key]
+        self.known.end(key, self.now, None)
 
     def _send(self) -> None:
         while self.known.allows(self.now):
             self._count += 1
             tokens = self._random.randint(40, 160)
-            call = _Call(f"t{self._count}", self.now, tokens, PROMPT + tokens / PACE)
+            differs = self._random.uniform(1 - self.noise, 1 + self.noise)
+            generates = differs * tokens / PACE
+            left = differs * PROMPT + generates
+            call = _Call(f"t{self._count}", self.now, tokens, generates, left)
             self.known.start(call.key, self.now)
             self.calls.append(call)
+        self.most_at_once = max(self.most_at_once, len(self.calls))
 
     def _go_on(self) -> bool:
-        """Until the next thing happens; whether that is the end of a task."""
         calls = self.calls[: self.slots]
         for call in calls:
             call.began = self.now if call.began is None else call.began
@@ -105,7 +133,9 @@ class SharedSpeed:
                 return False
         self.calls.remove(nearest)
         self.tokens += nearest.tokens
+        self.waited_inside += (nearest.began or 0.0) - nearest.sent > WAITED
         self.known.end(nearest.key, until, self._sample(nearest))
+        self.served.append(self.known.served)
         return True
 
     @property
@@ -114,8 +144,7 @@ class SharedSpeed:
 
     def _work(self, call: _Call) -> float:
         """Seconds of work, alone, until something happens to it."""
-        generates = call.tokens / PACE if self._streams and call.first is None else 0.0
-        return call.left - generates
+        return call.left - (call.generates if self._streams and call.first is None else 0.0)
 
     def _sample(self, call: _Call) -> Sample:
         took = self.now - call.sent
