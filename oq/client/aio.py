@@ -328,8 +328,8 @@ class AsyncClient:
         return await self._run(requests.models(window))
 
     async def pause(self, model: str | None = None) -> None:
-        """Start no more tasks until `resume`; with a `model`, no more of its tasks. Running tasks
-        go on, and submitting works.
+        """Start no more tasks until `resume`, also after a restart; with a `model`, no more of its
+        tasks. Running tasks go on. Raises InvalidTask, and Conflict if too many models are paused.
         """
         await self._run(requests.pause(model))
 

@@ -268,8 +268,8 @@ class Client:
         return self._run(requests.models(window))
 
     def pause(self, model: str | None = None) -> None:
-        """Start no more tasks until `resume`; with a `model`, no more of its tasks. Running tasks
-        go on, and submitting works.
+        """Start no more tasks until `resume`, also after a restart; with a `model`, no more of its
+        tasks. Running tasks go on. Raises InvalidTask, and Conflict if too many models are paused.
         """
         self._run(requests.pause(model))
 
