@@ -2,9 +2,8 @@
 
     client      requests, and the connections that wait for the next
     exchange    one request and its answer
-    request     what is sent, as bytes                 connection one connection
-    reading     an answer, out of bytes; no I/O        connect    how it is opened, with TLS or not
-    errors      the two ways in which it fails
+    request     what is sent, as bytes                 reading    an answer, out of bytes; no I/O
+    connection  one connection, with TLS or not        errors     the two ways in which it fails
 
 It keeps no cookies, follows no redirect, asks no proxy, and has one timeout: that for a connection.
 What an answer may take is bounded in `reading`; how long it may take, by who asks. To stop a call

@@ -6,8 +6,7 @@ from collections import deque
 
 import trio
 
-from oq.backends.http1.connect import connect
-from oq.backends.http1.connection import Connection, Origin
+from oq.backends.http1.connection import Connection, Origin, connect
 from oq.backends.http1.errors import Lost
 from oq.backends.http1.exchange import Exchange, Use
 from oq.backends.http1.request import Body, Fields, OwnFields, Request, Target

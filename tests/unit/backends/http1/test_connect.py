@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from oq.backends.http1 import connect as module
-from oq.backends.http1.connect import connect
-from oq.backends.http1.connection import Origin
+from oq.backends.http1 import connection as module
+from oq.backends.http1.connection import Origin, connect
 from oq.backends.http1.errors import Lost, Unreachable
 from oq.backends.openai import OpenAIBackend
 from oq.words.errors import BackendDown
