@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.real.models import _with_metadata
 from tests.real.rows import at_most
+from tests.real.slots import right_numbers, tasks_until
 from tests.real.swaps import started_early
 
 
@@ -33,3 +34,15 @@ def test_models_differ_and_their_tensors_stay_where_they_were():
 def test_what_takes_longer_than_it_may_does_not_hold():
     assert at_most("x", "", 1.0, "", 1.0).holds
     assert not at_most("x", "", 1.1, "", 1.0).holds
+
+
+def test_right_is_each_number_that_gets_nearly_as_much_done_as_the_best():
+    assert right_numbers({1: 138, 2: 110, 3: 125, 4: 149}) == [4]
+    assert right_numbers({1: 143, 2: 140}) == [1, 2]
+
+
+def test_a_number_is_known_when_a_right_one_is_used_and_mostly_kept():
+    assert tasks_until([4], [1, 2, 4, 4, 4, 4, 4, 4]) == 3
+    assert tasks_until([1, 4], [1, 2, 1, 4, 4, 4, 4, 4]) == 1
+    assert tasks_until([4], [4, 1, 1, 1, 4, 4, 4, 4, 3]) == 5
+    assert tasks_until([4], [1, 2, 1, 1, 1, 1, 1, 1]) is None
