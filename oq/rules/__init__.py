@@ -44,8 +44,8 @@ When a task will start, and end:
     forecast         what is told of it                guesser        what is guessed of one task
     guesses          what was guessed                  calibration    how far it is to be trusted
     backlog          how much work waits               pace           how fast it is worked off
-    turns            when a model gets its turn        limited_work   what limits of models mean
-    service_times    how long tasks take
+    turns            when a model gets its turn        tenant_turns   what tenants get before that
+    limited_work     what limits of models mean        service_times  how long tasks take
 
 What is shown:
     filters          which tasks, in which order       excerpt        how a task begins

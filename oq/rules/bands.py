@@ -18,12 +18,12 @@ Firsts = dict[Alike, SortedList[tuple[str, str]]]
 
 class Flow:
     """The tasks of one tenant with one priority: those that are alike together, in order. `first`
-    is the oldest, and `since` when it became that: both as of the last `settle`. There were so many
-    `changes`, unless all tasks of its band are alike.
+    is the oldest, and `since` when it became that: both as of the last `settle`. So many have
+    `come` and `gone`, unless all tasks of its band are alike.
     """
 
     __slots__ = (
-        "_by_route", "_first_of", "_heads", "_stale", "changes", "first", "groups", "since",
+        "_by_route", "_first_of", "_heads", "_stale", "come", "first", "gone", "groups", "since",
         "tenant",
     )  # fmt: skip
 
@@ -32,14 +32,24 @@ class Flow:
         self.groups = groups
         self.first = ""
         self.since = 0.0
-        self.changes = 0
+        self.come = self.gone = 0
         self._first_of: dict[Alike, str] = {}
         self._heads: SortedList[tuple[str, Alike]] = SortedList()  # the same in order
         self._stale = set(self.groups)
         self._by_route: ByRoute | None = None  # while it is asked for
 
+    @property
+    def count(self) -> int:
+        """How many are in."""
+        return self.come - self.gone
+
+    @property
+    def changes(self) -> int:
+        """How often one has come or gone."""
+        return self.come + self.gone
+
     def add(self, task_id: str, kind: Alike) -> None:
-        self.changes += 1
+        self.come += 1
         ids = self.groups.get(kind)
         if ids is None:
             self.groups[kind] = SortedList((task_id,))
@@ -51,7 +61,7 @@ class Flow:
 
     def remove(self, task_id: str, kind: Alike) -> None:
         """KeyError or ValueError if it is not in."""
-        self.changes += 1
+        self.gone += 1
         ids = self.groups[kind]
         if ids[0] == task_id:
             ids.pop(0)
@@ -60,6 +70,12 @@ class Flow:
             ids.remove(task_id)
         if not ids:
             del self.groups[kind]
+
+    def part(self, kind: Alike, ids: SortedList[str]) -> None:
+        """Its tasks, which are all of this kind, are not all of its band any more."""
+        self.groups[kind] = ids
+        self.come += len(ids)
+        self._stale.add(kind)
 
     def touch(self, kind: Alike) -> None:
         """Another task may be the first of this kind."""
@@ -143,6 +159,7 @@ class Band:
         self._stale = set(self.flows)
         if self.alike is None:  # these may be many: it is done before the first one is asked for
             for flow in self.flows.values():
+                flow.come = sum(map(len, flow.groups.values()))
                 flow.sort(self.firsts)
 
     def add(self, task_id: str, place: Place, tenant: str) -> bool:
@@ -168,9 +185,9 @@ class Band:
         tenant, kind = alike
         ids = SortedList(self.line)
         ids.remove(but)
-        self.flows[tenant].groups[kind] = ids
+        self.flows[tenant].part(kind, ids)
+        self._stale.add(tenant)
         self.kinds[kind] = len(ids)
-        self._touch(alike)
         self.alike = None
 
     def _touch(self, alike: tuple[str, Alike]) -> None:
@@ -263,18 +280,31 @@ class Bands:
         """The tenant that a task that is in counts for."""
         return place.tenant if self._by_tenant and task_id not in self._others else ""
 
+    def next_tenant_of(self, place: Place) -> str:
+        """The tenant that a task that comes now will count for."""
+        tenants = self[place.priority].flows
+        tenant = place.tenant if self._by_tenant else ""
+        return "" if tenant not in tenants and self._is_beyond(tenant, tenants) else tenant
+
     def _enter(self, task_id: str, place: Place, tenants: Collection[str]) -> str:
         """The tenant of a task that comes to those of these ones."""
         tenant = place.tenant if self._by_tenant else ""
-        if tenant not in tenants and tenant not in self._named and len(tenants) >= self._most:
+        if tenant not in tenants and self._is_beyond(tenant, tenants):
             if tenant:
                 self._others.add(task_id)
             return ""
         return tenant
 
+    def _is_beyond(self, tenant: str, tenants: Collection[str]) -> bool:
+        """Whether a tenant that comes to these ones is not told apart."""
+        return tenant not in self._named and len(tenants) >= self._most
+
     def __iter__(self) -> Iterator[tuple[int, Band]]:
         """The highest priority first."""
         return iter(sorted(self._bands.items(), reverse=True))
+
+    def __contains__(self, priority: int) -> bool:
+        return priority in self._bands
 
     def __getitem__(self, priority: int) -> Band:
         return self._bands[priority]

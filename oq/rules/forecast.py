@@ -226,7 +226,7 @@ class Forecast:
         ]
         if free and (not self._policy or passes_all(self._policy, self._fleet, free, place, now)):
             return None
-        guess = self._guesser.of_last(place, now)
+        guess = self._guesser.of_next(place, now)
         return None if guess is None else self._guesses.estimate(guess)
 
     def until_started(

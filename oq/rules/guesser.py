@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 from math import inf
+from typing import NamedTuple
 
 from oq.rules.backlog import Backlog, Lane
 from oq.rules.fleet import Fleet
@@ -22,15 +23,28 @@ from oq.rules.service_times import ServiceTimes
 from oq.rules.slots import BackendSlots
 from oq.rules.turns import Turns
 
+MANY = 0.9
+"""A task passes many if less than this part of the work of those that came sooner is before it."""
+
 
 class Way(IntEnum):
     """How a guess was made. Each is wrong in its own way, and of a task that has just come in
-    another one than of one that has waited, with others behind it.
+    another one than of one that has waited, with others behind it, or of one that passes others.
     """
 
     MEASURED = 0  # by the work before it
     TURNS = 1
     ASSUMED = 2  # by the work before it, when the pace of a backend was not known
+
+
+class _Standing(NamedTuple):
+    """Where a task is among those of its priority: the share of their work that starts before it,
+    whether some came later, and whether it starts before many that came sooner.
+    """
+
+    before: float = 1.0
+    others_later: bool = False
+    passes: bool = False
 
 
 class Guesser:
@@ -60,11 +74,23 @@ class Guesser:
 
     def of(self, task_id: str, place: Place, now: float) -> Guess | None:
         """Of a task that is ready, with this place; None if nothing can be told."""
-        return self._guess(place, self._share_before(task_id, place), now)
+        lane = self._backlog.lane(place.priority)
+        if lane is None:  # pragma: no cover - who is in line is in the backlog
+            return None
+        above = sum(one.count for one in self._backlog.above(place.priority))
+        older = max(0, (self._policy.position(task_id) or 1) - above - 1)
+        return self._guess(place, self._standing(lane, place, task_id, older, now), now)
+
+    def of_next(self, place: Place, now: float) -> Guess | None:
+        """Of one with this place that comes now."""
+        lane = self._backlog.lane(place.priority)
+        if lane is None:
+            return self.of_last(place, now)
+        return self._guess(place, self._standing(lane, place, None, lane.count, now), now)
 
     def of_last(self, place: Place, now: float) -> Guess | None:
-        """Of a task that comes now: behind all of its priority."""
-        return self._guess(place, 1.0, now)
+        """Of one that starts after all that wait of its priority and of higher ones."""
+        return self._guess(place, _Standing(), now)
 
     def seconds(self, tasks: int, backends: Sequence[BackendSlots]) -> float | None:
         """Seconds until so many tasks have started on these backends, whichever; None while that
@@ -75,15 +101,17 @@ class Guesser:
 
     # -- how
 
-    def _share_before(self, task_id: str, place: Place) -> float:
-        """The share of the tasks of its priority that are before it in line."""
-        lane = self._backlog.lane(place.priority)
-        if lane is None:  # pragma: no cover - who is in line is in the backlog
-            return 0.0
-        above = sum(one.count for one in self._backlog.above(place.priority))
-        return max(0, (self._policy.position(task_id) or 1) - above - 1) / lane.count
+    def _standing(
+        self, lane: Lane, place: Place, task_id: str | None, older: int, now: float
+    ) -> _Standing:
+        """Of a task before which so many are in line."""
+        by_age, others_later = older / lane.count, older < lane.count - 1
+        share = self._policy.share_before(place, task_id, older, self._times.of, now)
+        if share is None:
+            return _Standing(by_age, others_later)
+        return _Standing(share, others_later, share < MANY * by_age - 1 / lane.count)
 
-    def _guess(self, place: Place, before: float, now: float) -> Guess | None:
+    def _guess(self, place: Place, standing: _Standing, now: float) -> Guess | None:
         if self._times.usual is None or (self._fleet.paused and self._fleet.is_paused(place.model)):
             return None
         fleet = self._fleet
@@ -92,13 +120,13 @@ class Guesser:
         if not able:
             return None
         self._backlog.weigh(now)
+        before = standing.before
         way, starts = self._turn(place, able, now) or self._in_line(place, before, able)
         starts = max(starts, self._until_free(place, before, able))
         held = min(now if one.held is None else one.held.until for one in able)
         starts = max(starts, held - now)
-        lane = self._backlog.lane(place.priority)
-        behind = lane is not None and before * lane.count < lane.count - 1
-        return Guess(2 * way + behind, starts, starts + self._times.of(place.model))
+        situation = 2 * (len(Way) * standing.passes + way) + standing.others_later
+        return Guess(situation, starts, starts + self._times.of(place.model))
 
     def _turn(
         self, place: Place, able: Sequence[BackendSlots], now: float
@@ -128,7 +156,9 @@ class Guesser:
         return (Way.MEASURED if known else Way.ASSUMED), work * for_work + swaps * for_swap
 
     def _until_free(self, place: Place, before: float, able: Sequence[BackendSlots]) -> float:
-        """By the limit of its model."""
+        """By the limit of its model, if it has one on each of these backends."""
+        if [one for one in able if one.model_limits is None]:  # mostly
+            return 0.0
         lanes = self._lanes_before(place, before)
         names = both_names(place.model)
         of_model = sum(share * lane.counts.get(name, 0) for lane, share in lanes for name in names)

@@ -20,6 +20,7 @@ from oq.rules.reserve import IDLE, Quiet, Reserve
 from oq.rules.room import Room
 from oq.rules.shares import Shares
 from oq.rules.slots import BackendSlots
+from oq.rules.tenant_turns import Seconds, TenantTurns
 from oq.words.config import FairnessConfig, SchedulerConfig
 
 DEFAULT = FairnessConfig()
@@ -59,6 +60,7 @@ class Line:
         self._reserve = Reserve(settings.reserve, fleet) if settings.reserve else None
         self._quiet = Quiet(settings.idle_after) if settings.idle_after else None
         self._shares = Shares(fairness) if fairness.enabled else None
+        self._turns = None if self._shares is None else TenantTurns(self._shares)
         self._has_rules = bool(self._reserve or self._quiet or self._shares)
         self.counts_tokens = fairness.enabled
         self._overflow = Overflow(fleet, self._reserve, self._quiet, self._shares)
@@ -217,6 +219,16 @@ class Line:
 
     def room(self, backend: BackendSlots, place: Place, now: float) -> Room:
         return room_on(backend, place, now, self._reserve)
+
+    def share_before(
+        self, place: Place, task_id: str | None, older: int, seconds: Seconds, now: float
+    ) -> float | None:
+        bands = self._bands
+        if self._turns is None or bands is None or place.priority not in bands:
+            return None
+        tenant = bands.next_tenant_of(place) if task_id is None else bands.tenant_of(task_id, place)
+        band = bands[place.priority]
+        return self._turns.before(band, place, tenant, task_id, older, seconds, now)
 
     def oldest(self) -> str | None:
         return self._ready.oldest()

@@ -144,6 +144,21 @@ class Policy(Protocol):
         """What a backend can do with such a task now, by the rules too."""
         ...
 
+    def share_before(
+        self,
+        place: Place,
+        task_id: str | None,
+        older: int,
+        seconds: Callable[[str], float],
+        now: float,
+    ) -> float | None:
+        """The share of the work of its priority that starts before this task, or before one with
+        this place that would come now, as far as can be said. None if the tasks before it in line
+        start before it, which are so many `older` ones. `seconds` says what a task of a model is
+        expected to take.
+        """
+        ...
+
     def oldest(self) -> str | None:
         """The one of them that was submitted first."""
         ...

@@ -43,6 +43,18 @@ class _Band:
                 counters[tenant] += cost
         return counters
 
+    def lifted(self, tenant: str) -> float:
+        """What the counter of one that has nothing to do will be when it has."""
+        least = min(self.active.values(), default=None)
+        if least is None:  # alone it is lifted to the last one that had something to do
+            least = next(reversed(self.away.values()), 0.0)
+        return max(self.away.get(tenant, 0.0), least)
+
+    def with_running(self, tenant: str, counter: float) -> float:
+        """This counter of a tenant, with what is expected of its tasks that run."""
+        running = self.running.get(tenant)
+        return counter if running is None else counter + running[1]
+
 
 class Shares:
     """Tenants are compared inside one priority. A task counts with what is expected while it runs,
@@ -51,7 +63,7 @@ class Shares:
     """
 
     def __init__(self, settings: FairnessConfig) -> None:
-        self._quantum = settings.quantum
+        self.quantum = settings.quantum
         self._weights = {one.tenant: one.weight for one in settings.weights}
         self._bands: dict[int, _Band] = {}
         self._running: dict[str, tuple[int, str, str, float]] = {}
@@ -66,10 +78,9 @@ class Shares:
     def joined(self, priority: int, tenant: str) -> None:
         """A tenant has something to do."""
         band = self._bands.setdefault(priority, _Band())
-        least = min(band.active.values(), default=None)
-        if least is None:  # alone it is lifted to the last one that had something to do
-            least = next(reversed(band.away.values()), 0.0)
-        band.active[tenant] = max(band.away.pop(tenant, 0.0), least)
+        counter = band.lifted(tenant)
+        band.away.pop(tenant, None)
+        band.active[tenant] = counter
 
     def left(self, priority: int, tenant: str) -> None:
         """A tenant has nothing to do any more."""
@@ -111,11 +122,11 @@ class Shares:
     def rounds(self, priority: int) -> Iterator[list[str]]:
         """Those that have something to do; equals together, the least served first."""
         counters = self._bands[priority].counters()
-        most = min(counters.values()) + self._quantum
+        most = min(counters.values()) + self.quantum
         yield [tenant for tenant, counter in counters.items() if counter <= most]
         rest = sorted((counter, tenant) for tenant, counter in counters.items() if counter > most)
         while rest:
-            most = rest[0][0] + self._quantum
+            most = rest[0][0] + self.quantum
             equals = [tenant for counter, tenant in rest if counter <= most]
             yield equals
             del rest[: len(equals)]
@@ -123,6 +134,10 @@ class Shares:
     def expected(self, model: str) -> float:
         """What a task of this model is expected to cost, in tokens."""
         return self._costs.get(model, EXPECTED)
+
+    def cost(self, tenant: str, model: str) -> float:
+        """What such a task is expected to add to the counter of a tenant: more than 0."""
+        return max(self._costs.get(model, EXPECTED), 1.0) / self._weights.get(tenant, 1.0)
 
     def turns(self, priority: int, waiting: Mapping[str, Waiting], number: int) -> dict[str, int]:
         """How many of the next so many starts of this priority are of each tenant, about, as long
@@ -149,9 +164,15 @@ class Shares:
 
     def served(self, priority: int, tenant: str) -> float:
         """What it has got since it came or was lifted, in weighted tokens, with what is expected
-        of the tasks that run.
+        of the tasks that run. KeyError if it has nothing to do.
         """
-        return self._bands[priority].counters()[tenant]
+        band = self._bands[priority]
+        return band.with_running(tenant, band.active[tenant])
+
+    def lifted(self, priority: int, tenant: str) -> float:
+        """The same for one that has nothing to do, as it will be when it has."""
+        band = self._bands.get(priority)
+        return 0.0 if band is None else band.with_running(tenant, band.lifted(tenant))
 
 
 def _level(lines: Iterable[tuple[float, float, int]], number: int) -> float:

@@ -164,3 +164,24 @@ def test_the_next_turns_are_those_that_come(number):
         came[least] += 1
         made.started(f"y{n}", P, least, "m")
     assert all(abs(came[tenant] - turns[tenant]) <= 1 for tenant in tenants), "but for ties"
+
+
+def test_it_is_known_what_one_that_comes_back_will_have():
+    made = shares()
+    assert made.lifted(P, "b") == 0, "nobody has ever been there"
+    made.joined(P, "a")
+    served(made, "a", 70)
+    made.joined(P, "b")
+    served(made, "b", 400)
+    made.started("running", P, "b", "m")
+    made.left(P, "b")
+    told = made.lifted(P, "b"), made.lifted(P, "new")
+    for tenant in ("b", "new"):
+        made.joined(P, tenant)
+    assert told == (made.served(P, "b"), made.served(P, "new"))
+    made.left(P, "a")
+    made.left(P, "b")
+    made.left(P, "new")
+    told = made.lifted(P, "new")
+    made.joined(P, "new")
+    assert told == made.served(P, "new"), "alone it has what the last one had"
