@@ -40,6 +40,22 @@ SharedTasks = WeakValueDictionary[tuple[str, datetime | None, Status], SharedByt
 """Keys: task id, end time, status."""
 
 
+class _UntilClose:
+    """Keeps `end` among those that are called, for a block."""
+
+    __slots__ = ("_all", "_end")
+
+    def __init__(self, all_: set[Callable[[], None]], end: Callable[[], None]) -> None:
+        self._all = all_
+        self._end = end
+
+    def __enter__(self) -> None:
+        self._all.add(self._end)
+
+    def __exit__(self, *_: object) -> None:
+        self._all.discard(self._end)
+
+
 @dataclass
 class Context:
     """The state of the HTTP server, which its handlers share. One event loop owns it."""
@@ -99,16 +115,13 @@ class Context:
             finally:
                 self._feeds.discard(feed)
 
-    @contextmanager
-    def until_close(self, end: Callable[[], None]) -> Iterator[None]:
-        """For what would outlast the server: `end` is called when it closes."""
-        self._at_close.add(end)
+    def until_close(self, end: Callable[[], None]) -> _UntilClose:
+        """For what would outlast the server: ``with context.until_close(end)`` has `end` called
+        when it closes.
+        """
         if self._closing:
             end()
-        try:
-            yield
-        finally:
-            self._at_close.discard(end)
+        return _UntilClose(self._at_close, end)
 
     def close(self) -> None:
         """Answer all who wait for a task with how it stands now; let all who listen to events or

@@ -5,9 +5,11 @@ The clients of Ollama and OpenAI have no other way to cancel than to close the c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import structlog
 import trio
@@ -23,14 +25,29 @@ class _AttendedCall:
 
     callers: int = 0
     detached: bool = False
-    leaving: trio.CancelScope = field(default_factory=trio.CancelScope)
+    leaving: trio.CancelScope | None = None
+    """Of what waits for a caller to come back, once all have left."""
+
+    def stay(self) -> None:
+        """Somebody is there again, or the queue closes."""
+        if self.leaving is not None:
+            self.leaving.cancel()
 
 
 class WaitingCaller:
-    """One caller that waits. `served`: it has its answer, or the task must be kept anyway."""
+    """One caller that waits, for a block. `served`: it has its answer, or the task must be kept
+    anyway.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[bool], None]) -> None:
         self.served = False
+        self._leave = leave
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(self.served)
 
 
 class Callers:
@@ -42,30 +59,28 @@ class Callers:
         self._calls: dict[str, _AttendedCall] = {}
         self._closing = False
 
-    @contextmanager
-    def attend(self, task_id: str, *, detach: bool, grace: float) -> Iterator[WaitingCaller]:
-        """Be there for the task. `grace` seconds after the last one has left it is cancelled, if
-        none of them has detached it or been served.
+    def attend(self, task_id: str, *, detach: bool, grace: float) -> WaitingCaller:
+        """Be there for the task, from now to the end of the block. `grace` seconds after the last
+        one has left it is cancelled, if none of them has detached it or been served.
         """
-        call = self._calls.setdefault(task_id, _AttendedCall())
+        call = self._calls.get(task_id)
+        if call is None:
+            call = self._calls[task_id] = _AttendedCall()
         call.callers += 1
         call.detached |= detach
-        call.leaving.cancel()  # somebody is there again
-        caller = WaitingCaller()
-        try:
-            yield caller
-        finally:
-            call.callers -= 1
-            if not call.callers:
-                self._leave(task_id, call, grace, served=caller.served)
+        call.stay()
+        return WaitingCaller(partial(self._leave, task_id, call, grace))
 
     def close(self) -> None:
         """The queue closes: what is left is kept, and runs when it is opened again."""
         self._closing = True
         for call in self._calls.values():
-            call.leaving.cancel()
+            call.stay()
 
-    def _leave(self, task_id: str, call: _AttendedCall, grace: float, *, served: bool) -> None:
+    def _leave(self, task_id: str, call: _AttendedCall, grace: float, served: bool) -> None:
+        call.callers -= 1
+        if call.callers:
+            return
         closing = self._closing or self._nursery.cancel_scope.cancel_called
         if served or call.detached or closing:
             del self._calls[task_id]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from secrets import compare_digest
 
 import msgspec
 from msgspec import Struct
 
+from oq.actors.hub import Watch
 from oq.dialects import Endpoint, document_of
 from oq.dialects.kept_response import Kept, KeptResponse, task_of
 from oq.queue.admission import Accepted, Admission
@@ -122,24 +123,25 @@ class GatewayCalls:
         )
         return await self._admission.accept_checked(checked, new.caller, new.max_wait)
 
-    @asynccontextmanager
-    async def attend(
-        self, task_id: str, *, detach: bool, grace: float
-    ) -> AsyncIterator[WaitingCaller]:
-        """Wait for the task's answer: `grace` seconds after the last caller has left without one
-        the task is cancelled, unless any of them wished it to be detached.
-        """
-        with suppress(NotFound):
+    async def is_detached(self, task_id: str) -> bool:
+        """Whether the first caller of the task wished that it goes on without a caller."""
+        try:
             metadata = (await self._ledger.state(task_id)).terms.metadata
-            detach = detach or (metadata is not None and _METADATA.decode(metadata).detached)
-        with self._callers.attend(task_id, detach=detach, grace=grace) as caller:
-            yield caller
+        except NotFound:
+            return False
+        return metadata is not None and _METADATA.decode(metadata).detached
+
+    def attend(self, task_id: str, *, detach: bool, grace: float) -> WaitingCaller:
+        """Wait for the task's answer, for a block: `grace` seconds after the last caller has left
+        without one the task is cancelled, unless any of them wished it to be detached.
+        """
+        return self._callers.attend(task_id, detach=detach, grace=grace)
 
     @contextmanager
     def read_call(self, task_id: str) -> Iterator[CallReader]:
         """Follow what the backend says, byte for byte, to its end."""
-        with self._output(task_id) as output:
-            yield CallReader(output)
+        with self._hub.watch(task_id) as watch:
+            yield CallReader(self._output(task_id, watch))
 
     async def response(self, name: str, caller: Caller) -> KeptResponse:
         """The response with this id, as it stands. NotFound, also for a task that is none."""
@@ -179,13 +181,11 @@ class GatewayCalls:
     @contextmanager
     def read_frames(self, task_id: str) -> Iterator[FrameReader]:
         """Follow what the backend says to a call that goes on without its caller."""
-        with self._output(task_id) as output:
-            yield FrameReader(output)
-
-    @contextmanager
-    def _output(self, task_id: str) -> Iterator[Output]:
         with self._hub.watch(task_id) as watch:
-            yield Output(self._ledger.durable, self._check_open, self._streams, watch, task_id)
+            yield FrameReader(self._output(task_id, watch))
+
+    def _output(self, task_id: str, watch: Watch) -> Output:
+        return Output(self._ledger.durable, self._check_open, self._streams, watch, task_id)
 
     def waiting(self, task_id: str) -> Waiting:
         """Where the task stands; number 0 when it does not wait."""

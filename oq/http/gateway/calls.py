@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -21,7 +19,6 @@ from oq.http.gateway.request import CallRequest, Defaults, check_way, read_reque
 from oq.http.gateway.response import GatewayResponse, place_headers
 from oq.http.peer import Peer, RawHeaders
 from oq.http.request import Request
-from oq.http.request_body import BodyReader
 from oq.queue import Accepted, CallReader, Ended, Queue, WaitingCaller
 from oq.words.clock import Clock
 from oq.words.durations import parse_duration
@@ -60,64 +57,69 @@ class CallHandler:
         await exchange(handle, self._context, call.dialect, request, peer, self._limit)
 
     async def _serve(self, call: Endpoint, one: Exchange) -> None:
-        wanted, accepted = await self._take_in(call, one.request, one.body)
+        wanted, accepted = await self._take_in(call, one)
         one.watch_caller()
         if wanted.new.kept is None:
-            await self._answer(wanted, accepted, one.out)
+            await self._answer(wanted, accepted, one)
         else:
             await self._background.begin(wanted, accepted, one.out)
 
-    async def _take_in(
-        self, call: Endpoint, request: Request, body: BodyReader
-    ) -> tuple[CallRequest, Accepted]:
+    async def _take_in(self, call: Endpoint, one: Exchange) -> tuple[CallRequest, Accepted]:
         """Read the call and store it. After that its body is on disk, and no longer in memory."""
+        request, body = one.request, one.body
         way = check_way(request, self._queue.calls.mark)
         whole = await body.read()
         wanted = await read_request(
             call, request, whole, self.defaults, way, most=self._limit, held=body.held.add
         )
         wanted = await self._background.prepare(wanted)
-        accepted = await self._accept(wanted)
+        accepted = await self._accept(wanted, one)
         body.held.free()
         return wanted._replace(new=replace(wanted.new, body=b""), document=b""), accepted
 
-    async def _answer(self, wanted: CallRequest, accepted: Accepted, out: GatewayResponse) -> None:
-        task_id = accepted.task_id
+    async def _answer(self, wanted: CallRequest, accepted: Accepted, one: Exchange) -> None:
+        task_id, calls = accepted.task_id, self._queue.calls
         grace = 0.0 if wanted.key is None else self._grace
         detach = wanted.new.detached
-        async with self._queue.calls.attend(task_id, detach=detach, grace=grace) as caller:
-            headers = place_headers(self._queue.calls, task_id)
-            with self._queue.calls.read_call(task_id) as reader:
-                reply = _Reply(wanted, task_id, out, headers, reader, _late_at(wanted))
-                with self._until_close(caller, task_id):
-                    await self._relay(reply)
-                    caller.served = True
+        if not accepted.created and not detach:
+            detach = await calls.is_detached(task_id)
+        with calls.attend(task_id, detach=detach, grace=grace) as caller:
+            headers = place_headers(calls, task_id)
+            with calls.read_call(task_id) as reader:
+                reply = _Reply(wanted, task_id, one.out, headers, reader, _late_at(wanted))
+                await self._relay_until_close(reply, caller, one)
 
-    async def _accept(self, wanted: CallRequest) -> Accepted:
+    async def _accept(self, wanted: CallRequest, one: Exchange) -> Accepted:
         # Half of it cannot be taken back: a caller who leaves meanwhile is noticed after it.
-        with trio.move_on_after(STORE_TIMEOUT, shield=True):
+        scope = one.scope
+        scope.shield, scope.deadline = True, trio.current_time() + STORE_TIMEOUT
+        try:
             return await self._queue.calls.accept(wanted.new, wanted.key)
-        raise Unavailable(f"not on disk after {STORE_TIMEOUT:g} s; try again later")
+        except trio.Cancelled:
+            one.told = Unavailable(f"not on disk after {STORE_TIMEOUT:g} s; try again later")
+            raise
+        finally:
+            scope.shield, scope.deadline = False, inf
 
-    @contextmanager
-    def _until_close(self, caller: WaitingCaller, task_id: str) -> Iterator[None]:
+    async def _relay_until_close(self, reply: _Reply, caller: WaitingCaller, one: Exchange) -> None:
         """When the server closes the task is kept, and who waits for it is told so."""
-        scope = trio.CancelScope()
+        scope = one.scope
 
         def close() -> None:
             scope.deadline = trio.current_time() + CLOSE_GRACE
 
-        why = "oq is shutting down"
         try:
-            with self._context.until_close(close), scope:
-                yield
+            with self._context.until_close(close):
+                await self._relay(reply)
         except Unavailable as error:
-            why = str(error)
-        else:
-            if not scope.cancelled_caught:
-                return
+            caller.served = True
+            raise _kept(reply, str(error)) from None
+        except trio.Cancelled:
+            if scope.deadline <= trio.current_time():  # or else the caller has left
+                caller.served = True
+                one.told = _kept(reply, "oq is shutting down")
+            raise
         caller.served = True
-        raise Unavailable(f"{why}; task {task_id} is kept, and runs when it is back")
 
     async def _relay(self, reply: _Reply) -> None:
         """Pass on the answer: its bytes as they come, or the result if it came in one piece."""
@@ -170,6 +172,10 @@ class CallHandler:
         else:
             await reply.begin(None, frame)
         reply.out.first = b""  # of the answer itself nothing has been told
+
+
+def _kept(reply: _Reply, why: str) -> Unavailable:
+    return Unavailable(f"{why}; task {reply.task_id} is kept, and runs when it is back")
 
 
 def _late_at(wanted: CallRequest) -> float:

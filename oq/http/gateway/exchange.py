@@ -19,21 +19,27 @@ from oq.http.request_body import BodyReader
 
 
 class Exchange:
-    """A request, the reader of its body, and its response."""
+    """A request, the reader of its body, and its response.
+
+    There is one cancel scope around all of it. A handler may give it a deadline; `told` is then
+    what the caller is told when that is over.
+    """
 
     def __init__(
-        self,
-        request: Request,
-        body: BodyReader,
-        out: GatewayResponse,
-        watch_caller: Callable[[], None],
+        self, request: Request, body: BodyReader, out: GatewayResponse, peer: Peer
     ) -> None:
         self.request = request
         self.body = body
         self.out = out
-        self.watch_caller = watch_caller
+        self.scope = trio.CancelScope()
+        self.told: Exception | None = None
+        self._peer = peer
+
+    def watch_caller(self) -> None:
         """To be called once the body has been read: from then on the answer stops when the caller
-        leaves."""
+        leaves.
+        """
+        self._peer.watch(self.scope)
 
 
 async def exchange(
@@ -48,11 +54,15 @@ async def exchange(
     as an error of this dialect. `limit` is the most bytes of the body.
     """
     out = GatewayResponse(peer, partial(context.metrics.answered, dialect.name))
-    with context.inflight.hold() as held, trio.CancelScope() as answering:
-        body = BodyReader(request, peer, limit, held)
-        try:
-            await handle(Exchange(request, body, out, partial(peer.watch, answering)))
-        except ClientGone:
-            pass
-        except Exception as error:
-            await ErrorResponder(request, body, out, dialect).refuse(error, peer)
+    with context.inflight.hold() as held:
+        one = Exchange(request, BodyReader(request, peer, limit, held), out, peer)
+        errors = ErrorResponder(request, one.body, out, dialect)
+        with one.scope:
+            try:
+                await handle(one)
+            except ClientGone:
+                pass
+            except Exception as error:
+                await errors.refuse(error, peer)
+        if one.scope.cancelled_caught and one.told is not None:
+            await errors.refuse(one.told, peer)
