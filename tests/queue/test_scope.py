@@ -176,6 +176,23 @@ async def test_progress_is_reported_to_who_may_see_the_task(autojump_clock):
             assert (others, EventType.TASK_PROGRESS) in await told_of(all_of_it, None)
 
 
+async def test_a_task_of_nobody_beside_one_that_is_owned_is_told_to_who_sees_all(autojump_clock):
+    """Both start in one commit. Only the progress of the owned one is the owner's."""
+    async with memory_queue(queue={"max_workers": 2}) as queue:
+        ann, mine, _ = await two(queue)
+        await queue.set_priority(mine, "high")
+        nobodys = await queue.submit(generate(priority="high", simulate=SLOWLY))
+        wanted = {EventType.TASK_PROGRESS, EventType.TASK_COMPLETED}
+        with ann.subscribe(types=wanted) as hers, queue.raw.subscribe(types=wanted) as all_of_it:
+            await queue.resume()
+            await ended(queue, nobodys)
+            await ended(queue, mine)
+            told = await told_of(hers, EventType.TASK_COMPLETED)
+            assert {task_id for task_id, _ in told} == {mine}
+            assert (mine, EventType.TASK_PROGRESS) in told
+            assert (nobodys, EventType.TASK_PROGRESS) in await told_of(all_of_it, None)
+
+
 async def told_of(events: Subscription, last: EventType | None) -> list[tuple[str, EventType]]:
     """The events so far, or up to the first of this type."""
     told: list[tuple[str, EventType]] = []

@@ -255,6 +255,18 @@ def test_instructions_in_the_middle_are_said_by_the_user(form, path):
     ]
 
 
+@FORM
+@PATH
+def test_messages_of_the_model_in_a_row_stay_apart(form, path):
+    kind = "output_text" if path == RESPONSES else "text"
+    said = [item("assistant", text("a", kind)), item("assistant", text("b", kind))]
+    got = messages(path, form, *said)[-2:]
+    assert [(one["role"], one["content"]) for one in got] == [
+        ("assistant", "a"),
+        ("assistant", "b"),
+    ]
+
+
 def test_instructions_in_the_middle_may_show_something():
     image = {"type": "input_image", "image_url": IMAGE}
     given = item("user", text("a")), item("system", text("b"), image)
