@@ -16,7 +16,8 @@ guard              who may talk to this server: Host and Origin, and the headers
                    host_names: the names by which it may be called
 request            the one type of a request; request_body: reads its body
 app                the Quart application, made from the table of routes
-inflight           how many bytes the bodies of all requests together hold
+inflight           how many bytes the bodies of all requests together hold; unsent: and the long
+                   answers that clients do not read
 routes             the table: every path, what it takes and what it returns; route: one line of it
 openapi            the same table as a document; shapes: types that say more
 tasks              submitting, reading, changing tasks

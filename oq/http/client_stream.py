@@ -18,6 +18,8 @@ from math import inf
 import structlog
 import trio
 
+from oq.http.unsent import Unsent
+
 log = structlog.get_logger()
 
 MAX_RECEIVE = 64 * 1024
@@ -35,12 +37,15 @@ _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class ClientStream:
-    """A client's connection. `spawn` runs a task for as long as the connection is served."""
+    """A client's connection. `spawn` runs a task for as long as the connection is served. In
+    `unsent` is counted what its client does not read.
+    """
 
-    def __init__(self, stream: trio.SocketStream, spawn: Spawn) -> None:
+    def __init__(self, stream: trio.SocketStream, spawn: Spawn, unsent: Unsent) -> None:
         self._stream = stream
         self._socket = stream.socket
         self._spawn = spawn
+        self._unsent = unsent
         self._reads_ahead = False
         self._ahead = b""  # what has been read, and not been received yet
         self._ended = False  # the client says no more
@@ -120,7 +125,7 @@ class ClientStream:
         if self._owed:
             data, self._owed = self._owed + data, b""
         sent = self._send_at_once(data)
-        return sent == len(data) or await self._send_slowly(memoryview(data)[sent:])
+        return sent == len(data) or await self._send_slowly(data, sent)
 
     def send_nowait(self, data: bytes) -> bool:
         """Send what the client takes without being waited for. The rest is owed: the next `send`
@@ -147,19 +152,25 @@ class ClientStream:
         except OSError:
             return 0  # it would block, or the client has gone: for `send_all` to find out
 
-    async def _send_slowly(self, view: memoryview) -> bool:
+    async def _send_slowly(self, data: bytes, sent: int) -> bool:
+        view = memoryview(data)
         # The shield: half a frame cannot be taken back, so a cancelled handler finishes it.
-        with trio.CancelScope(shield=True) as scope:
-            for start in range(0, len(view), PIECE):
+        with trio.CancelScope(shield=True) as scope, self._unsent.hold(data, self._cut) as sending:
+            for start in range(sent, len(view), PIECE):
                 scope.deadline = trio.current_time() + SEND_TIMEOUT
                 try:
                     await self._stream.send_all(view[start : start + PIECE])
                 except _GONE:
                     return False
+                sending.note_taken()
         if scope.cancelled_caught:
             log.info("client stopped reading; its connection is closed")
             self.abort()
         return not scope.cancelled_caught
+
+    def _cut(self) -> None:
+        log.info("client reads too slowly for the memory that answers take; its connection is cut")
+        self.abort()
 
     async def linger(self) -> None:
         """Let the client read the last answer: closing with unread data would throw it away."""

@@ -39,6 +39,7 @@ from oq.http.fast_path import FastPath, FastRequest
 from oq.http.fast_peer import FastPeer, ServerHeaders
 from oq.http.http1 import Http1
 from oq.http.peer import ClientGone
+from oq.http.unsent import Unsent
 
 log = structlog.get_logger()
 
@@ -57,6 +58,7 @@ class Connection:
         headers: ServerHeaders,
         context: WorkerContext,
         stream: trio.SocketStream,
+        unsent: Unsent,
     ) -> None:
         self._app = app
         self._fast_path = fast_path
@@ -65,7 +67,7 @@ class Connection:
         self._context = context
         self._socket = stream.socket
         self._group = TaskGroup()
-        self._stream = ClientStream(stream, self._group.spawn)
+        self._stream = ClientStream(stream, self._group.spawn, unsent)
         self._client: tuple[str, int] | None = None
         self._server: tuple[str, int] | None = None
         self._sending = trio.Lock()

@@ -95,6 +95,7 @@ async def _serve_queue(
             sockets,
             max_connections=config.server.max_connections,
             max_client_connections=config.server.max_client_connections,
+            max_unsent_bytes=config.server.max_unsent_bytes,
         )
         await nursery.start(server.run)
         gc.freeze()  # what is here by now stays: the collector need not look at it ever again

@@ -21,6 +21,7 @@ from oq.http.connection import Connection
 from oq.http.fast_path import FastPath
 from oq.http.fast_peer import ServerHeaders
 from oq.http.responses import ErrorAnswer, encode
+from oq.http.unsent import MAX_UNSENT, Unsent
 
 log = structlog.get_logger()
 
@@ -56,6 +57,7 @@ class Server:
         *,
         max_connections: int,
         max_client_connections: int | None = None,
+        max_unsent_bytes: int = MAX_UNSENT,
     ) -> None:
         self._app = ASGIWrapper(app)
         self._fast_path = fast_path
@@ -65,6 +67,7 @@ class Server:
         self._limit = max_connections
         self._client_limit = max_client_connections or max_connections - max_connections // 4
         self._clients: Counter[str] = Counter()
+        self._unsent = Unsent(max_unsent_bytes)
         self._config = _hypercorn_config()
         self._headers = ServerHeaders(self._config)
         self._context = WorkerContext(None)
@@ -143,7 +146,13 @@ class Server:
 
     async def _serve(self, stream: trio.SocketStream, client: str) -> None:
         connection = Connection(
-            self._app, self._fast_path, self._config, self._headers, self._context, stream
+            self._app,
+            self._fast_path,
+            self._config,
+            self._headers,
+            self._context,
+            stream,
+            self._unsent,
         )
         self._connections.add(connection)
         self._clients[client] += 1

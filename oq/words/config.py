@@ -263,6 +263,9 @@ class ServerConfig(Section, frozen=True):
     max_inflight_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 * 1024 * 1024
     """The most bytes of request bodies in memory at once: bodies that are received or stored. A
     compressed call counts together with what it says, which oq reads."""
+    max_unsent_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 * 1024 * 1024
+    """The most bytes of long answers in memory that clients have asked for and do not read. Beyond
+    that the connections are cut whose clients have taken nothing for the longest time."""
     max_wait: Duration = Duration(300)
     """The longest time that a request with `?wait=` may wait."""
 

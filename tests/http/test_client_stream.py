@@ -11,10 +11,13 @@ from trio.testing import wait_all_tasks_blocked
 
 from oq.http import client_stream
 from oq.http.client_stream import MAX_RECEIVE, PATIENCE, ClientStream
+from oq.http.unsent import Unsent
 
 
 @asynccontextmanager
-async def ends() -> AsyncIterator[tuple[ClientStream, trio.SocketStream]]:
+async def ends(
+    unsent: Unsent | None = None,
+) -> AsyncIterator[tuple[ClientStream, trio.SocketStream]]:
     """A connection, and its client."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listeners[0] as listener, trio.open_nursery() as nursery:
@@ -22,7 +25,8 @@ async def ends() -> AsyncIterator[tuple[ClientStream, trio.SocketStream]]:
         server = await listener.accept()
         async with client, server:
             with trio.fail_after(10):
-                yield ClientStream(server, lambda task: nursery.start_soon(task)), client
+                unsent = unsent or Unsent(1 << 20)
+                yield ClientStream(server, nursery.start_soon, unsent), client
             nursery.cancel_scope.cancel()
 
 

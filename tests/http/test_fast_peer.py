@@ -14,6 +14,7 @@ from oq.http.client_stream import ClientStream
 from oq.http.fast_peer import TOGETHER, FastPeer, ServerHeaders
 from oq.http.fast_request import read_head
 from oq.http.peer import ClientGone
+from oq.http.unsent import Unsent
 
 ASKED = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
 
@@ -44,7 +45,7 @@ async def ends(asked: bytes = ASKED + b"body") -> AsyncIterator[Ends]:
         config = HyperConfig()
         config.include_server_header = False
         peer = FastPeer(
-            ClientStream(server, lambda task: nursery.start_soon(task)),
+            ClientStream(server, lambda task: nursery.start_soon(task), Unsent(1 << 20)),
             head,
             asked,
             origin=None,
