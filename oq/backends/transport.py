@@ -7,8 +7,7 @@ connection at once: that is how both Ollama and llama.cpp are told to stop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -165,8 +164,7 @@ class Transport:
 
         async def exchange() -> None:
             client = self._opened() if trial is None else trial.client
-            with self._translated():
-                await self._send(method, path, body, use, headers, client)
+            await self._send(method, path, body, use, headers, client)
 
         await self._silence.watch(heard, exchange)
 
@@ -218,8 +216,7 @@ class Transport:
             whole = isinstance(body, bytes)
             client = self._opened() if whole else self._new_client()
             try:
-                with self._translated():
-                    await self._send(method, path, body, use, up, client)
+                await self._send(method, path, body, use, up, client)
             finally:
                 if not whole:
                     client.close()
@@ -260,7 +257,7 @@ class Transport:
 
         with trio.move_on_after(seconds) as scope:
             try:
-                await self._send(b"GET", self._probed, b"", use, (), self._opened())
+                await self._ask(b"GET", self._probed, b"", use, (), self._opened())
             except (Lost, Unreachable) as error:
                 raise self._nobody(error) from None
         if scope.cancelled_caught:
@@ -281,6 +278,18 @@ class Transport:
     async def _send(
         self, method: bytes, path: str, body: Body, use: Use, headers: Fields, client: Client
     ) -> None:
+        """Send a request, and let `use` take the answer; the errors of the client as oq's."""
+        try:
+            await self._ask(method, path, body, use, headers, client)
+        except Unreachable as error:
+            raise self._nobody(error) from None
+        except Lost as error:
+            raise BackendFailure(f"the connection to {self.url} was lost: {error}") from None
+
+    async def _ask(
+        self, method: bytes, path: str, body: Body, use: Use, headers: Fields, client: Client
+    ) -> None:
+        """The same. Unreachable or Lost."""
         if come := way.get():
             headers = [*headers, (_VIA, come.encode("latin-1"))]
         try:
@@ -301,16 +310,6 @@ class Transport:
 
     def _new_client(self) -> Client:
         return open_client(self._key, self._connect_timeout)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The errors of the client as oq's."""
-        try:
-            yield
-        except Unreachable as error:
-            raise self._nobody(error) from None
-        except Lost as error:
-            raise BackendFailure(f"the connection to {self.url} was lost: {error}") from None
 
     def _nobody(self, error: Exception) -> BackendDown:
         self.generation += 1

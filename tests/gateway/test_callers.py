@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from oq.backends.simulated import Script, Simulator
+from oq.http.gateway import calls
 from oq.queue.callers import Callers
 from oq.store import MemoryEngine
 from oq.words.errors import Conflict
@@ -373,6 +374,22 @@ async def test_a_caller_is_told_when_the_server_closes_and_the_task_is_kept(stre
         assert answers[0].status_code == 503
         assert submitted.task_id in answers[0].json()["error"]
         assert (await here.queue.raw.get(submitted.task_id)).status == "pending"
+
+
+async def test_a_caller_is_told_when_its_call_does_not_get_to_the_disk(monkeypatch):
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(calls, "STORE_TIMEOUT", 0.05)
+    async with site() as here:
+        with monkeypatch.context() as slow:
+            slow.setattr(here.queue.calls, "accept", never)
+            answer = await here.oq.post("/api/chat", json=CHAT)
+        assert answer.status_code == 503
+        assert answer.json()["error"] == "not on disk after 0.05 s; try again later"
+        here.simulator.push(Script(text="one two", rate=5))  # takes longer than that
+        answer = await here.oq.post("/api/chat", json={**CHAT, "stream": False})
+        assert answer.status_code == 200
 
 
 async def test_an_interactive_call_overtakes_what_has_a_lower_priority():

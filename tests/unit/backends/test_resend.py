@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from oq.backends.base import Request
+from oq.backends.http1.connection import Connection
 from oq.backends.ollama import OllamaBackend
 from oq.words.errors import BackendFailure
 from oq.words.task import TaskType
@@ -98,17 +99,15 @@ async def test_what_could_not_be_written_is_sent_again_once(nursery, monkeypatch
     )
     port = listeners[0].socket.getsockname()[1]
     backend = OllamaBackend("o", f"127.0.0.1:{port}")
-    send, tries = trio.SocketStream.send_all, []
+    send, tries = Connection.send, []
 
-    async def fail_first(stream, data):
-        if data.startswith(b"POST /api/embed"):
-            tries.append(data)
-            if len(tries) <= failing:
-                await stream.aclose()
-                raise trio.BrokenResourceError
-        await send(stream, data)
+    async def fail_first(connection, data):
+        tries.append(data)
+        if len(tries) <= failing:
+            connection.close()
+        await send(connection, data)
 
-    monkeypatch.setattr(trio.SocketStream, "send_all", fail_first)
+    monkeypatch.setattr(Connection, "send", fail_first)
     if failing == 1:
         await backend.run(EMBED, lambda chunk: None)
     else:
