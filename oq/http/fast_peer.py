@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from http.client import responses
+from http.client import NO_CONTENT, responses
 from time import time
 
 import trio
@@ -165,6 +165,8 @@ class FastPeer:
         length = _length(headers, by_name)
         ends, told = self._count(), by_name.get(_CONNECTION, b"").lower() == b"close"
         self.last = self.last or ends or told or not self._keep_alive
+        if status == NO_CONTENT:  # it says no length, be it 0: RFC 9110, 8.6
+            headers = [item for item in headers if item[0].lower() != _LENGTH]
         bodiless = status in _BODILESS
         self._chunked = not bodiless and length is None
         self._owed = 0 if bodiless or length is None else length

@@ -19,7 +19,7 @@ which of them have moved when a new version comes. What is different here, and w
 from __future__ import annotations
 
 import re
-from http.client import responses
+from http.client import NO_CONTENT, responses
 from typing import Any
 
 import h11
@@ -116,6 +116,8 @@ class Http1(H11Protocol):
         """Send it. A response gets a reason phrase: some clients show nothing else."""
         if isinstance(event, h11.Response):
             event = _with_reason(event)
+            if event.status_code == NO_CONTENT:
+                event = _without_length(event)
         await super()._send_h11_event(event)
 
     async def _send_error_response(self, status_code: int) -> None:
@@ -152,6 +154,14 @@ class _Turn(EventWrapper):
                 self._stream.unwatch()
         if waiting.cancelled_caught:
             raise ClientGone
+
+
+def _without_length(response: h11.Response) -> h11.Response:
+    """A response without content says no length, be it 0: RFC 9110, 8.6."""
+    kept = [item for item in response.headers.raw_items() if item[0].lower() != b"content-length"]
+    return h11.Response(
+        status_code=response.status_code, headers=kept, reason=bytes(response.reason)
+    )
 
 
 def _with_reason(response: h11.Response) -> h11.Response:

@@ -191,3 +191,13 @@ async def test_a_client_that_leaves_within_a_body():
         assert await both.peer.part() == b"bo"
         with pytest.raises(ClientGone):
             await both.peer.part()
+
+
+async def test_no_content_has_no_length():
+    async with ends() as both:
+        await both.peer.begin(204, [(b"Content-Length", b"0"), (b"x-a", b"b")], more=False)
+        assert both.peer.whole
+        sent = await both.sent()
+    assert b"x-a: b\r\n" in sent
+    assert b"content-length" not in sent.lower()
+    assert b"transfer-encoding" not in sent.lower()
