@@ -18,15 +18,16 @@ from oq.words.task import Body, TaskState, Usage
 
 
 class RunningAttempt(Struct, eq=False):
-    """One attempt. `scope` is that of the worker that makes it, while it does; `reason` says why it
-    was broken off, if it was, and `outcome` how it ended by itself, if it did. `failed`, `down`,
-    `busy` and `lacks` are as in `oq.words.messages.Ended`, `watched`, `elsewhere`, `canary` and
-    `counted` as in its `Job`. `wedged`: no task of its model produces anything there. `timeout` is
-    in seconds; `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in
-    trio's time.
+    """One attempt of a task, whose `state` since its `start` this is. `scope` is that of the worker
+    that makes it, while it does; `reason` says why it was broken off, if it was, and `outcome` how
+    it ended by itself, if it did. `failed`, `down`, `busy` and `lacks` are as in
+    `oq.words.messages.Ended`, `watched`, `elsewhere`, `canary` and `counted` as in its `Job`.
+    `wedged`: no task of its model produces anything there. `timeout` is in seconds; `deadline`,
+    `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
     """
 
     start: Change
+    state: TaskState
     body: Body | None
     backend: Backend
     timeout: float
@@ -46,13 +47,9 @@ class RunningAttempt(Struct, eq=False):
     outcome: Outcome | None = None
     down: str | None = None
 
-    @property
-    def state(self) -> TaskState:
-        return self.start.state
-
     def request(self, body: Body) -> Request:
         """What the backend is asked."""
-        state = self.start.state
+        state = self.state
         return Request(
             state.type, state.terms.model, body.payload, body.options, body.call, body.headers,
             body.target,

@@ -36,13 +36,14 @@ from oq.words.messages import (
     Busy,
     Commit,
     Dispatch,
+    Ended,
     Freed,
     Job,
     Recall,
     Stays,
     Wedged,
 )
-from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Refusal
+from oq.words.outcome import Aborted, Completed, Failed, Interrupted, Outcome, Refusal
 from oq.words.task import Body
 
 log = structlog.get_logger("oq.pool")
@@ -85,7 +86,12 @@ class Pool:
         self._draw = draw
         self._runs = RunningAttempts()
         self._silent = SilentModels(self._runs, streams, wedged_after, to_scheduler)
-        self._idle = 0  # workers that wait for a run
+        # It needs no bound: the scheduler has no more jobs out than there are slots.
+        self._to_workers, self._for_workers = trio.open_memory_channel[RunningAttempt | None](
+            math.inf
+        )
+        self._workers: trio.Nursery
+        self._idle = 0  # workers that wait to be handed something
         self._news: deque[Answered | Stays] = deque()  # for the scheduler
         self._some_news = trio.Event()
         self._interrupted: Interrupted | None = None
@@ -96,8 +102,8 @@ class Pool:
             async with trio.open_nursery() as watching:
                 watching.start_soon(self._runs.watch, self._silent.look)
                 watching.start_soon(self._tell_news)
-                async with trio.open_nursery() as workers:
-                    await self._hand_out(workers)
+                async with trio.open_nursery() as self._workers:
+                    self._hand(None)
                 watching.cancel_scope.cancel()
 
     def interrupt(self, reason: str) -> None:
@@ -106,31 +112,60 @@ class Pool:
         for run in self._runs:
             run.stop(self._interrupted)
 
-    async def _hand_out(self, workers: trio.Nursery) -> None:
-        """Record the start of each job, here, so that starts are told in their order, and give it
-        to a worker. There are as many workers as jobs ever ran at once, and they stay: starting a
-        trio task for each job would cost as much as all else that the pool does for it.
+    async def _work(self) -> None:
+        """Make one attempt after the other, all in one cancel scope for as long as none of them is
+        broken off. There are as many workers as jobs ever ran at once, and one more, and they stay:
+        starting a trio task for each job would cost as much as all else that the pool does for it.
         """
-        # It needs no bound: the scheduler has no more jobs out than there are slots.
-        to_workers, runs = trio.open_memory_channel[RunningAttempt](math.inf)
-        with to_workers, runs:
-            while messages := await take(self._inbox):
-                now, time = self._clock.now(), trio.current_time()
-                begun: list[RunningAttempt] = []
-                for message in messages:
-                    if isinstance(message, Dispatch):
-                        begun += [await self._begin(job, now, time) for job in message.jobs]
-                    elif (run := self._runs.get(message.task_id)) is not None:
-                        self._stop(run, message)
-                if begun:
-                    starts = Commit([run.start for run in begun], patient=True)
-                    await put(self._to_writer, starts)
-                for run in begun:
-                    if self._idle:
-                        self._idle -= 1
-                    else:
-                        workers.start_soon(self._work, runs.clone())
-                    to_workers.send_nowait(run)
+        with suppress(trio.EndOfChannel):
+            while True:
+                with trio.CancelScope() as scope:
+                    run = await self._next()
+                    await self._attempt(run, scope)
+                    while run.reason is None:
+                        await self._finish(run)
+                        run = await self._next()
+                        await self._attempt(run, scope)
+                # Out of the scope: it is cancelled, and so would be what records the end.
+                await self._finish(run)
+
+    async def _next(self) -> RunningAttempt:
+        """What an idle worker is to do next. EndOfChannel when nothing more will come."""
+        run = await self._for_workers.receive()
+        return await self._listen() if run is None else run
+
+    def _hand(self, run: RunningAttempt | None) -> None:
+        """Have an idle worker make this attempt; with None, listen to the scheduler."""
+        if self._idle:
+            self._idle -= 1
+        else:
+            self._workers.start_soon(self._work)
+        self._to_workers.send_nowait(run)
+
+    async def _listen(self) -> RunningAttempt:
+        """Begin what the scheduler sends, in its order, and record the starts. The first of it is
+        for the worker that listens: so a slot that is free waits for no further switch between
+        tasks. The others go to idle workers, one of which listens from then on.
+        """
+        while messages := await take(self._inbox):
+            now, time = self._clock.now(), trio.current_time()
+            begun: list[RunningAttempt] = []
+            for message in messages:
+                if isinstance(message, Dispatch):
+                    for job in message.jobs:
+                        begun.append(await self._begin(job, now, time))
+                elif (run := self._runs.get(message.task_id)) is not None:
+                    self._stop(run, message)
+            if begun:
+                starts = Commit([run.start for run in begun], patient=True)
+                await put(self._to_writer, starts)
+                first, *others = begun
+                for run in others:
+                    self._hand(run)
+                self._hand(None)
+                return first
+        self._to_workers.close()
+        raise trio.EndOfChannel
 
     def _stop(self, run: RunningAttempt, message: Abort | Recall) -> None:
         if isinstance(message, Abort):
@@ -163,32 +198,16 @@ class Pool:
         # Before anybody works on what it asks for: should that end the process, it is counted.
         self._ledger.running_page.add(job.task_id, attempt)
         body = None if state.damaged else await self._body(job.task_id)
+        start = lifecycle.started(state, job.backend, now)
         run = RunningAttempt(
-            lifecycle.started(state, job.backend, now), body, self._backends[job.backend],
-            timeout, time + timeout, job.watched, job.elsewhere, job.canary,
-            job.counted,
+            start, start.state, body, self._backends[job.backend], timeout, time + timeout,
+            job.watched, job.elsewhere, job.canary, job.counted,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
         if self._interrupted is not None:
             run.stop(self._interrupted)
         return run
-
-    async def _work(self, runs: trio.MemoryReceiveChannel[RunningAttempt]) -> None:
-        """Make one attempt after the other, all in one cancel scope for as long as none of them is
-        broken off.
-        """
-        with runs, suppress(trio.EndOfChannel):
-            while True:
-                with trio.CancelScope() as scope:
-                    run = await runs.receive()
-                    await self._attempt(run, scope)
-                    while run.reason is None:
-                        await self._finish(run)
-                        run = await runs.receive()
-                        await self._attempt(run, scope)
-                # Out of the scope: it is cancelled, and so would be what records the end.
-                await self._finish(run)
 
     async def _body(self, task_id: str) -> Body | None:
         """What the task asks for; None when the disk has damaged it, which is that task's end and
@@ -262,21 +281,15 @@ class Pool:
         if reason is not None and (outcome is None or reason in GOES_BACK):
             outcome = reason
         assert outcome is not None, "an attempt ends by itself or is broken off"
-        state = run.state
-        plain = type(outcome) is Completed and not (run.watched or run.counted)
-        ended = SERVED if plain else run.ended()
+        state, done = run.state, type(outcome) is Completed
+        ended = SERVED if done and not (run.watched or run.counted) else run.ended()
         if ended.served:
             self._silent.served(run.backend.name, state.terms.model)
-        if isinstance(outcome, Failed) and run.may_wait and run.backend_fails(ended):
-            outcome = _spared(run, outcome)
+        if not done:
+            outcome = self._weigh(run, outcome, ended)
         self._runs.remove(run)
         run.body = run.outcome = None  # its worker keeps the run until the next one comes
         self._ledger.running_page.discard(state.id)
-        if self._streams.sent(state.id):  # its caller cannot forget what it has
-            if run.down is not None:
-                outcome = Failed(run.down, retryable=False)
-            elif isinstance(outcome, Failed):
-                outcome = msgspec.structs.replace(outcome, retryable=False)
         now, first = self._clock.now(), None
         if run.first_at is not None:
             first = now - timedelta(seconds=trio.current_time() - run.first_at)
@@ -287,6 +300,17 @@ class Pool:
         await put(self._to_writer, Commit([change]))
         await put(self._to_scheduler, Freed(state.id, run.backend.name, ended))
         self._idle += 1
+
+    def _weigh(self, run: RunningAttempt, outcome: Outcome, ended: Ended) -> Outcome:
+        """What comes of an attempt that was not completed, as it is recorded."""
+        if isinstance(outcome, Failed) and run.may_wait and run.backend_fails(ended):
+            outcome = _spared(run, outcome)
+        if self._streams.sent(run.state.id):  # its caller cannot forget what it has
+            if run.down is not None:
+                return Failed(run.down, retryable=False)
+            if isinstance(outcome, Failed):
+                return msgspec.structs.replace(outcome, retryable=False)
+        return outcome
 
 
 def _spared(run: RunningAttempt, failed: Failed) -> Failed | Interrupted:

@@ -66,10 +66,11 @@ from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")
 
-Message = (
-    Committed | Freed | Answered | Stays | Wedged | Due | Command | BulkCommand | Pause | Drain
+OtherMessage = (
+    Committed | Answered | Stays | Wedged | Due | Command | BulkCommand | Pause | Drain
     | BackendUp | BackendDown | BackendSays | AskAgain
 )  # fmt: skip
+Message = Freed | OtherMessage
 
 
 class Scheduler:
@@ -110,7 +111,7 @@ class Scheduler:
         """Decide until every sender has closed."""
         with self._to_writer, self._to_pool, self._to_timer, self._to_monitor:
             due = self._dispatch()
-            while (messages := await self._messages(due)) is not None:
+            while messages := await (take(self._inbox) if due == inf else self._take_until(due)):
                 await self._handle_all(messages)
                 del messages  # they have results, which may be large: not to be kept
                 due = self._dispatch()
@@ -118,34 +119,39 @@ class Scheduler:
     async def _handle_all(self, messages: list[Message]) -> None:
         now = trio.current_time()
         for message in messages:
-            await self._handle(message, now)
+            if isinstance(message, Freed):  # of all messages most
+                self._free(message, now)
+                if self._deferred:
+                    await self._resume(message.task_id)
+            else:
+                await self._handle(message, now)
+        if self._drains:
+            self._settle_drains()
         if self._delays:
             self._to_timer.send_nowait(self._delays)
             self._delays = []
 
-    async def _messages(self, due: float) -> list[Message] | None:
-        """What has come, once something has, or at the time when something is due; None when every
-        sender has closed.
-        """
-        if due == inf:
-            return await take(self._inbox) or None
-        with trio.move_on_at(due):
-            return await take(self._inbox) or None
-        return []
+    def _free(self, freed: Freed, now: float) -> None:
+        ended = freed.ended
+        learnt = self._board.free(freed.task_id, now, ended)
+        if learnt is not None:
+            self._keep(Learnt(learnt.name, record_of(learnt)))
+        if ended.served:
+            return
+        if ended.down is not None:
+            self._mark_down(freed.backend, ended.down)
+        elif ended.busy is not None:
+            self._board.hold(freed.backend, ended.busy, now, self._busy_delay)
 
-    async def _handle(self, message: Message, now: float) -> None:
+    async def _take_until(self, due: float) -> list[Message]:
+        """The same as `take`, but until then, when something is due."""
+        while True:
+            with trio.move_on_at(due):
+                return await take(self._inbox)
+            due = self._dispatch()
+
+    async def _handle(self, message: OtherMessage, now: float) -> None:
         match message:
-            case Freed(task_id, backend, ended):  # of all messages most
-                learnt = self._board.free(task_id, now, ended)
-                if learnt is not None:
-                    self._keep(Learnt(learnt.name, record_of(learnt)))
-                if ended.down is not None:
-                    self._mark_down(backend, ended.down)
-                elif ended.busy is not None:
-                    self._board.hold(backend, ended.busy, now, self._busy_delay)
-                if self._deferred:
-                    await self._resume(task_id)
-                self._settle_drains()
             case Committed(steps, _, receipts):
                 for step in steps:
                     if self._settled(step) and (self._answers or self._deferred):
@@ -170,7 +176,6 @@ class Scheduler:
             case Drain():
                 self._board.draining = True
                 self._drains.append(message)
-                self._settle_drains()
             case BackendUp(backend):
                 self._board.mark_up(backend, now)
                 log.info("backend is up", backend=backend)
@@ -196,7 +201,7 @@ class Scheduler:
 
     def _settle_drains(self) -> None:
         """A drain is over when nothing runs any more."""
-        if self._drains and not self._board.running:
+        if not self._board.running:
             self._keep(self._board.forecast.step(trio.current_time()))
             for drain in self._drains:
                 drain.receipt.settle()
@@ -205,9 +210,7 @@ class Scheduler:
     def _dispatch(self) -> float:
         """Start what can start. When something is due that no message will tell of."""
         now, board = trio.current_time(), self._board
-        board.settle_time(now)
-        jobs = [*iter(partial(board.next, now), None)]
-        if jobs:
+        if jobs := [*board.starts(now)]:
             self._to_pool.send_nowait(Dispatch(jobs))
         if not board.calm:
             for recall in board.recalls(now):
@@ -215,8 +218,7 @@ class Scheduler:
             for look in board.looks(now):
                 self._to_monitor.send_nowait(look)
             board.note_past(now)
-        board.forecast.settle(now)
-        if board.forecast.due(now):
+        if board.forecast.settle(now):
             self._keep(board.forecast.step(now))
         return board.due(now)
 

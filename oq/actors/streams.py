@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 import trio
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oq.rules.slices import OpenLog
@@ -37,7 +38,7 @@ takes no more, and its task goes on."""
 ReadBack = Callable[[str, int], Awaitable[StreamLog | None]]
 
 
-class Stream:
+class Stream(Struct, eq=False):
     """The output of one attempt. Only the pool writes to it, and anybody may read `log`. The log is
     made when the first chunk or the first reader comes: many tasks have neither.
 
@@ -48,28 +49,17 @@ class Stream:
     no more are written.
     """
 
-    __slots__ = (
-        "_attempt", "_call", "_log", "_news", "_read_back", "_takers", "ahead", "ended", "seen",
-        "sent", "void",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        attempt: int,
-        call: str | None,
-        read_back: Callable[[int], Awaitable[StreamLog | None]],
-    ) -> None:
-        self._attempt = attempt
-        self._call = call
-        self._read_back = read_back
-        self._log: OpenLog | None = None
-        self.ahead: Receipt | None = None
-        self.ended = False
-        self.sent = False
-        self.seen = False
-        self.void = False
-        self._news: trio.Event | None = None  # wakes the readers; most streams have none
-        self._takers: dict[Take, trio.Event] = {}  # wakes those who take no more
+    _attempt: int
+    _call: str | None
+    _read_back: Callable[[int], Awaitable[StreamLog | None]]
+    _log: OpenLog | None = None
+    _news: trio.Event | None = None  # wakes the readers; most streams have none
+    _takers: dict[Take, trio.Event] = {}  # wakes those who take no more
+    ahead: Receipt | None = None
+    ended: bool = False
+    sent: bool = False
+    seen: bool = False
+    void: bool = False
 
     @property
     def log(self) -> OpenLog:

@@ -215,7 +215,7 @@ class _Queue:
     def _dispatch(self) -> None:
         now = self._agenda.now
         while True:
-            while (job := self._board.next(now)) is not None:
+            for job in self._board.starts(now):
                 call = self._calls[job.task_id]
                 self.machines[job.backend].send(call)
                 if self._promises:

@@ -23,7 +23,7 @@ from oq.rules.forecast import End, Forecast, Start
 from oq.rules.looks import list_due, looks
 from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
-from oq.rules.policy import Policy
+from oq.rules.policy import Choice, Policy
 from oq.rules.recalls import Recalls, Run
 from oq.rules.shown_slots import at_once, note_past
 from oq.rules.slots import BackendSlots
@@ -156,17 +156,17 @@ class Board:
         learnt of it from the sample. KeyError when the task held no slot.
         """
         run = self._running.pop(task_id)
-        if run.place.priority >= Priority.CRITICAL:
+        place, backend, forecast = run.place, run.backend, self.forecast
+        if place.priority >= Priority.CRITICAL:
             self._recalls.critical -= 1
-        backend = run.backend
         learnt = backend.give_back(task_id, now, ended.sample)
         if not backend.running:
-            self.forecast.emptied.setdefault(backend, now)
+            forecast.emptied.setdefault(backend, now)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
-        self._policy.ended(task_id, run.place, backend, now, ended.cost)
+        self._policy.ended(task_id, place, backend, now, ended.cost)
         took = now - run.at if ended.served else None
-        self.forecast.ends.append(End(task_id, run.place.model, took, now))
+        forecast.ends.append(End(task_id, place.model, took, now))
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
@@ -231,18 +231,23 @@ class Board:
 
     # -- what is next
 
-    def next(self, now: float) -> Job | None:
-        """Take the next task into a slot; None when there is no task, no slot, or no backend.
-        `now` is in seconds of a clock that never goes back.
+    def starts(self, now: float) -> Iterator[Job]:
+        """All that can start now, each in a slot by then. `now` is in seconds of a clock that never
+        goes back: what is due by then is done first, holds end, and loads have no room after all.
         """
+        if not self._all_plain:
+            for backend in self._fleet:
+                backend.settle_time(now)
         if self.paused or self.draining:
-            return None
-        if len(self._running) >= self.slots:
-            self._policy.look(now)
-            return None
-        choice = self._policy.next(now)
-        if choice is None:
-            return None
+            return
+        while len(self._running) < self.slots:
+            choice = self._policy.next(now)
+            if choice is None:
+                return
+            yield self._start(choice, now)
+        self._policy.look(now)
+
+    def _start(self, choice: Choice, now: float) -> Job:
         task_id, place, fleet = choice.task_id, choice.place, self._fleet
         self._pending.remove(place.model)
         backend = fleet.by_name[choice.backend]
@@ -257,17 +262,10 @@ class Board:
         return Job(task_id, choice.backend, watched or canary, elsewhere, canary, counted)
 
     def recalls(self, now: float) -> list[Recall]:
-        """Tasks to be called back, for `next` gave nothing out: see `oq.rules.recalls`."""
+        """Tasks to be called back, for nothing more starts now: see `oq.rules.recalls`."""
         if self.paused or self.draining:
             return []
         return self._recalls.find(now, plain=self._all_plain)
-
-    def settle_time(self, now: float) -> None:
-        """Do what is due by now: holds end, and loads turn out to have no room."""
-        if self._all_plain:
-            return
-        for backend in self._fleet:
-            backend.settle_time(now)
 
     def due(self, now: float) -> float:
         """When something will be due that nobody tells of; inf if nothing will."""

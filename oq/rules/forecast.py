@@ -111,30 +111,36 @@ class Forecast:
             self._backlog.remove(place, 1)
             self._guesses.forget(task_id)
 
-    def settle(self, now: float) -> None:
+    def settle(self, now: float) -> bool:
         """All has started that can now: take in what has happened, or leave it for a little later.
         Now and then note of a task that waits when it is expected to start: so it will be known how
-        far that is to be trusted.
+        far that is to be trusted. Whether what was learnt is to be kept again now.
         """
-        if (self.starts or self.ends or self.came) and self._is_late(now):
-            self._take_in(now)
-        if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
-            self._remember(now)
-
-    def _is_late(self, now: float) -> bool:
-        """Whether what has happened is to be taken in now. All of it happened while some waited, or
-        while none did; and what happened while some waited, before a backend had nothing to do.
-        """
-        since = self._since
+        if not (self.starts or self.ends or self.came):
+            return False
+        since, some_wait = self._since, bool(self._policy)
         if since is None:
             since = self._since = now
-        if now - since >= LATER or self._some_wait is not bool(self._policy):
-            return True
-        if self._some_wait:
-            for backend in self.emptied:
-                if not backend.running:
-                    return True
-        return len(self.came) + len(self.starts) >= MOST_LATER  # not more than started ended
+        if (
+            now - since < LATER
+            and some_wait is self._some_wait
+            and not (some_wait and self._some_idle())
+            and len(self.came) + len(self.starts) < MOST_LATER  # not more than started ended
+        ):
+            return False
+        self._take_in(now)
+        if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
+            self._remember(now)
+        return self._news and now - self._kept_at >= KEEP_EVERY
+
+    def _some_idle(self) -> bool:
+        """Whether a backend has nothing to do, though some wait: what happened before that is taken
+        in apart.
+        """
+        for backend in self.emptied:
+            if not backend.running:
+                return True
+        return False
 
     def _take_in(self, now: float) -> None:
         """Take in all that has happened."""
@@ -193,7 +199,6 @@ class Forecast:
         self.ends.clear()
 
     def _remember(self, now: float) -> None:
-        self._take_in(now)
         newest, self.newest = self.newest, None
         if newest is not None and newest not in self._policy:
             newest = None
@@ -258,10 +263,6 @@ class Forecast:
         return latest
 
     # -- what is kept
-
-    def due(self, now: float) -> bool:
-        """Whether what was learnt is to be kept again now."""
-        return now - self._kept_at >= KEEP_EVERY and (self._news or bool(self.ends))
 
     def step(self, now: float) -> Kept:
         """The step by which what was learnt is kept."""

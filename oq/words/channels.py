@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TypeVar
 
 import trio
@@ -26,11 +25,10 @@ async def take(channel: trio.MemoryReceiveChannel[T]) -> list[T]:
     Receiving them one by one would give way to other tasks in between, each time: an actor would
     then do one small thing per turn of the event loop, and so would all who wait for it.
     """
+    messages: list[T] = []
     try:
-        messages = [await channel.receive()]
-    except trio.EndOfChannel:
-        return []
-    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        messages.append(await channel.receive())
         while True:
             messages.append(channel.receive_nowait())
-    return messages
+    except (trio.WouldBlock, trio.EndOfChannel):
+        return messages

@@ -12,6 +12,7 @@ from oq.cli.batch.lines import Terms, read
 from oq.dialects import ENDPOINTS, as_shown
 from oq.dialects.call_fields import read_name
 from oq.http.query import Query
+from oq.rules.conversations import conversation_in
 from oq.rules.excerpt import excerpt
 from oq.rules.limits import Limits
 from oq.rules.surrogates import readable
@@ -46,6 +47,20 @@ def test_a_batch(shape):
 @pytest.mark.parametrize("shape", (LINES | OBJECTS).values(), ids=LINES | OBJECTS)
 def test_a_batch_of_lines(shape):
     assert_linear(shape, lambda body: decode_batch(body, ndjson=True, limits=WIDE))
+
+
+@SHAPES
+def test_the_conversation_of_a_payload(shape):
+    assert_linear(shape, conversation_in)
+
+
+def test_the_conversation_behind_many_messages():
+    def many(size: int) -> bytes:
+        system, user = b'{"role":"system","content":"xxxx"},', b'{"role":"user","content":"hi"}'
+        return b'{"messages":[%b%b]}' % (repeated(system)(size), user)
+
+    assert conversation_in(many(1000))
+    assert_linear(many, conversation_in)
 
 
 @SHAPES

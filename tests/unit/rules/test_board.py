@@ -33,7 +33,7 @@ def board(*tasks: str, slots: int = 2, limits: tuple[int, ...] = (9,)) -> Board:
 
 def everything_next(made: Board) -> list[Job]:
     jobs = []
-    while (job := made.next(NOW)) is not None:
+    for job in made.starts(NOW):
         jobs.append(job)
     return jobs
 
@@ -52,7 +52,7 @@ def test_a_backend_takes_no_more_than_its_own_limit():
 
 def test_a_slot_is_given_back_once():
     made = board(A)
-    made.next(NOW)
+    next(made.starts(NOW), None)
     made.free(A, NOW)
     with pytest.raises(KeyError):
         made.free(A, NOW)
@@ -65,7 +65,7 @@ def test_a_slot_that_frees_and_a_place_that_is_on_disk_may_be_told_in_either_ord
     freed_first, place
 ):
     made = board(A)
-    made.next(NOW)
+    next(made.starts(NOW), None)
     if freed_first:
         made.free(A, NOW)
         assert made.is_settling(A)
@@ -77,18 +77,18 @@ def test_a_slot_that_frees_and_a_place_that_is_on_disk_may_be_told_in_either_ord
     assert made.is_waiting(A)
     assert not made.is_running(A)
     assert not made.is_settling(A)
-    assert made.next(NOW) == (Job(A, "b0") if place is READY else None)
+    assert next(made.starts(NOW), None) == (Job(A, "b0") if place is READY else None)
 
 
 @pytest.mark.parametrize("freed_first", [True, False])
 def test_a_task_that_has_ended_leaves_the_board_in_either_order(freed_first):
     made = board(A)
-    made.next(NOW)
+    next(made.starts(NOW), None)
     free = partial(made.free, now=NOW)
     for step in (free, made.end) if freed_first else (made.end, free):
         step(A)
     assert [made.is_waiting(A), made.is_running(A), made.is_settling(A)] == [False] * 3
-    assert made.next(NOW) is None
+    assert next(made.starts(NOW), None) is None
 
 
 def test_a_settling_task_neither_runs_nor_waits():
@@ -103,9 +103,9 @@ def test_a_delayed_task_waits_for_its_own_time_only():
     made = board()
     made.place(A, LATER)
     made.ready([Delay(A, at(9)), Delay(B, at(10))])
-    assert made.next(NOW) is None, "that was the time of another delay"
+    assert next(made.starts(NOW), None) is None, "that was the time of another delay"
     made.ready([Delay(A, at(10))])
-    assert made.next(NOW) == Job(A, "b0")
+    assert next(made.starts(NOW), None) == Job(A, "b0")
 
 
 def test_a_time_that_comes_too_late_wakes_nothing():
@@ -113,10 +113,10 @@ def test_a_time_that_comes_too_late_wakes_nothing():
     made.place(A, LATER)
     made.settle(A)
     made.ready([Delay(A, at(10))])
-    assert made.next(NOW) is None, "it was being cancelled"
+    assert next(made.starts(NOW), None) is None, "it was being cancelled"
     made.end(A)
     made.ready([Delay(A, at(10))])
-    assert made.next(NOW) is None, "it was cancelled"
+    assert next(made.starts(NOW), None) is None, "it was cancelled"
 
 
 def test_a_task_that_is_due_is_not_put_in_line_twice():
@@ -128,7 +128,7 @@ def test_a_task_that_is_due_is_not_put_in_line_twice():
 
 def test_a_retry_whose_time_comes_before_its_slot_is_free_is_next_in_line():
     made = board(A)
-    made.next(NOW)
+    next(made.starts(NOW), None)
     made.place(A, LATER)
     made.ready([Delay(A, at(9))])
     assert made.waits(Delay(A, at(10)))
@@ -136,32 +136,32 @@ def test_a_retry_whose_time_comes_before_its_slot_is_free_is_next_in_line():
     made.ready([Delay(A, at(10))])
     assert not made.waits(Delay(A, at(10)))
     made.free(A, NOW)
-    assert made.next(NOW) == Job(A, "b0")
+    assert next(made.starts(NOW), None) == Job(A, "b0")
 
 
 def test_a_backend_that_is_down_gets_nothing_until_it_is_up():
     made = board(A)
     assert made.mark_down("b0", "connection refused", at(0)) is True
     assert made.mark_down("b0", "connection refused again", at(1)) is False, "that is no news"
-    assert made.next(NOW) is None
+    assert next(made.starts(NOW), None) is None
     assert made.backends[0].down == "connection refused again"
     made.mark_up("b0", NOW)
-    assert made.next(NOW) == Job(A, "b0")
+    assert next(made.starts(NOW), None) == Job(A, "b0")
 
 
 def test_the_first_backend_that_can_is_the_one_that_does():
     made = board(A, B, slots=3, limits=(9, 9))
     made.mark_down("b0", "gone", at(0))
-    assert made.next(NOW) == Job(A, "b1")
+    assert next(made.starts(NOW), None) == Job(A, "b1")
     made.mark_up("b0", NOW)
-    assert made.next(NOW) == Job(B, "b0", elsewhere=True)
+    assert next(made.starts(NOW), None) == Job(B, "b0", elsewhere=True)
 
 
 def test_an_abort_is_news_once_and_only_for_what_runs():
     made = board(A)
     with pytest.raises(KeyError):
         made.abort(A)
-    made.next(NOW)
+    next(made.starts(NOW), None)
     assert made.abort(A) is True
     assert made.abort(A) is False
 
@@ -170,10 +170,10 @@ def test_an_abort_is_news_once_and_only_for_what_runs():
 def test_nothing_starts_while_paused_or_draining(halt):
     made = board(A)
     setattr(made, halt, True)
-    assert made.next(NOW) is None
+    assert next(made.starts(NOW), None) is None
     assert made.position(A) == 1, "it keeps its place"
     setattr(made, halt, False)
-    assert made.next(NOW) == Job(A, "b0")
+    assert next(made.starts(NOW), None) == Job(A, "b0")
 
 
 def test_recovery_puts_each_task_where_it_was():
@@ -238,7 +238,7 @@ class BoardMachine(RuleBasedStateMachine):
         ready = sorted(
             self.those("ready"), key=lambda task: (-self.tasks[task].place.priority, task)
         )
-        job = self.board.next(NOW)
+        job = next(self.board.starts(NOW), None)
         running = self.those("running")
         used = [self.tasks[task].backend for task in running]
         usable = [

@@ -55,8 +55,7 @@ class Story:
             self.add(self.number, "small")
 
     def starts(self, now: float) -> list[int]:
-        self.board.settle_time(now)
-        jobs = [*iter(lambda: self.board.next(now), None)]
+        jobs = [*self.board.starts(now)]
         for job in jobs:
             self.board.answered(job.task_id, now)
         return [int(job.task_id[-4:], 16) for job in jobs]

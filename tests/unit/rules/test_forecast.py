@@ -43,6 +43,7 @@ class Queue:
         self.took = took
         self.came = 0
         self.running: dict[str, float] = {}
+        self.due = False  # whether a record was due when something started last
 
     def add(self, number: int = 1, model: str = "m", priority: int = 5) -> str:
         for _ in range(number):
@@ -51,10 +52,10 @@ class Queue:
         return f"{self.came:06d}"
 
     def start(self) -> None:
-        while (job := self.board.next(self.now)) is not None:
+        for job in self.board.starts(self.now):
             self.running[job.task_id] = self.now + self.took
             self.board.answered(job.task_id, self.now)
-        self.forecast.settle(self.now)
+        self.due = self.forecast.settle(self.now)
 
     def run(self, number: int, ended: Ended = SERVED) -> None:
         """Until so many have ended."""
@@ -241,14 +242,17 @@ def test_a_record_that_cannot_be_read_is_left_out(record: bytes) -> None:
 
 def test_a_record_is_due_now_and_then() -> None:
     queue = Queue()
-    assert not queue.forecast.due(queue.now)
     queue.add(100)
-    queue.run(1)
-    assert queue.forecast.due(queue.now)
+    queue.start()
+    assert not queue.due, "nothing was learnt yet"
+    queue.run(2)
+    assert queue.due
     queue.forecast.step(queue.now)
     queue.run(1)
-    assert not queue.forecast.due(queue.now)
-    assert queue.forecast.due(queue.now + 60)
+    assert not queue.due
+    queue.now += 60
+    queue.start()
+    assert queue.due
 
 
 # -- its parts

@@ -54,7 +54,7 @@ class Queue:
         started = []
         while True:
             self.looks = 0
-            job = self.board.next(now)
+            job = next(self.board.starts(now), None)
             if job is None:
                 return started
             started.append(int(job.task_id[-4:], 16))

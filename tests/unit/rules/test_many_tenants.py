@@ -41,7 +41,7 @@ def board(policy: str, tasks: list[str], *, load: bool = False, weights=()) -> B
 def run(made: Board) -> list[int]:
     """The tasks, by their numbers, in the order in which they start. Each costs the same."""
     order: list[int] = []
-    while (job := made.next(0.0)) is not None:
+    for job in made.starts(0.0):
         order.append(int(job.task_id[-4:], 16))
         made.end(job.task_id)
         made.free(job.task_id, 0.0, Ended(served=True, cost=100))

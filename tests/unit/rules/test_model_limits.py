@@ -38,7 +38,7 @@ def place(made: Board, *tasks: tuple[str, str], priority: int = 5) -> None:
 
 
 def started(made: Board, now: float = 0.0) -> list[str]:
-    return [job.task_id for job in iter(lambda: made.next(now), None)]
+    return [job.task_id for job in made.starts(now)]
 
 
 def stop(made: Board, task: str, now: float = 0.0) -> None:
@@ -272,7 +272,7 @@ def test_no_model_has_more_than_its_limit_and_no_slot_is_left_that_a_task_could_
             task = sorted(running)[which % len(running)]
             del running[task]
             stop(made, task)
-        while (job := made.next(0.0)) is not None:
+        for job in made.starts(0.0):
             model, priority = waiting.pop(job.task_id)
             running[job.task_id] = job.backend, model, priority
             before = [one for one, kind in waiting.items() if kind == (model, priority)]

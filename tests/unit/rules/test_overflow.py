@@ -53,8 +53,7 @@ class Story:
         self.board.free(task_id(number), now, Ended(served=True, cost=cost))
 
     def starts(self, now: float = 0.0) -> list[tuple[int, str]]:
-        self.board.settle_time(now)
-        jobs = iter(lambda: self.board.next(now), None)
+        jobs = self.board.starts(now)
         return [(int(job.task_id[-4:], 16), job.backend) for job in jobs]
 
 
@@ -251,7 +250,7 @@ def test_a_task_goes_no_higher_than_it_has_to():
         board.note_facts(name, BackendFacts(models=("both",)), 0.0)
     for number in range(20):
         board.place(task_id(number), Place(NORMAL, "both"))
-    jobs = [*iter(lambda: board.next(0.0), None)]
+    jobs = [*board.starts(0.0)]
     assert [job.backend for job in jobs[:3]] == ["local", "cheap", "dear"]
 
 
@@ -265,7 +264,7 @@ def clouds(policy: str, *others: BackendSlots) -> Board:
     for backend in fleet:
         board.note_facts(backend.name, BackendFacts(models=("both",)), 0.0)
     board.place(task_id(1), Place(NORMAL, "both"))
-    assert board.next(0.0).backend == "local"
+    assert next(board.starts(0.0), None).backend == "local"
     return board
 
 
@@ -278,7 +277,7 @@ def test_of_one_tier_the_backend_that_has_least_to_do_gets_the_next(policy):
     board = clouds(policy, cloud("one", 4), cloud("two", 2))
     for number in range(2, 20):
         board.place(task_id(number), Place(NORMAL, "both"))
-    jobs = [*iter(lambda: board.next(0.0), None)]
+    jobs = [*board.starts(0.0)]
     assert [job.backend for job in jobs] == ["one", "two", "one", "one", "two", "one"]
 
 
@@ -287,7 +286,7 @@ def test_a_conversation_stays_on_its_backend_of_a_higher_tier(policy):
     board = clouds(policy, cloud("one", 4), cloud("two", 4))
     for number, conversation in ((2, 7), (3, 8), (4, 8), (5, 8), (6, 7)):
         board.place(task_id(number), Place(NORMAL, "both", conversation=conversation))
-    jobs = [*iter(lambda: board.next(0.0), None)]
+    jobs = [*board.starts(0.0)]
     assert [job.backend for job in jobs] == ["one", "two", "two", "two", "one"]
 
 
@@ -296,7 +295,7 @@ def test_none_goes_to_one_of_its_tier_that_takes_those_only_that_wait_longer(pol
     board = clouds(policy, cloud("later", 4, after=9.0), cloud("soon", 4, after=2.0))
     for number in range(2, 20):
         board.place(task_id(number), Place(NORMAL, "both"))
-    jobs = [*iter(lambda: board.next(0.0), None)]
+    jobs = [*board.starts(0.0)]
     found = [(int(job.task_id[-4:], 16), job.backend) for job in jobs]
     assert found[:4] == [(number, "soon") for number in range(4, 8)]
     assert found[4:] == [(number, "later") for number in range(15, 19)]
@@ -328,7 +327,7 @@ def test_nothing_goes_up_while_it_is_asked_who_has_its_model():
     for number in range(2):
         board.place(task_id(number), Place(NORMAL, "new"))
     later = 1e6
-    assert board.next(later) is None
+    assert next(board.starts(later), None) is None
     assert fleet.lists_wanted
     board.note_facts("other", BackendFacts(models=("x",)), later)
-    assert [board.next(later).backend for _ in range(2)] == ["local", "cloud"]
+    assert [next(board.starts(later), None).backend for _ in range(2)] == ["local", "cloud"]

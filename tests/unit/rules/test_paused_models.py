@@ -32,7 +32,7 @@ def board(policy: str, *limits: int, memory: int | None = None) -> Board:
 
 
 def started(made: Board, now: float = 0.0) -> list[str]:
-    return [job.task_id for job in iter(lambda: made.next(now), None)]
+    return [job.task_id for job in made.starts(now)]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

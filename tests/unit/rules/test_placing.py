@@ -118,12 +118,12 @@ def test_a_conversation_leaves_a_backend_that_failed_it():
     board = Board(9, fleet, POLICIES["fifo"](fleet, SchedulerConfig()), paused=False)
     board.place(task_id(1), Place(5, "a"))
     board.place(task_id(2), Place(5, "a", conversation=7))
-    assert [board.next(0.0).backend for _ in range(2)] == ["good", "broken"]
+    assert [next(board.starts(0.0), None).backend for _ in range(2)] == ["good", "broken"]
     board.end(task_id(1))
     board.free(task_id(1), 1.0)
     board.free(task_id(2), 1.0, Ended(failed="500"))
     board.place(task_id(2), Place(5, "a", conversation=7))
-    assert board.next(1.0).backend == "good"
+    assert next(board.starts(1.0), None).backend == "good"
 
 
 def test_a_task_is_not_tried_as_one_more_for_the_sake_of_its_conversation():
@@ -143,7 +143,7 @@ def test_the_next_task_of_a_conversation_goes_where_the_last_one_went(policy):
     )  # fmt: skip
     for n, conversation in enumerate([1, 2, 3, 2, 3, 3, 0, 1]):
         board.place(task_id(n), Place(5, "a", conversation=conversation))
-    jobs = list(iter(lambda: board.next(0.0), None))
+    jobs = list(board.starts(0.0))
     assert [job.backend for job in jobs] == [
         "one", "two", "three", "two", "three", "three", "one", "one",
     ]  # fmt: skip
@@ -155,11 +155,11 @@ def test_two_that_are_alike_are_filled_evenly_and_a_task_goes_where_one_has_ende
     tasks = [task_id(n) for n in range(9)]
     for task in tasks:
         board.place(task, Place(5, "a"))
-    jobs = list(iter(lambda: board.next(0.0), None))
+    jobs = list(board.starts(0.0))
     assert [job.backend for job in jobs] == ["one", "two"] * 4
     board.end(tasks[3])
     assert board.free(tasks[3], 1.0) is None
-    job = board.next(1.0)
+    job = next(board.starts(1.0), None)
     assert job is not None
     assert (job.task_id, job.backend) == (tasks[8], "two")
 
@@ -173,7 +173,7 @@ def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_
     ids = map(task_id, count(1))
 
     def starts(now: float) -> list[str]:
-        return [job.backend for job in iter(lambda: board.next(now), None)]
+        return [job.backend for job in board.starts(now)]
 
     def add(model: str) -> str:
         task = next(ids)
@@ -219,7 +219,7 @@ def test_a_task_that_cannot_run_does_not_use_up_the_bound_of_those_behind_it(tro
     for second in range(30):
         now = float(second)
         board.place(task_id(10 + second), Place(5, "b"))
-        before, running = running, [job.task_id for job in iter(partial(board.next, now), None)]
+        before, running = running, [job.task_id for job in board.starts(now)]
         if task_id(3) in running:
             a_started = second
             break

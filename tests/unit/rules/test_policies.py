@@ -82,28 +82,28 @@ def board(policy: type[Fifo], *tasks: str, limits: tuple[int, ...] = (2,)) -> Bo
 
 def test_the_policy_chooses_the_task_and_the_backend_and_knows_the_time():
     made = board(Lifo, A, B, C, limits=(2, 2))
-    assert made.next(now=9.0) == Job(A, "b0", elsewhere=True)
-    assert made.next(now=10.0) == Job(C, "b1", elsewhere=True)
+    assert next(made.starts(now=9.0), None) == Job(A, "b0", elsewhere=True)
+    assert next(made.starts(now=10.0), None) == Job(C, "b1", elsewhere=True)
     assert [one.running for one in made.backends] == [1, 1]
 
 
 def test_the_policy_is_told_when_a_task_that_it_gave_out_has_stopped():
     made = board(OneAtATime, A, B, limits=(1, 1))
-    assert made.next(0.0) == Job(A, "b0", elsewhere=True)
-    assert made.next(0.0) is None
+    assert next(made.starts(0.0), None) == Job(A, "b0", elsewhere=True)
+    assert next(made.starts(0.0), None) is None
     made.place(A, Place(9, "m"))
     made.free(A, 0.0)
-    assert made.next(0.0) == Job(A, "b0", elsewhere=True), "it came back, with a higher priority"
+    assert next(made.starts(0.0), None) == Job(A, "b0", elsewhere=True), "it came back, with a higher priority"
     made.end(A)
     made.free(A, 0.0)
-    assert made.next(0.0) == Job(B, "b0", elsewhere=True)
+    assert next(made.starts(0.0), None) == Job(B, "b0", elsewhere=True)
 
 
 def test_a_policy_that_gives_a_task_to_a_full_backend_is_caught():
     made = board(Blind, A, B, limits=(1,))
-    made.next(0.0)
+    next(made.starts(0.0), None)
     with pytest.raises(AssertionError, match="no slot"):
-        made.next(0.0)
+        next(made.starts(0.0), None)
 
 
 def test_a_slot_that_is_given_back_twice_is_caught():

@@ -33,7 +33,7 @@ class Story:
         self.board.place(task, Place(priority, model))
 
     def starts(self) -> list[str]:
-        return [job.task_id for job in iter(lambda: self.board.next(self.now), None)]
+        return [job.task_id for job in self.board.starts(self.now)]
 
     def preempts(self) -> list[str]:
         recalls = self.board.recalls(0.0)

@@ -25,7 +25,7 @@ def board(policy="fifo", slots=3, workers=9, limits=None, **scheduler) -> Board:
 
 
 def start(made: Board, now: float = 0.0) -> list[str]:
-    return [job.task_id for job in iter(lambda: made.next(now), None)]
+    return [job.task_id for job in made.starts(now)]
 
 
 def stop(made: Board, task: str, now: float) -> None:

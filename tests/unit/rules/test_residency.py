@@ -61,8 +61,7 @@ class Story:
 
     def starts(self) -> list[str]:
         """What starts now."""
-        self.board.settle_time(self.now)
-        jobs = iter(lambda: self.board.next(self.now), None)
+        jobs = self.board.starts(self.now)
         return [job.task_id for job in jobs]
 
     def starts_later(self) -> bool:
@@ -360,12 +359,12 @@ def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
     b1, c1, b2, c2 = (task_id(n) for n in range(4))
     for task, model in ((b1, "b"), (c1, "c")):
         board.place(task, place(model))
-        board.next(0.0)
+        next(board.starts(0.0), None)
         board.answered(task, 0.0)
     board.place(b2, place("b"))
     board.place(c2, place("c"))
-    assert board.next(0.0) == Job(c2, "two", True, True)
-    assert board.next(0.0) is None
+    assert next(board.starts(0.0), None) == Job(c2, "two", True, True)
+    assert next(board.starts(0.0), None) is None
 
 
 def test_facts_that_name_a_part_of_the_models_leave_each_group_one():

@@ -196,10 +196,9 @@ class World:
     def dispatch(self) -> float:
         """As `Scheduler._dispatch`, with answers at once. When something is due."""
         while True:
-            self.board.settle_time(self.now)
             while True:
                 kept = self.kept()
-                job = self.board.next(self.now)
+                job = next(self.board.starts(self.now), None)
                 if job is None:
                     break
                 self.start(job, kept[job.backend])
@@ -265,8 +264,7 @@ class World:
         latest = self.now + LONG if due == inf else due - 1e-6
         if latest <= self.now:
             return
-        self.board.settle_time(latest)
-        job = self.board.next(latest)
+        job = next(self.board.starts(latest), None)
         assert job is None, f"{job.task_id} can start, and is not due before {due}"
 
     def come_to_rest(self) -> None:
