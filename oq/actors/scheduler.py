@@ -210,7 +210,8 @@ class Scheduler:
     def _dispatch(self) -> float:
         """Start what can start. When something is due that no message will tell of."""
         now, board = trio.current_time(), self._board
-        if jobs := [*board.starts(now)]:
+        jobs = [*board.starts(now)]
+        if jobs:
             self._to_pool.send_nowait(Dispatch(jobs))
         if not board.calm:
             for recall in board.recalls(now):
@@ -218,7 +219,8 @@ class Scheduler:
             for look in board.looks(now):
                 self._to_monitor.send_nowait(look)
             board.note_past(now)
-        if board.forecast.settle(now):
+        # What starts now waits for nothing more; that it has started is on disk soon.
+        if board.forecast.settle(now, again=bool(jobs)):
             self._keep(board.forecast.step(now))
         return board.due(now)
 

@@ -38,9 +38,8 @@ class Fifo(Line):
         if not self._needs_bands:
             backend = self._fleet.backends[0]
             # Mostly the task is not looked at.
-            if backend.takes_any and self._bands is None and not self._fleet.paused:
-                task_id, place = self._ready.pop()
-                return Choice(task_id, place, backend.name)
+            if self._bands is None and backend.takes_any and not self._fleet.paused:
+                return Choice(*self._ready.pop(), backend.name)
             self._note_parted(backend)
             if self._bands is None:
                 return self._first_on(backend, now)

@@ -111,12 +111,13 @@ class Forecast:
             self._backlog.remove(place, 1)
             self._guesses.forget(task_id)
 
-    def settle(self, now: float) -> bool:
-        """All has started that can now: take in what has happened, or leave it for a little later.
-        Now and then note of a task that waits when it is expected to start: so it will be known how
-        far that is to be trusted. Whether what was learnt is to be kept again now.
+    def settle(self, now: float, *, again: bool = False) -> bool:
+        """All has started that can now: take in what has happened, or leave it for a little later,
+        and, if this is called `again` soon anyway, for then. Now and then note of a task that waits
+        when it is expected to start: so it will be known how far that is to be trusted. Whether
+        what was learnt is to be kept again now.
         """
-        if not (self.starts or self.ends or self.came):
+        if again and len(self.starts) < MOST_LATER or not (self.starts or self.ends or self.came):
             return False
         since, some_wait = self._since, bool(self._policy)
         if since is None:
