@@ -152,8 +152,7 @@ class Pool:
             begun: list[RunningAttempt] = []
             for message in messages:
                 if isinstance(message, Dispatch):
-                    for job in message.jobs:
-                        begun.append(await self._begin(job, now, time))
+                    begun += [await self._begin(job, now, time) for job in message.jobs]
                 elif (run := self._runs.get(message.task_id)) is not None:
                     self._stop(run, message)
             if begun:

@@ -117,7 +117,9 @@ class Forecast:
         when it is expected to start: so it will be known how far that is to be trusted. Whether
         what was learnt is to be kept again now.
         """
-        if again and len(self.starts) < MOST_LATER or not (self.starts or self.ends or self.came):
+        if not (self.starts or self.ends or self.came):
+            return False
+        if again and len(self.starts) < MOST_LATER:
             return False
         since, some_wait = self._since, bool(self._policy)
         if since is None:
@@ -125,7 +127,8 @@ class Forecast:
         if (
             now - since < LATER
             and some_wait is self._some_wait
-            and not (some_wait and self._some_idle())
+            # What happened before a backend had nothing to do is taken in apart.
+            and not (some_wait and any(not backend.running for backend in self.emptied))
             and len(self.came) + len(self.starts) < MOST_LATER  # not more than started ended
         ):
             return False
@@ -133,15 +136,6 @@ class Forecast:
         if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
             self._remember(now)
         return self._news and now - self._kept_at >= KEEP_EVERY
-
-    def _some_idle(self) -> bool:
-        """Whether a backend has nothing to do, though some wait: what happened before that is taken
-        in apart.
-        """
-        for backend in self.emptied:
-            if not backend.running:
-                return True
-        return False
 
     def _take_in(self, now: float) -> None:
         """Take in all that has happened."""

@@ -32,10 +32,7 @@ def board(*tasks: str, slots: int = 2, limits: tuple[int, ...] = (9,)) -> Board:
 
 
 def everything_next(made: Board) -> list[Job]:
-    jobs = []
-    for job in made.starts(NOW):
-        jobs.append(job)
-    return jobs
+    return [*made.starts(NOW)]
 
 
 def test_no_more_tasks_run_than_there_are_slots():

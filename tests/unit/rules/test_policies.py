@@ -93,7 +93,9 @@ def test_the_policy_is_told_when_a_task_that_it_gave_out_has_stopped():
     assert next(made.starts(0.0), None) is None
     made.place(A, Place(9, "m"))
     made.free(A, 0.0)
-    assert next(made.starts(0.0), None) == Job(A, "b0", elsewhere=True), "it came back, with a higher priority"
+    assert next(made.starts(0.0), None) == Job(A, "b0", elsewhere=True), (
+        "it came back, with a higher priority"
+    )
     made.end(A)
     made.free(A, 0.0)
     assert next(made.starts(0.0), None) == Job(B, "b0", elsewhere=True)
