@@ -135,6 +135,9 @@ class RunningAttempts:
     def __iter__(self) -> Iterator[RunningAttempt]:
         return iter(self._runs.values())
 
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._runs
+
     def add(self, run: RunningAttempt) -> None:
         self._runs[run.state.id] = run
         if run.deadline < self._next_look:

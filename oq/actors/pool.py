@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from oq.rules.stream_log import attempt_id
 from oq.rules.via import add_mark
 from oq.store import Ledger
 from oq.words import errors
-from oq.words.channels import put, take
+from oq.words.channels import put
 from oq.words.clock import Clock
 from oq.words.head import Head
 from oq.words.messages import (
@@ -56,12 +55,18 @@ ASKS_TO_WAIT = frozenset({429, 503})
 
 
 class Pool:
-    """Runs what the scheduler sends: it never holds more jobs than there are slots."""
+    """Runs what the scheduler sends: it never holds more jobs than there are slots.
+
+    The workers that are idle wait for the scheduler's messages themselves: so a slot that is free
+    waits for no more switches between tasks than there have to be. There is one worker for each
+    slot, and one more for what is to be stopped while all others work.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         backends: dict[str, Backend],
+        slots: int,
         clock: Clock,
         policy: RetryPolicy,
         timeout: float,
@@ -75,6 +80,7 @@ class Pool:
     ) -> None:
         self._ledger = ledger
         self._backends = backends
+        self._slots = slots
         self._clock = clock
         self._policy = policy
         self._timeout = timeout
@@ -86,12 +92,9 @@ class Pool:
         self._draw = draw
         self._runs = RunningAttempts()
         self._silent = SilentModels(self._runs, streams, wedged_after, to_scheduler)
-        # It needs no bound: the scheduler has no more jobs out than there are slots.
-        self._to_workers, self._for_workers = trio.open_memory_channel[RunningAttempt | None](
-            math.inf
-        )
-        self._workers: trio.Nursery
-        self._idle = 0  # workers that wait to be handed something
+        self._begun: deque[RunningAttempt] = deque()  # each is for a worker that was woken for it
+        self._beginning = 0  # dispatches of which some are not begun yet
+        self._all_begun = trio.lowlevel.ParkingLot()
         self._news: deque[Answered | Stays] = deque()  # for the scheduler
         self._some_news = trio.Event()
         self._interrupted: Interrupted | None = None
@@ -102,8 +105,9 @@ class Pool:
             async with trio.open_nursery() as watching:
                 watching.start_soon(self._runs.watch, self._silent.look)
                 watching.start_soon(self._tell_news)
-                async with trio.open_nursery() as self._workers:
-                    self._hand(None)
+                async with trio.open_nursery() as workers:
+                    for _ in range(self._slots + 1):
+                        workers.start_soon(self._work)
                 watching.cancel_scope.cancel()
 
     def interrupt(self, reason: str) -> None:
@@ -114,8 +118,7 @@ class Pool:
 
     async def _work(self) -> None:
         """Make one attempt after the other, all in one cancel scope for as long as none of them is
-        broken off. There are as many workers as jobs ever ran at once, and one more, and they stay:
-        starting a trio task for each job would cost as much as all else that the pool does for it.
+        broken off.
         """
         with suppress(trio.EndOfChannel):
             while True:
@@ -130,43 +133,40 @@ class Pool:
                 await self._finish(run)
 
     async def _next(self) -> RunningAttempt:
-        """What an idle worker is to do next. EndOfChannel when nothing more will come."""
-        run = await self._for_workers.receive()
-        return await self._listen() if run is None else run
+        """The next attempt for an idle worker. EndOfChannel when there will be none."""
+        while True:
+            message = await self._inbox.receive()
+            if isinstance(message, Dispatch):
+                if message.jobs:
+                    await self._begin_all(message)
+                while not self._begun:
+                    await self._all_begun.park()
+                return self._begun.popleft()
+            if message.task_id not in self._runs:
+                # Workers that are woken together go on in any order: another may have its dispatch.
+                await trio.lowlevel.checkpoint()
+                while self._beginning:
+                    await self._all_begun.park()
+            self._stop(message)
 
-    def _hand(self, run: RunningAttempt | None) -> None:
-        """Have an idle worker make this attempt; with None, listen to the scheduler."""
-        if self._idle:
-            self._idle -= 1
-        else:
-            self._workers.start_soon(self._work)
-        self._to_workers.send_nowait(run)
-
-    async def _listen(self) -> RunningAttempt:
-        """Begin what the scheduler sends, in its order, and record the starts. The first of it is
-        for the worker that listens: so a slot that is free waits for no further switch between
-        tasks. The others go to idle workers, one of which listens from then on.
+    async def _begin_all(self, dispatch: Dispatch) -> None:
+        """Begin what the scheduler wants to start, in its order, and record that: this worker is
+        the first of those that were woken for it.
         """
-        while messages := await take(self._inbox):
-            now, time = self._clock.now(), trio.current_time()
-            begun: list[RunningAttempt] = []
-            for message in messages:
-                if isinstance(message, Dispatch):
-                    begun += [await self._begin(job, now, time) for job in message.jobs]
-                elif (run := self._runs.get(message.task_id)) is not None:
-                    self._stop(run, message)
-            if begun:
-                starts = Commit([run.start for run in begun], patient=True)
-                await put(self._to_writer, starts)
-                first, *others = begun
-                for run in others:
-                    self._hand(run)
-                self._hand(None)
-                return first
-        self._to_workers.close()
-        raise trio.EndOfChannel
+        now, time = self._clock.now(), trio.current_time()
+        jobs = [*dispatch.jobs]
+        dispatch.jobs.clear()
+        self._beginning += 1
+        begun = [await self._begin(job, now, time) for job in jobs]
+        await put(self._to_writer, Commit([run.start for run in begun], patient=True))
+        self._begun += begun
+        self._beginning -= 1
+        self._all_begun.unpark_all()
 
-    def _stop(self, run: RunningAttempt, message: Abort | Recall) -> None:
+    def _stop(self, message: Abort | Recall) -> None:
+        run = self._runs.get(message.task_id)
+        if run is None:
+            return  # it has ended meanwhile
         if isinstance(message, Abort):
             run.stop(Aborted())
         elif run.first_at is None:
@@ -298,7 +298,6 @@ class Pool:
         # disk would let finished work pile up without bound.
         await put(self._to_writer, Commit([change]))
         await put(self._to_scheduler, Freed(state.id, run.backend.name, ended))
-        self._idle += 1
 
     def _weigh(self, run: RunningAttempt, outcome: Outcome, ended: Ended) -> Outcome:
         """What comes of an attempt that was not completed, as it is recorded."""

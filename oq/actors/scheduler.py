@@ -212,7 +212,9 @@ class Scheduler:
         now, board = trio.current_time(), self._board
         jobs = [*board.starts(now)]
         if jobs:
-            self._to_pool.send_nowait(Dispatch(jobs))
+            dispatch = Dispatch(jobs)
+            for _ in jobs:
+                self._to_pool.send_nowait(dispatch)
         if not board.calm:
             for recall in board.recalls(now):
                 self._to_pool.send_nowait(recall)

@@ -126,7 +126,7 @@ async def wire(
     retries = RetryPolicy(retry.initial_delay, retry.max_delay, retry.backoff_factor, retry.jitter)
     mark = token_hex(8)
     pool = Pool(
-        ledger, backends, clock, retries, config.ollama.timeout, config.health.wedged_after,
+        ledger, backends, most, clock, retries, config.ollama.timeout, config.health.wedged_after,
         streams, pool_inbox, pool_to_writer, to_scheduler.clone(), mark,
     )  # fmt: skip
     scheduler = Scheduler(

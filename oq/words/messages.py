@@ -258,7 +258,9 @@ class Job(Struct, frozen=True, gc=False):
 
 
 class Dispatch(Struct, frozen=True):
-    """What is to start now, in this order."""
+    """What is to start now, in this order. It is sent once for each job, so that a worker wakes for
+    each: the first of them takes out all that is in it.
+    """
 
     jobs: list[Job]
 

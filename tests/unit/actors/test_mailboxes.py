@@ -66,7 +66,7 @@ class Jobs:
         to_scheduler, self.freed = trio.open_memory_channel(10)
         streams = Streams(lambda task_id, tokens: None, to_writer.clone(), ledger.stream)
         self.pool = Pool(
-            ledger, {"b": SimulatedBackend("b")}, Clock(), POLICY, 60.0, 600.0, streams,
+            ledger, {"b": SimulatedBackend("b")}, 2, Clock(), POLICY, 60.0, 600.0, streams,
             inbox, to_writer, to_scheduler,
         )  # fmt: skip
 
