@@ -7,16 +7,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from oq.actors.monitor import Monitor
-from oq.actors.pool import Pool
-from oq.actors.streams import Streams
 from oq.actors.timer import Timer
 from oq.backends.simulated import SimulatedBackend
-from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.errors import BackendDown
-from oq.words.messages import Delay, Dispatch, Job, Look
+from oq.words.messages import Delay, Look
 from oq.words.task import Status
-from tests.support.builders import NOW, POLICY, at, new, task_id
+from tests.support.builders import NOW, at, task_id
+
+from .jobs import Jobs
 
 
 async def assert_closed(channel: trio.MemoryReceiveChannel[object]) -> None:
@@ -54,42 +53,13 @@ async def test_the_monitor_ends_though_a_backend_is_down(autojump_clock):
     await assert_closed(told)
 
 
-class Jobs:
-    """A pool over a store in memory, and the channels to it and from it."""
-
-    def __init__(self) -> None:
-        ledger = KeyValueLedger(MemoryEngine())
-        self.store = ledger.store
-        ledger.running_page.begin(2)
-        self.to_pool, inbox = trio.open_memory_channel(10)
-        to_writer, self.commits = trio.open_memory_channel(10)
-        to_scheduler, self.freed = trio.open_memory_channel(10)
-        streams = Streams(lambda task_id, tokens: None, to_writer.clone(), ledger.stream)
-        self.pool = Pool(
-            ledger, {"b": SimulatedBackend("b")}, 2, Clock(), POLICY, 60.0, 600.0, streams,
-            inbox, to_writer, to_scheduler,
-        )  # fmt: skip
-
-    def dispatch(self) -> None:
-        """Have task 1 run."""
-        self.store.write([new(1)], 1)
-        self.to_pool.send_nowait(Dispatch([Job(task_id(1), "b")]))
-
-    def statuses(self) -> list[Status]:
-        """The states to which the pool has brought tasks so far."""
-        found = []
-        while self.commits.statistics().current_buffer_used:
-            found += [step.state.status for step in self.commits.receive_nowait().steps]
-        return found
-
-
 async def test_the_pool_ends_when_what_runs_has_ended(autojump_clock):
     jobs = Jobs()
     jobs.dispatch()
     jobs.to_pool.close()
     with trio.fail_after(60):
         await jobs.pool.run()
-    assert jobs.statuses() == [Status.RUNNING, Status.COMPLETED]
+    assert [state.status for state in jobs.states()] == [Status.RUNNING, Status.COMPLETED]
 
 
 async def test_a_job_that_comes_after_the_pool_was_interrupted_goes_back_unrun(autojump_clock):
@@ -102,4 +72,4 @@ async def test_a_job_that_comes_after_the_pool_was_interrupted_goes_back_unrun(a
         with trio.fail_after(60):
             await jobs.freed.receive()
         jobs.to_pool.close()
-    assert jobs.statuses() == [Status.RUNNING, Status.PENDING]
+    assert [state.status for state in jobs.states()] == [Status.RUNNING, Status.PENDING]
