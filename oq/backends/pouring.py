@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -37,21 +38,27 @@ class Pouring:
 
     async def run(self, heard: Heard) -> None:
         """Do it. BackendFailure, Lost, and whatever `feed` raises."""
-        while data := await self._answer.receive():
-            heard.note()
-            if self._decode.plain:
-                self._take(data)
-            else:
-                self._received += len(data)
-                if self._received > self._limit:
-                    raise over(self._limit)
-                await self._inflate(data)
-            if self._whole:
-                break
+        if self._decode.plain:
+            await self._answer.pour(partial(self._hear, heard))
+        else:
+            await self._inflate_all(heard)
         if not self._whole:
             self._decode.end()
         elif not self._answer.whole:
             await self._rest()
+
+    def _hear(self, heard: Heard, data: bytes) -> bool:
+        heard.note()
+        self._take(data)
+        return self._whole
+
+    async def _inflate_all(self, heard: Heard) -> None:
+        while not self._whole and (data := await self._answer.receive()):
+            heard.note()
+            self._received += len(data)
+            if self._received > self._limit:
+                raise over(self._limit)
+            await self._inflate(data)
 
     async def _rest(self) -> None:
         """Only the end of the answer is missing, and is worth no long wait. What comes before it

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from oq.backends.http1 import connection
 from tests.support.told import FAST, ORDINARY, Site, site
 
 BODY = b'{"model":"m","messages":[]}'
@@ -101,7 +102,11 @@ async def calling(here: Site, *fields: str) -> AsyncIterator[Caller]:
         yield Caller(stream)
 
 
-async def test_each_is_there_when_it_comes_and_what_comes_together_is_one_piece():
+@pytest.mark.parametrize("has_epoll", [True, False])
+async def test_each_is_there_when_it_comes_and_what_comes_together_is_one_piece(
+    has_epoll: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection, "HAS_EPOLL", has_epoll)
     async with streaming(FAST) as (here, say), calling(here) as caller:
         await say.send(line(b"one"))
         await caller.head()

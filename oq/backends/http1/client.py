@@ -6,6 +6,7 @@ from collections import deque
 
 import trio
 
+from oq.backends.http1.arrivals import Arrivals
 from oq.backends.http1.connection import Connection, Origin, connect
 from oq.backends.http1.errors import Lost
 from oq.backends.http1.exchange import Exchange, Use
@@ -29,6 +30,7 @@ class Client:
         self._own = OwnFields(fields)
         self._connect_timeout = connect_timeout
         self._pool = Pool()
+        self._arrivals = Arrivals()
 
     async def send(
         self, method: bytes, target: Target, fields: Fields, body: Body, use: Use
@@ -60,7 +62,7 @@ class Client:
     async def _send(self, request: Request, use: Use, waited: Connection | None) -> None:
         """Send it over a connection that has `waited`; None: over a new one."""
         connection = waited or await connect(request.target.origin, self._connect_timeout)
-        exchange = Exchange(request, connection, use)
+        exchange = Exchange(request, connection, use, self._arrivals)
         try:
             await exchange.run()
         except Lost as error:

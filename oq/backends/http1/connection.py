@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 import trio
 
+from oq.backends.http1.arrivals import HAS_EPOLL, RECEIVED_AT_ONCE, Arrivals, Came
 from oq.backends.http1.errors import Lost, Unreachable, words
 from oq.words.durations import format_duration
-
-RECEIVED_AT_ONCE = 64 * 1024
-"""Bytes. They are read as one piece."""
 
 
 class Origin(NamedTuple):
@@ -84,6 +82,19 @@ class Connection:
                 return os.read(number, RECEIVED_AT_ONCE)
             except BlockingIOError:
                 pass  # it was nothing after all
+
+    async def pour(self, arrivals: Arrivals, came: Came) -> None:
+        """Give `came` what comes, until it has all that it waits for. Lost, and whatever `came`
+        raises.
+        """
+        if self.origin.tls or not HAS_EPOLL:
+            while not came(await self.receive()):
+                pass
+            return
+        try:
+            await arrivals.read(self._socket.fileno(), came)
+        except OSError as error:
+            raise Lost(words(error)) from None
 
     def close(self) -> None:
         """Close it at once: no goodbye is said in TLS, which could wait for the server."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import trio
 
+from oq.backends.http1.arrivals import Arrivals
 from oq.backends.http1.connection import Connection
 from oq.backends.http1.errors import Lost
 from oq.backends.http1.reading import AnswerReader
@@ -19,12 +21,19 @@ the server may answer that it is too long, and read no further.
 """
 
 
+Take = Callable[[bytes], bool]
+"""Takes bytes of a body. True: it wants no more."""
+
+
 class Answer:
     """The answer to one request. Its head is here; its body comes by `receive`."""
 
-    def __init__(self, connection: Connection, reader: AnswerReader, sent: Fields) -> None:
+    def __init__(
+        self, connection: Connection, reader: AnswerReader, sent: Fields, arrivals: Arrivals
+    ) -> None:
         self.sent = sent
         """The headers of the request."""
+        self._arrivals = arrivals
         self._connection = connection
         self._reader = reader
 
@@ -57,6 +66,24 @@ class Answer:
             reader.feed(await self._connection.receive())
         return data
 
+    async def pour(self, take: Take) -> None:
+        """Give `take` the bytes of the body as they come, until it wants no more, or the body ends.
+        Lost, and whatever `take` raises.
+        """
+        if not self._give(take):
+            await self._connection.pour(self._arrivals, partial(self._came, take))
+
+    def _came(self, take: Take, data: bytes) -> bool:
+        self._reader.feed(data)
+        return self._give(take)
+
+    def _give(self, take: Take) -> bool:
+        """Whether that was all that is wanted, or all that comes."""
+        while data := self._reader.take():
+            if take(data):
+                return True
+        return self._reader.whole
+
     async def begin(self) -> None:
         """Wait for the head. Or Lost."""
         while not self._reader.has_head:
@@ -68,14 +95,19 @@ Use = Callable[[Answer], Awaitable[None]]
 
 
 class Exchange:
-    """Sends `request` over `connection`, and lets `use` take the answer."""
+    """Sends `request` over `connection`, and lets `use` take the answer. `arrivals` waits for what
+    comes on the connections of the client.
+    """
 
-    def __init__(self, request: Request, connection: Connection, use: Use) -> None:
+    def __init__(
+        self, request: Request, connection: Connection, use: Use, arrivals: Arrivals
+    ) -> None:
         self.answered = False
         """Whether an answer has begun."""
         self._request = request
         self._connection = connection
         self._use = use
+        self._arrivals = arrivals
         self._reader = AnswerReader(head_only=request.head_only)
         self._began = self._sent = False
         self._body_error: Exception | None = None
@@ -114,7 +146,7 @@ class Exchange:
         return True
 
     async def _listen(self) -> None:
-        answer = Answer(self._connection, self._reader, self._request.fields)
+        answer = Answer(self._connection, self._reader, self._request.fields, self._arrivals)
         try:
             await answer.begin()
         except Lost as error:
