@@ -60,7 +60,7 @@ class Affinity(Line):
                 return choice
         may_load = not known or any(backend.may_load for backend in search.left)
         load: tuple[str, BackendSlots] | None = None
-        waits: dict[str, BackendSlots] = {}  # the first task that waits for each, by its name
+        waits: dict[str, tuple[str, BackendSlots]] = {}  # for each by its name the first task
         line = self._few_of(band, flows, rooms, search) if many else _first_of_each(band, flows)
         for task_id, kind in line:
             if overdue and task_id == oldest:
@@ -73,17 +73,19 @@ class Affinity(Line):
             if room is Room.WARM:
                 return self._chosen(task_id, backend)
             if not room.starts:
-                waits.setdefault(task_id, backend)
+                waits.setdefault(backend.name, (task_id, backend))
             elif load is None:
                 load = task_id, backend
             if known and load is not None:
                 break
-            if not may_load and all(one in waits.values() for one in search.left):
+            if not may_load and all(one.name in waits for one in search.left):
                 break
         if load is not None:
             return self._chosen(*load)
-        for task_id, backend in waits.items():
+        for task_id, backend in waits.values():
             self._keep(backend, task_id, search)
+            if not search.left:
+                break
         return None
 
     def _few_of(
@@ -94,7 +96,8 @@ class Affinity(Line):
         search: Search,
     ) -> Iterator[tuple[str, Alike]]:
         """Of many kinds the oldest tasks of those that stand for all."""
-        few = Representatives(band, flows, self._fleet, search.now, search.left)
+        unkept = [backend for backend in self._fleet if backend not in search.kept]
+        few = Representatives(band, flows, self._fleet, search.now, unkept)
         return few.look(rooms, lambda task_id: self._is_singled_out(task_id, search.now))
 
     def _is_singled_out(self, task_id: str, now: float) -> bool:
