@@ -34,7 +34,7 @@ What a backend can take:
     slots            a backend, as a policy sees it
     room             what it can do with a task, and that it is busy for a moment
     fleet            all of them, by model             placing        on which one a task starts
-    model_list       which models it has               looks          when it is asked
+    model_list       which models it has, and when it is asked
     residency        what is in its memory             model_limits   how many tasks of each model
     concurrency      how many at once, learnt: throughput, what it gets done; comparison, which
                      number is best; alone, who runs alone; learnt, what is kept of it

@@ -20,7 +20,6 @@ from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
 from oq.rules.forecast import End, Forecast, Start
-from oq.rules.looks import list_due, looks
 from oq.rules.model_counts import ModelCounts, ModelTasks
 from oq.rules.place import Place
 from oq.rules.policy import Choice, Policy
@@ -275,7 +274,7 @@ class Board:
         if self._all_plain and not fleet.lists_wanted:
             return due
         waits = bool(self._policy) and not (self.paused or self.draining)
-        due = min(due, *(min(each.due(now), list_due(fleet, each, waits=waits)) for each in fleet))
+        due = min(due, *(min(each.due(now), fleet.list_due(each, waits=waits)) for each in fleet))
         if waits:
             due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
         return due
@@ -286,10 +285,10 @@ class Board:
         return self._calm and not (self._fleet.lists_wanted or self._recalls.may_preempt)
 
     def looks(self, now: float) -> list[Look]:
-        """The backends that are to be asked something now; see `oq.rules.looks`."""
+        """The backends that are to be asked something now; see `Fleet.looks`."""
         if self._all_plain and not self._fleet.lists_wanted:
             return []
-        return looks(self._fleet, now, waits=bool(self._policy))
+        return self._fleet.looks(now, waits=bool(self._policy))
 
     # -- why it waits
 

@@ -1,4 +1,6 @@
-"""The backends of a queue, and which of them can run the tasks of a model: those that have it."""
+"""The backends of a queue: which of them can run the tasks of a model, and when they are asked what
+they have.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from math import inf
 from oq.rules.conversations import Conversations
 from oq.rules.model_names import one_name
 from oq.rules.slots import BackendSlots
+from oq.words.messages import Look
 
 Route = tuple[bool | None, ...]
 """Of each backend whether it has a model. Models of one route can be run by the same backends at
@@ -130,6 +133,28 @@ class Fleet:
             asked = {changed} if self.by_name[changed].models.note_change() else set()
         self.lists_wanted |= bool(asked)
         return asked
+
+    def looks(self, now: float, *, waits: bool) -> list[Look]:
+        """The backends that are to be asked now which models they have, or, while something
+        `waits`, what they have in memory. They count as asked.
+        """
+        found: list[Look] = []
+        for backend in self.backends:
+            if self.list_due(backend, waits=waits) <= now:
+                backend.models.asked_at = backend.asked_at = now
+                backend.models.wanted = False
+                found.append(Look(backend.name, full=True))
+            elif waits and backend.look_at() <= now:
+                backend.asked_at = now
+                found.append(Look(backend.name))
+        self.lists_wanted = any(backend.models.wanted for backend in self.backends)
+        return found
+
+    def list_due(self, backend: BackendSlots, *, waits: bool) -> float:
+        """When this backend is to be asked which models it has. `waits`: something does."""
+        if backend.down is not None:
+            return inf
+        return backend.models.due(often=waits and self.some_down)
 
     def pause(self, model: str, *, paused: bool) -> None:
         """No task of this model starts from now on, or they do again."""
