@@ -16,7 +16,10 @@ from tests.real.rows import Row
 
 SEEN = 20
 """Tasks after which oq must know a right number."""
-MEASURED = 16
+MEASURED = 24
+"""Tasks that are measured. Those that run together end together: a multiple of 1, 2, 3 and 4."""
+STAYS = 16
+"""Tasks after the first `SEEN`, for which oq must mostly stay with a right number."""
 ROUNDS = 2
 """Of which the best counts."""
 GOOD = 0.97
@@ -31,7 +34,7 @@ async def parallel(lab: Lab) -> list[Row]:
 
 async def _with(lab: Lab, slots: int) -> list[Row]:
     """Fixed numbers of tasks and what oq finds, in turns: the machine may do other things, too."""
-    fixed = dict.fromkeys([*range(1, slots + 1), 2 * slots], 0.0)
+    fixed = dict.fromkeys(range(1, slots + 1), 0.0)
     direct = found = 0.0
     async with lab.serving(**{lab.box.slots: str(slots)}) as server:
         for _ in range(ROUNDS):
@@ -40,14 +43,14 @@ async def _with(lab: Lab, slots: int) -> list[Row]:
                 direct = max(direct, speed(await _many(lab, calls, slots)))
             for number in fixed:
                 async with lab.through(server, {"max_concurrency": number}) as oq:
-                    many = await _many(lab, oq.calls, 2 * slots + 2)
+                    many = await _many(lab, oq.calls, slots + 2)
                     fixed[number] = max(fixed[number], speed(many))
             async with lab.through(server) as oq:
                 seen = await _seen(lab, oq, slots)
                 # Measured while nobody asks: the server answers that, too.
-                found = max(found, speed(await _many(lab, oq.calls, 2 * slots + 2)))
+                found = max(found, speed(await _many(lab, oq.calls, slots + 2)))
     best = max(fixed.values())
-    right = right_numbers({number: fixed[number] for number in range(1, slots + 1)})
+    right = right_numbers(fixed)
     after = tasks_until(right, seen)
     what = f"{lab.box.slots} {slots}"
     measured = ", ".join(f"{number} at once: {fixed[number]:.0f}" for number in fixed)
@@ -93,24 +96,26 @@ def _mostly(good: Sequence[bool]) -> bool:
 
 async def _many(lab: Lab, calls: Caller, callers: int) -> list[Call]:
     """Short calls by so many callers, each without a pause, in the order of their ends: those that
-    are measured, when all callers have begun.
+    are measured, when all callers have begun and before the first has no more to ask. The last ones
+    would not count as many as run at once.
     """
-    many = await _by(callers, callers + MEASURED, lambda: calls.call("a", lab.tokens // 3))
-    return many[callers - 1 :]
+    asked = callers + MEASURED + callers
+    many = await _by(callers, asked, lambda: calls.call("a", lab.tokens // 3))
+    return many[callers - 1 : callers + MEASURED]
 
 
 async def _seen(lab: Lab, oq: Oq, slots: int) -> list[int]:
-    """Such calls until oq must know its number and for as long again: what it took for the number
-    after each of them.
+    """Such calls until oq must know its number and for some more: what it took for the number after
+    each of them.
     """
-    numbers = []
+    numbers: list[int] = []
 
     async def one() -> Call:
         call = await oq.calls.call("a", lab.tokens // 3)
         numbers.append(await oq.slots())
         return call
 
-    await _by(2 * slots + 2, SEEN + MEASURED, one)
+    await _by(2 * slots + 2, SEEN + STAYS, one)
     return numbers
 
 
