@@ -7,9 +7,9 @@ for a while. When no higher number is tried any more, those are looked at that w
 
 Two at once may get less done than one, and four more than both: the code that works on some tasks
 together is not the one for a single task. So `BEYOND` is tried though two were not worth it, if
-nobody waited and four that are each as fast as those two would be worth it. If none is, as is seen
-after `FEW` of them, it is not tried again before two are. Nor is one forgotten where a backend gets
-some at once from the start: it is looked at if the first two numbers get about as much done.
+nobody waited, and if four that are each as fast as those two would be worth it. After `FEW` of them
+it is known if they are of no use. Where a backend gets some at once from the start, one alone is
+looked at too, if the first two numbers get about as much done.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ class Comparison:
 
     def _give_up(self, more: int, fewer: int) -> Decision:
         self._slow = more if self._slow is None else min(self._slow, more)
-        if fewer == 1 and more < BEYOND and self.throughput.may_gain(BEYOND, 1, more):
+        may_gain = self.throughput.may_gain
+        if fewer == 1 and more < BEYOND and may_gain(BEYOND, 1, more, again=self._settled):
+            self.throughput.forget(BEYOND - 1)
             return Decision(fewer, self._slow, BEYOND)
         return Decision(fewer, self._slow)

@@ -211,8 +211,7 @@ class Concurrency:
     def restarted(self, now: float) -> None:
         """The backend may have other settings now: what was refused may be served."""
         self.refused = None
-        self._pause = 0.0
-        self._beyond, self._went_beyond = 0, False
+        self._pause, self._beyond, self._went_beyond = 0.0, 0, False
         self._comparison.begin_anew(self.served)
         self._shares = False
         self._waits_until = now

@@ -1,7 +1,7 @@
 """`auto` finds a number that gets more done than one alone, though those between them get less.
 
-So it is with Ollama on a machine of two processors: one at once 138 tokens a second, two 110, four
-149.
+Ollama on two processors has such a dip at two: they get a quarter less done than one, four about as
+much as one, or more.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def test_it_is_found_however_it_is_known_and_stays(shape, slots, how, noise):
     for seed in range(3):
         one = backend(shape, how, slots, seed, noise)
         one.run(500)
-        assert is_right(shape, slots, one.known.served), (seed, one.known.reason)
         best = max(fast(shape, slots, number) for number in range(1, MOST))
         assert one.run(300) >= 0.9 * best * ALONE
         one.now += TRY_AGAIN
         one.run(300)
-        assert is_right(shape, slots, one.known.served), (seed, one.known.reason)
+        right = [is_right(shape, slots, number) for number in one.served[500:]]
+        assert sum(right) >= 0.9 * len(right), (seed, one.served[500:])  # some are tried again
 
 
 def test_a_try_in_vain_takes_few_tasks():
@@ -127,6 +127,20 @@ def test_what_is_tried_and_called_back_is_tried_again():
         one.call_back(key)
     assert not one.known.allows(one.now), "not again at once"
     one.now += RECALLED
+    one.run(40)
+    assert one.known.served == 4
+
+
+@pytest.mark.parametrize("four", [125, 139])
+def test_four_that_were_nearly_as_fast_are_tried_again_after_a_while(four):
+    """The machine may have had other work just then."""
+    one = SharedSpeed(
+        partial(speeds_of, (138, 110, 120, four)), Concurrency(MOST), "measured", slots=4
+    )
+    one.run(60)
+    assert one.known.served == 1
+    one.speed = partial(speeds_of, SHAPES["a dip"])
+    one.now += TRY_AGAIN
     one.run(40)
     assert one.known.served == 4
 
