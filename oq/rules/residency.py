@@ -179,12 +179,10 @@ class Residency:
         self._set(group, loaded=group.loaded)
         return learnt
 
-    def note(
-        self, models: frozenset[str], names: Mapping[str, str] | None, asked_at: float
-    ) -> bool:
-        """These models are in memory. `names` has a name for each where it is known. Whether it was
-        learnt how many there is room for. It was asked at that time: what was loaded or used since
-        may be missing.
+    def note(self, models: Mapping[str, str], asked_at: float) -> bool:
+        """These models are in memory, in the order of the backend's list, each with a name that it
+        has there. Whether it was learnt how many there is room for. It was asked at that time: what
+        was loaded or used since may be missing.
         """
         before = self.learnt
         if self.check is not None and self.check.done_at > asked_at:
@@ -201,10 +199,12 @@ class Residency:
             gone = gone and group.used_at <= asked_at
             if gone and not loading and not group.concurrency.running:
                 self._set(group, loaded=False)
-        for model in models:
-            self._note_one(model, (names or {}).get(model), asked_at)
+        for model, name in models.items():
+            self._note_one(model, name, asked_at)
         if self.check is not None:
-            seen = models | {group.key[0] for group in self.groups.values() if group.unlisted}
+            seen = models.keys() | {
+                group.key[0] for group in self.groups.values() if group.unlisted
+            }
             if models and self.check.before - seen - {self.check.group.key[0]}:
                 self.learnt = len(models)
             self.check = None
@@ -213,7 +213,7 @@ class Residency:
         self._trim([group for group in self.loaded if group.key[0] in models])
         return self.learnt != before
 
-    def _leaves_out(self, check: Load, models: frozenset[str]) -> bool:
+    def _leaves_out(self, check: Load, models: Collection[str]) -> bool:
         """Whether the list lacks a model that answers just now, so that it is not to be believed.
         One such list may be from before the answer began: the next one tells.
         """
@@ -367,7 +367,7 @@ class Residency:
         for one in doubtful[: max(0, len(loaded) - most)]:
             self._set(one, loaded=False)
 
-    def _note_one(self, model: str, name: str | None, asked_at: float) -> None:
+    def _note_one(self, model: str, name: str, asked_at: float) -> None:
         """This model was in memory then: with the options that it was loaded with last."""
         load = self.load
         if load is not None and load.group.key[0] == model:

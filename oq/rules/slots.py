@@ -327,7 +327,7 @@ class BackendSlots:
         if self.max_models is None and facts.max_models is not None:
             residency.told = facts.max_models
         loaded = {self.model(name): name for name in facts.loaded}
-        return residency.note(frozenset(loaded), loaded, asked_at)
+        return residency.note(loaded, asked_at)
 
     # -- what time brings
 
