@@ -199,7 +199,9 @@ class Connection:
         )
         self._data = self._data[taken.head.end + taken.head.length :]
         try:
-            await self._fast_path.serve(taken, peer)
+            await taken.serve(taken.request, peer)
+        except ClientGone:
+            pass
         finally:
             self._stream.unwatch()
         told: Any = {"status": peer.status} if peer.begun else None

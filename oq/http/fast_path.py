@@ -106,13 +106,6 @@ class FastPath:
         route = self._varied.get((method, path.replace(ids[0], _ID_PART)))
         return None if route is None else partial(self._serve_own, route, ids[0].decode())
 
-    async def serve(self, taken: FastRequest, peer: Peer) -> None:
-        """Answer the request, unless its client leaves before."""
-        try:
-            await taken.serve(taken.request, peer)
-        except ClientGone:
-            return
-
     async def _serve_own(
         self, route: Route, task_id: str | None, request: Request, peer: Peer
     ) -> None:
@@ -121,13 +114,18 @@ class FastPath:
         with self._context.inflight.hold() as held:
             body = BodyReader(request, peer, self._limit, held)
             try:
-                request.body = await _read(body)
+                request.body = await body.read()
                 if route.method == "GET":
                     await self._serve_watched(route, parts, request, peer)
                 else:  # a change is made whether or not its client waits for it
-                    await self._answer(route, parts, request, peer)
+                    answer = await route.run(self._context, request, **parts)
+                    await answer.send(peer)
             except ClientGone:
-                raise
+                if body.whole:
+                    raise
+                # It may have closed its own side only.
+                cut = BadRequest("the connection ended before the body did")
+                await send_error(cut, request, peer, read=False)
             except Exception as error:
                 await send_error(error, request, peer, read=body.whole)
 
@@ -136,17 +134,5 @@ class FastPath:
     ) -> None:
         with trio.CancelScope() as answering:
             peer.watch(answering)
-            await self._answer(route, parts, request, peer)
-
-    async def _answer(
-        self, route: Route, parts: dict[str, str], request: Request, peer: Peer
-    ) -> None:
-        answer = await route.run(self._context, request, **parts)
-        await answer.send(peer)
-
-
-async def _read(body: BodyReader) -> bytes:
-    try:
-        return await body.read()
-    except ClientGone:  # it may have closed its own side only
-        raise BadRequest("the connection ended before the body did") from None
+            answer = await route.run(self._context, request, **parts)
+            await answer.send(peer)

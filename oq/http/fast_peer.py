@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from http.client import NO_CONTENT, responses
 from time import time
+from typing import NamedTuple
 
 import trio
 from hypercorn.config import Config as HyperConfig
@@ -22,6 +23,11 @@ from oq.http.peer import ClientGone, RawHeaders
 
 TOGETHER = 64 * 1024
 """Bytes of a body that are copied behind the head of a response. A longer one follows by itself."""
+
+SHORT = 1024
+"""Bytes of the names of headers, all of a response, that are remembered."""
+SHORT_REASON = 64
+"""Bytes of a reason phrase that is remembered: a backend may send longer ones, each another."""
 
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [^\0\r\n\v\f]*\r\n)*")
 _REASON = re.compile(rb"[^\0\r\n\v\f]*")
@@ -161,9 +167,10 @@ class FastPeer:
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes) -> bytes:
         """The head of the response. ValueError for headers that would be read as something else."""
-        by_name = {name.lower(): value for name, value in headers}
-        length = _length(headers, by_name)
-        ends, told = self._count(), by_name.get(_CONNECTION, b"").lower() == b"close"
+        names = _names_of(headers)
+        length = _length(headers, names)
+        ends = self._count()
+        told = names.connection is not None and headers[names.connection][1].lower() == b"close"
         self.last = self.last or ends or told or not self._keep_alive
         if status == NO_CONTENT:  # it says no length, be it 0: RFC 9110, 8.6
             headers = [item for item in headers if item[0].lower() != _LENGTH]
@@ -172,11 +179,12 @@ class FastPeer:
         self._owed = 0 if bodiless or length is None else length
         if told and not self._keep_alive:
             headers = [item for item in headers if item[0].lower() != _CONNECTION]
+            names = _names_of(headers)
         return b"".join(
             [
                 _status_line(status, reason),
-                _checked_lines(headers),
-                _secure_lines(self._origin, frozenset(_MAY_BRING & by_name.keys())),
+                _checked_lines(headers, names),
+                _secure_lines(self._origin, names.brought),
                 self._server.lines(),
                 b"connection: close\r\n" if ends and not told and self._keep_alive else b"",
                 # h11 writes these two in this way.
@@ -187,25 +195,63 @@ class FastPeer:
         )
 
 
-def _length(headers: list[tuple[bytes, bytes]], by_name: dict[bytes, bytes]) -> int | None:
-    """What the headers say of the length of the body. ValueError if they say it in another way."""
-    said = by_name.get(_LENGTH, b"0")
-    twice = len(by_name) < len(headers) and [name.lower() for name, _ in headers].count(_LENGTH) > 1
-    if twice or not said.isdigit() or _CODING in by_name:
-        raise ValueError(f"the headers say in another way how long the body is: {headers!r}"[:200])
-    return int(said) if _LENGTH in by_name else None
+class _Names(NamedTuple):
+    """What the names of a response's headers say. `lines` are the headers with a place for each
+    value. `sized` and `connection` say where Content-Length and Connection are, the last of each.
+    `odd`: they say in another way how long the body is. `brought` are those that would be added.
+    """
+
+    lines: bytes
+    sized: int | None
+    connection: int | None
+    odd: bool
+    brought: frozenset[bytes]
+
+
+def _names_of(headers: list[tuple[bytes, bytes]]) -> _Names:
+    """Nearly all responses have the headers of one before, with other values."""
+    names = tuple([name for name, _ in headers])
+    return _read_names(names) if sum(map(len, names)) <= SHORT else _read_names.__wrapped__(names)
 
 
 @lru_cache(maxsize=256)
+def _read_names(names: tuple[bytes, ...]) -> _Names:
+    lower = [name.lower() for name in names]
+    place = {name: index for index, name in enumerate(lower)}
+    return _Names(
+        b"".join([b"%b: %%b\r\n" % name.strip().replace(b"%", b"%%") for name in names]),
+        place.get(_LENGTH),
+        place.get(_CONNECTION),
+        lower.count(_LENGTH) > 1 or _CODING in place,
+        frozenset(_MAY_BRING & place.keys()),
+    )
+
+
+def _length(headers: list[tuple[bytes, bytes]], names: _Names) -> int | None:
+    """What the headers say of the length of the body. ValueError if they say it in another way."""
+    if names.sized is None and not names.odd:
+        return None
+    said = b"" if names.sized is None else headers[names.sized][1]
+    if names.odd or not said.isdigit():
+        raise ValueError(f"the headers say in another way how long the body is: {headers!r}"[:200])
+    return int(said)
+
+
 def _status_line(status: int, reason: bytes) -> bytes:
+    make = _made_status_line if len(reason) <= SHORT_REASON else _made_status_line.__wrapped__
+    return make(status, reason)
+
+
+@lru_cache(maxsize=256)
+def _made_status_line(status: int, reason: bytes) -> bytes:
     if not _REASON.fullmatch(reason):
         raise ValueError(f"{reason[:100]!r} is no reason phrase for the head of a response")
     return b"HTTP/1.1 %d %b\r\n" % (status, reason or responses.get(status, "").encode())
 
 
-def _checked_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+def _checked_lines(headers: list[tuple[bytes, bytes]], names: _Names) -> bytes:
     """The headers as lines, each of which is one. ValueError for what h11 would not send either."""
-    lines = b"".join([b"%b: %b\r\n" % (name.strip(), value.strip()) for name, value in headers])
+    lines = names.lines % tuple([value.strip() for _, value in headers])
     if not _FIELDS.fullmatch(lines) or lines.count(b"\n") != len(headers):
         raise ValueError(f"one of these is no header: {headers!r}"[:200])
     return lines

@@ -39,7 +39,7 @@ class BodyReader:
         self.held = held
         self.whole = False
         """Whether the body has been read to its end."""
-        self._length = request.header(b"content-length")
+        self._request = request
         self._peer = peer
         self.limit = limit
 
@@ -54,13 +54,15 @@ class BodyReader:
         PayloadTooLarge as soon as that is known, RequestTimeout when it does not come, ClientGone;
         Unavailable when all bodies together have too many bytes.
         """
-        length = self._length
-        if length and length.isascii() and length.isdigit() and int(length) > self.limit:
-            raise PayloadTooLarge(self.limit)
         if (body := self._peer.at_hand()) is not None:
+            if len(body) > self.limit:
+                raise PayloadTooLarge(self.limit)
             self.whole = True
             self.held.add(len(body))
             return body
+        length = self._request.header(b"content-length")
+        if length and length.isascii() and length.isdigit() and int(length) > self.limit:
+            raise PayloadTooLarge(self.limit)
         pace = BodyPace()
         with pace.scope:
             return await self._read_all(pace)

@@ -10,6 +10,7 @@ import pytest
 import trio
 from hypercorn.config import Config as HyperConfig
 
+from oq.http import fast_peer
 from oq.http.client_stream import ClientStream
 from oq.http.fast_peer import TOGETHER, FastPeer, ServerHeaders
 from oq.http.fast_request import read_head
@@ -68,6 +69,7 @@ async def ends(asked: bytes = ASKED + b"body") -> AsyncIterator[Ends]:
         ([(b"x y", b"a")], b""),
         ([(b"x:", b"a")], b""),
         ([(b"", b"a")], b""),
+        ([(b"x%b\ny", b"a")], b""),
         ([(b"x", b"a")], b"OK\r\nx: y"),
         ([(b"content-length", b"1"), (b"Content-Length", b"2")], b""),
         ([(b"content-length", b"1, 1")], b""),
@@ -171,6 +173,19 @@ async def test_one_that_has_no_body(status: int):
         await both.peer.end()
         assert both.peer.whole
         assert (await both.sent()).lower().endswith(b"gmt\r\n\r\n")
+
+
+def test_what_is_remembered_of_heads_is_bounded_however_long_they_are():
+    fast_peer._read_names.cache_clear()
+    fast_peer._made_status_line.cache_clear()
+    for number in range(1000):
+        name = b"x-%d-%b" % (number, b"n" * 10_000)
+        assert b": v\r\n" in fast_peer._checked_lines(
+            [(name, b"v")], fast_peer._names_of([(name, b"v")])
+        )
+        assert b"HTTP/1.1 200 " in fast_peer._status_line(200, name)
+    assert fast_peer._read_names.cache_info().currsize == 0
+    assert fast_peer._made_status_line.cache_info().currsize == 0
 
 
 async def test_a_request_whose_body_has_not_come_ends_the_connection():
