@@ -51,7 +51,7 @@ def line(number: int) -> str:
 
 def main() -> None:
     for number in range(*map(int, sys.argv[1:])):
-        print(line(number))
+        sys.stdout.write(f"{line(number)}\n")
 
 
 if __name__ == "__main__":
