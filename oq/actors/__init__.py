@@ -6,8 +6,7 @@ pool           runs attempts: attempts, those that run and what stops them; sile
                which nothing comes any more
 streams        what running tasks have generated, for their readers; no actor
 timer          wakes the scheduler for what is due
-hub            tells subscribers and waiters: subscription, the mailbox of one; waker, so that
-               telling many delays nobody
+hub            tells subscribers and waiters; subscription: the mailbox of one, and who wakes them
 monitor        asks backends whether they are there, and what they have in memory
 janitor        removes what retention no longer keeps
 recorder       keeps what happened lately on disk

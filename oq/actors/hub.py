@@ -15,8 +15,7 @@ from itertools import islice
 import msgspec
 import trio
 
-from oq.actors.subscription import Subscription
-from oq.actors.waker import Waker
+from oq.actors.subscription import Subscription, Waker
 from oq.rules.lifecycle import owners_told
 from oq.words.caller import LOCAL, Caller
 from oq.words.channels import take

@@ -21,10 +21,10 @@
     keep_alive   whether a server leaves a connection open
     silence      whether a server that says nothing lives
     secrets      a backend's key is not shown
-    replies      the head of an answer: locations, where it leads; failures, what a status means;
-                 busy, which errors only say that a server is busy, or has not the model
-    bodies       read as far as needed; encoding: those that come compressed; pouring: fed to their
-                 readers as they come; reading_thread: large ones are read apart
+    replies      the head of an answer, and its error: locations, where it leads; failures, what a
+                 status means; busy, which only say that a server is busy, or has not the model
+    pouring      feeds bodies to their readers as they come; encoding: those that come compressed;
+                 reading_thread: large ones are read apart
 
 httpx is imported when the first backend that needs it is made.
 """

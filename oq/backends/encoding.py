@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
+from oq.backends.http1.exchange import Answer
 from oq.words.errors import BackendFailure
 
 PIECE = 64 * 1024
@@ -43,6 +44,11 @@ def decoder(encoding: str) -> Decoder:
     if name not in _ZLIB:
         raise BackendFailure(f"the backend sent an answer in an encoding unasked for: {name[:80]}")
     return _Inflating(name)
+
+
+def decoder_of(answer: Answer) -> Decoder:
+    """What gives the text of the body of this answer."""
+    return decoder(answer.field(b"content-encoding").decode("latin-1"))
 
 
 class _Inflating:

@@ -8,7 +8,7 @@ from functools import partial
 
 import trio
 
-from oq.backends.bodies import encoding
+from oq.backends.encoding import decoder_of
 from oq.backends.http1.errors import Lost
 from oq.backends.http1.exchange import Answer
 from oq.backends.silence import Heard
@@ -32,7 +32,7 @@ class Pouring:
         self._answer = answer
         self._feed = feed
         self._limit = limit
-        self._decode = encoding(answer)
+        self._decode = decoder_of(answer)
         self._received = self._size = 0
         self._whole = False
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import httpx
 
-from oq.backends.bodies import MAX_ERROR_BODY, head, plain
+from oq.backends.encoding import decoder_of
 from oq.backends.failures import status_error
 from oq.backends.http1.exchange import Answer
 from oq.backends.locations import as_asked
 from oq.backends.secrets import Secret
 from oq.rules.headers import LOCATION, Headers, down
 from oq.words.clock import Clock
+from oq.words.errors import BackendFailure
 from oq.words.head import Head
 
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of an error that are read."""
 MAX_REASON = 200
 """Bytes of a reason phrase that are passed on."""
 _OF_THE_CONNECTION = frozenset(
@@ -72,9 +75,30 @@ class Replies:
         """The beginning of what an error says; some servers repeat a key that they refuse."""
         secret = self._secret_of(answer)
         most = MAX_ERROR_BODY + secret.longest  # a key is not cut in two
-        body = plain(answer, await head(answer, most), most)
+        body = _plain(answer, await beginning(answer, most), most)
         return secret.scrub(body)[:MAX_ERROR_BODY]
 
     def _secret_of(self, answer: Answer) -> Secret:
         """What the answer must not show: what was sent may be the key of a caller."""
         return self._secret.with_those_in(answer.sent)
+
+
+async def beginning(answer: Answer, most: int = MAX_ERROR_BODY) -> bytes:
+    """The first `most` bytes of a body, as they were sent."""
+    begun = bytearray()
+    while len(begun) < most and (data := await answer.receive()):
+        begun += data
+    return bytes(begun[:most])
+
+
+def _plain(answer: Answer, body: bytes, most: int) -> bytes:
+    """The first `most` bytes of the text of an error's body, as far as it can be read."""
+    text = b""
+    try:
+        for piece in decoder_of(answer)(body):
+            text += piece
+            if len(text) >= most:
+                break
+    except BackendFailure:
+        return body
+    return text[:most]

@@ -16,16 +16,15 @@ import trio
 
 from oq.backends.address import check_api_key
 from oq.backends.base import Passage, Reply, way
-from oq.backends.bodies import encoding, head
 from oq.backends.connections import open_client
-from oq.backends.encoding import decoder
+from oq.backends.encoding import decoder, decoder_of
 from oq.backends.http1.client import Client
 from oq.backends.http1.errors import Lost, Unreachable
 from oq.backends.http1.exchange import Answer, Use
 from oq.backends.http1.request import NOT_KEPT, Body, Fields
 from oq.backends.keep_alive import Keeping, Trial
 from oq.backends.pouring import Feed, Pouring
-from oq.backends.replies import OF_THE_BODY, Replies
+from oq.backends.replies import OF_THE_BODY, Replies, beginning
 from oq.backends.secrets import ScrubbedStream, Secret
 from oq.backends.silence import Heard, Silence
 from oq.backends.target import target
@@ -231,7 +230,7 @@ class Transport:
         """
         decode = decoder("")
         if self.secret.longest and answer.field(b"content-encoding"):
-            decode = encoding(answer)
+            decode = decoder_of(answer)
             headers = [item for item in headers if item[0].lower() not in OF_THE_BODY]
         sized = any(name.lower() == b"content-length" for name, _ in headers)
         clean = ScrubbedStream(self.secret, keep_length=sized)
@@ -253,7 +252,7 @@ class Transport:
         async def use(answer: Answer) -> None:
             nonlocal status
             status = answer.status
-            await head(answer)
+            await beginning(answer)
 
         with trio.move_on_after(seconds) as scope:
             try:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.actors.waker import Waker
+from oq.actors.subscription import Waker
 
 
 async def test_all_are_woken_in_order_and_others_run_in_between():
