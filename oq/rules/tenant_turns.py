@@ -27,6 +27,8 @@ FRESH = 0.0005
 """Seconds, for each tenant, for which it counts what all of them have in line. So it costs no more
 than about the hundredth part of the time to know it, however many they are.
 """
+CHANGED = 0.1
+"""But no longer than until so large a part of the tasks has come or gone."""
 KINDS = 4
 """Kinds of task of one tenant that are looked at, if it has more: they tell of all."""
 
@@ -52,12 +54,13 @@ class _Line(Struct, frozen=True, gc=False):
 
 
 class _Levels:
-    """What waits of one priority, by tenant, as it counts `until` a time."""
+    """What waits of one priority, by tenant."""
 
-    def __init__(self, band: Band, lines: dict[str, _Line], until: float) -> None:
-        self.band = band
+    def __init__(self, band: Band, lines: dict[str, _Line], now: float) -> None:
         self.lines = lines
-        self.until = until
+        self._band = band
+        self._tasks = len(band.line)
+        self._until = now + FRESH * len(lines)
         changes: list[tuple[float, float]] = []  # of the work that starts for a unit of service
         for line in lines.values():
             rate = line.took / line.cost
@@ -74,6 +77,11 @@ class _Levels:
             self._work.append(work)
             self._rates.append(rate)
         self.all = work
+
+    def counts(self, band: Band, now: float) -> bool:
+        """Whether it is still about what waits in this band."""
+        changed = abs(len(band.line) - self._tasks)
+        return band is self._band and now < self._until and changed <= CHANGED * self._tasks
 
     def served(self, level: float) -> float:
         """The seconds of work that start until all are at this level."""
@@ -112,17 +120,17 @@ class TenantTurns:
         if flow is not None and len(band.flows) == 1:
             return None
         levels = self._known.get(place.priority)
-        if levels is None or levels.band is not band or now >= levels.until:
+        if levels is None or not levels.counts(band, now):
             levels = self._known[place.priority] = self._levels(band, place, seconds, now)
         known = levels.lines.get(tenant)
         if flow is None:
-            own, line = 0.0, self._none(place, tenant, seconds)
+            own, all_own, line = 0.0, 0, self._none(place, tenant, seconds)
         else:
-            own = flow.count if task_id is None else _before(flow, task_id)
+            own, all_own = flow.count if task_id is None else _before(flow, task_id), flow.count
             line = known or self._line(band, place.priority, flow, seconds)
         others = levels.all - (known.all if known else 0.0)
-        tasks = len(band.line) - line.tasks
-        everything = others + line.all
+        tasks = len(band.line) - all_own
+        everything = others + all_own * line.took
         if tasks <= 0 or everything <= 0.0:
             return None
         # Those whose counters differ by less than the quantum are served in the order of the line.
@@ -130,14 +138,14 @@ class TenantTurns:
         work = others * min(1.0, max(0.0, (older - own) / tasks))
         most = levels.others(known, level + quantum)
         work = most if work > most else max(work, levels.others(known, level - quantum))
-        return (own * line.took + work) / everything
+        return min(1.0, (own * line.took + work) / everything)
 
     def _levels(self, band: Band, place: Place, seconds: Seconds, now: float) -> _Levels:
         lines = {
             tenant: self._line(band, place.priority, flow, seconds)
             for tenant, flow in band.flows.items()
         }
-        return _Levels(band, lines, now + FRESH * len(lines))
+        return _Levels(band, lines, now)
 
     def _line(self, band: Band, priority: int, flow: Flow, seconds: Seconds) -> _Line:
         """What waits of a tenant that has something in line."""

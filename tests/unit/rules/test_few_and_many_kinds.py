@@ -53,7 +53,7 @@ class Story:
         for step in range(STEPS):
             for _ in range(self.draw.choice([0, 1, 2, 4])):
                 self._come()
-            while (job := self.board.next(self.now)) is not None:
+            for job in self.board.starts(self.now):
                 started.append((step, job.task_id, job.backend))
                 self.running.append(job.task_id)
             self._go_on([self.draw.random() for _ in range(8)])
@@ -77,7 +77,6 @@ class Story:
                 self.board.end(task_id)
                 self.board.free(task_id, self.now, Ended(served=True, cost=500))
                 self.running.remove(task_id)
-        self.board.settle_time(self.now)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -51,7 +51,10 @@ class Queue:
     def run(self, number: int | None = None) -> list[str]:
         """So many start and end, or all: their ids."""
         started: list[str] = []
-        while len(started) != number and (job := self.board.next(self.now)) is not None:
+        while len(started) != number:
+            job = next(self.board.starts(self.now), None)
+            if job is None:
+                break
             self.board.answered(job.task_id, self.now)
             self.forecast.settle(self.now)
             self.now += self.took
@@ -200,11 +203,24 @@ def test_what_waits_is_looked_at_anew_a_little_later() -> None:
     queue.add("trickle", 100)
     queue.run(20)
     first = queue.before("000500")
-    queue.add("trickle", 200)
+    queue.add("trickle", 50)
     assert queue.before("000500") == first
     assert queue.before(queue.add("newcomer")) is not None, "one that was not there is told, too"
     queue.now += 1.0
     assert queue.before("000500") != first
+
+
+def test_of_many_that_come_at_once_each_is_told_its_turn() -> None:
+    """Time does not go on meanwhile."""
+    queue = Queue()
+    queue.add("one", 300)
+    queue.run(50)
+    told = {}
+    for _ in range(3000):
+        task_id = queue.add("flood")
+        told[task_id] = starts(queue, task_id)
+    assert told["001000"] == pytest.approx(250 + 700, rel=0.1)
+    assert told["003300"] == pytest.approx(250 + 3000, rel=0.1)
 
 
 def test_a_tenant_that_left_and_its_backlog_count_no_more() -> None:
