@@ -161,7 +161,8 @@ class Pool:
         await put(self._to_writer, Commit([run.start for run in begun], patient=True))
         self._begun += begun
         self._beginning -= 1
-        self._all_begun.unpark_all()
+        if self._all_begun:
+            self._all_begun.unpark_all()
 
     def _stop(self, message: Abort | Recall) -> None:
         run = self._runs.get(message.task_id)

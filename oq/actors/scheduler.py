@@ -110,14 +110,14 @@ class Scheduler:
     async def run(self) -> None:
         """Decide until every sender has closed."""
         with self._to_writer, self._to_pool, self._to_timer, self._to_monitor:
-            due = self._dispatch()
+            due = self._dispatch(trio.current_time())
             while messages := await (take(self._inbox) if due == inf else self._take_until(due)):
-                await self._handle_all(messages)
+                now = trio.current_time()
+                await self._handle_all(messages, now)
                 del messages  # they have results, which may be large: not to be kept
-                due = self._dispatch()
+                due = self._dispatch(now)
 
-    async def _handle_all(self, messages: list[Message]) -> None:
-        now = trio.current_time()
+    async def _handle_all(self, messages: list[Message], now: float) -> None:
         for message in messages:
             if isinstance(message, Freed):  # of all messages most
                 self._free(message, now)
@@ -148,7 +148,7 @@ class Scheduler:
         while True:
             with trio.move_on_at(due):
                 return await take(self._inbox)
-            due = self._dispatch()
+            due = self._dispatch(trio.current_time())
 
     async def _handle(self, message: OtherMessage, now: float) -> None:
         match message:
@@ -207,9 +207,9 @@ class Scheduler:
                 drain.receipt.settle()
             self._drains.clear()
 
-    def _dispatch(self) -> float:
+    def _dispatch(self, now: float) -> float:
         """Start what can start. When something is due that no message will tell of."""
-        now, board = trio.current_time(), self._board
+        board = self._board
         jobs = [*board.starts(now)]
         if jobs:
             dispatch = Dispatch(jobs)
