@@ -12,13 +12,12 @@ than it and than the servers without a queue, and passes no task over for longer
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.columns import columns
+from bench.options import two_traces_options
 from bench.plan import POINTS, read_tasks, two_files
 from oq.plan.figures import Figures, figures
 from oq.plan.machine import Asked
@@ -74,7 +73,7 @@ def _row(found: Figures) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    options = two_traces_options(arguments, "bench.boxes", __doc__, 32)
     rates = Rates(options.prompt_rate, options.rate, options.load)
     try:
         files = two_files(options.files)
@@ -98,18 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = failures(results)
     print("\n" + ("\n".join(f"FAILED: {each}" for each in wrong) or "as it has to be"))
     return 1 if wrong else 0
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    said = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(prog="bench.boxes", description=said)
-    parser.add_argument("files", nargs="*", type=Path, help="two traces; see bench/traces.py")
-    parser.add_argument("--slots", type=int, default=32, help="calls at once of each [32]")
-    parser.add_argument("--load", type=float, default=10.0, help="seconds to load a model [10]")
-    parser.add_argument("--prompt-rate", type=float, default=5000.0, help="tokens/s [5000]")
-    parser.add_argument("--rate", type=float, default=50.0, help="tokens/s [50]")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of the waits")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

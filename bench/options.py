@@ -1,4 +1,4 @@
-"""The options of the experiments on one trace, and of the programs that measure in rounds."""
+"""The options of the experiments on traces, and of the programs that measure in rounds."""
 
 from __future__ import annotations
 
@@ -41,13 +41,28 @@ def trace_parser(
     program: str, said: str | None, seed: int, chart: str, slots: int = 8
 ) -> argparse.ArgumentParser:
     """The options of this program; `said` is its docstring. `chart` is what its SVG shows."""
+    parser = _parser(program, said, chart, slots)
+    parser.add_argument("file", nargs="?", type=Path, help="a trace; see bench/traces.py")
+    parser.add_argument("--seed", type=int, default=seed, help=f"of what is drawn [{seed}]")
+    return parser
+
+
+def two_traces_options(
+    arguments: Sequence[str] | None, program: str, said: str | None, slots: int
+) -> argparse.Namespace:
+    """What was asked of this program, which has a trace for each of two models."""
+    parser = _parser(program, said, "the waits", slots)
+    parser.add_argument("files", nargs="*", type=Path, help="two traces; see bench/traces.py")
+    parser.add_argument("--load", type=float, default=10.0, help="seconds to load a model [10]")
+    return parser.parse_args(arguments)
+
+
+def _parser(program: str, said: str | None, chart: str, slots: int) -> argparse.ArgumentParser:
     description = " ".join((said or "").partition("\n\n")[0].split())
     parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("file", nargs="?", type=Path, help="a trace; see bench/traces.py")
     parser.add_argument("--slots", type=count, default=slots, help=f"calls at once [{slots}]")
     parser.add_argument("--prompt-rate", type=rate, default=5000.0, help="tokens/s [5000]")
     parser.add_argument("--rate", type=rate, default=50.0, help="tokens/s [50]")
-    parser.add_argument("--seed", type=int, default=seed, help=f"of what is drawn [{seed}]")
     parser.add_argument("--chart", type=Path, metavar="FILE", help=f"write an SVG of {chart}")
     return parser
 

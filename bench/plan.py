@@ -15,7 +15,6 @@ trace, where too little can be learnt).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from itertools import accumulate
@@ -25,6 +24,7 @@ from typing import NamedTuple
 from bench import estimates
 from bench.columns import columns
 from bench.fewest_loads import fewest_loads
+from bench.options import two_traces_options
 from bench.traces import read_requests, trace_file
 from oq.plan.figures import Figures, figures
 from oq.plan.machine import Asked, Call
@@ -143,7 +143,7 @@ def _row(result: Result) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    options = two_traces_options(arguments, "bench.plan", __doc__, 1024)
     rates = Rates(options.prompt_rate, options.rate, options.load)
     try:
         files = two_files(options.files)
@@ -170,17 +170,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong += estimates.report(conv, code, tasks, rates)
     print("\n" + ("\n".join(f"FAILED: {each}" for each in wrong) or "as it has to be"))
     return 1 if wrong else 0
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.plan", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("files", nargs="*", type=Path, help="two traces; see bench/traces.py")
-    parser.add_argument("--slots", type=int, default=1024, help="calls at once [1024]")
-    parser.add_argument("--load", type=float, default=10.0, help="seconds to load a model [10]")
-    parser.add_argument("--prompt-rate", type=float, default=5000.0, help="tokens/s [5000]")
-    parser.add_argument("--rate", type=float, default=50.0, help="tokens/s [50]")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of the waits")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
