@@ -7,7 +7,8 @@ calls            runs a call as a task, and sends the backend's bytes to the cal
 background       responses in the background: a call that goes on without its caller
 kept_responses   the calls for such a response, by its id; response_stream: its events
 proxy            passes on requests that are not tasks; allowlist: which ones
-response         sends one response, whole or piece by piece; locations: which Locations pass
+response         sends one response, whole or piece by piece, and which headers say a call's place
+                 in line; locations: which Locations pass
 redirects        sends on what is nearly a path of theirs
 errors           sends errors in the form of the API that was called
 openapi          these requests in the document at /openapi.json; background_routes: those by an id
