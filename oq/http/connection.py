@@ -13,7 +13,8 @@ It stands in for `hypercorn.trio.tcp_server.TCPServer`, which leaves open what i
   who has nothing to say, may say so much in all.
 - A handshake that it refuses, or a message that is too long, leaves the connection open, with
   nothing to end it. Here it is ended.
-- It starts and stops a task around each request to time the idle connection; a deadline does.
+- It starts and stops a task around each request to time the idle connection. Here one task of the
+  server looks at all of them (`oq.http.server`).
 
 Between two requests of HTTP/1.1 the connection looks whether the next one is for the fast path
 (`oq.http.fast_path`). Such a request it answers by itself, and Hypercorn never sees its bytes.
@@ -72,8 +73,9 @@ class Connection:
         self._server: tuple[str, int] | None = None
         self._sending = trio.Lock()
         self._all = trio.CancelScope()
-        self._reading = trio.CancelScope()  # its deadline is the end of an idle connection
-        self._idle = True
+        self._reading = trio.CancelScope()
+        self.idle_since = trio.current_time()
+        """Infinite while a request is under way. Written here, and read by the server."""
         self._ending = False
         self._heard = 0
         self._data = b""  # what has come, and nobody has read yet
@@ -108,7 +110,7 @@ class Connection:
 
     def end_if_idle(self) -> None:
         """End it, unless it has a request under way."""
-        if self._idle:
+        if self.idle_since < inf:
             self._reading.cancel()
 
     async def _run(self) -> None:
@@ -241,12 +243,10 @@ class Connection:
         return await self._stream.receive(most)
 
     def _work(self) -> None:
-        self._idle = False
-        self._reading.deadline = inf
+        self.idle_since = inf
 
     def _rest(self) -> None:
-        self._idle = True
-        self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
+        self.idle_since = trio.current_time()
 
 
 def _text_head(length: int) -> bytes:

@@ -29,6 +29,9 @@ GRACE = 5.0
 """Seconds that answers which are on their way get once the server stops."""
 KEEP_ALIVE = 30.0
 """Seconds that a connection may be idle, or take to send the head of a request."""
+LOOKS_APART = 1 / 30
+"""Of that time passes at least between two looks for connections that have been idle for too long:
+there may be thousands of them, each with its own end."""
 MAX_HEAD = 32 * 1024
 """Bytes of a request's first line and headers."""
 MAX_WAITING = 2
@@ -72,6 +75,7 @@ class Server:
         self._headers = ServerHeaders(self._config)
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
+        self._some = trio.Event()
         self._all_gone = trio.Event()
         self._refused = 0
         self._accepting = trio.CancelScope()
@@ -80,6 +84,7 @@ class Server:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`, or until cancelled; either way no connection is left open."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_idle)
             try:
                 with self._accepting:
                     async with trio.open_nursery() as accepting:
@@ -104,6 +109,25 @@ class Server:
             while self._connections:
                 self._all_gone = trio.Event()
                 await self._all_gone.wait()
+
+    async def _end_idle(self) -> None:
+        """End the connections that have been idle for too long, until cancelled. A deadline of each
+        would have to be moved twice in each request.
+        """
+        patience = self._config.keep_alive_timeout
+        while True:
+            if not self._connections:
+                self._some = trio.Event()
+                await self._some.wait()
+            now = trio.current_time()
+            due = now + patience  # of those that become idle from now on
+            for connection in self._connections:
+                ends = connection.idle_since + patience
+                if ends <= now:
+                    connection.end_if_idle()
+                else:
+                    due = min(due, ends)
+            await trio.sleep_until(max(due, now + patience * LOOKS_APART))
 
     async def _accept(self, listener: trio.SocketListener, handlers: trio.Nursery) -> None:
         """Take connections for ever. While the system has no file or no memory for one it waits:
@@ -155,6 +179,7 @@ class Server:
             self._unsent,
         )
         self._connections.add(connection)
+        self._some.set()
         self._clients[client] += 1
         try:
             await connection.serve()
