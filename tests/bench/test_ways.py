@@ -22,6 +22,6 @@ def test_a_way_has_the_modules_that_it_passes_and_no_others():
     assert {"actors/subscription", "http/events"} <= event - cancel
     assert "actors/hub" in event
     assert "actors/pool" not in event
-    assert {"backends/transport", "actors/streams", "http/gateway/calls"} <= token < call
+    assert {"backends/transport", "actors/streams", "http/gateway/response"} <= token < call
     assert {"actors/writer", "actors/pool", "store/sync_thread"} <= task & call
     assert "http/gateway/calls" not in task
