@@ -76,6 +76,10 @@ class TranslatedFold:
         """See `EventFold`."""
         return self._fold.add(data, frame)
 
+    def add_usual(self, frame: bytes) -> bool:
+        """See `EventFold`: none is read in another way."""
+        return False
+
     def completed(self) -> Completed:
         """See `EventFold`. The last chunks are emitted: the tool calls, if there are any, and the
         one with done.

@@ -16,6 +16,7 @@
     translate       calls of the one as calls of the other, for servers that lack them
     framing         splits bytes into lines and events
     passthrough     passes frames on as they came, and has them read
+    alike           frames that differ in one text alone
     events          server-sent events, for every dialect that streams them
     reading         JSON, and what is almost JSON
     call_fields     what a call asks for, read as leniently as servers read it

@@ -67,6 +67,10 @@ class AnthropicFold:
                     raise stated(data, frame)
         return True
 
+    def add_usual(self, frame: bytes) -> bool:
+        """See `EventFold`: none is read in another way."""
+        return False
+
     def completed(self) -> Completed:
         """The whole message. BackendFailure if the stream ended before it was whole."""
         message = self._message

@@ -42,6 +42,10 @@ class EventFold(Protocol):
         """
         ...
 
+    def add_usual(self, frame: bytes) -> bool:
+        """Fold an event that differs from the one before in its text alone; False if it is none."""
+        ...
+
     def completed(self) -> Completed:
         """The whole answer. BackendFailure if the stream ended before it was whole."""
         ...
@@ -53,9 +57,13 @@ class FoldedEvents(PassedFrames):
     def __init__(self, fold: EventFold, emit: EmitFrame, limit: int, scrub: Scrub = bytes) -> None:
         super().__init__(End.EVENT, fold, emit, limit, scrub)
         self._fold = fold
+        self._plain = False
+        """Whether the last event that was read whole is a line of data and nothing else."""
 
     def _add(self, frame: bytes) -> Found:
-        if line := _ONE_LINE.fullmatch(frame):
+        line = _ONE_LINE.fullmatch(frame)
+        self._plain = line is not None
+        if line is not None:
             return self._add_data(line[1], frame)
         begin = frame.lstrip()
         if begin.startswith(_ERROR_FIELD):
@@ -68,6 +76,9 @@ class FoldedEvents(PassedFrames):
         if begin.startswith(b"{") and read_object(begin) is not None:
             return self._add_data(begin, frame)
         return Found.FRAME if self._is_silent(frame) and begin else Found.FOREIGN
+
+    def _add_usual(self, frame: bytes) -> bool:
+        return self._plain and self._fold.add_usual(frame)
 
     def _add_data(self, data: bytes, frame: bytes) -> Found:
         return Found.PART if self._fold.add(data, frame) else Found.FRAME

@@ -31,6 +31,10 @@ class MarkedFold(ABC):
         self._add(said)
         return True
 
+    def add_usual(self, frame: bytes) -> bool:
+        """See `EventFold`: here no two events are alike."""
+        return False
+
     @abstractmethod
     def _add(self, said: Json) -> None:
         """Fold what one event says."""

@@ -8,12 +8,14 @@ https://platform.openai.com/docs/api-reference/chat/streaming
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.dialects.alike import Alike, alike
 from oq.dialects.deltas import MAX_ITEMS, GrowingObject, index_of
+from oq.dialects.growing_text import GrowingText
 from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.timings import llama_timings
@@ -50,6 +52,28 @@ class OpenAIFold(MarkedFold):
         self._answer: Json = {}
         self._choices: dict[int, _Choice] = {}
         self._chunks = 0  # that say something
+        self._growth: _Growth | None = None  # all that the last event has added
+        self._alike: Alike | None = None  # events that add to the same text
+
+    def add(self, data: bytes, frame: bytes) -> bool:
+        """See `EventFold`."""
+        self._growth = None
+        known = super().add(data, frame)
+        growth = self._growth
+        self._alike = None if growth is None else alike(frame, growth.key)
+        return known
+
+    def add_usual(self, frame: bytes) -> bool:
+        """See `EventFold`."""
+        if self._alike is None or self._growth is None:
+            return False
+        text = self._alike.text_in(frame)
+        if text is None:
+            return False
+        if text:
+            self._growth.text.add(text)
+            self._chunks += 1
+        return True
 
     def _add(self, said: Json) -> None:
         for key, value in said.items():
@@ -118,7 +142,16 @@ class OpenAIFold(MarkedFold):
             said_something = choice.add(said) or said_something
             if index == 0 and self._on_choice is not None:
                 self._on_choice(said)
+            if len(choices) == 1 and self._on_choice is None:
+                self._growth = choice.growth(said)
         self._chunks += said_something
+
+
+class _Growth(NamedTuple):
+    """A text that grows, and the name of the member that it is."""
+
+    key: str
+    text: GrowingText
 
 
 class _Choice:
@@ -154,6 +187,20 @@ class _Choice:
         self.generated = self.generated or generated
         return generated
 
+    def growth(self, said: Json) -> _Growth | None:
+        """The text that this part of it has added to, if the same part with another text would add
+        to nothing else.
+        """
+        delta = said.get("delta")
+        bits = {**(delta if isinstance(delta, dict) else {}), **_of_choice(said)}
+        odd = any(not isinstance(bits.get(key, ""), str | None) for key in _SAYS_NOTHING)
+        grown = [key for key, value in bits.items() if value and key not in _SAYS_NOTHING]
+        if odd or len(grown) != 1 or not isinstance(bits[grown[0]], str):
+            return None
+        key = grown[0]
+        text = (self._grown if key in _BIT_BY_BIT else self._message).get(key)
+        return _Growth(key, text) if isinstance(text, GrowingText) else None
+
     def whole(self, *, indexed: bool) -> Json:
         """The choice with its message, which has a role and a content, be it null."""
         fields = self._fields | self._grown.whole()
@@ -176,6 +223,11 @@ class _Choice:
             self._calls.add(calls)
         self._message.add({key: each for key, each in delta.items() if key != "tool_calls"})
         return any(_says(value) for key, value in delta.items() if key not in _SAYS_NOTHING)
+
+
+def _of_choice(said: Json) -> Json:
+    """What a choice says bit by bit itself, and not in its delta."""
+    return {key: value for key, value in said.items() if key in _BIT_BY_BIT}
 
 
 def _says(value: Any) -> bool:

@@ -69,6 +69,10 @@ class ResponsesFold:
                 raise stated(data, frame)
         return event is not _EMPTY
 
+    def add_usual(self, frame: bytes) -> bool:
+        """See `EventFold`: none is read in another way."""
+        return False
+
     def completed(self) -> Completed:
         """The whole response. BackendFailure if the stream ended before it was whole."""
         if not self.done:

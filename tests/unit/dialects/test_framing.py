@@ -34,6 +34,9 @@ class Data:
         self.said.append(data)
         return True
 
+    def add_usual(self, frame: bytes) -> bool:
+        return False
+
     def completed(self) -> Completed:
         return Completed(b"{}")
 

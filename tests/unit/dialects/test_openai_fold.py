@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.deltas import MAX_ITEMS
+from oq.dialects.events import FoldedEvents
+from oq.dialects.framing import event_data
 from oq.dialects.openai import OPENAI
 from oq.dialects.openai_fold import OpenAIFold
 from oq.words.errors import BackendFailure
@@ -34,6 +37,66 @@ def choice(delta: dict[str, Any] | None = None, reason: str | None = None, **mor
 
 def message(*events: dict[str, Any], **how: Any) -> Any:
     return json.loads(folded(*events, **how).result)["choices"][0]["message"]
+
+
+_TEXTS = st.sampled_from(
+    [b'"a"', b'"b \\n"', b'""', b'"\xc3\xa9"', b'"\\ud83d"', b'"\\ude00"', b'"\xff"', b"null", b"7",
+     b'{"content":"x"}', b'["x"]', b'"\\"content\\":"', b'"\"', b'"a","content":"b"']
+)  # fmt: skip
+_DELTAS = st.sampled_from(
+    [b'{"content":%b}', b'{"role":"assistant","content":%b}', b'{"content":%b,"x":"y"}',
+     b'{"content":"","reasoning_content":%b}', b'{"reasoning_content":%b,"content":null}',
+     b'{"content":%b,"tool_calls":[{"index":0,"function":{"arguments":"1"}}]}', b'{"c\\u006f":%b}',
+     b'{"role":["r"],"content":%b}', b'{"content":%b,"status":"s"}', b'{"refusal":%b}', b"%b"]
+)  # fmt: skip
+_CHOICES = st.sampled_from(
+    [b'{"index":0,"delta":%b,"finish_reason":null}', b'{"delta":%b,"logprobs":[1]}',
+     b'{"index":1,"delta":%b}', b'{"index":0,"delta":%b,"text":"t"}', b'{"index":0,"text":%b}',
+     b'{"delta":%b,"finish_reason":"stop"}', b'{"index":0,"delta":%b},{"index":1,"delta":{}}']
+)  # fmt: skip
+_EVENTS = st.sampled_from(
+    [b'data: {"id":"c","choices":[%b]}\n\n', b'data: {"choices":[%b],"usage":null,"n":1}\n\n',
+     b'data: {"choices":[%b],"content":"x"}\n\n', b': key\ndata: {"choices":[%b]}\n\n']
+)  # fmt: skip
+
+
+@st.composite
+def runs_of_events(draw: st.DrawFn) -> list[bytes]:
+    """Events of which some in a row differ in a text alone."""
+    events = []
+    for _ in range(draw(st.integers(1, 4))):
+        event, choice, delta = draw(_EVENTS), draw(_CHOICES), draw(_DELTAS)
+        texts = draw(st.lists(_TEXTS, min_size=1, max_size=4))
+        events += [event % (choice % (delta % text)) for text in texts]
+    return events
+
+
+@given(runs_of_events())
+def test_events_that_are_alike_are_read_as_any_other(events: list[bytes]):
+    events.append(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
+    fold, passed = OpenAIFold(), []
+    for event in events:
+        fold.add(event_data(event), event)
+    quick = FoldedEvents(OpenAIFold(), passed.append, MAX_ANSWER, lambda data: b"*" * len(data))
+    slow = FoldedEvents(OpenAIFold(), bytes, MAX_ANSWER)
+    slow._add_usual = lambda frame: False
+    for answer in (quick, slow):
+        answer.feed(b"".join(events))
+    assert quick.completed() == slow.completed() == fold.completed()
+    assert b": key" not in b"".join(passed)
+    assert b"".join(passed).replace(b"*****", b": key") == b"".join(events)
+
+
+@pytest.mark.parametrize("delta", [b'{"content":%b}', b'{"content":null,"reasoning_content":%b}'])
+def test_such_an_event_is_decoded_once(delta: bytes, monkeypatch: pytest.MonkeyPatch):
+    event = b'data: {"choices":[{"index":0,"delta":%b}]}\n\n' % delta
+    read: list[bytes] = []
+    answer = FoldedEvents(OpenAIFold(), bytes, MAX_ANSWER)
+    answer.feed(event % b'"first"')
+    monkeypatch.setattr(OpenAIFold, "add", lambda _, data, frame: read.append(data) or True)
+    for number in range(100):
+        answer.feed(event % b'"%d"' % number)
+    assert read == []
 
 
 def test_an_answer():
