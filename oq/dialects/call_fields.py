@@ -79,8 +79,9 @@ class _Exact(Struct):
 _EXACT = msgspec.json.Decoder(_Exact)
 _NAMES = (b'"model"', b'"stream"')
 _LOAD_NAMES = (b'"options"', b'"shift"')
-_ODD = (b"\\u", "\u017f".encode())
-"""Escapes, and a letter that is an s in another case."""
+_ESCAPE = b"\\u"
+_LONG_S = "\u017f".encode()
+"""A letter that is an s in another case."""
 _STREAM = {b"true": True, b"false": False}
 _POINTERS = ("stream", "options", "shift")
 """Members that in Ollama's requests are pointers or maps, which null takes back."""
@@ -90,12 +91,15 @@ def read_fields(body: bytes, *, any_case: bool) -> CallFields:
     """What the document of a call says (see `oq.dialects.documents`). `any_case`: names match in
     any case, as in Go; else one that is exact counts before those that are not.
     """
-    values = _read_plain(body, any_case=any_case) or _scan(body, any_case=any_case)
+    found = _read_plain(body, any_case=any_case)
+    if found is None:
+        values = _scan(body, any_case=any_case)
+        found = _Exact(*[Raw(values.get(name, b"")) for name in _Exact.__struct_fields__])
     return CallFields(
-        _text(values.get("model", b"")),
-        _STREAM.get(values.get("stream", b"")),
-        values.get("options", b""),
-        values.get("shift", b""),
+        _text(bytes(found.model)),
+        _STREAM.get(bytes(found.stream)),
+        bytes(found.options),
+        bytes(found.shift),
     )
 
 
@@ -110,16 +114,15 @@ def read_name(body: bytes, members: Sequence[str], *, any_case: bool) -> str:
     return next((text for name in others if (text := _text(values.get(name, b"")))), "")
 
 
-def _read_plain(body: bytes, *, any_case: bool) -> dict[str, bytes] | None:
-    """The values, if the names are written as everybody reads them; None if they may not be."""
+def _read_plain(body: bytes, *, any_case: bool) -> _Exact | None:
+    """The members, if the names are written as everybody reads them; None if they may not be."""
     try:
         found = _EXACT.decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    values = {name: bytes(getattr(found, name)) for name in _Exact.__struct_fields__}
-    if values["model"] in (b"", b"null") or (any_case and _has_variants(body)):
+    if bytes(found.model) in (b"", b"null") or (any_case and _has_variants(body)):
         return None
-    return values
+    return found
 
 
 def _has_variants(body: bytes) -> bool:
@@ -128,9 +131,10 @@ def _has_variants(body: bytes) -> bool:
     # Where a body is long nobody looks for what only a tester would write, nor for what only says
     # which task is to come next: the model could be behind what is scanned.
     names = _NAMES if len(body) > SCANNED else _NAMES + _LOAD_NAMES
-    if any(lower.count(name) != body.count(name) for name in names):
-        return True
-    return len(body) <= SCANNED and any(odd in lower for odd in _ODD)
+    for name in names:
+        if lower.count(name) != body.count(name):
+            return True
+    return len(body) <= SCANNED and (_ESCAPE in lower or _LONG_S in lower)
 
 
 def _scan(body: bytes, *, any_case: bool) -> dict[str, bytes]:
