@@ -130,6 +130,8 @@ class Forecast:
             # What happened before a backend had nothing to do is taken in apart.
             and not (some_wait and any(not backend.running for backend in self.emptied))
             and len(self.came) + len(self.starts) < MOST_LATER  # not more than started ended
+            # A guess is of now: a little later may be much later, where little happens.
+            and not (some_wait and self.newest is not None and self._guesses.due(now))
         ):
             return False
         self._take_in(now)

@@ -12,7 +12,6 @@ from oq.rules.board import Board
 from oq.rules.calibration import Interval
 from oq.rules.fleet import Fleet
 from oq.rules.forecast import LATER
-from oq.rules.guesses import APART, REMEMBERED, Guess, Guesses
 from oq.rules.pace import STARTS, Pace
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
@@ -323,30 +322,6 @@ def test_the_backlog_is_empty_when_all_have_left() -> None:
     for place in places:
         backlog.start(place, 1)
     assert backlog.lane(0) is backlog.lane(1) is None
-
-
-def test_so_many_guesses_are_remembered() -> None:
-    guesses, remembered = Guesses(), set()
-    for n in range(2 * REMEMBERED + 10):
-        task_id = guesses.wanted(f"{n}", n * APART)
-        if task_id is not None:
-            guesses.remember(task_id, Guess(0, 1e9, 1e9), n * APART)
-            assert not guesses.due(n * APART)
-            remembered.add(task_id)
-    assert len(remembered) == REMEMBERED
-
-
-def test_a_guess_is_renewed_when_half_of_its_time_is_over() -> None:
-    guesses = Guesses()
-    guesses.remember("a", Guess(0, 100.0, 110.0), 0.0)
-    assert guesses.wanted(None, 40.0) is None
-    assert guesses.wanted(None, 60.0) == "a"
-    guesses.remember("a", Guess(0, 30.0, 40.0), 60.0)
-    assert guesses.wanted(None, 61.0) is None
-    guesses.started("a", 90.0)
-    guesses.ended("a", 95.0, served=True)
-    assert sum(seen for *_, seen, _ in guesses.record().starts.kinds) == 2
-    assert sum(seen for *_, seen, _ in guesses.record().ends.kinds) == 2
 
 
 def test_what_happened_is_taken_in_a_little_later_or_when_it_is_asked_for():
