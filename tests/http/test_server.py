@@ -85,31 +85,6 @@ async def test_heads_that_come_in_drips_keep_nobody_out(monkeypatch: pytest.Monk
         assert (await oq.talk(ASK)).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_heads_that_come_in_drips_keep_nobody_out(monkeypatch: pytest.MonkeyPatch):
-    """What comes of a head gives it no more time, and one address leaves room for others."""
-    monkeypatch.setattr(server, "KEEP_ALIVE", 0.3)
-    limits = {"max_connections": 8, "max_client_connections": 4}
-
-    async def drip(stream: trio.SocketStream) -> None:
-        async with stream:
-            await stream.send_all(b"GET /healthz HTTP/1.1\r\nX: ")
-            for _ in range(1000):
-                try:
-                    await stream.send_all(b"x")
-                except trio.BrokenResourceError:
-                    return
-                await trio.sleep(0.005)  # how it drips: five seconds in all
-        raise AssertionError("a head may take as long as it likes")
-
-    async with live(server=limits) as oq, trio.open_nursery() as nursery:
-        for _ in range(4):
-            other = {"local_address": "127.0.0.2"}
-            stream = await trio.open_tcp_stream("127.0.0.1", oq.port, **other)
-            nursery.start_soon(drip, stream)
-        await wait_all_tasks_blocked()
-        assert (await oq.talk(ASK)).startswith(b"HTTP/1.1 200 ")
-
-
 async def test_a_request_under_way_is_not_idle(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server, "KEEP_ALIVE", 0.3)
     async with live(paused=True) as oq, httpx.AsyncClient(base_url=oq.url, timeout=60) as client:
