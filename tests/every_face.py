@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import httpx
 import msgspec
 import trio
@@ -109,6 +110,11 @@ def command_line(url: str) -> None:
     ran("config", "check")
 
 
+def checksums() -> None:
+    """A version that cannot load its compiled part is a hundred times slower, and works."""
+    assert google_crc32c.implementation == "c"
+
+
 def tried(name: str, face: Callable[[], Any]) -> None:
     face()
     print(f"{name}: ok", flush=True)
@@ -129,6 +135,7 @@ def main() -> int:
         tried("the command line", lambda: command_line(url))
         tried("embedded", lambda: on(embedded, ollama))
         tried("blocking", lambda: blocking(ollama))
+    tried("checksums", checksums)
     return 0
 
 

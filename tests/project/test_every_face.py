@@ -17,5 +17,5 @@ def test_one_task_goes_through_each_face():
     faces = [line.removesuffix(": ok") for line in done.stdout.splitlines()[1:]]
     assert faces == [
         "HTTP", "the client", "the async client on trio", "the async client on asyncio",
-        "WebSocket", "the command line", "embedded", "blocking",
+        "WebSocket", "the command line", "embedded", "blocking", "checksums",
     ]  # fmt: skip
