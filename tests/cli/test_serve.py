@@ -22,6 +22,8 @@ from tests.support.http import GENERATE, HANG
 
 pytestmark = pytest.mark.slow  # most start servers and commands as processes
 
+WITHIN = 60.0
+"""Seconds in which what is waited for must have come, on a machine that is busy."""
 SERVE = """
 import json, sys
 from oq.http.serve import run
@@ -51,7 +53,7 @@ class Served:
 
     async def ended(self) -> tuple[int, str]:
         """The exit code, and what it printed after the URL."""
-        with trio.fail_after(15):
+        with trio.fail_after(WITHIN):
             code = await self.process.wait()
         assert self.process.stdout is not None
         return code, b"".join([part async for part in self.process.stdout]).decode()
@@ -75,11 +77,11 @@ async def served(path: Path, **sections: dict[str, Any]) -> AsyncIterator[Served
     process = await trio.lowlevel.open_process(command, stdout=-1)
     assert process.stdout is not None
     try:
-        with trio.fail_after(15):
+        with trio.fail_after(WITHIN):
             where = b""
             while not where.endswith(b"\n"):
                 where += await process.stdout.receive_some()
-        async with httpx.AsyncClient(base_url=where.decode().strip(), timeout=10) as client:
+        async with httpx.AsyncClient(base_url=where.decode().strip(), timeout=WITHIN) as client:
             yield Served(process, client)
     finally:
         process.kill()
