@@ -172,14 +172,13 @@ class FastPeer:
         ends = self._count()
         told = names.connection is not None and headers[names.connection][1].lower() == b"close"
         self.last = self.last or ends or told or not self._keep_alive
-        if status == NO_CONTENT:  # it says no length, be it 0: RFC 9110, 8.6
-            headers = [item for item in headers if item[0].lower() != _LENGTH]
+        if status == NO_CONTENT and names.sized is not None:  # not even 0: RFC 9110, 8.6
+            headers, names = _without(_LENGTH, headers)
         bodiless = status in _BODILESS
         self._chunked = not bodiless and length is None
         self._owed = 0 if bodiless or length is None else length
         if told and not self._keep_alive:
-            headers = [item for item in headers if item[0].lower() != _CONNECTION]
-            names = _names_of(headers)
+            headers, names = _without(_CONNECTION, headers)
         return b"".join(
             [
                 _status_line(status, reason),
@@ -212,6 +211,14 @@ def _names_of(headers: list[tuple[bytes, bytes]]) -> _Names:
     """Nearly all responses have the headers of one before, with other values."""
     names = tuple([name for name, _ in headers])
     return _read_names(names) if sum(map(len, names)) <= SHORT else _read_names.__wrapped__(names)
+
+
+def _without(
+    name: bytes, headers: list[tuple[bytes, bytes]]
+) -> tuple[list[tuple[bytes, bytes]], _Names]:
+    """The headers that have another name, which is given in lower case."""
+    left = [header for header in headers if header[0].lower() != name]
+    return left, _names_of(left)
 
 
 @lru_cache(maxsize=256)

@@ -11,15 +11,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import trio
 
 from oq.backends.simulated import SimulatedBackend
 from oq.http.app import create_app
-from oq.http.fast_path import FastPath, FastRequest
+from oq.http.fast_path import Address, FastPath, FastRequest, Serve
 from oq.http.listen import bind, url
 from oq.http.peer import Peer
+from oq.http.request import Request
 from oq.http.server import Server
 from oq.queue import open_queue
 from oq.store import KeyValueLedger, MemoryEngine
@@ -116,9 +118,13 @@ class _CountingFastPath(FastPath):
         self.__dict__ |= fast_path.__dict__
         self._served = served
 
-    async def serve(self, taken: FastRequest, peer: Peer) -> None:
-        with self._served.counted(taken.request.scope):
-            await super().serve(taken, peer)
+    def take(self, data: bytes, client: Address, server: Address) -> FastRequest | None:
+        taken = super().take(data, client, server)
+        return None if taken is None else taken._replace(serve=partial(self._count, taken.serve))
+
+    async def _count(self, serve: Serve, request: Request, peer: Peer) -> None:
+        with self._served.counted(request.scope):
+            await serve(request, peer)
 
 
 @contextmanager
