@@ -115,11 +115,14 @@ class RunningAttempt(Struct, eq=False):
                 self.scope.cancel()
 
     def timed_out(self) -> Failed:
-        if self.state.overdue_from is not None and self.state.terms.timeout is not None:
-            waited = format_duration(self.state.terms.timeout)
-            return Failed(f"no answer within {waited} (X-OQ-Timeout)", retryable=False)
-        what = "its timeout" if self.state.terms.timeout else "ollama.timeout"
-        return Failed(f"no answer within {format_duration(self.timeout)} ({what})", retryable=True)
+        state = self.state
+        # The last attempt for a caller may begin late; nobody waits for one that begins after that.
+        last = state.overdue_from is not None
+        waited = state.terms.timeout if last and state.terms.timeout is not None else self.timeout
+        what = "its timeout" if state.terms.timeout else "ollama.timeout"
+        if state.deadline is not None:
+            what = "X-OQ-Timeout"
+        return Failed(f"no answer within {format_duration(waited)} ({what})", retryable=not last)
 
 
 class RunningAttempts:

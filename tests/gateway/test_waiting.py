@@ -49,6 +49,26 @@ async def test_a_model_that_needs_eight_minutes_answers_once(
         assert 1 <= len(probes) <= EIGHT_MINUTES / 60, probes
 
 
+async def test_a_call_whose_time_is_over_before_it_begins_is_told_so(clock):
+    """It begins in the moment in which its caller still waits for word of a running attempt."""
+    async with site(clock=WALL, retry_config={**PATIENT, "max_retries": 0}) as here:
+        here.simulator.push(Script(delay=EIGHT_MINUTES))
+        await here.queue.pause()
+        answers = []
+
+        async def ask():
+            headers = {"X-OQ-Timeout": "300ms"}
+            answers.append(await here.oq.post("/api/chat", json=CHAT, headers=headers))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.sleep(0.4)
+            await here.queue.resume()
+        assert answers[0].status_code == 504
+        assert answers[0].json() == {"error": "no answer within 300ms (X-OQ-Timeout)"}
+        assert (await here.task(answers[0]))["status"] == "failed", "the attempt had as long again"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_the_callers_timeout_ends_it_and_stops_the_model(clock, stream):
     async with site(clock=WALL, retry_config=PATIENT) as here:

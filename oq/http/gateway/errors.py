@@ -121,9 +121,9 @@ def _leads_astray(refusal: Refusal) -> bool:
 
 
 def _too_late(state: TaskState) -> bool:
-    """Whether the time of its caller was over."""
-    overdue, end = state.overdue_from, state.completed_at
-    return overdue is not None and end is not None and end >= overdue
+    """Whether the time of its caller was over, be it before the attempt began."""
+    deadline, end = state.deadline, state.completed_at
+    return deadline is not None and end is not None and end >= deadline
 
 
 def _reason(ended: Ended) -> str:
