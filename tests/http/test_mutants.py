@@ -12,6 +12,7 @@ from random import Random
 import pytest
 import trio
 
+from oq.http import client_stream, connection, server
 from tests.support.http import GENERATE, UNKNOWN, Live, live
 from tests.support.told import lasting_text
 
@@ -24,6 +25,8 @@ VARIED = r"""(?m)^[0-9a-f]+\r\n|"\w+_duration":\d+|^(content-length|date|x-oq-[a
 """What differs from one time to the next."""
 PATIENCE = 2.0
 """Seconds after which a server is taken to wait for more of a body."""
+LINGERS = 0.1
+"""Seconds that it reads on behind its last answer: so that it has ended by then."""
 
 
 def request(line: str, body: bytes | None = None, *fields: str) -> bytes:
@@ -82,7 +85,9 @@ async def told(oq: Live, data: bytes) -> tuple[str, bool]:
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_both_ways_say_the_same_to_what_is_odd(seed: int):
+async def test_both_ways_say_the_same_to_what_is_odd(seed: int, monkeypatch):
+    for module in (client_stream, connection, server):
+        monkeypatch.setattr(module, "LINGER", LINGERS)
     random = Random(seed)
     async with live() as fast, live() as ordinary:
         take, taken = fast.app.fast_path.take, 0
