@@ -119,9 +119,10 @@ class RunningAttempt(Struct, eq=False):
         # The last attempt for a caller may begin late; nobody waits for one that begins after that.
         last = state.overdue_from is not None
         waited = state.terms.timeout if last and state.terms.timeout is not None else self.timeout
-        what = "its timeout" if state.terms.timeout else "ollama.timeout"
         if state.deadline is not None:
             what = "X-OQ-Timeout"
+        else:
+            what = "its timeout" if state.terms.timeout else "ollama.timeout"
         return Failed(f"no answer within {format_duration(waited)} ({what})", retryable=not last)
 
 

@@ -62,6 +62,7 @@ async def test_a_call_whose_time_is_over_before_it_begins_is_told_so(clock):
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
+            # Of the clock that jumps: by then its time is over, and its caller still waits.
             await trio.sleep(0.4)
             await here.queue.resume()
         assert answers[0].status_code == 504

@@ -165,15 +165,7 @@ async def test_a_subscriber_gets_the_events_of_its_own_tasks(autojump_clock):
 async def test_progress_is_reported_to_who_may_see_the_task(autojump_clock):
     async with memory_queue() as queue:
         ann, mine, others = await two(queue)
-        wanted = {EventType.TASK_PROGRESS, EventType.TASK_COMPLETED}
-        with ann.subscribe(types=wanted) as hers, queue.raw.subscribe(types=wanted) as all_of_it:
-            await queue.resume()
-            await ended(queue, others)
-            await ended(queue, mine)
-            told = await told_of(hers, EventType.TASK_COMPLETED)
-            assert {task_id for task_id, _ in told} == {mine}
-            assert (mine, EventType.TASK_PROGRESS) in told
-            assert (others, EventType.TASK_PROGRESS) in await told_of(all_of_it, None)
+        await assert_progress_is_the_owners(queue, ann, mine, others)
 
 
 async def test_a_task_of_nobody_beside_one_that_is_owned_is_told_to_who_sees_all(autojump_clock):
@@ -182,15 +174,20 @@ async def test_a_task_of_nobody_beside_one_that_is_owned_is_told_to_who_sees_all
         ann, mine, _ = await two(queue)
         await queue.set_priority(mine, "high")
         nobodys = await queue.submit(generate(priority="high", simulate=SLOWLY))
-        wanted = {EventType.TASK_PROGRESS, EventType.TASK_COMPLETED}
-        with ann.subscribe(types=wanted) as hers, queue.raw.subscribe(types=wanted) as all_of_it:
-            await queue.resume()
-            await ended(queue, nobodys)
-            await ended(queue, mine)
-            told = await told_of(hers, EventType.TASK_COMPLETED)
-            assert {task_id for task_id, _ in told} == {mine}
-            assert (mine, EventType.TASK_PROGRESS) in told
-            assert (nobodys, EventType.TASK_PROGRESS) in await told_of(all_of_it, None)
+        await assert_progress_is_the_owners(queue, ann, mine, nobodys)
+
+
+async def assert_progress_is_the_owners(queue, ann, mine: str, other: str) -> None:
+    """Both tasks run: she is told of hers alone, and who sees all of the other one too."""
+    wanted = {EventType.TASK_PROGRESS, EventType.TASK_COMPLETED}
+    with ann.subscribe(types=wanted) as hers, queue.raw.subscribe(types=wanted) as all_of_it:
+        await queue.resume()
+        await ended(queue, other)
+        await ended(queue, mine)
+        told = await told_of(hers, EventType.TASK_COMPLETED)
+        assert {task_id for task_id, _ in told} == {mine}
+        assert (mine, EventType.TASK_PROGRESS) in told
+        assert (other, EventType.TASK_PROGRESS) in await told_of(all_of_it, None)
 
 
 async def told_of(events: Subscription, last: EventType | None) -> list[tuple[str, EventType]]:
