@@ -148,9 +148,6 @@ class _Queue:
         self._board = Board(
             workers, fleet, self._policy, paused=False, preempts=preempts, bypass=bypass
         )
-        for server in servers:
-            facts = BackendFacts(slots=server.slots)
-            self._board.note_facts(server.name, facts, self._agenda.now)
         self._passed = PassedOver(order.passes or 0.0)
         self._due = inf  # when it is looked what may start, though nothing happens
 

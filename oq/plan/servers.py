@@ -46,7 +46,8 @@ class Server(Readable, Struct, frozen=True):
         """As the policy sees it. It is known how many calls it works on at once."""
         return BackendSlots(
             self.name, self.serves, "guessed" if self.most is None else "set",
-            max_models=self.models, models=["*"] if self.has is None else self.has,
+            slots=self.slots if self.most is None else None, max_models=self.models,
+            models=["*"] if self.has is None else self.has,
             model_limits=self.limits, tier=self.tier, overflow_after=self.overflow_after,
         )  # fmt: skip
 

@@ -37,7 +37,8 @@ What a backend can take:
     model_list       which models it has, and when it is asked
     residency        what is in its memory             model_limits   how many tasks of each model
     concurrency      how many at once, learnt: throughput, what it gets done; comparison, which
-                     number is best; alone, who runs alone; learnt, what is kept of it
+                     number is best; alone, who runs alone; waited_inside, who had
+                     to wait; learnt, what is kept of it
     outages          it fails one after the other      wedges         a model produces nothing
 
 When a task will start, and end:

@@ -9,7 +9,7 @@ Two at once may get less done than one, and four more than both: the code that w
 together is not the one for a single task. So `BEYOND` is tried though two were not worth it, if
 nobody waited, and if four that are each as fast as those two would be worth it. After `FEW` of them
 it is known if they are of no use. Where a backend gets some at once from the start, one alone is
-looked at too, if the first two numbers get about as much done.
+looked at too, unless the higher one of the first two numbers gets much more done.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class Comparison:
 
     def __init__(self, served: int) -> None:
         self.throughput = Throughput()
+        self.begin(served)
+
+    def begin(self, served: int) -> None:
+        """It is said to serve so many at once."""
         # A number than which the one in use has not been shown to get more done.
         self._fewer = served // 2 or None
         self._one_unknown = served > 1  # whether one alone may do as well: it has to be looked at
@@ -127,8 +131,8 @@ class Comparison:
     def _choose(self, more: int, fewer: int, gains: bool) -> Decision:
         self._doubted = self._fewer = None
         number, other = (more, fewer) if gains else (fewer, more)
-        if self._one_unknown and fewer > 1 and self.throughput.alike(number, other):
-            self._fewer = 1
+        if self._one_unknown and fewer > 1:
+            self._fewer = 1 if not gains or self.throughput.alike(number, other) else None
         self._one_unknown = False
         if not gains:
             return self._give_up(more, fewer)

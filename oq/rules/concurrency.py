@@ -8,25 +8,27 @@ start it, and how many that are at once is found out here, for one load group of
 
 While something waits, a few more than `served` are tried: twice as many at first, one more from the
 first refusal on. Those *extra* ones are sent once, and no others until it is known how they fared.
-Whether a task waited inside is told by the first of these that is known: what the backend's last
-line says; the first byte of its answer, if it came while all that ran before still ran; that byte's
-lateness, if another had just ended; of an answer that comes whole, its time beside that of one
-alone, and whether it began when another ended.
+Whether a task waited inside (`oq.rules.waited_inside`) is told by the first of these that is known:
+what the backend's last line says; the first byte of its answer, if it came while all that ran
+before still ran; that byte's lateness, if another had just ended; of an answer that comes whole,
+its time beside that of one alone, and whether it began when another ended.
 
 A higher number stays only if it gets more done (`oq.rules.comparison`). If it does not, one halfway
 is tried, until one is found that is best; if that is one alone, some more are tried once. Of
 answers that come whole it is known from the tasks before that these were slowed, and not only the
 extra ones, which would have waited for them.
+
+A backend may say itself how many it serves at once. Then none of so many waits inside, and more are
+never sent; but fewer may get more done, and that is looked at.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
 
-from oq.rules.alone import LEAST, WAITED, WHOLE_LATE, Alone, is_whole, limit_of, own_time
+from oq.rules.alone import own_time
 from oq.rules.comparison import Comparison
+from oq.rules.waited_inside import Run, WaitedInside
 from oq.words.sample import Sample
 from oq.words.views import SlotsSource
 
@@ -39,10 +41,6 @@ tasks that are short it is a quarter of their time: else the first would have en
 extra one would tell nothing."""
 RECALLED = 5.0
 """Seconds until the next try, after one that was broken off for a more urgent task."""
-NO_GAIN = 1.05
-"""A total pace that is not so many times that of fewer tasks: they took turns."""
-LEFT = 64
-"""Tasks of which it is remembered when they ended."""
 OF_LATE = 0.15
 """The weight of the latest task in the share of those that seem to have waited."""
 TOO_MANY_LATE = 0.4
@@ -54,29 +52,6 @@ MOST_GUESSED = 16
 """The most that it is tried with."""
 
 
-@dataclass(slots=True)
-class _Start:
-    """A task that runs: when it was sent, how many ran with it then, itself included, and the most
-    until its answer began (`beside`); and whether it is an extra one. `left_at` is when the first
-    of those that ran with it ended, and `made_way_at` when the last one did before its answer
-    began. `proved`: its answer began before any did. `before`: the seconds of all tasks until then.
-    """
-
-    at: float
-    before: float
-    first_beside: int
-    beside: int
-    extra: bool
-    left_at: float | None = None
-    made_way_at: float | None = None
-    answered: bool = False
-    proved: bool = False
-
-    def served_with_all(self, waited: float) -> bool:
-        """Whether all that ran with it still did after so many seconds, when it was served."""
-        return self.left_at is None or self.left_at - self.at > waited
-
-
 class Concurrency:
     """Of one load group of one backend. `most` is the bound, `served` and `refused` what is known
     at the start. One that does not learn allows `most`. Times are in seconds of a clock that never
@@ -84,9 +59,9 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_alone", "_base", "_beyond", "_clean", "_comparison", "_extras", "_late", "_left",
-        "_pause", "_provable", "_runs", "_sent_at", "_shares", "_took", "_trying", "_waits_until",
-        "_went_beyond", "learns", "most", "reason", "refused", "served",
+        "_before", "_beyond", "_clean", "_comparison", "_extras", "_inside", "_late", "_pause",
+        "_provable", "_runs", "_sent_at", "_trying", "_waits_until", "_went_beyond", "learns",
+        "most", "reason", "refused", "served", "told",
     )  # fmt: skip
 
     def __init__(
@@ -98,7 +73,12 @@ class Concurrency:
         self.refused = refused
         self.reason = "nothing is known yet"
         """Why the number is what it is."""
-        self._runs: dict[str, _Start] = {}
+        self.told = False
+        """Whether the backend says itself that it serves `most` at once."""
+        self._before: tuple[int, int, int | None] | None = (
+            None  # what was known, when that was told
+        )
+        self._runs: dict[str, Run] = {}
         self._trying = 0  # how many extra ones may still be sent in this try
         self._extras = 0  # how many of them run
         self._clean = 0  # tasks that did not wait, as one of `served` at once, since the last news
@@ -106,15 +86,11 @@ class Concurrency:
         self._sent_at = -math.inf  # the last one
         self._pause = 0.0  # the one after the last refusal
         self._waits_until = -math.inf  # nothing is tried before
-        self._left: deque[float] = deque(maxlen=LEFT)  # when the latest ones ended
-        self._took: deque[float] = deque(maxlen=LEFT)  # what they took, without their waits
-        self._base = math.inf  # the least time inside that any task had
-        self._alone = Alone()
+        self._inside = WaitedInside()
         self._comparison = Comparison(self.served)
         self._provable = self.served  # more than that need not be tried, however many answer
         self._beyond = 0  # is tried next, or just now, though fewer were not worth it
         self._went_beyond = False  # that has been done, since they were tried
-        self._shares = False  # tasks are slowed by one another: late is not waiting
 
     @property
     def running(self) -> int:
@@ -126,6 +102,11 @@ class Concurrency:
         """Whether an answer is coming."""
         return any(run.answered for run in self._runs.values())
 
+    @property
+    def found(self) -> bool:
+        """Whether it has been seen that no other number that was tried gets more done."""
+        return self.learns and not self._comparison.open
+
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
         return len(self._runs) < self.served or self.allowed_at() <= now
@@ -135,7 +116,7 @@ class Concurrency:
         running = len(self._runs)
         if running < self.served or running >= self.most:
             return math.inf
-        took = self._alone.took
+        took = self._inside.alone.took
         apart = self._sent_at + (APART if took is None else min(APART, took / 4))
         if self._trying > 0:
             return apart
@@ -157,7 +138,7 @@ class Concurrency:
             if not other.answered:  # it may be before them on the way
                 other.beside = max(other.beside, running + 1)
         before = self._comparison.throughput.task_seconds(running, now)
-        self._runs[task_id] = _Start(now, before, running + 1, running + 1, extra)
+        self._runs[task_id] = Run(now, before, running + 1, running + 1, extra)
 
     def answered(self, task_id: str) -> None:
         """The first byte of its answer has come."""
@@ -184,7 +165,7 @@ class Concurrency:
                 other.left_at = now
             if not other.answered:
                 other.made_way_at = now
-        self._left.append(now)
+        self._inside.note_end(now)
         if not self.learns:
             return False
         if loaded and sample is not None and sample.load is None:
@@ -194,7 +175,7 @@ class Concurrency:
             self._refuse(run, now, None if sample is None else sample.waited)
         elif waited is not None:
             self._late *= 1 - OF_LATE
-            if sample is not None and self._served_with_all(run, sample):
+            if sample is not None and self._inside.served_with_all(run, sample):
                 self._prove(run.first_beside)
                 self._clean += run.beside >= self.served
         elif run.extra and not run.proved:
@@ -213,21 +194,31 @@ class Concurrency:
         self.refused = None
         self._pause, self._beyond, self._went_beyond = 0.0, 0, False
         self._comparison.begin_anew(self.served)
-        self._shares = False
+        self._inside.forget()
         self._waits_until = now
         self._clean = max(self._clean, 1)
 
-    def restore(self, served: int, refused: int | None, now: float) -> None:
-        """What was known before oq was started anew."""
-        if self.learns:
-            self.served = max(1, min(served, self.most))
-            self.refused = refused
-            self.reason = "it was so before oq was started"
-            self._provable = self.served
-            self._comparison.trust()
-            self._pause = TRY_AGAIN
-            self._waits_until = now + TRY_AGAIN
-            self._clean = 1
+    def restore(
+        self, served: int, refused: int | None, now: float, told: int | None = None
+    ) -> None:
+        """What was known before oq was started anew. If the backend had `told` its number, that is
+        of use once it tells the same.
+        """
+        if not self.learns:
+            return
+        if told is not None and not self.told:
+            self._before = told, served, refused
+        self._use(served, refused)
+        self._pause = TRY_AGAIN
+        self._waits_until = now + TRY_AGAIN
+        self._clean = 1
+
+    def _use(self, served: int, refused: int | None) -> None:
+        """It was found before."""
+        self.served = self._provable = max(1, min(served, self.most))
+        self.refused = refused
+        self.reason = "it was so before oq was started"
+        self._comparison.trust()
 
     def adopt(self, other: Concurrency, now: float) -> None:
         """It turns out that `other` is about the same group: what runs of that, and what was learnt
@@ -238,10 +229,16 @@ class Concurrency:
         if self.served == 1 and self.refused is None:
             self.restore(other.served, other.refused, now)
 
-    def fix(self, most: int) -> None:
-        """It is known from now on: so many."""
-        self.most = self.served = most
-        self.learns = False
+    def tell(self, most: int) -> None:
+        """The backend says that it serves so many at once."""
+        self.most = self.served = self._provable = most
+        self.told, self.learns = True, most > 1
+        self.refused = None
+        self.reason = "the backend says so"
+        self._comparison.begin(most)
+        if self._before is not None and self._before[0] == most:
+            self._use(*self._before[1:])
+        self._before = None
 
     def recallable(self) -> list[str]:
         """The extra ones that have not begun to answer: they may wait inside the backend."""
@@ -280,14 +277,14 @@ class Concurrency:
             if not self._trying:
                 self._clean = max(self._clean, 1)
 
-    def _refuse(self, run: _Start, now: float, waited: float | None) -> None:
+    def _refuse(self, run: Run, now: float, waited: float | None) -> None:
         """It has waited so many seconds, or, if that is not known, seems to have waited."""
         if waited is None and not run.extra:
             self._late += OF_LATE * (1 - self._late)
             if self._late < TOO_MANY_LATE:
                 return
         self._late = 0.0
-        turns = 0.0 if waited is None else waited / max(LEAST, *self._took)
+        turns = 0.0 if waited is None else self._inside.turns(waited)
         # As many turns as it waited for, all slots were taken before it by others.
         fewer = min(run.beside - 1, math.ceil(run.beside / turns) - 1 if turns > 1 else run.beside)
         self._lower(max(1, min(self.served, fewer)))
@@ -311,6 +308,9 @@ class Concurrency:
         """See whether as many at once as there are get more done than fewer."""
         if self._extras and self._beyond > self.served:
             return  # more of them may be served
+        if self.told and not self._comparison.throughput.sized:
+            self.served = self.most  # to see whether fewer do as well would take long
+            return
         decision = self._comparison.decide(self.served)
         if decision is None:
             return
@@ -331,68 +331,28 @@ class Concurrency:
         else:
             self._rest(now)
 
-    # -- whether it waited
-
-    def _waited(self, run: _Start, sample: Sample, now: float) -> bool | None:
+    def _waited(self, run: Run, sample: Sample, now: float) -> bool | None:
         """Whether it waited inside; None if nothing says so."""
-        runs_alone = run.beside == 1
-        if runs_alone:
-            self._alone.note(sample)
-        if sample.waited is not None:
-            self._base = min(self._base, sample.waited)
-            self._took.append(own_time(sample))
-            return not runs_alone and sample.waited > limit_of(sample) + min(self._base, WAITED)
-        if runs_alone or run.proved:
-            return False
-        if is_whole(sample):
-            return self._waited_whole(run, sample, now)
-        late = self._alone.late
-        if sample.first is None or late is None:
-            return None
-        began = now - sample.took + sample.first
-        made_way = run.made_way_at is not None and began - run.made_way_at <= late
         slowed = self._comparison.throughput.slowed(run.beside)  # that is no wait
-        return sample.first > late * slowed and made_way
-
-    def _waited_whole(self, run: _Start, sample: Sample, now: float) -> bool | None:
-        """The same of one whose answer came whole, at its end. If it waited, then it began when
-        another ended, and took no longer from there than alone.
-        """
-        alone = self._alone.time_of(sample)
-        if alone is None:
-            return False if sample.tokens else None  # it shows in the throughput
-        late = WHOLE_LATE * alone
-        if self._shares or sample.took - alone <= late:
-            return False
-        if sample.tokens and run.beside > self.served and not run.extra:
-            self._shares = True  # it was there before those that are tried
-            return False
-        if any(abs(now - alone - left) <= late for left in self._left):
-            return True
-        fewer = max(1, min(self.served, run.beside - 1))
-        return run.beside * alone < NO_GAIN * fewer * sample.took
-
-    def _served_with_all(self, run: _Start, sample: Sample) -> bool:
-        """Whether one that did not wait shows that so many are served at once as ran with it."""
-        if sample.waited is not None:
-            return run.served_with_all(2 * limit_of(sample))
-        if not is_whole(sample):
-            return run.proved
-        alone = self._alone.time_of(sample)
-        if self._shares or alone is None:
-            return bool(sample.tokens)
-        return run.served_with_all(2 * WHOLE_LATE * alone)
+        waited = self._inside.judge(run, sample, now, self.served, slowed)
+        return waited and not self.told
 
 
-def concurrency_of(source: SlotsSource, most: int, told: int | None) -> Concurrency:
+def concurrency_of(
+    source: SlotsSource, most: int, told: int | None, sure: int | None
+) -> Concurrency:
     """What is known at first of how many tasks a backend serves at once, `most` at most. `told` is
-    what it says itself.
+    what it says itself, and `sure` what needs no proof.
     """
+    if sure is not None:
+        return Concurrency(min(sure, most), learns=False)
     match source:
         case "set":
             return Concurrency(most, learns=False)
         case "told":
-            return Concurrency(min(told or 1, most), learns=False)
+            concurrency = Concurrency(most)
+            concurrency.tell(min(told or 1, most))
+            return concurrency
         case "guessed":
             return Concurrency(min(most, MOST_GUESSED), GUESSED)
         case "measured":

@@ -39,9 +39,9 @@ class BackendSlots:
     """
 
     __slots__ = (
-        "_keys", "_most", "_told", "asked_at", "busy_times", "by_options", "concurrency", "down",
-        "down_since", "held", "limit", "max_models", "model_limits", "models", "name", "names",
-        "outages", "overflow_after", "past", "residency", "running", "source", "tier",
+        "_keys", "_most", "_slots", "_told", "asked_at", "busy_times", "by_options", "concurrency",
+        "down", "down_since", "held", "limit", "max_models", "model_limits", "models", "name",
+        "names", "outages", "overflow_after", "past", "residency", "running", "source", "tier",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class BackendSlots:
         limit: int,
         source: SlotsSource = "set",
         *,
+        slots: int | None = None,
         max_models: int | None = None,
         models: Sequence[str] | None = None,
         model_limits: Mapping[str, Limit] | None = None,
@@ -57,11 +58,13 @@ class BackendSlots:
         tier: int = 0,
         overflow_after: float = 0.0,
     ) -> None:
-        """`models` are patterns of the names that it has, if the settings say them. It gets tasks
-        that would wait for `overflow_after` seconds for a backend of a lower `tier`.
+        """`slots`: how many tasks of a model it works on at once, if that is known for sure.
+        `models` are patterns of the names that it has, if the settings say them. It gets tasks that
+        would wait for `overflow_after` seconds for a backend of a lower `tier`.
         """
         self.name = name
         self.limit = self._most = limit
+        self._slots = slots
         self._told: int | None = None
         self.source = source
         """How it is known how many tasks the backend serves at once."""
@@ -86,7 +89,7 @@ class BackendSlots:
         self.asked_at = -inf
         """When it was asked last what it has in memory."""
         self._keys: dict[tuple[str, str], Key] = {}
-        if source == "guessed":
+        if source == "guessed" and slots is None:
             self.concurrency = self._serves()
         if source == "measured" or max_models is not None:
             self._manage_memory()
@@ -383,12 +386,15 @@ class BackendSlots:
         if slots == self._told:
             return
         self._told, self.source = slots, "told"
-        if self.residency is None:
-            self.concurrency = None
-            self.limit = min(slots, self._most)
+        most = min(slots, self._most)
+        if self.residency is not None:
+            for group in self.residency.groups.values():
+                group.concurrency.tell(most)
             return
-        for group in self.residency.groups.values():
-            group.concurrency.fix(min(slots, self._most))
+        self.limit = most
+        self.concurrency = None if most == 1 else self.concurrency or Concurrency(most)
+        if self.concurrency is not None:
+            self.concurrency.tell(most)
 
     def _serves(self) -> Concurrency:
-        return concurrency_of(self.source, self._most, self._told)
+        return concurrency_of(self.source, self._most, self._told, self._slots)

@@ -51,14 +51,15 @@ class Throughput:
     a clock that never goes back.
     """
 
-    __slots__ = ("_at", "_seen", "_sized", "_task_seconds", "_tokens")
+    __slots__ = ("_at", "_seen", "_task_seconds", "_tokens", "sized")
 
     def __init__(self) -> None:
         self._seen: dict[int, _Seen] = {}
         self._task_seconds = 0.0  # of all tasks together
         self._at = 0.0
         self._tokens = 1.0  # of one of which they are not known
-        self._sized = True  # whether they are known of all
+        self.sized = True
+        """Whether all tasks have said their tokens."""
 
     def task_seconds(self, running: int, now: float) -> float:
         """Seconds of all tasks so far; `running` have run since it was asked last."""
@@ -70,7 +71,7 @@ class Throughput:
         """A task that was sent as one of `at_once` was worked on for so long, while `mean` ran on
         average. Those that had been sent before others came may have been served before them.
         """
-        self._sized = self._sized and bool(tokens)
+        self.sized = self.sized and bool(tokens)
         if tokens:
             self._tokens += (tokens - self._tokens) / 8
         if seconds <= 0.0 or abs(mean - at_once) > STEADY:
@@ -95,8 +96,8 @@ class Throughput:
         if more is None:
             return None
         one = self._seen.get(1)
-        gain, clear = (GAIN, CLEAR_GAIN) if self._sized else (UNSIZED_GAIN, CLEAR_UNSIZED_GAIN)
-        gain = GAIN_BEYOND if beyond and self._sized else gain
+        gain, clear = (GAIN, CLEAR_GAIN) if self.sized else (UNSIZED_GAIN, CLEAR_UNSIZED_GAIN)
+        gain = GAIN_BEYOND if beyond and self.sized else gain
         clear = max(clear, 1.0 + (many / few - 1.0) / 2)
         worth = 1.0 + max(LEAST_GAIN, min(gain, (many / few - 1.0) / 4))
         if less is None and one is not None and self.known(many):
@@ -104,12 +105,12 @@ class Throughput:
             return more.pace * one.seconds >= worth * few * one.work or None
         if less is None:
             return None
-        quick = self._sized if sure else one is not None or more.count >= FEW
+        quick = self.sized if sure else one is not None or more.count >= FEW
         if quick and more.pace >= clear * less.pace:
             return True
         if not self.known(many):
             return None
-        if self._sized and less.count >= FEW and more.pace >= (worth + GAIN) * less.pace:
+        if self.sized and less.count >= FEW and more.pace >= (worth + GAIN) * less.pace:
             return True
         if self.known(few):
             return more.pace >= worth * less.pace
@@ -118,7 +119,7 @@ class Throughput:
     def seems_slow(self, many: int, few: int) -> bool:
         """Whether `many` at once seem to get no more done than `few`, by the first few tasks."""
         more, less = self._seen.get(many), self._seen.get(few)
-        if more is None or less is None or more.count < FEW or not self._sized:
+        if more is None or less is None or more.count < FEW or not self.sized:
             return False
         return more.pace <= less.pace
 
@@ -145,13 +146,13 @@ class Throughput:
         """Whether enough tasks have been seen while so many ran."""
         seen = self._seen.get(at_once)
         enough = ENOUGH_MOST if well else min(ENOUGH_MOST, max(ENOUGH, 2 * at_once))
-        enough *= 1 if self._sized else UNSIZED
+        enough *= 1 if self.sized else UNSIZED
         return seen is not None and seen.count >= enough
 
     def alike(self, number: int, other: int) -> bool:
         """Whether so many at once, and so many, are known to get about as much done."""
         seen, beside = self._seen.get(number), self._seen.get(other)
-        if seen is None or beside is None or not self._sized:
+        if seen is None or beside is None or not self.sized:
             return False
         return seen.pace < CLEAR_UNSIZED_GAIN * beside.pace
 

@@ -61,8 +61,6 @@ class Box:
     """The name of the setting for how many calls it runs at once."""
     tried: tuple[int, ...] = ()
     """How many are tried."""
-    tells = False
-    """Whether it says how many: what its operator has set is what it is to get."""
     one_model: Mapping[str, str] = {}
     """The setting for one model in memory, if it is not so anyway."""
 
@@ -124,7 +122,7 @@ class LlamaBox(Box):
 
     kind = "openai"
     title = "llama.cpp"
-    slots, tried, tells = "parallel", (1, 4), True
+    slots, tried = "parallel", (1, 4)
 
     def __init__(self, folder: Path, files: Mapping[str, Path]) -> None:
         self._program = find_llama_server()

@@ -1,8 +1,7 @@
 """How many calls a server runs at once: whether oq finds a right number, and what that gives.
 
 Which number is right is measured in the same run: with some servers fewer than all slots, or one
-alone, get the most done. A server that says its number is to get that many: so its operator wants
-it, though fewer may get more done. What they get is in the table.
+alone, get the most done, also if the server itself says how many it has.
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ async def _with(lab: Lab, slots: int) -> list[Row]:
                 seen = await _seen(lab, oq, slots)
                 # Measured while nobody asks: the server answers that, too.
                 found = max(found, speed(await _many(lab, oq.calls, slots + 2)))
-    right = [slots] if lab.box.tells else right_numbers(fixed)
-    best = max(fixed[number] for number in right)
+    right, best = right_numbers(fixed), max(fixed.values())
     after = tasks_until(right, seen)
     what = f"{lab.box.slots} {slots}"
     measured = ", ".join(f"{number} at once: {fixed[number]:.0f}" for number in fixed)
