@@ -16,7 +16,6 @@ import msgspec
 import trio
 
 from oq.actors.subscription import Subscription, Waker
-from oq.rules.lifecycle import owners_told
 from oq.words.caller import LOCAL, Caller
 from oq.words.channels import take
 from oq.words.clock import Clock
@@ -78,7 +77,7 @@ class Hub:
         self._clock = clock
         self._seq = seq
         self._ring: deque[tuple[Event, str | None]] = deque(maxlen=ring)  # with its task's owner
-        self._ring.extend(zip(past.events, owners_told(past.steps), strict=True))
+        self._ring.extend(zip(past.events, past.owners, strict=True))
         self._mailbox = mailbox
         self._max_subscribers = max_subscribers
         self._subscriptions: set[Subscription] = set()
@@ -197,14 +196,14 @@ class Hub:
         return encoded
 
     def _publish(self, committed: Committed) -> None:
-        if committed.events:
-            self._seq = committed.events[-1].seq
-            owners = owners_told(committed.steps)
-            self._ring.extend(zip(committed.events, owners, strict=True))
+        events, owners = committed.events, committed.owners
+        if events:
+            self._seq = events[-1].seq
+            self._ring.extend(zip(events, owners, strict=True))
             if any(owners):
-                self._note_owners(committed.events, owners)
+                self._note_owners(events, owners)
             for subscription in self._subscriptions:
-                subscription.offer(committed.events, owners)
+                subscription.offer(events, owners)
         if self._watches or self._progress_sent:
             for step in committed.steps:
                 if isinstance(step, OF_ONE_TASK):

@@ -152,7 +152,7 @@ class Scheduler:
 
     async def _handle(self, message: OtherMessage, now: float) -> None:
         match message:
-            case Committed(steps, _, receipts):
+            case Committed(steps, receipts=receipts):
                 for step in steps:
                     if self._settled(step) and (self._answers or self._deferred):
                         await self._answer(step.state.id)

@@ -124,9 +124,10 @@ class Writer:
         steps = [step for commit in commits for step in commit.steps]
         receipts = [commit.receipt for commit in commits if commit.receipt is not None]
         events: list[Event] = []
+        owners: list[str | None] = []
         if steps:
             try:
-                events = await self._keep(steps)
+                events, owners = await self._keep(steps)
             except StoreFull as error:
                 log.warning("store cannot write", reason=str(error))
                 self._refuse(commits, str(error))
@@ -134,18 +135,18 @@ class Writer:
             for receipt in receipts:
                 receipt.written()
         self._answered = bool(receipts)
-        committed = Committed(steps, events, receipts)
+        committed = Committed(steps, events, owners, receipts)
         for reader in self._readers:
             await put(reader, committed)
 
-    async def _keep(self, steps: list[Step]) -> list[Event]:
-        """Have the ledger keep the steps; what subscribers are told of them. StoreFull. Any other
+    async def _keep(self, steps: list[Step]) -> tuple[list[Event], list[str | None]]:
+        """Have the ledger keep the steps; see `tell` for what this gives. StoreFull. Any other
         error is final and ends the process, unanswered: it is not known what is on disk.
         """
         seq = self._ledger.facts.event_seq
-        events = tell(steps, seq, self._clock.now())
+        events, owners = tell(steps, seq, self._clock.now())
         await self._ledger.commit(steps, seq + len(events))
-        return events
+        return events, owners
 
     def _refuse(self, commits: list[Commit], problem: str) -> None:
         """The disk is full: answer those that ask, and keep what has already happened."""

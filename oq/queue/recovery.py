@@ -91,10 +91,10 @@ async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> li
 
 async def _commit(ledger: Ledger, steps: Sequence[Step], clock: Clock) -> Committed:
     seq = ledger.facts.event_seq
-    events = lifecycle.tell(steps, seq, clock.now())
+    events, owners = lifecycle.tell(steps, seq, clock.now())
     if steps:
         await ledger.commit(steps, seq + len(events))
-    return Committed(list(steps), events, [])
+    return Committed(list(steps), events, owners, [])
 
 
 async def _unseen(ledger: Ledger) -> list[tuple[TaskState, datetime]]:

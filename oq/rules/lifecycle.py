@@ -190,26 +190,23 @@ def requeued(state: TaskState) -> Change:
     )  # fmt: skip
 
 
-def tell(steps: Iterable[Step], seq: int, now: datetime) -> list[Event]:
-    """What subscribers are told of these steps, in order; `seq` is the number of the last event."""
+def tell(
+    steps: Iterable[Step], seq: int, now: datetime
+) -> tuple[list[Event], list[str | None]]:
+    """What subscribers are told of these steps, in order, and the owner of the task that each event
+    is about (see `oq.rules.scope`). The owners decide who receives an event, and are no part of it.
+    `seq` is the number of the last event.
+    """
     events: list[Event] = []
+    owners: list[str | None] = []
+    owner_of = scope.owner_of
     for step in steps:
         if isinstance(step, Change) and step.event is not None:
             seq += 1
             state = step.state
             events.append(Event(seq, state.id, step.event, state.status, now, step.data))
-    return events
-
-
-def owners_told(steps: Iterable[Step]) -> list[str | None]:
-    """The owners of the tasks that these events are about, in the same order (see
-    `oq.rules.scope`). They decide who receives an event, and are no part of it.
-    """
-    return [
-        scope.owner_of(step.state.terms)
-        for step in steps
-        if isinstance(step, Change) and step.event is not None
-    ]
+            owners.append(owner_of(state.terms))
+    return events, owners
 
 
 def _deadline(checked: Checked, now: datetime) -> datetime | None:

@@ -124,7 +124,8 @@ class Commit(Struct, frozen=True, gc=False):
 
 
 class Committed(Struct, frozen=True):
-    """What has just become durable, in order, and what subscribers are told of it.
+    """What has just become durable, in order, and what subscribers are told of it: the events, and
+    the owner of the task that each is about.
 
     The scheduler settles the receipts, once it has taken the steps in: who is answered finds
     everything as the answer says, its place in line too.
@@ -132,6 +133,7 @@ class Committed(Struct, frozen=True):
 
     steps: list[Step]
     events: list[Event]
+    owners: list[str | None]
     receipts: list[Receipt]
 
 

@@ -151,7 +151,7 @@ def committed(model: str, **fields: object) -> Committed:
         Status.COMPLETED: EventType.TASK_COMPLETED,
     }[state.status]
     told = Event(1, state.id, event, state.status, NOW)
-    return Committed([Change(state, before, event)], [told], [])
+    return Committed([Change(state, before, event)], [told], [None], [])
 
 
 def test_made_up_models_share_a_label():
@@ -198,7 +198,7 @@ def test_the_steps_of_one_commit_are_added_up():
     for _ in range(2):
         begun = committed("m", status=Status.RUNNING, started_at=NOW, attempts=(Attempt(NOW),))
         steps, events = [*begun.steps, *done.steps] * 2, [*begun.events, *done.events] * 2
-        metrics.committed(Committed(steps, events, []))
+        metrics.committed(Committed(steps, events, [None] * len(events), []))
     assert metrics._counts["completed"] == {("chat", "m"): 4}
     assert metrics._tokens == {("m", "prompt"): 28, ("m", "completion"): 44}
     point = metrics.history.points("15m", NOW)[-1]
@@ -218,7 +218,7 @@ class Life:
         self.state = state = change.state
         assert change.event is not None
         told = Event(1, state.id, change.event, state.status, at(seconds), change.data)
-        self.metrics.committed(Committed([change], [told], []))
+        self.metrics.committed(Committed([change], [told], [None], []))
 
     def start(self, seconds: float) -> None:
         self.step(start(self.state, at(seconds)), seconds)

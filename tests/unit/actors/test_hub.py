@@ -23,7 +23,7 @@ def event(seq: int, number: int = 1) -> Event:
 
 def committed(*events: Event) -> Committed:
     """The commit of new tasks of which these events tell."""
-    return Committed([new(1) for _ in events], list(events), [])
+    return Committed([new(1) for _ in events], list(events), [None] * len(events), [])
 
 
 class Told:
