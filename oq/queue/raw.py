@@ -174,7 +174,7 @@ class RawQueue:
 
     def tasks_by_model(self) -> dict[str, ModelTasks]:
         """How many tasks of each model wait and run now."""
-        return self._core.board.by_model()
+        return self._core.board.by_model(trio.current_time())
 
     def timeline_spans(self, since: datetime) -> dict[str, builtins.list[TimelineSpan]]:
         """By the names of the backends, in their order, how each has been since that time."""

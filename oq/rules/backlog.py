@@ -82,6 +82,10 @@ class Backlog:
         """The lanes of the higher priorities."""
         return (lane for level, lane in self._lanes.items() if level > priority)
 
+    def by_model(self) -> Iterator[tuple[str, int]]:
+        """How many wait of each model, once for each priority that it has any of."""
+        return (count for lane in self._lanes.values() for count in lane.counts.items())
+
     def last_of_each(self) -> Iterator[Place]:
         """The last place in line that a task of each model would have."""
         if self._lanes:

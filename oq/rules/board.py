@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 
 from msgspec.structs import replace
 
@@ -20,7 +21,7 @@ from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
 from oq.rules.forecast import End, Forecast, Start
-from oq.rules.model_counts import ModelCounts, ModelTasks
+from oq.rules.model_counts import ModelTasks, tasks_by_model
 from oq.rules.place import Place
 from oq.rules.policy import Choice, Policy
 from oq.rules.recalls import Recalls, Run
@@ -56,7 +57,6 @@ class Board:
         self.delayed = Delayed()  # those that wait for their time
         self._running: dict[str, Run] = {}
         self._recalls = Recalls(fleet, policy, self._running, preempts)
-        self._pending = ModelCounts()  # the ready and the delayed ones
         self._settling: set[str] = set()
 
     # -- what happened
@@ -67,7 +67,6 @@ class Board:
 
         def ready() -> Iterator[tuple[str, Place]]:
             for task_id, place in tasks:
-                self._pending.add(place.model)
                 if place.run_at is None:
                     self.forecast.came.append(place)
                     yield task_id, place
@@ -84,7 +83,6 @@ class Board:
             run.ended, run.next = True, place
             return
         self._settling.discard(task_id)
-        self._pending.add(place.model)
         if place.run_at is None:
             self._policy.add(task_id, place)
             self.forecast.came.append(place)
@@ -115,9 +113,7 @@ class Board:
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
-        place = self._policy.place_of(task_id) or self.delayed.discard(task_id)
-        if place is not None:
-            self._pending.remove(place.model)
+        self.delayed.discard(task_id)
         self.forecast.leaves(task_id)
         self._policy.remove(task_id)
         self._settling.add(task_id)
@@ -248,7 +244,6 @@ class Board:
 
     def _start(self, choice: Choice, now: float) -> Job:
         task_id, place, fleet = choice.task_id, choice.place, self._fleet
-        self._pending.remove(place.model)
         backend = fleet.by_name[choice.backend]
         watched = backend.take(task_id, place, now)
         canary = not backend.outages.quiet and backend.try_out(task_id, place)
@@ -368,9 +363,14 @@ class Board:
         """The backends that have this model, as far as is known now; see `Fleet.likely`."""
         return self._fleet.likely(model)
 
-    def by_model(self) -> dict[str, ModelTasks]:
-        """How many tasks of each model wait and run now; see `ModelCounts.counted`."""
-        return self._pending.counted(run.place.model for run in self._running.values())
+    def by_model(self, now: float) -> dict[str, ModelTasks]:
+        """How many tasks of each model wait and run now; see `tasks_by_model`."""
+        delayed = self.delayed.by_model().items()
+        return tasks_by_model(
+            chain(self.forecast.ready_by_model(now), delayed),
+            len(self._policy) + len(self.delayed),
+            (run.place.model for run in self._running.values()),
+        )
 
     def by_priority(self) -> dict[int, int]:
         """Pending tasks at each priority, delayed ones included."""

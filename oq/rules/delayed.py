@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from sortedcontainers import SortedList
 
 from oq.rules.place import Place
+
+K = TypeVar("K")
 
 
 class Delayed:
@@ -18,6 +21,7 @@ class Delayed:
         self._place_of: dict[str, Place] = {}
         self._by_time: SortedList[tuple[datetime, str]] = SortedList()
         self._by_priority: Counter[int] = Counter()
+        self._by_model: Counter[str] = Counter()
         self.retrying = 0
         """How many of them are retries."""
 
@@ -48,9 +52,8 @@ class Delayed:
             return None
         self._by_time.remove((place.run_at, task_id))
         self.retrying -= place.retrying
-        self._by_priority[place.priority] -= 1
-        if not self._by_priority[place.priority]:
-            del self._by_priority[place.priority]
+        _less(self._by_priority, place.priority)
+        _less(self._by_model, place.model)
         return place
 
     def in_line(self, behind: tuple[datetime, str] | None = None) -> Iterator[str]:
@@ -62,11 +65,23 @@ class Delayed:
         """How many there are at each priority that has any."""
         return self._by_priority
 
+    def by_model(self) -> Mapping[str, int]:
+        """How many there are of each model that has any."""
+        return self._by_model
+
     def _note(self, task_id: str, place: Place) -> datetime:
         """All but the order; its time."""
         if place.run_at is None:
             raise ValueError(f"task {task_id} waits for no time")
         self._place_of[task_id] = place
         self._by_priority[place.priority] += 1
+        self._by_model[place.model] += 1
         self.retrying += place.retrying
         return place.run_at
+
+
+def _less(counts: Counter[K], key: K) -> None:
+    """There is one less of these."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

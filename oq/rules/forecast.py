@@ -6,7 +6,7 @@ makes an interval of it (`Guesses`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import inf
 from operator import attrgetter
@@ -258,6 +258,11 @@ class Forecast:
                 return None
             latest = max(latest or 0.0, self._guesses.estimate(guess).ends.p50)
         return latest
+
+    def ready_by_model(self, now: float) -> Iterator[tuple[str, int]]:
+        """How many tasks are ready of each model; see `Backlog.by_model`."""
+        self._take_in(now)
+        return self._backlog.by_model()
 
     # -- what is kept
 

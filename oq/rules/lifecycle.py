@@ -190,9 +190,7 @@ def requeued(state: TaskState) -> Change:
     )  # fmt: skip
 
 
-def tell(
-    steps: Iterable[Step], seq: int, now: datetime
-) -> tuple[list[Event], list[str | None]]:
+def tell(steps: Iterable[Step], seq: int, now: datetime) -> tuple[list[Event], list[str | None]]:
     """What subscribers are told of these steps, in order, and the owner of the task that each event
     is about (see `oq.rules.scope`). The owners decide who receives an event, and are no part of it.
     `seq` is the number of the last event.

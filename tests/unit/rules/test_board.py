@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -312,6 +313,13 @@ class BoardMachine(RuleBasedStateMachine):
     def backend_comes_up(self, name):
         self.board.mark_up(name, NOW)
         self.down.discard(name)
+
+    @rule()
+    def models_are_asked_for(self):
+        found = self.board.by_model(NOW)
+        waiting = Counter(self.tasks[task].place.model for task in self.those("ready", "delayed"))
+        assert {model: one.waiting for model, one in found.items() if one.waiting} == waiting
+        assert sum(one.running for one in found.values()) == len(self.those("running"))
 
     @invariant()
     def every_task_is_in_its_one_place(self):

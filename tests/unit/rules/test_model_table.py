@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from oq.rules.history import History
-from oq.rules.model_counts import MOST_NAMES, ModelCounts, ModelTasks
+from oq.rules.model_counts import MOST_NAMES, ModelTasks, tasks_by_model
 from oq.rules.model_table import MOST_ROWS, stats_by_model
 from oq.rules.tallies import OTHERS
 from oq.words.stats import ModelStats, StatsByModel
@@ -30,23 +32,15 @@ def rows(found: StatsByModel) -> dict[str | None, ModelStats]:
 
 
 def test_tasks_are_counted_by_the_one_name_of_their_model():
-    counts = ModelCounts()
-    for model in ("a", "a:latest", "b:7b", "a", "c"):
-        counts.add(model)
-    counts.remove("a")
-    counts.remove("c")
-    assert counts.counted(["b:7b", "d:latest"]) == {
-        "a": ModelTasks(2, 0), "b:7b": ModelTasks(1, 1), "d": ModelTasks(0, 1)
+    waiting = [("a", 1), ("a:latest", 2), ("b:7b", 1), ("a", 3)]
+    assert tasks_by_model(waiting, 7, ["b:7b", "d:latest"]) == {
+        "a": ModelTasks(6, 0), "b:7b": ModelTasks(1, 1), "d": ModelTasks(0, 1)
     }  # fmt: skip
-    with pytest.raises(KeyError):
-        counts.remove("c")
 
 
 def test_a_million_made_up_names_are_not_looked_at():
-    counts = ModelCounts()
-    for number in range(MOST_NAMES + 7):
-        counts.add(f"m{number}")
-    found = counts.counted([])
+    waiting = ((f"m{number}", 1) for number in count())
+    found = tasks_by_model(waiting, MOST_NAMES + 7, [])
     assert len(found) == MOST_NAMES + 1
     assert found[OTHERS].waiting == 7
 

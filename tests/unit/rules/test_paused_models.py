@@ -107,6 +107,6 @@ def test_no_paused_task_starts_and_no_slot_stays_free_for_another(policy, limits
             running.append(task)
         left = [model for model in waiting.values() if model not in made.paused_models]
         assert not left or len(running) == sum(limits)
-        counted = made.by_model()
+        counted = made.by_model(0.0)
         assert sum(each.waiting for each in counted.values()) == len(waiting)
         assert sum(each.running for each in counted.values()) == len(running)
