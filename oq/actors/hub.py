@@ -76,8 +76,8 @@ class Hub:
         self._inbox = inbox
         self._clock = clock
         self._seq = seq
-        self._ring: deque[tuple[Event, str | None]] = deque(maxlen=ring)  # with its task's owner
-        self._ring.extend(zip(past.events, past.owners, strict=True))
+        self._ring = deque(past.events, maxlen=ring)
+        self._ring_owners = deque(past.owners, maxlen=ring)
         self._mailbox = mailbox
         self._max_subscribers = max_subscribers
         self._subscriptions: set[Subscription] = set()
@@ -199,7 +199,8 @@ class Hub:
         events, owners = committed.events, committed.owners
         if events:
             self._seq = events[-1].seq
-            self._ring.extend(zip(events, owners, strict=True))
+            self._ring.extend(events)
+            self._ring_owners.extend(owners)
             if any(owners):
                 self._note_owners(events, owners)
             for subscription in self._subscriptions:
@@ -232,12 +233,12 @@ class Hub:
 
     def _replay(self, subscription: Subscription, after: int) -> None:
         """Offer the events after `after`. Report how many of them are not kept any more."""
-        first = self._ring[0][0].seq if self._ring else self._seq + 1
+        first = self._ring[0].seq if self._ring else self._seq + 1
         if after < first - 1:
             subscription.miss(first - 1 - after)
         skip = max(0, after - first + 1)
-        kept = list(islice(self._ring, skip, None))
-        events, owners = [event for event, _ in kept], [owner for _, owner in kept]
+        events = list(islice(self._ring, skip, None))
+        owners = list(islice(self._ring_owners, skip, None))
         subscription.offer(events, owners, resumed=True)
 
     def _tell_progress(self, task_id: str, tokens: int) -> None:
