@@ -157,11 +157,16 @@ class Admission:
         """
         asked: list[_Asked] = []
         problems: dict[int, str] = {}
-        marks: dict[str, bytes | None] = {}
+        marks: dict[str, bytes] = {}
         for index, task in enumerate(tasks):
-            mark, name = _mark(task), scope.claim_name(task.terms)
+            mark = _mark(task)
+            if mark is None:
+                asked.append(_Asked(task, None, None, awaited=True))
+                continue
             try:
-                asked.append(_Asked(task, mark, await self._known(task, mark), awaited=True))
+                known = await self._claims.look_up(task.terms, mark)
+                asked.append(_Asked(task, mark, known, awaited=True))
+                name = scope.claim_name(task.terms)
                 if name is not None and marks.setdefault(name, mark) != mark:
                     raise used_otherwise(task.terms)
             except Conflict as error:
@@ -225,7 +230,9 @@ class Admission:
         now = self._clock.now()
         for asked in tasks:
             # A key may also have been used by a task further up in the same batch.
-            claim = asked.known or self._taken(asked)
+            claim = asked.known
+            if claim is None and asked.mark is not None:
+                claim = self._claims.current(asked.task.terms, asked.mark)
             if claim is None:
                 change = self._submitted(asked, now, receipt)
                 changes.append(change)
@@ -236,9 +243,6 @@ class Admission:
                 receipts.add(claim.receipt)
             answers.append(Accepted(claim.task_id, Status.PENDING, created=False))
         return answers, receipts
-
-    def _taken(self, asked: _Asked) -> Claim | None:
-        return None if asked.mark is None else self._claims.current(asked.task.terms, asked.mark)
 
     def _submitted(self, asked: _Asked, now: datetime, receipt: Receipt) -> Change:
         """A new task, which counts from now on and has claimed its idempotency key."""

@@ -12,6 +12,10 @@ _BELOW_TIME = 80
 """The bits of an id below its milliseconds."""
 _BELOW = (1 << _BELOW_TIME) - 1
 
+_LAST_GROUP = 48
+"""The bits of the last group of its digits."""
+_LAST = (1 << _LAST_GROUP) - 1
+
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 NIL = "00000000-0000-0000-0000-000000000000"
@@ -24,6 +28,7 @@ class IdSource:
 
     def __init__(self, last: str = NIL) -> None:
         self._last = UUID(last).int
+        self._high, self._text = -1, ""  # what is left of the last group, and how it is written
 
     def next(self, now: datetime) -> str:
         milliseconds = int(now.timestamp() * 1e3)
@@ -32,8 +37,10 @@ class IdSource:
         else:
             # The time is put in here: how uuid7 is told one depends on the version of uuid-utils.
             self._last = milliseconds << _BELOW_TIME | uuid7().int & _BELOW
-        digits = f"{self._last:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        high = self._last >> _LAST_GROUP
+        if high != self._high:
+            self._high, self._text = high, str(UUID(int=self._last))[:-12]
+        return f"{self._text}{self._last & _LAST:012x}"
 
 
 def time_of(task_id: str) -> datetime:
