@@ -153,8 +153,9 @@ class Scheduler:
     async def _handle(self, message: OtherMessage, now: float) -> None:
         match message:
             case Committed(steps, receipts=receipts):
+                asked = bool(self._answers or self._deferred)
                 for step in steps:
-                    if self._settled(step) and (self._answers or self._deferred):
+                    if self._settled(step) and asked:
                         await self._answer(step.state.id)
                 for receipt in receipts:
                     receipt.settle()
@@ -241,24 +242,23 @@ class Scheduler:
 
     def _settled(self, step: Step) -> TypeGuard[Change | Removal]:
         """Take in what is on disk; whether a task has come to rest by it."""
-        if not isinstance(step, OF_ONE_TASK):
-            if isinstance(step, SetPaused):
-                self._board.paused = step.paused
-                self._pauses.popleft().receipt.settle()
-            elif isinstance(step, SetModelPaused):
-                self._board.pause_model(step.model, paused=step.paused)
-                self._pauses.popleft().receipt.settle()
-            return False
-        state = step.state
-        if state.status.ended or not isinstance(step, Change):
-            self._board.end(state.id)
-        elif state.status is Status.PENDING:
-            self._board.place(state.id, place_of(state))
-            if state.run_at is not None:
-                self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
-        else:
-            return False
-        return True
+        if isinstance(step, OF_ONE_TASK):
+            state = step.state
+            if state.status.ended:  # as it is of each that is removed
+                self._board.end(state.id)
+                return True
+            if state.status is Status.PENDING:
+                self._board.place(state.id, place_of(state))
+                if state.run_at is not None:
+                    self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
+                return True
+        elif isinstance(step, SetPaused):
+            self._board.paused = step.paused
+            self._pauses.popleft().receipt.settle()
+        elif isinstance(step, SetModelPaused):
+            self._board.pause_model(step.model, paused=step.paused)
+            self._pauses.popleft().receipt.settle()
+        return False
 
     async def _answer(self, task_id: str) -> None:
         """What was asked of this task is on disk; what was asked of it meanwhile can be done."""

@@ -112,9 +112,9 @@ def merge(steps: Iterable[Step]) -> tuple[dict[str, Change | Removal], list[Othe
         if not isinstance(step, OF_ONE_TASK):
             others.append(step)
             continue
-        task_id = step.state.id
-        earlier = merged.get(task_id)
-        merged[task_id] = step if earlier is None else _joined(earlier, step)
+        earlier = merged.setdefault(step.state.id, step)
+        if earlier is not step:
+            merged[step.state.id] = _joined(earlier, step)
     return merged, others
 
 

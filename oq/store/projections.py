@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 
 import msgspec
 from msgspec import Struct
@@ -228,10 +229,8 @@ def forget_id(key: bytes, batch: Batch) -> None:
 
 
 def _count_last_id(changes: Changes, batch: Batch) -> None:
-    meta = batch.meta
-    for _, change in changes.each:
-        if change.state.id > meta.last_id:
-            meta.last_id = change.state.id
+    _, newest = max(changes.each, key=itemgetter(0))  # keys are in the order of ids
+    batch.meta.last_id = max(batch.meta.last_id, newest.state.id)
 
 
 def _count_change(changes: Changes, batch: Batch) -> None:
