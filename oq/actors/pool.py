@@ -154,10 +154,11 @@ class Pool:
         the first of those that were woken for it.
         """
         now, time = self._clock.now(), trio.current_time()
+        attempt = attempt_id(now)
         jobs = [*dispatch.jobs]
         dispatch.jobs.clear()
         self._beginning += 1
-        begun = [await self._begin(job, now, time) for job in jobs]
+        begun = [await self._begin(job, attempt, now, time) for job in jobs]
         await put(self._to_writer, Commit([run.start for run in begun], patient=True))
         self._begun += begun
         self._beginning -= 1
@@ -189,12 +190,11 @@ class Pool:
         self._news.append(news)
         self._some_news.set()
 
-    async def _begin(self, job: Job, now: datetime, time: float) -> RunningAttempt:
+    async def _begin(self, job: Job, attempt: int, now: datetime, time: float) -> RunningAttempt:
         state = await self._ledger.state(job.task_id)
         timeout = state.terms.timeout or self._timeout
         if state.deadline is not None:
             timeout = min(timeout, state.time_left(now))
-        attempt = attempt_id(now)
         # Before anybody works on what it asks for: should that end the process, it is counted.
         self._ledger.running_page.add(job.task_id, attempt)
         body = None if state.damaged else await self._body(job.task_id)

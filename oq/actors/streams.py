@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 
 import trio
 from msgspec import Struct
@@ -49,9 +48,10 @@ class Stream(Struct, eq=False):
     no more are written.
     """
 
+    _task_id: str
     _attempt: int
     _call: str | None
-    _read_back: Callable[[int], Awaitable[StreamLog | None]]
+    _read_back: ReadBack
     _log: OpenLog | None = None
     _news: trio.Event | None = None  # wakes the readers; most streams have none
     _takers: dict[Take, trio.Event] = {}  # wakes those who take no more
@@ -85,7 +85,7 @@ class Stream(Struct, eq=False):
         held = self.log.slice(offset)
         if held is not None:
             return held
-        stored = await self._read_back(offset)
+        stored = await self._read_back(self._task_id, offset)
         mine = stored is not None and stored.attempt == self._attempt
         return stored if stored is not None and mine else StreamLog(self._attempt, [])
 
@@ -162,7 +162,7 @@ class Streams:
 
     def begin(self, task_id: str, attempt: int, call: str | None) -> None:
         """An attempt starts. If the task is a call of an API, `call` is the path of the call."""
-        self._streams[task_id] = Stream(attempt, call, partial(self._read_back, task_id))
+        self._streams[task_id] = Stream(task_id, attempt, call, self._read_back)
 
     def emit(self, task_id: str, said: bytes | Head, /, *more: bytes) -> None:
         """What has come from the backend: see `oq.dialects.base.Emit`."""

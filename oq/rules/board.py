@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
-from oq.rules.forecast import End, Forecast, Start
+from oq.rules.forecast import End, Forecast
 from oq.rules.model_counts import ModelTasks, tasks_by_model
 from oq.rules.place import Place
 from oq.rules.policy import Choice, Policy
@@ -247,8 +247,8 @@ class Board:
         backend = fleet.by_name[choice.backend]
         watched = backend.take(task_id, place, now)
         canary = not backend.outages.quiet and backend.try_out(task_id, place)
-        self._running[task_id] = Run(backend, place, now)
-        self.forecast.starts.append(Start(task_id, place, choice.backend, now))
+        run = self._running[task_id] = Run(task_id, backend, place, now)
+        self.forecast.starts.append(run)
         if place.priority >= Priority.CRITICAL:
             self._recalls.critical += 1
         elsewhere = fleet.several and fleet.elsewhere(place.model, backend)

@@ -22,6 +22,7 @@ from oq.rules.limited_work import passes_all
 from oq.rules.pace import Pace, PaceRecord
 from oq.rules.place import Place
 from oq.rules.policy import Policy
+from oq.rules.recalls import Run
 from oq.rules.service_times import ServiceTimes, TimesRecord
 from oq.rules.slots import BackendSlots
 from oq.rules.turns import Turns, TurnsRecord
@@ -40,15 +41,6 @@ MOST_LATER = 512
 
 
 _PLACE_AND_BACKEND = attrgetter("place", "backend")
-
-
-class Start(Struct, frozen=True, gc=False):
-    """A task with this place has started on the backend with this name."""
-
-    task_id: str
-    place: Place
-    backend: str
-    at: float
 
 
 class End(Struct, frozen=True, gc=False):
@@ -92,7 +84,7 @@ class Forecast:
         self.came: list[Place] = []
         """Tasks that are ready by now, and were not taken in yet; `newest` is the last of them."""
         self.newest: str | None = None
-        self.starts: list[Start] = []
+        self.starts: list[Run] = []
         self.ends: list[End] = []
         self.emptied: dict[BackendSlots, float] = {}
         """Backends on which nothing has run for a moment, and from when on at first."""
@@ -164,10 +156,10 @@ class Forecast:
         """The same of those that start."""
         for (place, on), alike in groupby(self.starts, _PLACE_AND_BACKEND):
             starts = list(alike)
-            self._note_started(place, on, len(starts), starts[-1].at)
+            self._note_started(place, on.name, len(starts), starts[-1].at)
         if self._guesses.some_wait:
-            for start in self.starts:
-                self._guesses.started(start.task_id, start.at)
+            for run in self.starts:
+                self._guesses.started(run.task_id, run.at)
         self.starts.clear()
 
     def _note_started(self, place: Place, on: str, number: int, now: float) -> None:

@@ -37,6 +37,7 @@ class Run(Struct, eq=False):
     either order.
     """
 
+    task_id: str
     backend: BackendSlots
     place: Place
     at: float
