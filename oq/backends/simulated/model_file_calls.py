@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,12 +31,20 @@ _STEPS = 4
 
 
 class ProgressEncoder:
-    """Lines of progress, as Ollama's pull, push and create send them."""
+    """Lines of progress, as Ollama's pull, push and create send them. What they tell of is `done`
+    before the `last` of them says so.
+    """
 
     content_type = "application/x-ndjson"
     whole_type = OLLAMA_JSON
 
+    def __init__(self, last: Piece, done: Callable[[], None]) -> None:
+        self._last = last
+        self._done = done
+
     def piece(self, piece: Piece, elapsed: float) -> bytes:
+        if piece is self._last:
+            self._done()
         return piece.text.encode() + b"\n"
 
     def error(self, message: str, fields: Mapping[str, Any] = NO_FIELDS) -> bytes:
@@ -45,6 +54,7 @@ class ProgressEncoder:
         return self.error(KILLED)
 
     def whole(self, said: list[Piece], elapsed: float) -> bytes:
+        self._done()
         return said[-1].text.encode()
 
 
@@ -58,14 +68,17 @@ async def run_progress(
     script = connection.script = simulator.next_script()
     check_refusal(script, request.body)
     said = timed([Piece(0, text=msgspec.json.encode(line).decode()) for line in lines], script)
+    encoder = ProgressEncoder(said[-1], partial(_keep, simulator, name, body.get("from")))
     answer = stream_answer if body.get("stream", True) else whole_answer
-    await answer(simulator, connection, ProgressEncoder(), said, script, call, Pace())
-    if script.fault is None:
-        base = body.get("from")
-        if base:
-            simulator.model_files.derive(str(base), name)
-        else:
-            simulator.model_files.put(name)
+    await answer(simulator, connection, encoder, said, script, call, Pace())
+
+
+def _keep(simulator: Simulator, name: str, base: object) -> None:
+    """Have the model on the disk, made out of another one if there is a `base`."""
+    if base:
+        simulator.model_files.derive(str(base), name)
+    else:
+        simulator.model_files.put(name)
 
 
 async def receive_blob(

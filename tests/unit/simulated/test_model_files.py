@@ -13,6 +13,8 @@ import pytest
 import trio
 
 from oq.backends.simulated import Script, Simulator
+from oq.backends.simulated.model_file_calls import ProgressEncoder
+from oq.backends.simulated.pieces import Piece
 from oq.backends.simulated.server import serve_simulator
 from oq.backends.simulated.text import embedding, logprob
 
@@ -55,6 +57,17 @@ async def test_a_pull_tells_its_progress_and_then_the_model_is_there(theirs):
     assert await names(theirs) == ["m:latest", "new:latest"]
     assert (await theirs.pull("other:7b")).status == "success"
     assert "other:7b" in await names(theirs)
+
+
+def test_a_model_is_there_before_that_is_said():
+    first, last, there = Piece(0, text="{}"), Piece(0, text="{}"), []
+    encoder = ProgressEncoder(last, lambda: there.append("m"))
+    encoder.piece(first, 0)
+    assert not there
+    encoder.piece(last, 0)
+    assert there == ["m"]
+    encoder.whole([first, last], 0)
+    assert there == ["m", "m"]
 
 
 async def test_a_pull_breaks_off_as_it_is_told(http, theirs, simulator):
