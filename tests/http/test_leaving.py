@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
-from oq.http import client_stream
-from tests.support.told import FAST, ORDINARY, site
+from oq.http import asking, client_stream
+from tests.support.told import FAST, ORDINARY, http, site
 
 CALL = b'{"model":"m","stream":false,"messages":[{"role":"user","content":"x"}]}'
 LONG = CALL.replace(b"x", b"x" * 200_000)
@@ -62,3 +63,87 @@ async def test_a_caller_who_leaves_in_the_midst_of_a_call(
                 if later and more:
                     await caller.send_all(more)
             await backend.hung_up.wait()
+
+
+class Deaf:
+    """A backend that lives, and of a request that has a body reads nothing but how it begins. It
+    notes when it is told that its caller has gone.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.told = trio.Event(), trio.Event()
+        self.where = ""
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            if (await stream.receive_some(64)).startswith(b"GET "):
+                await stream.send_all(http(b"{}", "application/json"))
+                await stream.receive_some()
+            else:
+                self.asked.set()
+                await _wait_reset(stream.socket)
+                self.told.set()
+
+
+async def _wait_reset(socket: trio.socket.SocketType) -> None:
+    """Return when the other side has reset the connection, with nothing read."""
+    with select.epoll() as epoll:
+        epoll.register(socket, 0)  # an error is told whatever is asked for
+        await trio.lowlevel.wait_readable(epoll)
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[Deaf]:
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        here = Deaf()
+        here.where = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.start_soon(trio.serve_listeners, here.serve, listeners)
+        yield here
+        nursery.cancel_scope.cancel()
+
+
+BIG = 12_000_000
+"""Bytes: more than the sockets between oq and a backend hold."""
+ODD = pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
+
+
+@ODD
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "path"), [("openai", "/v1/chat/completions"), ("ollama", "/api/chat")]
+)
+async def test_a_call_that_its_backend_does_not_read(odd: str, streams: bool, kind: str, path: str):
+    told = CALL.replace(b"false", b"true") if streams else CALL
+    with trio.fail_after(20):
+        async with deaf() as backend, site(odd, backend.where, kind) as here:
+            async with await here.connect() as caller:
+                await caller.send_all(here.request("POST", path, told.replace(b"x", b"x" * BIG)))
+                await backend.asked.wait()
+                assert here.queue.status().workers_active == 1
+            await backend.told.wait()
+            while here.queue.status().workers_active:
+                await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("size", [1_000_000, BIG])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_upload_that_its_backend_does_not_read(
+    size: int, chunked: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asking, "LOOK", 0.01)
+    path, admin = "/api/blobs/sha256:" + "a" * 64, {"allow_admin": True}
+    with trio.fail_after(20):
+        async with deaf() as backend, site(FAST, backend.where, "ollama", gateway=admin) as here:
+            async with await here.connect() as caller, trio.open_nursery() as sending:
+                if chunked:
+                    head = here.request("POST", path, None, "Transfer-Encoding: chunked")
+                    body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
+                else:
+                    head, body = here.request("POST", path, b"x" * size), b""
+                sending.start_soon(caller.send_all, head + body)
+                await backend.asked.wait()
+                sending.cancel_scope.cancel()
+            await backend.told.wait()
+            while here.server._connections:
+                await trio.lowlevel.checkpoint()

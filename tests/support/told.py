@@ -66,9 +66,10 @@ def lasting_text(text: str) -> str:
 class Site:
     """oq on a socket, before a backend that answers as it is told."""
 
-    def __init__(self, queue: Queue, app: App, port: int, odd: str) -> None:
+    def __init__(self, queue: Queue, app: App, server: Server, port: int, odd: str) -> None:
         self.queue = queue
         self.app = app
+        self.server = server
         self._port = port
         self._odd = odd
 
@@ -159,7 +160,7 @@ async def site(odd: str, where: str, kind: str, **sections: Any) -> AsyncIterato
             sockets = bind(config.server)
             server = Server(app, app.fast_path, sockets, max_connections=100)
             await nursery.start(server.run)
-            yield Site(queue, app, sockets[0].getsockname()[1], odd)
+            yield Site(queue, app, server, sockets[0].getsockname()[1], odd)
             app.context.close()
             server.stop()
         nursery.cancel_scope.cancel()

@@ -6,7 +6,12 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import suppress
+from fcntl import ioctl
 from functools import cache
+from socket import SO_LINGER, SOL_SOCKET
+from struct import Struct
+from termios import TIOCOUTQ
 from typing import NamedTuple
 
 import trio
@@ -14,6 +19,10 @@ import trio
 from oq.backends.http1.arrivals import HAS_EPOLL, RECEIVED_AT_ONCE, Arrivals, Came
 from oq.backends.http1.errors import Lost, Unreachable, words
 from oq.words.durations import format_duration
+
+_INT = Struct("i")
+_NOTHING_LINGERS = Struct("ii").pack(1, 0)
+"""For SO_LINGER: to close drops what has not been sent, and resets the connection."""
 
 
 class Origin(NamedTuple):
@@ -99,6 +108,17 @@ class Connection:
     def close(self) -> None:
         """Close it at once: no goodbye is said in TLS, which could wait for the server."""
         self._socket.close()
+
+    def cut(self) -> None:
+        """Close it in the midst of an exchange. If the server has not taken all that was sent, it
+        is told by a reset: an end would stand behind the rest, for which the kernel may hold
+        megabytes, and a server that does not read would not notice.
+        """
+        with suppress(OSError, ValueError):  # it was closed before
+            untaken = ioctl(self._socket.fileno(), TIOCOUTQ, bytes(_INT.size))
+            if any(untaken):
+                self._socket.setsockopt(SOL_SOCKET, SO_LINGER, _NOTHING_LINGERS)
+        self.close()
 
 
 async def connect(origin: Origin, seconds: float) -> Connection:

@@ -129,8 +129,11 @@ class Exchange:
     def end(self) -> bool:
         """Nobody reads on. Whether the connection can be used again; it is closed otherwise."""
         reader = self._reader
-        kept = self._sent and reader.whole and reader.keeps and self._request.keeps
-        if not kept:
+        done = self._sent and reader.whole
+        kept = done and reader.keeps and self._request.keeps
+        if not done:
+            self._connection.cut()
+        elif not kept:
             self._connection.close()
         reader.release()
         return kept

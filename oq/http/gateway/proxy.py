@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from math import inf
 
 import trio
-from werkzeug.exceptions import BadRequest, RequestTimeout
+from werkzeug.exceptions import BadRequest, GatewayTimeout, RequestTimeout
 
 from oq.backends.base import Passage
 from oq.backends.reading_thread import use_bounded
@@ -21,7 +22,7 @@ from oq.http.gateway.request import check_way
 from oq.http.gateway.response import GatewayResponse
 from oq.http.peer import Peer
 from oq.http.request import Request
-from oq.http.request_body import BODY_TIMEOUT, BodyReader
+from oq.http.request_body import BODY_TIMEOUT
 from oq.queue import Queue
 from oq.rules.headers import down, up
 from oq.words.errors import Forbidden, PayloadTooLarge
@@ -30,6 +31,10 @@ from oq.words.head import Head
 _NDJSON = b"application/x-ndjson"
 MAX_LINE = 1024 * 1024
 """Bytes of a line that are held until it is whole."""
+TAKE_TIMEOUT = 60.0
+"""Seconds in which a backend must take each part of an upload, unless it has begun to answer. One
+that takes nothing may be alive all the same, so nothing else would end that.
+"""
 
 
 class Proxy:
@@ -51,18 +56,24 @@ class Proxy:
         allowed = find(request.method, request.path, target_of(request.scope))
         self._check(allowed, request.path)
         way = check_way(request, self._passages.mark)
+        taking = trio.CancelScope()
         if allowed.uploads:
-            body: bytes | Upload = Upload(one.body)
+            one.watch_sender()
+            body: bytes | Upload = Upload(one, taking)
         else:
             body = await one.body.read()
             one.watch_caller()
-        passage, relay = _passage(request.scope, body), Relay(one.out, dialect)
-        if allowed.lists is not None:
-            await self._passages.pass_on_list(allowed.lists, dialect, passage, relay, way)
-        else:
-            model = await self._model(dialect, allowed, one, body) if self._passages.several else ""
-            changes = allowed.admin_effect is not None
-            await self._passages.pass_on(passage, relay, way, model=model, changes=changes)
+        passage, relay = _passage(request.scope, body), Relay(one.out, dialect, taking)
+        with taking:
+            if allowed.lists is not None:
+                await self._passages.pass_on_list(allowed.lists, dialect, passage, relay, way)
+            else:
+                several = self._passages.several
+                model = await self._model(dialect, allowed, one, body) if several else ""
+                changes = allowed.admin_effect is not None
+                await self._passages.pass_on(passage, relay, way, model=model, changes=changes)
+        if taking.cancelled_caught:
+            raise GatewayTimeout(f"the backend took nothing of the body for {TAKE_TIMEOUT:g} s")
         one.body.leave_rest()  # the backend may have answered before it had all of an upload
         await relay.end()
 
@@ -90,15 +101,19 @@ class Proxy:
 
 
 class Relay:
-    """Passes a response on as it comes. NDJSON goes in whole lines, so that an error can follow."""
+    """Passes a response on as it comes. NDJSON goes in whole lines, so that an error can follow.
+    Once it has begun, `taking` has no deadline.
+    """
 
-    def __init__(self, out: GatewayResponse, dialect: Dialect) -> None:
+    def __init__(self, out: GatewayResponse, dialect: Dialect, taking: trio.CancelScope) -> None:
         self._out = out
         self._dialect = dialect
+        self._taking = taking
         self._lines = False
         self._held = b""
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._taking.deadline = inf  # the rest of an upload need not be taken
         passed = down(headers)
         kind = Head(status, headers=tuple(passed)).content_type
         frames = kind == self._dialect.stream_type
@@ -121,19 +136,26 @@ class Relay:
 
 
 class Upload:
-    """A body of any size, part by part: what is not sent on is not taken either."""
+    """A body of any size, part by part: what is not sent on is not taken either. `taking` is
+    cancelled when the backend takes too long for one part.
+    """
 
-    def __init__(self, reader: BodyReader) -> None:
-        self._reader = reader
+    def __init__(self, one: Exchange, taking: trio.CancelScope) -> None:
+        self._one = one
+        self._taking = taking
 
     def __aiter__(self) -> Upload:
         return self
 
     async def __anext__(self) -> bytes:
+        self._taking.deadline = inf
         with trio.move_on_after(BODY_TIMEOUT):
-            part = await self._reader.part()
+            part = await self._one.body.part()
             if part is None:
+                self._one.watch_caller()
                 raise StopAsyncIteration
+            if not self._one.out.begun:
+                self._taking.deadline = trio.current_time() + TAKE_TIMEOUT
             return part
         raise RequestTimeout
 
