@@ -125,12 +125,10 @@ class Throughput:
 
     def may_gain(self, many: int, few: int, slow: int, *, again: bool) -> bool:
         """Whether `many` at once may get more done than `few`, though `slow`, which is between
-        them, do not: no task is faster with more beside it. `again`: that they got nearly as much
-        done was a while ago, and may have been chance.
+        them, are known not to: no task is faster with more beside it. `again`: that they got
+        nearly as much done was a while ago, and may have been chance.
         """
-        more, between, less = (self._seen.get(number) for number in (many, slow, few))
-        if between is None or less is None:
-            return False
+        more, between, less = self._seen.get(many), self._seen[slow], self._seen[few]
         if more is not None and more.count >= FEW:
             return more.pace * (CLEAR_GAIN if again else 1.0) > less.pace
         return between.pace * many / slow >= less.pace * (1 + GAIN)

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from oq.rules import bands
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
@@ -163,8 +164,12 @@ def test_two_that_are_alike_are_filled_evenly_and_a_task_goes_where_one_has_ende
     assert (job.task_id, job.backend) == (tasks[8], "two")
 
 
-def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_for_all_in_turns():
+@pytest.mark.parametrize("many", [bands.MANY, 0], ids=["few kinds", "many kinds"])
+def test_a_task_that_was_passed_over_for_too_long_waits_for_one_backend_and_not_for_all_in_turns(
+    many: int, monkeypatch: pytest.MonkeyPatch
+):
     """Else neither would ever be drained, as long as tasks come for the model that both have."""
+    monkeypatch.setattr(bands, "MANY", many)
     boxes = [box(name, "b") for name in ("one", "two")]
     fleet = Fleet(boxes)
     policy = POLICIES["affinity"](fleet, SchedulerConfig(affinity=True, max_bypass=10.0))
