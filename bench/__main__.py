@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bench import embedded, feed, growth, http, mixed, report, rules, startup, streams
+from bench import embedded, feed, fleets, growth, http, mixed, report, rules, startup, streams
 from bench.children import interruptible
 from bench.gateways import scenarios as gateways
 from bench.options import round_options
@@ -31,6 +31,7 @@ SCENARIOS: dict[str, Scenario] = {
     "feed": feed.subscribers,
     "growth": growth.growth,
     "mixed": mixed.mixed,
+    "fleets": fleets.fleets,
     "rules": rules.rules,
     "version": startup.version,
 }

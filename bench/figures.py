@@ -81,6 +81,8 @@ BUDGETS = {
     "mixed_start": Budget("the same of 200 models, 100 tenants, all rules: start", "s", at_most=5),
     "mixed_rss": Budget("the same: memory when ready", "MB", at_most=400),
     "mixed_next": Budget("the same: to find the next task, 3 backends, p50", "us", at_most=50),
+    "choose_alike": Budget("50 backends with one model: to choose one, p50", "us", at_most=20),
+    "choose_mixed": Budget("the same, each with some of 25 models", "us"),
     "bulk_plain": Budget("embedded, no rules of the order: bulk", "tasks/s"),
     "bulk_ruled": Budget("embedded, all rules of the order: bulk", "tasks/s"),
     "bulk_rules": Budget("the same: all rules to none", "ratio", 0.87),

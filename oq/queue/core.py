@@ -16,7 +16,7 @@ from oq.queue.listing import Listing
 from oq.queue.outlook import Outlook
 from oq.queue.recovery import SHUT_DOWN
 from oq.queue.wiring import Wiring
-from oq.rules.shown_slots import at_once, slots_of
+from oq.rules.shown_slots import at_once, held_because, slots_of
 from oq.rules.slots import BackendSlots
 from oq.store import Ledger
 from oq.words.clock import Clock
@@ -177,7 +177,7 @@ class Core:
                 max_concurrency=at_once(slots),
                 error=slots.down,
                 down_since=slots.down_since,
-                held=slots.held_because,
+                held=held_because(slots),
                 swap=self.board.swap_on(slots, now),
                 slots=slots_of(slots),
             )

@@ -231,8 +231,9 @@ class Board:
         goes back: what is due by then is done first, holds end, and loads have no room after all.
         """
         if not self._all_plain:
-            for backend in self._fleet:
-                backend.settle_time(now)
+            for backend in self._fleet.backends:
+                if backend.held or ((memory := backend.residency) and memory.load):
+                    backend.settle_time(now)
         if self.paused or self.draining:
             return
         while len(self._running) < self.slots:
@@ -393,5 +394,7 @@ class Board:
         self._calm = note_past(self._fleet, now) and self._all_plain
 
     def _note_plain(self) -> None:
+        for backend in self._fleet:
+            backend.taken.clear()
         settled = not (self._fleet.several and self._fleet.some_down)
         self._all_plain, self._calm = settled and all(one.plain for one in self._fleet), False

@@ -109,7 +109,11 @@ class Concurrency:
 
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
-        return len(self._runs) < self.served or self.allowed_at() <= now
+        return self.opens_at() <= now
+
+    def opens_at(self) -> float:
+        """When one more may be sent, if nothing happens until then; -inf for now."""
+        return -math.inf if len(self._runs) < self.served else self.allowed_at()
 
     def allowed_at(self) -> float:
         """When an extra one may be sent, if nothing happens until then; inf if none may."""

@@ -9,6 +9,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.in_order import InOrder
 from oq.rules.line import DEFAULT, Line, Search
 from oq.rules.policy import Choice
+from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, SchedulerConfig
 
@@ -85,6 +86,8 @@ class Fifo(Line):
         it, too: where those behind wait depends on that.
         """
         unkept = [backend for backend in self._fleet if backend not in search.kept]
+        if len(band.kinds) == 1 and self._keep_all(flows, unkept, search):
+            return None
         line = InOrder(band, flows, self._fleet, search.now, unkept)
         for task_id, kind in line:
             backend, room = self._place(task_id, search.now, search.kept)
@@ -98,3 +101,23 @@ class Fifo(Line):
                 if not search.left:
                     return None
         return None
+
+    def _keep_all(
+        self, flows: Sequence[Flow], unkept: Sequence[BackendSlots], search: Search
+    ) -> bool:
+        """Of tasks that are all alike none starts if the first does not. If they are so many, each
+        backend that takes some is kept by one of them; whether it is so.
+        """
+        if sum(len(ids) for flow in flows for ids in flow.groups.values()) < len(unkept):
+            return False
+        place = self._ready.place_of(flows[0].first)
+        assert place is not None
+        asked, now = (place.model, place.load), search.now
+        kept = {
+            one
+            for one in self._fleet.able(place.model, now)
+            if one.taken.get(asked, now) > now or self.room(one, place, now) > Room.LIMITED
+        }
+        search.kept += [one for one in unkept if one in kept]
+        search.left = [one for one in search.left if one not in kept]
+        return True

@@ -121,7 +121,9 @@ class Line:
             if backend is not None and room.starts:
                 return self._chosen(first, backend)
         bands.settle(now)
-        search = Search([backend for backend in self._fleet if backend.is_open(now)], now)
+        shut = all(backend.is_shut(now) for backend in self._fleet)
+        left = [] if shut else [backend for backend in self._fleet if backend.is_open(now)]
+        search = Search(left, now)
         choice = self._in_order(bands, search)
         if choice is None and self._fleet.tiered:
             up = self._overflow.next(self._ready, bands, search.left, now)

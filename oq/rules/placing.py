@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import inf
 
 from oq.rules.place import Place
 from oq.rules.reserve import Reserve
 from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 
+KINDS = 1024
+"""Models, with options, of which it is remembered of a backend that it has no slot for them."""
 LEAN = 0.5
 """A share of what a backend serves at once. Tasks that begin alike and have nothing else in common
 count as one conversation: they are not to fill one backend while another has nothing to do."""
@@ -60,13 +63,17 @@ def _best(
     reserve: Reserve | None,
 ) -> tuple[BackendSlots | None, Room]:
     """The best of them for a task that nothing is known of but its place."""
+    asked = place.model, place.load
+    asking = [one for one in backends if one.taken.get(asked, now) <= now]
     best, best_room, least, warm = None, Room.CLOSED, 0.0, False
-    for backend in backends:
+    for backend in asking:
         if backend in but:
             continue
         if warm and (backend.running >= least * backend.limit or backend.share(place) >= least):
             continue  # of many it is not asked what room there is
         room = room_on(backend, place, now, reserve)
+        if room is Room.TAKEN and reserve is None:
+            _note_taken(backend, place)
         if room <= Room.LIMITED or room < best_room:
             continue
         busy = _busy(backend, room, place)
@@ -74,7 +81,24 @@ def _best(
             best, best_room, least, warm = backend, room, busy, room is Room.WARM
             if warm and not busy:
                 break
+    if best_room <= Room.TAKEN and len(asking) < len(backends):
+        asked_best = best if best_room is Room.TAKEN else None
+        taken = (one for one in backends if one is asked_best or one not in asking)
+        first = next((one for one in taken if one not in but), None)
+        if first is not None:
+            return first, Room.TAKEN
     return best, best_room
+
+
+def _note_taken(backend: BackendSlots, place: Place) -> None:
+    """It has no slot for such a task. Of many backends most are not asked again for each task."""
+    if backend.model_limits is not None:
+        return  # that a model has as many as it may is another thing
+    if len(backend.taken) >= KINDS:
+        backend.taken.clear()
+    full, concurrency = backend.running >= backend.limit, backend.concurrency_of(place)
+    until = inf if full or concurrency is None else concurrency.allowed_at()
+    backend.taken[place.model, place.load] = until
 
 
 def room_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:

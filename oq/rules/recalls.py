@@ -95,7 +95,7 @@ class Recalls:
     def _inside(self, now: float) -> list[str]:
         called: list[str] = []
         for backend in self._fleet:
-            tried = backend.recallable()
+            tried = _recallable(backend)
             if not tried or backend.down is not None or backend.held is not None:
                 continue
             models = {one_name(self._runs[task_id].place.model) for task_id in tried}
@@ -191,7 +191,7 @@ class Recalls:
 
     def _inside_critical(self) -> list[tuple[str, Run]]:
         """The critical tasks that may wait inside their backend."""
-        tried = [(one, self._runs[one]) for each in self._fleet for one in each.recallable()]
+        tried = [(one, self._runs[one]) for each in self._fleet for one in _recallable(each)]
         return [(one, run) for one, run in tried if run.place.priority >= Priority.CRITICAL]
 
     def _beside(self, critical: Run) -> list[str]:
@@ -277,3 +277,11 @@ def _makes_room(run: Run, place: Place, rooms: Mapping[str, Room]) -> bool:
     if room is not Room.TAKEN:
         return False
     return backend.alike(run.place, place) or backend.running >= backend.limit
+
+
+def _recallable(backend: BackendSlots) -> list[str]:
+    """Tasks that may wait inside it, to see whether it serves one more at once."""
+    if backend.residency is not None:
+        groups = backend.residency.groups.values()
+        return [task_id for group in groups for task_id in group.concurrency.recallable()]
+    return [] if backend.concurrency is None else backend.concurrency.recallable()

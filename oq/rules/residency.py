@@ -132,6 +132,15 @@ class Residency:
             return True
         return not all(group.concurrency.running for group in self._live.values())
 
+    def opens_at(self) -> float:
+        """When it may be that a task can be started, if nothing happens until then."""
+        live, load = self._live.values(), self.load
+        if self.blind or self.may_load or (load is None and not all(one.loaded for one in live)):
+            return -inf
+        loads = load.group if load is not None and self._eager else None
+        opens = (one.concurrency.opens_at() for one in live if one.loaded or one is loads)
+        return min(opens, default=inf)
+
     def start(self, task_id: str, key: Key, name: str, now: float) -> None:
         """A task of this group is sent. `name` is its name for the model."""
         group = self.group(key)

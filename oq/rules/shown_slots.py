@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from oq.rules.concurrency import Concurrency
 from oq.rules.model_limits import ModelLimits
@@ -36,6 +37,19 @@ def _found(backend: BackendSlots) -> tuple[Slots, ...]:
     if backend.concurrency is not None:
         return (_shown(backend, backend.concurrency),)
     return ()
+
+
+def held_because(backend: BackendSlots) -> str | None:
+    """Why it gets nothing for a moment, or less than it could; None if that is not so."""
+    if backend.held is not None:
+        return backend.held.reason
+    return backend.outages.said(partial(_name_on, backend))
+
+
+def _name_on(backend: BackendSlots, model: str) -> str:
+    """A name of this model for users: the one that stands for all may be a digest."""
+    names = (name for name, same in backend.names.items() if same == model)
+    return next(names, model).removesuffix(":latest")
 
 
 def at_once(backend: BackendSlots) -> int:
@@ -88,7 +102,7 @@ def _as_it_is(backend: BackendSlots) -> Iterator[tuple[SpanKind, str, str]]:
     if backend.down is not None:
         yield "down", "", backend.down
         return
-    if (reason := backend.held_because) is not None:
+    if (reason := held_because(backend)) is not None:
         wedged = backend.held is None and backend.outages.wedges
         yield "wedged" if wedged else "held", "", reason
     load = None if backend.residency is None else backend.residency.load

@@ -41,7 +41,8 @@ class BackendSlots:
     __slots__ = (
         "_keys", "_most", "_slots", "_told", "asked_at", "busy_times", "by_options", "concurrency",
         "down", "down_since", "held", "limit", "max_models", "model_limits", "models", "name",
-        "names", "outages", "overflow_after", "past", "residency", "running", "source", "tier",
+        "names", "outages", "overflow_after", "past", "residency", "running", "source", "taken",
+        "tier",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,8 @@ class BackendSlots:
         """For names of models the one name that stands for all of the same model."""
         self.asked_at = -inf
         """When it was asked last what it has in memory."""
+        self.taken: dict[tuple[str, str] | None, float] = {}
+        """Models, with options, that it has no slot for (None: for all), and until when at most."""
         self._keys: dict[tuple[str, str], Key] = {}
         if source == "guessed" and slots is None:
             self.concurrency = self._serves()
@@ -99,6 +102,16 @@ class BackendSlots:
         if self.down is not None or self.held is not None or self.running >= self.limit:
             return False
         return self.concurrency is None or self.concurrency.allows(now)
+
+    def is_shut(self, now: float) -> bool:
+        """Whether no task can be started on it now, whatever its model."""
+        until = self.taken.get(None, now)
+        if until <= now:
+            closed = self.down is not None or self.held is not None or self.running >= self.limit
+            knows = self.concurrency if self.residency is None else self.residency
+            until = inf if closed else -inf if knows is None else knows.opens_at()
+            self.taken[None] = until
+        return until > now
 
     @property
     def in_trouble(self) -> bool:
@@ -120,12 +133,8 @@ class BackendSlots:
     @property
     def plain(self) -> bool:
         """Whether nothing of it depends on time, or is tried."""
-        return (
-            self.residency is None
-            and self.concurrency is None
-            and self.held is None
-            and self.outages.quiet
-        )
+        learns = self.residency is not None or self.concurrency is not None
+        return not learns and self.held is None and self.outages.quiet
 
     @property
     def starts_all(self) -> bool:
@@ -162,19 +171,17 @@ class BackendSlots:
 
     def share(self, place: Place) -> float:
         """How many tasks run there, beside how many as this one it is known to serve at once."""
-        concurrency, served = self.concurrency, self.limit
-        if self.residency is not None:
-            key = self._keys.get((place.model, place.load if self.by_options else ""))
-            group = None if key is None else self.residency.groups.get(key)
-            concurrency = None if group is None else group.concurrency
-        if concurrency is not None and concurrency.served < served:
-            served = concurrency.served
+        concurrency = self.concurrency_of(place)
+        served = self.limit if concurrency is None else min(self.limit, concurrency.served)
         return self.running / served
 
-    @property
-    def held_because(self) -> str | None:
-        """Why it gets nothing for a moment, or less than it could; None if that is not so."""
-        return self.outages.said(self._name_of) if self.held is None else self.held.reason
+    def concurrency_of(self, place: Place) -> Concurrency | None:
+        """How many tasks as this one it serves at once; None if that is not known, or not asked."""
+        if self.residency is None:
+            return self.concurrency
+        key = self._keys.get((place.model, place.load if self.by_options else ""))
+        group = None if key is None else self.residency.groups.get(key)
+        return None if group is None else group.concurrency
 
     def failing(self, place: Place) -> str | None:
         """Why a task is held because others fail; None if it is not."""
@@ -224,15 +231,11 @@ class BackendSlots:
 
     # -- what happened
 
-    def _name_of(self, model: str) -> str:
-        """A name of this model for users: the one that stands for all may be a digest."""
-        names = (name for name, same in self.names.items() if same == model)
-        return next(names, model).removesuffix(":latest")
-
     def take(self, task_id: str, place: Place, now: float) -> bool:
         """A task starts on it; whether it is to be told how the task is served."""
         assert self.running < self.limit, f"a task starts on {self.name}, which has no slot for it"
         self.running += 1
+        self.taken.clear()
         if self.model_limits is not None:
             self.model_limits.start(task_id, place.model)
         if self.residency is not None:
@@ -261,6 +264,7 @@ class BackendSlots:
 
     def answered(self, task_id: str, place: Place, now: float) -> None:
         """The answer to a task that runs on it has begun."""
+        self.taken.clear()
         if not self.outages.quiet:
             self.outages.answered(self.model(place.model))
         if self.residency is not None:
@@ -274,6 +278,7 @@ class BackendSlots:
         """
         assert self.running > 0, f"a slot of {self.name} is given back twice"
         self.running -= 1
+        self.taken.clear()
         if self.model_limits is not None:
             self.model_limits.end(task_id)
         if sample is not None:
@@ -336,6 +341,7 @@ class BackendSlots:
 
     def settle_time(self, now: float) -> None:
         """Do what is due by now."""
+        self.taken.clear()
         if self.held is not None and self.held.until <= now:
             self.held = None
         if self.residency is not None:
@@ -364,13 +370,6 @@ class BackendSlots:
         if residency.check is None and residency.load is None:
             return inf
         return self.asked_at + ASK_AGAIN
-
-    def recallable(self) -> list[str]:
-        """Tasks that may wait inside it, to see whether it serves one more at once."""
-        if self.residency is not None:
-            groups = self.residency.groups.values()
-            return [task_id for group in groups for task_id in group.concurrency.recallable()]
-        return [] if self.concurrency is None else self.concurrency.recallable()
 
     # -- how it is known
 
