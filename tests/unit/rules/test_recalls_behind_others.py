@@ -98,7 +98,7 @@ def tried_with_one_more(*models: tuple[str, ...]) -> Story:
     story.now = 1.0
     story.add(B, NORMAL, "a")
     assert story.starts() == [B]
-    assert first.recallable() == [B]
+    assert first.concurrency.recallable() == [B]
     return story
 
 
