@@ -260,10 +260,13 @@ def _calls(order: Calls) -> Found:
         crowd.ask_all()
 
         def until(end: float) -> None:
-            nonlocal count
+            nonlocal count  # at least to the first answer, for which a busy machine takes longer
             silent = time.monotonic() + PATIENCE
-            while (now := time.monotonic()) < end and not 0 < order.calls <= count:
-                for connection, data in crowd.readable(end - now):
+            while not 0 < order.calls <= count:
+                now = time.monotonic()
+                if now >= end and count:
+                    return
+                for connection, data in crowd.readable((end if now < end else silent) - now):
                     silent = now + PATIENCE
                     answer = connection.answer
                     answer.feed(data)
@@ -281,8 +284,6 @@ def _calls(order: Calls) -> Found:
         until(begun + order.seconds)
         seconds = time.monotonic() - begun
         cpu = readings.between(before, readings.used(pids))
-        if not count:
-            raise NotMeasured(f"POST {target.path}: no answer in {order.seconds:g} s")
         return Found(count=count, seconds=seconds, cpu=cpu)
 
 
