@@ -53,8 +53,11 @@ from oq.words.errors import StoreError, StoreLocked
 
 T = TypeVar("T")
 
-WRITE_BUFFER = 32 << 20
-"""Bytes of a family's memtable before it is flushed to a table file."""
+WRITE_BUFFER = 4 << 20
+"""Bytes of a family's memtable before it is flushed to a table file. That is memory of any server
+that has been at work for a while. With eight times as much, 100,000 tasks in bulk take 65 MB more
+and no less processor time, and write a tenth less to the disk.
+"""
 
 FILTER_BITS = 10
 """Bits of a table's filter for each key: one key in a hundred is looked for in vain."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SIZE = "96m"
-"""RocksDB writes again once there is room for a write buffer, which is 32 MB."""
+"""RocksDB writes again once there is room for a write buffer, which is 4 MB."""
 CHUNK = 1 << 20
 
 
