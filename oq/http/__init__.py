@@ -5,8 +5,7 @@ listen             opens the listening sockets, and says why when it cannot
 server             accepts connections, and limits how many there are
 stopping           ends the process within a time limit, even when the disk hangs
 connection         one client's connection: what Hypercorn leaves unbounded, bounded
-client_stream      its bytes: each wait is bounded, and a client that leaves is noticed;
-                   asking: even while nobody reads what it says
+client_stream      its bytes: each wait is bounded, and a client that leaves is noticed
 http1              HTTP/1.1 and WebSocket on that connection, by h11 and wsproto
 fast_path          answers calls, submits, streams and waiting reads past Hypercorn and Quart
 fast_request       reads the head of a request for the fast path, strictly

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 from math import inf
 
 import structlog
 import trio
 
-from oq.http.asking import Asking
 from oq.http.unsent import Unsent
 
 log = structlog.get_logger()
@@ -56,7 +54,6 @@ class ClientStream:
         self._taken = trio.lowlevel.ParkingLot()  # here the reader waits for room
         self._owed = b""  # what `send_nowait` could not send
         self._watched: trio.CancelScope | None = None
-        self._asking: Asking | None = None  # whether the client is there
 
     async def receive(self, most: int) -> bytes:
         """What the client says next; empty when it has gone, or says no more."""
@@ -80,13 +77,6 @@ class ClientStream:
             self._spawn(self._read_ahead)
         elif len(self._ahead) >= MAX_RECEIVE:
             self._taken.unpark()  # the reader's patience begins
-
-    def watch_unread(self, scope: trio.CancelScope) -> None:
-        """The same until the response begins, for a request whose body may stand still because
-        nobody takes it. See `oq.http.asking`.
-        """
-        self._asking = Asking(self._socket)
-        self._spawn(partial(self._asking.run, scope))
 
     def unwatch(self) -> None:
         """The request has been answered."""
@@ -114,8 +104,6 @@ class ClientStream:
                 if ahead and len(self._ahead) >= most:
                     await self._wait_for_room(most)
                 room = most if self._drops or not ahead else most - len(self._ahead)
-                if self._asking is not None:
-                    self._asking.goes_on()
                 return os.read(self._socket.fileno(), room)
             except BlockingIOError:
                 pass  # it was nothing after all
@@ -136,8 +124,6 @@ class ClientStream:
         """Whether the client took them. Only one task may send at a time."""
         if self._owed:
             data, self._owed = self._owed + data, b""
-        if self._asking is not None:
-            data, self._asking = self._asking.rest(data), None
         sent = self._send_at_once(data)
         return sent == len(data) or await self._send_slowly(data, sent)
 

@@ -108,12 +108,6 @@ class Connection:
         elif not await self._send_bytes(_text_head(len(text)) + text):
             await self._protocol.handle(Closed())
 
-    def watch_unread(self) -> None:
-        """End it, and with it the handler of its request, when the client leaves before the
-        response begins: even while nobody reads the body further, which blocks Hypercorn too.
-        """
-        self._stream.watch_unread(self._all)
-
     def end_if_idle(self) -> None:
         """End it, unless it has a request under way."""
         if self.idle_since < inf:

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, suppress
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from oq.http.asking import BEGINNING, LOOK
 from oq.http.gateway.proxy import TAKE_TIMEOUT
 from tests.support.told import FAST, Site, http, site
 
@@ -86,16 +85,48 @@ async def test_a_caller_that_waits_gets_its_answer_whole(mock_clock: trio.testin
         await stream.send_all(http(b"taken", "text/plain", status="201 Created"))
 
     async with before(take_late) as here, uploading(here) as caller:
-        for _ in range(4):
-            await go_on(mock_clock, LOOK)
-        got = await caller.receive_some()
-        assert BEGINNING.startswith(got)
+        await go_on(mock_clock, TAKE_TIMEOUT - 1)
         late.set()
+        got = b""
         with hurry(mock_clock):
             while not got.endswith(b"\r\n\r\ntaken"):
                 got += await caller.receive_some()
     assert got.startswith(b"HTTP/1.1 201 Created\r\n")
     assert got.count(b"HTTP/1.1") == 1
+
+
+async def test_a_caller_that_has_left_holds_nothing_for_longer(mock_clock: trio.testing.MockClock):
+    async def take_nothing(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with before(take_nothing) as here:
+        async with uploading(here):
+            await go_on(mock_clock, 1)
+        await go_on(mock_clock, TAKE_TIMEOUT)
+        with hurry(mock_clock):
+            while here.server._connections:
+                await trio.lowlevel.checkpoint()
+
+
+async def test_a_caller_that_leaves_when_all_is_taken_is_noticed():
+    body = b"x" * 100
+    taken, left = trio.Event(), trio.Event()
+
+    async def take_all(stream: trio.SocketStream) -> None:
+        got = b""
+        while not got.endswith(body):
+            got += await stream.receive_some(1 << 20)
+        taken.set()
+        while await stream.receive_some(1 << 20):
+            pass
+        left.set()
+
+    async with before(take_all) as here:
+        async with await here.connect() as caller:
+            await caller.send_all(here.request("POST", PATH, body))
+            await taken.wait()
+        with trio.fail_after(20):
+            await left.wait()
 
 
 async def test_a_backend_that_takes_nothing_is_given_up(mock_clock: trio.testing.MockClock):

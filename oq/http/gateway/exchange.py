@@ -41,13 +41,6 @@ class Exchange:
         """
         self._peer.watch(self.scope)
 
-    def watch_sender(self) -> None:
-        """The same for a body that is passed on as it comes, to be called before that. It never
-        comes by the fast path.
-        """
-        if (connection := self.request.connection) is not None:
-            connection.watch_unread()
-
 
 async def exchange(
     handle: Callable[[Exchange], Awaitable[None]],

@@ -33,7 +33,8 @@ MAX_LINE = 1024 * 1024
 """Bytes of a line that are held until it is whole."""
 TAKE_TIMEOUT = 60.0
 """Seconds in which a backend must take each part of an upload, unless it has begun to answer. One
-that takes nothing may be alive all the same, so nothing else would end that.
+that takes nothing may be alive all the same, so nothing else would end that; and while nothing is
+taken, it cannot be seen that the caller has left: that stands behind what it has sent.
 """
 
 
@@ -58,7 +59,6 @@ class Proxy:
         way = check_way(request, self._passages.mark)
         taking = trio.CancelScope()
         if allowed.uploads:
-            one.watch_sender()
             body: bytes | Upload = Upload(one, taking)
         else:
             body = await one.body.read()
