@@ -152,7 +152,6 @@ class Upload:
         with trio.move_on_after(BODY_TIMEOUT):
             part = await self._one.body.part()
             if part is None:
-                self._one.watch_caller()
                 raise StopAsyncIteration
             if not self._one.out.begun:
                 self._taking.deadline = trio.current_time() + TAKE_TIMEOUT
