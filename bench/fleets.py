@@ -12,6 +12,7 @@ from bench.scenario import Setting, Side
 from oq.rules.board import Board
 from oq.rules.fleet import Fleet
 from oq.rules.place import Place
+from oq.rules.placing import place_on
 from oq.rules.policies import POLICIES
 from oq.rules.slots import BackendSlots
 from oq.words.config import SchedulerConfig, to_config
@@ -31,22 +32,29 @@ SERVED = Ended(served=True, sample=Sample(took=1.0, first=0.1, waited=0.01, load
 
 @asynccontextmanager
 async def fleets(setting: Setting) -> AsyncIterator[list[Side]]:
-    """Servers like Ollama that all have one model, and servers of which each has some."""
+    """Servers like Ollama that all have one model, and servers of which each has some: to choose
+    one for a task, and to find the task, too, and start it.
+    """
     starts = setting.sized(STARTS, least=10 * BACKENDS)
 
-    async def choose() -> dict[str, float]:
-        return {
-            "choose_alike": search(starts, lambda _: ["m0"]),
-            "choose_mixed": search(
-                starts, lambda n: [f"m{(n + 6 * k) % MODELS}" for k in range(EACH)]
-            ),
-        }
+    def some(number: int) -> list[str]:
+        return [f"m{(number + 6 * place) % MODELS}" for place in range(EACH)]
 
-    yield [choose]
+    async def alike() -> dict[str, float]:
+        choose, start = search(starts, lambda number: ["m0"])
+        return {"choose_alike": choose, "start_alike": start}
+
+    async def mixed() -> dict[str, float]:
+        choose, start = search(starts, some)
+        return {"choose_mixed": choose, "start_mixed": start}
+
+    yield [alike, mixed]
 
 
-def search(starts: int, models: Callable[[int], list[str]]) -> float:
-    """Microseconds to choose a task and its backend, each time that one has ended; the median."""
+def search(starts: int, models: Callable[[int], list[str]]) -> tuple[float, float]:
+    """Microseconds, each the median, when a task has ended: to choose a backend for the first that
+    waits, and to start the next that can.
+    """
     draw = random.Random(SEED)
     fleet = Fleet([_box(number, models(number)) for number in range(BACKENDS)])
     wanted = sorted({model for number in range(BACKENDS) for model in models(number)})
@@ -56,19 +64,24 @@ def search(starts: int, models: Callable[[int], list[str]]) -> float:
     running = [job.task_id for job in board.starts(1.0)]
     for task_id in running:
         board.answered(task_id, 1.0)
-    taken: list[float] = []
+    chosen: list[float] = []
+    started: list[float] = []
     for number in range(WAITING, WAITING + starts):
         board.place(f"{number:036d}", Place(5, draw.choice(wanted)))
         ended = running.pop(draw.randrange(len(running)))
         board.end(ended)
         board.free(ended, 1.0, SERVED)
+        _, place = policy.first() or ("", Place(5, wanted[0]))
         begun = time.perf_counter()
+        place_on(fleet.able(place.model, 1.0), place, 1.0)
+        now = time.perf_counter()
+        chosen.append((now - begun) * 1e6)
         for job in board.starts(1.0):
-            taken.append((time.perf_counter() - begun) * 1e6)
+            started.append((time.perf_counter() - now) * 1e6)
             running.append(job.task_id)
             board.answered(job.task_id, 1.0)
-            begun = time.perf_counter()
-    return percentile(taken, 0.5)
+            now = time.perf_counter()
+    return percentile(chosen, 0.5), percentile(started, 0.5)
 
 
 def _box(number: int, models: list[str]) -> BackendSlots:

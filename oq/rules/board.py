@@ -395,6 +395,6 @@ class Board:
 
     def _note_plain(self) -> None:
         for backend in self._fleet:
-            backend.taken.clear()
+            backend.known.forget()
         settled = not (self._fleet.several and self._fleet.some_down)
         self._all_plain, self._calm = settled and all(one.plain for one in self._fleet), False

@@ -116,7 +116,7 @@ class Fifo(Line):
         kept = {
             one
             for one in self._fleet.able(place.model, now)
-            if one.taken.get(asked, now) > now or self.room(one, place, now) > Room.LIMITED
+            if one.known.taken.get(asked, now) > now or self.room(one, place, now) > Room.LIMITED
         }
         search.kept += [one for one in unkept if one in kept]
         search.left = [one for one in search.left if one not in kept]

@@ -64,16 +64,19 @@ def _best(
 ) -> tuple[BackendSlots | None, Room]:
     """The best of them for a task that nothing is known of but its place."""
     asked = place.model, place.load
-    asking = [one for one in backends if one.taken.get(asked, now) <= now]
+    asking = [one for one in backends if one.known.taken.get(asked, now) <= now]
     best, best_room, least, warm = None, Room.CLOSED, 0.0, False
     for backend in asking:
         if backend in but:
             continue
         if warm and (backend.running >= least * backend.limit or backend.share(place) >= least):
             continue  # of many it is not asked what room there is
-        room = room_on(backend, place, now, reserve)
-        if room is Room.TAKEN and reserve is None:
-            _note_taken(backend, place)
+        if asked in backend.known.draining:
+            room = Room.DRAINING
+        else:
+            room = room_on(backend, place, now, reserve)
+            if reserve is None and Room.LIMITED < room <= Room.TAKEN:
+                _remember(backend, place, room)
         if room <= Room.LIMITED or room < best_room:
             continue
         busy = _busy(backend, room, place)
@@ -90,15 +93,19 @@ def _best(
     return best, best_room
 
 
-def _note_taken(backend: BackendSlots, place: Place) -> None:
-    """It has no slot for such a task. Of many backends most are not asked again for each task."""
+def _remember(backend: BackendSlots, place: Place, room: Room) -> None:
+    """It cannot start such a task. Of many backends most are not asked again for each task."""
     if backend.model_limits is not None:
         return  # that a model has as many as it may is another thing
-    if len(backend.taken) >= KINDS:
-        backend.taken.clear()
+    known, asked = backend.known, (place.model, place.load)
+    if len(known.taken) + len(known.draining) >= KINDS:
+        known.forget()
+    if room is Room.DRAINING:
+        known.draining.add(asked)
+        return
     full, concurrency = backend.running >= backend.limit, backend.concurrency_of(place)
     until = inf if full or concurrency is None else concurrency.allowed_at()
-    backend.taken[place.model, place.load] = until
+    known.taken[asked] = until
 
 
 def room_on(backend: BackendSlots, place: Place, now: float, reserve: Reserve | None) -> Room:

@@ -25,6 +25,24 @@ class Room(IntEnum):
         return self >= Room.SWAP
 
 
+class Known:
+    """What room a backend has, as it was found, until something happens to it: models, with their
+    options, that it has no slot for (None: for all), and until when at most; and those for which
+    something has to end first.
+    """
+
+    __slots__ = ("draining", "taken")
+
+    def __init__(self) -> None:
+        self.taken: dict[tuple[str, str] | None, float] = {}
+        self.draining: set[tuple[str, str]] = set()
+
+    def forget(self) -> None:
+        """Something has happened to it."""
+        self.taken.clear()
+        self.draining.clear()
+
+
 class Hold(Struct, frozen=True):
     """A backend that is busy gets nothing until then, in seconds of a steady clock."""
 

@@ -14,7 +14,7 @@ from oq.rules.model_names import full_name
 from oq.rules.outages import Outages
 from oq.rules.place import Place
 from oq.rules.residency import Key, Residency
-from oq.rules.room import Hold, Room
+from oq.rules.room import Hold, Known, Room
 from oq.words.messages import Busy, Ended
 from oq.words.sample import Sample
 from oq.words.views import BackendFacts, SlotsSource
@@ -40,8 +40,8 @@ class BackendSlots:
 
     __slots__ = (
         "_keys", "_most", "_slots", "_told", "asked_at", "busy_times", "by_options", "concurrency",
-        "down", "down_since", "held", "limit", "max_models", "model_limits", "models", "name",
-        "names", "outages", "overflow_after", "past", "residency", "running", "source", "taken",
+        "down", "down_since", "held", "known", "limit", "max_models", "model_limits", "models",
+        "name", "names", "outages", "overflow_after", "past", "residency", "running", "source",
         "tier",
     )  # fmt: skip
 
@@ -89,8 +89,7 @@ class BackendSlots:
         """For names of models the one name that stands for all of the same model."""
         self.asked_at = -inf
         """When it was asked last what it has in memory."""
-        self.taken: dict[tuple[str, str] | None, float] = {}
-        """Models, with options, that it has no slot for (None: for all), and until when at most."""
+        self.known = Known()
         self._keys: dict[tuple[str, str], Key] = {}
         if source == "guessed" and slots is None:
             self.concurrency = self._serves()
@@ -105,12 +104,12 @@ class BackendSlots:
 
     def is_shut(self, now: float) -> bool:
         """Whether no task can be started on it now, whatever its model."""
-        until = self.taken.get(None, now)
+        until = self.known.taken.get(None, now)
         if until <= now:
             closed = self.down is not None or self.held is not None or self.running >= self.limit
             knows = self.concurrency if self.residency is None else self.residency
             until = inf if closed else -inf if knows is None else knows.opens_at()
-            self.taken[None] = until
+            self.known.taken[None] = until
         return until > now
 
     @property
@@ -235,7 +234,7 @@ class BackendSlots:
         """A task starts on it; whether it is to be told how the task is served."""
         assert self.running < self.limit, f"a task starts on {self.name}, which has no slot for it"
         self.running += 1
-        self.taken.clear()
+        self.known.forget()
         if self.model_limits is not None:
             self.model_limits.start(task_id, place.model)
         if self.residency is not None:
@@ -264,7 +263,7 @@ class BackendSlots:
 
     def answered(self, task_id: str, place: Place, now: float) -> None:
         """The answer to a task that runs on it has begun."""
-        self.taken.clear()
+        self.known.forget()
         if not self.outages.quiet:
             self.outages.answered(self.model(place.model))
         if self.residency is not None:
@@ -278,7 +277,7 @@ class BackendSlots:
         """
         assert self.running > 0, f"a slot of {self.name} is given back twice"
         self.running -= 1
-        self.taken.clear()
+        self.known.forget()
         if self.model_limits is not None:
             self.model_limits.end(task_id)
         if sample is not None:
@@ -341,7 +340,7 @@ class BackendSlots:
 
     def settle_time(self, now: float) -> None:
         """Do what is due by now."""
-        self.taken.clear()
+        self.known.forget()
         if self.held is not None and self.held.until <= now:
             self.held = None
         if self.residency is not None:
