@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
+
+from tests.support.ports import kept_port
 
 GENERATE = {"type": "generate", "model": "llama3.2", "payload": {"prompt": "Why is the sky blue?"}}
 
@@ -22,8 +23,8 @@ class Oq:
     say what its backends are.
     """
 
-    def __init__(self, directory: Path, backend: str | None, *flags: str) -> None:
-        self.port = _free_port()
+    def __init__(self, directory: Path, port: int, backend: str | None, *flags: str) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "oq.log"
         self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
@@ -121,30 +122,30 @@ def slow(words: int = 2000, rate: float = 40) -> dict[str, Any]:
 
 @contextmanager
 def simulated_ollama(directory: Path, *flags: str) -> Iterator[Ollama]:
-    port = _free_port()
     models = [flag for name in ("llama3.2", "qwen3:4b", "nomic-embed-text")
               for flag in ("--model", name)]  # fmt: skip
     command = [
-        sys.executable, "-m", "oq.cli", "simulate", "--port", str(port),
-        "--tokens-per-second", "0", *models, *flags,
+        sys.executable, "-m", "oq.cli", "simulate", "--tokens-per-second", "0", *models, *flags,
     ]  # fmt: skip
-    with (directory / "simulator.log").open("w") as log:
-        process = _start(command, "simulated Ollama at", log)
-    try:
-        yield Ollama(f"http://127.0.0.1:{port}")
-    finally:
-        process.kill()
-        _reap(process)
+    with kept_port() as port:
+        with (directory / "simulator.log").open("w") as log:
+            process = _start([*command, "--port", str(port)], "simulated Ollama at", log)
+        try:
+            yield Ollama(f"http://127.0.0.1:{port}")
+        finally:
+            process.kill()
+            _reap(process)
 
 
 @contextmanager
 def served(directory: Path, backend: str | None, *flags: str) -> Iterator[Oq]:
-    oq = Oq(directory, backend, *flags)
-    oq.start()
-    try:
-        yield oq
-    finally:
-        oq.stop()
+    with kept_port() as port:
+        oq = Oq(directory, port, backend, *flags)
+        oq.start()
+        try:
+            yield oq
+        finally:
+            oq.stop()
 
 
 def _start(command: list[str], announces: str, log: IO[str]) -> subprocess.Popen[str]:
@@ -162,9 +163,3 @@ def _reap(process: subprocess.Popen[str]) -> None:
     process.wait()
     assert process.stdout is not None
     process.stdout.close()
-
-
-def _free_port() -> int:
-    """A port that nobody listens on just now: a restart has to find the same one again."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]

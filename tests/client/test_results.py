@@ -20,6 +20,7 @@ import oq
 from oq.client.watcher import CHECKS, POLLS
 from tests.support.builders import AT_ONCE
 from tests.support.http import UNKNOWN
+from tests.support.ports import kept_port
 from tests.support.servers import Served, served
 
 SOON = 20
@@ -49,9 +50,9 @@ def saying(text: str, **script: Any) -> oq.NewTask:
 class Process:
     """A real server in a child, on disk, at one address."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, port: int) -> None:
         self._settings = {
-            "server": {"port": 0},
+            "server": {"port": port},
             "queue": {
                 "storage_path": str(path),
                 "max_workers": 64,
@@ -71,7 +72,6 @@ class Process:
         assert self._child.stdout is not None
         self.url = self._child.stdout.readline().strip()
         assert self.url, "the server does not start"
-        self._settings["server"] = {"port": int(self.url.rpartition(":")[2])}
 
     def stop(self, how: signal.Signals) -> None:
         with self._child:  # closes its pipe, and waits
@@ -84,12 +84,13 @@ class Process:
 
 @contextmanager
 def process(path: Path) -> Iterator[Process]:
-    server = Process(path)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop(signal.SIGKILL)
+    with kept_port() as port:
+        server = Process(path, port)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop(signal.SIGKILL)
 
 
 async def many_results(server: Process, count: int) -> None:

@@ -26,12 +26,13 @@ from oq.http.server import Server
 from oq.queue import open_queue
 from oq.store import KeyValueLedger, MemoryEngine
 from tests.support.http import settings
+from tests.support.ports import kept_port
 
 
 class Served:
     """A server that runs. `url` is where; `requests` counts them, as ``"POST /api/tasks"``."""
 
-    def __init__(self, **sections: dict[str, Any]) -> None:
+    def __init__(self, port: int, **sections: dict[str, Any]) -> None:
         self.requests: Counter[str] = Counter()
         self.url = ""
         self.most_open = 0
@@ -39,7 +40,7 @@ class Served:
         self._open = 0
         self._sections = sections
         self._engine = MemoryEngine()
-        self._port = 0
+        self._port = port
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -79,7 +80,6 @@ class Served:
             http = Server(self._counting(app), fast_path, sockets, max_connections=1000)
             await nursery.start(http.run)
             self.url = url(config.server, sockets)
-            self._port = sockets[0].getsockname()[1]
             up.set()
             await self._stop.wait()
             await queue.drain()
@@ -130,13 +130,14 @@ class _CountingFastPath(FastPath):
 @contextmanager
 def served(**sections: dict[str, Any]) -> Iterator[Served]:
     """A server, for the block."""
-    server = Served(**sections)
-    server.start()
-    try:
-        yield server
-    finally:
-        if server._thread is not None:
-            server.stop()
+    with kept_port() as port:
+        server = Served(port, **sections)
+        server.start()
+        try:
+            yield server
+        finally:
+            if server._thread is not None:
+                server.stop()
 
 
 class Cutter:
