@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import pytest
 import trio
@@ -33,18 +34,21 @@ class Silent:
             self.hung_up.set()
 
 
+Here = TypeVar("Here", "Silent", "Deaf")
+ODD = pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
+
+
 @asynccontextmanager
-async def silent() -> AsyncIterator[Silent]:
+async def serving(here: Here) -> AsyncIterator[Here]:
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        here = Silent()
         here.where = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         nursery.start_soon(trio.serve_listeners, here.serve, listeners)
         yield here
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
+@ODD
 @pytest.mark.parametrize("body", [CALL, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("later", [False, True], ids=["with it", "later"])
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ async def test_a_caller_who_leaves_in_the_midst_of_a_call(
 ):
     monkeypatch.setattr(client_stream, "PATIENCE", 0.01)
     with trio.fail_after(20):
-        async with silent() as backend, site(odd, backend.where, "openai") as here:
+        async with serving(Silent()) as backend, site(odd, backend.where, "openai") as here:
             async with await here.connect() as caller:
                 call = here.request("POST", "/v1/chat/completions", body)
                 await caller.send_all(call if later else call + more)
@@ -92,20 +96,8 @@ async def _wait_reset(socket: trio.socket.SocketType) -> None:
         await trio.lowlevel.wait_readable(epoll)
 
 
-@asynccontextmanager
-async def deaf() -> AsyncIterator[Deaf]:
-    async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        here = Deaf()
-        here.where = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.start_soon(trio.serve_listeners, here.serve, listeners)
-        yield here
-        nursery.cancel_scope.cancel()
-
-
 BIG = 12_000_000
 """Bytes: more than the sockets between oq and a backend hold."""
-ODD = pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
 
 
 @ODD
@@ -116,7 +108,7 @@ ODD = pytest.mark.parametrize("odd", [FAST, ORDINARY], ids=["fast", "ordinary"])
 async def test_a_call_that_its_backend_does_not_read(odd: str, streams: bool, kind: str, path: str):
     told = CALL.replace(b"false", b"true") if streams else CALL
     with trio.fail_after(20):
-        async with deaf() as backend, site(odd, backend.where, kind) as here:
+        async with serving(Deaf()) as backend, site(odd, backend.where, kind) as here:
             async with await here.connect() as caller:
                 await caller.send_all(here.request("POST", path, told.replace(b"x", b"x" * BIG)))
                 await backend.asked.wait()

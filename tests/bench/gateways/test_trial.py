@@ -24,8 +24,6 @@ on the machine that the budgets are of. The gate counts in such work, too.
 """
 NOTHING_ELSE = dict.fromkeys(gate.COSTS, 1.0) | {"hop_cpu": 1.0, "loop_cpu": 1.0}
 NOTHING_ELSE |= {"hop_wall": 1.0, "loop_wall": 1.0}
-
-
 BOTH = ["call_cpu", "chunk_cpu"]
 
 
