@@ -20,6 +20,7 @@ from oq.words.messages import Busy
 from oq.words.views import BackendFacts, SlotsSource
 from tests.support.builders import at, task_id
 from tests.unit.rules.test_few_and_many_kinds import Story
+from tests.unit.rules.test_placing import asked as asked
 
 A = Place(5, "a")
 CONFIG = to_config({})
@@ -65,18 +66,8 @@ def full_board(policy: str, source: SlotsSource) -> Board:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("source", ["set", "guessed", "measured"])
-def test_of_many_backends_those_are_asked_to_which_something_has_happened(
-    policy, source, monkeypatch
-):
+def test_of_many_backends_those_are_asked_to_which_something_has_happened(policy, source, asked):
     board = full_board(policy, source)
-    asked: list[str] = []
-    room = BackendSlots.room
-
-    def count(backend: BackendSlots, place: Place, now: float) -> Any:
-        asked.append(backend.name)
-        return room(backend, place, now)
-
-    monkeypatch.setattr(BackendSlots, "room", count)
     for number in range(2 * BACKENDS):
         board.free(task_id(number), 2.0)
         asked.clear()

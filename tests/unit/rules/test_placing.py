@@ -75,19 +75,22 @@ def test_it_does_not_start_where_others_wait():
     assert place_on([other, empty], Place(5, "a"), 0.0, [other, empty]) == (None, Room.CLOSED)
 
 
-def test_of_many_that_run_as_many_the_best_is_found_without_asking_each_what_it_can_do(
-    monkeypatch,
-):
-    boxes = [box(f"box{n}", "a", runs=3) for n in range(49)] + [box("last", "a", runs=2)]
-    asked: list[str] = []
-
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the backends that are asked what room they have, each time."""
+    names: list[str] = []
     room = BackendSlots.room
 
     def counted(self: BackendSlots, place: Place, now: float) -> Room:
-        asked.append(self.name)
+        names.append(self.name)
         return room(self, place, now)
 
     monkeypatch.setattr(BackendSlots, "room", counted)
+    return names
+
+
+def test_of_many_that_run_as_many_the_best_is_found_without_asking_each_what_it_can_do(asked):
+    boxes = [box(f"box{n}", "a", runs=3) for n in range(49)] + [box("last", "a", runs=2)]
     assert place_on(boxes, Place(5, "a"), 0.0) == (boxes[-1], Room.WARM)
     assert asked == ["box0", "last"]
 
