@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-from os import environ
-
 import h11
 import pytest
-from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oq.http.fast_request import MOST, Head, read_head
+from tests.support.rounds import draw, in_rounds
 
 LINE = b"POST /api/tasks HTTP/1.1"
 GET = b"GET /api/tasks/7?wait=1s HTTP/1.1"
 LIMIT = 1000
-MUTANTS = int(environ.get("OQ_MUTANTS", "500"))
 HOST, LENGTH = b"Host: localhost:7125", b"Content-Length: 4"
 
 
@@ -190,11 +187,8 @@ def messages(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=MUTANTS)
-@given(messages())
-@example(head(HOST, LENGTH) + b"body")
-@example(head(HOST, line=GET) + b"GET /")
-def test_h11_reads_the_same_request_out_of_what_is_taken(data: bytes):
+def as_h11_reads(data: bytes) -> None:
+    """What is taken of these bytes is what h11 takes of them."""
     found = read(data)
     if found is None:
         return
@@ -214,3 +208,13 @@ def test_h11_reads_the_same_request_out_of_what_is_taken(data: bytes):
         assert isinstance(event, h11.EndOfMessage)
         assert server.trailing_data[0] == data[end:]
         assert (server.their_state is h11.DONE) == found.keep_alive
+
+
+@in_rounds
+def test_h11_reads_the_same_request_out_of_what_is_taken(number: int):
+    draw(number, as_h11_reads, messages())
+
+
+@pytest.mark.parametrize("data", [head(HOST, LENGTH) + b"body", head(HOST, line=GET) + b"GET /"])
+def test_a_whole_request_with_what_follows_is_read_as_h11_does(data: bytes):
+    as_h11_reads(data)

@@ -5,19 +5,17 @@ thousand of each kind.
 from __future__ import annotations
 
 import re
-from os import environ
 from unittest.mock import patch
 
 import h11
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oq.backends.http1.errors import Lost
 from oq.backends.http1.reading import AnswerReader
+from tests.support.rounds import draw, in_rounds
 from tests.unit.backends.http1.drawn import answers, mutants, pieces
 
-DRAWN = settings(max_examples=int(environ.get("OQ_MUTANTS", 400)), deadline=None, database=None)
 INTERIM = re.compile(rb"(HTTP/[0-9.]+ 1(?:.*\n)+?\r?\n)[\r\n]*(?=HTTP/)")
 SIZE = re.compile(rb"(?P<chunk_size>[0-9A-Fa-f]{1,20})[ \t]*(?:;.*)?\r\n")
 METHODS = st.sampled_from([b"GET", b"POST", b"POST", b"HEAD"])
@@ -83,33 +81,31 @@ def by_lenient_h11(data: bytes, method: bytes) -> Read | None:
         return by_h11(data, method)
 
 
-@DRAWN
-@given(mutants(), METHODS, st.data())
-def test_h11_reads_the_same_out_of_what_is_taken(data: bytes, method: bytes, cuts: st.DataObject):
-    ours = by_us(cuts.draw(pieces(data)), method)
-    if ours is None:
-        return
-    theirs = by_h11(data, method) or by_lenient_h11(data, method)
-    assert theirs is not None
-    assert ours.said == theirs.said
-    assert theirs.keeps or not ours.keeps
+@in_rounds
+def test_h11_reads_the_same_out_of_what_is_taken_however_it_is_cut(number: int):
+    def check(data: bytes, method: bytes, cuts: st.DataObject) -> None:
+        ours, whole = by_us(cuts.draw(pieces(data)), method), by_us([data] if data else [], method)
+        assert (ours and ours.said) == (whole and whole.said)
+        if ours is None:
+            return
+        theirs = by_h11(data, method) or by_lenient_h11(data, method)
+        assert theirs is not None
+        assert ours.said == theirs.said
+        assert theirs.keeps or not ours.keeps
+
+    draw(number, check, mutants(), METHODS, st.data())
 
 
-@DRAWN
-@given(answers(), METHODS, st.data())
-def test_a_good_answer_is_taken_however_it_is_cut(data: bytes, method: bytes, cuts: st.DataObject):
-    ours, theirs = by_us(cuts.draw(pieces(data)), method), by_h11(data, method)
-    assert theirs is not None
-    assert ours is not None
-    assert ours.said == theirs.said
-    assert theirs.keeps or not ours.keeps
+@in_rounds
+def test_a_good_answer_is_taken_however_it_is_cut(number: int):
+    def check(data: bytes, method: bytes, cuts: st.DataObject) -> None:
+        ours, theirs = by_us(cuts.draw(pieces(data)), method), by_h11(data, method)
+        assert theirs is not None
+        assert ours is not None
+        assert ours.said == theirs.said
+        assert theirs.keeps or not ours.keeps
 
-
-@DRAWN
-@given(mutants(), METHODS, st.data())
-def test_where_the_bytes_are_cut_changes_nothing(data: bytes, method: bytes, cuts: st.DataObject):
-    whole, cut = by_us([data] if data else [], method), by_us(cuts.draw(pieces(data)), method)
-    assert (whole and whole.said) == (cut and cut.said)
+    draw(number, check, answers(), METHODS, st.data())
 
 
 @pytest.mark.parametrize(
