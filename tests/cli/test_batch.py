@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from oq.client import Client
+from tests.support.ports import kept_port
 
 pytestmark = pytest.mark.slow  # most start servers and commands as processes
 
@@ -26,18 +26,11 @@ OQ = [sys.executable, "-m", "oq.cli"]
 KEEP_ALL = "queue: {max_completed_tasks: 0, max_workers: 16}\n"
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 class Place:
     """A directory with a server that can be killed and started again, and batches run in it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.port = free_port()
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory, self.port = directory, port
         self.server = f"127.0.0.1:{self.port}"
         self.environ = {name: value for name, value in os.environ.items() if name != "OQ_SERVER"}
         self.environ |= {"HOME": str(directory), "OQ_SERVER": self.server}
@@ -96,11 +89,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def place(tmp_path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    yield made
-    for process in made.processes:
-        if process.poll() is None:
-            kill(process)
+    with kept_port() as port:
+        made = Place(tmp_path, port)
+        yield made
+        for process in made.processes:
+            if process.poll() is None:
+                kill(process)
 
 
 def chat(custom_id: str, text: str = "one two", model: str = "m", **script: object) -> dict:

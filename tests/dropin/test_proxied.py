@@ -14,6 +14,7 @@ import pytest
 
 from tests.dropin.callers import ollama_client
 from tests.dropin.ways import SOON, Way, direct, through_oq
+from tests.support.ports import kept_port
 
 DATA = b"weights " * 400_000
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -156,10 +157,12 @@ def test_a_look_is_passed_on_as_it_is(native_way):
 
 
 def test_another_port_may_have_another_priority(machine, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    listen = {"listen": [{"port": port, "priority": "low"}]}
-    with through_oq(machine, tmp_path, gateway=listen) as way:
+    with (
+        kept_port() as port,
+        through_oq(
+            machine, tmp_path, gateway={"listen": [{"port": port, "priority": "low"}]}
+        ) as way,
+    ):
         body = {"model": "m", "prompt": "x", "stream": False}
         slow = httpx.post(f"http://127.0.0.1:{port}/api/generate", json=body)
         fast = way.http.post("/api/generate", json=body)

@@ -6,7 +6,8 @@
     make test-ollama ARGS="starving deaths"   only some scenarios (ARGS=--help lists them)
 
 Prints a table: what was measured directly, through oq, and what is possible. The exit code is 1 if
-something does not hold. It needs Linux, and a machine that does little else meanwhile.
+something does not hold. It needs Linux, and a machine that does little else meanwhile: on one whose
+speed changes, `--rounds 5` measures what is compared more often.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ LLAMA: tuple[Scenario, ...] = (critical, parallel, hangups, fleet)
 ROUTER: tuple[Scenario, ...] = (starving, mixed, alternating)
 
 
-async def _try(target: str, wanted: list[str], *, minutes: float, long: bool) -> int:
+async def _try(target: str, wanted: list[str], *, minutes: float, rounds: int, long: bool) -> int:
     """How many rows do not hold."""
     wrong: list[str] = []
     with (
@@ -54,7 +55,7 @@ async def _try(target: str, wanted: list[str], *, minutes: float, long: bool) ->
         for box, scenarios in await _boxes(target, Path(folder)):
             chosen = [each for each in scenarios if not wanted or each.__name__ in wanted]
             if chosen:
-                wrong += await _table(Lab(box, Path(folder), long=long), chosen)
+                wrong += await _table(Lab(box, Path(folder), rounds=rounds, long=long), chosen)
     if time.cancelled_caught:
         wrong.append(f"it did not end within {minutes:g} minutes")
     for each in wrong:
@@ -99,14 +100,24 @@ def main() -> int:
     parser.add_argument("target", choices=("ollama", "llamacpp"))
     parser.add_argument("scenarios", nargs="*", help=f"only these, of: {', '.join(known)}")
     parser.add_argument("--minutes", type=float, default=45, help="the longest that it may take")
+    parser.add_argument("--rounds", type=int, default=2, help="how often what is compared runs (2)")
     parser.add_argument("--long", action="store_true", help="Ollama stays away for a minute")
     asked = parser.parse_args()
     unknown = set(asked.scenarios) - known.keys()
     if unknown:
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
+    if asked.rounds < 1:
+        parser.error(f"--rounds is {asked.rounds}; it must be at least 1")
     try:
         wrong = trio.run(
-            partial(_try, asked.target, asked.scenarios, minutes=asked.minutes, long=asked.long)
+            partial(
+                _try,
+                asked.target,
+                asked.scenarios,
+                minutes=asked.minutes,
+                rounds=asked.rounds,
+                long=asked.long,
+            )
         )
     except (Missing, NoModel) as missing:
         print(missing, file=sys.stderr)

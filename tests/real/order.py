@@ -10,8 +10,6 @@ from tests.real.loads import GAP, at_once, order_of_ends, planned, span
 from tests.real.rows import Row, at_most, seconds, told
 
 LOW = 12
-ROUNDS = 2
-"""Of which the shorter total counts: the machine may do other things, too."""
 SEEN = 20
 """Tasks after which oq must know how many a backend serves at once."""
 SOON = 0.3
@@ -32,7 +30,7 @@ async def critical(lab: Lab) -> list[Row]:
         async with lab.through(server) as oq:
             _, first = await _behind_twelve(lab, oq.calls)
         runs: dict[str | int, list[Seen]] = {"auto": [], 4: []}
-        for _ in range(ROUNDS):
+        for _ in range(lab.rounds):
             for setting, seen in runs.items():
                 async with lab.through(server, {"max_concurrency": setting}) as oq:
                     await _twenty(oq.calls)

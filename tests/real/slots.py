@@ -20,8 +20,6 @@ MEASURED = 24
 """Tasks that are measured. Those that run together end together: a multiple of 1, 2, 3 and 4."""
 STAYS = 16
 """Tasks after the first `SEEN`, for which oq must mostly stay with a right number."""
-ROUNDS = 2
-"""Of which the best counts."""
 GOOD = 0.97
 """The share of the most tokens a second from which a number is right."""
 MOSTLY = 0.8
@@ -37,7 +35,7 @@ async def _with(lab: Lab, slots: int) -> list[Row]:
     fixed = dict.fromkeys(range(1, slots + 1), 0.0)
     direct = found = 0.0
     async with lab.serving(**{lab.box.slots: str(slots)}) as server:
-        for _ in range(ROUNDS):
+        for _ in range(lab.rounds):
             async with lab.direct(server) as calls:
                 await calls.call("a", 8)
                 direct = max(direct, speed(await _many(lab, calls, slots)))

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 
 import trio
@@ -89,7 +90,7 @@ async def _asked_for_c(lab: Lab, calls: Caller, priorities: Sequence[str]) -> li
 
 def _began(call: Call, lab: Lab) -> float:
     """When the server began with a call: it reads the prompt before the first token comes."""
-    return float("inf") if call.first is None else call.first - lab.first
+    return inf if call.first is None else call.first - lab.first
 
 
 def _until_ended(call: Call, others: Iterable[Call]) -> float:
@@ -100,16 +101,20 @@ def _until_ended(call: Call, others: Iterable[Call]) -> float:
 async def alternating(lab: Lab) -> list[Row]:
     """Sixteen calls for b and sixteen for c, in turns, all at once."""
     models = ["b", "c"] * EACH
+    direct = grouped = inf
+    parts = {"b": inf, "c": inf}
     async with lab.serving(**lab.box.one_model) as server:
-        async with lab.direct(server) as calls:
-            direct = span(await _short(calls, models))
-            parts = [span(await _short(calls, [model] * EACH)) for model in ("b", "c")]
+        for _ in range(lab.rounds):
+            async with lab.direct(server) as calls:
+                direct = min(direct, span(await _short(calls, models)))
+                for model, least in parts.items():
+                    parts[model] = min(least, span(await _short(calls, [model] * EACH)))
+            async with lab.through(server, {"max_models": 1}, scheduler=AFFINITY) as oq:
+                grouped = min(grouped, span(await _short(oq.calls, models)))
         async with lab.through(server, {"max_models": 1}) as oq:
             in_turn = await _short(oq.calls, models)
             early = started_early(await oq.tasks(in_turn))
-        async with lab.through(server, {"max_models": 1}, scheduler=AFFINITY) as oq:
-            grouped = span(await _short(oq.calls, models))
-    possible = sum(parts)
+    possible = sum(parts.values())
     what = f"{2 * EACH} calls for b and c in turns"
     answered = sum(call.answered for call in in_turn)
     # llama.cpp's router puts calls for one model together by itself.
