@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from oq.backends import silence
-from oq.backends.simulated import Script
+from oq.backends.simulated import Script, Simulator
 from oq.words.clock import Clock
 from oq.words.task import Status
 from tests.support.gateway import CHAT, site
@@ -17,6 +17,7 @@ from tests.support.queues import EPOCH, until
 PATIENT = {"initial_delay": 1, "max_delay": 30, "jitter": False}
 OPENAI = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 EIGHT_MINUTES = 480.0
+FULL = "server busy, please try again.  maximum pending requests exceeded"
 WALL = Clock(lambda: EPOCH + trio.current_time())
 
 
@@ -104,6 +105,40 @@ async def test_a_long_retry_after_is_the_callers_at_the_end(clock, status, timeo
         assert answer.json() == {"error": "busy"}
         assert after - 0.1 <= trio.current_time() - began < after + 5
         assert len(asked(here)) == times
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "body"), [("/api/chat", CHAT), ("/v1/chat/completions", OPENAI)], ids=["ollama", "v1"]
+)
+async def test_a_call_that_finds_the_line_full_waits_and_spends_nothing(clock, path, body, stream):
+    async with site(clock=WALL, retry_config={**PATIENT, "max_retries": 1}) as here:
+        here.simulator.push(*[Script(status=503, error=FULL)] * 6)
+        answer = await here.oq.post(path, json={**body, "stream": stream}, timeout=None)
+        assert answer.status_code == 200
+        task = await here.task(answer)
+        assert (task["status"], task["retry_count"], len(task["attempts"])) == ("completed", 0, 1)
+        assert len(asked(here, path)) == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/api/chat", CHAT), ("/v1/chat/completions", OPENAI)], ids=["ollama", "v1"]
+)
+async def test_nine_calls_for_three_models_before_a_line_of_one_are_all_answered(clock, path, body):
+    short = Script(tokens=3, rate=10)
+    machine = Simulator(short, parallel=1, max_models=1, max_queue=1, load=1.0)
+    async with site(machine, clock=WALL, retry_config=PATIENT) as here:
+        answers = []
+
+        async def ask(model: str) -> None:
+            request = {**body, "model": model, "stream": False}
+            answers.append(await here.oq.post(path, json=request, timeout=None))
+
+        async with trio.open_nursery() as nursery:
+            for model in "abcabcabc":
+                nursery.start_soon(ask, model)
+        assert [answer.status_code for answer in answers] == [200] * 9
+        assert [(await here.task(answer))["retry_count"] for answer in answers] == [0] * 9
 
 
 async def test_501_is_final_at_once(clock):

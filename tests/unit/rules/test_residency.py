@@ -207,6 +207,20 @@ def test_of_several_models_that_are_full_the_idle_one_leaves():
     assert {group.name for group in story.slots.residency.loaded} == {"c", "d"}
 
 
+def test_nothing_overtakes_a_swap_where_several_models_fit_either():
+    story = Story(max_models=2, slots=4)
+    a1, b1 = story.add(place("a"), place("b"))
+    story.starts()
+    story.answers(a1)
+    story.starts()
+    story.answers(b1)
+    story.ends(b1)
+    c1, a2 = story.add(place("c"), place("a"))
+    assert story.starts() == [c1], "b leaves for it, and it goes alone, though a is in memory"
+    story.answers(c1)
+    assert story.starts() == [a2]
+
+
 def test_another_load_of_the_same_model_waits_for_its_tasks_only():
     story = Story()
     b1, c1 = story.add(place("b"), place("c"))
