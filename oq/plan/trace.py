@@ -12,6 +12,10 @@ from oq.words.task import MAX_PRIORITY, MIN_PRIORITY, Summary
 
 MAX_LINE = 64 * 1024
 """Bytes of a line. A longer one is none of a trace."""
+MAX_TOKENS = 1_000_000_000_000
+MAX_SECONDS = 10 * 365 * 86400.0
+_TIMES = ("created_at", "started_at", "first_token_at", "completed_at")
+_SECONDS = ("waited_inside", "load")
 
 
 class Ran(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,10 +88,17 @@ def _checked(line: bytes) -> Ran:
     if len(line) > MAX_LINE:
         raise ValueError(f"it has over {MAX_LINE} bytes")
     task = _DECODER.decode(line)
-    if task.created_at.tzinfo is None:
-        raise ValueError(f"created_at, {task.created_at.isoformat()}, has no zone")
+    for name in _TIMES:
+        time = getattr(task, name)
+        if time is not None and time.tzinfo is None:
+            raise ValueError(f"{name}, {time.isoformat()}, has no zone")
     if not MIN_PRIORITY <= task.priority <= MAX_PRIORITY:
         raise ValueError(f"priority {task.priority} is not {MIN_PRIORITY} to {MAX_PRIORITY}")
     if min(task.prompt_tokens, task.completion_tokens) < 0:
         raise ValueError("a number of tokens is below 0")
+    if max(task.prompt_tokens, task.completion_tokens) > MAX_TOKENS:
+        raise ValueError(f"a number of tokens is over {MAX_TOKENS:,}")
+    for name in _SECONDS:
+        if (getattr(task, name) or 0.0) > MAX_SECONDS:
+            raise ValueError(f"{name}, {getattr(task, name):g} seconds, is over ten years")
     return task
