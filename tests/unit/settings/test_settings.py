@@ -160,6 +160,18 @@ def test_the_search_path(tmp_path, monkeypatch):
             "config.yaml:2: backends[0].kind: 'opnai' is none of ollama, openai, simulated",
         ),
         (
+            "backends:\n - {name: a, kind: simulated, max_concurrency: many}\n",
+            "backends[0].max_concurrency: 'many' is neither auto nor a whole number",
+        ),
+        (
+            "backends:\n - {name: a, kind: simulated, max_concurrency: 1.5}\n",
+            "backends[0].max_concurrency: 1.5 is neither auto nor a whole number",
+        ),
+        (
+            "backends:\n - {name: a, kind: simulated, max_concurrency: 0}\n",
+            "backends[0].max_concurrency: expected int >= 1, not 0",
+        ),
+        (
             "backends:\n - name: a\n   kind: openai\n",
             "config.yaml:2: backends[0].url: a backend of kind openai needs one",
         ),
