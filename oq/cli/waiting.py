@@ -144,7 +144,8 @@ def where(task: Task) -> str:
         return f"waits for another {_rough(now, task.run_at)}{again}"
     if not task.queue_position:
         return "is in the queue"
-    soon = f", starts {expected(task.eta.starts, now)}" if task.eta else ""
+    why = f": {task.waits_for}" if task.waits_for else ""
+    soon = f", starts {expected(task.eta.starts, now)}" if task.eta else why
     return f"is #{task.queue_position} in line{soon}"
 
 

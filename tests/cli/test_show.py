@@ -133,3 +133,12 @@ def test_a_task_that_waits_says_when_it_starts(capsys):
     shown = capsys.readouterr().out
     assert "starts" in shown
     assert "ends" in shown
+
+
+def test_a_task_of_which_nobody_knows_when_it_starts_says_why_it_waits():
+    why = "only two has beta: two is down since 14:02 UTC"
+    task = Task(
+        id="t", type=TaskType.CHAT, priority=5, status=Status.PENDING, model="beta",
+        created_at=NOW, retry_count=0, max_retries=3, payload={}, queue_position=1, waits_for=why,
+    )  # fmt: skip
+    assert where(task) == f"is #1 in line: {why}"
