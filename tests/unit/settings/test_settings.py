@@ -161,15 +161,15 @@ def test_the_search_path(tmp_path, monkeypatch):
         ),
         (
             "backends:\n - {name: a, kind: simulated, max_concurrency: many}\n",
-            "backends[0].max_concurrency: 'many' is neither auto nor a whole number",
+            "config.yaml:2: backends[0].max_concurrency: 'many' is neither auto nor a whole number",
         ),
         (
             "backends:\n - {name: a, kind: simulated, max_concurrency: 1.5}\n",
-            "backends[0].max_concurrency: 1.5 is neither auto nor a whole number",
+            "config.yaml:2: backends[0].max_concurrency: 1.5 is neither auto nor a whole number",
         ),
         (
             "backends:\n - {name: a, kind: simulated, max_concurrency: 0}\n",
-            "backends[0].max_concurrency: expected int >= 1, not 0",
+            "config.yaml:2: backends[0].max_concurrency: expected int >= 1, not 0",
         ),
         (
             "backends:\n - name: a\n   kind: openai\n",
