@@ -7,7 +7,7 @@
 
 Prints a table: what was measured directly, through oq, and what is possible. The exit code is 1 if
 something does not hold. It needs Linux, and a machine that does little else meanwhile: on one whose
-speed changes, `--rounds 5` measures what is compared more often.
+speed changes, `--rounds 8` measures what is compared more often.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> int:
     parser.add_argument("target", choices=("ollama", "llamacpp"))
     parser.add_argument("scenarios", nargs="*", help=f"only these, of: {', '.join(known)}")
     parser.add_argument("--minutes", type=float, default=45, help="the longest that it may take")
-    parser.add_argument("--rounds", type=int, default=2, help="how often what is compared runs (2)")
+    parser.add_argument("--rounds", type=int, default=4, help="how often what is compared runs (4)")
     parser.add_argument("--long", action="store_true", help="Ollama stays away for a minute")
     asked = parser.parse_args()
     unknown = set(asked.scenarios) - known.keys()

@@ -7,6 +7,7 @@ alone, get the most done, also if the server itself says how many it has.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import trio
 
@@ -16,13 +17,16 @@ from tests.real.rows import Row
 
 SEEN = 20
 """Tasks after which oq must know a right number."""
-MEASURED = 24
-"""Tasks that are measured. Those that run together end together: a multiple of 1, 2, 3 and 4."""
+MEASURED = 12
+"""Tasks that are measured in a round. Those that run together end together: a multiple of 1, 2, 3
+and 4. A round is short: what the machine does beside it changes within a minute.
+"""
 STAYS = 16
 """Tasks after the first `SEEN`, for which oq must mostly stay with a right number."""
 GOOD = 0.97
 """The share of the most tokens a second from which a number is right."""
 MOSTLY = 0.8
+DIRECT, AUTO = "direct", "auto"
 
 
 async def parallel(lab: Lab) -> list[Row]:
@@ -31,22 +35,29 @@ async def parallel(lab: Lab) -> list[Row]:
 
 
 async def _with(lab: Lab, slots: int) -> list[Row]:
-    """Fixed numbers of tasks and what oq finds, in turns: the machine may do other things, too."""
-    fixed = dict.fromkeys(range(1, slots + 1), 0.0)
-    direct = found = 0.0
-    async with lab.serving(**{lab.box.slots: str(slots)}) as server:
+    """Fixed numbers of tasks and what oq finds, in turns."""
+    numbers = range(1, slots + 1)
+    most = dict.fromkeys([DIRECT, *map(str, numbers), AUTO], 0.0)
+    async with (
+        lab.serving(**{lab.box.slots: str(slots)}) as server,
+        lab.direct(server) as direct,
+        AsyncExitStack() as stack,
+    ):
+        oqs = {
+            str(number): await stack.enter_async_context(
+                lab.through(server, {"max_concurrency": number})
+            )
+            for number in (*numbers, AUTO)
+        }
+        await direct.call("a", 8)
+        seen = await _seen(lab, oqs[AUTO], slots)
         for _ in range(lab.rounds):
-            async with lab.direct(server) as calls:
-                await calls.call("a", 8)
-                direct = max(direct, speed(await _many(lab, calls, slots)))
-            for number in fixed:
-                async with lab.through(server, {"max_concurrency": number}) as oq:
-                    many = await _many(lab, oq.calls, slots + 2)
-                    fixed[number] = max(fixed[number], speed(many))
-            async with lab.through(server) as oq:
-                seen = await _seen(lab, oq, slots)
-                # Measured while nobody asks: the server answers that, too.
-                found = max(found, speed(await _many(lab, oq.calls, slots + 2)))
+            for who in most:
+                # Measured while nobody asks for numbers: the server answers that, too.
+                calls, callers = (direct, slots) if who == DIRECT else (oqs[who].calls, slots + 2)
+                most[who] = max(most[who], speed(await _many(lab, calls, callers)))
+    fixed = {number: most[str(number)] for number in numbers}
+    found = most[AUTO]
     right, best = right_numbers(fixed), max(fixed.values())
     after = tasks_until(right, seen)
     what = f"{lab.box.slots} {slots}"
@@ -62,7 +73,7 @@ async def _with(lab: Lab, slots: int) -> list[Row]:
         ),
         Row(
             f"{what}: tokens/s",
-            f"{direct:.0f}",
+            f"{most[DIRECT]:.0f}",
             f"{found:.0f}",
             measured,
             f"≥ {GOOD * best:.0f}",

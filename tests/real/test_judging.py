@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tests.real.calls import Call
 from tests.real.models import _with_metadata
+from tests.real.order import shortest
 from tests.real.rows import at_most
 from tests.real.slots import right_numbers, tasks_until
 from tests.real.swaps import started_early
@@ -46,3 +48,12 @@ def test_a_number_is_known_when_a_right_one_is_used_and_mostly_kept():
     assert tasks_until([1, 4], [1, 2, 1, 4, 4, 4, 4, 4]) == 1
     assert tasks_until([4], [4, 1, 1, 1, 4, 4, 4, 4, 3]) == 5
     assert tasks_until([4], [1, 2, 1, 1, 1, 1, 1, 1]) is None
+
+
+def ends(*times: float) -> list[Call]:
+    return [Call("a", sent=0.0, ended=time) for time in times]
+
+
+def test_of_each_task_its_best_round_counts():
+    assert shortest([ends(1.0, 3.0, 4.0)]) == 4.0
+    assert shortest([ends(1.0, 3.0, 4.0), ends(2.0, 3.0, 5.0)]) == 3.0
