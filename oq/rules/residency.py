@@ -327,19 +327,14 @@ class Residency:
         return [one for one in self._live.values() if one is not group]
 
     def _room_to_load(self, group: Group) -> Room:
-        """Whether it can be loaded now, and whether one that has nothing to do leaves for it."""
-        loaded = 0
-        idle = False
-        for one in self._live.values():
-            if one is group:
-                continue
+        """Whether it can be loaded now, and whether one leaves for it: as it is not taken, one of
+        those that would have to leave has nothing to do.
+        """
+        others = self._others(group)
+        for one in others:
             if one.key[0] == group.key[0]:  # the same model, to be loaded anew
                 return Room.DRAINING if one.concurrency.running else Room.SWAP
-            loaded += 1
-            idle = idle or not one.concurrency.running
-        if self.most is None or loaded < self.most:
-            return Room.COLD
-        return Room.SWAP if idle else Room.DRAINING
+        return Room.COLD if self.most is None or len(others) < self.most else Room.SWAP
 
     def _make_room(self, group: Group) -> bool:
         """What leaves for this group is out of memory; whether there is any."""
