@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from itertools import pairwise
 
 from tests.real.calls import Call, Caller
 from tests.real.lab import Lab
@@ -46,7 +45,9 @@ async def critical(lab: Lab) -> list[Row]:
                 for setting, seen in runs.items():
                     seen.append(await _behind_twelve(lab, oqs[setting].calls))
     low, found = runs["auto"][-1]
-    auto, four = (shortest([low for low, _ in seen]) for seen in runs.values())
+    rounds = [[[*calls, one] for calls, one in seen] for seen in runs.values()]
+    pace = best_pace(call for each in rounds for calls in each for call in calls[:LOW])
+    auto, four = (shortest(each, pace) for each in rounds)
     direct_low, direct_critical = direct
     residual = _residual(low, found)
     return [
@@ -66,8 +67,7 @@ async def critical(lab: Lab) -> list[Row]:
         ),
         _order(direct_low, low),
         at_most(
-            "all of them, against `max_concurrency: 4`; of each task its best of "
-            f"{lab.rounds} rounds",
+            "all of them, against `max_concurrency: 4`, at the same pace",
             seconds(span(direct_low)),
             auto,
             seconds(four),
@@ -111,19 +111,25 @@ async def _behind_twelve(lab: Lab, calls: Caller) -> Seen:
     return rest, last
 
 
-def shortest(rounds: Iterable[Sequence[Call]]) -> float:
-    """Seconds that calls take which run one after the other, if each takes what it took in its best
-    round, from the end of the one before it: the speed of a machine may change within seconds.
+def shortest(rounds: Sequence[Sequence[Call]], pace: float) -> float:
+    """Seconds that calls take which run one after the other, if each token takes `pace`, and each
+    call begins as soon after the one before it as in its best round: the speed of a machine may
+    change by a tenth while the calls of one round run.
     """
-    return sum(map(min, zip(*map(_each, rounds), strict=True)))
+    begins = sum(map(min, zip(*map(_waits, rounds), strict=True)))
+    return begins + pace * sum(call.tokens - 1 for call in rounds[0])
 
 
-def _each(calls: Sequence[Call]) -> list[float]:
-    """The seconds from each end to the next, the first of them from when the first was sent."""
-    begun = min(call.sent for call in calls)
-    return [
-        end - before for before, end in pairwise([begun, *sorted(call.ended for call in calls)])
-    ]
+def best_pace(calls: Iterable[Call]) -> float:
+    """Seconds from token to token, of the quickest call."""
+    return min((call.ended - (call.first or 0.0)) / (call.tokens - 1) for call in calls)
+
+
+def _waits(calls: Sequence[Call]) -> list[float]:
+    """The seconds from each end to the next first token; from when the first of them was sent."""
+    in_turn = sorted(calls, key=lambda call: call.ended)
+    ends = [min(call.sent for call in calls), *(call.ended for call in in_turn)]
+    return [(call.first or 0.0) - end for end, call in zip(ends, in_turn, strict=False)]
 
 
 def _residual(low: list[Call], found: Call) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.real.calls import Call
 from tests.real.models import _with_metadata
-from tests.real.order import shortest
+from tests.real.order import best_pace, shortest
 from tests.real.rows import at_most
 from tests.real.slots import right_numbers, tasks_until
 from tests.real.swaps import started_early
@@ -50,10 +50,13 @@ def test_a_number_is_known_when_a_right_one_is_used_and_mostly_kept():
     assert tasks_until([4], [1, 2, 1, 1, 1, 1, 1, 1]) is None
 
 
-def ends(*times: float) -> list[Call]:
-    return [Call("a", sent=0.0, ended=time) for time in times]
+def call(first: float, ended: float, tokens: int) -> Call:
+    return Call("a", sent=0.0, first=first, ended=ended, tokens=tokens)
 
 
-def test_of_each_task_its_best_round_counts():
-    assert shortest([ends(1.0, 3.0, 4.0)]) == 4.0
-    assert shortest([ends(1.0, 3.0, 4.0), ends(2.0, 3.0, 5.0)]) == 3.0
+def test_a_line_takes_its_tokens_and_the_best_waits_before_each_call():
+    slow = [call(0.5, 2.5, 11), call(2.75, 4.75, 11)]
+    quick = [call(0.25, 1.25, 11), call(2.25, 3.25, 11)]
+    assert best_pace([*slow, *quick]) == 0.1
+    assert shortest([slow], 0.1) == 0.5 + 0.25 + 20 * 0.1
+    assert shortest([slow, quick], 0.1) == 0.25 + 0.25 + 20 * 0.1
