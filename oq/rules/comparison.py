@@ -131,14 +131,18 @@ class Comparison:
     def _choose(self, more: int, fewer: int, gains: bool) -> Decision:
         self._doubted = self._fewer = None
         number, other = (more, fewer) if gains else (fewer, more)
-        if self._one_unknown and fewer > 1:
-            self._fewer = 1 if not gains or self.throughput.alike(number, other) else None
+        alike = not gains or self.throughput.alike(number, other)
+        look_at_one = self._one_unknown and fewer > 1 and alike
         self._one_unknown = False
         if not gains:
+            self._fewer = 1 if look_at_one else None
             return self._give_up(more, fewer)
         beyond = self._slow is not None and self._slow < more
         self._worse = more - 1 if beyond else max(self._worse, fewer)
         self._slow = None
+        if look_at_one:  # now, when fewer run anyway
+            self._doubted = more
+            return Decision(1)
         if self._settled:
             self.settle(more)
         return Decision(more)

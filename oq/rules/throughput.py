@@ -16,6 +16,8 @@ GAIN_BEYOND = 0.03
 LEAST_GAIN = 0.02
 CLEAR_GAIN = 1.15
 """A gain that is believed after one task. A lesser one may be chance."""
+LARGE_GAIN = 1.2
+"""Of a number of which enough is known: believed after two tasks of the other."""
 ENOUGH = 8
 """Tasks from which a throughput is believed; for a large number at once, more: a generation."""
 ENOUGH_MOST = 32
@@ -110,7 +112,8 @@ class Throughput:
             return True
         if not self.known(many):
             return None
-        if self.sized and less.count >= FEW and more.pace >= (worth + GAIN) * less.pace:
+        sooner = worth + GAIN if less.count >= FEW else LARGE_GAIN
+        if self.sized and less.count > 1 and more.pace >= sooner * less.pace:
             return True
         if self.known(few):
             return more.pace >= worth * less.pace

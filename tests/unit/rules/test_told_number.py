@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -27,6 +28,7 @@ ALL_ARE_BETTER = {
     "each adds as much": (1, 2, 3, 4),
     "each adds less": (10, 17, 22, 25),
     "the first adds little": (10, 11, 14, 18),
+    "the last adds most": (58, 60, 55, 74),
 }
 HOW = ["first byte", "whole"]
 
@@ -38,6 +40,10 @@ def told(number: int) -> Concurrency:
     return known
 
 
+def is_right(speeds: Sequence[float], number: int) -> bool:
+    return speeds[number - 1] >= RIGHT * max(speeds)
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("shape", FEWER_ARE_BETTER)
@@ -47,12 +53,12 @@ def test_that_fewer_are_better_is_known_within_20_tasks(shape, how, noise):
     for seed in range(5):
         one = SharedSpeed(partial(speeds_of, speeds), told(4), how, seed, slots=4, noise=noise)
         one.run(SEEN + STAYS)
-        near = [abs(number - best) <= 1 for number in one.served]
+        near = [abs(number - best) <= 1 or is_right(speeds, number) for number in one.served]
         assert any(
             near[place] and sum(near[place:]) >= MOSTLY * len(near[place:]) for place in range(SEEN)
         ), (seed, one.served)
         one.run(60)
-        right = [speeds[number - 1] >= RIGHT * max(speeds) for number in one.served[-60:]]
+        right = [is_right(speeds, number) for number in one.served[-60:]]
         assert sum(right) >= 0.9 * len(right), (seed, one.served)
         assert one.most_at_once == 4
 
@@ -65,8 +71,8 @@ def test_where_all_are_better_few_tasks_run_with_fewer(shape, how, noise):
         speed = partial(speeds_of, ALL_ARE_BETTER[shape])
         one = SharedSpeed(speed, told(4), how, seed, slots=4, noise=noise)
         one.run(300)
-        assert sum(number < 4 for number in one.served) <= 14, (seed, one.served)
-        assert set(one.served[40:]) == {4}
+        assert sum(number < 4 for number in one.served) <= 8, (seed, one.served)
+        assert set(one.served[SEEN:]) == {4}
         assert one.known.reason == "the backend says so"
 
 
