@@ -130,9 +130,9 @@ class Comparison:
 
     def _choose(self, more: int, fewer: int, gains: bool) -> Decision:
         self._doubted = self._fewer = None
-        number, other = (more, fewer) if gains else (fewer, more)
-        alike = not gains or self.throughput.alike(number, other)
-        look_at_one = self._one_unknown and fewer > 1 and alike
+        look_at_one = (
+            self._one_unknown and fewer > 1 and (not gains or self.throughput.alike(more, fewer))
+        )
         self._one_unknown = False
         if not gains:
             self._fewer = 1 if look_at_one else None

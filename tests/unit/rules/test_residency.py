@@ -193,13 +193,18 @@ def test_a_model_in_memory_goes_on_while_another_is_loaded_beside_it():
     assert story.starts() == [c1, b2]
 
 
+def full_of(*models: str) -> tuple[Story, list[str]]:
+    """A backend with room for these models, and a task of each that it answers."""
+    story = Story(max_models=len(models), slots=4)
+    tasks = story.add(*map(place, models))
+    for task in tasks:
+        story.starts()
+        story.answers(task)
+    return story, tasks
+
+
 def test_of_several_models_that_are_full_the_idle_one_leaves():
-    story = Story(max_models=2, slots=4)
-    b1, c1 = story.add(place("b"), place("c"))
-    story.starts()
-    story.answers(b1)
-    story.starts()
-    story.answers(c1)
+    story, (b1, _) = full_of("b", "c")
     story.ends(b1)
     (b2,) = story.add(place("d"))
     assert story.starts() == [b2], "b has nothing to do"
@@ -208,12 +213,7 @@ def test_of_several_models_that_are_full_the_idle_one_leaves():
 
 
 def test_nothing_overtakes_a_swap_where_several_models_fit_either():
-    story = Story(max_models=2, slots=4)
-    a1, b1 = story.add(place("a"), place("b"))
-    story.starts()
-    story.answers(a1)
-    story.starts()
-    story.answers(b1)
+    story, (_, b1) = full_of("a", "b")
     story.ends(b1)
     c1, a2 = story.add(place("c"), place("a"))
     assert story.starts() == [c1], "b leaves for it, and it goes alone, though a is in memory"
