@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from oq.rules.filters import MAX_LIMIT
 from oq.rules.terms import MAX_KEY_LENGTH, MAX_MODEL_LENGTH
 from oq.words import task
+from oq.words.durations import TEN_YEARS
 from oq.words.task import MAX_PRIORITY, MAX_RETRIES, MAX_TENANT, MIN_PRIORITY, TaskType
 
 Priority = (
@@ -74,7 +75,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "priority": Priority,
         "max_retries": Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | None,
         "run_at": Time | None,
-        "timeout": Annotated[float, Meta(gt=0, le=10 * 365 * 86400)] | Timeout | None,
+        "timeout": Annotated[float, Meta(gt=0, le=TEN_YEARS)] | Timeout | None,
         "idempotency_key": Key | None,
     },
     "PriorityChange": {"priority": Priority},

@@ -8,12 +8,13 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
+from oq.words.durations import TEN_YEARS
 from oq.words.task import MAX_PRIORITY, MIN_PRIORITY, Summary
 
 MAX_LINE = 64 * 1024
 """Bytes of a line. A longer one is none of a trace."""
 MAX_TOKENS = 1_000_000_000_000
-MAX_SECONDS = 10 * 365 * 86400.0
+"""Of a prompt or of an answer: more than any model reads or writes."""
 _TIMES = ("created_at", "started_at", "first_token_at", "completed_at")
 _SECONDS = ("waited_inside", "load")
 
@@ -99,6 +100,6 @@ def _checked(line: bytes) -> Ran:
     if max(task.prompt_tokens, task.completion_tokens) > MAX_TOKENS:
         raise ValueError(f"a number of tokens is over {MAX_TOKENS:,}")
     for name in _SECONDS:
-        if (getattr(task, name) or 0.0) > MAX_SECONDS:
+        if (getattr(task, name) or 0.0) > TEN_YEARS:
             raise ValueError(f"{name}, {getattr(task, name):g} seconds, is over ten years")
     return task

@@ -11,15 +11,13 @@ from oq.rules.board import Board
 from oq.rules.calibration import Interval
 from oq.rules.place import Place
 from oq.words.clock import Clock
-from oq.words.durations import Time, seconds_of
+from oq.words.durations import TEN_YEARS, Time, seconds_of
 from oq.words.errors import WaitTooLong
 from oq.words.task import Eta, TimeRange, Waiting
 from oq.words.terms import Terms
 
 SOONEST, LATEST = 1.0, 60.0
 """Seconds: the bounds of what a client is asked to wait when the queue is full."""
-FARTHEST = 10 * 365 * 86400.0
-"""Seconds: what is farther away is shown as that."""
 
 
 class Outlook:
@@ -46,7 +44,7 @@ class Outlook:
         estimate = self._board.forecast.of(task_id, trio.current_time())
         if estimate is None:
             return None
-        p10, p50, p90 = (min(seconds, FARTHEST) for seconds in estimate.starts)
+        p10, p50, p90 = (min(seconds, TEN_YEARS) for seconds in estimate.starts)
         return f"{p50:.1f};p10={p10:.1f};p90={p90:.1f}"
 
     def waiting(self, task_id: str) -> Waiting:
@@ -68,7 +66,7 @@ class Outlook:
         for place in places:
             estimate = self._board.forecast.of_next(place, now)
             if estimate is not None and estimate.starts.p50 > most:
-                raise WaitTooLong(min(estimate.starts.p50, FARTHEST), most)
+                raise WaitTooLong(min(estimate.starts.p50, TEN_YEARS), most)
 
     def retry_after(self, tasks: int) -> float:
         """Seconds until so many tasks have started, within bounds."""
@@ -94,4 +92,4 @@ def _range(now: float, interval: Interval) -> TimeRange:
 
 def _time(now: float, seconds: float) -> datetime:
     """To a tenth of a second: it is an estimate."""
-    return datetime.fromtimestamp(round(now + min(seconds, FARTHEST), 1), UTC)
+    return datetime.fromtimestamp(round(now + min(seconds, TEN_YEARS), 1), UTC)

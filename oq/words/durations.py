@@ -12,6 +12,8 @@ from datetime import timedelta
 
 from oq.words.errors import InvalidTask
 
+TEN_YEARS = 10 * 365 * 86400
+"""Seconds. No duration is longer, and what is farther away is shown as that."""
 _UNITS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3,
     "s": 1, "m": 60, "h": 3600, "d": 86400,
@@ -46,7 +48,7 @@ def parse_duration(value: object) -> Duration:
         seconds = -seconds if value.startswith("-") else seconds
     else:
         raise ValueError(f"{value!r} is not a duration; write 30, '500ms', '5m', '1h30m' or '7d'")
-    if not 0 <= seconds <= 10 * 365 * 86400:
+    if not 0 <= seconds <= TEN_YEARS:
         raise ValueError(f"{value!r} is not between 0 and ten years")
     return Duration(seconds)
 
