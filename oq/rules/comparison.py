@@ -21,6 +21,9 @@ from oq.rules.throughput import Throughput
 BEYOND = 4
 """Tasks at once that are tried though fewer were not worth it. A backend of which nothing is known
 gets as many at first, too."""
+AGAIN = 24
+"""Tasks after a decision, and after each look back, until those of another number are looked back
+at that seemed to get more done than the one in use does."""
 
 
 class Decision(NamedTuple):
@@ -38,7 +41,9 @@ class Comparison:
     at once.
     """
 
-    __slots__ = ("_doubted", "_fewer", "_one_unknown", "_settled", "_slow", "_worse", "throughput")
+    __slots__ = (
+        "_calm", "_doubted", "_fewer", "_one_unknown", "_settled", "_slow", "_worse", "throughput",
+    )  # fmt: skip
 
     def __init__(self, served: int) -> None:
         self.throughput = Throughput()
@@ -54,6 +59,7 @@ class Comparison:
         self._worse = 0  # a number that gets less done than the one in use
         self._slow: int | None = None  # the least number that was given up since it was settled
         self._settled = False  # no longer doubled: there is time to be sure
+        self._calm = 0  # tasks since it was decided
 
     @property
     def open(self) -> bool:
@@ -80,6 +86,11 @@ class Comparison:
         if not self.open and number - self._worse > 1:
             self._fewer = (number + self._worse) // 2
 
+    def try_again(self, number: int) -> None:
+        """More than this number are tried. If all others were given up, that was a while ago."""
+        if self._settled and self._slow is None:
+            self.throughput.forget(number)
+
     def trust(self) -> None:
         """The number in use was found before."""
         self._fewer = None
@@ -92,16 +103,16 @@ class Comparison:
         self._worse = 0
         self._settled = self._one_unknown = False
 
-    def decide(self, number: int) -> Decision | None:
+    def decide(self, number: int, most: int) -> Decision | None:
         """What to do, now that something may be known of this number, which is in use; None for
-        nothing.
+        nothing. Up to `most` may be used again without being tried.
         """
         if self._doubted is not None:
             more, fewer = self._doubted, number
         elif self._fewer is not None:
             more, fewer = number, self._fewer
         else:
-            return None
+            return self._look_back(number, most)
         gains = self._gains(more, fewer)
         return self._look(more, fewer) if gains is None else self._choose(more, fewer, gains)
 
@@ -128,8 +139,26 @@ class Comparison:
         self._doubted, self._fewer = more, None
         return Decision(fewer)
 
+    def _look_back(self, number: int, most: int) -> Decision | None:
+        """Use a number again that got more done than this one does now: how fast the machine was in
+        between may have decided it.
+        """
+        self._calm += 1
+        if self._calm < AGAIN:
+            return None
+        self._calm = 0
+        better = self.throughput.better(number, most)
+        if better is None:
+            return None
+        if better < number:
+            self._doubted = number
+        else:
+            self._fewer = number
+        return Decision(better)
+
     def _choose(self, more: int, fewer: int, gains: bool) -> Decision:
         self._doubted = self._fewer = None
+        self._calm = 0
         look_at_one = (
             self._one_unknown and fewer > 1 and (not gains or self.throughput.alike(more, fewer))
         )

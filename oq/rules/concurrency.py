@@ -46,6 +46,9 @@ OF_LATE = 0.15
 TOO_MANY_LATE = 0.4
 """The share from which the number is lowered. Some are late for another reason: a long prompt."""
 
+NEAR = 2
+"""Where so many fewer than were tried before get more done, or still less fewer, what is between is
+not tried at once, if the backend says its number: each try takes some tasks."""
 GUESSED = 4
 """Tasks that a backend gets at once at first if it does not say how many it serves."""
 MOST_GUESSED = 16
@@ -253,6 +256,8 @@ class Concurrency:
     def _begin_try(self) -> None:
         if self.refused is not None and self.refused <= self.served + 1:
             self.refused = None  # that was a while ago
+        if self.told:
+            self._comparison.try_again(self.served)
         self._went_beyond = self._beyond > self.served
         if self._went_beyond:
             more = self._beyond - self.served
@@ -315,7 +320,7 @@ class Concurrency:
         if self.told and not self._comparison.throughput.sized:
             self.served = self.most  # to see whether fewer do as well would take long
             return
-        decision = self._comparison.decide(self.served)
+        decision = self._comparison.decide(self.served, self.most if self.told else self.served)
         if decision is None:
             return
         number, given_up, beyond = decision
@@ -324,16 +329,33 @@ class Concurrency:
         else:
             self.served = self._provable = number
         self._clean = max(self._clean, 1)
-        if given_up is None:
+        if given_up is not None:
+            self._beyond = 0 if self._went_beyond else min(beyond, self.most)
+            self.refused = given_up
+            self.reason = f"{given_up} at once do not get more done than {number}"
+        if self.told:
+            self._go_on_below_told(number, now)
+        elif given_up is None:
             return
-        self._beyond = 0 if self._went_beyond else min(beyond, self.most)
-        self.refused = given_up
-        self.reason = f"{given_up} at once do not get more done than {number}"
-        if given_up - number > 1 or self._beyond > given_up:
+        elif given_up - number > 1 or self._beyond > given_up:
             self._end_try(now)
             self._waits_until = now  # one between them may be better, or one beyond
         else:
             self._rest(now)
+
+    def _go_on_below_told(self, number: int, now: float) -> None:
+        """Fewer than it says get as much done. After a while it is tried with all of them again, as
+        the machine may have done something else meanwhile, and then with one more, in turns.
+        """
+        if self._comparison.open or self.refused is None or self.refused <= number:
+            return
+        if self.refused - number > NEAR:
+            self._beyond = 0
+            self._end_try(now)
+            self._waits_until = now  # one between them may be better
+            return
+        self._beyond = self.most if not self._pause or self.refused < self.most else 0
+        self._rest(now)
 
     def _waited(self, run: Run, sample: Sample, now: float) -> bool | None:
         """Whether it waited inside; None if nothing says so."""

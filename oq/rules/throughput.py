@@ -157,6 +157,21 @@ class Throughput:
             return False
         return seen.pace < CLEAR_UNSIZED_GAIN * beside.pace
 
+    def better(self, number: int, most: int) -> int | None:
+        """A number, `most` at most, that seems to get clearly more done than this one, of which
+        enough is known; None if there is none. What was seen of it before is forgotten: that was a
+        while ago.
+        """
+        seen = self._seen.get(number)
+        if seen is None or not self.sized or not self.known(number):
+            return None
+        others = [key for key, one in self._seen.items() if key <= most and one.count >= FEW]
+        best = max(others, key=lambda key: self._seen[key].pace, default=number)
+        if best == number or self._seen[best].pace < (1 + GAIN) * seen.pace:
+            return None
+        del self._seen[best]
+        return best
+
     def forget(self, beyond: int) -> None:
         """With more than so many at once it may be another one now."""
         self._seen = {at_once: seen for at_once, seen in self._seen.items() if at_once <= beyond}
