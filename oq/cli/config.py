@@ -9,7 +9,8 @@ import click
 from oq.cli.options import Output, check_usable, output_option
 from oq.cli.terminal import clean, print_json, print_rows
 from oq.settings import Settings, load_settings
-from oq.settings.load import DEFAULT, OF_OLLAMA_QUEUE, WITHOUT_EFFECT
+from oq.settings.idle import OF_EARLIER, OF_OLLAMA_QUEUE
+from oq.settings.load import DEFAULT
 
 _file = click.option("--config", "config_path", metavar="FILE", help="The settings file.")
 
@@ -36,7 +37,7 @@ def check(config_path: str | None) -> None:
         print(clean(remark))
 
 
-_IDLE = frozenset((*WITHOUT_EFFECT, *OF_OLLAMA_QUEUE))
+_IDLE = frozenset((*OF_EARLIER, *OF_OLLAMA_QUEUE))
 
 
 @config_.command("show")

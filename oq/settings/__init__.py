@@ -5,6 +5,7 @@ line, variable or flag that set it, so that an error can name it and `oq config 
 
     load     the layers, put over each other and checked      layers     what was given, and where
     file     one YAML file, with the line of each value       shapes     the settings' types
+    idle     what is set and has no effect
 """
 
 from oq.settings.load import ENVIRONMENT, Settings, load_settings, variable

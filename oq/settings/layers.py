@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from oq.settings.shapes import choices, words_beside_numbers
+from oq.settings.shapes import choices
 from oq.words.errors import InvalidConfig
 
+FLAG = "command line"
+"""Where the values of flags come from."""
 _KEY = re.compile(r"[a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)+")
 _LAST_PART = re.compile(r"(\[\d+\]|\.[a-z_]+)$")
 
@@ -62,8 +64,6 @@ def because(key: str, value: object, reason: str) -> str:
     told = "***" if is_secret(key) else repr(value)[:80]
     if words := choices(key):
         return f"{key}: {told} is none of {', '.join(words)}"
-    if (words := words_beside_numbers(key)) and not reason.startswith("Expected `int` >="):
-        return f"{key}: {told} is neither {' nor '.join(words)} nor a whole number"
     plain = reason[0].lower() + reason[1:].replace("`", "").split(", got")[0]
     return f"{key}: {plain}, not {told}"
 

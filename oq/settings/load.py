@@ -11,7 +11,8 @@ import msgspec
 
 from oq.settings.environment import read_variable, unread
 from oq.settings.file import read_file
-from oq.settings.layers import Layers, because, is_secret
+from oq.settings.idle import without_effect
+from oq.settings.layers import FLAG, Layers, because, is_secret
 from oq.settings.shapes import choices, element, fields, is_list, is_section
 from oq.words.config import Config, Section, to_config
 from oq.words.durations import Duration, format_duration
@@ -36,13 +37,7 @@ BORROWED = {"gateway.allowed_origins": "OLLAMA_ORIGINS"}
 """Variables of Ollama's own that set a key outside its section. The key's own variable stands over
 it."""
 
-WITHOUT_EFFECT = ("ollama.first_token_timeout", "ollama.idle_timeout")
-"""Settings of earlier versions, in whose place `health.silence` is."""
-OF_OLLAMA_QUEUE = ("scheduler.batch_size", "scheduler.scheduling_interval")
-"""Settings in the files of ollama-queue that are read, and have no effect here."""
-
 DEFAULT = "default"
-FLAG = "command line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +88,7 @@ def load_settings(
         _check_paths(config)
     except InvalidConfig as error:
         raise layers.located(error) from None
-    named = layers.origins.get("ollama.host", FLAG)  # a flag does stand instead of the backends
-    if named != FLAG and config.backends:
-        layers.remarks.append(
-            f"{named} sets ollama.host, which is not used: the backends of"
-            f" {layers.origins.get('backends', 'the file')} stand instead"
-        )
-    layers.remarks.extend(
-        f"{layers.origins[key]}: {key} has no effect any more: a backend that is silent for"
-        " health.silence is asked whether it lives, and waited for while it does"
-        for key in WITHOUT_EFFECT
-        if key in layers.origins
-    )
+    layers.remarks.extend(without_effect(config, layers.origins))
     return Settings(config, source, layers.origins, tuple(layers.remarks))
 
 

@@ -64,13 +64,6 @@ def choices(key: str) -> tuple[str, ...]:
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
-def words_beside_numbers(key: str) -> tuple[str, ...]:
-    """The words that the value at `key` may be where it is mostly a number: `auto`."""
-    kind = _kind_at(key)
-    parts = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else ()
-    return tuple(word for part in parts if get_origin(part) is Literal for word in get_args(part))
-
-
 def _kind_at(key: str) -> Any:
     """The type of the value at `key`, or of a list's items."""
     kind: Any = Config

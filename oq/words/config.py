@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from oq.words.config_checks import LIMITS, check, wrong_key, wrong_limit
+from oq.words.config_checks import NUMBERS_OF_TASKS, check, wrong_key, wrong_number_of_tasks
 from oq.words.durations import Duration, parse_duration
 from oq.words.errors import InvalidConfig
 from oq.words.task import MAX_RETRIES
@@ -365,8 +365,8 @@ def to_config(values: dict[str, Any]) -> Config:
             raise InvalidConfig(wrong) from None
         what, _, where = str(error).replace(" | null", "").partition(" - at `$.")
         key = where.rstrip("`")
-        if key.endswith(LIMITS):
-            what, key = wrong_limit(values, key), ""
+        if key.endswith(NUMBERS_OF_TASKS):
+            raise InvalidConfig(wrong_number_of_tasks(values, key)) from None
         raise InvalidConfig(f"{key}: {what}" if key else what) from None
     check(config)
     return config

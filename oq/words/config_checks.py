@@ -13,8 +13,10 @@ from oq.words.task import MAX_PRIORITY, MAX_TENANT, MIN_PRIORITY, Priority
 if TYPE_CHECKING:
     from oq.words.config import Config, FairnessConfig, RetryConfig
 
-LIMITS = ".model_limits[...]"
+_LIMITS = ".model_limits[...]"
 """How msgspec ends the key of a value among the limits of models."""
+NUMBERS_OF_TASKS = (".max_concurrency", _LIMITS)
+"""How the keys of values end that are a number of tasks, or auto."""
 MOST_LIMITS = 1000
 MOST_TASKS = 1_000_000_000
 LONGEST_NAME = 200
@@ -116,19 +118,22 @@ def wrong_key(values: object, where: str = "", levels: int = 8) -> str | None:
     return next(filter(None, (wrong_key(one, part, levels - 1) for part, one in parts)), None)
 
 
-def wrong_limit(values: Any, key: str) -> str:
-    """What is wrong with the limits of models at this key of msgspec's, which names none."""
+def wrong_number_of_tasks(values: Any, key: str) -> str:
+    """What is wrong with the one at this key of msgspec's, which does not name the model."""
     found = _INDEX.search(key)
     assert found is not None
-    limits = values["backends"][int(found[1])]["model_limits"]
-    name, limit = next((name, one) for name, one in limits.items() if not _is_limit(one))
-    where = f"{key.removesuffix('[...]')}.{str(name)[:LONGEST_NAME]}"
-    return (
-        f"{where}: {limit!r:.80} is no number of tasks; write one from 1 to {MOST_TASKS}, or auto"
-    )
+    backend = values["backends"][int(found[1])]
+    if key.endswith(_LIMITS):
+        limits = backend["model_limits"]
+        name, number = next((name, one) for name, one in limits.items() if not _is_number(one))
+        key = f"{key.removesuffix('[...]')}.{str(name)[:LONGEST_NAME]}"
+    else:
+        number = backend["max_concurrency"]
+    what = f"is no number of tasks; write one from 1 to {MOST_TASKS}, or auto"
+    return f"{key}: {number!r:.80} {what}"
 
 
-def _is_limit(value: object) -> bool:
+def _is_number(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return 1 <= value <= MOST_TASKS
     return value == "auto"

@@ -161,15 +161,15 @@ def test_the_search_path(tmp_path, monkeypatch):
         ),
         (
             "backends:\n - {name: a, kind: simulated, max_concurrency: many}\n",
-            "config.yaml:2: backends[0].max_concurrency: 'many' is neither auto nor a whole number",
+            "config.yaml:2: backends[0].max_concurrency: 'many' is no number of tasks; write one",
         ),
         (
             "backends:\n - {name: a, kind: simulated, max_concurrency: 1.5}\n",
-            "config.yaml:2: backends[0].max_concurrency: 1.5 is neither auto nor a whole number",
+            "config.yaml:2: backends[0].max_concurrency: 1.5 is no number of tasks; write one",
         ),
         (
             "backends:\n - {name: a, kind: simulated, max_concurrency: 0}\n",
-            "config.yaml:2: backends[0].max_concurrency: expected int >= 1, not 0",
+            "config.yaml:2: backends[0].max_concurrency: 0 is no number of tasks; write one",
         ),
         (
             "backends:\n - name: a\n   kind: openai\n",
@@ -465,6 +465,25 @@ def test_what_has_no_effect_any_more_is_told():
     assert second.startswith("command line: ollama.idle_timeout has no effect")
     assert "health.silence" in first
     assert settings.config.health.silence == 60
+
+
+def test_what_has_no_effect_while_something_is_off_is_told(write):
+    write("""\
+scheduler: {max_bypass: 5s, max_preemptions: 2}
+fairness:
+  weights: [{tenant: a, weight: 2}]
+backends:
+ - {name: a, kind: simulated, overflow_after: 1s}
+ - {name: b, kind: simulated, tier: 1, overflow_after: 1s}
+""")
+    assert load_settings().remarks == (
+        "config.yaml:5: backends[0].overflow_after has no effect: no backend has a lower tier",
+        "config.yaml:1: scheduler.max_bypass has no effect: scheduler.affinity is off",
+        "config.yaml:1: scheduler.max_preemptions has no effect: scheduler.preempt is off",
+        "config.yaml:3: fairness.weights has no effect: fairness.enabled is off",
+    )
+    write("scheduler: {affinity: true, max_bypass: 5s}\nfairness: {enabled: true, quantum: 9}\n")
+    assert load_settings().remarks == ()
 
 
 def test_a_misspelt_variable_is_told():
