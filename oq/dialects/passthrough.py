@@ -109,11 +109,11 @@ class PassedFrames(ABC):
     def _add(self, frame: bytes) -> Found:
         """Fold one frame."""
 
+    @abstractmethod
     def _add_usual(self, frame: bytes) -> bool:
         """Fold a frame that differs from the one before in little, if it is one: it has a known
         form, no error, and does not end the answer. It is read once, and far more quickly.
         """
-        return False
 
     @abstractmethod
     def _add_document(self, document: bytes) -> bool:

@@ -16,8 +16,15 @@ from oq.http import client_stream, connection, server
 from tests.support.http import GENERATE, UNKNOWN, Live, live
 from tests.support.told import lasting_text
 
+MUTANTS = int(environ.get("OQ_MUTANTS", "400"))
 ROUNDS = 4
-EACH = int(environ.get("OQ_MUTANTS", "400")) // ROUNDS
+PAIRS = -(-MUTANTS // ROUNDS // 1000)
+"""Pairs of servers in each round. A pair is asked one mutant after the other, so that both have the
+same tasks; most of the time is spent with waiting for a server that waits for more.
+"""
+EACH = MUTANTS // ROUNDS // PAIRS
+AT_ONCE = 8
+"""Pairs that work at the same time."""
 CHAT = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"a b"}]}'
 WHOLE = CHAT.replace(b"true", b"false")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -84,11 +91,21 @@ async def told(oq: Live, data: bytes) -> tuple[str, bool]:
     return re.sub(VARIED, "", text), not waiting.cancelled_caught
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_both_ways_say_the_same_to_what_is_odd(seed: int, monkeypatch):
-    for module in (client_stream, connection, server):
-        monkeypatch.setattr(module, "LINGER", LINGERS)
-    random = Random(seed)
+async def both(fast: Live, ordinary: Live, data: bytes) -> list[tuple[str, bool]]:
+    """What each of two servers says to the same."""
+    said: dict[str, tuple[str, bool]] = {}
+
+    async def ask(oq: Live) -> None:
+        said[oq.url] = await told(oq, data)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, fast)
+        nursery.start_soon(ask, ordinary)
+    return [said[fast.url], said[ordinary.url]]
+
+
+async def say_the_same(random: Random) -> None:
+    """Two servers, and the mutants of one seed."""
     async with live() as fast, live() as ordinary:
         take, taken = fast.app.fast_path.take, 0
 
@@ -102,5 +119,21 @@ async def test_both_ways_say_the_same_to_what_is_odd(seed: int, monkeypatch):
         ordinary.app.fast_path.take = lambda *_: None
         for _ in range(EACH):
             data = mutant(random)
-            assert await told(fast, data) == await told(ordinary, data), data
+            one, other = await both(fast, ordinary, data)
+            assert one == other, data
         assert taken > EACH / 4
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+async def test_both_ways_say_the_same_to_what_is_odd(number: int, monkeypatch):
+    for module in (client_stream, connection, server):
+        monkeypatch.setattr(module, "LINGER", LINGERS)
+    places = trio.CapacityLimiter(AT_ONCE)
+
+    async def pair(seed: int) -> None:
+        async with places:
+            await say_the_same(Random(seed))
+
+    async with trio.open_nursery() as nursery:
+        for seed in range(number * PAIRS, (number + 1) * PAIRS):
+            nursery.start_soon(pair, seed)

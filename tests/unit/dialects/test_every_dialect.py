@@ -100,6 +100,13 @@ def test_an_answer_passes_byte_for_byte_wherever_it_is_cut(sample, cuts):
     assert text_of(sample.path, passed) == sample.text
 
 
+@pytest.mark.parametrize("call", [None, "/no/such/call"])
+def test_a_piece_of_an_unknown_call_is_read_as_what_it_looks_like(call):
+    read = piece_reader(call)
+    assert read(b' {"message": {"content": "Pa"}}\n').text == "Pa"
+    assert read(b'data: {"choices": [{"delta": {"content": "ris"}}]}\n\n').text == "ris"
+
+
 @each(STREAMS)
 def test_an_answer_that_is_cut_short_is_none(sample):
     """At any byte before the text is whole: nobody takes the half of an answer for one."""

@@ -568,3 +568,12 @@ def test_an_answer_is_bounded():
     for path in (RESPONSES, MESSAGES):
         with pytest.raises(BackendFailure, match="max_answer"):
             translated(path, "chat").whole(stream, "x1", NOW, limit=50_000)
+
+
+def test_calls_of_ollamas_that_are_none_spoil_nothing():
+    odd = [None, {}, {"function": 3}, {"function": {"name": None}}]
+    good = {"function": {"name": "f", "arguments": {"x": 1}}}
+    stream = lines(said(content="Pa", tool_calls=[*odd, good]), said("stop", tool_calls=odd))
+    response = by_openai(told(translated(RESPONSES, "ollama", stream=True), stream))
+    text, made = response.output
+    assert (text.content[0].text, made.name, json.loads(made.arguments)) == ("Pa", "f", {"x": 1})

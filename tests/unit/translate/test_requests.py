@@ -347,6 +347,18 @@ def test_hints_that_a_server_refuses_are_dropped():
     assert less.left_out == ("truncation", "reasoning_effort", "reasoning_content")
 
 
+@FORM
+def test_a_tool_that_answers_nothing_has_answered(form):
+    answer = messages(RESPONSES, form, fc("1", "f", "{}"), output("1", None))[-1]
+    assert (answer["role"], answer["content"]) == ("tool", "")
+
+
+def test_a_field_of_messages_that_oq_does_not_know_goes_where_it_can():
+    """Servers of chat completions have fields of their own; Ollama's form has no place for them."""
+    assert sent(MESSAGES, "chat", unheard_of=1)["unheard_of"] == 1
+    assert translated(MESSAGES, "ollama", unheard_of=1).left_out == ("unheard_of",)
+
+
 def test_tools_named_twice_are_offered_once():
     assert len(sent(RESPONSES, "chat", tools=[F, F])["tools"]) == 1
 
