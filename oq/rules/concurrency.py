@@ -243,6 +243,7 @@ class Concurrency:
         self.refused = None
         self.reason = "the backend says so"
         self._comparison.begin(most)
+        self._comparison.throughput.prefers_more = True
         if self._before is not None and self._before[0] == most:
             self._use(*self._before[1:])
         self._before = None

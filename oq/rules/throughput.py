@@ -14,6 +14,8 @@ none slowed another."""
 GAIN_BEYOND = 0.03
 """The same where fewer than these are known not to be worth it: this number stands out."""
 LEAST_GAIN = 0.02
+LEAST_KEPT = 0.97
+"""So many times as much throughput is enough for more at once where those are preferred."""
 CLEAR_GAIN = 1.15
 """A gain that is believed after one task. A lesser one may be chance."""
 LARGE_GAIN = 1.2
@@ -53,7 +55,7 @@ class Throughput:
     a clock that never goes back.
     """
 
-    __slots__ = ("_at", "_seen", "_task_seconds", "_tokens", "sized")
+    __slots__ = ("_at", "_seen", "_task_seconds", "_tokens", "prefers_more", "sized")
 
     def __init__(self) -> None:
         self._seen: dict[int, _Seen] = {}
@@ -62,6 +64,8 @@ class Throughput:
         self._tokens = 1.0  # of one of which they are not known
         self.sized = True
         """Whether all tasks have said their tokens."""
+        self.prefers_more = False
+        """Whether of two numbers that get about as much done the higher one is used."""
 
     def task_seconds(self, running: int, now: float) -> float:
         """Seconds of all tasks so far; `running` have run since it was asked last."""
@@ -102,6 +106,7 @@ class Throughput:
         gain = GAIN_BEYOND if beyond and self.sized else gain
         clear = max(clear, 1.0 + (many / few - 1.0) / 2)
         worth = 1.0 + max(LEAST_GAIN, min(gain, (many / few - 1.0) / 4))
+        worth = LEAST_KEPT if self.prefers_more else worth
         if less is None and one is not None and self.known(many):
             # Two cannot get more done than twice what one does.
             return more.pace * one.seconds >= worth * few * one.work or None
@@ -124,7 +129,7 @@ class Throughput:
         more, less = self._seen.get(many), self._seen.get(few)
         if more is None or less is None or more.count < FEW or not self.sized:
             return False
-        return more.pace <= less.pace
+        return more.pace <= (LEAST_KEPT if self.prefers_more else 1.0) * less.pace
 
     def may_gain(self, many: int, few: int, slow: int, *, again: bool) -> bool:
         """Whether `many` at once may get more done than `few`, though `slow`, which is between
