@@ -7,7 +7,8 @@
 
 Prints a table: what was measured directly, through oq, and what is possible. The exit code is 1 if
 something does not hold. It needs Linux, and a machine that does little else meanwhile: on one whose
-speed changes, `--rounds 8` measures what is compared more often.
+speed changes, what is compared is measured more often (`--rounds 8` for still more), and what may
+be chance counts as holding: "± 3" says how well a mean is known.
 """
 
 from __future__ import annotations

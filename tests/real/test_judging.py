@@ -6,7 +6,7 @@ from tests.real.calls import Call
 from tests.real.models import _with_metadata
 from tests.real.order import best_pace, shortest
 from tests.real.rows import at_most
-from tests.real.slots import right_numbers, tasks_until
+from tests.real.slots import Rate, right_numbers, tasks_until
 from tests.real.swaps import started_early
 
 
@@ -39,8 +39,19 @@ def test_what_takes_longer_than_it_may_does_not_hold():
 
 
 def test_right_is_each_number_that_gets_nearly_as_much_done_as_the_best():
-    assert right_numbers({1: 138, 2: 110, 3: 125, 4: 149}) == [4]
-    assert right_numbers({1: 143, 2: 140}) == [1, 2]
+    assert right_numbers({1: Rate(138), 2: Rate(110), 3: Rate(125), 4: Rate(149)}) == [4]
+    assert right_numbers({1: Rate(143), 2: Rate(140)}) == [1, 2]
+
+
+def test_right_is_a_number_too_that_is_not_known_to_get_less_done():
+    assert right_numbers({1: Rate(60, 62, 61, 61), 2: Rate(70, 72, 71, 71)}) == [2]
+    assert right_numbers({1: Rate(50, 72, 61, 61), 2: Rate(60, 82, 71, 71)}) == [1, 2]
+
+
+def test_a_mean_is_known_better_after_more_rounds():
+    assert not Rate(60, 80).exact
+    assert Rate(*[60, 80] * 10).exact
+    assert str(Rate(70, 72, 71, 71)) == "71 ± 1"
 
 
 def test_a_number_is_known_when_a_right_one_is_used_and_mostly_kept():
