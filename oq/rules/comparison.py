@@ -10,6 +10,9 @@ together is not the one for a single task. So `BEYOND` is tried though two were 
 nobody waited, and if four that are each as fast as those two would be worth it. After `FEW` of them
 it is known if they are of no use. Where a backend gets some at once from the start, one alone is
 looked at too, unless the higher one of the first two numbers gets much more done.
+
+The machine may have been slower, or faster, just when a number was tried. So what was decided is
+looked at again when the number in use gets less done than another one did (`AGAIN`).
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ BEYOND = 4
 """Tasks at once that are tried though fewer were not worth it. A backend of which nothing is known
 gets as many at first, too."""
 AGAIN = 24
-"""Tasks after a decision, and after each look back, until those of another number are looked back
-at that seemed to get more done than the one in use does."""
+"""When so many tasks have ended since the last decision, or since this was asked last: does another
+number seem to have got more done? Then it is used again for some tasks, which is a look back."""
 
 
 class Decision(NamedTuple):
@@ -42,7 +45,8 @@ class Comparison:
     """
 
     __slots__ = (
-        "_calm", "_doubted", "_fewer", "_one_unknown", "_settled", "_slow", "_worse", "throughput",
+        "_calm", "_doubted", "_fewer", "_one_unknown", "_settled", "_slow", "_worse", "looked_back",
+        "throughput",
     )  # fmt: skip
 
     def __init__(self, served: int) -> None:
@@ -54,12 +58,14 @@ class Comparison:
         # A number than which the one in use has not been shown to get more done.
         self._fewer = served // 2 or None
         self._one_unknown = served > 1  # whether one alone may do as well: it has to be looked at
-        # A number that is to be used again if it gets more done than the one in use, which is less.
+        # A number to go back to if it gets more done than the one in use, which is less.
         self._doubted: int | None = None
         self._worse = 0  # a number that gets less done than the one in use
         self._slow: int | None = None  # the least number that was given up since it was settled
         self._settled = False  # no longer doubled: there is time to be sure
         self._calm = 0  # tasks since it was decided
+        self.looked_back = False
+        """Whether that has been done since more were tried."""
 
     @property
     def open(self) -> bool:
@@ -87,25 +93,27 @@ class Comparison:
             self._fewer = (number + self._worse) // 2
 
     def try_again(self, number: int) -> None:
-        """More than this number are tried. If all others were given up, that was a while ago."""
+        """More than this number are tried now. What was seen of them before was a while ago."""
+        self.looked_back = False
         if self._settled and self._slow is None:
             self.throughput.forget(number)
 
     def trust(self) -> None:
-        """The number in use was found before."""
-        self._fewer = None
+        """The number in use is right."""
+        self._fewer = self._doubted = None
         self._one_unknown = False
 
     def begin_anew(self, number: int) -> None:
         """With more than this number it may be another backend now."""
         self.throughput.forget(number)
+        self.throughput.sized = True
         self._fewer = self._doubted = self._slow = None
         self._worse = 0
         self._settled = self._one_unknown = False
 
     def decide(self, number: int, most: int) -> Decision | None:
         """What to do, now that something may be known of this number, which is in use; None for
-        nothing. Up to `most` may be used again without being tried.
+        nothing. A look back is at `most` at once at most.
         """
         if self._doubted is not None:
             more, fewer = self._doubted, number
@@ -120,7 +128,7 @@ class Comparison:
         """Whether `more` at once get more done than `fewer`; None if that is not known yet."""
         beyond = self._slow is not None and fewer < self._slow < more
         gains = self.throughput.gains(more, fewer, sure=self._settled, beyond=beyond)
-        if gains or self._doubted is None:
+        if gains is not None or self._doubted is None:
             return gains
         if not self.throughput.known(fewer):
             return None
@@ -134,15 +142,14 @@ class Comparison:
                 return None
             self._doubted, self._fewer = None, fewer  # it does not seem slow any more
             return Decision(more)
-        if not known(more, well=self._settled) and not self.throughput.seems_slow(more, fewer):
+        enough = known(more, well=True) if self._settled else self.throughput.will_do(more)
+        if not enough and not self.throughput.seems_slow(more, fewer):
             return None
         self._doubted, self._fewer = more, None
         return Decision(fewer)
 
     def _look_back(self, number: int, most: int) -> Decision | None:
-        """Use a number again that got more done than this one does now: how fast the machine was in
-        between may have decided it.
-        """
+        """Use a number again that got more done than this one does, if there is one."""
         self._calm += 1
         if self._calm < AGAIN:
             return None
@@ -150,6 +157,8 @@ class Comparison:
         better = self.throughput.better(number, most)
         if better is None:
             return None
+        self.looked_back = True
+        self.throughput.forget_one(better)
         if better < number:
             self._doubted = number
         else:

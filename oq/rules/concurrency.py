@@ -30,10 +30,10 @@ from oq.rules.alone import own_time
 from oq.rules.comparison import Comparison
 from oq.rules.waited_inside import Run, WaitedInside
 from oq.words.sample import Sample
-from oq.words.views import SlotsSource
 
 TRY_AGAIN = 300.0
-"""Seconds after a refusal until one more is tried. They double at each refusal in a row."""
+"""Seconds after a refusal until one more is tried. They double each time, until the backend is
+restarted."""
 TRY_AGAIN_MOST = 3600.0
 APART = 0.1
 """Seconds between a task and an extra one: sent together, they might change places on the way. Of
@@ -47,12 +47,8 @@ TOO_MANY_LATE = 0.4
 """The share from which the number is lowered. Some are late for another reason: a long prompt."""
 
 NEAR = 2
-"""Where so many fewer than were tried before get more done, or still less fewer, what is between is
-not tried at once, if the backend says its number: each try takes some tasks."""
-GUESSED = 4
-"""Tasks that a backend gets at once at first if it does not say how many it serves."""
-MOST_GUESSED = 16
-"""The most that it is tried with."""
+"""If so many fewer than were tried get more done, or even closer, the numbers between are left for
+later, where the backend says its number: each try costs some tasks."""
 
 
 class Concurrency:
@@ -62,9 +58,9 @@ class Concurrency:
     """
 
     __slots__ = (
-        "_before", "_beyond", "_clean", "_comparison", "_extras", "_inside", "_late", "_pause",
-        "_provable", "_runs", "_sent_at", "_trying", "_waits_until", "_went_beyond", "learns",
-        "most", "reason", "refused", "served", "told",
+        "_before", "_beyond", "_clean", "_cold", "_comparison", "_extras", "_inside", "_late",
+        "_pause", "_provable", "_runs", "_sent_at", "_trying", "_waits_until", "_warm_at",
+        "_went_beyond", "learns", "most", "reason", "refused", "served", "told",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +80,8 @@ class Concurrency:
         self._runs: dict[str, Run] = {}
         self._trying = 0  # how many extra ones may still be sent in this try
         self._extras = 0  # how many of them run
+        self._cold = 0  # so many more tasks say nothing of how fast it is
+        self._warm_at = -math.inf  # and those that were sent before
         self._clean = 0  # tasks that did not wait, as one of `served` at once, since the last news
         self._late = 0.0  # the share of tasks that seem to have waited, of the latest ones
         self._sent_at = -math.inf  # the last one
@@ -162,7 +160,7 @@ class Concurrency:
         run = self._runs.pop(task_id, None)
         if run is None:  # it was sent before anybody kept account
             return False
-        before = self.served, self.refused
+        before = self.served, self.refused, self.found
         task_seconds = (
             self._comparison.throughput.task_seconds(len(self._runs) + 1, now) - run.before
         )
@@ -188,19 +186,23 @@ class Concurrency:
         elif run.extra and not run.proved:
             self._went_beyond = False
             self._end_try(now + RECALLED)
-        if sample is not None and now > run.at:
+        if self._cold:
+            self._cold -= 1
+            self._warm_at = now
+        elif sample is not None and now > run.at >= self._warm_at:
             mean = task_seconds / (now - run.at)
             # Where nobody waits inside, it has been worked on with those that came later, too.
             at_once = round(mean) if self.told else run.first_beside
             self._comparison.throughput.note(at_once, mean, sample.tokens, own_time(sample))
             self._compare(now)
-        return before != (self.served, self.refused)
+        return before != (self.served, self.refused, self.found)
 
     def restarted(self, now: float) -> None:
         """The backend may have other settings now: what was refused may be served."""
         self.refused = None
         self._pause, self._beyond, self._went_beyond = 0.0, 0, False
         self._comparison.begin_anew(self.served)
+        self._cold = self.most if self.told else 0
         self._inside.forget()
         self._waits_until = now
         self._clean = max(self._clean, 1)
@@ -242,10 +244,15 @@ class Concurrency:
         self.told, self.learns = True, most > 1
         self.refused = None
         self.reason = "the backend says so"
+        self._cold = most  # memory that nobody has used yet: llama.cpp was half as fast
         self._comparison.begin(most)
         self._comparison.throughput.prefers_more = True
+        self._trying = 0
         if self._before is not None and self._before[0] == most:
             self._use(*self._before[1:])
+            self._beyond = most
+        else:
+            self._pause, self._beyond, self._waits_until = 0.0, 0, -math.inf
         self._before = None
 
     def recallable(self) -> list[str]:
@@ -311,7 +318,8 @@ class Concurrency:
 
     def _lower(self, served: int) -> None:
         self.served = self._provable = served
-        self._beyond = 0
+        if not self.told:
+            self._beyond = 0
         self._comparison.lowered(served)
 
     def _compare(self, now: float) -> None:
@@ -319,23 +327,25 @@ class Concurrency:
         if self._extras and self._beyond > self.served:
             return  # more of them may be served
         if self.told and not self._comparison.throughput.sized:
-            self.served = self.most  # to see whether fewer do as well would take long
+            self._keep_told()  # to see whether fewer do as well would take long
             return
         decision = self._comparison.decide(self.served, self.most if self.told else self.served)
         if decision is None:
             return
         number, given_up, beyond = decision
         if number < self.served:
+            self._trying = 0
             self._lower(number)
         else:
             self.served = self._provable = number
         self._clean = max(self._clean, 1)
         if given_up is not None:
-            self._beyond = 0 if self._went_beyond else min(beyond, self.most)
+            if not self.told:
+                self._beyond = 0 if self._went_beyond else min(beyond, self.most)
             self.refused = given_up
             self.reason = f"{given_up} at once do not get more done than {number}"
         if self.told:
-            self._go_on_below_told(number, now)
+            self._go_on_as_told(number, given_up, now)
         elif given_up is None:
             return
         elif given_up - number > 1 or self._beyond > given_up:
@@ -344,43 +354,37 @@ class Concurrency:
         else:
             self._rest(now)
 
-    def _go_on_below_told(self, number: int, now: float) -> None:
-        """Fewer than it says get as much done. After a while it is tried with all of them again, as
-        the machine may have done something else meanwhile, and then with one more, in turns.
+    def _keep_told(self) -> None:
+        """Use as many as the backend says."""
+        self.served = self._provable = self.most
+        self.refused = None
+        self.reason = "the backend says so"
+        self._comparison.trust()
+
+    def _go_on_as_told(self, number: int, given_up: int | None, now: float) -> None:
+        """What comes next, now that this number is chosen. If it is less than the backend says, all
+        of them are tried again after a while, as the machine may have done something else when they
+        were tried, and after another while one more than now, in turns.
         """
-        if self._comparison.open or self.refused is None or self.refused <= number:
+        if self._comparison.open:
             return
-        if self.refused - number > NEAR:
+        if number == self.most:
+            self._keep_told()
+            return
+        if given_up is None:
+            self.reason = f"{number} at once get more done than the others that were tried"
+        if self._comparison.looked_back and self._pause:  # the next try stays due
+            self._comparison.settle(number)
+        elif (self.refused or self.most) - number > NEAR:
             self._beyond = 0
             self._end_try(now)
             self._waits_until = now  # one between them may be better
-            return
-        self._beyond = self.most if not self._pause or self.refused < self.most else 0
-        self._rest(now)
+        else:
+            self._beyond = self.most if not self._pause or self.refused != self.most else 0
+            self._rest(now)
 
     def _waited(self, run: Run, sample: Sample, now: float) -> bool | None:
         """Whether it waited inside; None if nothing says so."""
         slowed = self._comparison.throughput.slowed(run.beside)  # that is no wait
         waited = self._inside.judge(run, sample, now, self.served, slowed)
         return waited and not self.told
-
-
-def concurrency_of(
-    source: SlotsSource, most: int, told: int | None, sure: int | None
-) -> Concurrency:
-    """What is known at first of how many tasks a backend serves at once, `most` at most. `told` is
-    what it says itself, and `sure` what needs no proof.
-    """
-    if sure is not None:
-        return Concurrency(min(sure, most), learns=False)
-    match source:
-        case "set":
-            return Concurrency(most, learns=False)
-        case "told":
-            concurrency = Concurrency(most)
-            concurrency.tell(min(told or 1, most))
-            return concurrency
-        case "guessed":
-            return Concurrency(min(most, MOST_GUESSED), GUESSED)
-        case "measured":
-            return Concurrency(most)

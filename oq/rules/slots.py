@@ -7,7 +7,8 @@ from datetime import datetime
 from math import inf
 
 from oq.rules.backend_past import BackendPast
-from oq.rules.concurrency import Concurrency, concurrency_of
+from oq.rules.concurrency import Concurrency
+from oq.rules.known_at_first import concurrency_of
 from oq.rules.model_limits import Limit, ModelLimits
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name

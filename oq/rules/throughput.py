@@ -16,6 +16,8 @@ GAIN_BEYOND = 0.03
 LEAST_GAIN = 0.02
 LEAST_KEPT = 0.97
 """So many times as much throughput is enough for more at once where those are preferred."""
+LARGE_KEPT = 1.1
+"""So many times as much is a large gain there."""
 CLEAR_GAIN = 1.15
 """A gain that is believed after one task. A lesser one may be chance."""
 LARGE_GAIN = 1.2
@@ -115,11 +117,14 @@ class Throughput:
         quick = self.sized if sure else one is not None or more.count >= FEW
         if quick and more.pace >= clear * less.pace:
             return True
-        if not self.known(many):
+        if not self.will_do(many):
             return None
-        sooner = worth + GAIN if less.count >= FEW else LARGE_GAIN
+        large = LARGE_KEPT if self.prefers_more else LARGE_GAIN
+        sooner = worth + GAIN if less.count >= FEW else large
         if self.sized and less.count > 1 and more.pace >= sooner * less.pace:
             return True
+        if self.prefers_more and less.count > 1 and less.pace >= LARGE_GAIN * more.pace:
+            return False
         if self.known(few):
             return more.pace >= worth * less.pace
         return None
@@ -152,8 +157,16 @@ class Throughput:
         """Whether enough tasks have been seen while so many ran."""
         seen = self._seen.get(at_once)
         enough = ENOUGH_MOST if well else min(ENOUGH_MOST, max(ENOUGH, 2 * at_once))
-        enough *= 1 if self.sized else UNSIZED
+        enough = enough if self.sized else min(KEPT, enough * UNSIZED)
         return seen is not None and seen.count >= enough
+
+    def will_do(self, many: int) -> bool:
+        """Whether enough is known of so many to compare fewer with them. Where more are preferred,
+        it is enough that each of so many was seen once: chance hardly decides for fewer.
+        """
+        seen = self._seen.get(many)
+        once = self.prefers_more and seen is not None and seen.count >= max(FEW, many)
+        return once or self.known(many)
 
     def alike(self, number: int, other: int) -> bool:
         """Whether so many at once, and so many, are known to get about as much done."""
@@ -163,19 +176,19 @@ class Throughput:
         return seen.pace < CLEAR_UNSIZED_GAIN * beside.pace
 
     def better(self, number: int, most: int) -> int | None:
-        """A number, `most` at most, that seems to get clearly more done than this one, of which
-        enough is known; None if there is none. What was seen of it before is forgotten: that was a
-        while ago.
+        """The number, of those up to `most`, that got the most done, if that is clearly more than
+        `number` at once get done, and if enough is known of those; None otherwise.
         """
         seen = self._seen.get(number)
         if seen is None or not self.sized or not self.known(number):
             return None
-        others = [key for key, one in self._seen.items() if key <= most and one.count >= FEW]
-        best = max(others, key=lambda key: self._seen[key].pace, default=number)
-        if best == number or self._seen[best].pace < (1 + GAIN) * seen.pace:
-            return None
-        del self._seen[best]
-        return best
+        known = [key for key, one in self._seen.items() if key <= most and one.count > 1]
+        best = max(known, key=lambda key: self._seen[key].pace)
+        return best if self._seen[best].pace >= (1 + GAIN) * seen.pace else None
+
+    def forget_one(self, at_once: int) -> None:
+        """What was seen of so many was a while ago."""
+        self._seen.pop(at_once, None)
 
     def forget(self, beyond: int) -> None:
         """With more than so many at once it may be another one now."""

@@ -71,6 +71,8 @@ class SharedSpeed:
     ) -> None:
         self.speed, self.known, self.how, self.slots = speed, known, how, slots
         self.noise = noise
+        self.cold = 0.0
+        """Seconds more, alone, that each of the first calls needs, one for each slot."""
         self.now = 0.0
         self.tokens = 0
         self.served: list[int] = []
@@ -106,7 +108,8 @@ class SharedSpeed:
             tokens = self._random.randint(40, 160)
             differs = self._random.uniform(1 - self.noise, 1 + self.noise)
             generates = differs * tokens / PACE
-            left = differs * PROMPT + generates
+            first = self._count <= (self.slots or 0)
+            left = differs * PROMPT + generates + (self.cold if first else 0.0)
             call = _Call(f"t{self._count}", self.now, tokens, generates, left)
             self.known.start(call.key, self.now)
             self.calls.append(call)

@@ -6,7 +6,8 @@ from functools import cache, partial
 
 import pytest
 
-from oq.rules.concurrency import GUESSED, MOST_GUESSED, TRY_AGAIN, Concurrency
+from oq.rules.concurrency import TRY_AGAIN, Concurrency
+from oq.rules.known_at_first import GUESSED, MOST_GUESSED
 from tests.unit.rules.shared_speed import (
     How,
     SharedSpeed,

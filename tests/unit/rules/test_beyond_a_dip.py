@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 
-from oq.rules.concurrency import GUESSED, RECALLED, TRY_AGAIN, Concurrency
+from oq.rules.concurrency import RECALLED, TRY_AGAIN, Concurrency
+from oq.rules.known_at_first import GUESSED
 from oq.words.sample import Sample
 from tests.unit.rules.shared_speed import SharedSpeed, speeds_of
 from tests.unit.rules.test_best_number import MOST, auto

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from oq.rules.comparison import AGAIN
-from oq.rules.concurrency import GUESSED, MOST_GUESSED, TRY_AGAIN, Concurrency
+from oq.rules.concurrency import TRY_AGAIN, Concurrency
+from oq.rules.known_at_first import GUESSED, MOST_GUESSED
 from oq.rules.learnt import recall, record_of
 from oq.rules.slots import BackendSlots
 from oq.words.views import BackendFacts
@@ -77,50 +77,30 @@ def test_where_all_are_better_few_tasks_run_with_fewer(shape, how, noise):
         assert one.known.reason == "the backend says so"
 
 
-class Restless:
-    """A machine that does other things, too: its `pace` changes."""
-
-    def __init__(self, speeds: Sequence[float], how: str) -> None:
-        self.speeds, self.pace = speeds, 1.0
-        self.backend = SharedSpeed(self.speed, told(4), how, slots=4)
-
-    def speed(self, at_once: int) -> float:
-        return self.pace * speeds_of(self.speeds, at_once)
-
-    def until(self, number: int) -> int:
-        """Run until so many at once are used; after how many tasks."""
-        before = len(self.backend.served)
-        while self.backend.known.served != number:
-            self.backend.step()
-        return len(self.backend.served) - before
+@pytest.mark.parametrize("how", HOW)
+def test_its_number_stays_where_fewer_get_hardly_more_done(how):
+    one = SharedSpeed(partial(speeds_of, (59, 70, 59, 69)), told(4), how, slots=4)
+    one.run(300)
+    assert set(one.served[-200:]) == {4}
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_what_was_found_while_the_machine_was_faster_is_looked_at_again(how):
-    machine = Restless(FEWER_ARE_BETTER["two are best"], how)
-    machine.until(1)
-    machine.pace = 1.6
-    machine.backend.run(12)
-    assert machine.backend.known.served == 1
-    machine.pace = 1.0
-    assert machine.until(2) <= 2 * AGAIN
-    machine.backend.run(100)
-    assert set(machine.backend.served[-100:]) == {2}
+def test_numbers_near_two_that_were_tried_are_left_for_later(how):
+    one = SharedSpeed(partial(speeds_of, FEWER_ARE_BETTER["two are best"]), told(4), how, slots=4)
+    one.run(100)
+    assert 3 not in one.served
+    while one.now < 5 * TRY_AGAIN:
+        one.step()
+    assert {2, 3, 4} <= set(one.served[100:])
+    assert one.known.served == 2
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_the_number_that_is_told_is_tried_again_after_a_while(how):
-    machine = Restless(ALL_ARE_BETTER["the last adds most"], how)
-    machine.pace = 0.7
-    machine.until(2)
-    machine.pace = 1.0
-    machine.backend.run(40)
-    assert machine.backend.known.served < 3
-    machine.until(4)
-    assert TRY_AGAIN < machine.backend.now < 2 * TRY_AGAIN
-    machine.backend.run(100)
-    assert sum(number < 4 for number in machine.backend.served[-100:]) <= 10
-    assert machine.backend.known.served == 4
+def test_numbers_far_from_two_that_were_tried_are_tried_at_once(how):
+    speeds = (100, 180, 250, 300, 200, 150)
+    one = SharedSpeed(partial(speeds_of, speeds), told(6), how, slots=6)
+    one.run(80)
+    assert one.known.served == 4
 
 
 @pytest.mark.parametrize("how", [*HOW, "measured"])
