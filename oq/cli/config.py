@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 
 import click
 
@@ -37,7 +38,7 @@ def check(config_path: str | None) -> None:
         print(clean(remark))
 
 
-_IDLE = frozenset((*OF_EARLIER, *OF_OLLAMA_QUEUE))
+_NEVER = frozenset((*OF_EARLIER, *OF_OLLAMA_QUEUE))
 
 
 @config_.command("show")
@@ -46,37 +47,39 @@ _IDLE = frozenset((*OF_EARLIER, *OF_OLLAMA_QUEUE))
 def show(config_path: str | None, output: Output) -> None:
     """Show every setting, and where its value comes from.
 
-    Some settings of earlier versions and of ollama-queue have no effect: this is said behind their
-    value.
+    Some settings of earlier versions and of ollama-queue have no effect, and others have none while
+    another one is off: this is said behind their value.
     """
     settings = load_settings(config_path, {}, os.environ)
+    idle = _NEVER | settings.idle
     match output:
         case Output.JSON:
             rows = settings.rows()
-            print_json({key: _document(key, value, origin) for key, value, origin in rows})
+            print_json({row[0]: _document(*row, idle) for row in rows})
         case Output.PLAIN:
-            print_rows([(key, value, _from(key, origin)) for key, value, origin in settings.rows()])
+            rows = settings.rows()
+            print_rows([(key, value, _from(key, origin, idle)) for key, value, origin in rows])
         case Output.TABLE:
-            _table(settings)
+            _table(settings, idle)
 
 
-def _table(settings: Settings) -> None:
+def _table(settings: Settings, idle: Set[str]) -> None:
     from oq.cli.tables import console, table
 
     shown = table("setting", "value", "from")
     for key, value, origin in settings.rows():
         style = None if origin != DEFAULT else "dim"
-        shown.add_row(clean(key), clean(value), clean(_from(key, origin)), style=style)
+        shown.add_row(clean(key), clean(value), clean(_from(key, origin, idle)), style=style)
     console().print(shown)
 
 
-def _document(key: str, value: str, origin: str) -> dict[str, object]:
+def _document(key: str, value: str, origin: str, idle: Set[str]) -> dict[str, object]:
     shown: dict[str, object] = {"value": value, "from": origin}
-    return shown | {"effect": False} if key in _IDLE else shown
+    return shown | {"effect": False} if key in idle else shown
 
 
-def _from(key: str, origin: str) -> str:
-    return f"{origin}, no effect" if key in _IDLE else origin
+def _from(key: str, origin: str, idle: Set[str]) -> str:
+    return f"{origin}, no effect" if key in idle else origin
 
 
 def _source(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""What is set and has no effect: settings of other versions, and of what is turned off."""
+"""What is set and has no effect: settings of earlier versions, and of what is turned off."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ OF_OLLAMA_QUEUE = ("scheduler.batch_size", "scheduler.scheduling_interval")
 _NEEDS = {
     "scheduler.max_bypass": "scheduler.affinity",
     "scheduler.max_preemptions": "scheduler.preempt",
+    "fairness.by": "fairness.enabled",
     "fairness.quantum": "fairness.enabled",
     "fairness.max_tenants": "fairness.enabled",
     "fairness.weights": "fairness.enabled",
 }
-"""Settings of what another one turns on."""
+"""Settings that count only while another one is on, and that one."""
 
 
-def without_effect(config: Config, origins: Mapping[str, str]) -> Iterator[str]:
-    """A remark for each of them that was set, at one of these places."""
-    for key, why in (*_of_backends(config, origins), *_of_earlier(), *_off(config)):
-        if key in origins:
-            yield f"{origins[key]}: {key} has no effect{why}"
+def without_effect(config: Config, origins: Mapping[str, str]) -> dict[str, str]:
+    """The keys of those that were set, at one of these places, and a remark on each."""
+    found = (*_of_backends(config, origins), *_of_earlier(), *_off(config))
+    return {
+        key: f"{origins[key]}: {key} has no effect{why}" for key, why in found if key in origins
+    }
 
 
 def _of_backends(config: Config, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    # A flag stands in the place of all backends.
-    if config.backends and origins.get("ollama.host") != FLAG:
-        place = origins.get("backends", "the file")
-        yield "ollama.host", f": the backends of {place} stand instead"
-    lowest = min((backend.tier for backend in config.backends), default=0)
+    if not config.backends:
+        return
+    if origins.get("ollama.host") == FLAG:
+        yield "backends", ": --ollama-host stands instead"
+        return
+    yield "ollama.host", f": the backends of {origins.get('backends')} stand instead"
+    if len(config.backends) == 1:
+        yield "scheduler.max_conversations", ": there is one backend"
+    lowest = min(backend.tier for backend in config.backends)
     for index, backend in enumerate(config.backends):
         if backend.tier == lowest:
             yield f"backends[{index}].overflow_after", ": no backend has a lower tier"

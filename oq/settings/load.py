@@ -50,6 +50,8 @@ class Settings:
     """For each key that was set: the file and line, variable or flag that set it."""
     remarks: tuple[str, ...] = ()
     """What people should know of settings that can be used."""
+    idle: frozenset[str] = frozenset()
+    """The keys that were set and have no effect."""
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Each key, its value for people to read, and where the value came from."""
@@ -88,8 +90,9 @@ def load_settings(
         _check_paths(config)
     except InvalidConfig as error:
         raise layers.located(error) from None
-    layers.remarks.extend(without_effect(config, layers.origins))
-    return Settings(config, source, layers.origins, tuple(layers.remarks))
+    idle = without_effect(config, layers.origins)
+    remarks = (*layers.remarks, *idle.values())
+    return Settings(config, source, layers.origins, remarks, frozenset(idle))
 
 
 def _check_paths(config: Config) -> None:

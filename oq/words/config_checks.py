@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _LIMITS = ".model_limits[...]"
 """How msgspec ends the key of a value among the limits of models."""
 NUMBERS_OF_TASKS = (".max_concurrency", _LIMITS)
-"""How the keys of values end that are a number of tasks, or auto."""
+"""The last parts of the keys whose values are a number of tasks, or `auto`."""
 MOST_LIMITS = 1000
 MOST_TASKS = 1_000_000_000
 LONGEST_NAME = 200
@@ -119,7 +119,9 @@ def wrong_key(values: object, where: str = "", levels: int = 8) -> str | None:
 
 
 def wrong_number_of_tasks(values: Any, key: str) -> str:
-    """What is wrong with the one at this key of msgspec's, which does not name the model."""
+    """What is wrong with the value at this key. msgspec does not say of which model a limit is, so
+    it is looked for.
+    """
     found = _INDEX.search(key)
     assert found is not None
     backend = values["backends"][int(found[1])]
