@@ -47,7 +47,7 @@ def redirected(
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("arguments", [[*SUBMIT, "--wait"], [*SUBMIT, "--stream"], ["list"]])
+@pytest.mark.parametrize("arguments", [[*SUBMIT, "--wait"], [*SUBMIT, "--stream"], ["status"]])
 def test_what_cannot_be_said_is_dropped(way, arguments, environ, tmp_path):
     done = redirected(f"2>{WAYS[way]}", arguments, environ, tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
