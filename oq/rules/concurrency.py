@@ -240,10 +240,9 @@ class Concurrency:
 
     def tell(self, most: int) -> None:
         """The backend says that it serves so many at once."""
-        self.most = self.served = self._provable = most
+        self.most = most
         self.told, self.learns = True, most > 1
-        self.refused = None
-        self.reason = "the backend says so"
+        self._keep_told()
         self._cold = most  # memory that nobody has used yet: llama.cpp was half as fast
         self._comparison.begin(most)
         self._comparison.throughput.prefers_more = True

@@ -94,8 +94,7 @@ async def _with(lab: Lab, slots: int) -> list[Row]:
                 calls, callers = (direct, slots) if who == DIRECT else (oqs[who].calls, slots + 2)
                 rate.measured.append(speed(await _many(lab, calls, callers)))
     fixed = {number: rates[str(number)] for number in numbers}
-    best = max(fixed.values(), key=lambda rate: rate.mean)
-    right = right_numbers(fixed)
+    best, right = best_of(fixed), right_numbers(fixed)
     after = tasks_until(right, seen)
     what = f"{lab.box.slots} {slots}"
     measured = ", ".join(f"{number} at once: {rate}" for number, rate in fixed.items())
@@ -119,9 +118,14 @@ async def _with(lab: Lab, slots: int) -> list[Row]:
     ]
 
 
+def best_of(fixed: Mapping[int, Rate]) -> Rate:
+    """The highest one."""
+    return max(fixed.values(), key=lambda rate: rate.mean)
+
+
 def right_numbers(fixed: Mapping[int, Rate]) -> list[int]:
     """The numbers of tasks at once that may get as many tokens a second as the best, or nearly."""
-    best = max(fixed.values(), key=lambda rate: rate.mean)
+    best = best_of(fixed)
     return [number for number, rate in fixed.items() if rate.may_reach(GOOD, best)]
 
 

@@ -31,6 +31,13 @@ class Machine:
     def speed(self, at_once: int) -> float:
         return self.pace * speeds_of(self.speeds, at_once)
 
+    def misled(self, tasks: int) -> None:
+        """It is slow while four are tried, so fewer seem better, and then runs so many tasks."""
+        self.pace = 0.7
+        self.until(2)
+        self.pace = 1.0
+        self.backend.run(tasks)
+
     def until(self, number: int) -> int:
         """Run until so many at once are used; after how many tasks."""
         before = len(self.used)
@@ -68,10 +75,7 @@ def test_so_it_is_where_the_backend_does_not_say_its_number():
 @HOW
 def test_so_it_is_with_a_higher_number_of_those_that_are_told(how):
     machine = Machine((64, 80, 64, 110), how)
-    machine.pace = 0.7
-    machine.until(2)
-    machine.pace = 1.0
-    machine.backend.run(20)
+    machine.misled(20)
     assert machine.known.served == 2
     machine.pace = 0.6
     assert machine.until(4) <= 2 * AGAIN
@@ -85,10 +89,7 @@ def test_so_it_is_with_a_higher_number_of_those_that_are_told(how):
 @HOW
 def test_the_number_that_is_told_is_tried_again_after_a_while(how):
     machine = Machine((58, 60, 55, 74), how)
-    machine.pace = 0.7
-    machine.until(2)
-    machine.pace = 1.0
-    machine.backend.run(40)
+    machine.misled(40)
     assert machine.known.served < 3
     machine.until(4)
     assert TRY_AGAIN < machine.backend.now < 2 * TRY_AGAIN
