@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from tests.browser.children import Oq, answer, served, slow
 from tests.browser.conftest import USUAL
 from tests.browser.tab import Tab, tab_at
 
+LOAD = 0.3
+"""What a model's load takes at least, in seconds: on a busy machine it takes longer."""
 BOX = {
     "backends": [{"name": "box1", "kind": "simulated", "max_models": 1}],
-    "simulated": {"parallel": 1, "max_models": 1, "load": 0.3},
+    "simulated": {"parallel": 1, "max_models": 1, "load": LOAD},
 }
 
 
@@ -42,7 +45,8 @@ def test_a_swap_and_why_a_task_waits(box: Oq, chromium: Browser):
         box.http.post(f"/api/tasks/{runs}/cancel").raise_for_status()
         tab.expect_status("completed")
         expect(tab.by("waits-for")).to_have_count(0)
-        expect(tab.by("timeline")).to_contain_text("load 3")
+        expect(tab.by("timeline")).to_contain_text(re.compile(r"load \d"))
+        assert box.task(waits)["attempts"][0]["load"] >= LOAD
         expect(tab.by("timeline")).to_contain_text("first token after ")
 
 
