@@ -20,8 +20,12 @@ MORE = 2
 SPAN = 0.1
 """Seconds since the first of these failures, at least: where many tasks run, and some of them are
 bad, three bad ones may come together."""
-FIRST = (0.25, 1.0, 5.0)
-"""Seconds until the first canaries, at most: three bad tasks do not hold the others for long."""
+FIRST = 0.25
+"""Seconds until the first canary, at most: three bad tasks do not hold the others for long."""
+LATER = (1 / 4, 11 / 8, 11 / 8)
+"""Until the next ones, in parts of what it is from then on. So what was out of order for seconds is
+tried soon, and yet no more than three are tried in three times as long, from the first one on.
+"""
 PUT_OFF = 60.0
 """Seconds until a canary that failed may be tried again, and twice as many each time: so that the
 next one is another task, and one that is itself the cause does not hold up all the others."""
@@ -66,15 +70,15 @@ class _Failures:
 
 class Outages:
     """Of one backend. `tasks` of one model that fail in a row open a hold, or twice as many of all
-    models one of all. `again` is until the next canary after one that failed. Times are in seconds
-    of a clock that never goes back.
+    models one of all. `again` is until the next canary after one that failed, when some have. Times
+    are in seconds of a clock that never goes back.
     """
 
-    __slots__ = ("_failed", "_holds", "_in_a_row", "_since", "_tasks", "again", "quiet")
+    __slots__ = ("_again", "_failed", "_holds", "_in_a_row", "_since", "_tasks", "quiet")
 
     def __init__(self, tasks: int = 3, again: float = 20.0) -> None:
         self._tasks = tasks
-        self.again = again
+        self._again = again
         self._failed: dict[str, _Failures] = {}  # since a task of the model was answered
         self._in_a_row: set[str] = set()  # tasks, since any was answered
         self._since = 0.0  # when the first of these failed
@@ -121,7 +125,7 @@ class Outages:
             hold.reason = reason
             if hold.canary == task_id:
                 hold.tried += 1
-                hold.canary, hold.until = None, now + self._pause(hold.tried)
+                hold.canary, hold.until = None, now + self.pause(hold.tried)
             return
         if not self._in_a_row:
             self._since = now
@@ -134,12 +138,12 @@ class Outages:
         many = len(self._in_a_row) >= 2 * self._tasks and now - self._since >= SPAN
         failing = any(one.what != _WEDGED for one in self._holds.values())
         if (many and len(self._failed) > 1) or (enough and failing):
-            self._holds = {_ALL: _Hold(_FAIL, reason, now + self._pause(0), now)}
+            self._holds = {_ALL: _Hold(_FAIL, reason, now + self.pause(0), now)}
             self._failed.clear()
             self._in_a_row.clear()
         elif enough:
             del self._failed[model]
-            self._holds[model] = _Hold(_FAIL, reason, now + self._pause(0), now)
+            self._holds[model] = _Hold(_FAIL, reason, now + self.pause(0), now)
 
     def wedged(self, model: str, canary: str | None, now: float) -> None:
         """No task of this model produces anything any more, though the backend is not down. Nothing
@@ -148,7 +152,7 @@ class Outages:
         if self._hold(model) is None:
             self.quiet = False
             self._failed.pop(model, None)
-            self._holds[model] = _Hold(_WEDGED, _SILENT, now + self._pause(0), now, canary)
+            self._holds[model] = _Hold(_WEDGED, _SILENT, now + self.pause(0), now, canary)
 
     def busy(self, task_id: str, reason: str, now: float) -> None:
         """The backend could not take a task. When it gets one again, it is one."""
@@ -162,7 +166,20 @@ class Outages:
         """A task has stopped, and that says nothing of the backend."""
         for hold in self._holds.values():
             if hold.canary == task_id:
-                hold.canary, hold.until = None, now + self._pause(hold.tried)
+                hold.canary, hold.until = None, now + self.pause(hold.tried)
+
+    def rename(self, name_of: Callable[[str], str]) -> None:
+        """Models have other names from now on: what has failed, or is held, goes on under these."""
+        self._failed = {name_of(model): failures for model, failures in self._failed.items()}
+        self._holds = {
+            model if model == _ALL else name_of(model): hold for model, hold in self._holds.items()
+        }
+
+    def pause(self, tried: int) -> float:
+        """Seconds until the next canary, when so many have failed."""
+        if tried == 0:
+            return min(FIRST, self._again)
+        return self._again * (LATER[tried - 1] if tried <= len(LATER) else 1)
 
     def forget(self) -> None:
         """The backend was away, and is back: it may be in order now."""
@@ -193,10 +210,6 @@ class Outages:
     def said(self, name_of: Callable[[str], str] = str) -> str | None:
         """What is held, and why, in words; None if nothing is. `name_of` names a model."""
         return "; ".join(_said(hold, name_of(key)) for key, hold in self._holds.items()) or None
-
-    def _pause(self, tried: int) -> float:
-        """Seconds until the next canary, when so many have failed."""
-        return min(FIRST[tried], self.again) if tried < len(FIRST) else self.again
 
     def _hold(self, model: str) -> _Hold | None:
         if not self._holds:

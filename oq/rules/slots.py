@@ -26,8 +26,6 @@ KEYS = 1024
 """Models whose load group is remembered."""
 FIRST_LOOK = 10.0
 """Seconds that a backend has to say at the start which models it has."""
-BUSY_OFTEN = 3
-"""A backend that is busy more often than that in a row is tried as one that is out of order."""
 NOT_SAID = "it has not said yet which models it has"
 
 
@@ -292,8 +290,8 @@ class BackendSlots:
     def hold(self, busy: Busy, now: float, delay: Callable[[int, float | None], float]) -> None:
         """It takes nothing now: see `Board.hold`."""
         if self.held is None:
+            least = self.outages.pause(self.busy_times)
             self.busy_times += 1
-            least = self.outages.again if self.busy_times > BUSY_OFTEN else 0.0
             until = now + max(least, delay(self.busy_times, busy.seconds))
             self.held = Hold(f"it is busy: {busy.reason}", until)
 
@@ -312,9 +310,7 @@ class BackendSlots:
             self.concurrency.restarted(now)
 
     def note_facts(self, facts: BackendFacts, now: float, asked_at: float | None = None) -> bool:
-        """What the backend says of itself, to a question of that time, or just now. Whether news
-        were learnt.
-        """
+        """What it says of itself, asked at that time, or just now; whether news were learnt."""
         if self.held is not None and self.held.reason == NOT_SAID:
             self.held = None
         listed = facts.models is not None and self.models.note(facts.models, now)
@@ -323,10 +319,7 @@ class BackendSlots:
     def _note_memory(self, facts: BackendFacts, now: float, asked_at: float) -> bool:
         names = {full_name(name): digest for name, digest in facts.digests.items()}
         if not names.items() <= self.names.items():
-            self.names = {**self.names, **names}
-            self._keys.clear()
-            if self.residency is not None:
-                self.residency.rename(self.model, now)
+            self._rename(names, now)
         if facts.slots is not None and self.source in ("guessed", "told"):
             self._note_told(max(1, facts.slots))
         if facts.loaded is None:
@@ -336,6 +329,15 @@ class BackendSlots:
             residency.told = facts.max_models
         loaded = {self.model(name): name for name in facts.loaded}
         return residency.note(loaded, asked_at)
+
+    def _rename(self, names: Mapping[str, str], now: float) -> None:
+        """These names stand for these models, by their digests."""
+        names_before = {same: name for name, same in self.names.items()}
+        self.names = {**self.names, **names}
+        self._keys.clear()
+        self.outages.rename(lambda model: self.model(names_before.get(model, model)))
+        if self.residency is not None:
+            self.residency.rename(self.model, now)
 
     # -- what time brings
 
@@ -365,9 +367,7 @@ class BackendSlots:
     def look_at(self) -> float:
         """When to ask what it has in memory, because something may depend on it; inf for never."""
         residency = self.residency
-        if residency is None or self.down is not None:
-            return inf
-        if residency.check is None and residency.load is None:
+        if residency is None or self.down is not None or not (residency.check or residency.load):
             return inf
         return self.asked_at + ASK_AGAIN
 

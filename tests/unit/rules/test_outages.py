@@ -7,7 +7,16 @@ from math import inf
 import pytest
 
 from oq.rules import outages as module
-from oq.rules.outages import FIRST, PUT_OFF, PUT_OFF_MOST, PUT_OFF_TIMES, SPAN, Outages, put_off
+from oq.rules.outages import (
+    FIRST,
+    LATER,
+    PUT_OFF,
+    PUT_OFF_MOST,
+    PUT_OFF_TIMES,
+    SPAN,
+    Outages,
+    put_off,
+)
 
 AGAIN = 20.0
 
@@ -25,7 +34,7 @@ def test_several_tasks_that_fail_in_a_row_hold_their_model(tasks):
     assert not known.allows("m", 0.0)
     assert known.allows("other", 0.0)
     assert known.parted
-    assert known.due(0.0) == FIRST[0]
+    assert known.due(0.0) == FIRST
     assert known.reason("m") is not None
     assert known.reason("other") is None
 
@@ -58,16 +67,16 @@ def test_an_answer_in_between_is_none_in_a_row():
 
 def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
     known = failing("a", "b", "c")
-    assert known.allows("m", FIRST[0])
+    assert known.allows("m", FIRST)
     assert known.start("d", "m")
-    assert not known.allows("m", FIRST[0])
-    assert known.due(FIRST[0]) == inf
-    known.failed("d", "m", "still broken", FIRST[0])
-    assert not known.allows("m", FIRST[0] + FIRST[1] - 0.1)
-    now = FIRST[0] + FIRST[1]
-    assert known.due(FIRST[0]) == now
+    assert not known.allows("m", FIRST)
+    assert known.due(FIRST) == inf
+    known.failed("d", "m", "still broken", FIRST)
+    now = FIRST + LATER[0] * AGAIN
+    assert not known.allows("m", now - 0.1)
+    assert known.due(FIRST) == now
     assert "still broken" in (known.reason("m") or "")
-    for pause in (FIRST[2], AGAIN, AGAIN):
+    for pause in (LATER[1] * AGAIN, LATER[2] * AGAIN, AGAIN, AGAIN):
         assert known.allows("m", now)
         assert known.due(now) == inf, "it may already: nothing will happen by itself"
         known.start("e", "m")
@@ -79,10 +88,21 @@ def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
     assert known.quiet
 
 
+def test_of_three_times_the_pause_no_part_has_more_than_three_canaries():
+    known, now, tried = failing("a", "b", "c"), 0.0, list[float]()
+    for number in range(20):
+        now = known.due(now)
+        known.start(f"t{number}", "m")
+        tried.append(now)
+        known.failed(f"t{number}", "m", "broken", now)
+    for begin in tried:
+        assert sum(begin <= at < begin + 3 * AGAIN for at in tried) <= 3
+
+
 def test_what_was_sent_before_does_not_count_as_a_canary():
     known = failing("a", "b", "c")
     known.failed("sent before", "m", "broken", 0.1)
-    assert known.due(0.1) == FIRST[0]
+    assert known.due(0.1) == FIRST
 
 
 def test_a_canary_that_is_cancelled_is_followed_by_another():
@@ -90,7 +110,7 @@ def test_a_canary_that_is_cancelled_is_followed_by_another():
     known.start("d", "m")
     known.left("d", 10.0)
     assert not known.allows("m", 10.0)
-    assert known.allows("m", 10.0 + FIRST[0])
+    assert known.allows("m", 10.0 + FIRST)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +179,7 @@ def test_a_wedged_model_is_held_until_one_of_those_that_run_has_ended():
     outages.answered("alpha")
     assert not outages.quiet
     outages.failed("t1", "beta", "no answer within 10m", 1000.0)
-    assert outages.allows("beta", 1001.0)
+    assert outages.allows("beta", 1000.0 + LATER[0] * 20.0)
     outages.answered("beta")
     assert outages.quiet
 

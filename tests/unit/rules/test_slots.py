@@ -6,6 +6,7 @@ import pytest
 
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+from oq.words.messages import Busy
 from oq.words.views import BackendFacts
 from tests.support.builders import task_id
 
@@ -44,3 +45,45 @@ def test_how_many_models_have_room_is_told_if_the_settings_say_nothing(told, exp
     box.note_facts(BackendFacts(loaded=(), max_models=told or 7), 0.0)
     assert box.residency is not None
     assert box.residency.most == expected
+
+
+@pytest.mark.parametrize(
+    ("digests", "names"),
+    [
+        ([{"a": "one"}], "a"),
+        ([{"a": "one"}, {"a": "two"}], "a"),
+        ([{"a": "one", "b": "one"}], "ab"),
+    ],
+    ids=["told late", "pulled anew", "two names"],
+)
+def test_a_model_that_is_held_stays_the_same_when_its_digest_becomes_known(digests, names):
+    box = BackendSlots("box", 64, "guessed")
+    box.outages.wedged(box.model("a"), "t", 0.0)
+    for facts in digests:
+        box.note_facts(BackendFacts(digests=facts), 1.0)
+    assert [box.failing(Place(5, name)) is not None for name in names] == [True] * len(names)
+    assert box.failing(Place(5, "other")) is None
+    box.outages.answered(box.model(names[-1]))
+    assert box.outages.quiet
+
+
+def test_failures_before_and_after_its_digest_became_known_are_of_one_model():
+    box = BackendSlots("box", 64, "guessed")
+    for number in range(3):
+        box.outages.failed(f"t{number}", box.model("a"), "broken", float(number))
+        box.note_facts(BackendFacts(digests={"a": "one"}), float(number))
+    assert box.failing(A) is not None
+
+
+@pytest.mark.parametrize("asked", [None, 7.0])
+def test_a_busy_backend_is_tried_at_most_three_times_in_three_pauses(asked):
+    box = BackendSlots("box", 64, "set")
+    now, tried = 0.0, list[float]()
+    for _ in range(12):
+        box.hold(Busy("full", asked), now, lambda times, seconds: seconds or 2.0 ** (times - 1))
+        now = box.due(now)
+        box.settle_time(now)
+        tried.append(now)
+    assert tried[0] <= 7.0
+    for begin in tried:
+        assert sum(begin <= at < begin + 60.0 for at in tried) <= 3
