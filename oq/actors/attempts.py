@@ -21,9 +21,9 @@ class RunningAttempt(Struct, eq=False):
     """One attempt of a task, whose `state` since its `start` this is. `scope` is that of the worker
     that makes it, while it does; `reason` says why it was broken off, if it was, and `outcome` how
     it ended by itself, if it did. `failed`, `down`, `busy` and `lacks` are as in
-    `oq.words.messages.Ended`, `watched`, `elsewhere`, `canary` and `counted` as in its `Job`.
-    `wedged`: no task of its model produces anything there. `timeout` is in seconds; `deadline`,
-    `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
+    `oq.words.messages.Ended`, `watched`, `elsewhere`, `canary`, `counted` and `suspect` as in its
+    `Job`. `wedged`: no task of its model produces anything there. `timeout` is in seconds;
+    `deadline`, `sent_at` and `first_at`, when the first byte of the answer came, in trio's time.
     """
 
     start: Change
@@ -36,6 +36,7 @@ class RunningAttempt(Struct, eq=False):
     elsewhere: bool = False
     canary: bool = False
     counted: bool = False
+    suspect: bool = False
     wedged: bool = False
     sent_at: float = 0.0
     first_at: float | None = None
@@ -64,6 +65,7 @@ class RunningAttempt(Struct, eq=False):
         return Ended(
             served=self.reason is None and isinstance(self.outcome, Completed),
             failed=None if self.busy is not None else failed,
+            begun=self.first_at is not None,
             down=self.down,
             busy=self.busy,
             lacks=self.lacks,

@@ -19,7 +19,7 @@ from oq.actors.streams import Streams
 from oq.backends.base import Backend, Request, way
 from oq.backends.busy import is_unknown_model
 from oq.rules import lifecycle
-from oq.rules.outages import put_off
+from oq.rules.outages import PUT_OFF, put_off
 from oq.rules.retry import RetryPolicy
 from oq.rules.stream_log import attempt_id
 from oq.rules.via import add_mark
@@ -201,7 +201,7 @@ class Pool:
         start = lifecycle.started(state, job.backend, now)
         run = RunningAttempt(
             start, start.state, body, self._backends[job.backend], timeout, time + timeout,
-            job.watched, job.elsewhere, job.canary, job.counted,
+            job.watched, job.elsewhere, job.canary, job.counted, job.suspect,
         )  # fmt: skip
         self._streams.begin(job.task_id, attempt, None if body is None else body.call)
         self._runs.add(run)
@@ -313,13 +313,15 @@ class Pool:
 
 
 def _spared(run: RunningAttempt, failed: Failed) -> Failed | Interrupted:
-    """The end of an attempt that fails as the backend fails at all: it spends no retry, unless that
-    has happened too often to this task.
+    """The end of an attempt that fails as the backend fails at all: it spends no retry, unless the
+    task may be the cause.
     """
     state = run.state
     failed_before = sum(attempt.error is not None for attempt in state.attempts)
     failures = max(0, failed_before - state.retry_count) + 1  # those that spent no retry
     delay = put_off(failures)
+    if run.busy is not None:
+        delay = None if run.suspect else PUT_OFF
     if delay is None:
         return failed
     return Interrupted(failed.error, delay=delay if run.canary else 0.0)

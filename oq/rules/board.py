@@ -247,14 +247,15 @@ class Board:
         task_id, place, fleet = choice.task_id, choice.place, self._fleet
         backend = fleet.by_name[choice.backend]
         watched = backend.take(task_id, place, now)
-        canary = not backend.outages.quiet and backend.try_out(task_id, place)
+        canary = not backend.outages.quiet and backend.try_out(task_id, place, now)
         run = self._running[task_id] = Run(task_id, backend, place, now)
         self.forecast.starts.append(run)
         if place.priority >= Priority.CRITICAL:
             self._recalls.critical += 1
         elsewhere = fleet.several and fleet.elsewhere(place.model, backend)
         counted = self._policy.counts_tokens
-        return Job(task_id, choice.backend, watched or canary, elsewhere, canary, counted)
+        suspect = backend.outages.suspects(task_id)
+        return Job(task_id, choice.backend, watched or canary, elsewhere, canary, counted, suspect)
 
     def recalls(self, now: float) -> list[Recall]:
         """Tasks to be called back, for nothing more starts now: see `oq.rules.recalls`."""

@@ -2,8 +2,11 @@
 
 When several tasks of a model have failed in a row they are *held*: no more of them are sent but one
 at a time, a *canary*, until one of them is answered. A second model that has to be held, or many
-tasks of several models, hold all of the backend. A task that is itself the cause opens no hold, as
-others are answered in between: it spends its retries and fails.
+tasks of several models, hold all of the backend. So does a backend that is busy. A task that is
+itself the cause opens no hold, as others are answered in between: it spends its retries and fails.
+
+The first byte of an answer says that the backend is in order, unless those that failed had begun to
+answer, too: then one has to be answered to its end.
 
 A model is held, too, when no task of it produces anything any more (`oq.rules.wedges`).
 """
@@ -27,45 +30,64 @@ LATER = (1 / 4, 11 / 8, 11 / 8)
 tried soon, and yet no more than three are tried in three times as long, from the first one on.
 """
 PUT_OFF = 60.0
-"""Seconds until a canary that failed may be tried again, and twice as many each time: so that the
-next one is another task, and one that is itself the cause does not hold up all the others."""
-PUT_OFF_MOST = 900.0
-PUT_OFF_TIMES = 5
-"""A canary that has failed more often spends its retries: it may be the cause after all."""
+"""Seconds until a canary that failed may be tried again: so that the next one is another task, and
+one that is itself the cause does not hold up all the others."""
+PUT_OFF_MOST = 180.0
+"""The same from the second time on. It is also what a task may be late when all is in order again.
+"""
+PUT_OFF_TIMES = 10
+"""A canary that has failed more often spends its retries: it may be the cause after all. No more of
+its attempts are kept than can be counted (`oq.rules.lifecycle`)."""
+SUSPECT = 5
+"""A task that found the backend busy more often than that, while others were answered in between,
+may be the cause: what it asks for is too much."""
 MODELS = 256
 """Models of which failures are remembered."""
+TASKS = 1024
+"""Tasks of which it is remembered that they found the backend busy."""
 
 _ALL = ""
 _FAIL = "its tasks fail"
+_BUSY = "it is busy"
 _WEDGED = "its tasks produce nothing"
 _SILENT = "not a word from any of them for health.wedged_after, though the backend answers probes"
 
 
 @dataclass(slots=True)
 class _Hold:
-    """`what` is the matter, `since` then. `canary` is the task that is tried now; `until` is when
-    another may be. `tried` is how many have failed.
+    """`what` is the matter, `since` then; another canary may go at `until`. `tried` is how many
+    have ended without an answer, and `canaries` are those that run, with their models. `begun`: one
+    that failed had begun to answer.
     """
 
     what: str
     reason: str
-    until: float
     since: float
-    canary: str | None = None
+    until: float
     tried: int = 0
+    begun: bool = False
+    canaries: dict[str, str] = field(default_factory=dict)
+
+    def allows(self, model: str, now: float) -> bool:
+        return self.until <= now and model not in self.canaries.values()
 
 
 @dataclass(slots=True)
 class _Failures:
-    """How often which tasks have failed since then, in seconds."""
+    """How often which tasks have failed since then, in seconds; whether one had begun to answer."""
 
     since: float
     tasks: Counter[str] = field(default_factory=Counter)
+    begun: bool = False
 
     def enough(self, tasks: int) -> bool:
-        """Whether these are as many as so many tasks."""
+        """Whether these are as many as so many tasks, and not all of one moment."""
         several = len(self.tasks) > 1 and self.tasks.total() >= tasks + MORE
         return len(self.tasks) >= tasks or several
+
+    def add(self, task_id: str, *, begun: bool) -> None:
+        self.tasks[task_id] += 1
+        self.begun |= begun
 
 
 class Outages:
@@ -74,17 +96,17 @@ class Outages:
     are in seconds of a clock that never goes back.
     """
 
-    __slots__ = ("_again", "_failed", "_holds", "_in_a_row", "_since", "_tasks", "quiet")
+    __slots__ = ("_again", "_busy", "_failed", "_holds", "_in_a_row", "_tasks", "quiet")
 
     def __init__(self, tasks: int = 3, again: float = 20.0) -> None:
         self._tasks = tasks
         self._again = again
         self._failed: dict[str, _Failures] = {}  # since a task of the model was answered
-        self._in_a_row: set[str] = set()  # tasks, since any was answered
-        self._since = 0.0  # when the first of these failed
+        self._in_a_row: _Failures | None = None  # since any was answered
         self.quiet = True
         """Whether nothing has failed since the last answer. It is asked for each task."""
         self._holds: dict[str, _Hold] = {}
+        self._busy: dict[str, tuple[float, int]] = {}  # of a task since when, and how many times
 
     @property
     def parted(self) -> bool:
@@ -96,77 +118,104 @@ class Outages:
         """Whether all that is held is held because nothing of it is produced."""
         return all(hold.what == _WEDGED for hold in self._holds.values())
 
+    @property
+    def tried(self) -> int:
+        """How many canaries of all models have failed."""
+        hold = self._holds.get(_ALL)
+        return 0 if hold is None else hold.tried
+
     def allows(self, model: str, now: float) -> bool:
         """Whether a task of this model may be sent now."""
-        hold = self._hold(model)
-        return hold is None or (hold.canary is None and hold.until <= now)
+        return all(hold.allows(model, now) for hold in self._of(model))
 
-    def start(self, task_id: str, model: str) -> bool:
-        """A task is sent; whether it is a canary."""
-        hold = self._hold(model)
-        if hold is None:
-            return False
-        hold.canary = task_id
-        return True
+    def start(self, task_id: str, model: str, now: float) -> bool:
+        """A task is sent; whether it is a canary. While it is silent, one of another model may be
+        tried after a while.
+        """
+        holds = self._of(model)
+        for hold in holds:
+            hold.canaries[task_id] = model
+            hold.until = now + self._again if hold is self._holds.get(_ALL) else inf
+        return bool(holds)
 
     def answered(self, model: str) -> None:
-        """The backend has answered a task of this model, or begins to."""
-        self._failed.pop(model, None)
-        self._in_a_row.clear()
-        self._holds.pop(model, None)
-        self._holds.pop(_ALL, None)
-        self.quiet = not (self._failed or self._holds)
+        """The backend begins to answer a task of this model."""
+        self._clear(model, served=False)
 
-    def failed(self, task_id: str, model: str, reason: str, now: float) -> None:
-        """The backend has failed at a task."""
+    def served(self, model: str) -> None:
+        """The backend has answered a task of this model to its end."""
+        self._clear(model, served=True)
+
+    def failed(
+        self, task_id: str, model: str, reason: str, now: float, *, begun: bool = False
+    ) -> None:
+        """The backend has failed at a task; whether it had `begun` to answer."""
         self.quiet = False
-        hold = self._hold(model)
-        if hold is not None:
+        self._end(task_id, now)
+        holds = self._of(model)
+        for hold in holds:
             hold.reason = reason
-            if hold.canary == task_id:
-                hold.tried += 1
-                hold.canary, hold.until = None, now + self.pause(hold.tried)
+            hold.begun |= begun and hold.what != _WEDGED
+        if holds:
             return
-        if not self._in_a_row:
-            self._since = now
+        row = self._in_a_row = self._in_a_row or _Failures(now)
         failures = self._failed.setdefault(model, _Failures(now))
-        failures.tasks[task_id] += 1
-        self._in_a_row.add(task_id)
+        for each in (row, failures):
+            each.add(task_id, begun=begun)
         if len(self._failed) > MODELS:
             del self._failed[next(iter(self._failed))]
         enough = failures.enough(self._tasks) and now - failures.since >= SPAN
-        many = len(self._in_a_row) >= 2 * self._tasks and now - self._since >= SPAN
+        many = len(row.tasks) >= 2 * self._tasks and now - row.since >= SPAN
         failing = any(one.what != _WEDGED for one in self._holds.values())
         if (many and len(self._failed) > 1) or (enough and failing):
-            self._holds = {_ALL: _Hold(_FAIL, reason, now + self.pause(0), now)}
+            self._hold_all(_FAIL, reason, now, begun=row.begun)
+            kept = {model: one for model, one in self._holds.items() if one.what == _WEDGED}
+            self._holds = kept | {_ALL: self._holds[_ALL]}
             self._failed.clear()
-            self._in_a_row.clear()
+            self._in_a_row = None
         elif enough:
             del self._failed[model]
-            self._holds[model] = _Hold(_FAIL, reason, now + self.pause(0), now)
+            self._holds[model] = _Hold(_FAIL, reason, now, now + self.pause(0), 0, failures.begun)
 
     def wedged(self, model: str, canary: str | None, now: float) -> None:
         """No task of this model produces anything any more, though the backend is not down. Nothing
         is tried before `canary`, which runs, has ended: it may have the only slot.
         """
-        if self._hold(model) is None:
+        if model not in self._holds:
             self.quiet = False
             self._failed.pop(model, None)
-            self._holds[model] = _Hold(_WEDGED, _SILENT, now + self.pause(0), now, canary)
+            hold = self._holds[model] = _Hold(_WEDGED, _SILENT, now, now + self.pause(0))
+            if canary is not None:
+                hold.canaries[canary], hold.until = model, inf
 
     def busy(self, task_id: str, reason: str, now: float) -> None:
-        """The backend could not take a task. When it gets one again, it is one."""
+        """The backend could not take a task. When it gets one again (`BackendSlots.hold`), it is
+        one.
+        """
         self.quiet = False
-        hold = self._holds.setdefault(_ALL, _Hold("it is busy", reason, now, now))
-        if hold.canary == task_id:
-            hold.canary = None
+        self._end(task_id, now)
+        hold = self._holds.get(_ALL) or self._hold_all(_BUSY, reason, now)
         hold.reason, hold.until = reason, now
+        since, times = self._busy.pop(task_id, (-inf, 0))
+        self._busy[task_id] = hold.since, times + (since < hold.since)
+        if len(self._busy) > TASKS:
+            del self._busy[next(iter(self._busy))]
+
+    def suspects(self, task_id: str) -> bool:
+        """Whether the task may be the cause of what it found."""
+        return self._busy.get(task_id, (0.0, 0))[1] > SUSPECT
 
     def left(self, task_id: str, now: float) -> None:
         """A task has stopped, and that says nothing of the backend."""
+        self._end(task_id, now)
+
+    def restarted(self, now: float) -> None:
+        """The backend was away, and is back: it may be in order now, so that is tried at once."""
+        self._holds = {model: hold for model, hold in self._holds.items() if hold.what == _FAIL}
         for hold in self._holds.values():
-            if hold.canary == task_id:
-                hold.canary, hold.until = None, now + self.pause(hold.tried)
+            hold.canaries.clear()
+            hold.until = now
+        self.quiet = not (self._failed or self._holds)
 
     def rename(self, name_of: Callable[[str], str]) -> None:
         """Models have other names from now on: what has failed, or is held, goes on under these."""
@@ -174,6 +223,8 @@ class Outages:
         self._holds = {
             model if model == _ALL else name_of(model): hold for model, hold in self._holds.items()
         }
+        for hold in self._holds.values():
+            hold.canaries = {task_id: name_of(model) for task_id, model in hold.canaries.items()}
 
     def pause(self, tried: int) -> float:
         """Seconds until the next canary, when so many have failed."""
@@ -181,27 +232,18 @@ class Outages:
             return min(FIRST, self._again)
         return self._again * (LATER[tried - 1] if tried <= len(LATER) else 1)
 
-    def forget(self) -> None:
-        """The backend was away, and is back: it may be in order now."""
-        self._failed.clear()
-        self._in_a_row.clear()
-        self._holds.clear()
-        self.quiet = True
-
     def due(self, now: float) -> float:
         """When another canary may be sent; inf if none may, or one may already."""
-        times = (one.until for one in self._holds.values() if one.canary is None)
+        times = (one.until for one in self._holds.values())
         return min((time for time in times if time > now), default=inf)
 
     def reason(self, model: str) -> str | None:
         """Why a task of this model is held; None if it is not."""
-        hold = self._hold(model)
-        return None if hold is None else _said(hold)
+        return next((_said(hold) for hold in self._of(model)), None)
 
     def since(self, model: str) -> float | None:
         """Since when tasks of this model are held; None if they are not."""
-        hold = self._hold(model)
-        return None if hold is None else hold.since
+        return min((hold.since for hold in self._of(model)), default=None)
 
     def since_when(self) -> list[float]:
         """Since when tasks are held, of whichever model."""
@@ -211,10 +253,34 @@ class Outages:
         """What is held, and why, in words; None if nothing is. `name_of` names a model."""
         return "; ".join(_said(hold, name_of(key)) for key, hold in self._holds.items()) or None
 
-    def _hold(self, model: str) -> _Hold | None:
-        if not self._holds:
-            return None
-        return self._holds.get(_ALL) or self._holds.get(model)
+    def _hold_all(self, what: str, reason: str, now: float, *, begun: bool = False) -> _Hold:
+        tried = max((hold.tried for hold in self._holds.values()), default=0)
+        until = now + self.pause(tried)
+        hold = self._holds[_ALL] = _Hold(what, reason, now, until, tried, begun)
+        return hold
+
+    def _clear(self, model: str, *, served: bool) -> None:
+        """A task of this model is answered, or `served` to its end."""
+        if (failures := self._failed.get(model)) is not None and (served or not failures.begun):
+            del self._failed[model]
+        if self._in_a_row is not None and (served or not self._in_a_row.begun):
+            self._in_a_row = None
+        for key in (model, _ALL):
+            hold = self._holds.get(key)
+            if hold is not None and (served or not hold.begun):
+                del self._holds[key]
+        self.quiet = not (self._failed or self._holds)
+
+    def _end(self, task_id: str, now: float) -> None:
+        """It is no canary any more, if it was one: another may go after a while."""
+        for hold in self._holds.values():
+            if hold.canaries.pop(task_id, None) is not None:
+                hold.tried += 1
+                hold.until = now + self.pause(hold.tried)
+
+    def _of(self, model: str) -> list[_Hold]:
+        """Those that hold tasks of this model."""
+        return [self._holds[key] for key in (_ALL, model) if key in self._holds]
 
 
 def put_off(failures: int) -> float | None:
@@ -223,7 +289,7 @@ def put_off(failures: int) -> float | None:
     """
     if failures > PUT_OFF_TIMES:
         return None
-    return min(PUT_OFF * float(2 ** (failures - 1)), PUT_OFF_MOST)
+    return PUT_OFF if failures == 1 else PUT_OFF_MOST
 
 
 def _said(hold: _Hold, model: str = "") -> str:

@@ -38,7 +38,7 @@ class BackendSlots:
     """
 
     __slots__ = (
-        "_keys", "_most", "_slots", "_told", "asked_at", "busy_times", "by_options", "concurrency",
+        "_keys", "_most", "_slots", "_told", "asked_at", "by_options", "concurrency",
         "down", "down_since", "held", "known", "limit", "max_models", "model_limits", "models",
         "name", "names", "outages", "overflow_after", "past", "residency", "running", "source",
         "tier",
@@ -82,8 +82,6 @@ class BackendSlots:
         self.down: str | None = None
         self.down_since: datetime | None = None
         self.held: Hold | None = None
-        self.busy_times = 0
-        """How many times in a row it has said that it is busy."""
         self.names: Mapping[str, str] = {}
         """For names of models the one name that stands for all of the same model."""
         self.asked_at = -inf
@@ -244,19 +242,19 @@ class BackendSlots:
             return True
         return False
 
-    def try_out(self, task_id: str, place: Place) -> bool:
+    def try_out(self, task_id: str, place: Place, now: float) -> bool:
         """Whether a task that starts on it is a canary."""
-        return self.outages.start(task_id, self.model(place.model))
+        return self.outages.start(task_id, self.model(place.model), now)
 
     def note_end(self, task_id: str, place: Place, ended: Ended, now: float) -> None:
         """How a task ended, which may say that the backend is out of order, or in order again."""
         model = self.model(place.model)
         if ended.failed is not None:
-            self.outages.failed(task_id, model, ended.failed, now)
+            self.outages.failed(task_id, model, ended.failed, now, begun=ended.begun)
         elif ended.busy is not None:
             self.outages.busy(task_id, ended.busy.reason, now)
         elif ended.served:
-            self.outages.answered(model)
+            self.outages.served(model)
         else:
             self.outages.left(task_id, now)
 
@@ -279,8 +277,6 @@ class BackendSlots:
         self.known.forget()
         if self.model_limits is not None:
             self.model_limits.end(task_id)
-        if sample is not None:
-            self.busy_times = 0
         if self.residency is not None:
             return self.residency.end(task_id, now, sample)
         if self.concurrency is not None:
@@ -289,10 +285,9 @@ class BackendSlots:
 
     def hold(self, busy: Busy, now: float, delay: Callable[[int, float | None], float]) -> None:
         """It takes nothing now: see `Board.hold`."""
-        if self.held is None:
-            least = self.outages.pause(self.busy_times)
-            self.busy_times += 1
-            until = now + max(least, delay(self.busy_times, busy.seconds))
+        tried = self.outages.tried
+        until = now + max(self.outages.pause(tried), delay(tried + 1, busy.seconds))
+        if self.held is None or (busy.seconds is not None and self.held.until < until):
             self.held = Hold(f"it is busy: {busy.reason}", until)
 
     def await_models(self, now: float) -> None:
@@ -303,7 +298,7 @@ class BackendSlots:
     def restarted(self, now: float) -> None:
         """It may have lost its memory, and have other settings now."""
         self.models.forget_lacks()
-        self.outages.forget()
+        self.outages.restarted(now)
         if self.residency is not None:
             self.residency.forget(now)
         elif self.concurrency is not None:
@@ -332,10 +327,11 @@ class BackendSlots:
 
     def _rename(self, names: Mapping[str, str], now: float) -> None:
         """These names stand for these models, by their digests."""
-        names_before = {same: name for name, same in self.names.items()}
-        self.names = {**self.names, **names}
+        before, self.names = self.names, {**self.names, **names}
         self._keys.clear()
-        self.outages.rename(lambda model: self.model(names_before.get(model, model)))
+        now_of = {same: self.model(name) for name, same in before.items()}
+        now_of |= {same: same for same in self.names.values()}  # what some name still stands for
+        self.outages.rename(lambda model: now_of.get(model) or self.model(model))
         if self.residency is not None:
             self.residency.rename(self.model, now)
 

@@ -153,14 +153,15 @@ class Busy(Struct, frozen=True, gc=False):
 class Ended(Struct, frozen=True, kw_only=True):
     """How an attempt ended, as far as it says something of its backend.
 
-    `served`: it was answered to its end. `failed` says how the backend failed at it, `down` why the
-    backend is down. `busy` and `lacks`, that it has not the model, say why it could not take the
-    task. `sample` says how a watched task was served. `cost` is that of a counted one, if it is
-    known: its tokens, the generated ones twice.
+    `served`: it was answered to its end. `failed` says how the backend failed at it, `begun` that
+    it had begun to answer, `down` why the backend is down. `busy` and `lacks`, that it has not the
+    model, say why it could not take the task. `sample` says how a watched task was served. `cost`
+    is that of a counted one, if it is known: its tokens, the generated ones twice.
     """
 
     served: bool = False
     failed: str | None = None
+    begun: bool = False
     down: str | None = None
     busy: Busy | None = None
     lacks: bool = False
@@ -248,7 +249,7 @@ class Job(Struct, frozen=True, gc=False):
     """A task that is to run now, on this backend. `watched`: the scheduler is to be told when its
     answer begins, and how it was served. `elsewhere`: another backend may have its model too.
     `canary`: it is tried while tasks fail there, and spends no retry if it fails. `counted`: the
-    scheduler is to be told what it cost.
+    scheduler is to be told what it cost. `suspect`: it may be why the backend is busy.
     """
 
     task_id: str
@@ -257,6 +258,7 @@ class Job(Struct, frozen=True, gc=False):
     elsewhere: bool = False
     canary: bool = False
     counted: bool = False
+    suspect: bool = False
 
 
 class Dispatch(Struct, frozen=True):

@@ -16,7 +16,7 @@ from oq.backends.base import Request
 from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.dialects.base import Emit
 from oq.queue import Queue, open_queue
-from oq.rules.outages import PUT_OFF
+from oq.rules.outages import PUT_OFF_MOST
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
 from oq.words.outcome import Completed
@@ -92,8 +92,9 @@ def failed(tasks: list[RawTask]) -> list[str | None]:
         Script(status=500, error="internal error"),
         Script(status=502, error="bad gateway"),
         Script(fault="reset"),
+        Script(fault="cut", at=2, tokens=5, rate=10),
     ],
-    ids=["503", "503 with Retry-After", "429", "500", "502", "reset"],
+    ids=["503", "503 with Retry-After", "429", "500", "502", "reset", "cut behind its first byte"],
 )
 async def test_an_outage_of_minutes_fails_no_task(script, settings, autojump_clock):
     machine = Machine(until(OUTAGE, script))
@@ -106,7 +107,69 @@ async def test_an_outage_of_minutes_fails_no_task(script, settings, autojump_clo
         assert machine.most_in_a_minute() <= 3
         assert queue.status().backends[0].held is None
         waits = max(task.completed_at for task in tasks) - tasks[0].created_at
-        assert waits.total_seconds() <= OUTAGE + 4 * PUT_OFF + 30, "one that was tried in vain"
+        assert waits.total_seconds() <= OUTAGE + PUT_OFF_MOST + 30, "one that was tried in vain"
+
+
+@pytest.mark.parametrize("seconds", [None, "30"])
+@pytest.mark.parametrize("number", [1, 5])
+async def test_hours_in_which_it_is_busy_fail_no_task(seconds, number, autojump_clock):
+    busy = Script(status=503, error="Service Unavailable", retry_after=seconds)
+    machine = Machine(until(3 * 3600, busy))
+    async with before(machine) as queue:
+        ids = await queue.raw.submit_many([generate() for _ in range(number)])
+        tasks = await all_of(queue, ids)
+        assert failed(tasks) == []
+        assert {task.retry_count for task in tasks} == {0}
+        waits = max(task.completed_at for task in tasks) - tasks[0].created_at
+        assert waits.total_seconds() <= 3 * 3600 + 2 * MINUTE
+
+
+async def test_one_that_says_it_is_busy_to_a_single_task_fails_that_alone(autojump_clock):
+    busy = Script(status=503, error="insufficient memory")
+    machine = Machine(lambda one: busy if b"too much" in one.payload else None)
+    async with before(machine) as queue:
+        [much] = await queue.raw.submit_many([generate("too much")])
+        for _ in range(60):
+            good = await all_of(queue, await queue.raw.submit_many([generate() for _ in range(3)]))
+            assert failed(good) == []
+            await trio.sleep(MINUTE)
+        task = await ended(queue, much)
+        assert task.status is Status.FAILED
+        assert "insufficient memory" in (task.error or "")
+
+
+async def test_different_troubles_in_turns_are_tried_as_often_as_one(autojump_clock):
+    kinds = [Script(status=status, error="no") for status in (500, 503, 429, 502)]
+    machine = Machine(lambda _: None)
+    machine.fails = lambda _: (
+        kinds[len(machine.asked_at) % 4] if trio.current_time() < OUTAGE else None
+    )
+    async with before(machine) as queue:
+        ids = await queue.raw.submit_many([generate(model=f"m{n % 3}") for n in range(60)])
+        assert failed(await all_of(queue, ids)) == []
+        assert machine.most_in_a_minute() <= 3
+
+
+async def test_a_model_that_is_held_goes_on_after_its_canary_found_the_backend_busy(
+    autojump_clock,
+):
+    """The end of that canary is known to both: the hold of the model, and that of the backend."""
+    broken, busy = Script(status=500, error="no"), Script(status=503, error="busy")
+
+    def fails(request: Request) -> Script | None:
+        if request.model != "big" or trio.current_time() > MINUTE:
+            return None
+        return busy if machine.tried_at else broken
+
+    machine = Machine(fails)
+    async with before(machine, max_concurrency=1) as queue:
+        big = await queue.raw.submit_many([generate(model="big") for _ in range(6)])
+        await trio.sleep(10)
+        assert machine.tried_at
+        await all_of(queue, await queue.raw.submit_many([generate(priority="high")]))
+        assert failed(await all_of(queue, big)) == []
+        assert trio.current_time() < 6 * MINUTE
+        assert queue.status().backends[0].held is None
 
 
 async def test_a_backend_that_accepts_and_never_answers_fails_no_task(autojump_clock):

@@ -7,6 +7,7 @@ from math import inf
 import pytest
 
 from oq.rules import outages as module
+from oq.rules.lifecycle import ATTEMPTS_KEPT
 from oq.rules.outages import (
     FIRST,
     LATER,
@@ -14,9 +15,12 @@ from oq.rules.outages import (
     PUT_OFF_MOST,
     PUT_OFF_TIMES,
     SPAN,
+    SUSPECT,
+    TASKS,
     Outages,
     put_off,
 )
+from oq.words.config import RetryConfig
 
 AGAIN = 20.0
 
@@ -68,7 +72,7 @@ def test_an_answer_in_between_is_none_in_a_row():
 def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
     known = failing("a", "b", "c")
     assert known.allows("m", FIRST)
-    assert known.start("d", "m")
+    assert known.start("d", "m", FIRST)
     assert not known.allows("m", FIRST)
     assert known.due(FIRST) == inf
     known.failed("d", "m", "still broken", FIRST)
@@ -79,11 +83,11 @@ def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
     for pause in (LATER[1] * AGAIN, LATER[2] * AGAIN, AGAIN, AGAIN):
         assert known.allows("m", now)
         assert known.due(now) == inf, "it may already: nothing will happen by itself"
-        known.start("e", "m")
+        known.start("e", "m", now)
         known.failed("e", "m", "broken", now)
         assert known.due(now) == now + pause
         now += pause
-    known.start("f", "m")
+    known.start("f", "m", now)
     known.answered("m")
     assert known.quiet
 
@@ -92,7 +96,7 @@ def test_of_three_times_the_pause_no_part_has_more_than_three_canaries():
     known, now, tried = failing("a", "b", "c"), 0.0, list[float]()
     for number in range(20):
         now = known.due(now)
-        known.start(f"t{number}", "m")
+        known.start(f"t{number}", "m", now)
         tried.append(now)
         known.failed(f"t{number}", "m", "broken", now)
     for begin in tried:
@@ -107,10 +111,10 @@ def test_what_was_sent_before_does_not_count_as_a_canary():
 
 def test_a_canary_that_is_cancelled_is_followed_by_another():
     known = failing("a", "b", "c")
-    known.start("d", "m")
+    known.start("d", "m", 9.0)
     known.left("d", 10.0)
     assert not known.allows("m", 10.0)
-    assert known.allows("m", 10.0 + FIRST)
+    assert known.allows("m", 10.0 + LATER[0] * AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_what_fails_at_several_models_is_held_as_a_whole(ways):
                 known.failed(task, model, "broken", time)
     assert not known.allows("any other", 0.0)
     assert not known.parted
-    known.start("x", "any other")
+    known.start("x", "any other", 1.0)
     known.answered("any other")
     assert known.quiet
 
@@ -139,18 +143,20 @@ def test_a_busy_backend_gets_one_task_when_it_gets_one_again():
     known = Outages(3, AGAIN)
     known.busy("a", "full", 0.0)
     assert known.allows("m", 0.0)
-    known.start("b", "m")
+    known.start("b", "m", 0.0)
     assert not known.allows("m", 0.0)
     known.busy("b", "full", 1.0)
     assert known.allows("m", 1.0)
-    known.start("c", "m")
+    known.start("c", "m", 1.0)
     known.answered("m")
     assert known.quiet
 
 
-def test_a_backend_that_was_away_is_in_order():
-    known = failing("a", "b", "c")
-    known.forget()
+def test_a_backend_that_was_away_is_no_longer_busy_nor_silent():
+    known = Outages(3, AGAIN)
+    known.wedged("m", "a", 0.0)
+    known.busy("b", "full", 0.0)
+    known.restarted(10.0)
     assert known.quiet
 
 
@@ -164,10 +170,8 @@ def test_failures_of_many_models_are_bounded(monkeypatch):
 
 def test_a_canary_is_put_off_for_longer_each_time_and_then_no_more():
     times = [put_off(failures) for failures in range(1, PUT_OFF_TIMES + 2)]
-    assert times[0] == PUT_OFF
-    assert times[1] == 2 * PUT_OFF
-    assert times[-1] is None
-    assert all(time <= PUT_OFF_MOST for time in times[:-1])
+    assert times == [PUT_OFF, *[PUT_OFF_MOST] * (PUT_OFF_TIMES - 1), None]
+    assert PUT_OFF_TIMES + RetryConfig().max_retries < ATTEMPTS_KEPT, "they are counted"
 
 
 def test_a_wedged_model_is_held_until_one_of_those_that_run_has_ended():
@@ -197,5 +201,101 @@ def test_a_wedged_model_of_which_nothing_runs_any_more_is_tried():
     outages = Outages(3, 20.0)
     outages.wedged("beta", None, 0.0)
     assert outages.allows("beta", 1.0)
-    assert outages.start("t2", "beta")
+    assert outages.start("t2", "beta", 1.0)
     assert not outages.allows("beta", 1000.0)
+
+
+def test_the_canary_of_a_model_that_finds_all_of_the_backend_busy_is_followed_by_another():
+    known = failing("a", "b", "c")
+    known.start("d", "m", 1.0)
+    known.busy("d", "full", 2.0)
+    known.answered("other")
+    assert not known.quiet
+    assert known.allows("m", 2.0 + LATER[0] * AGAIN)
+
+
+def test_so_is_one_that_fails_while_all_of_the_backend_is_held():
+    known = Outages(3, AGAIN)
+    known.wedged("m", "a", 0.0)
+    for number in range(3):
+        known.failed(f"f{number}", "other", "broken", float(number))
+        known.failed(f"g{number}", "third", "broken", float(number))
+    known.failed("a", "m", "no answer within 10m", 600.0)
+    known.served("other")
+    assert known.reason("other") is None
+    assert known.reason("m") is not None, "nothing of it was produced since"
+    assert known.allows("m", 700.0)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_first_byte_proves_nothing_where_tasks_failed_behind_theirs(served):
+    known = Outages(3, AGAIN)
+    for number in range(3):
+        known.answered("m")
+        known.failed(f"t{number}", "m", "cut off", float(number), begun=True)
+    assert known.reason("m") is not None
+    known.start("d", "m", 5.0)
+    known.served("m") if served else known.answered("m")
+    assert known.quiet is served
+
+
+def test_what_fails_behind_its_first_byte_at_several_models_is_held_as_a_whole():
+    known = Outages(3, AGAIN)
+    for number in range(6):
+        known.answered(f"m{number}")
+        known.failed(f"t{number}", f"m{number}", "cut off", float(number), begun=True)
+        known.answered(f"m{number}")
+    assert known.reason("any other") is not None
+
+
+def test_while_a_canary_is_silent_one_of_another_model_is_tried():
+    known = Outages(3, AGAIN)
+    known.busy("a", "full", 0.0)
+    known.start("b", "m", 0.0)
+    assert not known.allows("other", AGAIN - 1)
+    assert known.due(0.0) == AGAIN
+    assert known.allows("other", AGAIN)
+    assert not known.allows("m", AGAIN)
+
+
+def test_a_model_may_be_wedged_while_all_are_held():
+    known = Outages(3, AGAIN)
+    known.busy("a", "full", 0.0)
+    known.start("b", "m", 0.0)
+    known.wedged("m", "b", 600.0)
+    known.answered("other")
+    assert not known.allows("m", 700.0)
+    assert known.allows("other", 700.0)
+
+
+def test_a_backend_that_fails_is_tried_at_once_when_it_was_away_and_held_until_it_answers():
+    known = failing("a", "b", "c")
+    known.start("d", "m", 5.0)
+    known.restarted(10.0)
+    assert known.allows("m", 10.0)
+    assert known.start("e", "m", 10.0)
+    assert not known.allows("m", 10.0)
+    known.answered("m")
+    assert known.quiet
+
+
+def test_all_kinds_of_trouble_share_one_number_of_tries():
+    known = failing("a", "b", "c")
+    for number in range(3):
+        known.start(f"t{number}", "m", 100.0 * number)
+        known.failed(f"t{number}", "m", "broken", 100.0 * number)
+    known.busy("x", "full", 400.0)
+    assert known.tried == 3
+
+
+def test_a_task_that_finds_it_busy_again_and_again_while_others_are_answered_may_be_the_cause():
+    known = Outages(3, AGAIN)
+    for hold in range(SUSPECT + 1):
+        assert not known.suspects("a")
+        for minute in range(10):  # of one outage
+            known.busy("a", "full", 1000.0 * hold + 60.0 * minute)
+        known.served("m")
+    assert known.suspects("a")
+    for number in range(TASKS):
+        known.busy(f"t{number}", "full", 1e6)
+    assert len(known._busy) == TASKS

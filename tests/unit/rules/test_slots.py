@@ -6,7 +6,7 @@ import pytest
 
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
-from oq.words.messages import Busy
+from oq.words.messages import Busy, Ended
 from oq.words.views import BackendFacts
 from tests.support.builders import task_id
 
@@ -79,11 +79,45 @@ def test_failures_before_and_after_its_digest_became_known_are_of_one_model():
 def test_a_busy_backend_is_tried_at_most_three_times_in_three_pauses(asked):
     box = BackendSlots("box", 64, "set")
     now, tried = 0.0, list[float]()
-    for _ in range(12):
-        box.hold(Busy("full", asked), now, lambda times, seconds: seconds or 2.0 ** (times - 1))
+    for number in range(12):
+        task, busy = task_id(number), Busy("full", asked)
+        assert box.room(A, now).starts
+        box.take(task, A, now)
+        box.try_out(task, A, now)
+        box.give_back(task, now)
+        box.note_end(task, A, Ended(busy=busy), now)
+        box.hold(busy, now, lambda times, seconds: seconds or 2.0 ** (times - 1))
         now = box.due(now)
         box.settle_time(now)
         tried.append(now)
     assert tried[0] <= 7.0
     for begin in tried:
         assert sum(begin <= at < begin + 60.0 for at in tried) <= 3
+
+
+def test_a_longer_wish_of_a_backend_that_is_held_already_is_heard():
+    box = BackendSlots("box", 64, "set")
+    for seconds in (3.0, None, 20.0, 5.0):
+        box.hold(Busy("full", seconds), 0.0, lambda _, asked: asked or 1.0)
+    assert box.held is not None
+    assert box.held.until == 20.0
+
+
+def test_a_backend_that_was_busy_a_day_ago_is_tried_soon_again():
+    box = BackendSlots("box", 64, "set")
+    for number in range(9):
+        task = task_id(number)
+        box.try_out(task, A, 60.0 * number)
+        box.note_end(task, A, Ended(busy=Busy("full", None)), 60.0 * number)
+    box.note_end("served", A, Ended(served=True), 1000.0)
+    box.hold(Busy("full", None), 90_000.0, lambda times, _: float(times))
+    assert box.due(90_000.0) == 90_001.0
+
+
+def test_the_model_that_is_held_is_the_one_whose_digest_stays():
+    box = BackendSlots("box", 64, "guessed")
+    box.note_facts(BackendFacts(digests={"a": "one", "z": "one"}), 0.0)
+    box.outages.wedged(box.model("a"), "t", 0.0)
+    box.note_facts(BackendFacts(digests={"a": "one", "z": "two"}), 1.0)
+    assert box.failing(A) is not None
+    assert box.failing(Place(5, "z")) is None

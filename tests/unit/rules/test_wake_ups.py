@@ -96,6 +96,7 @@ class World:
     def happen(self) -> None:
         steps = [self.submit] * 8 + [self.finish] * 6 + [self.answer] * 4 + [self.wait] * 3
         steps += [self.cancel, self.raise_or_lower, self.pause, self.fail, self.restart, self.busy]
+        steps += [self.abort, self.wedge, self.tell_digests]
         self.random.choice(steps)()
 
     def submit(self) -> None:
@@ -125,15 +126,24 @@ class World:
             self.stop(self.random.choice([*self.running]), served=True)
 
     def stop(
-        self, task: str, *, served: bool, again: bool = False, failed: str | None = None
+        self,
+        task: str,
+        *,
+        served: bool,
+        again: bool = False,
+        failed: str | None = None,
+        busy: Busy | None = None,
     ) -> None:
         place, (_, at) = self.running.pop(task), self.on.pop(task)
         if place.priority:
             self.above_until = self.now
+        begun = task in self.answered
         self.answered.discard(task)
         sample = Sample(self.now - at, None, 0.0, None, 10) if served else None
         cost = self.random.choice([None, 100, 5000]) if served else None
-        ended = Ended(served=served, failed=failed, sample=sample, cost=cost)
+        ended = Ended(
+            served=served, failed=failed, begun=begun, busy=busy, sample=sample, cost=cost
+        )
         if self.random.random() < 0.5:  # told by two actors, in either order
             self.board.place(task, place) if again else self.board.end(task)
             self.board.free(task, self.now, ended)
@@ -172,9 +182,29 @@ class World:
         self.board.pause_model(model, paused=model not in self.board.paused_models)
 
     def fail(self) -> None:
+        for _ in range(self.random.choice([1, 1, 4])):
+            self.wait()
+            self.dispatch()
+            if self.running:
+                task = self.random.choice([*self.running])
+                self.stop(task, served=False, again=True, failed="500")
+
+    def abort(self) -> None:
+        if self.running:
+            self.stop(self.random.choice([*self.running]), served=False)
+
+    def wedge(self) -> None:
         if self.running:
             task = self.random.choice([*self.running])
-            self.stop(task, served=False, again=True, failed="500")
+            backend, model = self.on[task][0], self.running[task].model
+            self.board.note_wedged(backend, model, task, self.now)
+
+    def tell_digests(self) -> None:
+        """Two names may be of one model, and a model may be another one later."""
+        digests = {model: self.random.choice("xyz") for model in self.random.choice(["ab", "c"])}
+        name = self.random.choice([*self.backends])
+        if self.backends[name].down is None:
+            self.board.note_facts(name, BackendFacts(digests=digests), self.now)
 
     def restart(self) -> None:
         name = self.random.choice([*self.backends])
@@ -187,9 +217,12 @@ class World:
             self.board.mark_up(name, self.now)
 
     def busy(self) -> None:
-        name = self.random.choice([*self.backends])
-        if self.backends[name].down is None:
-            self.board.hold(name, Busy("busy", None), self.now, lambda times, asked: 2.0)
+        quiet = [task for task in self.running if task not in self.answered]
+        if quiet:
+            task, busy = self.random.choice(quiet), Busy("busy", self.random.choice([None, 7.0]))
+            name = self.on[task][0]
+            self.stop(task, served=False, again=True, busy=busy)
+            self.board.hold(name, busy, self.now, lambda times, asked: asked or float(times))
 
     # -- what the scheduler does
 
