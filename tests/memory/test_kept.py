@@ -14,10 +14,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"
 
 SIZE = MB // 4
 AT_ONCE = 16
-ROUNDS = 16
+ROUNDS = 32
+QUARTER = ROUNDS // 4
 ROOM = 24 * MB
-"""For a memtable, the one before it while that is written to a table, and holes in the heap: 64 MB
-are stored.
+"""For a memtable, the one before it while that is written to a table, and holes in the heap. From
+the second quarter to the last one 64 MB are stored, at least.
 """
 
 
@@ -32,5 +33,7 @@ def test_what_is_stored_leaves_the_memory(tmp_path: Path):
             ids = oq.submit_many(tasks)
             assert {oq.end(task_id) for task_id in ids} == {"completed"}
             taken.append(oq.takes())
-    grown = max(taken) - taken[0]
-    assert grown < ROOM, [f"{each / MB:.0f} MB" for each in taken]
+    # The first rounds make the heap as large as such rounds need it: on a busy machine more of each
+    # is in memory at once.
+    grown = min(taken[-QUARTER:]) - min(taken[QUARTER : 2 * QUARTER])
+    assert grown < ROOM, " ".join(f"{each // MB}" for each in taken)
