@@ -29,6 +29,7 @@ class Monitor:
         self._inbox = inbox
         self._to_scheduler = to_scheduler
         self._asking: set[Look] = set()
+        self._again: set[Look] = set()  # of these the answer may be of before it was asked for
 
     async def run(self) -> None:
         """Look until the scheduler closes the mailbox."""
@@ -42,6 +43,8 @@ class Monitor:
                     elif look not in self._asking:
                         self._asking.add(look)
                         looks.start_soon(self._ask, look)
+                    elif look.full:
+                        self._again.add(look)
                 looks.cancel_scope.cancel()
 
     async def _look_once(self, name: str) -> None:
@@ -60,14 +63,15 @@ class Monitor:
         await self._tell_facts(name, full=True)
 
     async def _ask(self, look: Look) -> None:
-        try:
+        await self._tell_facts(look.backend, full=look.full)
+        while look in self._again:
+            self._again.discard(look)
             await self._tell_facts(look.backend, full=look.full)
-        finally:
-            self._asking.discard(look)
+        self._asking.discard(look)
 
     async def _tell_facts(self, name: str, *, full: bool) -> None:
         """What the backend says of itself. If it says nothing, it is asked again another time, and
-        a full look is over all the same.
+        a full look is over all the same; but not if another one was wanted meanwhile.
         """
         asked_at = trio.current_time()
         try:
@@ -75,10 +79,14 @@ class Monitor:
         except errors.BackendDown as error:
             await self._to_scheduler.send(BackendDown(name, str(error)))
         except errors.BackendError:
-            if full:
+            if full and not self._wanted_again(name):
                 await self._to_scheduler.send(BackendSays(name, BackendFacts(), asked_at))
         else:
-            await self._to_scheduler.send(BackendSays(name, facts, asked_at, full))
+            over = full and not self._wanted_again(name)
+            await self._to_scheduler.send(BackendSays(name, facts, asked_at, over))
+
+    def _wanted_again(self, name: str) -> bool:
+        return Look(name, full=True) in self._again
 
     async def _probe(self, name: str) -> str | None:
         """Why the backend is down; None when it answers."""
