@@ -46,7 +46,7 @@ LLAMA: tuple[Scenario, ...] = (critical, parallel, hangups, fleet)
 ROUTER: tuple[Scenario, ...] = (starving, mixed, alternating)
 
 
-async def _try(target: str, wanted: list[str], *, minutes: float, rounds: int, long: bool) -> int:
+async def _try(target: str, wanted: list[str], *, minutes: float, rounds: int) -> int:
     """How many rows do not hold."""
     wrong: list[str] = []
     with (
@@ -56,7 +56,7 @@ async def _try(target: str, wanted: list[str], *, minutes: float, rounds: int, l
         for box, scenarios in await _boxes(target, Path(folder)):
             chosen = [each for each in scenarios if not wanted or each.__name__ in wanted]
             if chosen:
-                wrong += await _table(Lab(box, Path(folder), rounds=rounds, long=long), chosen)
+                wrong += await _table(Lab(box, Path(folder), rounds=rounds), chosen)
     if time.cancelled_caught:
         wrong.append(f"it did not end within {minutes:g} minutes")
     for each in wrong:
@@ -102,7 +102,6 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", help=f"only these, of: {', '.join(known)}")
     parser.add_argument("--minutes", type=float, default=45, help="the longest that it may take")
     parser.add_argument("--rounds", type=int, default=4, help="how often what is compared runs (4)")
-    parser.add_argument("--long", action="store_true", help="Ollama stays away for a minute")
     asked = parser.parse_args()
     unknown = set(asked.scenarios) - known.keys()
     if unknown:
@@ -117,7 +116,6 @@ def main() -> int:
                 asked.scenarios,
                 minutes=asked.minutes,
                 rounds=asked.rounds,
-                long=asked.long,
             )
         )
     except (Missing, NoModel) as missing:

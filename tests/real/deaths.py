@@ -14,7 +14,7 @@ from tests.real.rows import Row, told
 
 TASKS = 8
 WITHIN = 240.0
-AWAY, AWAY_LONG = 8.0, 60.0
+AWAY = 60.0
 """Seconds that Ollama stays away."""
 
 
@@ -32,21 +32,20 @@ async def _runner(lab: Lab) -> Row:
 
 
 async def _ollama(lab: Lab) -> Row:
-    away = AWAY_LONG if lab.long else AWAY
     async with lab.serving() as server, lab.through(server) as oq:
         ids = await _begun(lab, oq)
-        await _killed(server, away)
+        await _killed(server)
         tasks = await oq.ended(ids, WITHIN)
-    return _row(f"Ollama is killed, and back after {away:.0f} s", tasks)
+    return _row(f"Ollama is killed, and back after {AWAY:.0f} s", tasks)
 
 
-async def _killed(server: Server, away: float) -> None:
+async def _killed(server: Server) -> None:
     """kill -9, which leaves the process that runs the model behind; then start it again."""
     left_behind = server.children()
     server.kill()
     for pid in left_behind:
         kill(pid)
-    await trio.sleep(away)
+    await trio.sleep(AWAY)
     await server.start()
 
 

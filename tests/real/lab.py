@@ -75,13 +75,12 @@ class Oq:
 class Lab:
     """Starts servers, and stops them. `measure` comes before all else."""
 
-    def __init__(self, box: Box, folder: Path, *, rounds: int, long: bool) -> None:
+    def __init__(self, box: Box, folder: Path, *, rounds: int) -> None:
         self.box = box
         self.folder = folder
         self.rounds = rounds
         """How often what is compared is measured, in turns. The best of each counts: the machine
         may do other things, too."""
-        self.long = long
         self.tokens = 0
         """Tokens that take about SERVICE seconds."""
         self.service = SERVICE

@@ -189,6 +189,7 @@ async def mixed(lab: Lab) -> list[Row]:
             found = await planned(plan(oq.calls))
             tasks = await oq.tasks(found)
     early = started_early(tasks)
+    late = late_calls(found, lab.service / 5, lab.load)
     answered = sum(call.answered for call in found)
     return [
         told(
@@ -198,12 +199,27 @@ async def mixed(lab: Lab) -> list[Row]:
             "0",
             early == 0 and answered == len(found),
         ),
-        Row(
+        told(
             "the same: the longest wait of a critical call for its first token",
             seconds(_longest(direct)),
-            seconds(_longest(found)),
+            f"{seconds(_longest(found))}, {len(late)} waited for others, too",
+            "for what is under way, and critical ones before it: a load and a service each",
+            not late,
         ),
     ]
+
+
+def late_calls(calls: Iterable[Call], service: float, load: float) -> list[Call]:
+    """The critical ones that waited for longer than the order says: for what is under way, which
+    may begin with a load, for the critical ones before them, and for their own load.
+    """
+    critical = [call for call in calls if call.priority == "critical"]
+
+    def may_wait(call: Call) -> float:
+        before = sum(one.sent < call.sent < one.ended for one in critical)
+        return (load + service) * (1 + before) + load + SOON
+
+    return [call for call in critical if call.first_after > may_wait(call)]
 
 
 def _longest(calls: Iterable[Call]) -> float:

@@ -7,7 +7,7 @@ from tests.real.models import _with_metadata
 from tests.real.order import best_pace, shortest
 from tests.real.rows import at_most
 from tests.real.slots import Rate, right_numbers, tasks_until
-from tests.real.swaps import started_early
+from tests.real.swaps import late_calls, started_early
 
 
 def task(created: int, started: int, priority: int = 5) -> dict[str, object]:
@@ -22,6 +22,18 @@ def test_a_task_that_began_before_an_earlier_one_is_seen():
 def test_a_task_that_began_while_a_more_urgent_one_waited_is_seen():
     assert started_early([task(0, 3, priority=1), task(2, 4, priority=15)]) == 1
     assert started_early([task(0, 3), task(4, 5, priority=15)]) == 0
+
+
+def critical(sent: float, first: float) -> Call:
+    return Call("c", priority="critical", sent=sent, first=first, ended=first + 1)
+
+
+def test_a_critical_call_waits_for_what_runs_and_for_critical_ones_before_it():
+    low = Call("b", priority="low", sent=0.0, first=9.0, ended=10.0)
+    first, second = critical(1.0, 4.0), critical(2.0, 6.0)
+    assert late_calls([low, first, second], 1.0, 1.0) == []
+    late = critical(2.0, 9.5)
+    assert late_calls([low, first, late], 1.0, 1.0) == [late]
 
 
 def test_models_differ_and_their_tensors_stay_where_they_were():
