@@ -66,6 +66,8 @@ from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq.scheduler")
 
+_RUNNING = Status.RUNNING  # a look-up less for each task
+
 OtherMessage = (
     Committed | Answered | Stays | Wedged | Due | Command | BulkCommand | Pause | Drain
     | BackendUp | BackendDown | BackendSays | AskAgain
@@ -244,10 +246,13 @@ class Scheduler:
         """Take in what is on disk; whether a task has come to rest by it."""
         if isinstance(step, OF_ONE_TASK):
             state = step.state
-            if state.status.ended:  # as it is of each that is removed
+            status = state.status
+            if status is _RUNNING:
+                return False
+            if status.ended:  # as it is of each that is removed
                 self._board.end(state.id)
                 return True
-            if state.status is Status.PENDING:
+            if status is Status.PENDING:
                 self._board.place(state.id, place_of(state))
                 if state.run_at is not None:
                     self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))

@@ -254,7 +254,7 @@ class Board:
             self._recalls.critical += 1
         elsewhere = fleet.several and fleet.elsewhere(place.model, backend)
         counted = self._policy.counts_tokens
-        suspect = backend.outages.suspects(task_id)
+        suspect = task_id in backend.outages.suspects
         return Job(task_id, choice.backend, watched or canary, elsewhere, canary, counted, suspect)
 
     def recalls(self, now: float) -> list[Recall]:

@@ -96,7 +96,7 @@ class Outages:
     are in seconds of a clock that never goes back.
     """
 
-    __slots__ = ("_again", "_busy", "_failed", "_holds", "_in_a_row", "_tasks", "quiet")
+    __slots__ = ("_again", "_busy", "_failed", "_holds", "_in_a_row", "_tasks", "quiet", "suspects")
 
     def __init__(self, tasks: int = 3, again: float = 20.0) -> None:
         self._tasks = tasks
@@ -107,6 +107,8 @@ class Outages:
         """Whether nothing has failed since the last answer. It is asked for each task."""
         self._holds: dict[str, _Hold] = {}
         self._busy: dict[str, tuple[float, int]] = {}  # of a task since when, and how many times
+        self.suspects: set[str] = set()
+        """Tasks that may be the cause of what they found. It is asked for each task."""
 
     @property
     def parted(self) -> bool:
@@ -197,13 +199,14 @@ class Outages:
         hold = self._holds.get(_ALL) or self._hold_all(_BUSY, reason, now)
         hold.reason, hold.until = reason, now
         since, times = self._busy.pop(task_id, (-inf, 0))
-        self._busy[task_id] = hold.since, times + (since < hold.since)
+        times += since < hold.since
+        self._busy[task_id] = hold.since, times
+        if times > SUSPECT:
+            self.suspects.add(task_id)
         if len(self._busy) > TASKS:
-            del self._busy[next(iter(self._busy))]
-
-    def suspects(self, task_id: str) -> bool:
-        """Whether the task may be the cause of what it found."""
-        return self._busy.get(task_id, (0.0, 0))[1] > SUSPECT
+            oldest = next(iter(self._busy))
+            del self._busy[oldest]
+            self.suspects.discard(oldest)
 
     def left(self, task_id: str, now: float) -> None:
         """A task has stopped, and that says nothing of the backend."""

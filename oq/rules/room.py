@@ -39,8 +39,10 @@ class Known:
 
     def forget(self) -> None:
         """Something has happened to it."""
-        self.taken.clear()
-        self.draining.clear()
+        if self.taken:  # mostly there is nothing, and to ask is cheaper than to clear
+            self.taken.clear()
+        if self.draining:
+            self.draining.clear()
 
 
 class Hold(Struct, frozen=True):

@@ -291,11 +291,12 @@ def test_all_kinds_of_trouble_share_one_number_of_tries():
 def test_a_task_that_finds_it_busy_again_and_again_while_others_are_answered_may_be_the_cause():
     known = Outages(3, AGAIN)
     for hold in range(SUSPECT + 1):
-        assert not known.suspects("a")
+        assert not known.suspects
         for minute in range(10):  # of one outage
             known.busy("a", "full", 1000.0 * hold + 60.0 * minute)
         known.served("m")
-    assert known.suspects("a")
+    assert known.suspects == {"a"}
     for number in range(TASKS):
         known.busy(f"t{number}", "full", 1e6)
     assert len(known._busy) == TASKS
+    assert not known.suspects
