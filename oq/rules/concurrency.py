@@ -74,9 +74,8 @@ class Concurrency:
         """Why the number is what it is."""
         self.told = False
         """Whether the backend says itself that it serves `most` at once."""
-        self._before: tuple[int, int, int | None] | None = (
-            None  # what was known, when that was told
-        )
+        # What was found before oq was started, when the backend had told this number.
+        self._before: tuple[int, int, int | None] | None = None
         self._runs: dict[str, Run] = {}
         self._trying = 0  # how many extra ones may still be sent in this try
         self._extras = 0  # how many of them run
@@ -106,7 +105,8 @@ class Concurrency:
     @property
     def found(self) -> bool:
         """Whether it has been seen that no other number that was tried gets more done."""
-        return self.learns and not self._comparison.open
+        seen = self.told or self.served > 1 or self.refused is not None
+        return self.learns and seen and not self._comparison.open
 
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
@@ -198,10 +198,15 @@ class Concurrency:
         return before != (self.served, self.refused, self.found)
 
     def restarted(self, now: float) -> None:
-        """The backend may have other settings now: what was refused may be served."""
+        """The backend may have other settings now: what was refused may be served. The number stays
+        if it was found, and is open if it was not.
+        """
+        found = self.found
+        if self.told and not found:
+            self.served = self._provable = self.most
         self.refused = None
         self._pause, self._beyond, self._went_beyond = 0.0, 0, False
-        self._comparison.begin_anew(self.served)
+        self._comparison.begin_anew(self.served, found=found)
         self._cold = self.most if self.told else 0
         self._inside.forget()
         self._waits_until = now
