@@ -7,15 +7,19 @@ from msgspec import Struct
 
 from oq.rules.concurrency import Concurrency
 from oq.rules.model_names import full_name
+from oq.rules.residency import Group
 from oq.rules.slots import BackendSlots
 
 
 class _Group(Struct, frozen=True, array_like=True):
+    """Of a load group. `served` is None if it was not found. `told` is what the backend said."""
+
     model: str
     load: str
-    served: int
+    served: int | None
     refused: int | None
     load_time: float | None
+    told: int | None = None
 
 
 class _Slots(Struct, frozen=True, array_like=True):
@@ -38,20 +42,22 @@ def record_of(backend: BackendSlots) -> bytes:
     residency, models = backend.residency, backend.models.record()
     if residency is None:
         return msgspec.json.encode(_Learnt(models=models, slots=_slots_of(backend.concurrency)))
-    groups = tuple(
-        _Group(full_name(group.name), group.key[1], group.concurrency.served,
-               group.concurrency.refused, group.load_time)
-        for group in residency.groups.values()
-    )  # fmt: skip
+    groups = tuple(_group_of(group) for group in residency.groups.values())
     return msgspec.json.encode(_Learnt(groups, residency.learnt, models))
+
+
+def _group_of(group: Group) -> _Group:
+    name, load, slots = full_name(group.name), group.key[1], _slots_of(group.concurrency)
+    if slots is None:
+        return _Group(name, load, None, None, group.load_time)
+    return _Group(name, load, slots.served, slots.refused, group.load_time, slots.told)
 
 
 def _slots_of(concurrency: Concurrency | None) -> _Slots | None:
     """None while nothing has been found."""
     if concurrency is None or not concurrency.found:
         return None
-    told = concurrency.most if concurrency.told else None
-    return _Slots(concurrency.served, concurrency.refused, told)
+    return _Slots(concurrency.served, concurrency.refused, concurrency.told)
 
 
 def recall(backend: BackendSlots, record: bytes, now: float) -> None:
@@ -71,4 +77,5 @@ def recall(backend: BackendSlots, record: bytes, now: float) -> None:
     for each in learnt.groups:
         group = residency.group((backend.model(each.model), each.load), each.model)
         group.load_time = each.load_time
-        group.concurrency.restore(each.served, each.refused, now)
+        if each.served is not None:
+            group.concurrency.restore(each.served, each.refused, now, each.told)
