@@ -198,9 +198,7 @@ class Concurrency:
         return before != (self.served, self.refused, self.found)
 
     def restarted(self, now: float) -> None:
-        """The backend may have other settings now: what was refused may be served. The number stays
-        if it was found, and is open if it was not.
-        """
+        """The backend may have other settings now. The number is open if it was not found yet."""
         found = self.found
         if self.told and not found:
             self.served = self._provable = self.most
@@ -241,11 +239,15 @@ class Concurrency:
         """It turns out that `other` is about the same group: what runs of that, and what was found
         of it, if nothing was found here.
         """
-        self._runs |= other._runs
-        self._extras += other._extras
+        self.take_over(other)
         if other.found and not self.found:
             self.restore(other.served, other.refused, now, other.told)
             self.reason = other.reason
+
+    def take_over(self, other: Concurrency) -> None:
+        """What runs of the other one is one's own from now on."""
+        self._runs |= other._runs
+        self._extras += other._extras
 
     def tell(self, most: int) -> None:
         """The backend says that it serves so many at once."""

@@ -125,3 +125,23 @@ def test_a_record_that_cannot_be_read_is_of_no_use():
     recall(slots, b"{nonsense", 0.0)
     assert slots.residency is not None
     assert not slots.residency.groups
+
+
+def test_what_was_found_is_kept_until_a_server_says_what_it_has_in_memory():
+    """As a router does, or llama-swap, when it is asked first, which may be late."""
+    box = Box("guessed")
+    box.run(60)
+    box.group.load_time = 7.0
+    assert box.slots.residency is not None
+    box.slots.residency.learnt = 2
+    record = record_of(box.slots)
+    for _ in range(2):  # the first one is started anew before it is asked
+        slots = BackendSlots("box", 64, "guessed")
+        recall(slots, record, 0.0)
+        assert slots.residency is None, "it may be another server by now"
+        record = record_of(slots)
+    slots.note_facts(BackendFacts(loaded=("m",), digests={"m": "x"}), 0.0)
+    assert slots.residency is not None
+    assert slots.residency.learnt == 2
+    [group] = slots.residency.groups.values()
+    assert (group.key, group.load_time, group.concurrency.served) == (("x", ""), 7.0, 2)
