@@ -11,6 +11,9 @@ from oq.words import errors
 from oq.words.messages import BackendDown, BackendSays, BackendUp, Look
 from oq.words.views import BackendFacts
 
+NOT_SAID = BackendFacts(incomplete=True)
+"""It did not answer."""
+
 
 class Monitor:
     """Looks at each backend once at the start, and then whenever it is told to. `interval` is in
@@ -80,7 +83,7 @@ class Monitor:
             await self._to_scheduler.send(BackendDown(name, str(error)))
         except errors.BackendError:
             if full and not self._wanted_again(name):
-                await self._to_scheduler.send(BackendSays(name, BackendFacts(), asked_at))
+                await self._to_scheduler.send(BackendSays(name, NOT_SAID, asked_at))
         else:
             over = full and not self._wanted_again(name)
             await self._to_scheduler.send(BackendSays(name, facts, asked_at, over))

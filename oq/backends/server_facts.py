@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 import trio
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from oq.backends.refusals import REMEMBERED
 from oq.backends.transport import Transport
@@ -63,10 +64,16 @@ class ServerFacts:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self._failed = False  # whether it failed to answer a question, this time
         self._forget()
 
     async def read(self) -> BackendFacts:
         """The facts; the errors are those of `Backend.models`."""
+        self._failed = False
+        facts = await self._read()
+        return replace(facts, incomplete=True) if self._failed else facts
+
+    async def _read(self) -> BackendFacts:
         if self._generation != self._transport.generation:
             self._forget()
         if self._known is not None:
@@ -85,7 +92,6 @@ class ServerFacts:
 
     async def _find(self) -> BackendFacts:
         """Find out what kind of server it is."""
-        self._failed = False
         # In this order: at llama-swap /props is a path of its models.
         for ask in (self._swap, self._llama):
             facts = await ask()

@@ -38,7 +38,8 @@ What a backend can take:
     residency        what is in its memory             model_limits   how many tasks of each model
     concurrency      how many at once, learnt: throughput, what it gets done; comparison, which
                      number is best; alone, who runs alone; waited_inside, who had
-                     to wait; known_at_first, before any task; learnt, what is kept of it
+                     to wait; known_at_first, before any task; learnt, what is kept of it,
+                     and memory_record, of what is in memory
     outages          it fails one after the other      wedges         a model produces nothing
 
 When a task will start, and end:

@@ -103,13 +103,15 @@ class Comparison:
         self._fewer = self._doubted = None
         self._one_unknown = False
 
-    def begin_anew(self, number: int) -> None:
-        """With more than this number it may be another backend now."""
+    def begin_anew(self, number: int, *, found: bool) -> None:
+        """With more than this number it may be another backend now. Whether this one is right is
+        open, unless that was found.
+        """
         self.throughput.forget(number)
         self.throughput.sized = True
-        self._fewer = self._doubted = self._slow = None
-        self._worse = 0
-        self._settled = self._one_unknown = False
+        self.begin(number)
+        if found:
+            self.trust()
 
     def decide(self, number: int, most: int) -> Decision | None:
         """What to do, now that something may be known of this number, which is in use; None for

@@ -72,11 +72,10 @@ class Concurrency:
         self.refused = refused
         self.reason = "nothing is known yet"
         """Why the number is what it is."""
-        self.told = False
-        """Whether the backend says itself that it serves `most` at once."""
-        self._before: tuple[int, int, int | None] | None = (
-            None  # what was known, when that was told
-        )
+        self.told: int | None = None
+        """How many the backend says itself that it serves at once: that is `most` then."""
+        # What was found before oq was started, when the backend had told this number.
+        self._before: tuple[int, int, int | None] | None = None
         self._runs: dict[str, Run] = {}
         self._trying = 0  # how many extra ones may still be sent in this try
         self._extras = 0  # how many of them run
@@ -106,7 +105,8 @@ class Concurrency:
     @property
     def found(self) -> bool:
         """Whether it has been seen that no other number that was tried gets more done."""
-        return self.learns and not self._comparison.open
+        seen = self.told is not None or self.served > 1 or self.refused is not None
+        return self.learns and seen and not self._comparison.open
 
     def allows(self, now: float) -> bool:
         """Whether one more may be sent now. It is asked if one waits for it."""
@@ -198,10 +198,13 @@ class Concurrency:
         return before != (self.served, self.refused, self.found)
 
     def restarted(self, now: float) -> None:
-        """The backend may have other settings now: what was refused may be served."""
+        """The backend may have other settings now. The number is open if it was not found yet."""
+        found = self.found
+        if self.told and not found:
+            self.served = self._provable = self.most
         self.refused = None
         self._pause, self._beyond, self._went_beyond = 0.0, 0, False
-        self._comparison.begin_anew(self.served)
+        self._comparison.begin_anew(self.served, found=found)
         self._cold = self.most if self.told else 0
         self._inside.forget()
         self._waits_until = now
@@ -210,16 +213,18 @@ class Concurrency:
     def restore(
         self, served: int, refused: int | None, now: float, told: int | None = None
     ) -> None:
-        """What was known before oq was started anew. If the backend had `told` its number, that is
+        """What was found before oq was started anew. If the backend had `told` its number, that is
         of use once it tells the same.
         """
-        if not self.learns:
+        nothing = served == 1 and refused is None and told is None
+        if nothing or not self.learns or (self.told is not None and self.told != told):
             return
-        if told is not None and not self.told:
+        if self.told is None and told is not None:
             self._before = told, served, refused
         self._use(served, refused)
-        self._pause = TRY_AGAIN
-        self._waits_until = now + TRY_AGAIN
+        if refused is not None or told is not None:
+            self._pause = TRY_AGAIN
+            self._waits_until = now + TRY_AGAIN
         self._clean = 1
 
     def _use(self, served: int, refused: int | None) -> None:
@@ -228,20 +233,26 @@ class Concurrency:
         self.refused = refused
         self.reason = "it was so before oq was started"
         self._comparison.trust()
+        self._beyond = self.told or 0
 
     def adopt(self, other: Concurrency, now: float) -> None:
-        """It turns out that `other` is about the same group: what runs of that, and what was learnt
-        of it, if nothing was learnt here.
+        """It turns out that `other` is about the same group: what runs of that, and what was found
+        of it, if nothing was found here.
         """
+        self.take_over(other)
+        if other.found and not self.found:
+            self.restore(other.served, other.refused, now, other.told)
+            self.reason = other.reason
+
+    def take_over(self, other: Concurrency) -> None:
+        """What runs of the other one is one's own from now on."""
         self._runs |= other._runs
         self._extras += other._extras
-        if self.served == 1 and self.refused is None:
-            self.restore(other.served, other.refused, now)
 
     def tell(self, most: int) -> None:
         """The backend says that it serves so many at once."""
         self.most = most
-        self.told, self.learns = True, most > 1
+        self.told, self.learns = most, most > 1
         self._keep_told()
         self._cold = most  # memory that nobody has used yet: llama.cpp was half as fast
         self._comparison.begin(most)
@@ -249,7 +260,6 @@ class Concurrency:
         self._trying = 0
         if self._before is not None and self._before[0] == most:
             self._use(*self._before[1:])
-            self._beyond = most
         else:
             self._pause, self._beyond, self._waits_until = 0.0, 0, -math.inf
         self._before = None

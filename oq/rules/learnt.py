@@ -5,17 +5,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from oq.rules import memory_record
 from oq.rules.concurrency import Concurrency
-from oq.rules.model_names import full_name
+from oq.rules.memory_record import GroupRecord, MemoryRecord
 from oq.rules.slots import BackendSlots
-
-
-class _Group(Struct, frozen=True, array_like=True):
-    model: str
-    load: str
-    served: int
-    refused: int | None
-    load_time: float | None
 
 
 class _Slots(Struct, frozen=True, array_like=True):
@@ -27,7 +20,9 @@ class _Slots(Struct, frozen=True, array_like=True):
 
 
 class _Learnt(Struct, frozen=True, omit_defaults=True):
-    groups: tuple[_Group, ...] = ()
+    """`groups` and `max_models` are those of a `MemoryRecord`."""
+
+    groups: tuple[GroupRecord, ...] = ()
     max_models: int | None = None
     models: tuple[str, ...] | None = None
     slots: _Slots | None = None
@@ -35,23 +30,20 @@ class _Learnt(Struct, frozen=True, omit_defaults=True):
 
 def record_of(backend: BackendSlots) -> bytes:
     """What was learnt, for `recall`."""
-    residency, models = backend.residency, backend.models.record()
-    if residency is None:
-        return msgspec.json.encode(_Learnt(models=models, slots=_slots_of(backend.concurrency)))
-    groups = tuple(
-        _Group(full_name(group.name), group.key[1], group.concurrency.served,
-               group.concurrency.refused, group.load_time)
-        for group in residency.groups.values()
-    )  # fmt: skip
-    return msgspec.json.encode(_Learnt(groups, residency.learnt, models))
+    residency, memory = backend.residency, backend.memory_before
+    if residency is not None:
+        memory = memory_record.record_of(residency)
+    slots = _slots_of(backend.concurrency)
+    return msgspec.json.encode(
+        _Learnt(memory.groups, memory.max_models, backend.models.record(), slots)
+    )
 
 
 def _slots_of(concurrency: Concurrency | None) -> _Slots | None:
     """None while nothing has been found."""
     if concurrency is None or not concurrency.found:
         return None
-    told = concurrency.most if concurrency.told else None
-    return _Slots(concurrency.served, concurrency.refused, told)
+    return _Slots(concurrency.served, concurrency.refused, concurrency.told)
 
 
 def recall(backend: BackendSlots, record: bytes, now: float) -> None:
@@ -61,14 +53,9 @@ def recall(backend: BackendSlots, record: bytes, now: float) -> None:
     except msgspec.MsgspecError:
         return
     backend.models.restore(learnt.models)
-    residency = backend.residency
-    if residency is None:
-        if learnt.slots is not None and backend.concurrency is not None:
-            slots = learnt.slots
-            backend.concurrency.restore(slots.served, slots.refused, now, slots.told)
-        return
-    residency.learnt = learnt.max_models
-    for each in learnt.groups:
-        group = residency.group((backend.model(each.model), each.load), each.model)
-        group.load_time = each.load_time
-        group.concurrency.restore(each.served, each.refused, now)
+    slots = learnt.slots
+    if slots is not None and backend.concurrency is not None:
+        backend.concurrency.restore(slots.served, slots.refused, now, slots.told)
+    backend.memory_before = MemoryRecord(learnt.groups, learnt.max_models)
+    if backend.residency is not None:
+        memory_record.restore(backend.residency, backend.memory_before, backend.model, now)

@@ -8,7 +8,8 @@ from math import inf
 
 from oq.rules.backend_past import BackendPast
 from oq.rules.concurrency import Concurrency
-from oq.rules.known_at_first import concurrency_of
+from oq.rules.known_at_first import KnownAtFirst
+from oq.rules.memory_record import MemoryRecord, restore
 from oq.rules.model_limits import Limit, ModelLimits
 from oq.rules.model_list import ModelList
 from oq.rules.model_names import full_name
@@ -38,10 +39,10 @@ class BackendSlots:
     """
 
     __slots__ = (
-        "_keys", "_most", "_slots", "_told", "asked_at", "by_options", "concurrency",
-        "down", "down_since", "held", "known", "limit", "max_models", "model_limits", "models",
-        "name", "names", "outages", "overflow_after", "past", "residency", "running", "source",
-        "tier",
+        "_keys", "asked_at", "at_first", "by_options", "concurrency",
+        "down", "down_since", "held", "known", "limit", "max_models", "memory_before",
+        "model_limits", "models", "name", "names", "outages", "overflow_after", "past",
+        "residency", "running", "tier",
     )  # fmt: skip
 
     def __init__(
@@ -63,11 +64,8 @@ class BackendSlots:
         would wait for `overflow_after` seconds for a backend of a lower `tier`.
         """
         self.name = name
-        self.limit = self._most = limit
-        self._slots = slots
-        self._told: int | None = None
-        self.source = source
-        """How it is known how many tasks the backend serves at once."""
+        self.limit = limit
+        self.at_first = KnownAtFirst(limit, source, slots)
         self.max_models = max_models
         self.tier, self.overflow_after = tier, overflow_after
         self.models = ModelList(models)
@@ -76,6 +74,8 @@ class BackendSlots:
         self.past = BackendPast()
         self.concurrency: Concurrency | None = None
         self.residency: Residency | None = None
+        self.memory_before = MemoryRecord()
+        """What was learnt of that before oq was started, until it says what it has in memory."""
         self.by_options = source == "measured"
         """Whether the options of a task may make the backend load a model anew."""
         self.running = 0
@@ -89,9 +89,9 @@ class BackendSlots:
         self.known = Known()
         self._keys: dict[tuple[str, str], Key] = {}
         if source == "guessed" and slots is None:
-            self.concurrency = self._serves()
+            self.concurrency = self.at_first.concurrency()
         if source == "measured" or max_models is not None:
-            self._manage_memory()
+            self._manage_memory(0.0)
 
     def is_open(self, now: float) -> bool:
         """Whether it may be that a task can be started on it now."""
@@ -299,6 +299,7 @@ class BackendSlots:
         """It may have lost its memory, and have other settings now."""
         self.models.forget_lacks()
         self.outages.restarted(now)
+        self.at_first.anew = True
         if self.residency is not None:
             self.residency.forget(now)
         elif self.concurrency is not None:
@@ -315,12 +316,13 @@ class BackendSlots:
         names = {full_name(name): digest for name, digest in facts.digests.items()}
         if not names.items() <= self.names.items():
             self._rename(names, now)
-        if facts.slots is not None and self.source in ("guessed", "told"):
-            self._note_told(max(1, facts.slots))
+        anew = self.at_first.anew and not facts.incomplete
+        if self.at_first.note(facts):
+            self._use_told()
         if facts.loaded is None:
             return False
-        residency = self.residency or self._manage_memory()
-        if self.max_models is None and facts.max_models is not None:
+        residency = self.residency or self._manage_memory(now)
+        if self.max_models is None and (anew or facts.max_models is not None):
             residency.told = facts.max_models
         loaded = {self.model(name): name for name in facts.loaded}
         return residency.note(loaded, asked_at)
@@ -369,27 +371,23 @@ class BackendSlots:
 
     # -- how it is known
 
-    def _manage_memory(self) -> Residency:
+    def _manage_memory(self, now: float) -> Residency:
         """From now on it is known what is in its memory."""
         self.concurrency = None
-        self.limit = self._most
-        self.residency = Residency(self.max_models, self._serves, eager=self.source == "set")
-        return self.residency
+        first = self.at_first
+        self.limit = first.most
+        residency = Residency(self.max_models, first.concurrency, eager=first.source == "set")
+        restore(residency, self.memory_before, self.model, now)
+        self.residency = residency
+        return residency
 
-    def _note_told(self, slots: int) -> None:
-        """It says how many it serves at once: of one model, if it has several."""
-        if slots == self._told:
-            return
-        self._told, self.source = slots, "told"
-        most = min(slots, self._most)
+    def _use_told(self) -> None:
+        """It says another number than before, or none any more."""
+        first = self.at_first
         if self.residency is not None:
             for group in self.residency.groups.values():
-                group.concurrency.tell(most)
+                group.concurrency = first.again(group.concurrency)
             return
-        self.limit = most
-        self.concurrency = None if most == 1 else self.concurrency or Concurrency(most)
-        if self.concurrency is not None:
-            self.concurrency.tell(most)
-
-    def _serves(self) -> Concurrency:
-        return concurrency_of(self.source, self._most, self._told, self._slots)
+        self.limit = first.limit
+        known = self.concurrency or first.concurrency()
+        self.concurrency = None if self.limit == 1 else first.again(known)

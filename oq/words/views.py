@@ -82,7 +82,8 @@ class BackendFacts(Struct, frozen=True):
     `slots` is how many calls it works on at once. `loaded` are the names of the models in its
     memory, as it spells them; None: it does not say. `digests` says for names which model they are:
     those of one value are one model. It may lack names. `max_models` is how many models its memory
-    holds at once. None: it does not say.
+    holds at once. None: it does not say. `incomplete`: it could not be asked for all of this, so
+    what is missing may be as before.
     """
 
     slots: int | None = None
@@ -91,6 +92,7 @@ class BackendFacts(Struct, frozen=True):
     max_models: int | None = None
     models: tuple[str, ...] | None = None
     """The names of all models that it has. None: it was not asked, or does not say."""
+    incomplete: bool = False
 
 
 class BackendView(BackendStatus, frozen=True, omit_defaults=True, kw_only=True):

@@ -206,7 +206,7 @@ async def test_what_was_found_is_kept_over_a_restart_and_found_again_with_other_
 ):
     engine = MemoryEngine()
     async with box(parallel=4, engine=engine) as here:
-        await here.all_of(await here.submit("m", 20))
+        await here.all_of(await here.submit("m", 40))
     async with box(parallel=4, engine=engine) as here:
         await here.all_of(await here.submit("m"))
         assert here.slots() == {"m": 4}

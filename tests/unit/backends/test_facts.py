@@ -193,7 +193,7 @@ async def test_a_server_that_says_nothing_is_not_asked_all_the_time(machine, ser
 
 async def test_one_that_fails_may_say_it_the_next_time(machine, server):
     machine.said = {"/props": (500, "oops")}
-    assert await server.facts(full=False) == BackendFacts()
+    assert await server.facts(full=False) == BackendFacts(incomplete=True)
     machine.said = {"/props": PROPS}
     assert await server.facts(full=False) == BackendFacts(slots=4)
 

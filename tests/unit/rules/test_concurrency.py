@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from oq.rules.concurrency import RECALLED, TRY_AGAIN, Concurrency
+from oq.rules.known_at_first import GUESSED
 from oq.words.sample import Sample
+from tests.unit.rules.shared_speed import SharedSpeed, scales_to
 
 
 class Server:
@@ -304,3 +307,21 @@ def test_the_end_of_one_that_was_sent_before_tells_nothing():
     known = Concurrency(8)
     assert not known.end("t1", 1.0, Sample(1.0, 0.1, waited=5.0, load=0.0, tokens=10))
     assert known.allows(1.0)
+
+
+@pytest.mark.parametrize("how", ["first byte", "whole"])
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_guess_is_looked_at_though_the_backend_was_down_at_first(slots, how):
+    known = Concurrency(16, GUESSED)
+    known.restarted(0.0)
+    one = SharedSpeed(partial(scales_to, slots), known, how, slots=slots)
+    one.run(80)
+    assert set(one.served[-40:]) == {slots}
+
+
+def test_a_restart_leaves_what_was_found():
+    server = Server(2, Concurrency(64), measured)
+    server.run(12)
+    server.known.restarted(server.now)
+    assert server.known.served == 2
+    assert server.known.found

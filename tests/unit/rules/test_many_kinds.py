@@ -249,7 +249,7 @@ def test_what_waits_inside_goes_back_for_one_behind_very_many_kinds(policy, monk
     box = BackendSlots("box", 3, "measured", max_models=2, model_limits={"big": 1})
     queue = Queue(monkeypatch, policy, box)
     queue.board.note_facts("box", BackendFacts(loaded=("big", "small")), 0.0)
-    box.residency.group(("small:latest", "")).concurrency.restore(1, None, -1e6)
+    box.residency.group(("small:latest", "")).concurrency.restarted(0.0)
     queue.add(1, "big")
     queue.add(2, "small", priority=1)
     queue.add(3, "small", priority=1)

@@ -190,7 +190,7 @@ def test_one_that_waits_inside_goes_back_for_one_that_waits_for_that_limit(limit
     box = BackendSlots("box", 9, "measured", max_models=2, model_limits=limits)
     made = board("fifo", box)
     made.note_facts("box", BackendFacts(loaded=(BIG, SMALL)), 0.0)
-    box.residency.group((BIG, "")).concurrency.restore(1, None, -1e6)
+    box.residency.group((BIG, "")).concurrency.restarted(0.0)
     place(made, (A, BIG), (B, SMALL), (C, BIG))
     assert [*started(made, 0.0), *started(made, 1.0)] == [A, B, C]
     place(made, (D, BIG if called else SMALL), priority=15)

@@ -347,25 +347,6 @@ def test_a_lower_priority_does_not_start_where_a_higher_one_waits():
     assert story.starts() == []
 
 
-def test_what_was_learnt_is_kept():
-    story = Story()
-    story.add(*[place("b")] * 8)
-    running = []
-    for _ in range(8):
-        started = story.starts()
-        story.answers(*started)
-        running += started
-        story.now += 0.2
-        if story.board.by_priority() and not story.starts_later():
-            story.ends(running.pop(0), after=0.5)
-    (group,) = story.slots.residency.groups.values()
-    assert group.concurrency.served == 4
-    again = BackendSlots("box", 64, "measured")
-    recall(again, record_of(story.slots), 0.0)
-    assert again.residency.group(group.key).concurrency.served == 4
-    recall(again, b"{nonsense", 0.0)
-
-
 def test_on_several_backends_those_behind_start_where_the_first_does_not_wait():
     fleet = Fleet([BackendSlots("one", 1, max_models=1), BackendSlots("two", 2, max_models=1)])
     board = Board(64, fleet, POLICIES["fifo"](fleet, SchedulerConfig()), paused=False)

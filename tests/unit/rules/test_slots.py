@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from oq.rules.known_at_first import GUESSED
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.words.messages import Busy, Ended
@@ -28,7 +29,7 @@ def test_how_many_it_serves_at_once_may_be_told_late_and_again(loaded):
     box.note_facts(BackendFacts(loaded=loaded), 0.0)
     for time in (1.0, 2.0):
         box.note_facts(BackendFacts(loaded=loaded, slots=3), time)
-        assert box.source == "told"
+        assert box.at_first.source == "told"
     assert starts(box) == 3
 
 
@@ -37,6 +38,68 @@ def test_it_may_serve_another_number_later():
     box.note_facts(BackendFacts(slots=3), 0.0)
     box.note_facts(BackendFacts(slots=5), 1.0)
     assert starts(box) == 5
+
+
+RESTARTED = 5.0
+
+
+def told(facts: BackendFacts, later: BackendFacts, *, restarted: bool = True) -> BackendSlots:
+    """It says this, and later something else."""
+    box = BackendSlots("box", 64, "guessed")
+    box.note_facts(facts, 0.0)
+    if restarted:
+        box.restarted(RESTARTED)
+    box.note_facts(later, RESTARTED)
+    return box
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("loaded", [None, ("a",)])
+def test_a_number_that_it_does_not_tell_any_more_after_a_restart_is_forgotten(number, loaded):
+    box = told(BackendFacts(number, loaded), BackendFacts(loaded=loaded))
+    assert (box.at_first.source, box.limit) == ("guessed", 64)
+    assert starts(box) == GUESSED
+    box.note_facts(BackendFacts(number, loaded), RESTARTED)
+    assert box.at_first.source == "told"
+
+
+def test_what_runs_then_still_counts():
+    box = BackendSlots("box", 64, "guessed")
+    box.note_facts(BackendFacts(3, ("a",)), 0.0)
+    box.restarted(RESTARTED)
+    box.take(task_id(100), A, RESTARTED)
+    box.note_facts(BackendFacts(loaded=("a",)), RESTARTED)
+    assert starts(box) == GUESSED - 1
+
+
+@pytest.mark.parametrize(
+    ("later", "restarted"),
+    [
+        (BackendFacts(loaded=("a",)), False),
+        (BackendFacts(incomplete=True), True),
+        (BackendFacts(loaded=()), True),
+    ],
+    ids=["it was not restarted", "it did not answer", "no model to tell it of"],
+)
+def test_a_number_that_it_told_holds_while_it_may_tell_it_still(later, restarted):
+    box = told(BackendFacts(3, ("a",)), later, restarted=restarted)
+    assert box.at_first.source == "told"
+    box.note_facts(BackendFacts(loaded=("a",)), RESTARTED)
+    assert box.at_first.source == ("guessed" if restarted else "told")
+
+
+@pytest.mark.parametrize(
+    ("later", "room"),
+    [
+        (BackendFacts(loaded=()), None),
+        (BackendFacts(loaded=(), max_models=2), 2),
+        (BackendFacts(loaded=(), incomplete=True), 1),
+    ],
+)
+def test_how_many_models_have_room_is_forgotten_if_it_does_not_tell_it_any_more(later, room):
+    box = told(BackendFacts(loaded=(), max_models=1), later)
+    assert box.residency is not None
+    assert box.residency.most == room
 
 
 @pytest.mark.parametrize(("told", "expected"), [(1, 1), (2, 2), (None, 2)])

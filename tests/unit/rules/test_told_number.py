@@ -202,3 +202,17 @@ def test_a_restart_during_the_search_is_no_find():
     box.restart()
     box.tell(4)
     assert box.known.served == 4
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_restart_of_the_backend_during_the_search_leaves_it_open(how):
+    known = told(4)
+    known.restarted(0.0)
+    one = SharedSpeed(partial(speeds_of, FEWER_ARE_BETTER["one is best"]), known, how, slots=4)
+    one.run(12)
+    assert known.served < 4
+    assert not known.found
+    known.restarted(one.now)
+    assert known.served == 4
+    one.run(60)
+    assert set(one.served[-20:]) == {1}
