@@ -107,9 +107,7 @@ class Board:
             place = self.delayed.place_of(delay.task_id)
             if place is not None and place.run_at == delay.run_at:
                 self.delayed.discard(delay.task_id)
-                place = place.when_due()
-                self._policy.add(delay.task_id, place)
-                self.forecast.came.append(place)
+                self.place(delay.task_id, place.when_due())
 
     def settle(self, task_id: str) -> None:
         """Its next state is decided: nothing else happens to it until that is on disk."""
@@ -156,12 +154,12 @@ class Board:
             self._recalls.critical -= 1
         learnt = backend.give_back(task_id, now, ended.sample)
         if not backend.running:
-            forecast.emptied.setdefault(backend, now)
+            forecast.empties(backend, now)
         if not (ended.served and backend.outages.quiet):
             self._note_end(task_id, run, ended, now)
         self._policy.ended(task_id, place, backend, now, ended.cost)
-        took = now - run.at if ended.served else None
-        forecast.ends.append(End(task_id, place.model, took, now))
+        end = End(task_id, place.model, backend.name, now - run.at, now, ended.served)
+        forecast.ends.append(end)
         if not run.ended:
             self._settling.add(task_id)
         elif run.next is not None:
@@ -206,6 +204,7 @@ class Board:
     def pause_model(self, model: str, *, paused: bool) -> None:
         """No task of this model starts from now on, or they do again."""
         self._fleet.pause(model, paused=paused)
+        self.forecast.interrupt()
 
     def note_facts(
         self, backend: str, facts: BackendFacts, now: float, asked_at: float | None = None
@@ -235,6 +234,7 @@ class Board:
                 if backend.held or ((memory := backend.residency) and memory.load):
                     backend.settle_time(now)
         if self.paused or self.draining:
+            self.forecast.interrupt()
             return
         while len(self._running) < self.slots:
             choice = self._policy.next(now)
@@ -300,8 +300,7 @@ class Board:
             return f"all {self.slots} workers are taken (queue.max_workers)"
         if (why := self._policy.holds_back(place, now)) is not None:
             return why
-        first = self._policy.first()
-        ahead = first is not None and first[0] != task_id
+        ahead = (self._policy.first() or (task_id,))[0] != task_id
         return why_waits(self._fleet, place, now, ahead=ahead)
 
     def swap_on(self, backend: BackendSlots, now: float) -> str | None:
@@ -369,7 +368,7 @@ class Board:
         """How many tasks of each model wait and run now; see `tasks_by_model`."""
         delayed = self.delayed.by_model().items()
         return tasks_by_model(
-            chain(self.forecast.ready_by_model(now), delayed),
+            chain(self.forecast.ready_by_model(), delayed),
             len(self._policy) + len(self.delayed),
             (run.place.model for run in self._running.values()),
         )
@@ -388,6 +387,7 @@ class Board:
     def _note_fleet(self) -> None:
         """It may be that others can run a model now, or that something depends on time."""
         self._fleet.changed()
+        self.forecast.interrupt()
         self._note_plain()
 
     def note_past(self, now: float) -> None:

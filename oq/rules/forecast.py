@@ -19,7 +19,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.guesser import Guesser
 from oq.rules.guesses import Estimate, Guesses, GuessesRecord
 from oq.rules.limited_work import passes_all
-from oq.rules.pace import Pace, PaceRecord
+from oq.rules.pace import IDLE, Pace, PaceRecord
 from oq.rules.place import Place
 from oq.rules.policy import Policy
 from oq.rules.recalls import Run
@@ -44,12 +44,14 @@ _PLACE_AND_BACKEND = attrgetter("place", "backend")
 
 
 class End(Struct, frozen=True, gc=False):
-    """A task has stopped running. It was served in `took` seconds; None if it was not."""
+    """A task has stopped running, after so many seconds; whether it was `served` then."""
 
     task_id: str
     model: str
-    took: float | None
+    backend: str
+    took: float
     at: float
+    served: bool
 
 
 class _Record(Struct, frozen=True, array_like=True):
@@ -86,14 +88,20 @@ class Forecast:
         self.newest: str | None = None
         self.starts: list[Run] = []
         self.ends: list[End] = []
-        self.emptied: dict[BackendSlots, float] = {}
-        """Backends on which nothing has run for a moment, and from when on at first."""
+        self.emptied: dict[BackendSlots, tuple[float, float]] = {}
+        """Backends on which nothing has run for a moment: from when on the first time, and the last
+        time."""
         self._since: float | None = None  # what was not taken in yet is from then on
         self._some_wait = False  # when that happened
         self._kept_at = -inf
         self._news = False
 
     # -- what happened
+
+    def empties(self, backend: BackendSlots, now: float) -> None:
+        """Nothing runs there any more."""
+        first, _ = self.emptied.get(backend, (now, now))
+        self.emptied[backend] = first, now
 
     def leaves(self, task_id: str) -> None:
         """If it is ready, it will not be so any more, without having started."""
@@ -102,6 +110,15 @@ class Forecast:
             self._note_came()
             self._backlog.remove(place, 1)
             self._guesses.forget(task_id)
+
+    def interrupt(self) -> None:
+        """The queue or a model is paused or no longer so, or a backend has gone or come: that tasks
+        wait over this moment does not say how fast they are worked off.
+        """
+        self._take_in_starts()
+        self.emptied.clear()
+        for pace in self._paces.values():
+            pace.interrupt()
 
     def settle(self, now: float, *, again: bool = False) -> bool:
         """All has started that can now: take in what has happened, or leave it for a little later,
@@ -126,25 +143,32 @@ class Forecast:
             and not (some_wait and self.newest is not None and self._guesses.due(now))
         ):
             return False
-        self._take_in(now)
+        self._take_in()
         if (self.newest is not None or self._guesses.some_wait) and self._guesses.due(now):
             self._remember(now)
         return self._news and now - self._kept_at >= KEEP_EVERY
 
-    def _take_in(self, now: float) -> None:
+    def _take_in(self) -> None:
         """Take in all that has happened."""
-        self._since, self._some_wait = None, bool(self._policy)
-        self._note_came()
-        for backend, at in self.emptied.items():
-            self._paces[backend.name].idle(at)
-        if self.starts:
-            self._note_starts()
+        self._since = None
+        self._take_in_starts()
         if self.ends:
             self._note_ends()
-        for backend in self.emptied:
+        for backend, (_, last) in self.emptied.items():
             if not backend.running:
-                self._paces[backend.name].idle(now)
+                self._paces[backend.name].idle(last)
         self.emptied.clear()
+
+    def _take_in_starts(self) -> None:
+        self._some_wait = bool(self._policy)
+        self._note_came()
+        for backend, (first, _) in self.emptied.items():
+            self._paces[backend.name].idle(first)
+        for end in self.ends:
+            if not end.served and end.took > IDLE:  # as canaries are tried while all fail
+                self._paces[end.backend].interrupt()
+        if self.starts:
+            self._note_starts()
 
     def _note_came(self) -> None:
         """Many that come one after the other have one place, and are counted at once."""
@@ -154,37 +178,49 @@ class Forecast:
 
     def _note_starts(self) -> None:
         """The same of those that start."""
-        for (place, on), alike in groupby(self.starts, _PLACE_AND_BACKEND):
-            starts = list(alike)
-            self._note_started(place, on.name, len(starts), starts[-1].at)
+        started = [
+            (place, on.name, list(alike))
+            for (place, on), alike in groupby(self.starts, _PLACE_AND_BACKEND)
+        ]
+        for place, _, alike in started:
+            self._backlog.start(place, len(alike))
+        waits = self._some_wait and self._some_may
+        for place, on, alike in started:
+            self._note_started(place.model, on, len(alike), alike[-1].at, waits=waits)
         if self._guesses.some_wait:
             for run in self.starts:
                 self._guesses.started(run.task_id, run.at)
         self.starts.clear()
 
-    def _note_started(self, place: Place, on: str, number: int, now: float) -> None:
-        """So many that are alike have started on this backend."""
-        self._backlog.start(place, number)
-        model, turns = place.model, self._turns[on]
+    def _note_started(self, model: str, on: str, number: int, now: float, *, waits: bool) -> None:
+        """So many that are alike have started on this backend. `waits`: others still do."""
+        turns = self._turns[on]
         swap = turns.last != model
         took = self._paces[on].started(
             number, number * self._times.of(model), now,
-            swap=swap and not self._by_turns, waits=self._some_wait,
+            swap=swap and not self._by_turns, waits=waits,
         )  # fmt: skip
         if swap:
             turns.swapped(model, took)
 
+    @property
+    def _some_may(self) -> bool:
+        """Whether some of those that wait are of a model that is not paused."""
+        if not self._fleet.paused:  # mostly
+            return True
+        return any(not self._fleet.is_paused(model) for model, _ in self._backlog.by_model())
+
     def _note_ends(self) -> None:
         served: dict[str, list[float]] = {}
         for end in self.ends:
-            if end.took is not None:
+            if end.served:
                 served.setdefault(end.model, []).append(end.took)
         for model, times in served.items():
             self._times.note(model, times)
             self._news = True
         if self._guesses.some_run:
             for end in self.ends:
-                self._guesses.ended(end.task_id, end.at, served=end.took is not None)
+                self._guesses.ended(end.task_id, end.at, served=end.served)
         self.ends.clear()
 
     def _remember(self, now: float) -> None:
@@ -204,7 +240,7 @@ class Forecast:
         place = self._policy.place_of(task_id)
         if place is None:
             return None
-        self._take_in(now)
+        self._take_in()
         guess = self._guesser.of(task_id, place, now)
         return None if guess is None else self._guesses.estimate(guess)
 
@@ -212,7 +248,7 @@ class Forecast:
         """When a task that came now would start and end; None if that cannot be told, or if it
         would start at once.
         """
-        self._take_in(now)
+        self._take_in()
         able = self._fleet.likely(place.model)
         tier = min((one.tier for one in able if one.down is None), default=0)
         free = [
@@ -235,14 +271,14 @@ class Forecast:
         """Seconds that these take for each task in line, by all that has happened until now; None
         while that cannot be told.
         """
-        self._take_in(now)
+        self._take_in()
         return self.until_started(1, backends)
 
     def until_empty(self, now: float) -> float | None:
         """Seconds until all that waits or runs has ended, if no more comes; None if that cannot be
         told, or if there is nothing.
         """
-        self._take_in(now)
+        self._take_in()
         latest = self._times.usual if any(one.running for one in self._fleet) else None
         for place in self._backlog.last_of_each():
             guess = self._guesser.of_last(place, now)
@@ -251,16 +287,16 @@ class Forecast:
             latest = max(latest or 0.0, self._guesses.estimate(guess).ends.p50)
         return latest
 
-    def ready_by_model(self, now: float) -> Iterator[tuple[str, int]]:
+    def ready_by_model(self) -> Iterator[tuple[str, int]]:
         """How many tasks are ready of each model; see `Backlog.by_model`."""
-        self._take_in(now)
+        self._take_in()
         return self._backlog.by_model()
 
     # -- what is kept
 
     def step(self, now: float) -> Kept:
         """The step by which what was learnt is kept."""
-        self._take_in(now)
+        self._take_in()
         self._kept_at, self._news = now, False
         return Kept(FORECAST, self.record())
 

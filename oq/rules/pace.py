@@ -58,8 +58,16 @@ class Pace:
         return took
 
     def idle(self, now: float) -> None:
-        """Nothing runs on it from now on."""
-        self._idle_from = now
+        """Nothing runs on it from now on, until the next start. Of several times the first counts:
+        it may be told of a later one before it is told of the start in between.
+        """
+        self._idle_from = min(self._idle_from, now)
+
+    def interrupt(self) -> None:
+        """What waits cannot start now, or could not until now, for another reason than that others
+        run: the time until the next start says nothing.
+        """
+        self._waited = False
 
     @property
     def known(self) -> bool:

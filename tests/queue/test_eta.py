@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import trio
 
+from oq.backends.simulated import Script
 from oq.queue import Queue, outlook
 from oq.rules.filters import Sort, TaskFilter
 from oq.store import MemoryEngine
 from oq.words.errors import InvalidTask, QueueFull, WaitTooLong
 from oq.words.task import RawTask, Status
+from tests.queue.test_outages import Machine, all_of, before
 from tests.support.queues import ended, generate, memory_queue, until
 
 TOOK = 2.0
@@ -177,3 +180,44 @@ async def test_after_a_restart_it_is_known_as_well_as_before(autojump_clock):
         await until(queue, ids[0], Status.RUNNING)
         after = starts_in(await queue.raw.get(ids[-1]), queue)
         assert after == pytest.approx(before, rel=0.15)
+
+
+HOURS = 3 * 3600.0
+OVERLOAD = Script(status=503, error="Service Unavailable")
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("stop", ["pause", "pause of the model", "down", "503"])
+async def test_the_first_estimates_after_a_stop_of_hours_are_right(stop, slots, autojump_clock):
+    fails = False
+    machine = Machine(lambda _: OVERLOAD if fails else None, parallel=slots)
+    async with before(machine, max_concurrency=slots) as queue:
+        machine.queue = None  # it would ask for the queue's state, and so for its forecast
+        model = "m" if stop == "pause of the model" else None
+
+        async def line() -> list[str]:
+            return await queue.raw.submit_many([generate() for _ in range(40)])
+
+        for _ in range(7):
+            await all_of(queue, await line())
+        waiting = await line()
+        await trio.sleep(4.1 / slots)  # in the middle of it
+        fails = stop == "503"
+        machine.down = "gone" if stop == "down" else None
+        if "pause" in stop:
+            await queue.pause(model)
+        await trio.sleep(HOURS)
+        fails, machine.down = False, None
+        if "pause" in stop:
+            await queue.resume(model)
+        await all_of(queue, waiting)
+        for _ in range(3):
+            ids = await line()
+            await trio.sleep(0.05)
+            asked_at = queue.raw.now()
+            eta = (await queue.raw.get(ids[-1])).eta
+            begun = (await ended(queue, ids[-1])).started_at
+            assert eta is not None
+            assert begun is not None
+            told, true = eta.starts.p50 - asked_at, begun - asked_at
+            assert told.total_seconds() == pytest.approx(true.total_seconds(), rel=0.5)

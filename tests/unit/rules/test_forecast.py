@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -20,6 +20,7 @@ from oq.rules.slots import BackendSlots
 from oq.words.config import FairnessConfig, ReserveConfig, SchedulerConfig
 from oq.words.messages import SERVED, Ended
 from oq.words.views import BackendFacts
+from tests.support.builders import at
 
 
 class Queue:
@@ -40,6 +41,7 @@ class Queue:
         self.forecast = self.board.forecast
         self.now = 0.0
         self.took = took
+        self.answers = True  # whether the answers begin at once
         self.came = 0
         self.running: dict[str, float] = {}
         self.due = False  # whether a record was due when something started last
@@ -53,7 +55,8 @@ class Queue:
     def start(self) -> None:
         for job in self.board.starts(self.now):
             self.running[job.task_id] = self.now + self.took
-            self.board.answered(job.task_id, self.now)
+            if self.answers:
+                self.board.answered(job.task_id, self.now)
         self.due = self.forecast.settle(self.now)
 
     def run(self, number: int, ended: Ended = SERVED) -> None:
@@ -252,6 +255,84 @@ def test_a_record_is_due_now_and_then() -> None:
     queue.now += 60
     queue.start()
     assert queue.due
+
+
+HOURS = 3 * 3600.0
+
+
+def pause_queue(queue: Queue) -> None:
+    queue.board.paused = not queue.board.paused
+
+
+def pause_model(queue: Queue) -> None:
+    queue.board.pause_model("m", paused=not queue.board.paused_models)
+
+
+def go_down(queue: Queue) -> None:
+    if queue.board.backends[0].down is None:
+        queue.board.mark_down("box", "gone", at(0))
+    else:
+        queue.board.mark_up("box", queue.now)
+
+
+@pytest.mark.parametrize("stop", [pause_queue, pause_model, go_down])
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("one_stays", [False, True])
+def test_a_stop_of_hours_says_nothing_of_how_fast_tasks_are_worked_off(
+    stop: Callable[[Queue], None], slots: int, *, one_stays: bool
+) -> None:
+    """`one_stays`: a task runs all the time, so the backend is never idle."""
+    queue = Queue(BackendSlots("box", slots))
+    queue.add(200)
+    queue.run(100)
+    before = queue.forecast.until_started(100)
+    assert before == pytest.approx(200 / slots, rel=0.1)
+    stop(queue)
+    queue.run(slots - one_stays)
+    left = min(queue.running, default=None)
+    queue.now += HOURS
+    if left is not None:
+        queue.running[left] = queue.now + 1.0
+    stop(queue)
+    last = queue.add(100)
+    if left is not None:
+        queue.run(1, Ended())
+    queue.run(60)
+    assert queue.forecast.until_started(100) == pytest.approx(before, rel=0.1)
+    waits = queue.board.position(last)
+    assert waits is not None
+    assert queue.starts(last).p50 == pytest.approx(2.0 * waits / slots, rel=0.2)
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_nor_does_an_outage_in_which_tasks_are_tried_for_long(slots: int) -> None:
+    queue = Queue(BackendSlots("box", slots))
+    queue.add(400)
+    queue.run(100)
+    before = queue.forecast.until_started(100)
+    queue.answers, queue.took = False, HOURS / 20
+    for n in range(20):
+        queue.run(len(queue.running), Ended(failed="no answer"))
+        if n == 19:
+            queue.answers, queue.took = True, 2.0
+        while not queue.running:
+            queue.now = min(queue.board.due(queue.now), queue.now + 60.0)
+            queue.start()
+    queue.run(60)
+    assert queue.forecast.until_started(100) == pytest.approx(before, rel=0.1)
+
+
+def test_while_all_that_waits_is_paused_others_say_nothing_of_their_pace() -> None:
+    queue = Queue(BackendSlots("box", 2), took=50.0)
+    queue.add(100, "paused")
+    queue.board.pause_model("paused", paused=True)
+    for _ in range(3 * STARTS):  # each comes before the last one has ended
+        queue.add(1, "m")
+        queue.start()
+        if len(queue.running) > 1:
+            queue.run(1)
+        queue.now += 40.0
+    assert not queue.forecast._paces["box"].known
 
 
 # -- its parts
