@@ -283,8 +283,7 @@ class Pool:
         assert outcome is not None, "an attempt ends by itself or is broken off"
         state, done = run.state, type(outcome) is Completed
         ended = SERVED if done and not (run.watched or run.counted) else run.ended()
-        if ended.served:
-            self._silent.served(run.backend.name, state.terms.model)
+        self._silent.ended(run, ended)
         if not done:
             outcome = self._weigh(run, outcome, ended)
         self._runs.remove(run)

@@ -185,7 +185,7 @@ class Scheduler:
             case BackendDown(backend, reason):
                 self._mark_down(backend, reason)
             case BackendSays(backend, facts, asked_at, full):
-                learnt = self._board.note_facts(backend, facts, now, asked_at)
+                learnt = self._board.note_facts(backend, facts, now, asked_at, full=full)
                 if learnt is not None:
                     self._keep(Learnt(learnt.name, record_of(learnt)))
                 if full:

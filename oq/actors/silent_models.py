@@ -8,9 +8,10 @@ import trio
 
 from oq.actors.attempts import RunningAttempt, RunningAttempts
 from oq.actors.streams import Streams
+from oq.rules.model_names import full_name
 from oq.rules.wedges import Key, Run, Wedges
 from oq.words.channels import put
-from oq.words.messages import Answered, Freed, Wedged
+from oq.words.messages import Answered, Ended, Freed, Wedged
 
 
 class SilentModels:
@@ -29,7 +30,13 @@ class SilentModels:
         self._streams = streams
         self._to_scheduler = to_scheduler
         self._wedges = Wedges(after)
-        self.served = self._wedges.served
+
+    def ended(self, run: RunningAttempt, ended: Ended) -> None:
+        """An attempt has ended in this way. It is called for each."""
+        if ended.served:
+            self._wedges.served(*_key(run))
+        elif ended.down is not None:
+            self._wedges.away(run.backend.name, trio.current_time())
 
     async def look(self) -> float:
         """Look at what runs now. When to look again."""
@@ -58,4 +65,4 @@ class SilentModels:
 
 
 def _key(run: RunningAttempt) -> Key:
-    return run.backend.name, run.state.terms.model
+    return run.backend.name, full_name(run.state.terms.model)

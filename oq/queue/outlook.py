@@ -69,8 +69,10 @@ class Outlook:
                 raise WaitTooLong(min(estimate.starts.p50, TEN_YEARS), most)
 
     def retry_after(self, tasks: int) -> float:
-        """Seconds until so many tasks have started, within bounds."""
-        wait = self._board.forecast.until_started(tasks)
+        """Seconds until so many tasks have started, within bounds; the upper one while it cannot be
+        told.
+        """
+        wait = None if self._stands else self._board.forecast.until_started(tasks)
         return LATEST if wait is None else min(LATEST, max(SOONEST, wait))
 
     def empty_at(self) -> datetime | None:

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
-from msgspec.structs import replace
-
 from oq.rules.delayed import Delayed
 from oq.rules.filters import LinePlace
 from oq.rules.fleet import Fleet
@@ -169,7 +167,7 @@ class Board:
     def _note_end(self, task_id: str, run: Run, ended: Ended, now: float) -> None:
         """It says something of the backend how it ended."""
         if ended.lacks and self._fleet.several:
-            self._fleet.note_lack(run.backend, run.place.model)
+            self._fleet.note_lack(run.backend, run.place.model, now)
         if not (ended.served or run.aborted):
             self._fleet.conversations.failed(run.place, run.backend)
         run.backend.note_end(task_id, run.place, ended, now)
@@ -207,17 +205,15 @@ class Board:
         self.forecast.interrupt()
 
     def note_facts(
-        self, backend: str, facts: BackendFacts, now: float, asked_at: float | None = None
-    ) -> BackendSlots | None:
-        """What a backend says of itself, to a question of that time, or just now. The backend, if
-        something was learnt of it.
+        self, backend: str, facts: BackendFacts, now: float, asked_at: float | None = None,
+        *, full: bool = False,
+    ) -> BackendSlots | None:  # fmt: skip
+        """What a backend says of itself, to a question of that time, or just now: `full` if it was
+        asked for its models, too. The backend, if something was learnt of it.
         """
-        slots = self._fleet.by_name[backend]
-        if not self._fleet.several:  # it gets all tasks, whatever it has
-            facts = replace(facts, models=None)
-        learnt = slots.note_facts(facts, now, asked_at)
+        learnt = self._fleet.note_facts(backend, facts, now, asked_at, full=full)
         self._note_fleet() if learnt else self._note_plain()
-        return slots if learnt else None
+        return self._fleet.by_name[backend] if learnt else None
 
     def ask_again(self, now: float, changed: str | None) -> set[str]:
         """Have backends asked which models they have; see `Fleet.ask_again`."""
@@ -229,6 +225,8 @@ class Board:
         """All that can start now, each in a slot by then. `now` is in seconds of a clock that never
         goes back: what is due by then is done first, holds end, and loads have no room after all.
         """
+        if self._fleet.settle_at <= now:
+            self._fleet.settle_time(now)
         if not self._all_plain:
             for backend in self._fleet.backends:
                 if backend.held or ((memory := backend.residency) and memory.load):
@@ -265,7 +263,7 @@ class Board:
 
     def due(self, now: float) -> float:
         """When something will be due that nobody tells of; inf if nothing will."""
-        fleet, due = self._fleet, self._policy.due(now)
+        fleet, due = self._fleet, min(self._fleet.settle_at, self._policy.due(now))
         if self._recalls.critical:
             due = min(due, self._recalls.due(now))
         if self._all_plain and not fleet.lists_wanted:

@@ -7,10 +7,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from math import inf
 
+from msgspec.structs import replace
+
 from oq.rules.conversations import Conversations
+from oq.rules.model_list import LACKS
 from oq.rules.model_names import one_name
 from oq.rules.slots import BackendSlots
 from oq.words.messages import Look
+from oq.words.views import BackendFacts
 
 Route = tuple[bool | None, ...]
 """Of each backend whether it has a model. Models of one route can be run by the same backends at
@@ -37,6 +41,8 @@ class Fleet:
         self._elsewhere: dict[tuple[str, str], bool] = {}
         self.lists_wanted = False
         """Whether one is to be asked which models it has."""
+        self.settle_at = inf
+        """When `settle_time` is to be called."""
         self.workers = inf
         """The most tasks that run at once, on all of them together: the board sets it."""
         self.conversations = Conversations(max_conversations)
@@ -49,20 +55,43 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.backends)
 
-    def note_lack(self, backend: BackendSlots, model: str) -> None:
+    def note_lack(self, backend: BackendSlots, model: str, now: float) -> None:
         """This backend says that it has not this model."""
-        backend.models.note_lack(model)
+        backend.models.note_lack(model, now)
         self.lists_wanted = True
+        self.settle_at = min(self.settle_at, now + LACKS)
+        self.changed()
+
+    def note_facts(
+        self, backend: str, facts: BackendFacts, now: float, asked_at: float | None, *, full: bool
+    ) -> bool:
+        """What a backend says of itself, to a question of that time. `full`: it was asked for its
+        models, too. Whether something was learnt.
+        """
+        slots = self.by_name[backend]
+        if not self.several:  # it gets all tasks, whatever it has
+            facts = replace(facts, models=None)
+        elif full and facts.models is None:
+            slots.models.note_silent()
+        return slots.note_facts(facts, now, asked_at)
+
+    def settle_time(self, now: float) -> None:
+        """Do what is due by now: what backends lacked is believed no more, and lists that are late
+        are waited for no longer.
+        """
+        for backend in self.backends:
+            backend.models.forget_lacks(now)
+        self.settle_at = min(backend.models.next_at(now) for backend in self.backends)
         self.changed()
 
     def able(self, model: str, now: float) -> tuple[BackendSlots, ...]:
         """Those that may run tasks of this model, or will when they are up.
 
         They are those that have it. If none is known to, the lists are read anew, and it is nobody
-        until they have come. If there is still none, it is those that do not say what they have;
-        and if all that are up say that they have it not, it is all: what one of them answers is
-        the answer then. While a model is paused nobody may run its tasks. Of several tiers it is
-        the lowest of which one is up.
+        until they have come, or are late. If there is still none, it is those that do not say what
+        they have; then those that have it by their lists, though they lacked it a moment ago; and
+        if no such one is up, it is all: what one of them answers is the answer then. While a model
+        is paused nobody may run its tasks. Of several tiers it is the lowest of which one is up.
         """
         if self.paused and self.is_paused(model):
             return ()
@@ -74,10 +103,11 @@ class Fleet:
         able = self._known(model)
         if not able:
             old = [one for one in self.backends if one.down is None and one.models.is_old(now)]
-            if old:
-                for one in old:
-                    one.models.wanted = True
-                self.lists_wanted = True
+            until = [one.models.renew(now) for one in old]
+            self.lists_wanted |= any(one.models.wanted for one in old)
+            late = min((time for time in until if time > now), default=None)
+            if late is not None:
+                self.settle_at = min(self.settle_at, late)
                 return ()
             able = self._first_tier(self._unsure(model))
             if any(one.models.said for one in self.backends):
@@ -131,6 +161,7 @@ class Fleet:
             asked = {one.name for one in up if one.models.ask(now)}
         else:
             asked = {changed} if self.by_name[changed].models.note_change() else set()
+            self.changed()
         self.lists_wanted |= bool(asked)
         return asked
 
@@ -141,8 +172,8 @@ class Fleet:
         found: list[Look] = []
         for backend in self.backends:
             if self.list_due(backend, waits=waits) <= now:
-                backend.models.asked_at = backend.asked_at = now
-                backend.models.wanted = False
+                backend.asked_at = now
+                backend.models.note_asked(now)
                 found.append(Look(backend.name, full=True))
             elif waits and backend.look_at() <= now:
                 backend.asked_at = now
@@ -175,7 +206,10 @@ class Fleet:
 
     def _unsure(self, model: str) -> tuple[BackendSlots, ...]:
         """Those that are asked where none is known to have it."""
-        return tuple(one for one in self.backends if _may_have(one, model)) or self.backends
+        up = [one for one in self.backends if one.down is None]
+        may = [one for one in up if one.models.has(model) is None]
+        named = [one for one in up if one.models.names(model)]
+        return tuple(may or named) or self.backends
 
     def elsewhere(self, model: str, backend: BackendSlots) -> bool:
         """Whether another one than this may run it, if this one turns out not to have it."""

@@ -14,6 +14,9 @@ NEW = 10.0
 backend that is down, the others are asked as often: one of them may get its model."""
 LATE = 2.0
 """Seconds that a task, or a request that is none, waits for a new list."""
+LACKS = 60.0
+"""Seconds for which a backend is believed that it has not a model of its list: it may have been
+made anew, and a list that is wrong costs one attempt in that time."""
 MOST = 5000
 """Names that are kept."""
 
@@ -23,7 +26,7 @@ class ModelList:
     then it is not asked. Times are in seconds of a clock that never goes back.
     """
 
-    __slots__ = ("_has", "_heard_at", "_lacks", "asked_at", "patterns", "wanted")
+    __slots__ = ("_has", "_heard_at", "_lacks", "_open_since", "asked_at", "patterns", "wanted")
 
     def __init__(self, patterns: Sequence[str] | None = None) -> None:
         self.patterns = None if patterns is None else [NamePattern(one) for one in patterns]
@@ -32,16 +35,18 @@ class ModelList:
         self.asked_at = -inf
         self._heard_at = -inf
         self._has: frozenset[str] | None = None
-        self._lacks: set[str] = set()
+        self._open_since = inf  # the first question that was not answered yet; -inf: it will not be
+        self._lacks: dict[str, float] = {}  # until when each is believed
 
     def has(self, model: str) -> bool | None:
         """Whether the backend has this model; None if it does not say which ones it has."""
-        name = full_name(model)
-        if name in self._lacks:
-            return False
+        return False if full_name(model) in self._lacks else self.names(model)
+
+    def names(self, model: str) -> bool | None:
+        """The same by its list alone, whatever it answered when it was sent a task."""
         if self.patterns is not None:
             return any(pattern.fits(model) for pattern in self.patterns)
-        return None if self._has is None else name in self._has
+        return None if self._has is None else full_name(model) in self._has
 
     def offers(self, model: str) -> bool:
         """Whether its own list may name this model: the settings may leave it out."""
@@ -53,11 +58,16 @@ class ModelList:
         return self.patterns is None and self._has is not None
 
     def is_old(self, now: float) -> bool:
-        """Whether a model may have come since it was said, and a new list may be had soon."""
-        if not self.said or now - self._heard_at <= NEW:
-            return False
-        unanswered = self.asked_at > self._heard_at
-        return not (unanswered and LATE < now - self.asked_at <= NEW)
+        """Whether a model may have come since it was said."""
+        return self.said and now - self._heard_at > NEW
+
+    def renew(self, now: float) -> float:
+        """It is old: have it asked, unless it was lately and has not answered. Until when a new
+        list is to be waited for: that may be over.
+        """
+        if self.asked_at + NEW < now:
+            self.wanted = True
+        return min(now, self._open_since) + LATE
 
     def ask(self, now: float) -> bool:
         """Have it asked, if it was not a moment ago. Whether a new list will come."""
@@ -65,10 +75,20 @@ class ModelList:
             return False
         if self.asked_at + AGAIN <= now:
             self.wanted = True
-        return self.wanted or self.asked_at > self._heard_at
+        return self.wanted or -inf < self._open_since < inf
+
+    def note_asked(self, now: float) -> None:
+        """It is asked now."""
+        self.asked_at, self.wanted = now, False
+        self._open_since = min(self._open_since, now)
+
+    def note_silent(self) -> None:
+        """It was asked, and will not say it: nobody waits for that until it has said it again."""
+        self._open_since = -inf
 
     def note_change(self) -> bool:
         """It may have got a model, or lost one. Whether a new list will come."""
+        self._lacks.clear()
         self.wanted = self.patterns is None
         self.asked_at = -inf  # at once
         return self.wanted
@@ -83,7 +103,7 @@ class ModelList:
 
     def note(self, models: Iterable[str], now: float) -> bool:
         """These are all its models. Whether that is news."""
-        self._heard_at = now
+        self._heard_at, self._open_since = now, inf
         has = frozenset(full_name(name) for name in models)
         if has == self._has:
             return False
@@ -91,16 +111,21 @@ class ModelList:
         self._lacks.clear()
         return True
 
-    def note_lack(self, model: str) -> None:
+    def note_lack(self, model: str, now: float) -> None:
         """It has answered that it has not this model."""
         if len(self._lacks) >= MOST:
             self._lacks.clear()
-        self._lacks.add(full_name(model))
+        self._lacks[full_name(model)] = now + LACKS
         self.wanted = self.said
 
-    def forget_lacks(self) -> None:
-        """What it lacked it may have now."""
-        self._lacks.clear()
+    def forget_lacks(self, now: float = inf) -> None:
+        """What it lacked it may have now: all, or what it is believed until then."""
+        self._lacks = {model: until for model, until in self._lacks.items() if until > now}
+
+    def next_at(self, now: float) -> float:
+        """When a lack is believed no more, or a list waited for no longer; inf if there is none."""
+        late = self._open_since + LATE
+        return min(late if late > now else inf, inf, *self._lacks.values())
 
     def record(self) -> tuple[str, ...] | None:
         """What is kept, for `restore`; None if there is nothing, or too much."""

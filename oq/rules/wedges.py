@@ -18,7 +18,7 @@ MOST = 4096
 """Models that are remembered to have produced something."""
 
 Key = tuple[str, str]
-"""A backend and a model."""
+"""A backend and a model, by its full name (`oq.rules.model_names`)."""
 
 
 class Run(Struct, frozen=True, gc=False):
@@ -35,13 +35,16 @@ class Wedges:
     no task of a model produces anything before it is wedged.
     """
 
-    __slots__ = ("_after", "_alive_at", "_chunks", "_looks", "_served", "due", "wedged")
+    __slots__ = (
+        "_after", "_alive_at", "_away_at", "_chunks", "_looks", "_served", "due", "wedged",
+    )  # fmt: skip
 
     def __init__(self, after: float) -> None:
         self._after = after
         self._looks = 0
         self._served: dict[Key, int] = {}  # at which look it had produced something
         self._alive_at: dict[Key, float] = {}  # of those that run: when one did, as far as seen
+        self._away_at: dict[str, float] = {}  # when a backend was down last
         self._chunks: dict[str, int] = {}  # of the tasks that run, at the last look
         self.wedged: frozenset[Key] = frozenset()
         self.due = -inf
@@ -50,6 +53,10 @@ class Wedges:
     def served(self, backend: str, model: str) -> None:
         """A task has been served to its end. It is called for each."""
         self._served[backend, model] = self._looks
+
+    def away(self, backend: str, now: float) -> None:
+        """The backend is down: who was silent there before says nothing of it as it is later."""
+        self._away_at[backend] = now
 
     def look(self, runs: Iterable[Run], now: float) -> None:
         """See what runs, and which models are `wedged` now."""
@@ -61,6 +68,7 @@ class Wedges:
             if run.chunks > self._chunks.get(run.task_id, 0):
                 self._served[key] = self._looks
             known = alive_at.get(key, self._alive_at.get(key, run.since))
+            known = max(known, self._away_at.get(key[0], known))
             alive_at[key] = now if self._served.get(key) == self._looks else known
         self._chunks, self._alive_at = chunks, alive_at
         self._looks += 1

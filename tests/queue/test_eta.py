@@ -160,6 +160,10 @@ async def test_a_full_queue_says_when_there_will_be_room(autojump_clock):
         with pytest.raises(QueueFull) as full:
             await submitted(queue, 8)
         assert full.value.retry_after == pytest.approx(8 * TOOK, rel=0.2)
+        await queue.pause()
+        with pytest.raises(QueueFull) as full:
+            await submitted(queue, 8)
+        assert full.value.retry_after == outlook.LATEST, "nobody knows until when it is paused"
     async with memory_queue(queue={**ONE_AT_ONCE, "max_pending": 1}) as queue:
         await queue.pause()
         await submitted(queue, 1)

@@ -123,3 +123,16 @@ async def test_a_model_that_never_answered_is_not_taken_for_wedged(autojump_cloc
         await queue.raw.submit_many([generate(model="beta", timeout=TIMEOUT)])
         await trio.sleep(2 * AFTER)
         assert held(queue) == ""
+
+
+async def test_a_model_with_two_names_is_one(autojump_clock):
+    machine = Machine()
+    async with before(machine) as queue:
+        await run(queue, "beta")
+        machine.script = lambda: SILENT
+        silent = await queue.raw.submit(generate(model="beta", timeout=TIMEOUT))
+        for _ in range(15):
+            await trio.sleep(MINUTE)
+            assert held(queue) == ""
+            assert await run(queue, "beta:latest") == [Status.COMPLETED]
+        await queue.raw.cancel(silent.task_id)

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oq.rules import model_list
+from oq.rules.board import Board
 from oq.rules.fifo import Fifo
 from oq.rules.fleet import Fleet
-from oq.rules.model_list import AGAIN, LATE, NEW, ModelList
+from oq.rules.model_list import AGAIN, LACKS, LATE, NEW, ModelList
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 from oq.rules.waiting import why_waits
 from oq.words.config import SchedulerConfig
+from oq.words.messages import Ended
 from oq.words.views import BackendFacts
 from tests.support.builders import at, task_id
 
@@ -78,7 +80,7 @@ def test_who_has_a_model_as_far_as_is_known_is_said_without_asking_anybody():
 def test_a_list_may_name_what_the_settings_leave_to_a_backend():
     said = ModelList(["gpt-*"])
     assert [said.offers(name) for name in ("gpt-5", "dall-e")] == [True, False]
-    said.note_lack("gpt-5")
+    said.note_lack("gpt-5", 0.0)
     assert not said.offers("gpt-5")
     assert ModelList().offers("anything")
 
@@ -91,8 +93,8 @@ def test_a_model_that_nobody_has_is_looked_for_in_new_lists_first():
     assert fleet.lists_wanted
     for backend in fleet:
         assert backend.models.due(often=False) <= later
-        backend.models.asked_at, backend.models.wanted = later, False
-    assert names(fleet.able("x", later + LATE)) == [], "they may say so soon"
+        backend.models.note_asked(later)
+    assert names(fleet.able("x", later + LATE / 2)) == [], "they may say so soon"
     fleet.by_name["two"].note_facts(BackendFacts(models=("b", "x")), later + 0.1)
     fleet.changed()
     assert names(fleet.able("x", later + 0.1)) == ["two"]
@@ -103,24 +105,113 @@ def test_a_lack_holds_until_the_list_is_another_one_or_the_backend_was_away():
     models = ModelList()
     models.note(("a", "b"), 0.0)
     assert models.due(often=False) == inf
-    models.note_lack("b")
+    models.note_lack("b", 0.0)
     assert models.has("b") is False
     assert models.due(often=False) <= 0.0 + AGAIN
     assert not models.note(("a", "b"), 1.0), "it still says so"
     assert models.has("b") is False
     assert models.note(("a", "b", "c"), 2.0)
     assert models.has("b") is True
-    models.note_lack("b")
+    models.note_lack("b", 2.0)
     models.forget_lacks()
     assert models.has("b") is True
+    models.note_lack("b", 2.0)
+    assert models.note_change()
+    assert models.has("b") is True
+
+
+def test_a_lack_is_believed_for_a_while_only():
+    silent, settled, lists = ModelList(), ModelList(["a"]), ModelList()
+    lists.note(("a",), 0.0)
+    for models, has in ((silent, None), (settled, True), (lists, True)):
+        models.note_lack("a", 1.0)
+        assert models.next_at(1.0) == 1.0 + LACKS
+        models.forget_lacks(LACKS)
+        assert models.has("a") is False
+        models.forget_lacks(1.0 + LACKS)
+        assert models.has("a") is has
+        assert models.next_at(1.0 + LACKS) == inf
 
 
 def test_a_backend_that_does_not_say_what_it_has_may_lack_a_model():
     models = ModelList()
-    models.note_lack("x")
+    models.note_lack("x", 0.0)
     assert models.has("x") is False
     assert models.has("y") is None
     assert models.due(often=True) == inf, "it has nothing to say"
+
+
+def test_who_lists_a_model_is_asked_again_before_all_others():
+    fleet = Fleet([box("one", "a"), box("two", "b")])
+    two = fleet.by_name["two"]
+    fleet.note_lack(two, "b", 1.0)
+    assert names(fleet.able("b", 1.0)) == ["two"]
+    assert not fleet.elsewhere("b", two), "its answer is the answer"
+    fleet = Fleet([box("one", "a"), box("two", "b"), box("three", says=False)])
+    fleet.note_lack(fleet.by_name["two"], "b", 1.0)
+    assert names(fleet.able("b", 1.0)) == ["three"], "it may have it"
+    fleet.note_lack(fleet.by_name["three"], "b", 1.0)
+    assert names(fleet.able("b", 1.0)) == ["two"]
+    go_down(fleet, "two")
+    assert names(fleet.able("b", 1.0)) == ["one", "two", "three"]
+
+
+def board_of(*backends: BackendSlots) -> Board:
+    fleet = Fleet(backends)
+    return Board(64, fleet, Fifo(fleet, SchedulerConfig()), paused=False)
+
+
+def starts(board: Board, now: float) -> list[str]:
+    return [job.backend for job in board.starts(now)]
+
+
+def test_a_task_that_waits_because_of_a_lack_starts_when_that_is_over():
+    board = board_of(box("one", "a", limit=1), box("two", "a", limit=1))
+    for number in range(3):
+        board.place(task_id(number), Place(5, "a"))
+    assert starts(board, 1.0) == ["one", "two"]
+    board.end(task_id(1))
+    board.free(task_id(1), 1.0, Ended(lacks=True))
+    assert starts(board, 1.0) == []
+    for look in board.looks(1.0 + AGAIN):
+        board.note_facts(look.backend, BackendFacts(models=("a",)), 2.0, 2.0, full=True)
+    assert starts(board, 2.0) == [], "nothing is new, so it is not asked with every task"
+    assert board.due(2.0) == 1.0 + LACKS
+    assert starts(board, 1.0 + LACKS) == ["two"]
+    assert board.due(1.0 + LACKS) == inf
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_list_that_does_not_come_is_waited_for_once_and_not_for_ever(*, answers: bool):
+    """`answers`: that it will not say it."""
+    board = board_of(box("one", "a"), box("two", "b"))
+    now = 10 * NEW
+    board.place(task_id(1), Place(5, "x"))
+    assert starts(board, now) == []
+    asked = [look.backend for look in board.looks(now)]
+    assert asked == ["one", "two"]
+    board.note_facts("one", BackendFacts(models=("a",)), now, now, full=True)
+    if answers:
+        board.note_facts("two", BackendFacts(), now, now, full=True)
+    else:
+        assert starts(board, now) == []
+        assert board.due(now) == now + LATE, "nothing else may happen"
+        now += LATE
+    assert starts(board, now) == ["one"]
+    asks = 0
+    for number in range(2, 60):  # a task each second, and that list still does not come
+        now += 1.0
+        board.place(task_id(number), Place(5, "x"))
+        started = starts(board, now)
+        for look in board.looks(now):
+            asks += look.backend == "two"
+            if look.backend == "one":
+                board.note_facts("one", BackendFacts(models=("a",)), now, now, full=True)
+        started += starts(board, now)
+        assert len(started) == 1
+        board.end(task_id(number))
+        board.free(task_id(number), now)
+    assert asks <= 58 / NEW + 1
 
 
 def test_patterns_are_of_names_with_and_without_their_tag():
@@ -141,7 +232,7 @@ def test_what_is_kept_is_bounded(monkeypatch):
     again.restore(models.record())
     assert again.has("a") is True
     for name in "abcdefg":
-        again.note_lack(name)
+        again.note_lack(name, 0.0)
     assert sum(again.has(name) is False for name in "defg") == 4
 
 
@@ -239,9 +330,9 @@ def test_lists_are_asked_for_again_of_those_that_are_up_and_say_them():
 def test_a_list_that_is_being_asked_for_is_waited_for_and_a_new_one_is_not_asked_for():
     fleet = Fleet([box("one", "a"), box("two", "b")])
     one = fleet.by_name["one"].models
-    one.asked_at, one.wanted = NEW, False
+    one.note_asked(NEW)
+    fleet.by_name["two"].models.note_asked(NEW)
     fleet.by_name["two"].models.note(["b"], NEW)
-    fleet.by_name["two"].models.asked_at = NEW
     assert fleet.ask_again(NEW + AGAIN / 2, None) == {"one"}
     assert not one.wanted
     one.note(["a"], NEW + AGAIN / 2)

@@ -96,3 +96,14 @@ def test_what_it_remembers_is_bounded():
         wedges.served("box", f"m{number}")
     wedges.look([run(model="m7")], 0.0)
     assert len(wedges._served) == 1
+
+
+def test_silence_before_the_backend_was_down_says_nothing_of_it_afterwards():
+    wedges = served()
+    for look in range(LOOKS):
+        wedges.look([run(1)], look * AFTER / LOOKS)
+    wedges.away("box", AFTER - 50)
+    wedges.look([run(2, since=AFTER - 40)], AFTER)
+    assert wedges.wedged == frozenset(), "it runs for 40 s"
+    wedges.look([run(2, since=AFTER - 40)], 2 * AFTER - 50)
+    assert wedges.wedged == {KEY}
