@@ -10,6 +10,7 @@ KEPT = 1024
 """Names of which the one name is kept: it is asked for several times for each task."""
 
 
+@lru_cache(KEPT)
 def full_name(name: str) -> str:
     """The name with its tag: one without a tag means the tag latest."""
     return name if ":" in name.rpartition("/")[2] else name + LATEST
