@@ -304,7 +304,9 @@ class Board:
     def swap_on(self, backend: BackendSlots, now: float) -> str | None:
         """What the backend loads, or what has to end there before it can load what comes next."""
         _, place = self._policy.first() or ("", None)
-        if place is not None and backend not in self._fleet.able(place.model, now):
+        if place is not None and (
+            backend not in self._fleet.able(place.model, now) or self._policy.holds_back(place, now)
+        ):
             place = None
         return swap_on(backend, place, now)
 

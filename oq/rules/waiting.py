@@ -27,11 +27,14 @@ def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | N
     if more > 0:
         said.append(f"and {more} more")
         names.append(f"{more} more")
+    above = fleet.above(place.model)
+    said += [f"{backend.name} is of a higher tier" for backend in above[:SAID]]
     why = "; ".join(said)
-    if len(able) == len(fleet):
+    if len(able) + len(above) == len(fleet):
         return why
-    only = " and ".join(names)
-    return f"only {only} {'has' if len(able) == 1 else 'have'} {place.model}: {why}"
+    only = " and ".join([*names, *(backend.name for backend in above[:SAID])])
+    one = len(able) + len(above) == 1
+    return f"only {only} {'has' if one else 'have'} {place.model}: {why}"
 
 
 def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | None:

@@ -318,6 +318,40 @@ def test_of_many_backends_the_first_few_say_why_a_task_waits():
     assert why_waits(fleet, Place(5, "a"), 0.0, ahead=True) == "tasks before it"
 
 
+def test_a_backend_of_a_higher_tier_has_the_model_too():
+    cloud = BackendSlots("cloud", 9, tier=1, models=["m"])
+    fleet = Fleet([box("box", "m"), cloud])
+    fleet.by_name["box"].down = "gone"
+    cloud.down = "gone"
+    fleet.changed()
+    assert why_waits(fleet, Place(5, "m"), 0.0, ahead=False) == "box is down; cloud is down"
+    one = box("box", "m", limit=1)
+    one.take(task_id(1), Place(5, "m"), 0.0)
+    said = "all slots of box for m are taken; cloud is of a higher tier"
+    cloud = BackendSlots("cloud", 9, tier=1, models=["m"])
+    assert why_waits(Fleet([one, cloud]), Place(5, "m"), 0.0, ahead=False) == said
+    fleet = Fleet([one, box("other", "x"), cloud])
+    said = f"only box and cloud have m: {said}"
+    assert why_waits(fleet, Place(5, "m"), 0.0, ahead=False) == said
+
+
+def test_no_swap_is_said_for_a_task_that_a_rule_holds_back():
+    backend = BackendSlots("box", 64, "measured", max_models=1)
+    fleet = Fleet([backend])
+    policy = Fifo(fleet, SchedulerConfig(idle_after=30.0))
+    board = Board(64, fleet, policy, paused=False)
+    board.note_facts("box", BackendFacts(loaded=("a",)), 0.0)
+    board.place(task_id(1), Place(5, "a"))
+    assert starts(board, 0.0) == ["box"]
+    board.answered(task_id(1), 0.0)
+    board.place(task_id(2), Place(0, "c"))
+    assert starts(board, 0.0) == []
+    assert board.swap_on(backend, 0.0) is None
+    board.place(task_id(3), Place(5, "c"))
+    assert starts(board, 0.0) == []
+    assert board.swap_on(backend, 0.0) == "a → c, 1 of a still running"
+
+
 def test_lists_are_asked_for_again_of_those_that_are_up_and_say_them():
     settled = BackendSlots("settled", 9, models=["a"])
     fleet = Fleet([box("one", "a"), box("away", "b"), box("silent", says=False), settled])
