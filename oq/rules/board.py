@@ -270,9 +270,8 @@ class Board:
             return due
         waits = bool(self._policy) and not (self.paused or self.draining)
         due = min(due, *(min(each.due(now), fleet.list_due(each, waits=waits)) for each in fleet))
-        if waits:
-            due = min(due, *(min(each.look_at(), each.try_at(now)) for each in fleet))
-        return due
+        due = min(due, *(each.look_at(waits=waits) for each in fleet))
+        return min(due, *(each.try_at(now) for each in fleet)) if waits else due
 
     @property
     def calm(self) -> bool:

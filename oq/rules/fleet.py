@@ -166,8 +166,8 @@ class Fleet:
         return asked
 
     def looks(self, now: float, *, waits: bool) -> list[Look]:
-        """The backends that are to be asked now which models they have, or, while something
-        `waits`, what they have in memory. They count as asked.
+        """The backends that are to be asked now which models they have, or what they have in
+        memory; whether something `waits` decides how often. They count as asked.
         """
         found: list[Look] = []
         for backend in self.backends:
@@ -175,7 +175,7 @@ class Fleet:
                 backend.asked_at = now
                 backend.models.note_asked(now)
                 found.append(Look(backend.name, full=True))
-            elif waits and backend.look_at() <= now:
+            elif backend.look_at(waits=waits) <= now:
                 backend.asked_at = now
                 found.append(Look(backend.name))
         self.lists_wanted = any(backend.models.wanted for backend in self.backends)

@@ -23,7 +23,9 @@ Key = tuple[str, str]
 
 SILENT = 5.0
 """Seconds, and twice the known time of a load: if a model that is to be loaded is silent for so
-long while others run, there is no room for it."""
+long while others run, and is not in memory then, there is no room for it."""
+LATE = 5.0
+"""So many seconds after a load it is not known any more what left for it, and what by itself."""
 USED = 60.0
 """A model that was used so many seconds ago leaves the memory for another one only."""
 KEPT = 256
@@ -210,13 +212,13 @@ class Residency:
                 self._set(group, loaded=False)
         for model, name in models.items():
             self._note_one(model, name, asked_at)
-        if self.check is not None:
-            seen = models.keys() | {
-                group.key[0] for group in self.groups.values() if group.unlisted
-            }
-            if models and self.check.before - seen - {self.check.group.key[0]}:
+        check, self.check = self.check, None
+        if check is not None and asked_at - check.done_at <= LATE:
+            unlisted = {group.key[0] for group in self.groups.values() if group.unlisted}
+            if models and check.before - models.keys() - unlisted - {check.group.key[0]}:
                 self.learnt = len(models)
-            self.check = None
+        if asked_at >= self.doubtful_at():
+            self._be_full()
         if self.learnt is not None:
             self.learnt = max(self.learnt, len(models))
         self._trim([group for group in self.loaded if group.key[0] in models])
@@ -242,6 +244,10 @@ class Residency:
     def rename(self, model_of: Callable[[str], str], now: float) -> None:
         """It turns out which names mean the same model: some groups are one from now on."""
         groups = list(self.groups.values())
+        names = {group.key[0]: model_of(group.name) for group in groups}
+        for load in (self.load, self.check):
+            if load is not None:
+                load.before = frozenset(names.get(model, model) for model in load.before)
         self.groups.clear()
         self.changes += 1
         for group in sorted(groups, key=lambda one: one.used_at):
@@ -266,19 +272,20 @@ class Residency:
             if load is not None and load.group is other:
                 load.group = group
 
-    def find_full(self, now: float) -> None:
-        """If it turns out now that there is no room for what is being loaded, take note of it."""
+    def _be_full(self) -> None:
+        """There is no room for what is being loaded."""
         load = self.load
-        if load is None or now < self.full_at():
-            return
+        assert load is not None, "there is room for what is not being loaded"
         load.alone = True
         others = self._others(load.group)
         self.learnt = max(1, sum(one.concurrency.running > 0 for one in others))
         for one in others:  # what has nothing to do would have left by now
             self._set(one, loaded=one.loaded and one.concurrency.running > 0)
 
-    def full_at(self) -> float:
-        """When it would turn out; inf if it will not."""
+    def doubtful_at(self) -> float:
+        """From when on there is no room for what is being loaded if it is not in memory then; inf
+        if nothing says so. It may be in memory and silent: it reads a long prompt.
+        """
         load = self.load
         if load is None or load.alone or self.told is not None:
             return inf

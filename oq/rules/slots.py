@@ -344,13 +344,10 @@ class BackendSlots:
         self.known.forget()
         if self.held is not None and self.held.until <= now:
             self.held = None
-        if self.residency is not None:
-            self.residency.find_full(now)
 
     def due(self, now: float) -> float:
         """When something will be due; inf if nothing will."""
-        held = self.outages.due(now) if self.held is None else self.held.until
-        return held if self.residency is None else min(held, self.residency.full_at())
+        return self.outages.due(now) if self.held is None else self.held.until
 
     def try_at(self, now: float) -> float:
         """When it can be tried with one more task than it has, if one waits; inf for not now."""
@@ -362,12 +359,15 @@ class BackendSlots:
         time = inf if self.concurrency is None else self.concurrency.allowed_at()
         return time if time > now else inf
 
-    def look_at(self) -> float:
-        """When to ask what it has in memory, because something may depend on it; inf for never."""
+    def look_at(self, *, waits: bool) -> float:
+        """When to ask what it has in memory, because something may depend on it: a task that
+        `waits`, or a load that takes long; inf for never.
+        """
         residency = self.residency
-        if residency is None or self.down is not None or not (residency.check or residency.load):
+        if residency is None or self.down is not None:
             return inf
-        return self.asked_at + ASK_AGAIN
+        depends = waits and (residency.load or residency.check) is not None
+        return max(self.asked_at + ASK_AGAIN, -inf if depends else residency.doubtful_at())
 
     # -- how it is known
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from math import inf
 
 import pytest
 
@@ -11,7 +12,7 @@ from oq.rules.fleet import Fleet
 from oq.rules.learnt import recall, record_of
 from oq.rules.place import Place
 from oq.rules.policies import POLICIES
-from oq.rules.residency import SILENT
+from oq.rules.residency import LATE, SILENT
 from oq.rules.shown_slots import slots_of
 from oq.rules.slots import ASK_AGAIN, BackendSlots
 from oq.words.config import PolicyName, SchedulerConfig
@@ -255,8 +256,13 @@ def test_a_load_that_is_silent_while_others_run_shows_that_there_is_no_room():
     assert story.starts() == [c1], "nobody knows yet that only one fits"
     (b2,) = story.add(place("b"))
     assert story.starts() == [b2]
-    assert story.slots.residency.full_at() == SILENT
+    story.now = SILENT - 1.0
+    story.lists("b")
+    assert story.slots.residency.most is None, "it may be a slow load"
+    assert story.board.due(story.now) == SILENT
     story.now = SILENT
+    assert story.board.looks(story.now) == [Look("box")], "though nothing waits"
+    story.lists("b")
     (b3,) = story.add(place("b"))
     assert story.starts() == [], "from now on c is let through"
     assert story.slots.residency.most == 1
@@ -271,6 +277,22 @@ def test_a_load_that_is_silent_while_others_run_shows_that_there_is_no_room():
     assert story.starts() == [], "the second time it is known"
 
 
+def test_a_load_that_is_silent_because_it_reads_a_long_prompt_shows_nothing():
+    story = Story(slots=4)
+    (b1, c1) = story.add(place("b"), place("c"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    assert story.starts() == [c1]
+    story.now = 2 * SILENT
+    (b2,) = story.add(place("b"))
+    assert story.starts() == [b2], "nobody has looked"
+    story.lists("b", "c")
+    assert story.slots.residency.load is None
+    assert story.slots.residency.most is None
+    assert story.board.due(story.now) > story.now
+    assert story.board.looks(story.now) == []
+
+
 def test_a_load_that_drove_another_out_shows_how_many_there_is_room_for():
     story = Story(slots=4)
     (b1,) = story.add(place("b"))
@@ -282,7 +304,7 @@ def test_a_load_that_drove_another_out_shows_how_many_there_is_room_for():
     story.starts()
     story.answers(c1)
     story.ends(c1)
-    assert story.slots.look_at() <= story.now
+    assert story.slots.look_at(waits=True) <= story.now
     story.lists("c")
     assert story.slots.residency.most == 1
     story.lists("b", "c")
@@ -301,6 +323,34 @@ def test_a_model_that_left_because_nobody_used_it_shows_nothing():
     story.answers(c1)
     story.lists("c")
     assert story.slots.residency.most is None
+
+
+@pytest.mark.parametrize(("late", "most"), [(LATE, 1), (2 * LATE, None)])
+def test_a_model_that_left_by_itself_after_a_load_shows_nothing(late, most):
+    """Nothing waited just after the load, so nobody looked then."""
+    story = Story(slots=4)
+    for model in "bc":
+        (task,) = story.add(place(model))
+        assert story.starts() == [task]
+        story.answers(task)
+        story.lists("b") if model == "b" else None
+        story.ends(task, after=0.0)
+    story.now += late
+    story.lists("c")
+    assert story.slots.residency.most == most
+    assert story.slots.look_at(waits=True) == inf, "it was asked"
+
+
+def test_models_that_get_other_names_after_a_load_have_not_left():
+    story = Story()
+    for model in "bc":
+        (task,) = story.add(place(model))
+        assert story.starts() == [task]
+        story.answers(task)
+        story.lists("b") if model == "b" else None
+    digests = {"b": "x", "c": "y"}
+    story.slots.note_facts(BackendFacts(loaded=("b", "c"), digests=digests), story.now)
+    assert story.slots.residency.learnt is None
 
 
 def test_while_a_model_is_loaded_and_something_waits_the_backend_is_asked():
