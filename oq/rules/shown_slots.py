@@ -57,7 +57,7 @@ def at_once(backend: BackendSlots) -> int:
     shown = _found(backend)
     if shown:
         return min(backend.limit, max(sum(one.slots for one in shown), backend.running))
-    return backend.limit if backend.at_first.source in ("set", "told") else 1
+    return backend.limit if backend.source in ("set", "told") else 1
 
 
 def _limited(backend: BackendSlots, limits: ModelLimits, model: str) -> Slots:
@@ -77,7 +77,7 @@ def _shown(backend: BackendSlots, concurrency: Concurrency, group: Group | None 
     limited = limit is not None and limit <= served
     return Slots(
         slots=limit if limit is not None and limited else served,
-        source="set" if limited else backend.at_first.source,
+        source="set" if limited else backend.source,
         reason=LIMITED if limited else concurrency.reason,
         running=concurrency.running,
         model=None if group is None else group.name,

@@ -93,6 +93,11 @@ class BackendSlots:
         if source == "measured" or max_models is not None:
             self._manage_memory(0.0)
 
+    @property
+    def source(self) -> SlotsSource:
+        """How it is known how many tasks it serves at once."""
+        return self.at_first.source
+
     def is_open(self, now: float) -> bool:
         """Whether it may be that a task can be started on it now."""
         if self.down is not None or self.held is not None or self.running >= self.limit:
@@ -360,9 +365,7 @@ class BackendSlots:
         return time if time > now else inf
 
     def look_at(self, *, waits: bool) -> float:
-        """When to ask what it has in memory, because something may depend on it: a task that
-        `waits`, or a load that takes long; inf for never.
-        """
+        """When to ask what it has in memory: a task `waits`, or a load is long; inf for never."""
         residency = self.residency
         if residency is None or self.down is not None:
             return inf

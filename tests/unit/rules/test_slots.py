@@ -29,7 +29,7 @@ def test_how_many_it_serves_at_once_may_be_told_late_and_again(loaded):
     box.note_facts(BackendFacts(loaded=loaded), 0.0)
     for time in (1.0, 2.0):
         box.note_facts(BackendFacts(loaded=loaded, slots=3), time)
-        assert box.at_first.source == "told"
+        assert box.source == "told"
     assert starts(box) == 3
 
 
@@ -57,10 +57,10 @@ def told(facts: BackendFacts, later: BackendFacts, *, restarted: bool = True) ->
 @pytest.mark.parametrize("loaded", [None, ("a",)])
 def test_a_number_that_it_does_not_tell_any_more_after_a_restart_is_forgotten(number, loaded):
     box = told(BackendFacts(number, loaded), BackendFacts(loaded=loaded))
-    assert (box.at_first.source, box.limit) == ("guessed", 64)
+    assert (box.source, box.limit) == ("guessed", 64)
     assert starts(box) == GUESSED
     box.note_facts(BackendFacts(number, loaded), RESTARTED)
-    assert box.at_first.source == "told"
+    assert box.source == "told"
 
 
 def test_what_runs_then_still_counts():
@@ -83,9 +83,9 @@ def test_what_runs_then_still_counts():
 )
 def test_a_number_that_it_told_holds_while_it_may_tell_it_still(later, restarted):
     box = told(BackendFacts(3, ("a",)), later, restarted=restarted)
-    assert box.at_first.source == "told"
+    assert box.source == "told"
     box.note_facts(BackendFacts(loaded=("a",)), RESTARTED)
-    assert box.at_first.source == ("guessed" if restarted else "told")
+    assert box.source == ("guessed" if restarted else "told")
 
 
 @pytest.mark.parametrize(
