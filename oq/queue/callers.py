@@ -32,6 +32,7 @@ class _AttendedCall:
         """Somebody is there again, or the queue closes."""
         if self.leaving is not None:
             self.leaving.cancel()
+            self.leaving = None
 
 
 class WaitingCaller:
@@ -93,11 +94,9 @@ class Callers:
     ) -> None:
         with leaving:
             await trio.sleep(grace)
-        if call.callers or call.leaving is not leaving:
-            return  # somebody came, and may have left again since
+        if call.leaving is not leaving:
+            return  # somebody came, and may have left again since, or the queue closes
         del self._calls[task_id]
-        if self._closing:
-            return
         with suppress(Conflict, NotFound, Unavailable):  # it has ended meanwhile, or so has oq
             await self._cancel(task_id)
             log.info("caller has gone; its task is cancelled", task_id=task_id)

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from typing import Any, Unpack
 
 import msgspec
+import structlog
 import trio
 from msgspec.structs import replace
 
@@ -40,13 +41,15 @@ from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.caller import LOCAL, Caller
 from oq.words.durations import Time, seconds_of
-from oq.words.errors import InvalidTask
+from oq.words.errors import InvalidTask, NotFound
 from oq.words.messages import Verb
 from oq.words.new import NewTask
 from oq.words.stream import Chunk
 from oq.words.task import Submission, Summary, Task
 from oq.words.views import BackendView, QueueStatus
 from oq.words.which import Count, Wanted, Which
+
+log = structlog.get_logger("oq.queue")
 
 OnDone = Callable[[Task], object]
 
@@ -95,8 +98,8 @@ class Queue:
 
         When the task has ended, the queue sends it to `results_to` and calls `on_done` with it.
         `on_done` may be async. When the queue closes, it does so for tasks that have ended already,
-        and waits at most ten seconds for that. An exception in `on_done` ends the queue and leaves
-        its `async with` block.
+        and waits at most ten seconds for that. A task that is deleted before is not handed over. An
+        exception in `on_done` ends the queue and leaves its `async with` block.
 
         Raises InvalidTask, Conflict (the key belongs to a different task), QueueFull, WaitTooLong,
         Unavailable.
@@ -345,7 +348,11 @@ class Queue:
         on_done: OnDone | None,
         results_to: trio.MemorySendChannel[Task] | None,
     ) -> None:
-        task = await self.get(task_id, wait=float("inf"))
+        try:
+            task = await self.get(task_id, wait=float("inf"))
+        except NotFound:  # somebody has deleted it: there is nothing to hand over
+            log.warning("a task was deleted before its end was handed over", task_id=task_id)
+            return
         if not task.status.ended:
             return  # the queue closes, and the task runs again when it is opened
         if results_to is not None:

@@ -70,6 +70,15 @@ def removed_by_retention(task_id: str, at: datetime) -> str:
     )
 
 
+def sync_failed(error: Exception, path: Path) -> StoreError:
+    """A sync failed, for whatever reason: no later one can make up for it."""
+    text = " ".join(str(error).split())
+    return StoreError(
+        f"the disk of {path} did not keep what was written ({text}); what was acknowledged before"
+        " is safe. Look at the disk, then start oq again"
+    )
+
+
 def translate(error: Exception, path: Path) -> StoreError:
     """RocksDB's error, or the system's, as one of oq's."""
     if isinstance(error, StoreError):

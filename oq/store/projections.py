@@ -37,12 +37,21 @@ _decode_state = msgspec.msgpack.Decoder(TaskState).decode
 class Batch:
     """A batch in the making: its puts, the store's record after it, and what is stored before."""
 
-    __slots__ = ("engine", "meta", "puts")
+    __slots__ = ("_noted", "engine", "meta", "puts")
 
     def __init__(self, engine: Engine, meta: Meta) -> None:
         self.engine = engine
         self.meta = meta
         self.puts: list[Put] = []
+        self._noted: set[bytes] = set()
+
+    def first(self, place: bytes) -> bool:
+        """Whether this place is noted for the first time: what is stored does not show yet what the
+        batch itself does, and a count is to change once.
+        """
+        before = len(self._noted)
+        self._noted.add(place)
+        return len(self._noted) > before
 
     def stored(self, key: bytes) -> TaskState | None:
         """A task's record, if there is one that can be read."""
@@ -188,7 +197,7 @@ def note_read(key: bytes, batch: Batch) -> None:
     state = batch.stored(key)
     if state is not None and state.status.ended:
         place = keys.ended_key(state, key)
-        if batch.engine.get("ended", place) == keys.UNREAD:
+        if batch.engine.get("ended", place) == keys.UNREAD and batch.first(place):
             batch.puts.append(("ended", place, b""))
             batch.meta.unread -= 1
 
@@ -220,7 +229,7 @@ def _put_gone(removals: Removals, batch: Batch) -> None:
 def forget_id(key: bytes, batch: Batch) -> None:
     """Of the removed task not even the id is to be known any more."""
     name = keys.gone_key(key)
-    if batch.engine.get("meta", name) is not None:
+    if batch.engine.get("meta", name) is not None and batch.first(name):
         batch.puts.append(("meta", name, None))
         batch.meta.gone -= 1
 
@@ -321,7 +330,9 @@ def _undo_ends(leaving: Leaving, batch: Batch) -> None:
 
 
 def check_counts(meta: Meta) -> None:
-    """AssertionError when steps were committed that cannot have happened."""
+    """AssertionError when steps were committed that cannot have happened. What only bounds how much
+    is kept is put right instead: an earlier version has counted some reads twice.
+    """
     assert min(meta.counts.values()) >= 0, f"less than no task is counted: {meta.counts}"
-    assert meta.unread >= 0, "more results were read than there were"
-    assert meta.gone >= 0, "more ids were forgotten than were known"
+    meta.unread = max(0, meta.unread)
+    meta.gone = max(0, meta.gone)

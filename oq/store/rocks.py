@@ -43,7 +43,7 @@ from oq.store import forks, high_water
 from oq.store.address_space import check_address_space
 from oq.store.directory import DATABASE, IN_HAND, MARK_FILE, make_directory
 from oq.store.engine import READ_CACHE, Put
-from oq.store.errors import translate
+from oq.store.errors import sync_failed, translate
 from oq.store.keys import FAMILIES
 from oq.store.lock_holder import LockHolder
 from oq.store.permissions import close_to_others
@@ -165,10 +165,11 @@ class RocksEngine(_Rows):
             raise self._failed  # the kernel may have dropped what it could not write: a second
             # sync would succeed, and mean nothing
         try:
-            self._translated(lambda: self._db.flush_wal(True))
-        except StoreError as error:
-            self._failed = error
-            raise
+            self._db.flush_wal(True)
+        except Exception as error:
+            # Final also where the disk is full: what was written before may be lost, or be there.
+            self._failed = sync_failed(error, self._path)
+            raise self._failed from error
         # Not synced: the mark may be older than the store after a power cut, never newer. So it
         # does no harm either if there is no space for it.
         with suppress(OSError):

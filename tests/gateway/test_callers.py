@@ -413,3 +413,28 @@ async def test_nothing_is_said_to_be_cancelled_that_has_ended():
             with Callers(hands, cancel).attend("t", detach=False, grace=0):
                 pass
     assert not lines
+
+
+@pytest.mark.parametrize("others", [["served"], ["left"], ["served", "left"], ["left", "served"]])
+async def test_a_caller_who_comes_back_and_goes_again_at_once_ends_nothing(others, autojump_clock):
+    """The one that waits for him has not had its turn by then."""
+    cancelled: list[str] = []
+
+    async def cancel(task_id: str) -> None:
+        cancelled.append(task_id)
+
+    async with trio.open_nursery() as hands:
+        callers = Callers(hands, cancel)
+        with callers.attend("t", detach=False, grace=5):
+            pass
+        await trio.sleep(1)
+        for other in others:
+            with callers.attend("t", detach=False, grace=5) as caller:
+                caller.served = other == "served"
+        await trio.sleep(1)
+        with callers.attend("t", detach=False, grace=5) as caller:
+            await trio.sleep(100)
+            assert not cancelled, "somebody waits for it"
+            caller.served = True
+    assert not cancelled
+    assert not callers._calls

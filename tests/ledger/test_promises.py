@@ -202,6 +202,25 @@ async def test_an_awaited_result_is_unread_until_it_was_read(shelf):
         assert (ledger.facts.unread, (await ledger.oldest_ended(1))[0].unread) == (0, False)
 
 
+async def test_what_two_have_noted_in_one_commit_counts_once(shelf):
+    async with shelf.open() as ledger:
+        for number in (1, 2):
+            change = new(number)
+            state = msgspec.structs.replace(change.state, awaited=True)
+            change = msgspec.structs.replace(change, state=state)
+            ended = await commit(ledger, finish(await commit(ledger, start(
+                await commit(ledger, change)))))  # fmt: skip
+        assert ledger.facts.unread == 2
+        read = ResultsRead(frozenset({task_id(1)}))
+        await ledger.commit([read, read, ResultsRead(frozenset({task_id(1), task_id(9)}))], 9)
+        assert ledger.facts.unread == 1
+        await ledger.commit([Removal(ended, retired=at(60))], 9)
+        assert (ledger.facts.unread, ledger.facts.gone) == (0, 1)
+        forgotten = IdsForgotten((task_id(2),))
+        await ledger.commit([forgotten, forgotten], 9)
+        assert ledger.facts.gone == 0
+
+
 # -- long answers
 
 

@@ -110,6 +110,19 @@ async def test_a_callback_gets_the_task_that_has_ended(autojump_clock):
         assert "no" in told[1]
 
 
+async def test_a_task_that_somebody_has_deleted_is_not_handed_over_and_ends_nothing(autojump_clock):
+    told = []
+    async with memory_queue() as queue:
+        deleted = await queue.submit(generate())
+        await queue.get(deleted, wait=10)
+        await queue.delete(deleted)
+        # As `submit` does with a key whose task is deleted in that moment.
+        await queue._hand_over(deleted, told.append, None)
+        await queue.submit(generate(), on_done=told.append)
+        await trio.sleep(10)
+    assert [task.status for task in told] == [oq.Status.COMPLETED]
+
+
 async def test_a_channel_gets_the_tasks_that_have_ended(autojump_clock):
     send, receive = trio.open_memory_channel[oq.Task](0)
     async with memory_queue() as queue:
