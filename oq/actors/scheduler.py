@@ -253,9 +253,10 @@ class Scheduler:
                 self._board.end(state.id)
                 return True
             if status is Status.PENDING:
-                self._board.place(state.id, place_of(state))
-                if state.run_at is not None:
-                    self._delays.append(Delay(state.id, state.run_at, state.retry_count > 0))
+                place = place_of(state)
+                self._board.place(state.id, place)
+                if place.run_at is not None:
+                    self._delays.append(Delay(state.id, place.run_at, place.retrying))
                 return True
         elif isinstance(step, SetPaused):
             self._board.paused = step.paused

@@ -129,7 +129,7 @@ async def _running(
                     config, ledger, {end.name: end for end in ends}, clock,
                     ended_by_oq=shutdown_note is not None and shutdown_note.is_there(),
                 )  # fmt: skip
-                if shutdown_note is not None:
+                if shutdown_note is not None:  # what it tells is on disk
                     shutdown_note.remove()
                 wiring.start(actors)
                 try:
@@ -148,16 +148,17 @@ async def _running(
         finally:
             if queue is not None:
                 core.end(failure)
-                if not wiring.crashed:  # then what runs may be the cause
+                settled = bool(wiring.crashed)  # then what runs may be the cause
+                if not settled:
                     with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
-                        await put_back(ledger, clock, wiring.history)
+                        settled = await put_back(ledger, clock, wiring.history)
+                if shutdown_note is not None:
+                    shutdown_note.remove() if settled else shutdown_note.write()
         with trio.move_on_after(SHUTDOWN_GRACE, shield=True):
             for end in ends:
                 await end.aclose()
     finally:
         await ledger.close()
-        if shutdown_note is not None:
-            shutdown_note.remove()
     if failure is not None:
         raise failure
 

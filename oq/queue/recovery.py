@@ -50,17 +50,20 @@ async def recover(ledger: Ledger, clock: Clock, *, ended_by_oq: bool) -> Committ
     return committed
 
 
-async def put_back(ledger: Ledger, clock: Clock, history: History) -> None:
+async def put_back(ledger: Ledger, clock: Clock, history: History) -> bool:
     """Put back in line what still runs when a queue is closed in haste, and keep what happened
-    lately. To be called when its actors have ended; it is the ledger's last change.
+    lately. To be called when its actors have ended; it is the ledger's last change. False if it
+    cannot be written: then tasks that have ended, or were broken off, stand as running.
     """
     ledger.running_page.clear()
     running = await ledger.running()
     broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in running]
     try:
         await _commit(ledger, [*broken_off, *history.steps(clock.now())], clock)
-    except StoreError as error:  # they stand as running, and have spent a life
+    except StoreError as error:
         log.error("tasks not put back", tasks=len(broken_off), reason=str(error))  # noqa: TRY400
+        return False
+    return True
 
 
 async def load(board: Board, ledger: Ledger, clock: Clock, longest: float) -> list[Delay]:

@@ -15,8 +15,9 @@ ALIKE = 4096
 
 class Place(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """All that the scheduler has to know of a pending task, so that recovery reads nothing else of
-    it. `delay` is how many seconds a retry was to wait; a record from before that was noted has
-    none. `load`, `tenant` and `conversation` are as in its terms.
+    it. `retrying` says that it is tried again: its `run_at`, if it has one, was set by oq, not by
+    its user. `delay` is how many seconds it was to wait then; a record from before that was noted
+    has none. `load`, `tenant` and `conversation` are as in its terms.
     """
 
     priority: int
@@ -37,11 +38,12 @@ def place_of(state: TaskState) -> Place:
     terms = state.terms
     if state.run_at is None and not state.retry_count:
         return _plain_of(terms.priority, terms.model, terms.load, terms.tenant, terms.conversation)
-    retrying = state.retry_count > 0
+    delay = _delay(state)
+    # One that was put off has spent no retry.
+    retrying = state.retry_count > 0 or delay is not None
     return Place(
-        terms.priority, terms.model, state.run_at,
-        retrying, _delay(state) if retrying else None, terms.load, terms.tenant,
-        terms.conversation,
+        terms.priority, terms.model, state.run_at, retrying, delay,
+        terms.load, terms.tenant, terms.conversation,
     )  # fmt: skip
 
 
@@ -58,7 +60,9 @@ def _plain(priority: int, model: str, load: str, tenant: str) -> Place:
 
 
 def _delay(state: TaskState) -> float | None:
-    """By the two times that were written together, whatever the clock said then."""
+    """How long oq wanted it to wait, by the two times that were written together, whatever the
+    clock said then; None if oq did not want that. What a user wants is over at the first start.
+    """
     if state.run_at is None or not state.attempts or state.attempts[-1].ended_at is None:
         return None
     return (state.run_at - state.attempts[-1].ended_at).total_seconds()

@@ -25,7 +25,7 @@ from oq.store.engine import Engine
 from oq.store.ledger import Gone, KeyClaim, Parts, Record, Row, Slice, Waiting, Want
 from oq.store.store import Store
 from oq.store.sync_thread import SyncThread
-from oq.words.errors import NotFound
+from oq.words.errors import NotFound, Unavailable
 from oq.words.steps import Step
 from oq.words.task import Body, TaskState
 
@@ -64,7 +64,10 @@ class KeyValueLedger:
         try:
             self._exits.close()
         finally:
-            self.store.close()
+            try:
+                self.store.close()
+            finally:
+                self._gate.end("the queue has closed")
 
     async def commit(self, steps: Sequence[Step], event_seq: int) -> None:
         # Recovery relies on it that at most the last batch was not synced (see `oq.store.wal`).
@@ -75,13 +78,16 @@ class KeyValueLedger:
 
     async def _sync(self) -> None:
         """Return when all that was written is on disk."""
-        if self._sync_blocks:
-            if self._thread is None:
-                self._thread = self._exits.enter_context(SyncThread(self.store.sync))
-            # A failed sync is final, its outcome unknown: the gate stays closed.
-            await self._thread.do()
-        else:
-            self.store.sync()
+        try:
+            if self._sync_blocks:
+                if self._thread is None:
+                    self._thread = self._exits.enter_context(SyncThread(self.store.sync))
+                await self._thread.do()
+            else:
+                self.store.sync()
+        except Exception as error:  # it is final, and its outcome unknown
+            self._gate.end(str(error))
+            raise
         self._gate.open()
 
     async def state(self, task_id: str) -> TaskState:
@@ -165,10 +171,12 @@ class _Durable:
 class _Gate:
     """Closed while a batch is written and not yet synced: whoever wants to read of its tasks, or of
     all that there is, waits, and reads as soon as it is on disk, before the next batch is written.
+    If nobody will ever know whether it is, the reads that would wait get Unavailable.
     """
 
     def __init__(self) -> None:
         self._closed = False
+        self._ended: str | None = None
         self._behind: Collection[str] = ()
         self._reads: list[_Read[object]] = []
 
@@ -179,17 +187,30 @@ class _Gate:
     def open(self) -> None:
         """It is on disk."""
         self._closed, self._behind = False, ()
-        reads, self._reads = self._reads, []
-        for read in reads:
+        for read in self._take_reads():
             read.take()
+
+    def end(self, why: str) -> None:
+        """It is not known whether it is on disk, for this reason, or nobody waits for it any more.
+        A gate that is open stays so.
+        """
+        self._ended = f"it is not known whether what was written last is on disk: {why}"
+        for read in self._take_reads():
+            read.refuse(Unavailable(self._ended))
 
     async def take(self, task_id: str | None, look: Callable[[], T]) -> T:
         """`look` at the store when nothing of this task (None: nothing) could be taken back."""
         if not self._closed or (task_id is not None and task_id not in self._behind):
             return look()
+        if self._ended is not None:
+            raise Unavailable(self._ended)
         waiting = _Read(look)
         self._reads.append(waiting)  # type: ignore[arg-type]  # each gives its own T back
         return await waiting.wait()
+
+    def _take_reads(self) -> list[_Read[object]]:
+        reads, self._reads = self._reads, []
+        return reads
 
 
 class _Read(Generic[T]):
@@ -206,6 +227,10 @@ class _Read(Generic[T]):
             self._seen = self._look()
         except Exception as error:  # it belongs to the one who reads
             self._error = error
+        self._taken.set()
+
+    def refuse(self, error: Exception) -> None:
+        self._error = error
         self._taken.set()
 
     async def wait(self) -> T:

@@ -135,7 +135,8 @@ class Slice(Struct, frozen=True, gc=False):
 
 class Durable(Protocol):
     """Reads for all that users are told: they show nothing that a power cut could take back. Where
-    that would show half of a step under way, they wait for it.
+    that would show half of a step under way, they wait for it; Unavailable when a commit has failed
+    and nobody will know any more.
     """
 
     @property

@@ -20,7 +20,9 @@ from oq.words.errors import StoreError
 log = structlog.get_logger("oq.store")
 
 OTHERS = 0o077
-OURS = ("rocks", "high-water", "in-hand", "holder", "salvage-", "before-salvage-")
+OURS = (
+    "rocks", "high-water", "in-hand", "holder", "ended-by-oq", "salvage-", "before-salvage-",
+)  # fmt: skip
 """How the names of oq's own files and directories in a data directory begin."""
 _ACL = "system.posix_acl_default"
 _OWNER, _GROUP, _OTHER, _NOBODY = 0x01, 0x04, 0x20, 0xFFFFFFFF

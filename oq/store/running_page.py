@@ -7,6 +7,9 @@ however the process ends.
 
 The page is not synced. When the whole machine has stopped, no task is the cause; the kernel's boot
 id in the page shows that.
+
+Each record has a checksum. One that is damaged, or that was half written when the process ended, is
+passed over: no task is blamed by mistake, and nothing in the page keeps oq from starting.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import structlog
 
@@ -23,10 +27,15 @@ log = structlog.get_logger("oq.store")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HEAD = 64
-"""Bytes before the first record: the boot id."""
+"""Bytes before the first record: the boot id, and the layout."""
+_LAYOUT = b" 2"
+"""Without it a page has records without checksums. Each version of oq ignores the other's page."""
 _RECORD = struct.Struct(">36sq")
 """A task's id, and its attempt (see `oq.rules.stream_log.attempt_id`)."""
-_EMPTY = bytes(_RECORD.size)
+_CHECK = struct.Struct(">I")
+_SIZE = _RECORD.size + _CHECK.size
+_EMPTY = bytes(_SIZE)
+"""No record: the checksum of zeroes is not zero."""
 
 
 class RunningPage:
@@ -44,17 +53,17 @@ class RunningPage:
         """Forget what was `left`, and have room for so many tasks."""
         self.close()
         self.left = ()
-        size = _HEAD + slots * _RECORD.size
+        size = _HEAD + slots * _SIZE
         self._page = bytearray(size) if self._file is None else _map(self._file, size)
-        self._page[:_HEAD] = _boot_id()
-        places = range(_HEAD, size, _RECORD.size)
-        self._free = [slice(at, at + _RECORD.size) for at in places]
+        self._page[:_HEAD] = _head()
+        self._free = [slice(at, at + _SIZE) for at in range(_HEAD, size, _SIZE)]
 
     def add(self, task_id: str, attempt: int) -> None:
         """A backend is about to get it."""
         if self._free:
             at = self._at[task_id] = self._free.pop()
-            self._page[at] = _RECORD.pack(task_id.encode(), attempt)
+            record = _RECORD.pack(task_id.encode(), attempt)
+            self._page[at] = record + _CHECK.pack(crc32(record))
 
     def discard(self, task_id: str) -> None:
         """No backend has it any more."""
@@ -87,11 +96,12 @@ def _read(file: Path | None) -> Iterator[tuple[str, int]]:
         page = b"" if file is None else file.read_bytes()
     except OSError:
         return
-    if page[:_HEAD] != _boot_id():
+    if page[:_HEAD] != _head():
         return
-    whole = (len(page) - _HEAD) // _RECORD.size * _RECORD.size
-    for key, attempt in _RECORD.iter_unpack(page[_HEAD : _HEAD + whole]):
-        if attempt:
+    for at in range(_HEAD, len(page) - _SIZE + 1, _SIZE):
+        record, check = page[at : at + _RECORD.size], page[at + _RECORD.size : at + _SIZE]
+        if check == _CHECK.pack(crc32(record)):
+            key, attempt = _RECORD.unpack(record)
             yield key.decode(), attempt
 
 
@@ -113,8 +123,12 @@ def _map(file: Path, size: int) -> bytearray | mmap.mmap:
         return bytearray(size)
 
 
+def _head() -> bytes:
+    return (_boot_id() + _LAYOUT).ljust(_HEAD, b"\0")
+
+
 def _boot_id() -> bytes:
     try:
-        return _BOOT_ID.read_bytes().strip()[:_HEAD].ljust(_HEAD, b"\0")
+        return _BOOT_ID.read_bytes().strip()
     except OSError:
-        return bytes(_HEAD)  # not Linux: a page of zeroes is one that says nothing
+        return b""

@@ -10,13 +10,16 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from oq.backends.base import Request
 from oq.backends.simulated import Script, SimulatedBackend, Simulator
+from oq.dialects.base import Emit
 from oq.http.metrics import Metrics
 from oq.queue import Queue, open_queue
 from oq.rules.history import History
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.clock import Clock
 from oq.words.config import to_config
+from oq.words.outcome import Completed
 from oq.words.task import Status
 from tests.support.builders import at
 from tests.support.queues import EPOCH, ended, generate, settings, until
@@ -30,6 +33,20 @@ class Wrong:
     def __init__(self) -> None:
         self.by = 0.0
         self.clock = Clock(lambda: EPOCH + trio.current_time() + self.by)
+
+
+class OutOfOrder(SimulatedBackend):
+    """All that it is asked fails, for some minutes."""
+
+    UNTIL = 400.0
+
+    def __init__(self) -> None:
+        super().__init__(simulator=Simulator(parallel=4))
+
+    async def run(self, request: Request, emit: Emit) -> Completed:
+        if trio.current_time() < self.UNTIL:
+            self.simulator.push(Script(status=500))
+        return await super().run(request, emit)
 
 
 @asynccontextmanager
@@ -101,6 +118,30 @@ async def test_a_retry_from_before_the_start_may_take_another_place(autojump_clo
         await queue.set_priority(task_id, 9)
         assert (await queue.raw.get(task_id)).priority == 9
         await ended(queue, task_id, within=601)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_task_that_was_put_off_does_not_stick_when_the_clock_is_set_back(
+    restart, autojump_clock
+):
+    """It has spent no retry, but it was oq that wanted it to wait."""
+    engine, wrong, backend = MemoryEngine(), Wrong(), OutOfOrder()
+    async with opened(engine, wrong, backend) as queue:
+        await queue.raw.submit_many([generate() for _ in range(8)])
+        await trio.sleep(100)
+        ids = await queue.raw.submit_many([generate() for _ in range(8)])
+        await trio.sleep_until(OutOfOrder.UNTIL - 10)
+        tasks = [await queue.raw.get(task_id) for task_id in ids]
+        put_off = [task.id for task in tasks if task.run_at is not None and not task.retry_count]
+        assert put_off, "a canary failed"
+        wrong.by = -DAY
+        if not restart:
+            for task_id in put_off:
+                await ended(queue, task_id, within=10 * 60)
+    if restart:
+        async with opened(engine, wrong, backend) as queue:
+            for task_id in put_off:
+                await ended(queue, task_id, within=10 * 60)
 
 
 async def test_a_retry_is_due_as_soon_as_its_delay_has_passed(mock_clock):

@@ -8,13 +8,17 @@ from trio.testing import wait_all_tasks_blocked
 
 from oq.actors.writer import BACKLOG, RETRY_INTERVAL
 from oq.backends.simulated import SimulatedBackend
+from oq.queue import open_queue
 from oq.queue.core import VERB_TIMEOUT
 from oq.queue.wiring import MAILBOX
 from oq.rules.filters import TaskFilter
 from oq.store import MemoryEngine, Store
-from oq.words.errors import StoreFull, Unavailable
+from oq.store.rocks import RocksEngine
+from oq.store.shutdown_note import ShutdownNote
+from oq.words.config import to_config
+from oq.words.errors import StoreError, StoreFull, Unavailable
 from oq.words.task import Status
-from tests.support.queues import ended, generate, memory_queue, until
+from tests.support.queues import ended, generate, memory_queue, settings, until
 
 
 class Small(MemoryEngine):
@@ -101,6 +105,38 @@ async def test_a_shutdown_on_a_full_disk_ends_and_what_was_lost_runs_again(autoj
         await wait_all_tasks_blocked()
         task = await ended(queue, accepted.task_id)
         assert (task.status, len(task.attempts)) == (Status.COMPLETED, 2)
+
+
+@pytest.mark.parametrize("starts_in_vain", [0, 2])
+async def test_a_stop_on_a_full_disk_is_no_death(starts_in_vain, tmp_path, monkeypatch):
+    """Nor are the starts after it that fail before they have looked at the tasks."""
+    config = to_config(settings(queue={"storage_path": str(tmp_path), "drain_timeout": 0}))
+    write = RocksEngine.write
+    full = False
+
+    def maybe(engine, batch):
+        if full:
+            raise StoreFull("no space left on the disk")
+        write(engine, batch)
+
+    monkeypatch.setattr(RocksEngine, "write", maybe)
+    async with open_queue(config, backends=[SimulatedBackend()]) as queue:
+        accepted = await queue.raw.submit(generate(simulate={"fault": "hang"}, max_retries=0))
+        await until(queue, accepted.task_id, Status.RUNNING)
+        full = True
+    full = False
+    real = SimulatedBackend()
+    real.kind = "ollama"
+    for _ in range(starts_in_vain):
+        with pytest.raises(StoreError, match="simulation"):
+            async with open_queue(config, backends=[real]):
+                pass
+    async with open_queue(config, backends=[SimulatedBackend()]) as queue:
+        task = await queue.raw.get(accepted.task_id)
+        assert (task.status.ended, len(task.attempts)) == (False, 1), task.error
+        assert "shut down" in task.attempts[0].error
+        assert not ShutdownNote(str(tmp_path)).is_there()
+        await queue.cancel(accepted.task_id)
 
 
 @pytest.mark.slow  # thousands of tasks that end

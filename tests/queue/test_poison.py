@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -102,6 +103,47 @@ def test_a_page_that_says_nothing_is_none(tmp_path, content):
     file = tmp_path / "in-hand"
     file.write_bytes(content)
     assert RunningPage(file).left == ()
+
+
+def test_no_flipped_bit_blames_another_task_or_keeps_oq_from_starting(tmp_path):
+    file, content = page_of_two(tmp_path)
+    for bit in range(8 * len(content)):
+        bad = bytearray(content)
+        bad[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(bad)
+        assert set(RunningPage(file).left) < {(ONE, 1), (OTHER, 2)}
+
+
+def test_a_record_that_was_half_written_is_passed_over(tmp_path):
+    """Whichever end is written first, and whether it is filled or emptied."""
+    file, content = page_of_two(tmp_path)
+    begin, end = 64, 64 + (len(content) - 64) // 2
+    other = RunningPage(file).left[1:]
+    for cut in range(begin + 1, end - 1):
+        for lost in (slice(begin, cut), slice(cut, end)):
+            torn = bytearray(content)
+            torn[lost] = bytes(len(torn[lost]))
+            file.write_bytes(torn)
+            assert RunningPage(file).left == other
+
+
+def test_the_page_of_an_older_oq_says_nothing(tmp_path):
+    """Its records had no checksum."""
+    file, content = page_of_two(tmp_path)
+    boot_id = content[:64].split(b" ")[0].ljust(64, b"\0")
+    file.write_bytes(boot_id + ONE.encode() + (1).to_bytes(8, "big"))
+    assert RunningPage(file).left == ()
+
+
+def page_of_two(directory: Path) -> tuple[Path, bytes]:
+    """A file that has two tasks in hand, and no room for more."""
+    file = directory / "in-hand"
+    page = RunningPage(file)
+    page.begin(2)
+    page.add(ONE, 1)
+    page.add(OTHER, 2)
+    page.close()
+    return file, file.read_bytes()
 
 
 def test_a_forked_child_takes_nothing_out_of_its_parents_hand(tmp_path):

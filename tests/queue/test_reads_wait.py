@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from oq.backends.simulated import SimulatedBackend
 from oq.http.app import create_app
@@ -21,9 +22,10 @@ from oq.rules.filters import TaskFilter
 from oq.rules.outbox import Outbox
 from oq.rules.validation import decode_submission
 from oq.store import KeyValueLedger, MemoryEngine, looks
-from oq.words.errors import StoreCorrupt
+from oq.words.errors import StoreCorrupt, StoreError, Unavailable
 from oq.words.steps import SetPaused
 from oq.words.task import Status
+from tests.support.builders import new, task_id
 from tests.support.http import GENERATE, Api, settings
 
 A_WHILE = 0.1
@@ -225,3 +227,68 @@ async def test_what_a_read_raises_reaches_the_one_who_reads_and_nobody_else(monk
         assert early is None
         assert late == "this record cannot be read"
         assert (await at.queue.raw.get(at.task_id)).status is Status.CANCELLED
+
+
+class FailingDisk(SlowDisk):
+    """Its syncs fail once `broken` is set."""
+
+    broken = False
+
+    def sync(self, commit: int) -> None:
+        super().sync(commit)
+        if self.broken:
+            raise StoreError("fsync: input/output error")
+
+
+@pytest.mark.parametrize("blocks", [True, False], ids=["in a thread", "at once"])
+async def test_a_sync_that_fails_leaves_no_read_waiting(blocks):
+    disk = FailingDisk()
+    disk.sync_blocks = blocks
+    ledger = KeyValueLedger(disk)
+    await ledger.commit([new(1)], 0)
+    disk.broken = True
+    told: list[str] = []
+
+    async def read() -> None:
+        with pytest.raises(Unavailable, match="fsync: input/output error"):
+            await ledger.durable.ids(TaskFilter(), None, 9)
+        told.append("waited")
+
+    async def commit() -> None:
+        with pytest.raises(StoreError):
+            await ledger.commit([new(2)], 0)
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            if blocks:
+                disk.open.clear()
+                nursery.start_soon(commit)
+                await wait_all_tasks_blocked()
+                nursery.start_soon(read)
+                await wait_all_tasks_blocked()
+                disk.open.set()
+            else:
+                await commit()
+        await read()
+    assert len(told) == 1 + blocks
+    assert (await ledger.durable.state(task_id(1))).id == task_id(1), "nothing of it is in doubt"
+    with pytest.raises(StoreError):
+        await ledger.close()
+
+
+async def test_a_ledger_that_closes_leaves_no_read_waiting():
+    """A commit was cancelled between its write and its sync."""
+    ledger = KeyValueLedger(SlowDisk())
+    await ledger.commit([], 0)
+    with trio.move_on_after(0):
+        await ledger.commit([new(1)], 0)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+
+            async def read() -> None:
+                with pytest.raises(Unavailable, match="the queue has closed"):
+                    await ledger.durable.ids(TaskFilter(), None, 9)
+
+            nursery.start_soon(read)
+            await wait_all_tasks_blocked()
+            await ledger.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from oq.store import address_space, running_page
@@ -41,6 +44,22 @@ def test_the_note_of_a_shutdown_is_there_until_it_is_removed(tmp_path):
     note.remove()
     note.remove()
     assert not note.is_there()
+
+
+def test_a_note_needs_no_room_on_the_disk_once_there_was_some(tmp_path, monkeypatch):
+    note = ShutdownNote(str(tmp_path))
+    note.remove()
+
+    def touch(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    for _ in range(2):
+        note.write()
+        note.write()
+        assert note.is_there()
+        note.remove()
+        assert not note.is_there()
 
 
 def test_a_note_that_cannot_be_written_is_left_out(tmp_path):

@@ -13,7 +13,7 @@ from oq.rules import lifecycle
 from oq.rules.place import Place, place_of
 from oq.store import keys
 from oq.store.keys import Meta
-from oq.words.outcome import Failed
+from oq.words.outcome import Failed, Interrupted
 from oq.words.task import Status
 from tests.support.builders import at, finish, new, start, task_id
 
@@ -71,6 +71,14 @@ def test_a_place_says_all_that_recovery_needs():
     assert place_of(ready) == Place(7, "smollm2")
     assert place_of(delayed) == Place(5, "smollm2", at(5))
     assert place_of(retrying) == Place(7, "smollm2", at(1), retrying=True, delay=1.0)
+
+
+def test_a_task_that_was_put_off_is_tried_again_though_it_spent_no_retry():
+    put_off = finish(start(new().state).state, Interrupted("busy", delay=60.0)).state
+    assert place_of(put_off) == Place(5, "smollm2", at(60), retrying=True, delay=60.0)
+    assert place_of(finish(start(new().state).state, Interrupted("busy")).state) == place_of(
+        new().state
+    )
 
 
 def test_a_retry_that_is_due_has_no_delay_left():
