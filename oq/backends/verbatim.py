@@ -34,6 +34,8 @@ _MEDIA = (b"audio/", b"image/", b"video/", b"application/octet-stream")
 _NOTHING_SECRET = Secret()
 MAX_TEXT = 1024 * 1024
 """Bytes of a text that is kept beside its own bytes."""
+MOST_HELD = 256 * 1024
+"""Bytes that are held until it is known whether they begin a stream."""
 _UNSAID = (b"", b"text/plain", b"application/octet-stream")
 """Content types that do not say what the body is."""
 _is_json = msgspec.json.Decoder(Raw).decode
@@ -76,6 +78,7 @@ class CallAnswer:
         self._secret = secret
         self._head = Head()
         self._answer: Answer | None = None
+        self._held = b""  # what has come while it is open what it begins
         self.asked_stream = asked_stream
 
     def begin(self, head: Head) -> Feed:
@@ -86,38 +89,52 @@ class CallAnswer:
     def completed(self) -> Completed:
         """The complete answer. BackendFailure or BackendRejected if it is none."""
         if self._answer is None:
-            raise BackendFailure("the backend answered without a word")
+            if not self._held:
+                raise BackendFailure("the backend answered without a word")
+            self._read_as(stream=False)
+        assert self._answer is not None
         with self._together:
             return self._answer.completed()
 
     def _feed(self, data: bytes) -> bool:
-        if self._answer is None:
-            self._answer = self._form(data)
-        with self._together:
-            return self._answer.feed(data)
+        if self._answer is not None:
+            with self._together:
+                return self._answer.feed(data)
+        self._held += data
+        stream = self._is_stream(self._held)
+        if stream is None and len(self._held) <= MOST_HELD:
+            return False
+        return self._read_as(stream=bool(stream))
 
-    def _form(self, first: bytes) -> Answer:
-        """What reads an answer that begins with these bytes."""
+    def _read_as(self, *, stream: bool) -> bool:
+        """It is known what comes: read what is held."""
+        held, self._held = self._held, b""
+        self._answer = self._form(stream=stream)
+        with self._together:
+            return self._answer.feed(held)
+
+    def _form(self, *, stream: bool) -> Answer:
+        """What reads the answer."""
         call, head = self._call, self._head
-        if self._is_stream(first):
+        if stream:
             self._emit(head.sized(None))
             return call.dialect.streamed(call, self._together.add, self._limit, self._secret.scrub)
         if call.any_type and not _is_json_type(head.content_type):
             return _Pieces(head, self._emit, self._secret)
         return _Document(call, head, self._emit, self._secret)
 
-    def _is_stream(self, first: bytes) -> bool:
+    def _is_stream(self, first: bytes) -> bool | None:
         """By its content type; where that says nothing, or says JSON as some servers say of
-        streams, by how it begins.
+        streams, by how it begins. None: more of it has to come.
         """
         if self._call.streams is None:
             return False
         kind = self._head.content_type
         if kind in _STREAMED:
             return True
-        return (kind in _UNSAID or _is_json_type(kind)) and self._call.dialect.begins_stream(
-            first, asked=self.asked_stream
-        )
+        if kind not in _UNSAID and not _is_json_type(kind):
+            return False
+        return self._call.dialect.begins_stream(first, asked=self.asked_stream)
 
 
 class _Document:

@@ -30,6 +30,13 @@ _LONG = 300
 _encode = msgspec.json.Encoder().encode
 
 
+def beginning(first: bytes) -> bytes | None:
+    """How a text begins behind a mark and blanks, of which these bytes are the first; None if no
+    more than these has come.
+    """
+    return None if MARK.startswith(first) else first.removeprefix(MARK).lstrip() or None
+
+
 def read(data: bytes | Raw) -> Any:
     """The value of this JSON; UNREADABLE if it is none. Its texts may have halves of pairs."""
     try:
