@@ -56,6 +56,20 @@ def read_object(data: bytes | Raw) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
+def lacks_end(data: bytes) -> bool:
+    """Whether the value with which this text begins cannot be read to its end. Of one that is
+    nested too deeply that is not known.
+    """
+    text = data.removeprefix(MARK).decode("utf-8", "replace").lstrip()
+    try:
+        json.JSONDecoder(parse_int=_integer, strict=False).raw_decode(text)
+    except ValueError:
+        return True
+    except RecursionError:
+        return False
+    return False
+
+
 def write(value: Any) -> bytes:
     """The JSON of what was read, for everybody to read: a number that is none is null, and half a
     surrogate pair is U+FFFD.
