@@ -57,8 +57,7 @@ class Answer:
 
     @property
     def open_end(self) -> bool:
-        """Whether the body ends where the connection does: then nobody can tell whether it is cut.
-        """
+        """Whether the body ends where the connection does, so that a cut cannot be told from it."""
         return self._reader.open_end
 
     def field(self, name: bytes) -> bytes:
