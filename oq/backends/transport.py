@@ -99,13 +99,18 @@ class Transport:
 
     async def call(
         self, path: str, body: bytes, headers: Headers, begin: Begin, *, streams: bool
-    ) -> None:
+    ) -> bool:
         """POST a call as its caller made it, with these headers of its caller, and let `begin` take
         the head and the bytes of the answer. `streams`: it asks for a stream. The errors are those
         of `stream`, each with the head of the answer that it is about.
+
+        False if nothing says that the answer has come to its end but the end of its connection.
         """
+        sure = True
 
         def with_head(answer: Answer) -> Feed:
+            nonlocal sure
+            sure = not (answer.open_end and decoder_of(answer).plain)
             return begin(self._replies.head(answer))
 
         up = [*headers]
@@ -115,6 +120,7 @@ class Transport:
             await self._stream(path, body, with_head, up)
         else:
             await self._exchange(b"POST", path, body, with_head, up)
+        return sure
 
     def secret_of(self, headers: Headers) -> Secret:
         """The key of the server, and that of the caller of a call with these headers, if it goes

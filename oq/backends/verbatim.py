@@ -6,6 +6,7 @@ cannot be read is passed on all the same, but without the keys of the backend an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -20,7 +21,7 @@ from oq.backends.transport import Transport
 from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
-from oq.dialects.reading import MARK
+from oq.dialects.reading import MARK, lacks_end
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
 from oq.words.head import Head
@@ -34,6 +35,8 @@ _MEDIA = (b"audio/", b"image/", b"video/", b"application/octet-stream")
 _NOTHING_SECRET = Secret()
 MAX_TEXT = 1024 * 1024
 """Bytes of a text that is kept beside its own bytes."""
+MOST_HELD = 256 * 1024
+"""Bytes that are held until it is known whether they begin a stream."""
 _UNSAID = (b"", b"text/plain", b"application/octet-stream")
 """Content types that do not say what the body is."""
 _is_json = msgspec.json.Decoder(Raw).decode
@@ -48,7 +51,7 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
     streams = await asks_stream(request)
     answer = CallAnswer(call_of(request), streams, emit, transport.max_answer, secret)
     with secret.kept_from_errors():
-        await transport.call(
+        answer.sure_end = await transport.call(
             path, request.payload, request.headers, answer.begin, streams=answer.asked_stream
         )
         return answer.completed()
@@ -57,7 +60,8 @@ async def run_call(transport: Transport, path: str, request: Request, emit: Emit
 class CallAnswer:
     """The answer to one call, as it comes: it is passed to `emit`, and what is kept of it is read.
 
-    `asked_stream`: the caller asked for a stream. `limit` is in bytes of memory. `secret` has the
+    `asked_stream`: the caller asked for a stream. `sure_end`: the end of the body came by what HTTP
+    says of it, and not with that of the connection. `limit` is in bytes of memory. `secret` has the
     keys that are taken out of what is not generated.
     """
 
@@ -76,7 +80,9 @@ class CallAnswer:
         self._secret = secret
         self._head = Head()
         self._answer: Answer | None = None
+        self._held = b""  # what has come while it is open what it begins
         self.asked_stream = asked_stream
+        self.sure_end = True
 
     def begin(self, head: Head) -> Feed:
         """The head has come; what takes the bytes of the body."""
@@ -86,48 +92,67 @@ class CallAnswer:
     def completed(self) -> Completed:
         """The complete answer. BackendFailure or BackendRejected if it is none."""
         if self._answer is None:
-            raise BackendFailure("the backend answered without a word")
+            if not self._held:
+                raise BackendFailure("the backend answered without a word")
+            self._read_as(stream=False)
+        assert self._answer is not None
         with self._together:
             return self._answer.completed()
 
     def _feed(self, data: bytes) -> bool:
-        if self._answer is None:
-            self._answer = self._form(data)
-        with self._together:
-            return self._answer.feed(data)
+        if self._answer is not None:
+            with self._together:
+                return self._answer.feed(data)
+        self._held += data
+        stream = self._is_stream(self._held)
+        if stream is None and len(self._held) <= MOST_HELD:
+            return False
+        return self._read_as(stream=bool(stream))
 
-    def _form(self, first: bytes) -> Answer:
-        """What reads an answer that begins with these bytes."""
+    def _read_as(self, *, stream: bool) -> bool:
+        """It is known what comes: read what is held."""
+        held, self._held = self._held, b""
+        self._answer = self._form(stream=stream)
+        with self._together:
+            return self._answer.feed(held)
+
+    def _form(self, *, stream: bool) -> Answer:
+        """What reads the answer."""
         call, head = self._call, self._head
-        if self._is_stream(first):
+        if stream:
             self._emit(head.sized(None))
             return call.dialect.streamed(call, self._together.add, self._limit, self._secret.scrub)
         if call.any_type and not _is_json_type(head.content_type):
             return _Pieces(head, self._emit, self._secret)
-        return _Document(call, head, self._emit, self._secret)
+        return _Document(call, head, self._emit, self._secret, lambda: self.sure_end)
 
-    def _is_stream(self, first: bytes) -> bool:
+    def _is_stream(self, first: bytes) -> bool | None:
         """By its content type; where that says nothing, or says JSON as some servers say of
-        streams, by how it begins.
+        streams, by how it begins. None: more of it has to come.
         """
         if self._call.streams is None:
             return False
         kind = self._head.content_type
         if kind in _STREAMED:
             return True
-        return (kind in _UNSAID or _is_json_type(kind)) and self._call.dialect.begins_stream(
-            first, asked=self.asked_stream
-        )
+        if kind not in _UNSAID and not _is_json_type(kind):
+            return False
+        return self._call.dialect.begins_stream(first, asked=self.asked_stream)
 
 
 class _Document:
-    """An answer that is one JSON document: it is held until it is whole, and is the result."""
+    """An answer that is one JSON document: it is held until it is whole, and is the result.
+    `is_sure`: whether it has come to its end, though it may not be readable.
+    """
 
-    def __init__(self, call: Endpoint, head: Head, emit: Emit, secret: Secret) -> None:
+    def __init__(
+        self, call: Endpoint, head: Head, emit: Emit, secret: Secret, is_sure: Callable[[], bool]
+    ) -> None:
         self._call = call
         self._head = head
         self._emit = emit
         self._secret = secret
+        self._is_sure = is_sure
         self._body = bytearray()
 
     def feed(self, data: bytes) -> bool:
@@ -138,10 +163,12 @@ class _Document:
         body = bytes(self._body)
         begin = body.removeprefix(MARK).lstrip()[:1]
         if begin not in (b"{", b"["):
-            raise self._no_document(body)
+            raise self._no_document("the backend sent something that is no answer", body)
         done = self._read(body)
         text = readable(body)
         known = _reads(text)
+        if not known and not self._is_sure() and lacks_end(body):
+            raise self._no_document("the answer cannot be read to its end", body)
         passed = body if known else self._secret.scrub(body)
         self._emit(self._head.sized(len(passed)))
         if text is body and known and begin != b"[":
@@ -161,13 +188,9 @@ class _Document:
                 error.status, error.head = self._head.status, self._head
             raise
 
-    def _no_document(self, body: bytes) -> BackendFailure:
+    def _no_document(self, why: str, body: bytes) -> BackendFailure:
         """The caller gets what came, but the task has failed."""
-        error = BackendFailure(
-            f"the backend sent something that is no answer: {quoted(body)}",
-            status=self._head.status,
-            body=body,
-        )
+        error = BackendFailure(f"{why}: {quoted(body)}", status=self._head.status, body=body)
         error.head = self._head
         return error
 

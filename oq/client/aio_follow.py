@@ -14,7 +14,7 @@ import anyio.lowlevel
 import httpx
 
 from oq.client.failures import unreached
-from oq.client.follow import EventFollower, Follower, Trouble
+from oq.client.follow import EventFollower, Follower, Trouble, late
 from oq.client.lifetime import Closing
 from oq.client.retries import read
 from oq.words.errors import Unavailable
@@ -68,15 +68,22 @@ class AsyncFollowing(Generic[T]):
         return self._due.popleft()
 
     async def greeting(self, follower: EventFollower) -> None:
-        """Connect, and return once no event can be missed. Raises what is wrong at once."""
+        """Connect, and return once no event can be missed. Raises what is wrong at once, also if
+        that takes longer than the client's timeout.
+        """
         try:
-            while not follower.greeted:
-                data = await self._closing.run(self._next)
-                if not data:
-                    raise Unavailable(f"{self._server} is shutting down; try again when it is back")
-                self._due.extend(self._follower.feed(data))
+            with anyio.move_on_after(self._timeout):
+                return await self._greeted(follower)
         except httpx.HTTPError as error:
             raise unreached(error, self._server) from None
+        raise late(self._server, self._timeout)
+
+    async def _greeted(self, follower: EventFollower) -> None:
+        while not follower.greeted:
+            data = await self._closing.run(self._next)
+            if not data:
+                raise Unavailable(f"{self._server} is shutting down; try again when it is back")
+            self._due.extend(self._follower.feed(data))
 
     async def _receive(self) -> None:
         trouble: Trouble = None
@@ -101,7 +108,7 @@ class AsyncFollowing(Generic[T]):
         call = self._follower.call()
         request = call.request(self._http, self._timeout)
         response = self._response = await self._http.send(request, stream=True)
-        self._body = response.aiter_raw()
+        self._body = response.aiter_bytes()  # some proxies compress unasked
         if not response.is_success:
             await response.aread()
         read(call, response, self._server)

@@ -17,6 +17,7 @@ from oq.client.failures import garbled, unreached
 from oq.client.lines import Lines, ServerSent
 from oq.client.requests import ApiRequest, feed_events, stream_task
 from oq.client.retries import OnAway, Patience
+from oq.words.durations import format_duration
 from oq.words.errors import OqError, Unavailable
 from oq.words.events import Event, EventType, Lagged
 from oq.words.stream import Chunk
@@ -28,6 +29,11 @@ QUIET = 60.0
 """Seconds without a byte after which a stream is asked for anew: the server may be gone."""
 
 Trouble = httpx.HTTPError | Unavailable | None
+
+
+def late(server: str, seconds: float) -> Unavailable:
+    """What is said of a feed of events that does not begin within so many seconds."""
+    return Unavailable(f"{server} sent no events within {format_duration(seconds)}")
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):

@@ -85,6 +85,8 @@ class ApiRequest(Generic[T]):
 
 
 _JSON = {"Content-Type": "application/json"}
+_AS_IT_COMES = {"Accept-Encoding": "identity"}
+"""A proxy that compressed a stream would hold it back."""
 
 
 def draft(task: NewTask) -> bytes:
@@ -273,15 +275,16 @@ def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) ->
     place = {"offset": offset or None, "attempt": attempt}
     return _on_task(
         "GET", task_id, "stream", read=_nothing, wait=quiet,
-        params=_params(place), headers={"Accept": "application/x-ndjson"},
+        params=_params(place), headers=_AS_IT_COMES | {"Accept": "application/x-ndjson"},
     )  # fmt: skip
 
 
 def feed_events(path: str, wanted: Mapping[str, object], quiet: float) -> ApiRequest[None]:
     """What goes on; `quiet` is how many seconds may pass without a byte."""
     return ApiRequest(
-        method="GET", path=path, params=_params(wanted), safe=True, wait=quiet, read=_nothing
-    )
+        method="GET", path=path, params=_params(wanted), safe=True, wait=quiet, read=_nothing,
+        headers=_AS_IT_COMES,
+    )  # fmt: skip
 
 
 def cancel(task_id: str) -> ApiRequest[None]:

@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 import httpx
 
 from oq.client.failures import unreached
-from oq.client.follow import EventFollower, Follower, Trouble
+from oq.client.follow import EventFollower, Follower, Trouble, late
 from oq.client.retries import read
 from oq.words.errors import Unavailable
 
@@ -50,10 +50,15 @@ class Following(Generic[T]):
         return self._due.popleft()
 
     def greeting(self, follower: EventFollower) -> None:
-        """Connect, and return once no event can be missed. Raises what is wrong at once."""
+        """Connect, and return once no event can be missed. Raises what is wrong at once, also if
+        what comes is no greeting for longer than the client's timeout.
+        """
         try:
             self._connect()
+            deadline = time.monotonic() + self._timeout
             while not follower.greeted:
+                if time.monotonic() >= deadline:
+                    raise late(self._server, self._timeout)
                 data = next(self._body, b"")
                 if not data:
                     raise Unavailable(f"{self._server} is shutting down; try again when it is back")
@@ -79,7 +84,7 @@ class Following(Generic[T]):
         call = self._follower.call()
         request = call.request(self._http, self._timeout)
         response = self._response = self._http.send(request, stream=True)
-        self._body = response.iter_raw()
+        self._body = response.iter_bytes()  # some proxies compress unasked
         if not response.is_success:
             response.read()
         read(call, response, self._server)

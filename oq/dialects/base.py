@@ -187,9 +187,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def begins_stream(self, first: bytes, *, asked: bool) -> bool:
-        """Whether an answer that begins with these bytes is a stream. It is asked where the content
-        type does not tell; `asked`: the caller asked for a stream.
+    def begins_stream(self, first: bytes, *, asked: bool) -> bool | None:
+        """Whether an answer that begins with these bytes is a stream; None if that is open until
+        more has come: the network may cut it anywhere. It is asked where the content type does not
+        tell; `asked`: the caller asked for a stream.
         """
 
     @abstractmethod

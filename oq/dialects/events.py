@@ -13,7 +13,7 @@ from oq.dialects.answer_limit import MAX_ANSWER
 from oq.dialects.base import Answer, Dialect, EmitFrame, Endpoint, Scrub
 from oq.dialects.framing import End, event_data
 from oq.dialects.passthrough import Found, PassedFrames
-from oq.dialects.reading import UNREADABLE, read, read_object
+from oq.dialects.reading import UNREADABLE, beginning, read, read_object
 from oq.dialects.stated_errors import check_stated, stated
 from oq.words.outcome import Completed
 
@@ -25,6 +25,8 @@ _NAMED_ERROR = re.compile(rb"^event:[ \t]*error[ \t\r]*$", re.MULTILINE)
 _ERROR_FIELD = b"error:"
 """Older versions of llama.cpp send errors in this field."""
 _WITHOUT_DATA = (b":", b"event:", b"id:", b"retry:", b"data:")
+_FIELDS = (_ERROR_FIELD, *_WITHOUT_DATA)
+"""How a line of a stream begins."""
 
 
 class EventFold(Protocol):
@@ -132,9 +134,12 @@ class EventDialect(Dialect):
         """See `Dialect`; some servers answer with the object alone."""
         return event_data(frame) or (frame if frame.lstrip()[:1] == b"{" else b"")
 
-    def begins_stream(self, first: bytes, *, asked: bool) -> bool:
+    def begins_stream(self, first: bytes, *, asked: bool) -> bool | None:
         """See `Dialect`."""
-        return first.lstrip().startswith((b"data:", b"error:", *_WITHOUT_DATA))
+        begin = beginning(first)
+        if begin is None or any(field.startswith(begin) and field != begin for field in _FIELDS):
+            return None
+        return begin.startswith(_FIELDS)
 
     def separator(self, last: bytes) -> bytes:
         """See `Dialect`."""

@@ -26,7 +26,7 @@ from oq.dialects.base import (
 from oq.dialects.call_fields import CallFields
 from oq.dialects.model_lists import ListForm
 from oq.dialects.ollama_fold import FoldedLines, ollama_answer
-from oq.dialects.reading import read_object, whole_text
+from oq.dialects.reading import beginning, read_object, whole_text
 from oq.dialects.stated_errors import check_stated
 from oq.rules.load_options import load_text
 from oq.rules.stream_log import piece_of
@@ -142,12 +142,14 @@ class Ollama(Dialect):
         """As Ollama says it itself."""
         return 503, BUSY
 
-    def begins_stream(self, first: bytes, *, asked: bool) -> bool:
+    def begins_stream(self, first: bytes, *, asked: bool) -> bool | None:
         """See `Dialect`. What Ollama does not stream, such as what only loads a model, has no line
         end.
         """
-        begin = first.lstrip()
-        return asked and begin.startswith(b"{") and b"\n" in begin
+        begin = beginning(first)
+        if not asked or not (begin is None or begin.startswith(b"{")):
+            return False
+        return True if begin and b"\n" in begin else None
 
     def separator(self, last: bytes) -> bytes:
         """See `Dialect`."""

@@ -30,6 +30,13 @@ _LONG = 300
 _encode = msgspec.json.Encoder().encode
 
 
+def beginning(first: bytes) -> bytes | None:
+    """How a text begins behind a mark and blanks, of which these bytes are the first; None if no
+    more than these has come.
+    """
+    return None if MARK.startswith(first) else first.removeprefix(MARK).lstrip() or None
+
+
 def read(data: bytes | Raw) -> Any:
     """The value of this JSON; UNREADABLE if it is none. Its texts may have halves of pairs."""
     try:
@@ -47,6 +54,20 @@ def read_object(data: bytes | Raw) -> Json | None:
     """The object that this JSON is; None if it is something else, or cannot be read."""
     value = read(data)
     return value if isinstance(value, dict) else None
+
+
+def lacks_end(data: bytes) -> bool:
+    """Whether the value with which this text begins cannot be read to its end. Of one that is
+    nested too deeply that is not known.
+    """
+    text = data.removeprefix(MARK).decode("utf-8", "replace").lstrip()
+    try:
+        json.JSONDecoder(parse_int=_integer, strict=False).raw_decode(text)
+    except ValueError:
+        return True
+    except RecursionError:
+        return False
+    return False
 
 
 def write(value: Any) -> bytes:

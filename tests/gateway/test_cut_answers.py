@@ -98,3 +98,61 @@ async def test_an_answer_that_was_compressed_and_cut_is_cut(left_out):
     async with lying(answer) as here:
         with pytest.raises(httpx.RemoteProtocolError):
             await here.oq.get("/api/tags")
+
+
+def until_close(body: bytes) -> bytes:
+    """An answer that ends where its connection does."""
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + body
+
+
+ANSWER = b'{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"a"}}],"n":NaN}'
+VECTORS = b'{"data":[{"embedding":[1.0,2.0]}],"usage":{"prompt_tokens":1}}'
+DOCUMENTS = {
+    "chat": ("/v1/chat/completions", b'{"model":"m","messages":[]}', ANSWER),
+    "vectors": ("/v1/embeddings", b'{"model":"m","input":"x"}', VECTORS),
+    "a list": ("/embedding", b'{"model":"m","content":"x"}', b'[{"embedding":[1.0]}]'),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "whole"), DOCUMENTS.values(), ids=DOCUMENTS)
+async def test_a_document_that_ends_with_its_connection_is_cut_if_it_cannot_be_read(
+    path, body, whole
+):
+    """Nothing else tells: so it is made again, as after a connection that was lost."""
+    answers = [until_close(whole[:20]), until_close(whole[:-1]), until_close(whole)]
+    retry = {"max_retries": 2, "initial_delay": 0, "jitter": False}
+
+    def tell(head: bytes, body: bytes) -> bytes:
+        return answers.pop(0) if head.startswith(b"POST") else http(b"{}", "application/json")
+
+    async with backend(tell) as where, site(FAST, where, "openai", retry_config=retry) as here:
+        told = await here.ask("POST", path, body)
+        assert (told.status, told.body, answers) == (200, whole, [])
+        [task] = json.loads((await here.ask("GET", "/api/tasks")).body)
+        assert (task["status"], task["retry_count"]) == ("completed", 2)
+        answers.extend([until_close(whole[:20])] * 3)
+        assert (await here.ask("POST", path, body)).body == whole[:20]
+        task = json.loads((await here.ask("GET", "/api/tasks")).body)[0]
+        assert task["status"] == "failed"
+        assert "cannot be read to its end" in task["error"]
+
+
+SURE = {
+    "a length": http(ANSWER[:20], "application/json"),
+    "chunks": http(ANSWER[:20], "application/json", chunked=True),
+    "more behind its end": until_close(ANSWER + b"\n{}"),
+    "too deep to tell": until_close(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+}
+
+
+@pytest.mark.parametrize("answer", SURE.values(), ids=SURE)
+async def test_what_is_not_known_to_be_cut_passes_though_it_cannot_be_read(answer):
+    def tell(head: bytes, body: bytes) -> bytes:
+        return answer if head.startswith(b"POST") else http(b"{}", "application/json")
+
+    async with backend(tell) as where, site(FAST, where, "openai") as here:
+        told = await here.ask("POST", "/v1/chat/completions", b'{"model":"m","messages":[]}')
+        assert told.status == 200
+        assert (await here.ask("GET", "/api/tasks/count?status=completed")).body.startswith(
+            b'{"count":1'
+        )

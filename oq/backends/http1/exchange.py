@@ -55,6 +55,11 @@ class Answer:
         """Whether the end of the answer has come."""
         return self._reader.whole
 
+    @property
+    def open_end(self) -> bool:
+        """Whether the body ends where the connection does, so that a cut cannot be told from it."""
+        return self._reader.open_end
+
     def field(self, name: bytes) -> bytes:
         """The header of this name, which is in lower case; several are joined by commas."""
         return b", ".join([value for each, value in self._reader.fields if each.lower() == name])

@@ -48,8 +48,9 @@ class AnswerReader:
         """Whether the end of the answer has come."""
         self.keeps = False
         """Whether the connection can be used again once the answer is whole."""
+        self.open_end = False
+        """Whether the body ends where the connection does: the head says no length."""
         self._head_only = head_only
-        self._until_close = False
         self._wrong = ""
         self._interim = 0
         self._without_body = 0  # bytes in a row
@@ -108,7 +109,7 @@ class AnswerReader:
             raise Lost(f"the sizes of chunks, or the trailers, have over {MAX_FRAMING} bytes")
 
     def _end(self) -> None:
-        if self._until_close:
+        if self.open_end:
             self.whole = True
         elif self.has_head:
             raise Lost("the server closed the connection before the end of its answer")
@@ -147,7 +148,7 @@ class AnswerReader:
         self.has_head = True
         self._without_body = 0
         empty = self._head_only or status in _NO_BODY
-        self._until_close = not empty and _CODING not in names and _LENGTH not in names
+        self.open_end = not empty and _CODING not in names and _LENGTH not in names
         self.whole = self._head_only
         self.keeps = version == "1.1" and not self._head_only and parser.should_keep_alive()
 
