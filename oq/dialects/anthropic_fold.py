@@ -16,6 +16,7 @@ from oq.dialects.answer_errors import states_error
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -140,6 +141,6 @@ def _whole(block: Json) -> Json:
 def _input(text: str) -> Raw | str:
     try:
         _OBJECT.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_READ:
         return text
     return Raw(text.encode())

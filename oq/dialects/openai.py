@@ -20,6 +20,7 @@ from oq.dialects.marked_fold import DONE
 from oq.dialects.model_lists import ListForm
 from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
+from oq.rules.json_decoding import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting
@@ -101,7 +102,7 @@ class OpenAI(EventDialect):
             return Piece()
         try:
             choices = _SAID.decode(said).choices
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except NOT_READ:
             return _odd_piece(said)
         choice = next((each for each in choices if each.index == 0), _NO_CHOICE)
         message = choice.delta or choice.message or _NO_MESSAGE
