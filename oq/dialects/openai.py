@@ -29,7 +29,6 @@ _MODEL = re.compile(r"[^%?#\\]+")
 """There may be slashes in it."""
 _LIST = ListForm("data", "id", b'"object":"list",')
 _KINDS = {
-    400: "invalid_request_error",
     403: "permission_error",
     404: "not_found_error",
     409: "conflict_error",
@@ -124,8 +123,9 @@ class OpenAI(EventDialect):
 
     def error(self, status: int, message: str) -> bytes:
         """See `Dialect`."""
-        error = {"message": message, "type": _KINDS.get(status, "api_error"), "param": None}
-        return msgspec.json.encode({"error": {**error, "code": None}})
+        kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+        error = {"message": message, "type": kind, "param": None, "code": None}
+        return msgspec.json.encode({"error": error})
 
     def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
         """See `Dialect`."""
