@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from oq.dialects.answer_errors import error_text
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendError
 
 _BUSY = {
@@ -81,6 +82,6 @@ def _codes(body: bytes) -> tuple[object, object]:
     """The code and the type of the error object in the body."""
     try:
         error = _SAID.decode(body).error
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except NOT_READ:
         return None, None
     return error.code, error.type

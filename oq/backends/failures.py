@@ -47,7 +47,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return min(float(value), MAX_RETRY_AFTER)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # no such date, or a number that no date can have
         return None
     if when.tzinfo is None:  # "-0000" says UTC without saying where
         when = when.replace(tzinfo=UTC)

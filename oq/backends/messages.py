@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendRejected
 
 _MEDIA_TYPES = {"iVBOR": "png", "/9j/": "jpeg", "R0lG": "gif", "UklG": "webp"}
@@ -38,7 +39,7 @@ def openai_messages(text: bytes | msgspec.Raw) -> list[dict[str, Any]]:
     try:
         _SHAPES.decode(text)
         messages: list[dict[str, Any]] = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_READ as error:
         raise BackendRejected(f"payload.messages: {error}") from None
     return _rewritten(messages)
 

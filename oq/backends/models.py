@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
 from oq.words.views import Model
 
@@ -69,5 +70,5 @@ def openai_models(body: bytes) -> tuple[Model, ...]:
 def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except NOT_READ as error:
         raise BackendFailure(f"its list of models cannot be read: {error}") from None

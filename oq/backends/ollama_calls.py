@@ -15,6 +15,7 @@ from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, Endpoint, split_body
 from oq.dialects.ollama import OLLAMA
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
 from oq.words.head import Head
@@ -89,7 +90,7 @@ def _payload(request: Request, document: bytes) -> tuple[dict[str, Raw], bytes]:
         raise _rejected("model is required")
     try:
         body = split_body(document)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_READ as error:
         raise _rejected(f"this is not JSON: {error}") from None
     payload = _OBJECT.decode(body.payload)
     if request.call == _EMBEDDINGS:

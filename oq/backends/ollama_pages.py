@@ -18,21 +18,26 @@ from msgspec import Struct, field
 
 from oq.backends.base import Passage, Reply
 from oq.dialects.answer_errors import decode_answer
+from oq.dialects.reading import count
+from oq.rules.json_decoding import decode
+from oq.words.errors import InvalidTask
 
 _KEPT = timedelta(days=36_500)
 """Such a server keeps its models: Ollama says so with a time that is far away."""
 
 
 class _Meta(Struct):
-    n_params: int | None = None
-    n_ctx_train: int | None = None
-    n_embd: int | None = None
-    size: int | None = None
+    """The values may be any JSON: `count` reads the numbers."""
+
+    n_params: Any = None
+    n_ctx_train: Any = None
+    n_embd: Any = None
+    size: Any = None
 
 
 class _Model(Struct):
     id: str
-    created: int | None = None
+    created: Any = None
     meta: _Meta | None = field(default_factory=_Meta)
 
 
@@ -88,14 +93,14 @@ def _running(models: bytes, now: datetime) -> Page:
         del about["modified_at"]
         meta = model.meta or _Meta()
         about |= {"expires_at": now + _KEPT, "size_vram": 0}
-        listed.append(about | {"context_length": meta.n_ctx_train or 0})
+        listed.append(about | {"context_length": count(meta.n_ctx_train)})
     return 200, {"models": listed}
 
 
 def _show(body: bytes, models: bytes) -> Page:
     try:
-        asked = _NAMED.decode(body)
-    except msgspec.DecodeError as error:
+        asked = decode(_NAMED.decode, body, any_number=True)
+    except InvalidTask as error:
         return 400, {"error": str(error)}
     name = asked.model or asked.name
     if not name:
@@ -105,16 +110,16 @@ def _show(body: bytes, models: bytes) -> Page:
         return 404, {"error": f"model '{name}' not found"}
     meta = found.meta or _Meta()
     info = {
-        "general.parameter_count": meta.n_params,
-        "general.context_length": meta.n_ctx_train,
-        "general.embedding_length": meta.n_embd,
+        "general.parameter_count": count(meta.n_params),
+        "general.context_length": count(meta.n_ctx_train),
+        "general.embedding_length": count(meta.n_embd),
     }
     return 200, {
         "modelfile": "",
         "parameters": "",
         "template": "",
         "details": _details(meta),
-        "model_info": {key: value for key, value in info.items() if value is not None},
+        "model_info": {key: value for key, value in info.items() if value},
         "capabilities": ["completion"],
         "modified_at": _modified(found),
     }
@@ -126,7 +131,7 @@ def _model(model: _Model) -> dict[str, Any]:
         "name": model.id,
         "model": model.id,
         "modified_at": _modified(model),
-        "size": meta.size or 0,
+        "size": count(meta.size),
         "digest": sha256(model.id.encode("utf-8", "replace")).hexdigest(),
         "details": _details(meta),
     }
@@ -138,18 +143,20 @@ def _details(meta: _Meta) -> dict[str, Any]:
         "format": "",
         "family": "",
         "families": [],
-        "parameter_size": "" if meta.n_params is None else _rounded(meta.n_params),
+        "parameter_size": _rounded(count(meta.n_params)),
         "quantization_level": "",
     }
 
 
-def _rounded(count: int) -> str:
-    """A number of parameters as Ollama writes it."""
-    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.2f}M"
+def _rounded(number: int) -> str:
+    """A number of parameters as Ollama writes it; nothing if it is not known."""
+    if not number:
+        return ""
+    return f"{number / 1e9:.1f}B" if number >= 1e9 else f"{number / 1e6:.2f}M"
 
 
 def _modified(model: _Model) -> datetime:
-    return datetime.fromtimestamp(min(max(model.created or 0, 0), 2**32), UTC)
+    return datetime.fromtimestamp(min(count(model.created), 2**32), UTC)
 
 
 def _listed(models: bytes) -> list[_Model]:

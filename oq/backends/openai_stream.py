@@ -18,7 +18,7 @@ from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.dialects.base import Emit
 from oq.dialects.growing_text import Halves
 from oq.dialects.openai_fold import OpenAIFold, said_in
-from oq.dialects.reading import Json, count, read_object, write
+from oq.dialects.reading import Json, count, read, read_object, write
 from oq.dialects.stated_errors import check_stated
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
@@ -197,7 +197,7 @@ def _logprobs(choice: Json) -> list[Any]:
 
 def _read(value: Any) -> Any:
     """The value, which may be JSON still."""
-    return msgspec.json.decode(value) if isinstance(value, Raw) else value
+    return read(value) if isinstance(value, Raw) else value
 
 
 def _seconds(milliseconds: Any) -> float | None:

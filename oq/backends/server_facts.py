@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from oq.backends.refusals import REMEMBERED
 from oq.backends.transport import Transport
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendBusy, BackendFailure, BackendRejected
 from oq.words.views import BackendFacts
 
@@ -185,6 +186,6 @@ def _readable(items: list[Raw], kind: type[T]) -> list[T]:
     for item in items:
         try:
             read.append(msgspec.json.decode(item, type=kind))
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except NOT_READ:
             continue
     return read

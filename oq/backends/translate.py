@@ -24,12 +24,14 @@ Payload:
     images                image_url parts with data URLs
     tool_calls            arguments become a string; calls that have no id get one, and the tool
                           messages that follow are matched to them by tool_name, else in order
+    tools                 as they are; an empty list, as ollama-python sends it, is left out
     keep_alive, template, context, raw, truncate, stream   left out: they have no counterpart
     unknown fields        as they are
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -65,6 +67,7 @@ _RESERVED = frozenset(
 _NO_COUNTERPART = frozenset(
     {"context", "format", "images", "keep_alive", "options", "raw", "template", "think", "truncate"}
 )
+_NOTHING = re.compile(rb'null|false|\[\s*\]|""')
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -82,6 +85,8 @@ def openai_call(request: Request, *, stream: bool = True) -> tuple[str, bytes]:
     body |= _format(payload.get("format"))
     body |= _effort(payload.get("think"))
     known = _RESERVED | _NO_COUNTERPART
+    if not _is_set(payload.get("tools")):  # many servers refuse an empty list
+        known |= {"tools"}
     body |= {key: value for key, value in payload.items() if key not in known}
     if stream and request.type is not TaskType.EMBED:
         body["stream"] = True
@@ -165,4 +170,4 @@ def _text(value: Raw | None) -> str:
 
 
 def _is_set(value: Raw | None) -> bool:
-    return value is not None and bytes(value) not in (b"null", b"false", b"[]", b'""')
+    return value is not None and _NOTHING.fullmatch(value) is None

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from oq.cli.options import output_option, server_options
+from oq.rules.json_decoding import NOT_READ
 from oq.words.durations import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -135,7 +136,7 @@ def parse_json(text: str) -> Any:
     """The JSON document in `text`; UNSET if it is none."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except NOT_READ:
         return msgspec.UNSET
 
 

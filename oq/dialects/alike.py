@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from oq.rules.json_decoding import NOT_READ
+
 _TEXT = rb'"%b": ?("(?:[^"\\]|\\.)*")'
 _read_text = msgspec.json.Decoder(str).decode
 
@@ -23,7 +25,7 @@ class Alike(NamedTuple):
             return None
         try:
             return _read_text(frame[len(self.begin) : len(frame) - len(self.end)])
-        except (msgspec.MsgspecError, UnicodeError):
+        except NOT_READ:
             return None
 
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
+from oq.dialects.reading import read
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
 
 T = TypeVar("T")
@@ -54,7 +56,7 @@ def _has_ended(choices: object) -> bool:
     if isinstance(choices, Raw):
         try:
             choices = msgspec.json.decode(choices)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except NOT_READ:
             return False
     if not isinstance(choices, list):
         return False
@@ -74,7 +76,7 @@ def decode_answer(decode: Callable[[bytes | Raw], T], text: bytes | Raw) -> T:
     try:
         str(text, "utf-8")  # Raw parts pass through unread, and what is stored must be readable
         return decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_READ as error:
         raise BackendFailure(
             f"the backend sent something that is no answer: {quoted(text)} ({error})"
         ) from None
@@ -94,7 +96,7 @@ def _plain(value: object) -> object:
     """The value itself where it is null or a text; what else there is nobody asks for."""
     if not isinstance(value, Raw):
         return value
-    return msgspec.json.decode(value) if first_byte(value) in (b"n", b'"') else value
+    return read(value) if first_byte(value) in (b"n", b'"') else value
 
 
 def _cut(text: str, most: int) -> str:
@@ -115,7 +117,7 @@ def _stated(body: bytes | Raw) -> str | None:
             if key in fields:
                 raw = bytes(fields[key])
                 return msgspec.json.decode(raw, type=str) if raw[:1] == b'"' else _inner(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_READ:
         return None
     return None
 

@@ -17,6 +17,7 @@ from oq.dialects.anthropic_fold import AnthropicFold, message_usage
 from oq.dialects.base import MODEL, NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.reading import read_object
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -98,7 +99,7 @@ class Anthropic(EventDialect):
         """See `Dialect`. Calls of tools are given as OpenAI streams them."""
         try:
             said = _SAID.decode(readable(self.document(frame)))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except NOT_READ:
             return Piece()
         bit = said.delta or said.content_block
         if bit is None:

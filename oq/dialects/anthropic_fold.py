@@ -16,6 +16,7 @@ from oq.dialects.answer_errors import states_error
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
 from oq.words.task import Usage
@@ -24,6 +25,7 @@ MAX_BLOCKS = 4096
 """Blocks of content that are kept of one message."""
 
 _OBJECT = msgspec.json.Decoder(Json)
+_NOTHING = ("", "null")
 _GROWS = {
     "text_delta": "text",
     "thinking_delta": "thinking",
@@ -127,19 +129,20 @@ def _add(block: Json, key: str, bit: str) -> None:
 
 def _whole(block: Json) -> Json:
     """The block with its texts put together. The input of a tool comes as bits of JSON; if they are
-    none, it is kept as the text that they are.
+    none, it is kept as the text that they are. Where they say nothing, the call has no arguments,
+    and the input is the one that the block began with.
     """
     whole = {k: v.raw() if isinstance(v, GrowingText) else v for k, v in block.items()}
     bits = whole.pop("partial_json", None)
     if bits is not None:
         text = msgspec.json.decode(bits, type=str)
-        whole["input"] = _input(text)
+        whole["input"] = _input(text) if text.strip() not in _NOTHING else whole.get("input") or {}
     return whole
 
 
 def _input(text: str) -> Raw | str:
     try:
         _OBJECT.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_READ:
         return text
     return Raw(text.encode())

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 
 SCANNED = 256 * 1024
@@ -118,7 +119,7 @@ def _read_plain(body: bytes, *, any_case: bool) -> _Exact | None:
     """The members, if the names are written as everybody reads them; None if they may not be."""
     try:
         found = _EXACT.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_READ:
         return None
     if bytes(found.model) in (b"", b"null") or (any_case and _has_variants(body)):
         return None
@@ -197,7 +198,7 @@ def _text(written: bytes) -> str:
     """The text of a JSON string; empty if it is none."""
     try:
         return msgspec.json.decode(_utf8(written), type=str)
-    except msgspec.MsgspecError:
+    except NOT_READ:
         return ""
 
 

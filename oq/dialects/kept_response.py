@@ -34,6 +34,7 @@ from oq.dialects.answer_errors import error_text
 from oq.dialects.framing import event_data
 from oq.dialects.reading import UNREADABLE, Json, read, read_object, write
 from oq.dialects.response_object import SAID_AGAIN, said_again
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
 from oq.words.outcome import Refusal
@@ -51,7 +52,6 @@ _STATUS = {
     Status.CANCELLED: "cancelled",
 }
 _WHOLE = ("completed", "incomplete")
-_NOT_READ = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _RESPONSE = b'"response"'
 
 
@@ -82,7 +82,7 @@ def read_wish(body: bytes) -> Wish:
         return Wish()
     try:
         wish = _WISH.decode(readable(body))
-    except _NOT_READ:
+    except NOT_READ:
         return Wish()
     if wish.background is True and wish.store is False:
         raise InvalidTask(
@@ -97,7 +97,7 @@ def members(body: bytes | Raw) -> dict[str, Raw]:
     """
     try:
         return _MEMBERS.decode(readable(bytes(body)))
-    except _NOT_READ:
+    except NOT_READ:
         pass
     found = read_object(body)
     return {} if found is None else _MEMBERS.decode(write(found))
@@ -219,7 +219,7 @@ def input_items(request: bytes | Raw) -> list[Raw]:
         return [Raw(write({"type": "message", "role": "user", "content": said}))]
     try:
         return msgspec.json.decode(given, type=list[Raw])
-    except _NOT_READ:
+    except NOT_READ:
         return [Raw(write(item)) for item in said] if isinstance(said, list) else []
 
 
@@ -235,7 +235,7 @@ def going_on(body: bytes, earlier: KeptResponse) -> bytes:
     answer = members(earlier.result or b"").get("output", Raw(b"[]"))
     try:
         said = msgspec.json.decode(answer, type=list[Raw])
-    except _NOT_READ:
+    except NOT_READ:
         raise InvalidTask(field, f"response {earlier.id!r} has no output to go on from") from None
     items = [*input_items(earlier.request), *said, *input_items(body)]
     fields = {key: value for key, value in members(body).items() if key != field}

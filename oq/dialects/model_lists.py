@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from oq.dialects.reading import sound
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.model_names import full_name
 from oq.rules.surrogates import readable
 
@@ -18,7 +19,6 @@ Entries = list[tuple[str, Raw]]
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENTRIES = msgspec.json.Decoder(list[Raw] | None)
 _NAME = msgspec.json.Decoder(str)
-_NOT_THIS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class ListForm(NamedTuple):
@@ -38,7 +38,7 @@ def entries_of(body: bytes, form: ListForm) -> Entries | None:
     try:
         said = _OBJECT.decode(readable(body))
         listed = _ENTRIES.decode(said[form.member]) or ()
-    except (KeyError, *_NOT_THIS):
+    except (KeyError, *NOT_READ):
         return None
     entries = ((_name(entry, form.name), entry) for entry in map(sound, listed))
     return [(name, entry) for name, entry in entries if name]
@@ -68,5 +68,5 @@ def merge(bodies: Iterable[tuple[bytes, Callable[[str], bool]]], form: ListForm)
 def _name(entry: Raw, member: str) -> str:
     try:
         return _NAME.decode(_OBJECT.decode(entry)[member])
-    except (KeyError, *_NOT_THIS):
+    except (KeyError, *NOT_READ):
         return ""

@@ -21,6 +21,7 @@ from oq.dialects.passthrough import Found, PassedFrames
 from oq.dialects.reading import count, read, read_object, sound, with_halves, write
 from oq.dialects.stated_errors import check_stated, stated
 from oq.dialects.timings import ollama_timings
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.stream_log import piece_of
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
@@ -180,7 +181,7 @@ class Fold:
         """
         try:
             known = self._read_usual(line)
-        except (msgspec.MsgspecError, UnicodeError):
+        except NOT_READ:
             return False
         said = known.said
         if known.done or not self._spoken.go_on(self._main, said.text, said.thinking):
@@ -254,7 +255,7 @@ def chunks_only(emit: EmitFrame) -> EmitFrame:
 def _is_chunk(line: bytes) -> bool:
     try:
         piece_of(line)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except NOT_READ:
         return False
     return True
 
@@ -289,7 +290,7 @@ def _fields(line: bytes | Raw) -> Fields | None:
     try:
         str(line, "utf-8")  # the members are not read yet, and what is kept must be readable
         return _OBJECT.decode(line)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except NOT_READ:
         said = read_object(line)
     return None if said is None else {key: Raw(with_halves(value)) for key, value in said.items()}
 
@@ -297,6 +298,6 @@ def _fields(line: bytes | Raw) -> Fields | None:
 def _text(raw: Raw) -> str:
     try:
         return _TEXT.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError):
+    except NOT_READ:
         said = read(raw)
     return said if isinstance(said, str) else ""

@@ -20,6 +20,7 @@ from oq.dialects.marked_fold import DONE
 from oq.dialects.model_lists import ListForm
 from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
+from oq.rules.json_decoding import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting
@@ -28,7 +29,6 @@ _MODEL = re.compile(r"[^%?#\\]+")
 """There may be slashes in it."""
 _LIST = ListForm("data", "id", b'"object":"list",')
 _KINDS = {
-    400: "invalid_request_error",
     403: "permission_error",
     404: "not_found_error",
     409: "conflict_error",
@@ -101,7 +101,7 @@ class OpenAI(EventDialect):
             return Piece()
         try:
             choices = _SAID.decode(said).choices
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except NOT_READ:
             return _odd_piece(said)
         choice = next((each for each in choices if each.index == 0), _NO_CHOICE)
         message = choice.delta or choice.message or _NO_MESSAGE
@@ -123,8 +123,9 @@ class OpenAI(EventDialect):
 
     def error(self, status: int, message: str) -> bytes:
         """See `Dialect`."""
-        error = {"message": message, "type": _KINDS.get(status, "api_error"), "param": None}
-        return msgspec.json.encode({"error": {**error, "code": None}})
+        kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+        error = {"message": message, "type": kind, "param": None, "code": None}
+        return msgspec.json.encode({"error": error})
 
     def error_frame(self, message: str, told: Told = NOTHING_TOLD) -> bytes:
         """See `Dialect`."""

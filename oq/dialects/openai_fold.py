@@ -20,6 +20,7 @@ from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.timings import llama_timings
 from oq.dialects.tool_calls import ToolCalls
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
@@ -283,6 +284,6 @@ def openai_answer(body: bytes) -> Completed:
     try:
         said = _COUNTED.decode(body)
         fields: Json = {"usage": said.usage, "timings": said.timings}
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except NOT_READ:
         fields = read_object(body) or {}
     return Completed(body, usage_in(fields), llama_timings(fields.get("timings")))

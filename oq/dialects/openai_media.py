@@ -16,6 +16,7 @@ from oq.dialects.events import EventFold
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media_fold import MediaFold, media_usage
 from oq.dialects.reading import read_object
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -99,7 +100,7 @@ class OpenAIMedia(OpenAI):
 def _read(document: bytes) -> _Said:
     try:
         return _SAID.decode(readable(document))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except NOT_READ:
         return _UNREAD
 
 

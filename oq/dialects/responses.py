@@ -22,6 +22,7 @@ from oq.dialects.reading import Json, read_object
 from oq.dialects.response_object import UNKNOWN_RESPONSE
 from oq.dialects.responses_fold import FAILED, ResponsesFold, response_usage
 from oq.dialects.stated_errors import failed_answer
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
@@ -83,7 +84,7 @@ class Responses(OpenAI):
         """See `Dialect`. Calls of functions are given as chat completions stream them."""
         try:
             said = _SAID.decode(readable(self.document(frame)))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except NOT_READ:
             return Piece()
         if said.type in _TEXTS:
             return Piece(said.delta)

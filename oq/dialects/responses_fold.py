@@ -16,6 +16,7 @@ from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated, stated_error, status_of
 from oq.dialects.timings import llama_timings
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
@@ -108,7 +109,7 @@ def response_usage(response: Json) -> Usage | None:
 def _read(data: bytes) -> _Event:
     try:
         return _EVENT.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except NOT_READ:
         said = read_object(data)
     if said is None:
         return _EMPTY

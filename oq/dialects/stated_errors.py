@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.reading import read_object
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
 
 MAX_STATED = 64 * 1024
@@ -133,7 +134,7 @@ def check_stated(body: bytes) -> None:
     """
     try:
         said: Mapping[str, Any] = _OBJECT.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except NOT_READ:
         said = read_object(body) or {}
     if states_error(said):
         error = stated(body, body)

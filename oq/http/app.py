@@ -67,7 +67,9 @@ class App(QuartTrio):
 
         async with AsgiPeer(scope, receive, secured) as peer:
             if refusal is not None:
-                await refuse(request, peer, request.verdict.status, *_error(refusal))
+                status = request.verdict.status
+                said = self.gateway.error(request.path, status, refusal) or _error(refusal)
+                await refuse(request, peer, status, *said)
             elif (there := self.gateway.moved(request)) is not None:
                 await refuse(request, peer, there.status, _location(there, scope), b"")
             elif (problem := _check_target(target_of(scope))) is not None:

@@ -16,6 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from oq.backends.base import Passage
 from oq.http.request import Request
 from oq.queue import Passages
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.via import HEADER, check_loop
 from oq.words.errors import OqError
 
@@ -62,7 +63,7 @@ class BackendCloud:
                 way = check_loop(request.header(HEADER.lower().encode()), self._passages.mark)
                 await self._passages.pass_on(Passage("GET", PATH, [], b""), reply, way)
                 return reply.cloud()
-            except (OqError, msgspec.MsgspecError, RecursionError):
+            except (OqError, *NOT_READ):
                 pass  # the status is that of the queue, whatever its backends say
         return UNSET
 

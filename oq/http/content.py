@@ -15,6 +15,7 @@ from oq.http.request import Request
 from oq.http.responses import JSON, WholeResponse
 from oq.http.streaming import StreamedResponse
 from oq.queue import CallReader, Ended
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import Conflict
 from oq.words.head import Head
 from oq.words.task import Status
@@ -83,7 +84,7 @@ def _size(result: Raw | UnsetType, kind: str) -> int | None:
     """
     try:
         file = msgspec.json.decode(b"" if result is UNSET else result, type=_File)
-    except msgspec.MsgspecError:
+    except NOT_READ:
         return None
     return file.bytes if file.content_type == kind else None
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
 
@@ -52,7 +53,6 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 _MESSAGES = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(_Text)
 _STRING = msgspec.json.Decoder(str)
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def conversation_of(headers: Iterable[tuple[bytes, bytes]], document: bytes) -> int:
@@ -70,7 +70,7 @@ def conversation_in(document: bytes) -> int:
     """The same of a document alone. It is linear in the size of that."""
     try:
         said = _DOCUMENT.decode(document)
-    except _UNREADABLE:
+    except NOT_READ:
         return 0
     if name := _read(_STRING, said.prompt_cache_key):
         return _number(b"name", name.encode())
@@ -82,7 +82,7 @@ def _read(decoder: msgspec.json.Decoder[_T], written: Raw) -> _T | None:
     """The value that is written there; None if it is none of those that are read here."""
     try:
         return decoder.decode(written)
-    except _UNREADABLE:
+    except NOT_READ:
         return None
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from oq.rules.json_decoding import NOT_READ
+
 LONGEST = 32
 """Characters of a value that is read."""
 
@@ -45,7 +47,7 @@ def load_text(options: bytes | Raw, shift: bytes | Raw = b"") -> str:
         given = {} if bytes(options) in _NOTHING else _integers(_OPTIONS.decode(options))
         if bytes(shift) not in _NOTHING:
             given["shift"] = _boolean(bytes(shift))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, _Refused):
+    except (*NOT_READ, _Refused):
         return ""
     return ",".join(f"{name}={value}" for name, value in given.items())
 

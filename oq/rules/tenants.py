@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from oq.rules.json_decoding import NOT_READ
 from oq.words.task import MAX_TENANT
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -22,5 +23,5 @@ def tenant_of(metadata: bytes | None, by: str | None) -> str:
     try:
         named = _OBJECT.decode(metadata).get(by)
         return "" if named is None else str(_NAME.decode(named))[:MAX_TENANT]
-    except msgspec.MsgspecError:
+    except NOT_READ:
         return ""

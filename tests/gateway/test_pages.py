@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trio
 
+from oq.dialects import DIALECTS, ENDPOINTS
 from oq.http.guard import LOCAL_PAGES
 from tests.support.gateway import CHAT, GENERATE, Site, site
 
@@ -264,3 +265,32 @@ def test_the_pages_that_need_no_permission_are_those_of_ollama():
         "http://0.0.0.0", "https://0.0.0.0", "http://0.0.0.0:*", "https://0.0.0.0:*",
         "app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*",
     }  # fmt: skip
+
+
+REFUSED = [
+    ({"Host": "evil.example"}, 403),
+    ({"Host": "a/b"}, 400),
+    ({"Origin": "http://evil.example"}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+]
+
+
+@pytest.mark.parametrize(("headers", "status"), REFUSED)
+async def test_who_is_refused_reads_it_in_the_form_of_the_api_that_was_called(headers, status):
+    others = {"/v1/models": "openai", "/v1/responses/resp_x": "responses", "/api/tags": "ollama"}
+    named = {dialect.name: dialect for dialect in DIALECTS}
+    async with site() as here:
+        for path, dialect in [
+            *((path, call.dialect) for path, call in ENDPOINTS.items()),
+            *((path, named[name]) for path, name in others.items()),
+        ]:
+            answer = await here.oq.post(path, json=CHAT, headers=headers)
+            assert answer.status_code == status, path
+            said = answer.json()["error"]
+            text = said if isinstance(said, str) else said["message"]
+            assert answer.content == dialect.error(status, text), path
+            assert answer.headers["Content-Type"] == dialect.json_type.decode()
+        for path in ("/api/tasks", "/metrics", "/nothing"):  # oq's own form, and type
+            answer = await here.oq.post(path, json=TASK, headers=headers)
+            assert (answer.status_code, list(answer.json())) == (status, ["error"])
+            assert answer.headers["Content-Type"] == "application/json"

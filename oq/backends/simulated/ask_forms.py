@@ -11,6 +11,7 @@ import msgspec
 
 from oq.backends.simulated.ask import Ask, script_of
 from oq.backends.simulated.reading import Refused
+from oq.rules.json_decoding import NOT_READ
 from oq.words.task import TaskType
 
 _NAME = re.compile(rb'\bname="([^"]*)"', re.IGNORECASE)
@@ -79,5 +80,5 @@ def _ask(kind: TaskType, fields: dict[str, str], prompt: str) -> Ask:
 def _scripted(text: str | None) -> object:
     try:
         return None if text is None else msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except NOT_READ as error:
         raise Refused(400, f"simulate: {error}") from None

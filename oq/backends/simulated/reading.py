@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     if not _ODD_KEY.search(text):
         try:
             return decoder.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except NOT_READ:
             pass  # read slowly, it may be one after all
     value = first_value(body)
     kind = decoder.type

@@ -28,6 +28,7 @@ from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
+from oq.rules.json_decoding import NOT_READ
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -176,7 +177,7 @@ def _requests(simulator: Simulator, request: HttpRequest) -> object:
 def _script(simulator: Simulator, request: HttpRequest) -> object:
     try:
         scripts = parse_scripts(request.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_READ as error:
         raise Refused(400, str(error)) from None
     simulator.push(*scripts)
     return {"queued": len(scripts)}

@@ -15,6 +15,7 @@ import msgspec
 
 from oq.cli.batch.openai_request import openai_task
 from oq.cli.texts import without_mark
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.limits import Limits
 from oq.rules.validation import check, decode_submission
 from oq.words.errors import InvalidTask
@@ -149,7 +150,7 @@ def _fields(text: bytes) -> dict[str, Any]:
         return _OBJECT.decode(text)
     except msgspec.ValidationError:
         raise InvalidTask("", "this is not a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_READ as error:
         raise InvalidTask("", f"this is not JSON: {error}") from None
 
 

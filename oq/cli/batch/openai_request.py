@@ -24,6 +24,7 @@ from typing import Any
 
 import msgspec
 
+from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import InvalidTask
 from oq.words.new import NewTask
 from oq.words.task import TaskType
@@ -125,7 +126,7 @@ def _call(where: str, call: Any, tools: dict[str, str]) -> Body:
     if isinstance(arguments, str):
         try:
             arguments = msgspec.json.decode(arguments, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_READ:
             raise InvalidTask(
                 f"{where}.tool_calls", "the arguments are not a JSON object"
             ) from None

@@ -19,6 +19,7 @@ import msgspec
 
 from oq.cli.batch.lines import short
 from oq.cli.terminal import json_line
+from oq.rules.json_decoding import NOT_READ
 
 _NEW = ".rewritten"
 
@@ -127,7 +128,7 @@ class Output:
     def _result(self, number: int, line: bytes) -> _Result:
         try:
             return _read(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NOT_READ:
             raise self._foreign(f"line {number} is not a result") from None
 
     def _foreign(self, why: str) -> click.ClickException:

@@ -14,6 +14,7 @@ from oq.dialects.growing_text import GrowingText
 from oq.dialects.responses import event
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
 from oq.dialects.translate.chat_request import Json
+from oq.rules.json_decoding import NOT_READ
 
 _REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 _DELTAS = {
@@ -109,7 +110,7 @@ class MessagesWriter:
         text = msgspec.json.decode(said, type=str)
         try:
             _OBJECT.decode(text or "{}")
-        except (msgspec.MsgspecError, RecursionError):
+        except NOT_READ:
             return {"input": {"arguments": text}}
         return {"input": Raw((text or "{}").encode())}
 

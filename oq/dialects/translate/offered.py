@@ -22,6 +22,7 @@ from oq.dialects.translate.chat_request import (
     text,
     untranslatable,
 )
+from oq.rules.json_decoding import NOT_READ
 
 MAX_NAME = 64
 """Characters that OpenAI, and some servers like it, take in the name of a function."""
@@ -133,7 +134,7 @@ def custom_input(arguments: str) -> str:
     """What a model says to a custom tool, of the arguments in JSON that it gives."""
     try:
         said = msgspec.json.decode(arguments)
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_READ:
         return arguments
     inner = said.get("input") if isinstance(said, dict) else None
     return inner if isinstance(inner, str) else arguments

@@ -13,6 +13,7 @@ import msgspec
 from oq.dialects.growing_text import Halves
 from oq.dialects.reading import whole_text
 from oq.dialects.translate.bits import Bit, Kind, Writer
+from oq.rules.json_decoding import NOT_READ
 
 _Place = tuple[Kind, int]
 
@@ -85,6 +86,6 @@ class Order:
             return True
         try:
             msgspec.json.decode("".join(self._arguments))
-        except (msgspec.MsgspecError, RecursionError):
+        except NOT_READ:
             return False
         return True

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from oq.dialects.translate.chat_request import THINK, ChatRequest, Json, untranslatable
+from oq.rules.json_decoding import NOT_READ
 
 _OPTIONS = frozenset(
     {"frequency_penalty", "min_p", "num_ctx", "presence_penalty", "repeat_last_n", "repeat_penalty"}
@@ -124,5 +125,5 @@ def _arguments(text: str) -> Json:
     """The arguments as an object. A model may have said others before: they are kept as a text."""
     try:
         return msgspec.json.decode(text or "{}", type=Json)
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_READ:
         return {"arguments": text}

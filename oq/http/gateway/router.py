@@ -13,7 +13,7 @@ from oq.http.gateway.calls import CallHandler
 from oq.http.gateway.kept_responses import KeptResponses
 from oq.http.gateway.proxy import Proxy
 from oq.http.gateway.redirects import Redirect, redirect
-from oq.http.peer import Peer, refuse
+from oq.http.peer import Peer, RawHeaders, refuse
 from oq.http.request import Request
 from oq.queue import Queue
 from oq.words.clock import Clock
@@ -44,6 +44,17 @@ class Gateway:
             return False
         return (method == "POST" and path in ENDPOINTS) or _root(path) not in self._own
 
+    def error(self, path: str, status: int, text: str) -> tuple[RawHeaders, bytes] | None:
+        """The headers and the body of an error, in the form of the API that this path belongs to.
+        None if it is oq's own or nobody's.
+        """
+        dialect = dialect_at(path)
+        if dialect is None or _root(path) in self._own:
+            return None
+        body = dialect.error(status, text)
+        length = b"%d" % len(body)
+        return [(b"content-type", dialect.json_type), (b"content-length", length)], body
+
     def moved(self, request: Request) -> Redirect | None:
         """Where a request goes whose path is nearly that of a drop-in call."""
         there = redirect(request.method, target_of(request.scope))
@@ -58,12 +69,10 @@ class Gateway:
         if request.is_websocket or dialect is None:
             return False
         if is_odd(path):
-            if _root(path) in self._own:
-                return False
             text = f"there is nothing at {path[:100]!r}; /openapi.json lists what there is"
-            kind = [(b"content-type", dialect.json_type)]
-            await refuse(request, peer, 404, kind, dialect.error(404, text))
-            return True
+            if (said := self.error(path, 404, text)) is not None:
+                await refuse(request, peer, 404, *said)
+            return said is not None
         call = ENDPOINTS.get(path)
         if call is not None and request.method == "POST":
             await self.calls.serve(call, request, peer)

@@ -34,6 +34,10 @@ def test_these_statuses_are_final(status):
         ("Thu, 01 Jan 2026 00:00:30 GMT", 30), ("Thu, 01 Jan 2026 00:00:30 -0000", 30),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0), ("Fri, 01 Jan 2027 00:00:00 GMT", 86_400),
         ("soon", None), ("", None), ("-5", None), ("nan", None), (None, None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None), ("Mon, 01 Jan 10000 00:00:00 GMT", None),
+        (f"Mon, {'9' * 5000} Jan 2026 00:00:00 GMT", None), ("Mon, 32 Jan 2026 00:00:00 GMT", None),
+        (f"Thu, 01 Jan 2026 00:00:00 +{'9' * 30}", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0), ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400),
     ],
 )  # fmt: skip
 def test_retry_after(header, seconds):

@@ -123,12 +123,19 @@ def test_numbers_stay_byte_for_byte():
         ({"think": "high"}, {"reasoning_effort": "high"}),
         ({"think": None}, {}),
         ({"tools": [{"type": "function"}]}, {"tools": [{"type": "function"}]}),
+        ({"tools": []}, {}), ({"tools": None}, {}),
         ({"keep_alive": "5m", "truncate": True, "stream": False}, {}),
         ({"tool_choice": "none", "logprobs": True}, {"tool_choice": "none", "logprobs": True}),
     ],
 )
 def test_fields_of_a_chat(payload, said):
     assert chat(user(), **payload) == {"model": "m", "messages": [user()], **said, **STREAMED}
+
+
+def test_an_empty_list_may_have_spaces():
+    payload = b'{"messages":[],"tools":[ \n ]}'
+    _, body = openai_call(Request(TaskType.CHAT, "m", payload, b"{}"))
+    assert json.loads(body) == {"model": "m", "messages": [], **STREAMED}
 
 
 def test_images_become_parts_with_data_urls():

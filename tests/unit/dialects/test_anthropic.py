@@ -68,6 +68,20 @@ def test_every_kind_of_block_is_put_together():
     assert done.usage == Usage(3, 7)
 
 
+@pytest.mark.parametrize("bits", [[""], ["", " "], ["null"], ["nu", "ll"]])
+@pytest.mark.parametrize("begun", [{"input": {}}, {"input": {"b": 2}}, {"input": None}, {}])
+def test_a_tool_without_arguments_keeps_the_input_that_its_block_began_with(begun, bits):
+    done = folded(
+        START,
+        begin(0, {"type": "tool_use", "id": "t", "name": "f", **begun}),
+        *(delta(0, "input_json_delta", partial_json=bit) for bit in bits),
+        end("tool_use"),
+        STOP,
+    )
+    [block] = json.loads(done.result)["content"]
+    assert block["input"] == (begun.get("input") or {})
+
+
 def test_cached_tokens_are_tokens_of_the_prompt():
     message = {"type": "message", "content": [], "stop_reason": "end_turn"}
     usage = {"input_tokens": 1, "cache_read_input_tokens": 10, "cache_creation_input_tokens": 100}

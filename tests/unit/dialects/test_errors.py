@@ -11,8 +11,12 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
 from oq.dialects import ENDPOINTS
+from oq.dialects.anthropic import ANTHROPIC
 from oq.dialects.ollama import OLLAMA
 from oq.dialects.openai import OPENAI
+from oq.dialects.openai_media import OPENAI_MEDIA
+from oq.dialects.rerank import RERANK
+from oq.dialects.responses import RESPONSES
 from oq.words.task import Waiting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,6 +27,13 @@ def test_errors():
     error = json.loads(OPENAI.error(404, "no"))["error"]
     assert error == {"message": "no", "type": "not_found_error", "param": None, "code": None}
     assert json.loads(OPENAI.error(599, ""))["error"]["type"] == "api_error"
+
+
+@pytest.mark.parametrize("status", [400, 405, 406, 408, 413, 415, 431, 499])
+@pytest.mark.parametrize("dialect", [OPENAI, RESPONSES, OPENAI_MEDIA, ANTHROPIC, RERANK])
+def test_an_error_of_the_caller_is_none_of_the_server(dialect, status):
+    kind = json.loads(dialect.error(status, "no"))["error"]["type"]
+    assert kind in ("invalid_request_error", "request_too_large")
 
 
 def test_errors_in_a_stream():
