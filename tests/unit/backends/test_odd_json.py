@@ -1,4 +1,4 @@
-"""JSON from outside that nobody can read: each reader says so, or reads nothing, and none breaks."""
+"""JSON from outside that nobody can read: each reader says so, or reads nothing; none breaks."""
 
 from __future__ import annotations
 
