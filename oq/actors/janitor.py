@@ -129,10 +129,14 @@ class Janitor:
                 return
 
     async def _forget_surplus(self) -> None:
-        """Forget the oldest ids of removed tasks, where they are too many."""
-        if count := surplus(self._ledger.facts.gone, self._keep.removed):
-            oldest = await self._ledger.oldest_gone(count)
-            await self._commit(IdsForgotten(tuple(gone.task_id for gone in oldest)))
+        """Forget the oldest ids of removed tasks, where they are too many: some at a time, as there
+        may be very many when the settings allow less than before.
+        """
+        while count := surplus(self._ledger.facts.gone, self._keep.removed):
+            oldest = await self._ledger.oldest_gone(min(count, AT_ONCE))
+            going = tuple(gone.task_id for gone in oldest)
+            if not going or not await self._commit(IdsForgotten(going)):
+                return
 
     async def _commit(self, step: IdsForgotten | ResultsRead) -> bool:
         receipt = Receipt()

@@ -33,8 +33,9 @@ class Timer:
     before the start have nothing but the wall clock's time: they end when that has come, by a clock
     that may be set right meanwhile, and at the latest when their whole delay has passed once more.
 
-    It does not hear of cancellations: the scheduler passes over what no longer `waits`, and here
-    such entries are dropped when they may have become more than the others.
+    It does not hear of cancellations, and hears again of a task that takes another place in line.
+    The scheduler passes over what no longer `waits`. Here such entries, and all of a task but the
+    first, are dropped when they may have become more than the others.
     """
 
     def __init__(
@@ -87,8 +88,15 @@ class Timer:
 
     def _prune(self) -> None:
         for heap in (self._by_wall, self._by_steady):
-            heap[:] = [entry for entry in heap if self._waits(entry[2])]
-            heapq.heapify(heap)
+            heap.sort()  # it stays a heap
+            once: set[str] = set()  # a task waits for one time only
+            kept: list[Entry] = []
+            for entry in heap:
+                delay = entry[2]
+                if delay.task_id not in once and self._waits(delay):
+                    once.add(delay.task_id)
+                    kept.append(entry)
+            heap[:] = kept
         self._prune_at = max(PRUNE_FROM, 2 * (len(self._by_wall) + len(self._by_steady)))
 
     def _take_due(self) -> list[Delay]:

@@ -110,7 +110,8 @@ async def _unseen(ledger: Ledger) -> list[tuple[TaskState, datetime]]:
         if isinstance(state, NotFound) or state.status is not Status.PENDING:
             continue
         started_at = start_of(attempts[task_id])
-        if not state.attempts or state.attempts[-1].started_at < started_at:
+        # Not by which is later: the clock may have been set back since the attempt before.
+        if not state.attempts or state.attempts[-1].started_at != started_at:
             found.append((state, started_at))
     return found
 

@@ -12,7 +12,7 @@ from oq.words.task import Body, TaskState
 
 MOST_TASKS = 32_768
 MOST_BYTES = 32 << 20
-"""Of payloads, options and metadata, all together."""
+"""Of payloads, options, headers and metadata, all together."""
 
 
 class Recent:
@@ -66,4 +66,8 @@ def _runs_soon(state: TaskState) -> bool:
 
 
 def _size(state: TaskState, body: Body) -> int:
-    return len(body.payload) + len(body.options) + len(state.terms.metadata or b"")
+    """All of it that its caller may make long."""
+    size = len(body.payload) + len(body.options) + len(state.terms.metadata or b"")
+    if body.headers:
+        size += sum(len(name) + len(value) for name, value in body.headers)
+    return size + len(body.target or "") + len(body.way)

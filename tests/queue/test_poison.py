@@ -12,12 +12,17 @@ import trio
 
 from oq.backends.simulated import SimulatedBackend
 from oq.queue import open_queue
+from oq.queue.recovery import recover
 from oq.rules.filters import TaskFilter
-from oq.store import KeyValueLedger
+from oq.rules.stream_log import attempt_id
+from oq.store import KeyValueLedger, MemoryEngine
 from oq.store.rocks import RocksEngine
 from oq.store.running_page import RunningPage
+from oq.words.clock import Clock
 from oq.words.config import to_config
+from oq.words.outcome import Interrupted
 from oq.words.task import Status
+from tests.support.builders import at, finish, new, start, task_id
 from tests.support.queues import ended, generate
 
 ONE, OTHER = (f"01900000-0000-7000-8000-00000000000{digit}" for digit in "12")
@@ -65,6 +70,26 @@ async def test_a_task_that_kills_oq_at_once_fails_as_poison(tmp_path):
         [task] = (await queue.raw.list(TaskFilter())).tasks
         assert (task.status, task.error.split(":")[0]) == (Status.FAILED, "poison")
         assert len(task.attempts) == 2
+
+
+@pytest.mark.parametrize("back", [0, 3600])
+async def test_deaths_are_counted_whatever_the_clock_was_set_to(back):
+    """Each one comes before its start is on disk; a start that fails behind recovery counts it no
+    second time."""
+    ledger = KeyValueLedger(MemoryEngine())
+    submitted = new(1, max_retries=2)
+    begun = start(submitted.state)
+    put_back = finish(begun.state, Interrupted("oq was shut down"))
+    for change in (submitted, begun, put_back):
+        await ledger.commit([change], 0)
+    for death in (1, 2, 3):
+        started_at = at(death - back)
+        ledger.running_page.left = ((task_id(1), attempt_id(started_at)),)
+        for _ in range(2):
+            await recover(ledger, Clock(at(death - back).timestamp), ended_by_oq=False)
+        state = await ledger.state(task_id(1))
+        assert (state.deaths, len(state.attempts)) == (death, 1 + death)
+    assert state.status is Status.FAILED
 
 
 async def test_what_has_ended_is_in_nobodys_hand(tmp_path):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from oq.actors.janitor import Janitor
+from oq.actors.janitor import AT_ONCE, Janitor
 from oq.actors.reads import Reads
 from oq.backends.simulated import SimulatedBackend
 from oq.client.failures import refusal
@@ -19,7 +19,7 @@ from oq.words.clock import Clock
 from oq.words.config import Config, to_config
 from oq.words.errors import Busy, NotFound, Removed, Unavailable
 from oq.words.messages import BulkCommand, Commit
-from oq.words.steps import Removal
+from oq.words.steps import IdsForgotten, Removal
 from oq.words.task import Status
 from tests.support.builders import at, finish, new, start, task_id
 from tests.support.http import GENERATE, api
@@ -215,6 +215,8 @@ class CleanUp:
         nothing = dict.fromkeys(("tasks", "seconds", "unread", "removed", "removed_seconds"), 0)
         ledger = KeyValueLedger(MemoryEngine())
         self.store = ledger.store
+        self.at_once = 0
+        """The most ids of removed tasks that were forgotten in one step."""
         to_scheduler, self._commands = trio.open_memory_channel[BulkCommand](10)
         to_writer, self._commits = trio.open_memory_channel[Commit](10)
         self._janitor = Janitor(
@@ -246,6 +248,8 @@ class CleanUp:
 
     async def _write(self, full: bool) -> None:
         async for commit in self._commits:
+            steps = [step for step in commit.steps if isinstance(step, IdsForgotten)]
+            self.at_once = max(self.at_once, *(len(step.task_ids) for step in steps), 0)
             if not full:
                 self.store.write(commit.steps, 3)
             commit.receipt.settle(Unavailable("the disk is full") if full else None)
@@ -282,6 +286,22 @@ async def test_ids_that_a_full_disk_keeps_are_forgotten_when_it_has_space(autoju
     assert clean_up.store.facts.gone == 1
     assert await clean_up.run() == 0
     assert clean_up.store.facts.gone == 0
+
+
+async def test_when_far_fewer_ids_may_be_known_they_are_forgotten_some_at_a_time(autojump_clock):
+    """One step with all of them would hold up everybody."""
+    clean_up = CleanUp(tasks=1, removed=10)
+    for number in range(1, 3 * AT_ONCE):
+        clean_up.end(number, number)
+        clean_up.store.write([Removal(clean_up.store.state(task_id(number)), at(number))], 3)
+    for number in (3 * AT_ONCE, 3 * AT_ONCE + 1):
+        clean_up.end(number, number)
+    assert await clean_up.run(full=True) == 1
+    assert clean_up.store.facts.gone == 3 * AT_ONCE
+    clean_up.end(3 * AT_ONCE + 2, 3 * AT_ONCE + 2)
+    assert await clean_up.run() == 1
+    assert clean_up.store.facts.gone == 10
+    assert 0 < clean_up.at_once <= AT_ONCE
 
 
 async def test_of_removed_tasks_so_many_ids_are_known_for_so_long(autojump_clock):

@@ -6,11 +6,13 @@ import json
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from oq.rules import lifecycle
 from oq.store.recent import Recent
 from oq.words.outcome import Failed, Interrupted
 from oq.words.steps import Removal
+from oq.words.task import Body
 from tests.support.builders import at, finish, new, start, task_id
 
 
@@ -70,6 +72,29 @@ def test_what_ends_or_goes_makes_room():
         recent.note([begun])
         last = lifecycle.cancelled if number % 2 else lifecycle.died
         recent.note([last(begun.state, at(1))])
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"payload": b"x" * 100},
+        {"options": b"x" * 100},
+        {"headers": ((b"x", b"x" * 99),)},
+        {"headers": ((b"x" * 99, b"x"),)},
+        {"target": "/" + "x" * 99},
+        {"way": "x" * 100},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_all_that_a_caller_may_make_long_counts(long):
+    recent = Recent(most_bytes=150)
+    bodies = [Body(**{"payload": b"", "options": b"", "call": "/api/chat"} | long)] * 2
+    calls = [replace(new(number), body=body) for number, body in enumerate(bodies, 1)]
+    recent.note(calls)
+    assert [recent.state(task_id(number)) is None for number in (1, 2)] == [False, True]
+    recent.note([Removal(calls[0].state)])
+    recent.note(calls[1:])
+    assert recent.state(task_id(2)) is not None, "what has gone leaves its room"
 
 
 @pytest.mark.parametrize("outcome", [Failed("busy", retryable=True), Interrupted("drained")])
