@@ -10,6 +10,7 @@ submit_batcher  decides which submits share one request
 waits           decides which waits to look at again
 follow          follows streams and events, also when the connection is lost
 retries         decides what is sent again, and when
+timeouts        how long one answer is waited for
 lines           puts bytes together to lines
 failures        turns the server's errors into oq's own
 address         finds out where the server is

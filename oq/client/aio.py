@@ -23,6 +23,7 @@ from oq.client.requests import ApiRequest
 from oq.client.retries import PATIENCE, OnAway, Retries, read
 from oq.client.submit_sender import SubmitSender
 from oq.client.task_groups import background, together
+from oq.client.timeouts import answer_timeout
 from oq.client.watcher import Watcher
 from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
@@ -55,7 +56,7 @@ class AsyncClient:
     wait (`result`, `run_batch`, `stream`, `subscribe`) first try again for `patience`, so a restart
     of the server does not disturb them. When such a wait finds the server away, `on_away` is called
     once, with the error and the number of seconds of the wait. All times are seconds, ``"5m"`` or a
-    timedelta.
+    timedelta; infinity means no limit.
 
     Any number of tasks of one event loop may use it at once. When it is closed, calls that still
     wait raise Unavailable, and nothing runs in the background any more.
@@ -71,7 +72,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
-        self._timeout = seconds_of("timeout", timeout)
+        self._timeout = answer_timeout(timeout)
         self._patience = seconds_of("patience", patience)
         self._on_away = on_away
         try:
@@ -387,8 +388,7 @@ class AsyncClient:
         return await self._run(call, self._patience, held=held)
 
     def _follow_ends(self) -> AsyncFollowing[Any]:
-        follower = EndFollower(self.server, self._patience)
-        return self._follow(follower)
+        return self._follow(EndFollower(self.server, self._patience))
 
     async def _hand_over(
         self, task_id: str, on_done: OnDone | None, results_to: Sends | None

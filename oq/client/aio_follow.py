@@ -112,6 +112,7 @@ class AsyncFollowing(Generic[T]):
         if not response.is_success:
             await response.aread()
         read(call, response, self._server)
+        self._follower.connected(time.monotonic())
 
     async def _hang_up(self) -> None:
         response, body = self._response, self._body

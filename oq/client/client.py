@@ -16,6 +16,7 @@ from oq.client.follow import EventFollower, Follower, StreamFollower
 from oq.client.requests import ApiRequest
 from oq.client.retries import BREATH, CLOSED, HELD, PATIENCE, OnAway, Retries, read
 from oq.client.sync_follow import Following
+from oq.client.timeouts import answer_timeout
 from oq.words.arguments import lists_keywords
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
@@ -40,7 +41,7 @@ class Client:
     wait (`result`, `run_batch`, `stream`, `subscribe`) first try again for `patience`, so a restart
     of the server does not disturb them. When such a wait finds the server away, `on_away` is called
     once, with the error and the number of seconds of the wait. All times are seconds, ``"5m"`` or a
-    timedelta.
+    timedelta; infinity means no limit.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server = server_url(server)
-        self._timeout = seconds_of("timeout", timeout)
+        self._timeout = answer_timeout(timeout)
         self._patience = seconds_of("patience", patience)
         self._on_away = on_away
         self._closed = False

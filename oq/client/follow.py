@@ -28,6 +28,10 @@ T = TypeVar("T")
 QUIET = 60.0
 """Seconds without a byte after which a stream is asked for anew: the server may be gone."""
 
+LASTING = 1.0
+"""Seconds after which a connection that is cut may be made again at once. After others the pauses
+grow, though the server is there: it must not be asked in a tight loop."""
+
 Trouble = httpx.HTTPError | Unavailable | None
 
 
@@ -51,6 +55,7 @@ class Follower(Generic[T]):
         """There will be no more."""
         self._server = server
         self._patience = Patience(patience)
+        self._connected: float | None = None  # since when
 
     @abstractmethod
     def call(self) -> ApiRequest[None]:
@@ -60,12 +65,19 @@ class Follower(Generic[T]):
     def feed(self, data: bytes) -> list[T]:
         """What these bytes bring. Raises ServerNotReached if they are nothing that oq says."""
 
+    def connected(self, now: float) -> None:
+        """The server has answered with a success: it is there, though nothing may come for long."""
+        self._connected = now
+        self._patience.answered()
+
     def lost(self, trouble: Trouble, now: float) -> float:
         """The connection failed, was refused or (None) ended: seconds until the next one.
 
         Raises what is wrong when nothing has come for too long.
         """
-        if isinstance(trouble, httpx.ReadTimeout):
+        since, self._connected = self._connected, None
+        lasted = since is not None and now - since >= LASTING
+        if lasted or isinstance(trouble, httpx.ReadTimeout):
             self._patience.met()  # it was connected all the time, and nothing happened
         why = self._why(trouble)
         pause = self._patience.pause(now, why)

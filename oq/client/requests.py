@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import httpx
 import msgspec
 
+from oq.client.timeouts import steps
 from oq.words.arguments import check_new, check_several, task_id_of, whole_number
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
@@ -80,7 +81,7 @@ class ApiRequest(Generic[T]):
             params=self.params or None,
             content=self.body,
             headers=headers,
-            timeout=httpx.Timeout(timeout, read=timeout + self.wait),
+            timeout=steps(timeout, self.wait),
         )
 
 

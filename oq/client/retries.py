@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds that those who wait for a task, a stream or events bear with a server that is away."""
-HELD = 60.0
-"""Seconds of one `?wait=`: short enough for proxies, long enough to cost nothing."""
+HELD = 50.0
+"""Seconds of one `?wait=`: less than the minute that proxies bear, long enough to cost nothing."""
 BREATH = 0.05
 """Seconds between two of them: a server that holds none must not be asked in a tight loop."""
 
@@ -45,8 +45,12 @@ class Patience:
 
     def met(self) -> None:
         """It answers: whatever was is forgotten."""
-        self._since = None
+        self.answered()
         self._pause = _FIRST_PAUSE
+
+    def answered(self) -> None:
+        """It is there, but has not yet given what is asked for: only the pauses go on growing."""
+        self._since = None
         self._told = False
 
     def pause(self, now: float, why: OqError | None = None) -> float | None:

@@ -88,6 +88,7 @@ class Following(Generic[T]):
         if not response.is_success:
             response.read()
         read(call, response, self._server)
+        self._follower.connected(time.monotonic())
 
     def _hang_up(self) -> None:
         response, self._response, self._body = self._response, None, iter(())

@@ -6,15 +6,18 @@ import json
 import socket
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from oq.client import Client, chat, embed, generate
 from oq.client.address import listening_url, server_url
+from oq.client.aio import AsyncClient
 from oq.words import errors
 from oq.words.config import ServerConfig
 from oq.words.task import Status
+from tests.support.servers import served
 
 TASK = {
     "id": "0190",
@@ -209,8 +212,8 @@ def test_get_waits_in_pieces_until_the_task_has_ended(serve):
     running, ended = httpx.Response(200, json=TASK), TASK | {"status": "completed"}
     client, server = serve(running, running, httpx.Response(200, json=ended))
     assert client.get("t", wait=300).status is Status.COMPLETED
-    assert {request.url.params["wait"] for request in server.requests} == {"60000ms"}
-    assert server.last.extensions["timeout"]["read"] == 90
+    assert {request.url.params["wait"] for request in server.requests} == {"50000ms"}
+    assert server.last.extensions["timeout"]["read"] == 80
 
 
 def test_get_gives_the_task_as_it_is_when_the_wait_is_over(serve):
@@ -398,3 +401,24 @@ def test_a_task_that_is_no_json_is_refused_before_it_is_sent(serve):
     with pytest.raises(errors.InvalidTask, match="cannot be written as JSON"):
         client.submit(generate("m", "\udcff"))
     assert not server.requests
+
+
+@pytest.mark.parametrize("timeout", [60, float("inf"), 1e10, 2_200_000, timedelta(days=3650)])
+def test_a_timeout_may_be_as_long_as_one_likes(run, timeout):
+    """Over a socket: it refuses what is too long for it."""
+
+    async def check(url: str) -> None:
+        async with AsyncClient(url, timeout=timeout) as client:
+            assert await client.submit(chat("m", "x"))
+
+    with served() as server:
+        with Client(server.url, timeout=timeout) as client:
+            assert client.status().total_tasks == 0
+        run(check, server.url)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "0s", timedelta(0), float("-inf")])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_timeout_in_which_nothing_can_come_is_refused(kind, timeout):
+    with pytest.raises(errors.InvalidTask, match=r"timeout: .* is not more than 0"):
+        kind("localhost:1", timeout=timeout)

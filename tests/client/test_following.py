@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import oq
+from oq.client.follow import StreamFollower
 from tests.support.http import UNKNOWN
 
 URL = "http://127.0.0.1:7125"
@@ -101,3 +102,57 @@ def test_events_that_never_begin_are_not_waited_for_without_end(run):
     run(check)
     with pytest.raises(oq.Unavailable, match="no events within 50ms"):
         for_blocking(transport, "subscribe", timeout=0.05)
+
+
+def cut_often(times: int) -> httpx.MockTransport:
+    """A way on which a stream is cut so often before a chunk comes."""
+    bodies = iter([b""] * times + [DONE])
+    return answering(lambda: iter([next(bodies)]))
+
+
+def test_a_stream_that_is_cut_while_its_task_waits_is_asked_for_again(run):
+    async def check() -> Any:
+        async with (
+            oq.AsyncClient(URL, patience=0.001, transport=cut_often(3)) as queue,
+            queue.stream(UNKNOWN) as items,
+        ):
+            return await anext(items)
+
+    assert run(check).done
+    assert for_blocking(cut_often(3), "stream", patience=0.001).done
+
+
+CUT = httpx.RemoteProtocolError("cut")
+
+
+def follower() -> StreamFollower:
+    return StreamFollower(URL, 10, UNKNOWN, 0, None)
+
+
+def test_patience_starts_anew_with_each_answer():
+    stream = follower()
+    for number in range(1000):
+        stream.connected(60.0 * number)
+        assert stream.lost(CUT, 60.0 * number + 59) <= 0.05
+
+
+def test_a_server_that_cuts_at_once_is_not_asked_in_a_tight_loop():
+    stream = follower()
+    now, pauses = 0.0, []
+    for _ in range(20):
+        stream.connected(now)
+        pauses.append(stream.lost(None, now))
+        now += pauses[-1]
+    assert min(pauses[8:]) >= 1
+    stream.connected(now)
+    stream.feed(b'{"data":"a","offset":1,"attempt":1,"done":false}\n')
+    assert stream.lost(CUT, now) <= 0.05
+
+
+def test_patience_ends_with_a_server_that_answers_no_more():
+    stream = follower()
+    stream.connected(0)
+    stream.lost(CUT, 5)
+    stream.lost(CUT, 14.9)
+    with pytest.raises(oq.Unavailable):
+        stream.lost(CUT, 15)
