@@ -18,7 +18,7 @@ from oq.dialects.answer_limit import MAX_ANSWER, AnswerLimit
 from oq.dialects.base import Emit
 from oq.dialects.growing_text import Halves
 from oq.dialects.openai_fold import OpenAIFold, said_in
-from oq.dialects.reading import Json, count, read, read_object, write
+from oq.dialects.reading import Json, count, read, read_object, said_arguments, write
 from oq.dialects.stated_errors import check_stated
 from oq.words.errors import BackendFailure
 from oq.words.outcome import Completed
@@ -130,7 +130,7 @@ class TranslatedFold:
     def _arguments(self, name: Any, said: Any) -> Json:
         text = said.encode() if isinstance(said, str) else b""
         self._allowance.take(text)  # as a text it was one value, now it is decoded
-        arguments = read_object(text or b"{}")
+        arguments = read_object(said_arguments(said if isinstance(said, str) else "").encode())
         if arguments is None:
             raise BackendFailure(
                 f"the model called {name!r} with arguments that are no JSON object: {quoted(text)}"

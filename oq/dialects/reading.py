@@ -103,6 +103,13 @@ def whole_text(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def said_arguments(text: str) -> str:
+    """The arguments of a tool call, in JSON. ``{}`` of a call that has none: models say nothing
+    there, or ``null``.
+    """
+    return "{}" if text.strip() in ("", "null") else text
+
+
 def count(value: Any) -> int:
     """A number of tokens: 7 of ``7`` and of ``7.0``; 0 of what is no such number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**53:

@@ -1,9 +1,9 @@
 """Reads an answer out of the bytes of a connection, however they are cut. No I/O.
 
 httptools finds what is where. What it would take as one answer, and other readers as another, is
-refused here: a transfer coding beside ``chunked``, another version, a switch of protocols. Two
-things that h11 reads are read too, since old servers send them: lines of the head that end with a
-line feed alone, and spaces behind the size of a chunk.
+refused here: a transfer coding beside ``chunked``, another version, a switch of protocols. Three
+things that h11 reads are read too, since some servers send them: lines of the head that end with a
+line feed alone, spaces behind the size of a chunk, and a length that is said twice and is the same.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _SHOWN = 60
 """Bytes that an error shows of what came."""
 _CODING, _LENGTH = b"transfer-encoding", b"content-length"
 _NO_BODY = (204, 304)
+_TWICE = "Duplicate Content-Length"
+_BLANK = re.compile(rb"\n\r?\n")
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1[0-9][0-9]\b")
 _VERSIONS = ("1.1", "1.0")
 _REASON = re.compile(rb"[\t -~\x80-\xff]*")
 
@@ -55,10 +58,9 @@ class AnswerReader:
         self._interim = 0
         self._without_body = 0  # bytes in a row
         self._pieces: list[bytes] = []
-        self._parser = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(
-            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
-        )
+        self._head = bytearray()  # what has come of it, with interim ones
+        self._twice: HttpParserError | None = None
+        self._parser = self._new_parser()
 
     def feed(self, data: bytes) -> None:
         """Read what has come; nothing means that the connection has ended. Lost if it is wrong."""
@@ -70,7 +72,7 @@ class AnswerReader:
                 raise Lost(f"what came is no HTTP/1.1: {_shown(data)}")
         wrong = ""
         try:
-            self._parser.feed_data(data)
+            self._parse(data)
         except HttpParserUpgrade:
             wrong = "it switches to another protocol, unasked"
         except HttpParserError as error:
@@ -99,6 +101,41 @@ class AnswerReader:
     def release(self) -> None:
         """Nothing more will be read: forget the parser, which knows this reader in turn."""
         del self._parser
+
+    def _new_parser(self) -> HttpResponseParser:
+        parser = HttpResponseParser(self)
+        parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        return parser
+
+    def _parse(self, data: bytes) -> None:
+        """Let httptools read it. That refuses every second length: then the head is read again,
+        once it is whole, without those that say the same as the first (RFC 9112, 6.3).
+        """
+        if self.has_head:
+            self._parser.feed_data(data)
+            return
+        if len(self._head) <= MAX_HEAD:
+            self._head += data
+        new = max(0, len(self._head) - len(data) - 2)  # an end of the head may have begun before
+        if self._twice is None:
+            new = 0
+            try:
+                self._parser.feed_data(data)
+                return
+            except HttpParserError as error:
+                if self.has_head or _TWICE not in str(error) or len(self._head) > MAX_HEAD:
+                    raise
+                self._twice = error
+        once = _said_once(bytes(self._head)) if _BLANK.search(self._head, new) else None
+        if once is None:
+            return
+        if once == self._head:
+            raise self._twice
+        self._parser, self._twice = self._new_parser(), None
+        self._interim, self.reason, self.fields = 0, b"", []
+        self._parser.feed_data(once)
 
     def _count(self, size: int) -> None:
         self._without_body += size
@@ -145,7 +182,7 @@ class AnswerReader:
         if status < 200 or self._wrong:
             return
         parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=False)  # of chunks
-        self.has_head = True
+        self.has_head, self._head = True, bytearray()
         self._without_body = 0
         empty = self._head_only or status in _NO_BODY
         self.open_end = not empty and _CODING not in names and _LENGTH not in names
@@ -184,6 +221,31 @@ class AnswerReader:
         self.fields = []
         if self._interim > MAX_INTERIM:
             self._wrong = f"over {MAX_INTERIM} interim answers came before the answer"
+
+
+def _said_once(data: bytes) -> bytes | None:
+    """The same without each Content-Length that says what the first one of its head does. None if
+    the head is not whole; what follows it stays.
+    """
+    kept, said, at, interim = [], b"", 0, False
+    while (end := data.find(b"\n", at) + 1) > 0:
+        line = data[at:end]
+        at = end
+        if _INTERIM.match(line):
+            interim = True
+        if not line.strip(b"\r\n"):
+            kept.append(line)
+            if not interim:
+                return b"".join(kept) + data[at:]
+            said, interim = b"", False
+            continue
+        name, _, value = line.partition(b":")
+        if name.lower() == _LENGTH:
+            if value.strip() == said:
+                continue
+            said = said or value.strip()
+        kept.append(line)
+    return None
 
 
 def _shown(data: bytes) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from oq.dialects.growing_text import GrowingText
+from oq.dialects.reading import said_arguments
 from oq.dialects.responses import event
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
 from oq.dialects.translate.chat_request import Json
@@ -107,12 +108,12 @@ class MessagesWriter:
         said = self._said.raw()
         if self._block["type"] != "tool_use":
             return {self._block["type"]: said}
-        text = msgspec.json.decode(said, type=str)
+        text = said_arguments(msgspec.json.decode(said, type=str))
         try:
-            _OBJECT.decode(text or "{}")
+            _OBJECT.decode(text)
         except NOT_READ:
             return {"input": {"arguments": text}}
-        return {"input": Raw((text or "{}").encode())}
+        return {"input": Raw(text.encode())}
 
 
 def _event(name: str, /, **said: object) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from oq.dialects.reading import said_arguments
 from oq.dialects.translate.chat_request import THINK, ChatRequest, Json, untranslatable
 from oq.rules.json_decoding import NOT_READ
 
@@ -124,6 +125,6 @@ def _call(call: Json, names: dict[str, str]) -> Json:
 def _arguments(text: str) -> Json:
     """The arguments as an object. A model may have said others before: they are kept as a text."""
     try:
-        return msgspec.json.decode(text or "{}", type=Json)
+        return msgspec.json.decode(said_arguments(text), type=Json)
     except NOT_READ:
         return {"arguments": text}

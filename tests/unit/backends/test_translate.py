@@ -286,7 +286,12 @@ def test_arguments_may_come_as_an_object_but_must_be_one():
     completed, _ = translated(TaskType.CHAT, delta("tool_calls", tool_calls=[part]))
     [call] = json.loads(completed.result)["message"]["tool_calls"]
     assert call["function"]["arguments"] == {"a": 1}
-    for wrong in ("{", "[1]", "x"):
+    for nothing in ("", " ", "null", " null\n", None):
+        part = {"index": 0, "function": {"name": "f", "arguments": nothing}}
+        completed, _ = translated(TaskType.CHAT, delta("tool_calls", tool_calls=[part]))
+        [call] = json.loads(completed.result)["message"]["tool_calls"]
+        assert call["function"]["arguments"] == {}
+    for wrong in ("{", "[1]", "x", "nul", "nullnull", '"null"'):
         part = {"index": 0, "function": {"name": "f", "arguments": wrong}}
         with pytest.raises(BackendFailure, match="arguments"):
             translated(TaskType.CHAT, delta("tool_calls", tool_calls=[part]))

@@ -406,6 +406,13 @@ def test_arguments_that_are_no_object_are_kept():
     assert message["content"][0]["input"] == {"arguments": "{oops"}
 
 
+@pytest.mark.parametrize("nothing", ["", " ", "null"])
+def test_a_whole_call_without_arguments_has_an_empty_object(nothing):
+    stream = events(call(0, "a", "f", nothing), delta("tool_calls"))
+    message = json.loads(translated(MESSAGES, "chat").whole(stream, "x1", NOW))
+    assert message["content"][0]["input"] == {}
+
+
 def test_an_answer_has_one_end():
     translating = translated(RESPONSES, "chat", stream=True).stream("x1", NOW)
     translating.feed(PLAIN["chat"])

@@ -626,6 +626,12 @@ def test_what_anthropic_has_run_is_left_out(form):
     ]
 
 
+@pytest.mark.parametrize("nothing", ["", " ", "null"])
+def test_a_call_without_arguments_has_an_empty_object(nothing):
+    made = messages(RESPONSES, "ollama", fc("c", "f", nothing), output("c", "x"))
+    assert made[0]["tool_calls"][0]["function"]["arguments"] == {}
+
+
 def test_arguments_that_are_no_object_are_kept():
     made = messages(RESPONSES, "ollama", fc("c", "f", "{oops"), output("c", "x"))
     assert made[0]["tool_calls"][0]["function"]["arguments"] == {"arguments": "{oops"}

@@ -40,7 +40,8 @@ def answers(draw: st.DrawFn) -> bytes:
     body, fields = draw(BODIES), draw(st.lists(FIELDS, max_size=4))
     match draw(st.sampled_from(["length", "chunks", "close"])):
         case "length":
-            fields.insert(draw(st.integers(0, len(fields))), b"Content-Length: %d" % len(body))
+            for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
+                fields.insert(draw(st.integers(0, len(fields))), b"Content-Length: %d" % len(body))
         case "chunks":
             fields.append(b"Transfer-Encoding: " + draw(st.sampled_from([b"chunked", b"Chunked"])))
             body = draw(chunked(body))

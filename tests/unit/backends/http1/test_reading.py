@@ -11,6 +11,8 @@ from oq.backends.http1.errors import Lost
 from oq.backends.http1.reading import AnswerReader
 
 OK = b"HTTP/1.1 200 OK\r\n"
+LENGTHS = b"Content-Length: 40\r\n" * 2  # of a body that is the same
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -27,6 +29,10 @@ def read(*parts: bytes, head_only: bool = False) -> tuple[AnswerReader, bytes]:
     [
         (OK + b"Content-Length: 3\r\n\r\nabc", b"abc"),
         (OK + b"Content-Length: 0\r\n\r\n", b""),
+        (OK + b"Content-Length: 3\r\n" * 3 + b"\r\nabc", b"abc"),
+        (OK + b"Content-Length: 3\r\nB: b\r\ncontent-length:3 \n\nabc", b"abc"),
+        (OK + LENGTHS + b"\r\n" + LENGTHS, LENGTHS),
+        (b"HTTP/1.1 103 Early\r\n\r\n" + OK + LENGTHS + b"\r\n" + LENGTHS, LENGTHS),
         (CHUNKS + b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
         (CHUNKS + b"3;name=value\r\nabc\r\n0\r\nTrailer: x\r\n\r\n", b"abc"),
         (CHUNKS + b"3  \r\nabc\r\n0\r\n\r\n", b"abc"),
@@ -89,6 +95,10 @@ def test_nor_is_one_on_which_more_comes(data, more):
         (b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "another protocol"),
         (b"HTTP/1.1 101 Go\r\n\r\nx", "another protocol"),
         (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "Content-Length"),
+        (OK + b"Content-Length: 1\r\n" * 2 + b"Content-Length: 2\r\n\r\n", "Content-Length"),
+        (OK + b"Content-Length: 1\r\nContent-Length: 01\r\n\r\n", "Content-Length"),
+        (OK + b"Content-Length: 1\r\n" * 2 + CHUNKED, "Transfer-Encoding"),
+        (OK + CHUNKED[:-2] + b"Content-Length: 1\r\n" * 2 + b"\r\n", "Content-Length"),
         (OK + b"Content-Length: 1, 1\r\n\r\n", "Content-Length"),
         (OK + b"Content-Length: -1\r\n\r\n", "Content-Length"),
         (OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding"),
