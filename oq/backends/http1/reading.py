@@ -123,11 +123,12 @@ class AnswerReader:
             new = 0
             try:
                 self._parser.feed_data(data)
-                return
             except HttpParserError as error:
                 if self.has_head or _TWICE not in str(error) or len(self._head) > MAX_HEAD:
                     raise
                 self._twice = error
+            else:
+                return
         once = _said_once(bytes(self._head)) if _BLANK.search(self._head, new) else None
         if once is None:
             return
