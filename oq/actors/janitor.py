@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import inf
 
 import structlog
 import trio
@@ -25,6 +26,9 @@ sync: under load one takes long, and tasks must not end faster than they are rem
 """
 LOOK_AT_ONCE = 1000
 """Entries of the index that are read in one go."""
+FROM_THE_BEGINNING = 86_400.0
+"""Seconds after which all of the index is read again: what ended while the clock was set back lies
+before what was removed already."""
 
 
 class Janitor:
@@ -52,7 +56,8 @@ class Janitor:
         self._reads = reads
         self._to_scheduler = to_scheduler
         self._to_writer = to_writer
-        self._start = b""  # what lies before was removed: not read again, it is only tombstones
+        self._start = b""  # what lies before was removed: mostly not read, it is only tombstones
+        self._again_at = inf
 
     async def run(self) -> None:
         """Clean up until cancelled."""
@@ -67,7 +72,10 @@ class Janitor:
         """Remove what is too much, or too old, now; how many that were."""
         if read := self._reads.take():
             await self._commit(ResultsRead(read))
-        now = self._patient.look(self._clock.now(), trio.current_time())
+        steady = trio.current_time()
+        now = self._patient.look(self._clock.now(), steady)
+        if not self._start or steady >= self._again_at:
+            self._start, self._again_at = b"", steady + FROM_THE_BEGINNING
         removed, too_many = await self._sweep(now, thorough=False)
         if too_many:
             self._start = b""  # the clock was set back: what ended since may lie before

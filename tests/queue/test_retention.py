@@ -276,6 +276,23 @@ async def test_what_ended_by_a_clock_that_was_set_back_is_found_all_the_same(aut
     assert clean_up.store.facts.ended == 1
 
 
+async def test_what_ended_by_a_clock_that_was_set_back_is_kept_a_day_too_long_at_most(
+    autojump_clock,
+):
+    clean_up = CleanUp(seconds=HOUR)
+    began = mock_wall_clock().now() - at(0)
+    clean_up.end(1, began.total_seconds())
+    assert await clean_up.run() == 0
+    await trio.sleep(2 * HOUR)
+    assert await clean_up.run() == 1
+    clean_up.end(2, began.total_seconds() - HOUR)
+    await trio.sleep(2 * HOUR)
+    assert await clean_up.run() == 0, "it lies where nobody looks mostly"
+    await trio.sleep(DAY)
+    assert await clean_up.run() == 1
+    assert clean_up.store.facts.ended == 0
+
+
 async def test_ids_that_a_full_disk_keeps_are_forgotten_when_it_has_space(autojump_clock):
     clean_up = CleanUp(tasks=1, removed=10, removed_seconds=60)
     for number in (1, 2):
