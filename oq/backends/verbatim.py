@@ -37,6 +37,8 @@ MAX_TEXT = 1024 * 1024
 """Bytes of a text that is kept beside its own bytes."""
 MOST_HELD = 256 * 1024
 """Bytes that are held until it is known whether they begin a stream."""
+NEAR = 64
+"""Bytes after its first piece within which each one may tell. Later it is a line end that tells."""
 _UNSAID = (b"", b"text/plain", b"application/octet-stream")
 """Content types that do not say what the body is."""
 _is_json = msgspec.json.Decoder(Raw).decode
@@ -80,7 +82,8 @@ class CallAnswer:
         self._secret = secret
         self._head = Head()
         self._answer: Answer | None = None
-        self._held = b""  # what has come while it is open what it begins
+        self._held = bytearray()  # what has come while it is open what it begins
+        self._begun_at: int | None = None  # where in it the first piece is that is not blank
         self.asked_stream = asked_stream
         self.sure_end = True
 
@@ -103,15 +106,22 @@ class CallAnswer:
         if self._answer is not None:
             with self._together:
                 return self._answer.feed(data)
+        before = len(self._held)
         self._held += data
-        stream = self._is_stream(self._held)
+        first = self._begun_at is None and bool(data.strip())
+        if first:
+            self._begun_at = before
+        # Not at each piece: a server may send very many, of a byte each.
+        near = self._begun_at is not None and before - self._begun_at < NEAR
+        tells = first or near or (self._begun_at is not None and b"\n" in data)
+        stream = self._is_stream(bytes(self._held)) if tells else None
         if stream is None and len(self._held) <= MOST_HELD:
             return False
         return self._read_as(stream=bool(stream))
 
     def _read_as(self, *, stream: bool) -> bool:
         """It is known what comes: read what is held."""
-        held, self._held = self._held, b""
+        held, self._held = bytes(self._held), bytearray()
         self._answer = self._form(stream=stream)
         with self._together:
             return self._answer.feed(held)

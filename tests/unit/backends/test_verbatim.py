@@ -120,3 +120,21 @@ def test_only_so_much_is_held_until_it_is_known(monkeypatch):
         asked.feed(body[at : at + 1])
         assert len(asked.answer._held) <= 100
     assert asked.answer.completed().result == body
+
+
+@pytest.mark.parametrize("blanks", [b"", b"\n" * 5000])
+def test_a_document_in_very_many_pieces_is_looked_at_a_few_times(monkeypatch, blanks):
+    looks = []
+    is_stream = CallAnswer._is_stream
+
+    def counted(self: CallAnswer, first: bytes) -> bool | None:
+        looks.append(len(first))
+        return is_stream(self, first)
+
+    monkeypatch.setattr(CallAnswer, "_is_stream", counted)
+    asked = Asked(OLLAMA, b"application/json")
+    said = blanks + b'{"model":"m","response":"' + b"a" * 50_000 + b'","done":true}'
+    for at in range(len(said)):
+        asked.feed(said[at : at + 1])
+    assert asked.answer.completed().result == said
+    assert len(looks) <= verbatim.NEAR + 1
