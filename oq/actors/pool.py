@@ -315,12 +315,12 @@ def _spared(run: RunningAttempt, failed: Failed) -> Failed | Interrupted:
     """The end of an attempt that fails as the backend fails at all: it spends no retry, unless the
     task may be the cause.
     """
-    state = run.state
-    failed_before = sum(attempt.error is not None for attempt in state.attempts)
-    failures = max(0, failed_before - state.retry_count) + 1  # those that spent no retry
-    delay = put_off(failures)
     if run.busy is not None:
         delay = None if run.suspect else PUT_OFF
+    else:
+        state = run.state
+        failed_before = sum(attempt.error is not None for attempt in state.attempts)
+        delay = put_off(max(0, failed_before - state.retry_count) + 1)  # they spent no retry
     if delay is None:
         return failed
     return Interrupted(failed.error, delay=delay if run.canary else 0.0)

@@ -158,7 +158,7 @@ class ServerFacts:
         """What the path says; None if the server lacks it, or says something else."""
         try:
             return msgspec.json.decode(await self._transport.get(path), type=kind)
-        except (BackendRejected, msgspec.MsgspecError, UnicodeError, RecursionError):
+        except (BackendRejected, *NOT_READ):
             return None
         except BackendBusy:
             raise

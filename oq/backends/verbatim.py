@@ -22,6 +22,7 @@ from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
 from oq.dialects.reading import MARK, lacks_end
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
 from oq.words.head import Head
@@ -247,7 +248,7 @@ def _reads(text: bytes) -> bool:
     try:
         str(text, "utf-8")
         _is_json(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_READ:
         return False
     return True
 

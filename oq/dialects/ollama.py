@@ -28,6 +28,7 @@ from oq.dialects.model_lists import ListForm
 from oq.dialects.ollama_fold import FoldedLines, ollama_answer
 from oq.dialects.reading import beginning, read_object, whole_text
 from oq.dialects.stated_errors import check_stated
+from oq.rules.json_decoding import NOT_READ
 from oq.rules.load_options import load_text
 from oq.rules.stream_log import piece_of
 from oq.words.outcome import Completed
@@ -103,7 +104,7 @@ class Ollama(Dialect):
         """See `Dialect`."""
         try:
             return piece_of(frame)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except NOT_READ:
             return _odd_piece(frame)
 
     def text(self, result: object) -> str | None:

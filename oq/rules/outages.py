@@ -170,9 +170,9 @@ class Outages:
         many = len(row.tasks) >= 2 * self._tasks and now - row.since >= SPAN
         failing = any(one.what != _WEDGED for one in self._holds.values())
         if (many and len(self._failed) > 1) or (enough and failing):
-            self._hold_all(_FAIL, reason, now, begun=row.begun)
+            whole = self._hold_all(_FAIL, reason, now, begun=row.begun)
             kept = {model: one for model, one in self._holds.items() if one.what == _WEDGED}
-            self._holds = kept | {_ALL: self._holds[_ALL]}
+            self._holds = kept | {_ALL: whole}
             self._failed.clear()
             self._in_a_row = None
         elif enough:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from oq.rules import scope
@@ -29,6 +30,8 @@ from oq.store.streams import stream_puts, stream_removal
 from oq.words.errors import StoreCorrupt
 from oq.words.steps import Change, Removal
 from oq.words.task import Status, TaskState
+
+log = structlog.get_logger("oq.store")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
@@ -334,5 +337,6 @@ def check_counts(meta: Meta) -> None:
     is kept is put right instead: an earlier version has counted some reads twice.
     """
     assert min(meta.counts.values()) >= 0, f"less than no task is counted: {meta.counts}"
-    meta.unread = max(0, meta.unread)
-    meta.gone = max(0, meta.gone)
+    if meta.unread < 0 or meta.gone < 0:
+        log.error("a count of the store was too low", unread=meta.unread, gone=meta.gone)
+        meta.unread, meta.gone = max(0, meta.unread), max(0, meta.gone)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from oq.backends.simulated import Script
 from oq.queue import Queue, outlook
@@ -217,7 +218,7 @@ async def test_the_first_estimates_after_a_stop_of_hours_are_right(stop, slots, 
         await all_of(queue, waiting)
         for _ in range(3):
             ids = await line()
-            await trio.sleep(0.05)
+            await wait_all_tasks_blocked()  # the first of them have started
             asked_at = queue.raw.now()
             eta = (await queue.raw.get(ids[-1])).eta
             begun = (await ended(queue, ids[-1])).started_at
