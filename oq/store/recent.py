@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from oq.words.steps import Change, Removal
 from oq.words.task import Body, TaskState
 
 MOST_TASKS = 32_768
 MOST_BYTES = 32 << 20
 """Of payloads, options, headers and metadata, all together."""
+
+
+class _Kept(Struct, gc=False):
+    """The records of one task. `size` is that of what its caller may make long, in bytes."""
+
+    state: TaskState
+    body: Body
+    size: int
 
 
 class Recent:
@@ -23,35 +33,35 @@ class Recent:
     def __init__(self, most: int = MOST_TASKS, most_bytes: int = MOST_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._states: dict[str, TaskState] = {}
-        self._bodies: dict[str, Body] = {}  # of the same tasks
+        self._kept: dict[str, _Kept] = {}
         self._bytes = 0
 
     def state(self, task_id: str) -> TaskState | None:
-        return self._states.get(task_id)
+        kept = self._kept.get(task_id)
+        return None if kept is None else kept.state
 
     def body(self, task_id: str) -> Body | None:
-        return self._bodies.get(task_id)
+        kept = self._kept.get(task_id)
+        return None if kept is None else kept.body
 
     def note(self, steps: Iterable[Change | Removal]) -> None:
         """These steps have been written."""
-        states = self._states
         for step in steps:
             state = step.state
             if isinstance(step, Change) and step.body is not None:
                 if _runs_soon(state):
                     self._take_in(state, step.body)
-            elif state.id in states:
+            elif (kept := self._kept.get(state.id)) is not None:
                 if isinstance(step, Change) and _runs_soon(state):
-                    states[state.id] = state
+                    kept.state = state
                 else:
-                    self._bytes -= _size(states.pop(state.id), self._bodies.pop(state.id))
+                    self._bytes -= kept.size
+                    del self._kept[state.id]
 
     def _take_in(self, state: TaskState, body: Body) -> None:
         size = _size(state, body)
-        if len(self._states) < self._most and self._bytes + size <= self._most_bytes:
-            self._states[state.id] = state
-            self._bodies[state.id] = body
+        if len(self._kept) < self._most and self._bytes + size <= self._most_bytes:
+            self._kept[state.id] = _Kept(state, body, size)
             self._bytes += size
 
 
