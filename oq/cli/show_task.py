@@ -176,7 +176,7 @@ def _stack(tasks: list[Summary], *, verbose: bool) -> None:
         if verbose:
             said = [task.type, task.model, ago(task.created_at, now), _note(task, due)]
         about = cell("  " + "  ".join(part for part in said if part), cut=not verbose)
-        screen.print(about, overflow="ellipsis", crop=not verbose)
+        screen.print(about, overflow="ellipsis", no_wrap=not verbose, crop=not verbose)
         if verbose and task.excerpt:
             screen.print(Text(f"  {clean(task.excerpt)}", style="dim"))
 
