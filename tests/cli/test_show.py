@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from oq.cli.expected import expected, expected_at
 from oq.cli.figures import slots_said
@@ -137,6 +138,17 @@ def test_in_a_narrow_list_a_task_has_two_lines_however_long_its_words_are(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 2 * 2
     assert max(map(len, lines)) <= columns
+
+
+def test_a_retry_that_is_due_and_waits_for_a_slot_is_in_line(capsys):
+    waits = Summary(
+        id="t1", type=TaskType.CHAT, priority=5, status=Status.PENDING, model="m",
+        created_at=NOW, run_at=LATER, retry_count=1, max_retries=3, excerpt="",
+    )  # fmt: skip
+    print_tasks([waits, replace(waits, queue_position=4)], Output.PLAIN)
+    later, in_line = capsys.readouterr().out.splitlines()
+    assert "\tretry 1 of 3, not before 20" in later
+    assert in_line.endswith("\t#4 in line")
 
 
 MODELS = [
