@@ -55,9 +55,18 @@ def stats_(
 
 
 def _backend_row(one: BackendView) -> tuple[object, ...]:
+    models = ",".join(_models(one))
+    return one.name, one.kind, one.url, _state(one), one.running, models, one.error
+
+
+def _state(one: BackendView) -> str:
+    return "up" if one.up else "down"
+
+
+def _models(one: BackendView) -> list[str]:
+    """Their names, with a * behind those that are in memory."""
     loaded = {model.name for model in one.loaded}
-    models = ",".join(f"{m.name}*" if m.name in loaded else m.name for m in one.models)
-    return one.name, one.kind, one.url, "up" if one.up else "down", one.running, models, one.error
+    return [f"{m.name}*" if m.name in loaded else m.name for m in one.models]
 
 
 def _show_backends(found: list[BackendView]) -> None:
@@ -67,12 +76,11 @@ def _show_backends(found: list[BackendView]) -> None:
 
     shown = facts()
     for one in found:
-        name, kind, url, state, _, models, error = _backend_row(one)
         colour = "green" if one.up else "red"
         doing = f"  {condition_of(one).removeprefix('up, ')}" if one.up else since_of(one)
-        about = Text.assemble((str(state), colour), f"{clean(doing)}  {kind} at {url}")
-        shown.add_row(cell(name), about)
-        for text in (error, *map(slots_said, one.slots), str(models).replace(",", "  ")):
+        where = clean(f"{doing}  {one.kind} at {one.url}")
+        shown.add_row(cell(one.name), Text.assemble((_state(one), colour), where))
+        for text in (one.error, *map(slots_said, one.slots), "  ".join(_models(one))):
             if text:
                 shown.add_row("", cell(text, cut=False))
     console().print(shown)

@@ -176,7 +176,7 @@ def _stack(tasks: list[Summary], *, verbose: bool) -> None:
         if verbose:
             said = [task.type, task.model, ago(task.created_at, now), _note(task, due)]
         about = cell("  " + "  ".join(part for part in said if part), cut=not verbose)
-        screen.print(about, overflow="ellipsis", crop=not verbose)
+        screen.print(about, overflow="ellipsis", no_wrap=not verbose, crop=not verbose)
         if verbose and task.excerpt:
             screen.print(Text(f"  {clean(task.excerpt)}", style="dim"))
 
@@ -184,12 +184,12 @@ def _stack(tasks: list[Summary], *, verbose: bool) -> None:
 def _note(task: Summary, due: str) -> str:
     """What there is to say about where the task stands; `due` says when it may run."""
     match task.status:
+        case Status.PENDING if task.queue_position is not None:  # its time has come, if it had one
+            soon = f", starts {expected(task.eta.starts)}" if task.eta else ""
+            return f"#{task.queue_position} in line{soon}"
         case Status.PENDING if task.run_at is not None:
             retry = f"retry {task.retry_count} of {task.max_retries}"
             return f"{retry if task.retry_count else 'waits'}, {due}"
-        case Status.PENDING if task.queue_position is not None:
-            soon = f", starts {expected(task.eta.starts)}" if task.eta else ""
-            return f"#{task.queue_position} in line{soon}"
         case Status.COMPLETED:
             return f"took {_took(task)}" if _took(task) else ""
         case _:

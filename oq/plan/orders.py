@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ from oq.words.errors import InvalidConfig
 Peer = Literal["plain", "ollama"]
 """What is beside the policies: `plain` is first in, first out, whatever the priority; `ollama` is
 no queue at all: a server gets each call at once, and has its own order."""
+
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 POLICY_NAMES: tuple[PolicyName, ...] = get_args(PolicyName)
 PEER_NAMES: tuple[Peer, ...] = get_args(Peer)
@@ -102,7 +105,9 @@ def order_of(config: Config, text: str) -> Order:
 
 
 def _value(text: str) -> object:
-    """A whole number or a truth value, if it is one; else a text, as a duration is."""
+    """A number or a truth value, if it is one; else a text, as a duration is."""
     if text in ("true", "false"):
         return text == "true"
-    return int(text) if text.isascii() and text.isdigit() else text
+    if not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)

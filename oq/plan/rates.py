@@ -94,9 +94,9 @@ def asked(trace: Iterable[Ran], rates: dict[str, Rates]) -> list[Asked]:
 
 def _asked(number: int, task: Ran, first: datetime, rates: dict[str, Rates]) -> Asked:
     model = full_name(task.model)
-    reads = task.prompt_tokens / rates[model].prompt
-    writes = task.completion_tokens / rates[model].generated
-    if not task.prompt_tokens and not task.completion_tokens:  # a picture, or a failure
+    read, written = task.prompt_tokens or 0, task.completion_tokens or 0
+    reads, writes = read / rates[model].prompt, written / rates[model].generated
+    if not read and not written:  # a picture, or a failure
         writes = _served(task) or 0.0
     return Asked(
         number=number,
@@ -104,8 +104,8 @@ def _asked(number: int, task: Ran, first: datetime, rates: dict[str, Rates]) -> 
         model=model,
         priority=task.priority,
         tenant=task.tenant,
-        tokens=task.prompt_tokens + task.completion_tokens,
-        generated=task.completion_tokens,
+        tokens=read + written,
+        generated=written,
         reads=reads,
         writes=writes,
     )
@@ -128,13 +128,13 @@ def _reading(task: Ran) -> tuple[int, float]:
     if until is None or task.started_at is None:
         return 0, 0.0
     took = (until - task.started_at).total_seconds()
-    return task.prompt_tokens, took - (task.waited_inside or 0.0) - (task.load or 0.0)
+    return task.prompt_tokens or 0, took - (task.waited_inside or 0.0) - (task.load or 0.0)
 
 
 def _writing(task: Ran) -> tuple[int, float]:
     if task.first_token_at is None or task.completed_at is None:
         return 0, 0.0
-    return task.completion_tokens, (task.completed_at - task.first_token_at).total_seconds()
+    return task.completion_tokens or 0, (task.completed_at - task.first_token_at).total_seconds()
 
 
 def _served(task: Ran) -> float | None:

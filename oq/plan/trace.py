@@ -17,6 +17,7 @@ MAX_TOKENS = 1_000_000_000_000
 """Of a prompt or of an answer: more than any model reads or writes."""
 _TIMES = ("created_at", "started_at", "first_token_at", "completed_at")
 _SECONDS = ("waited_inside", "load")
+_TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 class Ran(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,8 +31,8 @@ class Ran(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     priority: int
     status: str
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     tenant: str | None = None
     backend: str | None = None
     started_at: datetime | None = None
@@ -58,8 +59,8 @@ def ran(task: Summary) -> Ran | None:
         priority=task.priority,
         tenant=tenant if isinstance(tenant, str) else None,
         status=str(task.status),
-        prompt_tokens=task.usage.prompt_tokens if task.usage else 0,
-        completion_tokens=task.usage.completion_tokens if task.usage else 0,
+        prompt_tokens=task.usage.prompt_tokens if task.usage else None,
+        completion_tokens=task.usage.completion_tokens if task.usage else None,
         backend=last.backend,
         started_at=last.started_at,
         first_token_at=last.first_token_at,
@@ -95,11 +96,16 @@ def _checked(line: bytes) -> Ran:
             raise ValueError(f"{name}, {time.isoformat()}, has no zone")
     if not MIN_PRIORITY <= task.priority <= MAX_PRIORITY:
         raise ValueError(f"priority {task.priority} is not {MIN_PRIORITY} to {MAX_PRIORITY}")
-    if min(task.prompt_tokens, task.completion_tokens) < 0:
-        raise ValueError("a number of tokens is below 0")
-    if max(task.prompt_tokens, task.completion_tokens) > MAX_TOKENS:
-        raise ValueError(f"a number of tokens is over {MAX_TOKENS:,}")
+    for name in _TOKENS:
+        tokens = getattr(task, name) or 0
+        if tokens < 0:
+            raise ValueError("a number of tokens is below 0")
+        if tokens > MAX_TOKENS:
+            raise ValueError(f"a number of tokens is over {MAX_TOKENS:,}")
     for name in _SECONDS:
-        if (getattr(task, name) or 0.0) > TEN_YEARS:
-            raise ValueError(f"{name}, {getattr(task, name):g} seconds, is over ten years")
+        seconds = getattr(task, name) or 0.0
+        if seconds < 0:
+            raise ValueError(f"{name}, {seconds:g} seconds, is below 0")
+        if seconds > TEN_YEARS:
+            raise ValueError(f"{name}, {seconds:g} seconds, is over ten years")
     return task

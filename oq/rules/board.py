@@ -25,7 +25,7 @@ from oq.rules.policy import Choice, Policy
 from oq.rules.recalls import Recalls, Run
 from oq.rules.shown_slots import at_once, note_past
 from oq.rules.slots import BackendSlots
-from oq.rules.waiting import swap_on, why_waits
+from oq.rules.waiting import swap_on, why_in_line
 from oq.words.messages import SERVED, Busy, Delay, Ended, Job, Look, Recall
 from oq.words.task import Priority
 from oq.words.views import BackendFacts
@@ -293,12 +293,8 @@ class Board:
             return None
         if self.paused or self.draining:
             return "the queue is paused" if self.paused else "oq is shutting down"
-        if len(self._running) >= self.slots:
-            return f"all {self.slots} workers are taken (queue.max_workers)"
-        if (why := self._policy.holds_back(place, now)) is not None:
-            return why
-        ahead = (self._policy.first() or (task_id,))[0] != task_id
-        return why_waits(self._fleet, place, now, ahead=ahead)
+        taken = self.slots if len(self._running) >= self.slots else 0
+        return why_in_line(self._policy, self._fleet, task_id, place, now, workers_taken=taken)
 
     def swap_on(self, backend: BackendSlots, now: float) -> str | None:
         """What the backend loads, or what has to end there before it can load what comes next."""

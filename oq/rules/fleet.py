@@ -117,6 +117,10 @@ class Fleet:
         self._able[model] = able = self._first_tier(able)
         return able
 
+    def serves(self, model: str, now: float) -> bool:
+        """Whether one of those that may run tasks of this model is up."""
+        return any(one.down is None for one in self.able(model, now))
+
     def route(self, model: str) -> Route:
         """The route of this model, as long as `changes` is the same. While it is paused it has the
         one that leads nowhere.

@@ -7,7 +7,7 @@ makes an interval of it (`Guesses`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from math import inf
 from operator import attrgetter
 
@@ -36,6 +36,8 @@ MOST_RECORDED = 128 * 1024
 """Bytes of a record. Models are left out of a longer one."""
 LATER = 0.005
 """Seconds that what has happened may wait to be taken in."""
+LOOKED_AT = 64
+"""Models of which it is asked whether one of their tasks can start."""
 MOST_LATER = 512
 """Tasks that came or started may wait for that."""
 
@@ -210,6 +212,16 @@ class Forecast:
             return True
         return any(not self._fleet.is_paused(model) for model, _ in self._backlog.by_model())
 
+    def _some_can(self) -> bool:
+        """Whether a backend is up for some of those that wait, by the models that wait longest."""
+        fleet = self._fleet
+        models = [model for model, _ in islice(self._backlog.by_model(), LOOKED_AT)]
+        return not models or any(
+            any(one.down is None for one in fleet.likely(model))
+            for model in models
+            if not fleet.is_paused(model)
+        )
+
     def _note_ends(self) -> None:
         served: dict[str, list[float]] = {}
         for end in self.ends:
@@ -259,20 +271,21 @@ class Forecast:
         guess = self._guesser.of_next(place, now)
         return None if guess is None else self._guesses.estimate(guess)
 
-    def until_started(
-        self, tasks: int, backends: Sequence[BackendSlots] | None = None
-    ) -> float | None:
-        """Seconds until so many tasks have started, whichever, on these backends, or on any; None
-        while that cannot be told.
+    def until_started(self, tasks: int) -> float | None:
+        """Seconds until so many tasks have started, whichever, on any backend; None while that
+        cannot be told, or if none of those that wait can start as it is now.
         """
-        return self._guesser.seconds(tasks, backends or self._fleet.backends)
+        up = [one for one in self._fleet if one.down is None]
+        if not up or not self._some_can():
+            return None
+        return self._guesser.seconds(tasks, up)
 
     def seconds_each(self, backends: Sequence[BackendSlots], now: float) -> float | None:
         """Seconds that these take for each task in line, by all that has happened until now; None
         while that cannot be told.
         """
         self._take_in()
-        return self.until_started(1, backends)
+        return self._guesser.seconds(1, backends)
 
     def until_empty(self, now: float) -> float | None:
         """Seconds until all that waits or runs has ended, if no more comes; None if that cannot be

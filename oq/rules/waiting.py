@@ -5,11 +5,27 @@ from __future__ import annotations
 from oq.rules.fleet import Fleet
 from oq.rules.model_names import one_name
 from oq.rules.place import Place
+from oq.rules.policy import Policy
 from oq.rules.room import Room
 from oq.rules.slots import BackendSlots
 
 SAID = 3
 """Backends of which it is said why a task waits. A listing says it in each row."""
+
+
+def why_in_line(
+    policy: Policy, fleet: Fleet, task_id: str, place: Place, now: float, *, workers_taken: int
+) -> str | None:
+    """Why this task, which is ready, does not run yet. `workers_taken`: so many, if all are."""
+    if fleet.serves(place.model, now):  # else it would wait even if it were alone
+        if workers_taken:
+            return f"all {workers_taken} workers are taken (queue.max_workers)"
+        if (why := policy.holds_back(place, now)) is not None:
+            return why
+    # With fairness the first in line is not always the next: each tenant has its turn.
+    turns = policy.counts_tokens and len(policy) > 1
+    ahead = turns or (policy.first() or (task_id,))[0] != task_id
+    return why_waits(fleet, place, now, ahead=ahead)
 
 
 def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | None:
@@ -30,7 +46,7 @@ def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | N
     above = fleet.above(place.model)
     said += [f"{backend.name} is of a higher tier" for backend in above[:SAID]]
     why = "; ".join(said)
-    if len(able) + len(above) == len(fleet):
+    if len(able) + len(above) == len(fleet) or all(_lacks(one, place) for one in able):
         return why
     only = " and ".join([*names, *(backend.name for backend in above[:SAID])])
     one = len(able) + len(above) == 1
@@ -53,6 +69,11 @@ def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | Non
     before = ", ".join(str(group) for group in busy)
     runs = sum(group.concurrency.running for group in busy)
     return f"{before} → {after}, {runs} of {before} still running" if busy else f"loads {after}"
+
+
+def _lacks(backend: BackendSlots, place: Place) -> bool:
+    """Whether it has not the model, as far as it says: then it is asked as no other one has it."""
+    return backend.models.names(place.model) is False
 
 
 def _why_not(backend: BackendSlots, place: Place, now: float) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from oq.settings.environment import read_variable, unread
 from oq.settings.file import read_file
-from oq.settings.idle import without_effect
+from oq.settings.idle import without_effect, without_models
 from oq.settings.layers import FLAG, Layers, because, is_secret
 from oq.settings.shapes import choices, element, fields, is_list, is_section
 from oq.words.config import Config, Section, to_config
@@ -91,7 +91,7 @@ def load_settings(
     except InvalidConfig as error:
         raise layers.located(error) from None
     idle = without_effect(config, layers.origins)
-    remarks = (*layers.remarks, *idle.values())
+    remarks = (*layers.remarks, *idle.values(), *without_models(config, layers.origins))
     return Settings(config, source, layers.origins, remarks, frozenset(idle))
 
 

@@ -18,7 +18,7 @@ BOX = BackendView(
     max_concurrency=2,
     swap="a, then b",
     held="server busy",
-    models=(Model("a"), Model("b")),
+    models=(Model("a"), Model("b,c")),
     loaded=(Model("a"),),
 )
 AWAY = BackendView(
@@ -43,7 +43,7 @@ def printed(capsys, monkeypatch):
 
 def test_one_that_is_up_says_what_it_does_and_has(printed):
     assert printed[0].startswith("box   up  1 of 2 running; a, then b; held: server busy  ollama")
-    assert printed[1].split() == ["a*", "b"]
+    assert printed[1].split() == ["a*", "b,c"]
 
 
 def test_one_that_is_down_says_since_when_and_why_and_what_it_had(printed):

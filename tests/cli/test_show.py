@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from oq.cli.expected import expected, expected_at
 from oq.cli.figures import slots_said
+from oq.cli.models import show_models
 from oq.cli.options import Output
 from oq.cli.show_queue import condition_of
-from oq.cli.show_task import print_task, said_of
+from oq.cli.show_task import print_task, print_tasks, said_of
 from oq.cli.waiting import where
-from oq.words.task import Attempt, Eta, Status, Task, TaskType, TimeRange
+from oq.words.stats import ModelStats
+from oq.words.task import Attempt, Eta, Status, Summary, Task, TaskType, TimeRange
 from oq.words.views import BackendStatus, Slots
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,6 +123,55 @@ def test_a_time_far_away_has_its_day(monkeypatch):
     assert expected_at(NOW + timedelta(seconds=183), NOW) == "in about 3m, at 00:03"
     assert expected_at(NOW + timedelta(hours=30), NOW) == "in about 30h, at 2026-01-02 06:00"
     assert expected_at(NOW, NOW) == "any moment"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 98])
+def test_in_a_narrow_list_a_task_has_two_lines_however_long_its_words_are(
+    columns, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    task = Summary(
+        id="t" * 36, type=TaskType.CHAT, priority=5, status=Status.FAILED, model="long/" * 40,
+        created_at=NOW, retry_count=0, max_retries=3, excerpt="", error="it broke " * 20,
+    )  # fmt: skip
+    print_tasks([task, task], Output.TABLE)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 2 * 2
+    assert max(map(len, lines)) <= columns
+
+
+def test_a_retry_that_is_due_and_waits_for_a_slot_is_in_line(capsys):
+    waits = Summary(
+        id="t1", type=TaskType.CHAT, priority=5, status=Status.PENDING, model="m",
+        created_at=NOW, run_at=LATER, retry_count=1, max_retries=3, excerpt="",
+    )  # fmt: skip
+    print_tasks([waits, replace(waits, queue_position=4)], Output.PLAIN)
+    later, in_line = capsys.readouterr().out.splitlines()
+    assert "\tretry 1 of 3, not before 20" in later
+    assert in_line.endswith("\t#4 in line")
+
+
+MODELS = [
+    ModelStats(
+        model=f"maker/{name}:latest", waiting=12, running=3, completed=1200, failed=7,
+        prompt_tokens_per_second=812.3, tokens_per_second=96.1, wait_p50=0.25, wait_p95=75.0,
+        run_p50=2.5, run_p95=36.0,
+    )
+    for name in ("nomic-embed-text", "m" * 100)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_figures_of_a_model_are_not_cut_off_and_its_name_is_whole(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show_models(MODELS)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert out.count("250ms–1m15s") == out.count("2.5s–36s") == 2
+    assert "maker/nomic-embed-text:latest" in out
+    assert out.count("m") >= 100
+    if columns < 100:
+        assert "m" * 100 in out
 
 
 def test_a_task_that_waits_says_when_it_starts(capsys):

@@ -194,6 +194,8 @@ def test_what_is_to_be_seen():
     ("given", "said"),
     [
         ({"paused": True}, "paused; `oq resume` goes on"),
+        ({"paused_models": ("a", "b:7b")}, "paused: a, b:7b; `oq resume --model NAME`"),
+        ({"paused_models": ("a",), "draining": True}, "shutting down"),
         ({"draining": True}, "shutting down"),
         ({"problem": "the disk is full"}, "the disk is full"),
     ],

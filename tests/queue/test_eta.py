@@ -14,6 +14,7 @@ from oq.rules.filters import Sort, TaskFilter
 from oq.store import MemoryEngine
 from oq.words.errors import InvalidTask, QueueFull, WaitTooLong
 from oq.words.task import RawTask, Status
+from tests.queue.test_fleet import box, down, fleet
 from tests.queue.test_outages import Machine, all_of, before
 from tests.support.queues import ended, generate, memory_queue, until
 
@@ -171,6 +172,29 @@ async def test_a_full_queue_says_when_there_will_be_room(autojump_clock):
         with pytest.raises(QueueFull) as full:
             await submitted(queue, 1)
         assert full.value.retry_after == outlook.LATEST
+
+
+@pytest.mark.parametrize("why", ["its backend is down", "its model is paused"])
+async def test_a_full_queue_of_which_nothing_can_start_is_told_no_near_time(why, autojump_clock):
+    one, two = box("one", "alpha"), box("two", "beta")
+    async with fleet(one, two, queue={"max_pending": 10, "probe_interval": 2.0}) as queue:
+        for _ in range(8):
+            for task_id in await queue.raw.submit_many([generate(model="alpha")] * 8):
+                await ended(queue, task_id)
+        if "down" in why:
+            await down(queue, one)
+        else:
+            await queue.pause("alpha")
+        await queue.raw.submit_many([generate(model="alpha") for _ in range(9)])
+        with pytest.raises(QueueFull) as full:
+            await queue.raw.submit_many([generate(model="beta") for _ in range(8)])
+        assert full.value.retry_after == outlook.LATEST
+        one.down = None
+        await queue.resume("alpha")
+        await trio.sleep(2.1)
+        with pytest.raises(QueueFull) as full:
+            await queue.raw.submit_many([generate(model="beta") for _ in range(8)])
+        assert full.value.retry_after < outlook.LATEST
 
 
 async def test_after_a_restart_it_is_known_as_well_as_before(autojump_clock):

@@ -94,6 +94,8 @@ describe("timeline", () => {
   it("says why a task waits", () => {
     const why = "box1: b → c, 2 of b still running";
     expect(timeline({ ...TASK, queue_position: 1, waits_for: why })[1]?.told).toEqual([why]);
+    const due = { run_at: T(1), retry_count: 1, queue_position: 1, waits_for: why };
+    expect(timeline({ ...TASK, ...due }).at(-1)).toMatchObject({ title: "Waiting", told: [why] });
   });
 
   it("announces a retry", () => {

@@ -72,6 +72,9 @@ def _state(board: Board) -> tuple[str, str]:
         return "shutting down", "bold yellow"
     if board.status.paused:
         return "paused; `oq resume` goes on", "bold yellow"
+    if board.status.paused_models:
+        names = ", ".join(board.status.paused_models)
+        return clean(f"paused: {names}; `oq resume --model NAME` goes on"), "bold yellow"
     return f"up for {format_age(board.status.uptime)}", "green"
 
 

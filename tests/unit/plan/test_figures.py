@@ -62,10 +62,10 @@ def test_an_order_promises(text, passes):
 
 
 def test_an_order_has_weights_and_slots_that_are_kept():
-    text = "fifo,fairness=true,weight=ann:2,weight=a:b:3,reserve=high:2,reserve=critical"
+    text = "fifo,fairness=true,weight=ann:2,weight=a:b:0.5,reserve=high:2,reserve=critical"
     order = parse_order(text)
     weights = {one.tenant: one.weight for one in order.fairness.weights}
-    assert weights == {"ann": 2, "a:b": 3}
+    assert weights == {"ann": 2, "a:b": 0.5}
     reserved = [(one.priority, one.slots) for one in order.settings.reserve]
     assert reserved == [("high", 2), ("critical", 1)]
 

@@ -12,7 +12,9 @@ from oq.plan.trace import Ran
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def ran(model: str = "m", *, at: float = 0, prompt: int = 100, tokens: int = 10, **more) -> Ran:
+def ran(
+    model: str = "m", *, at: float = 0, prompt: int | None = 100, tokens: int | None = 10, **more
+) -> Ran:
     for name in ("started_at", "first_token_at", "completed_at"):
         if name in more:
             more[name] = NOON + timedelta(seconds=more[name])
@@ -99,3 +101,12 @@ def test_what_is_given_of_a_backend_counts():
     trace = [ran(backend="cloud", started_at=0, first_token_at=1, completed_at=1.5)]
     [rate] = rates_on("cloud", trace, learn_rates(trace), prompt=7, generated=8, load=0).values()
     assert rate == Rates(7, 8, 0)
+
+
+def test_tokens_that_are_not_known_are_none_and_the_time_counts():
+    tasks = [ran(prompt=None, tokens=None, started_at=1, completed_at=4), ran(tokens=None)]
+    rates = learn_rates(tasks)
+    assert rates == {"m:latest": Rates(PROMPT, GENERATED, LOAD)}
+    first, second = asked(tasks, rates)
+    assert (first.tokens, first.reads, first.writes) == (0, 0.0, 3.0)
+    assert (second.tokens, second.generated, second.writes) == (100, 0, 0.0)

@@ -56,6 +56,14 @@ def test_a_tenant_that_is_no_text_is_none():
     assert ran(summary(attempts=once)).tenant is None
 
 
+def test_what_is_not_known_is_absent():
+    line = ran(summary(status=Status.FAILED, attempts=(Attempt(started_at=NOON),)))
+    assert set(json.loads(msgspec.json.encode(line))) == {
+        "created_at", "model", "type", "priority", "status", "started_at",
+    }  # fmt: skip
+    assert list(read_trace([msgspec.json.encode(line)], "it")) == [line]
+
+
 def test_what_has_not_run_or_runs_still_has_no_line():
     once = (Attempt(started_at=NOON),)
     assert ran(summary(status=Status.CANCELLED)) is None
@@ -91,6 +99,8 @@ def but(**changed: object) -> bytes:
         (but(completion_tokens=10**400), "over 1,000,000,000,000"),
         (but(load=1e300), r"load, 1e\+300 seconds, is over ten years"),
         (but(waited_inside=1e300), "waited_inside, .* is over ten years"),
+        (but(load=-0.5), "load, -0.5 seconds, is below 0"),
+        (but(waited_inside=-1), "waited_inside, -1 seconds, is below 0"),
         (but(priority=101), "101"),
         (but(prompt_tokens=-1), "below 0"),
         (b" " * MAX_LINE + but(), f"over {MAX_LINE} bytes"),

@@ -39,6 +39,34 @@ def test_limits_are_read_in_the_order_of_the_file(load):
     assert origin.endswith("config.yaml:5")
 
 
+@pytest.mark.parametrize(
+    ("limits", "idle"),
+    [
+        ({"*": 2, "a": 1}, {"a": "'*' stands before it and fits the same models"}),
+        ({"a": 1, "*": 2}, {}),
+        ({"a:latest": 1, "a": 2}, {"a": "'a:latest'"}),
+        ({"a": 1, "a:7b": 2}, {}),
+        ({"a*": 1, "a?": 2, "ab*": 3, "*": 4}, {"a?": "'a*'", "ab*": "'a*'"}),
+        ({"a?": 1, "a*": 2}, {}),
+        ({"?": 1, "*": 2}, {}),
+        ({"*:latest": 1, "*": 2, "*x": 2}, {"*x": "'*'"}),
+        ({"*:latest": 1, "b": 2, "b:7b": 2}, {"b": "'*:latest'"}),
+        ({"a": 9}, {"a": "max_concurrency is 8"}),
+        ({"a": 8}, {}),
+        ({"a": 9, "*": 1}, {}),
+        ({"a": 9, "b": "auto"}, {"a": "max_concurrency is 8"}),
+    ],
+)
+def test_one_that_is_never_reached_is_told(load, limits, idle):
+    lines = [f'      "{name}": {limit}\n' for name, limit in limits.items()]
+    remarks = load("".join(lines) + "    max_concurrency: 8\n").remarks
+    assert len(remarks) == len(idle)
+    for remark, (name, why) in zip(remarks, idle.items(), strict=True):
+        line = 5 + list(limits).index(name)
+        said = f"config.yaml:{line}: backends[0].model_limits.{name} has no effect: {why}"
+        assert said in remark
+
+
 def test_without_any_there_is_nothing_to_show(load):
     settings = load("")
     assert settings.config.backends[0].model_limits == {}

@@ -486,6 +486,21 @@ backends:
     assert load_settings().remarks == ()
 
 
+def test_a_reserve_and_a_backend_that_are_for_no_task_are_told(write):
+    write("""\
+scheduler:
+  reserve: [{priority: high, slots: 1}, {priority: 0, slots: 2}]
+backends:
+ - {name: a, kind: simulated}
+ - {name: b, kind: simulated, models: []}
+""")
+    reserve, models = load_settings().remarks
+    assert reserve == (
+        "config.yaml:2: scheduler.reserve[1].priority has no effect: no task has a lower priority"
+    )
+    assert models.startswith("config.yaml:5: backends[1].models is empty: no task is meant for 'b'")
+
+
 def test_a_misspelt_variable_is_told():
     environ = {"OQ_SERVER_PRT": "1", "OQ_LOG_LEVEL": "debug", "OQ_ZZZ": "1", "OQ_SERVER": "x:1"}
     assert load_settings(environ=environ).remarks == (

@@ -2,6 +2,7 @@
 
 import type { Attempt, Task } from "../api/types";
 import { moment, span } from "./time";
+import { waitsFor } from "./waits";
 
 export type Tone = "plain" | "running" | "good" | "bad" | "waiting";
 
@@ -107,7 +108,7 @@ function ending(task: Task): Step | null {
       return step(at, "Cancelled", { tone: "bad" });
     case "pending": {
       const due = moment(task.run_at);
-      if (due !== null) {
+      if (due !== null && waitsFor(task) !== null) {
         const title = (task.attempts ?? []).length > 0 ? "Next attempt" : "Delayed until";
         return step(due, title, { tone: "waiting" });
       }
