@@ -100,6 +100,18 @@ async def test_a_part_of_a_task_that_is_damaged_is_left_out(autojump_clock, fami
 
 
 @pytest.mark.parametrize("garbage", [*GARBAGE, None])
+async def test_a_result_that_is_damaged_is_not_an_empty_one(autojump_clock, garbage):
+    disk, ids = await filled("completed")
+    spoil(disk, "result", ids[1], garbage)
+    async with memory_queue(disk) as queue:
+        assert await queue.result(ids[0])
+        with pytest.raises(
+            StoreCorrupt, match=f"{ids[1]} has completed, but its result is lost: .*oq salvage"
+        ):
+            await queue.result(ids[1])
+
+
+@pytest.mark.parametrize("garbage", [*GARBAGE, None])
 async def test_a_damaged_stream_ends_with_the_reason(autojump_clock, garbage):
     disk, ids = await filled("completed")
     spoil(disk, "stream", ids[1], garbage)
