@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from errno import EDQUOT
 from pathlib import Path
 
 from oq.words.errors import StoreCorrupt, StoreError, StoreFull
@@ -87,6 +89,11 @@ def translate(error: Exception, path: Path) -> StoreError:
     if "No space left" in text or "NoSpace" in text:
         return StoreFull(
             f"no space left on the disk of {path}; free 64 MB or more; nothing was lost"
+        )
+    if os.strerror(EDQUOT) in text:  # RocksDB goes on by itself when there is space, not after this
+        return StoreError(
+            f"the disk quota for {path} is used up, so oq ends; what was acknowledged is safe. Free"
+            " space, or have the quota raised, then start oq again"
         )
     if any(sign in text for sign in _SIGNS_OF_DAMAGE):
         return damaged(path, text)
