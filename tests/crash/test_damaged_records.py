@@ -15,7 +15,7 @@ from oq.store.keys import pack
 from oq.words.errors import Conflict, StoreCorrupt
 from oq.words.task import Status
 from tests.support.http import Api
-from tests.support.queues import ended, generate, memory_queue
+from tests.support.queues import ended, generate, memory_queue, until
 
 HOUR = 3600.0
 GARBAGE = [b"", b"\xc1", b"\x00" * 40, b"\x81\xa2id\xa2\xff\xfe"]
@@ -241,3 +241,15 @@ async def test_removed_ids_are_forgotten_as_far_as_they_can_be_read(autojump_clo
         assert outcome.skipped == 3
     disk.unreadable.clear()
     assert Store(disk).facts.gone == 1
+
+
+async def test_a_queue_closes_though_it_cannot_read_what_runs(autojump_clock):
+    disk = Disk()
+    with trio.CancelScope() as haste:
+        async with memory_queue(disk) as queue:
+            task_id = await queue.submit(generate(simulate={"fault": "hang"}))
+            await until(queue, task_id, Status.RUNNING)
+            disk.unreadable.add(("status", b"r" + pack(task_id)))
+            haste.cancel()
+            await trio.lowlevel.checkpoint()
+    assert haste.cancelled_caught
