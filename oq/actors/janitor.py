@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from oq.actors.reads import Reads
-from oq.rules.retention import PatientClock, Retention, Sweep, surplus
+from oq.rules.retention import PatientClock, Retention, Sweep
 from oq.store import Ledger
 from oq.words.clock import Clock
 from oq.words.errors import OqError
@@ -70,8 +70,9 @@ class Janitor:
 
     async def clean(self) -> int:
         """Remove what is too much, or too old, now; how many that were."""
-        if read := self._reads.take():
-            await self._commit(ResultsRead(read))
+        read = self._reads.take()
+        if read and not await self._commit(ResultsRead(read)):
+            self._reads.put_back(read)
         steady = trio.current_time()
         now = self._patient.look(self._clock.now(), steady)
         if not self._start or steady >= self._again_at:
@@ -80,6 +81,7 @@ class Janitor:
         if too_many:
             self._start = b""  # the clock was set back: what ended since may lie before
             removed += (await self._sweep(now, thorough=True))[0]
+        await self._forget_surplus()  # the settings may allow less than when these were removed
         await self._forget(now)
         return removed
 
@@ -140,7 +142,7 @@ class Janitor:
         """Forget the oldest ids of removed tasks, where they are too many: some at a time, as there
         may be very many when the settings allow less than before.
         """
-        while count := surplus(self._ledger.facts.gone, self._keep.removed):
+        while (count := self._ledger.facts.gone - self._keep.removed) > 0:
             oldest = await self._ledger.oldest_gone(min(count, AT_ONCE))
             going = tuple(gone.task_id for gone in oldest)
             if not going or not await self._commit(IdsForgotten(going)):

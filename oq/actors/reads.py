@@ -38,6 +38,10 @@ class Reads:
                 self._to_writer.send_nowait(Commit([step], patient=True))
                 self._noted = set()
 
+    def put_back(self, read: frozenset[str]) -> None:
+        """These were taken, and could not be told: another time."""
+        self._noted |= read
+
     def take(self) -> frozenset[str]:
         """What was read and not told so far, for the caller to tell."""
         taken, self._noted = frozenset(self._noted), set()

@@ -162,8 +162,9 @@ class BlockingQueue:
     def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended. Return the final answer of the backend, a dict.
 
-        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
-        after `timeout` (the task goes on), and Unavailable if the queue closes before.
+        Raises TaskFailed or TaskCancelled if the task did not complete, StoreCorrupt if its result
+        cannot be read from the disk any more, NotFound, TimeoutError after `timeout` (the task goes
+        on), and Unavailable if the queue closes before.
         """
         return self._call(self._queue.result, task_id, timeout=timeout)
 

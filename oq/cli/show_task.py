@@ -11,6 +11,7 @@ from oq.cli.exits import Exit
 from oq.cli.expected import expected
 from oq.cli.options import Output
 from oq.cli.terminal import clean, clean_text, complain, is_terminal, local, print_json, print_rows
+from oq.words.answer import is_lost
 from oq.words.durations import format_duration
 from oq.words.task import Attempt, Priority, Status, Summary, Task, time_inside
 
@@ -55,12 +56,14 @@ def print_task(task: Task, output: Output) -> None:
 
 def print_outcome(task: Task, output: Output) -> None:
     """What the model answered, or why it did not, with the exit code that goes with it."""
-    code = Exit.DONE if task.status is Status.COMPLETED else Exit.FAILED
+    code = Exit.DONE if task.status is Status.COMPLETED and not is_lost(task) else Exit.FAILED
     if output is Output.JSON:
         print_json(task)
     elif code is Exit.DONE:
         answer = answer_text(task, vectors=output is Output.PLAIN)
         print(clean_text(answer) if is_terminal() else answer)
+    elif task.status is Status.COMPLETED:
+        complain(f"task {task.id} has completed, but its result is lost: {task.error}")
     elif task.status is Status.FAILED:
         complain(f"task {task.id} failed: {task.error}")
     elif task.status is Status.CANCELLED:

@@ -198,9 +198,9 @@ class AsyncClient:
 
         You may wait for any number of tasks at once: these calls share a few connections.
 
-        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
-        after `timeout` (the task goes on), and Unavailable if the server is away for longer than
-        `patience`.
+        Raises TaskFailed or TaskCancelled if the task did not complete, StoreCorrupt if its result
+        cannot be read from the disk any more, NotFound, TimeoutError after `timeout` (the task goes
+        on), and Unavailable if the server is away for longer than `patience`.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
         return requests.outcome(await self.get(task_id, wait=wait), wait)

@@ -138,9 +138,10 @@ class Client:
     def result(self, task_id: str, *, timeout: Time | None = None) -> dict[str, Any]:
         """Wait until the task has ended. Return the final answer of the backend, a dict.
 
-        Raises TaskFailed or TaskCancelled if the task did not complete, NotFound, TimeoutError
-        after `timeout` (the task goes on), and Unavailable if the server is away for longer than
-        `patience`, or is away when `timeout` ends.
+        Raises TaskFailed or TaskCancelled if the task did not complete, StoreCorrupt if its result
+        cannot be read from the disk any more, NotFound, TimeoutError after `timeout` (the task goes
+        on), and Unavailable if the server is away for longer than `patience`, or is away when
+        `timeout` ends.
         """
         wait = float("inf") if timeout is None else seconds_of("timeout", timeout)
         return requests.outcome(self.get(task_id, wait=wait), wait)

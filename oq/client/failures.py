@@ -32,6 +32,12 @@ _BATCH = "nothing was stored: "
 _ITEM = re.compile(r"; item (\d+): ")
 
 
+class ServerFault(OqError):
+    """The server failed at this request: a record of it cannot be read, or oq has a fault. It may
+    answer all others.
+    """
+
+
 class _Error(msgspec.Struct):
     error: str
 
@@ -60,6 +66,8 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
             return WaitTooLong(float(limits[1]), float(limits[2]))
         case 503:
             return Unavailable(said)
+        case 500:
+            return ServerFault(f"{server} answered 500: {said}")
         case status:
             return OqError(f"{server} answered {status}: {said}")
 

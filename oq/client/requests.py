@@ -14,13 +14,14 @@ import httpx
 import msgspec
 
 from oq.client.timeouts import steps
+from oq.words.answer import answer_of
 from oq.words.arguments import check_new, check_several, task_id_of, whole_number
 from oq.words.bulk import BulkOutcome
 from oq.words.durations import Time, seconds_of
-from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed
+from oq.words.errors import InvalidBatch, InvalidTask
 from oq.words.new import NewTask
 from oq.words.stats import Stats, StatsByModel
-from oq.words.task import Status, Summary, Task
+from oq.words.task import Summary, Task
 from oq.words.to_json import to_json
 from oq.words.views import BackendView, QueueStatus
 from oq.words.which import (
@@ -321,14 +322,10 @@ def _pause(verb: str, model: str | None) -> ApiRequest[None]:
 
 
 def outcome(task: Task, timeout: float) -> dict[str, Any]:
-    """The result of a task that was waited for; TaskFailed, TaskCancelled or TimeoutError."""
-    match task.status:
-        case Status.COMPLETED:
-            return task.result or {}
-        case Status.FAILED:
-            raise TaskFailed(task.id, task.error or "no reason was given")
-        case Status.CANCELLED:
-            raise TaskCancelled(task.id)
+    """The result of a task that was waited for; what `answer_of` raises, or TimeoutError."""
+    answer = answer_of(task)
+    if answer is not None:
+        return answer
     raise TimeoutError(f"task {task.id} is {task.status} after {timeout:g} s; it goes on")
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Container, Sequence
 
 from oq.client import requests
-from oq.client.failures import again
+from oq.client.failures import ServerFault, again
 from oq.client.requests import ApiRequest
 from oq.words.errors import (
     InvalidBatch,
@@ -83,7 +83,7 @@ class SubmitBatcher:
         match error:
             case InvalidBatch(problems=named) if any(index < len(sent) for index in named):
                 self._part(sent, named)
-            case InvalidTask() | PayloadTooLarge() | QueueFull() if len(sent) > 1:
+            case InvalidTask() | PayloadTooLarge() | QueueFull() | ServerFault() if len(sent) > 1:
                 # Too many at once, or one that nobody names: halves find out.
                 middle = len(sent) // 2
                 self._again.extendleft((sent[middle:], sent[:middle]))

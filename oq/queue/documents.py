@@ -11,11 +11,12 @@ import msgspec
 
 from oq.rules.limits import Limits
 from oq.rules.validation import check, decode_submission
+from oq.words.answer import answer_of
 from oq.words.arguments import check_new, check_several
-from oq.words.errors import InvalidBatch, InvalidTask, TaskCancelled, TaskFailed, Unavailable
+from oq.words.errors import InvalidBatch, InvalidTask, Unavailable
 from oq.words.events import EventType
 from oq.words.new import NewTask
-from oq.words.task import RawTask, Status, Submission, Task
+from oq.words.task import RawTask, Submission, Task
 from oq.words.to_json import to_json
 
 _decode_task = msgspec.json.Decoder(Task).decode
@@ -23,13 +24,9 @@ _decode_task = msgspec.json.Decoder(Task).decode
 
 def result_of(task: Task, timeout: float | None) -> dict[str, Any]:
     """The result of a task after waiting for it, or the error that says why there is none."""
-    match task.status:
-        case Status.COMPLETED:
-            return task.result or {}
-        case Status.FAILED:
-            raise TaskFailed(task.id, task.error or "no reason was given")
-        case Status.CANCELLED:
-            raise TaskCancelled(task.id)
+    answer = answer_of(task)
+    if answer is not None:
+        return answer
     if timeout is None:
         raise Unavailable(f"the queue closed while task {task.id} was {task.status}; it is kept")
     raise TimeoutError(f"task {task.id} is still {task.status} after {timeout:g} s; it goes on")

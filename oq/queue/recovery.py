@@ -21,7 +21,7 @@ from oq.words.clock import Clock
 from oq.words.errors import NotFound, StoreError
 from oq.words.messages import Committed, Delay
 from oq.words.outcome import Interrupted
-from oq.words.steps import Step
+from oq.words.steps import Change, Step
 from oq.words.task import Status, TaskState
 
 log = structlog.get_logger("oq")
@@ -56,9 +56,10 @@ async def put_back(ledger: Ledger, clock: Clock, history: History) -> bool:
     cannot be written: then tasks that have ended, or were broken off, stand as running.
     """
     ledger.running_page.clear()
-    running = await ledger.running()
-    broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in running]
+    broken_off: list[Change] = []
     try:
+        running = await ledger.running()
+        broken_off = [lifecycle.interrupted(state, SHUT_DOWN, clock.now()) for state in running]
         await _commit(ledger, [*broken_off, *history.steps(clock.now())], clock)
     except StoreError as error:
         log.error("tasks not put back", tasks=len(broken_off), reason=str(error))  # noqa: TRY400

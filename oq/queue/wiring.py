@@ -42,6 +42,7 @@ from oq.rules.retry import RetryPolicy
 from oq.store import Ledger
 from oq.words.clock import Clock
 from oq.words.config import MOST_WORKERS, Config, QueueConfig
+from oq.words.errors import StoreCorrupt, StoreError, lone
 from oq.words.messages import Abort, Commit, Committed, Delay, Dispatch, Look, Recall
 
 log = structlog.get_logger("oq")
@@ -73,7 +74,7 @@ class Wiring:
     to_scheduler: trio.MemorySendChannel[Message]
     actors: tuple[Actor, ...]
     crashed: list[str] = field(default_factory=list)
-    """The actors that have ended with an error."""
+    """The actors that have ended with an error of which a task may be the cause."""
 
     def start(self, nursery: trio.Nursery) -> None:
         """Run the actors. If one crashes, the nursery is cancelled."""
@@ -84,8 +85,11 @@ class Wiring:
     async def _run(self, actor: Actor, name: str) -> None:
         try:
             await actor.run()
-        except Exception:
-            self.crashed.append(name)
+        except Exception as error:
+            why = lone(error)
+            # A disk that fails is no task's fault. What is damaged may be one task's record.
+            if isinstance(why, StoreCorrupt) or not isinstance(why, StoreError):
+                self.crashed.append(name)
             raise
 
 

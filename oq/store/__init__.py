@@ -5,7 +5,7 @@ key_value     the ledger over an engine: commits that wait for the disk (sync_th
               wait for those
 store         writes a batch of steps (batch_builder), and reads records back: streams, looks;
               recent: what is still in memory; decoding: values that may be damaged; damaged_task:
-              what is shown then
+              what is shown then; readable_rows: indexes that may be damaged
 projections   what a step writes: one for each family of records, index and count; rows for an actor
               are those of an outbox (oq.rules.outbox)
 keys          the keys of all records

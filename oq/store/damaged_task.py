@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from oq.store import keys
 from oq.store.engine import Engine
+from oq.store.readable_rows import ended_rows
 from oq.words.task import Attempt, Priority, Status, TaskState, TaskType
 from oq.words.terms import Terms
 
@@ -33,8 +34,8 @@ def ended_key(engine: Engine, state: TaskState, key: bytes) -> bytes:
     if state.completed_at is not None:
         return keys.ended_key(state, key)
     begin = keys.pack_time(state.created_at)  # it ended after it was submitted
-    rows = engine.scan("ended", begin, b"\xff" * 25)
-    return next((name for name, _ in rows if name[8:] == key), begin + key)
+    names = (name for name, _ in ended_rows(engine, begin))
+    return next((name for name in names if name[8:] == key), begin + key)
 
 
 def _made(key: bytes, status: Status) -> TaskState:

@@ -28,8 +28,7 @@ def make_directory(path: Path) -> None:
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a directory")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "permission denied")
+        _check_writable(path)
         if (path / SCRATCH).exists() and not database.exists():
             raise unfinished(path)
         check_is_ours(path)
@@ -46,6 +45,13 @@ def make_directory(path: Path) -> None:
             f"the data directory {str(path)!r} cannot be used: {why};"
             " choose another with --data-dir or queue.storage_path"
         ) from None
+
+
+def _check_writable(path: Path) -> None:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, "read-only file system")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "permission denied")
 
 
 def read_mark(path: Path) -> int:

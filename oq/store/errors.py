@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import datetime
+from errno import EDQUOT, EIO
 from pathlib import Path
 
 from oq.words.errors import StoreCorrupt, StoreError, StoreFull
 
 _SIGNS_OF_DAMAGE = ("Corruption", "No such file or directory", "olumn famil")
 """What RocksDB says when a file of its own is not what it should be, or not there."""
+_BAD_SECTOR = re.compile(f"While p?read.*{os.strerror(EIO)}")
+"""What the disk cannot read is as lost as what it reads wrongly, and the trouble of that record."""
 
 
 def damaged(path: Path, how: str) -> StoreCorrupt:
@@ -88,6 +93,11 @@ def translate(error: Exception, path: Path) -> StoreError:
         return StoreFull(
             f"no space left on the disk of {path}; free 64 MB or more; nothing was lost"
         )
-    if any(sign in text for sign in _SIGNS_OF_DAMAGE):
+    if os.strerror(EDQUOT) in text:  # RocksDB goes on by itself when there is space, not after this
+        return StoreError(
+            f"the disk quota for {path} is used up, so oq ends; what was acknowledged is safe. Free"
+            " space, or have the quota raised, then start oq again"
+        )
+    if any(sign in text for sign in _SIGNS_OF_DAMAGE) or _BAD_SECTOR.search(text):
         return damaged(path, text)
     return StoreError(f"the store in {path} failed: {text}")

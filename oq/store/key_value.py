@@ -25,7 +25,7 @@ from oq.store.engine import Engine
 from oq.store.ledger import Gone, KeyClaim, Parts, Record, Row, Slice, Waiting, Want
 from oq.store.store import Store
 from oq.store.sync_thread import SyncThread
-from oq.words.errors import NotFound, Unavailable
+from oq.words.errors import NotFound, StoreCorrupt, Unavailable
 from oq.words.steps import Step
 from oq.words.task import Body, TaskState
 
@@ -94,8 +94,15 @@ class KeyValueLedger:
         return self.store.known(task_id)
 
     async def states(self, task_ids: Iterable[str]) -> dict[str, TaskState | NotFound]:
-        state, missing = self.store.state, self.store.missing
-        return {task_id: state(task_id) or missing(task_id) for task_id in task_ids}
+        found: dict[str, TaskState | NotFound] = {}
+        for task_id in task_ids:
+            try:
+                found[task_id] = self.store.known(task_id)
+            except NotFound as error:
+                found[task_id] = error
+            except StoreCorrupt:  # neither its record nor the index tells of it
+                found[task_id] = NotFound(task_id)
+        return found
 
     async def body(self, task_id: str) -> Body | None:
         return self.store.body(task_id)

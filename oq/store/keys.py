@@ -61,7 +61,8 @@ class Meta(Facts, kw_only=True):
     """The store's own record. `oq` is the version of oq that gave it this format; a store from
     before that was noted does not say. While it is `migrating`, some records are of the format
     before. `commit` is the number of the last batch. `simulated` says that the tasks' answers are
-    made up; a store from before that was noted holds real ones.
+    made up; a store from before that was noted holds real ones. `recounted`: what only bounds how
+    much is kept was counted anew; an earlier version has counted some reads twice.
     """
 
     format: int = FORMAT
@@ -69,6 +70,7 @@ class Meta(Facts, kw_only=True):
     migrating: bool = False
     commit: int = 0
     simulated: bool = False
+    recounted: bool = False
 
 
 def pack(task_id: str) -> bytes:

@@ -50,7 +50,7 @@ _decode_stamp = msgspec.msgpack.Decoder(_Stamp).decode
 
 def fresh_meta() -> Meta:
     """The record of a store that has nothing in it yet."""
-    return Meta(oq=_version())
+    return Meta(oq=_version(), recounted=True)
 
 
 @cache

@@ -191,8 +191,15 @@ def _drop_end(leaving: Leaving, batch: Batch) -> None:
     for key, ended in leaving:
         place = ended_key(batch.engine, ended, key)
         if ended.awaited or ended.damaged:  # what stands in for a record does not say
-            batch.meta.unread -= batch.engine.get("ended", place) == keys.UNREAD
+            batch.meta.unread -= _is_unread(place, batch)
         batch.puts.append(("ended", place, None))
+
+
+def _is_unread(place: bytes, batch: Batch) -> bool:
+    """Whether the task at this place of the index waits to be read, if that can be read."""
+    with suppress(StoreCorrupt):
+        return batch.engine.get("ended", place) == keys.UNREAD
+    return False
 
 
 def note_read(key: bytes, batch: Batch) -> None:
@@ -200,7 +207,7 @@ def note_read(key: bytes, batch: Batch) -> None:
     state = batch.stored(key)
     if state is not None and state.status.ended:
         place = keys.ended_key(state, key)
-        if batch.engine.get("ended", place) == keys.UNREAD and batch.first(place):
+        if _is_unread(place, batch) and batch.first(place):
             batch.puts.append(("ended", place, b""))
             batch.meta.unread -= 1
 
@@ -232,7 +239,10 @@ def _put_gone(removals: Removals, batch: Batch) -> None:
 def forget_id(key: bytes, batch: Batch) -> None:
     """Of the removed task not even the id is to be known any more."""
     name = keys.gone_key(key)
-    if batch.engine.get("meta", name) is not None and batch.first(name):
+    there = True  # it was listed, where it cannot be read
+    with suppress(StoreCorrupt):
+        there = batch.engine.get("meta", name) is not None
+    if there and batch.first(name):
         batch.puts.append(("meta", name, None))
         batch.meta.gone -= 1
 
@@ -334,7 +344,7 @@ def _undo_ends(leaving: Leaving, batch: Batch) -> None:
 
 def check_counts(meta: Meta) -> None:
     """AssertionError when steps were committed that cannot have happened. What only bounds how much
-    is kept is put right instead: an earlier version has counted some reads twice.
+    is kept is put right instead: where the index is damaged it may be wrong.
     """
     assert min(meta.counts.values()) >= 0, f"less than no task is counted: {meta.counts}"
     if meta.unread < 0 or meta.gone < 0:

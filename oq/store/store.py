@@ -9,6 +9,7 @@ from itertools import islice
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from oq.rules.filters import TaskFilter
 from oq.rules.ids import NIL, is_id
@@ -25,6 +26,7 @@ from oq.store.errors import behind_mark, index_disagrees, other_world, removed_b
 from oq.store.keys import Meta
 from oq.store.ledger import Gone, KeyClaim, Row, Waiting
 from oq.store.migration import check_format, fresh_meta, migrated
+from oq.store.readable_rows import count_gone, count_unread, ended_rows, gone_rows
 from oq.store.recent import Recent
 from oq.store.streams import StreamShelf
 from oq.words.errors import NotFound, Removed, StoreCorrupt
@@ -33,7 +35,6 @@ from oq.words.steps import Step
 from oq.words.task import Body, Status, TaskState
 
 PAST_ANY_ID = b"\xff" * 17
-PAST_ANY_END = b"\xff" * 25
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(TaskState).decode
@@ -243,17 +244,16 @@ class Store:
             yield from heapq.merge(*lines, key=lambda state: state.id, reverse=reverse)
 
     def oldest_ended(self, limit: int, start: bytes = b"") -> Iterator[Ended]:
-        """The ended tasks from this place on, the one that ended first first. Reads the index
-        only.
+        """The ended tasks from this place on, the one that ended first first, as far as the index
+        can be read, which is all that is read.
         """
-        for key, mark in islice(self._engine.scan("ended", start, PAST_ANY_END), limit):
+        for key, mark in islice(ended_rows(self._engine, start), limit):
             ended_at = keys.unpack_time(key[:8])
             yield Ended(keys.unpack(key[8:]), ended_at, mark == keys.UNREAD, key)
 
     def oldest_gone(self, limit: int) -> Iterator[Gone]:
         """The removed tasks whose ids are still known, the one that was submitted first first."""
-        rows = self._engine.scan("meta", keys.GONE, keys.GONE + PAST_ANY_ID)
-        for key, value in islice(rows, limit):
+        for key, value in islice(gone_rows(self._engine), limit):
             yield Gone(keys.unpack(key[1:]), keys.unpack_time(value))
 
     def rows(self, outbox: str, after: int, limit: int) -> Iterator[Row]:
@@ -266,7 +266,9 @@ class Store:
         """Why there is no such task, as an error to raise."""
         if not is_id(task_id):
             return NotFound(task_id)
-        value = self._engine.get("meta", keys.gone_key(keys.pack(task_id)))
+        value = None
+        with suppress(StoreCorrupt):
+            value = self._engine.get("meta", keys.gone_key(keys.pack(task_id)))
         if value is None:
             return NotFound(task_id)
         return Removed(task_id, removed_by_retention(task_id, keys.unpack_time(value)))
@@ -320,7 +322,14 @@ class Store:
             meta = read(_decode_meta, value, "the record of the store")
         if meta.commit < self._engine.mark():
             raise behind_mark(meta.commit, self._engine.mark())
-        return migrated(self._engine, meta)
+        return _recounted(self._engine, migrated(self._engine, meta))
+
+
+def _recounted(engine: Engine, meta: Meta) -> Meta:
+    """The record with counts that are right; it is on disk with the next commit."""
+    if meta.recounted:
+        return meta
+    return replace(meta, unread=count_unread(engine), gone=count_gone(engine), recounted=True)
 
 
 def _behind(filter: TaskFilter, *, reverse: bool) -> tuple[bytes, bytes]:

@@ -1,6 +1,7 @@
 """Floor 0: the words that every other part of oq speaks. Nothing here does I/O.
 
 task           a task, in each of its shapes          terms      what its user decides about it
+answer         what has come of a task
 new            new tasks, one constructor a type      which      the filter of tasks
 steps          what the writer makes durable          outcome    how an attempt ended
 stream         the chunks that readers receive        head       the head of a backend's answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from codecs import BOM_UTF8
 
 import click
@@ -203,3 +204,13 @@ def test_what_is_printed_does_not_move_a_terminal():
     out = io.BytesIO()
     Printed(out).write({"custom_id": "\x9b2J\x7f\u202e"})
     assert out.getvalue() == b'{"custom_id":"\\u009b2J\\u007f\\u202e"}\n'
+
+
+def test_what_cannot_be_read_back_is_no_file_of_results(tmp_path):
+    """/dev/full gives zeroes without end, and a pipe waits for its other side."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "/dev/full"):
+        with pytest.raises(click.UsageError, match="a pipe or a device"):
+            Output(path)
+    with Output(os.devnull) as out:
+        out.write({"custom_id": "a", "error": None})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from oq.cli.figures import slots_said
 from oq.cli.models import show_models
 from oq.cli.options import Output
 from oq.cli.show_queue import condition_of
-from oq.cli.show_task import print_task, print_tasks, said_of
+from oq.cli.show_task import print_outcome, print_task, print_tasks, said_of
 from oq.cli.waiting import where
 from oq.words.stats import ModelStats
 from oq.words.task import Attempt, Eta, Status, Summary, Task, TaskType, TimeRange
@@ -194,3 +195,17 @@ def test_a_task_of_which_nobody_knows_when_it_starts_says_why_it_waits():
         created_at=NOW, retry_count=0, max_retries=3, payload={}, queue_position=1, waits_for=why,
     )  # fmt: skip
     assert where(task) == f"is #1 in line: {why}"
+
+
+def test_an_answer_that_the_disk_has_damaged_is_none(capsys):
+    task = Task(
+        id="t1", type=TaskType.CHAT, priority=5, status=Status.COMPLETED, model="m",
+        created_at=NOW, retry_count=0, max_retries=3, payload={}, damaged=True,
+        error="the result of task t1 cannot be read",
+    )  # fmt: skip
+    with click.Context(click.Command("result")), pytest.raises(click.exceptions.Exit) as ended:
+        print_outcome(task, Output.TABLE)
+    assert ended.value.exit_code == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "has completed, but its result is lost: the result of task t1 cannot be read" in said.err

@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import oq
 from oq.client import submit_batcher as rules
+from oq.client.failures import ServerFault
 from oq.client.requests import ApiRequest
 from oq.client.submit_batcher import PendingSubmit, SubmitBatcher
 from oq.words.errors import OqError
@@ -97,7 +98,12 @@ def test_a_name_that_is_nobodys_is_no_reason_to_stop():
 
 
 @pytest.mark.parametrize(
-    "error", [oq.PayloadTooLarge(1024), oq.InvalidTask("", "2 tasks, at most 1 (queue.max_batch)")]
+    "error",
+    [
+        oq.PayloadTooLarge(1024),
+        oq.InvalidTask("", "2 tasks, at most 1 (queue.max_batch)"),
+        ServerFault("the server answered 500: this record cannot be read; see the log"),
+    ],
 )
 def test_a_batch_that_is_too_much_goes_in_halves(error):
     post = Post(4)

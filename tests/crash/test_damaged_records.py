@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
 from oq.http.app import create_app
 from oq.store import MemoryEngine, Store
@@ -14,8 +15,9 @@ from oq.store.keys import pack
 from oq.words.errors import Conflict, StoreCorrupt
 from oq.words.task import Status
 from tests.support.http import Api
-from tests.support.queues import ended, generate, memory_queue
+from tests.support.queues import ended, generate, memory_queue, until
 
+HOUR = 3600.0
 GARBAGE = [b"", b"\xc1", b"\x00" * 40, b"\x81\xa2id\xa2\xff\xfe"]
 
 
@@ -97,6 +99,18 @@ async def test_a_part_of_a_task_that_is_damaged_is_left_out(autojump_clock, fami
         assert "oq salvage" in shown[ids[1]]["error"]
         assert "result" in shown[ids[0]]
         assert (await oq.get("/api/tasks?view=summary&q=a")).status == 200
+
+
+@pytest.mark.parametrize("garbage", [*GARBAGE, None])
+async def test_a_result_that_is_damaged_is_not_an_empty_one(autojump_clock, garbage):
+    disk, ids = await filled("completed")
+    spoil(disk, "result", ids[1], garbage)
+    async with memory_queue(disk) as queue:
+        assert await queue.result(ids[0])
+        with pytest.raises(
+            StoreCorrupt, match=f"{ids[1]} has completed, but its result is lost: .*oq salvage"
+        ):
+            await queue.result(ids[1])
 
 
 @pytest.mark.parametrize("garbage", [*GARBAGE, None])
@@ -184,3 +198,58 @@ async def test_one_that_nobody_has_read_is_not_counted_for_ever(autojump_clock):
         spoil(disk, "state", task_id, b"\xc1")
         await queue.delete(task_id)
     assert Store(disk).facts.unread == 0
+
+
+def spoil_index(disk: Disk, family: str, prefix: bytes, count: int) -> None:
+    """Make the first rows of an index unreadable."""
+    rows = dict(MemoryEngine.scan(disk, family, prefix, prefix + b"\xff" * 30))
+    disk.unreadable |= {(family, key) for key in list(rows)[:count]}
+
+
+async def test_the_clean_up_steps_over_what_of_the_index_is_damaged(autojump_clock):
+    disk, _ = await filled("completed")
+    spoil_index(disk, "ended", b"", 2)
+    async with memory_queue(disk, queue={"keep_completed": "1h"}) as queue:
+        await trio.sleep(4 * HOUR)
+        assert queue.status().completed_tasks == 2, "nobody can tell when these ended"
+        for task in await queue.list():
+            assert await queue.result(task.id), "it can be read"
+            await queue.delete(task.id)
+        assert queue.status().total_tasks == 0
+
+
+async def test_what_was_read_is_noted_as_far_as_the_index_can_be_read(autojump_clock):
+    disk, ids = await filled("completed")
+    spoil_index(disk, "ended", b"", 2)
+    async with memory_queue(disk) as queue:
+        for task_id in ids:
+            await queue.get(task_id)
+        await trio.sleep(2 * HOUR)
+        await queue.submit(generate())
+    assert Store(disk).facts.unread == 0
+
+
+async def test_removed_ids_are_forgotten_as_far_as_they_can_be_read(autojump_clock):
+    disk, ids = await filled("completed")
+    async with memory_queue(disk, queue={"keep_completed": "1h"}) as queue:
+        await trio.sleep(4 * HOUR)
+        assert queue.status().total_tasks == 0
+    spoil_index(disk, "meta", b"\0", 1)
+    async with memory_queue(disk, queue={"keep_removed_ids": "1h"}) as queue:
+        await trio.sleep(4 * HOUR)
+        outcome = await queue.bulk("delete", ids)
+        assert outcome.skipped == 3
+    disk.unreadable.clear()
+    assert Store(disk).facts.gone == 1
+
+
+async def test_a_queue_closes_though_it_cannot_read_what_runs(autojump_clock):
+    disk = Disk()
+    with trio.CancelScope() as haste:
+        async with memory_queue(disk) as queue:
+            task_id = await queue.submit(generate(simulate={"fault": "hang"}))
+            await until(queue, task_id, Status.RUNNING)
+            disk.unreadable.add(("status", b"r" + pack(task_id)))
+            haste.cancel()
+            await trio.lowlevel.checkpoint()
+    assert haste.cancelled_caught

@@ -19,6 +19,7 @@ from oq.store.rocks import RocksEngine
 from oq.words.errors import ServerNotReached, StoreError
 from oq.words.new import generate
 from tests.crash.serving import Serving
+from tests.crash.small_disk import small_disk
 
 
 def serve(*arguments: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -181,3 +182,15 @@ def test_too_little_address_space_is_one_line(megabytes, tmp_path):
     assert f"StoreError: the address space of this process is limited to {megabytes} MB" in (
         done.stderr
     )
+
+
+def test_a_file_system_that_cannot_be_written_to_is_called_so(tmp_path):
+    """Whoever is told of permissions looks for them, as where a container has a volume for reading
+    only.
+    """
+    with small_disk(tmp_path / "disk") as disk:
+        data = str(disk.path / "data")
+        open_store(data).close()
+        subprocess.run(["mount", "-o", "remount,ro", str(disk.path)], check=True)
+        with pytest.raises(StoreError, match="cannot be used: read-only file system"):
+            open_store(data)

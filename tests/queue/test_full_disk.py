@@ -139,6 +139,36 @@ async def test_a_stop_on_a_full_disk_is_no_death(starts_in_vain, tmp_path, monke
         await queue.cancel(accepted.task_id)
 
 
+def no_sync(engine, commit):
+    raise StoreError("the disk did not keep what was written")
+
+
+def no_quota(engine, batch):
+    raise StoreError("IO error: Disk quota exceeded")
+
+
+@pytest.mark.parametrize(("verb", "fails"), [("sync", no_sync), ("write", no_quota)])
+async def test_an_end_by_a_disk_that_fails_is_no_death(verb, fails, tmp_path, monkeypatch):
+    config = to_config(settings(queue={"storage_path": str(tmp_path)}))
+    ids: list[str] = []
+
+    async def use() -> None:
+        async with open_queue(config, backends=[SimulatedBackend()]) as queue:
+            ids.append(await queue.submit(generate(simulate={"fault": "hang"}, max_retries=0)))
+            await until(queue, ids[0], Status.RUNNING)
+            monkeypatch.setattr(RocksEngine, verb, fails)
+            await queue.submit(generate())
+
+    with pytest.raises(StoreError):
+        await use()
+    monkeypatch.undo()
+    async with open_queue(config, backends=[SimulatedBackend()]) as queue:
+        task = await queue.raw.get(ids[0])
+        assert (task.status.ended, len(task.attempts)) == (False, 1), task.error
+        assert "shut down" in task.attempts[0].error
+        await queue.cancel(ids[0])
+
+
 @pytest.mark.slow  # thousands of tasks that end
 async def test_a_full_disk_stops_work_before_it_piles_up(autojump_clock):
     engine, backend = Small(), SimulatedBackend()

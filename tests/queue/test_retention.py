@@ -7,6 +7,7 @@ from __future__ import annotations
 import httpx
 import pytest
 import trio
+from msgspec.structs import replace
 
 from oq.actors.janitor import AT_ONCE, Janitor
 from oq.actors.reads import Reads
@@ -219,8 +220,9 @@ class CleanUp:
         """The most ids of removed tasks that were forgotten in one step."""
         to_scheduler, self._commands = trio.open_memory_channel[BulkCommand](10)
         to_writer, self._commits = trio.open_memory_channel[Commit](10)
+        self.reads = Reads(to_writer)
         self._janitor = Janitor(
-            ledger, mock_wall_clock(), Retention(**nothing | keep), HOUR, Reads(to_writer),
+            ledger, mock_wall_clock(), Retention(**nothing | keep), HOUR, self.reads,
             to_scheduler, to_writer,
         )  # fmt: skip
 
@@ -342,6 +344,34 @@ async def test_no_id_is_remembered_where_none_is_wanted(autojump_clock):
         await let_all_end(queue)
         await trio.sleep(2 * HOUR)
         assert [await _told(queue, task_id) for task_id in ids] == [NotFound, NotFound, None]
+
+
+@pytest.mark.parametrize(("removed", "known"), [(0, 0), (2, 2)])
+async def test_ids_of_before_go_when_the_settings_allow_fewer(removed, known, autojump_clock):
+    """Also when nothing is removed any more."""
+    engine = MemoryEngine()
+    async with memory_queue(engine, queue={"max_completed_tasks": 1}) as queue:
+        ids = [(await queue.raw.submit(generate())).task_id for _ in range(5)]
+        await let_all_end(queue)
+        await trio.sleep(2 * HOUR)
+        assert [await _told(queue, task_id) for task_id in ids] == [Removed] * 4 + [None]
+    async with memory_queue(engine, queue={"max_removed_ids": removed}) as queue:
+        await trio.sleep(2 * HOUR)
+        told = [await _told(queue, task_id) for task_id in ids]
+        assert told == [NotFound] * (4 - known) + [Removed] * known + [None]
+    assert_consistent(Store(engine), engine)
+
+
+async def test_what_was_read_while_the_disk_was_full_is_noted_when_it_has_space(autojump_clock):
+    clean_up = CleanUp(tasks=1)
+    submitted = new(1)
+    waits = replace(submitted, state=replace(submitted.state, awaited=True))
+    clean_up.store.write([waits, finish(start(waits.state).state, now=at(1))], 1)
+    clean_up.reads.note(clean_up.store.state(task_id(1)))
+    await clean_up.run(full=True)
+    assert clean_up.store.facts.unread == 1
+    await clean_up.run()
+    assert clean_up.store.facts.unread == 0
 
 
 async def _told(queue: Queue, task_id: str) -> type[Exception] | None:

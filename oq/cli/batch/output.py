@@ -47,6 +47,7 @@ class Output:
     """
 
     def __init__(self, path: str, *, drop_failed: bool = False) -> None:
+        _check_file(path)
         self._path = Path(path).resolve()
         self._open = ExitStack()
         self._ids: set[int] = set()
@@ -148,6 +149,16 @@ class Output:
         os.fsync(new.fileno())
         os.replace(self._path.with_name(self._path.name + _NEW), self._path)
         self._file = new  # the old one stays open, and so locked, for whoever opened it meanwhile
+
+
+def _check_file(path: str) -> None:
+    """UsageError for what cannot be read back, or has no end: a pipe, a device."""
+    out = Path(path)
+    if out.exists() and not out.is_file() and not out.is_dir() and path != os.devnull:
+        raise click.UsageError(
+            f"{path} is a pipe or a device, and results are read back from OUT: give a file, or -"
+            " for the standard output"
+        )
 
 
 class Printed:

@@ -16,6 +16,7 @@ import trio
 from oq.cli.batch.lines import BadLine, Line
 from oq.cli.batch.results import Result, bad, completed, refused
 from oq.client.aio import AsyncClient
+from oq.client.failures import ServerFault
 from oq.words.errors import (
     Conflict,
     InvalidTask,
@@ -24,6 +25,7 @@ from oq.words.errors import (
     PayloadTooLarge,
     QueueFull,
     Removed,
+    StoreCorrupt,
     TaskCancelled,
     TaskFailed,
     Unavailable,
@@ -40,6 +42,8 @@ _REFUSALS: dict[type[OqError], str] = {
     Removed: "removed",
     TaskFailed: "failed",
     TaskCancelled: "cancelled",
+    StoreCorrupt: "damaged",
+    ServerFault: "server_error",
 }
 """Errors that are one line's own, and what its result calls them."""
 
