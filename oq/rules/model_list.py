@@ -61,6 +61,10 @@ class ModelList:
         """Whether a model may have come since it was said."""
         return self.said and now - self._heard_at > NEW
 
+    def may_be_news(self, now: float) -> bool:
+        """Whether it is old, and was not asked lately without an answer."""
+        return self.is_old(now) and self.asked_at + NEW < now
+
     def renew(self, now: float) -> float:
         """It is old: have it asked, unless it was lately and has not answered. Until when a new
         list is to be waited for: that may be over.

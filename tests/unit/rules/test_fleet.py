@@ -46,19 +46,20 @@ def test_those_that_have_a_model_run_it_up_or_down():
     assert names(fleet.able("b:7b", 0.0)) == ["one"]
     go_down(fleet, "one")
     assert names(fleet.able("b:7b", 0.0)) == ["one"]
-    assert fleet.elsewhere("a", fleet.by_name["two"])
-    assert not fleet.elsewhere("b:7b", fleet.by_name["one"]) or fleet.by_name["three"].down is None
+    assert fleet.elsewhere("a", fleet.by_name["two"], 0.0)
+    silent_is_up = fleet.by_name["three"].down is None
+    assert not fleet.elsewhere("b:7b", fleet.by_name["one"], 0.0) or silent_is_up
 
 
 def test_who_does_not_say_what_it_has_gets_what_nobody_else_has():
     fleet = Fleet([box("one", "a"), box("two", says=False), box("three", says=False)])
     assert names(fleet.able("x", 0.0)) == ["two", "three"]
-    assert fleet.elsewhere("x", fleet.by_name["two"])
+    assert fleet.elsewhere("x", fleet.by_name["two"], 0.0)
     go_down(fleet, "two")
     assert names(fleet.able("x", 0.0)) == ["three"]
     go_down(fleet, "three")
     assert names(fleet.able("x", 0.0)) == ["one", "two", "three"], "the answer of one is the answer"
-    assert not fleet.elsewhere("x", fleet.by_name["one"]), "so it is not tried for ever"
+    assert not fleet.elsewhere("x", fleet.by_name["one"], 0.0), "so it is not tried for ever"
 
 
 def test_a_single_backend_gets_everything():
@@ -146,7 +147,7 @@ def test_who_lists_a_model_is_asked_again_before_all_others():
     two = fleet.by_name["two"]
     fleet.note_lack(two, "b", 1.0)
     assert names(fleet.able("b", 1.0)) == ["two"]
-    assert not fleet.elsewhere("b", two), "its answer is the answer"
+    assert not fleet.elsewhere("b", two, 1.0), "its answer is the answer"
     fleet = Fleet([box("one", "a"), box("two", "b"), box("three", says=False)])
     fleet.note_lack(fleet.by_name["two"], "b", 1.0)
     assert names(fleet.able("b", 1.0)) == ["three"], "it may have it"
