@@ -134,6 +134,14 @@ def test_a_lack_is_believed_for_a_while_only():
         assert models.next_at(1.0 + LACKS) == inf
 
 
+def test_a_server_may_lack_another_spelling_of_a_model_that_it_has():
+    fleet = Fleet([box("one", "x"), box("two", says=False)])
+    one = fleet.by_name["one"]
+    fleet.note_lack(one, "x:latest", 1.0)
+    assert names(fleet.able("x:latest", 1.0)) == ["two"]
+    assert names(fleet.able("x", 1.0)) == ["one"], "to vLLM they are two names"
+
+
 def test_a_backend_that_does_not_say_what_it_has_may_lack_a_model():
     models = ModelList()
     models.note_lack("x", 0.0)
