@@ -298,7 +298,7 @@ class Board:
         if (why := self._policy.holds_back(place, now)) is not None:
             return why
         ahead = (self._policy.first() or (task_id,))[0] != task_id
-        return why_waits(self._fleet, place, now, ahead=ahead)
+        return why_waits(self._fleet, place, now, self._policy.is_passed, ahead=ahead)
 
     def swap_on(self, backend: BackendSlots, now: float) -> str | None:
         """What the backend loads, or what has to end there before it can load what comes next."""
@@ -307,7 +307,7 @@ class Board:
             backend not in self._fleet.able(place.model, now) or self._policy.holds_back(place, now)
         ):
             place = None
-        return swap_on(backend, place, now)
+        return swap_on(backend, place, now, self._policy.is_passed)
 
     # -- what is where
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from oq.rules.fleet import Fleet
 from oq.rules.model_names import one_name
 from oq.rules.place import Place
@@ -12,7 +14,17 @@ SAID = 3
 """Backends of which it is said why a task waits. A listing says it in each row."""
 
 
-def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | None:
+Passed = Callable[[BackendSlots, Place, float], bool]
+"""`Policy.is_passed`."""
+
+
+def _never(backend: BackendSlots, place: Place, now: float) -> bool:
+    return False
+
+
+def why_waits(
+    fleet: Fleet, place: Place, now: float, passed: Passed = _never, *, ahead: bool
+) -> str | None:
     """Why a task with this place does not run yet. `ahead`: others are before it in line."""
     if fleet.is_paused(place.model):
         return f"{one_name(place.model)} is paused"
@@ -21,7 +33,7 @@ def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | N
         return f"the backends are asked which of them has {place.model}"
     if any(backend.room(place, now).starts for backend in able):
         return "tasks before it" if ahead else None
-    said = [_why_not(backend, place, now) for backend in able[:SAID]]
+    said = [_why_not(backend, place, now, passed) for backend in able[:SAID]]
     names = [backend.name for backend in able[:SAID]]
     more = len(able) - SAID
     if more > 0:
@@ -37,7 +49,7 @@ def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | N
     return f"only {only} {'has' if one else 'have'} {place.model}: {why}"
 
 
-def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | None:
+def swap_on(backend: BackendSlots, place: Place | None, now: float, passed: Passed) -> str | None:
     """What the backend loads, or what has to end there first. `place` is that of the first task in
     line.
     """
@@ -48,6 +60,8 @@ def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | Non
         return f"loads {residency.load.group}"
     if place is None or backend.room(place, now) is not Room.DRAINING:
         return None
+    if passed(backend, place, now):
+        return None  # as long as others go first, nothing is to end
     after = residency.group(backend.key(place), place.model)
     busy = [group for group in residency.loaded if group.concurrency.running]
     before = ", ".join(str(group) for group in busy)
@@ -55,7 +69,7 @@ def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | Non
     return f"{before} → {after}, {runs} of {before} still running" if busy else f"loads {after}"
 
 
-def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
+def _why_not(backend: BackendSlots, place: Place, now: float, passed: Passed) -> str:
     """Why the task cannot start on this backend now."""
     name = backend.name
     if backend.down is not None:
@@ -73,4 +87,8 @@ def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
         return f"{slots} for {model} on {name} {are} taken (backends[].model_limits)"
     if room is Room.TAKEN:
         return f"all slots of {name} for {place.model} are taken"
-    return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"
+    if (swap := swap_on(backend, place, now, passed)) is not None:
+        return f"{name}: {swap}"
+    if room is Room.DRAINING and passed(backend, place, now):
+        return f"{name}: tasks of models in memory go first for a while (scheduler.affinity)"
+    return f"{name}: a model is being loaded"
