@@ -322,10 +322,11 @@ class BackendSlots:
         if not names.items() <= self.names.items():
             self._rename(names, now)
         anew = self.at_first.anew and not facts.incomplete
-        if self.at_first.note(facts, self.model):
+        told = self.at_first.note(facts, self.model)
+        if told:
             self._use_told()
         if facts.loaded is None:
-            return False
+            return told
         residency = self.residency or self._manage_memory(now)
         if self.max_models is None and (anew or facts.max_models is not None):
             residency.told = facts.max_models
