@@ -26,6 +26,8 @@ from oq.words.views import BackendFacts
 
 MAX_SLOTS = 10_000
 """More calls at once no server means."""
+ASKED = 4
+"""Models of a router that are asked for their slots, each time that the facts are asked."""
 
 T = TypeVar("T")
 Ask = Callable[[], Awaitable[BackendFacts | None]]
@@ -127,23 +129,20 @@ class ServerFacts:
         digests = {
             name: model.id for model in models for name in (model.id, *_texts(model.aliases))
         }
-        slots = await self._slots_of(loaded)
-        return BackendFacts(slots, loaded, digests, self._max_models)
+        slots_of = await self._slots_of(loaded)
+        fewest = min(slots_of.values(), default=None)  # as long as a model has not said its own
+        return BackendFacts(fewest, loaded, digests, self._max_models, slots_of=slots_of)
 
-    async def _slots_of(self, loaded: tuple[str, ...]) -> int | None:
-        """How many calls a model takes at once: of several models the fewest. That is asked once of
-        each, while it is loaded: the question alone would load it.
+    async def _slots_of(self, loaded: tuple[str, ...]) -> dict[str, int]:
+        """How many calls each model takes at once, as far as is known. That is asked once of each,
+        while it is loaded: the question alone would load it.
         """
-        for name in loaded:
-            if name not in self._slots:
-                path = f"/props?model={quote(name, safe='')}&autoload=false"
-                props = await self._get(path, _Props)
-                self._slots[name] = None if props is None else _few(props.total_slots)
-                break  # one for each time that the facts are asked
-        known = {name: slots for name, slots in self._slots.items() if slots is not None}
-        return min((known[name] for name in loaded if name in known), default=None) or min(
-            known.values(), default=None
-        )
+        new = [name for name in loaded if name not in self._slots]
+        for name in new[:ASKED]:
+            path = f"/props?model={quote(name, safe='')}&autoload=false"
+            props = await self._get(path, _Props)
+            self._slots[name] = None if props is None else _few(props.total_slots)
+        return {name: slots for name, slots in self._slots.items() if slots is not None}
 
     async def _swap(self) -> BackendFacts | None:
         """llama-swap."""

@@ -152,6 +152,20 @@ class Affinity(Line):
         able = self._fleet.able(place.model, now)
         return any(self.room(backend, place, now) > Room.LIMITED for backend in able)
 
+    def is_passed(self, backend: BackendSlots, place: Place, now: float) -> bool:
+        bands = self._bands
+        if bands is None or place.priority not in bands:
+            return False
+        band = bands[place.priority]
+        oldest = min(band.flows.values(), key=_first)
+        if now - self._bypass.since(oldest.first, oldest.since, now) >= self._max_bypass:
+            return False
+        others = (Place(0, kind[0], load=kind[1]) for kind in self._in_memory(band, now))
+        return any(
+            backend in self._fleet.able(one.model, now) and backend.has_in_memory(one)
+            for one in others
+        )
+
     def _leave(self, task_id: str) -> tuple[Place, str] | None:
         self._bypass.forget(task_id)
         return super()._leave(task_id)

@@ -20,12 +20,14 @@ SMOOTH = 0.3
 
 class Alone:
     """Of one load group of one backend. All in seconds, and None until a task has told:
-    `took` from the hand-over to the end, `first` to the first byte, `pace` for each token.
+    `took` from the hand-over to the end, `first` to the first byte, `pace` for each token. `beside`
+    is to the first byte of one that ran with others and did not wait for any of them.
     """
 
-    __slots__ = ("first", "pace", "took")
+    __slots__ = ("beside", "first", "pace", "took")
 
     def __init__(self) -> None:
+        self.beside: float | None = None
         self.first: float | None = None
         self.pace: float | None = None
         self.took: float | None = None
@@ -40,6 +42,12 @@ class Alone:
         if (pace := _pace(sample)) is not None:
             self.pace = _smoothed(self.pace, pace)
 
+    def note_beside(self, sample: Sample) -> None:
+        """This task ran with others, and its answer began before one of them had ended."""
+        loaded = sample.load is not None and sample.load > WAITED
+        if sample.first is not None and not (loaded or is_whole(sample)):
+            self.beside = _smoothed(self.beside, sample.first)
+
     def time_of(self, sample: Sample) -> float | None:
         """Seconds that such a task would have taken alone."""
         if sample.tokens and self.pace is not None:
@@ -49,7 +57,8 @@ class Alone:
     @property
     def late(self) -> float | None:
         """Seconds from which a first byte is late."""
-        return None if self.first is None else LATE * self.first + WAITED
+        known = [each for each in (self.first, self.beside) if each is not None]
+        return LATE * max(known) + WAITED if known else None
 
 
 def is_whole(sample: Sample) -> bool:

@@ -250,7 +250,7 @@ class Board:
         self.forecast.starts.append(run)
         if place.priority >= Priority.CRITICAL:
             self._recalls.critical += 1
-        elsewhere = fleet.several and fleet.elsewhere(place.model, backend)
+        elsewhere = fleet.several and fleet.elsewhere(place.model, backend, now)
         counted = self._policy.counts_tokens
         suspect = task_id in backend.outages.suspects
         return Job(task_id, choice.backend, watched or canary, elsewhere, canary, counted, suspect)
@@ -303,7 +303,7 @@ class Board:
             backend not in self._fleet.able(place.model, now) or self._policy.holds_back(place, now)
         ):
             place = None
-        return swap_on(backend, place, now)
+        return swap_on(backend, place, now, self._policy.is_passed)
 
     # -- what is where
 

@@ -69,6 +69,13 @@ class Bypass:
         wait = self._waits.get(task_id)
         return since if wait is None else self._back(wait, now)
 
+    def since(self, task_id: str, since: float, now: float) -> float:
+        """The same, of one that may be away still."""
+        wait = self._waits.get(task_id)
+        if wait is None:
+            return since
+        return wait.since + wait.away + (0.0 if wait.left is None else now - wait.left)
+
     def _back(self, wait: _Wait, now: float) -> float:
         wait.outdone = False
         if wait.left is not None:

@@ -222,7 +222,7 @@ class Concurrency:
         if self.told is None and told is not None:
             self._before = told, served, refused
         self._use(served, refused)
-        if refused is not None or told is not None:
+        if refused is not None or told not in (None, served):
             self._pause = TRY_AGAIN
             self._waits_until = now + TRY_AGAIN
         self._clean = 1

@@ -215,16 +215,18 @@ class Fleet:
         named = [one for one in up if one.models.names(model)]
         return tuple(may or named) or self.backends
 
-    def elsewhere(self, model: str, backend: BackendSlots) -> bool:
-        """Whether another one than this may run it, if this one turns out not to have it."""
+    def elsewhere(self, model: str, backend: BackendSlots, now: float) -> bool:
+        """Whether another one than this may run it, if this one turns out not to have it. One whose
+        list is old may have got it since.
+        """
         known = self._elsewhere.get((model, backend.name))
+        others = [one for one in self.backends if one is not backend] if not known else []
         if known is None:
-            others = [one for one in self.backends if one is not backend]
             known = any(one.models.has(model) or _may_have(one, model) for one in others)
             if len(self._elsewhere) >= REMEMBERED:
                 self._elsewhere.clear()
             self._elsewhere[model, backend.name] = known
-        return known
+        return known or any(one.down is None and one.models.may_be_news(now) for one in others)
 
     @property
     def some_down(self) -> bool:

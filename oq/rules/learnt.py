@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Struct
 
 from oq.rules import memory_record
-from oq.rules.concurrency import Concurrency
 from oq.rules.memory_record import GroupRecord, MemoryRecord
 from oq.rules.slots import BackendSlots
 
@@ -33,14 +32,17 @@ def record_of(backend: BackendSlots) -> bytes:
     residency, memory = backend.residency, backend.memory_before
     if residency is not None:
         memory = memory_record.record_of(residency)
-    slots = _slots_of(backend.concurrency)
+    slots = _slots_of(backend)
     return msgspec.json.encode(
         _Learnt(memory.groups, memory.max_models, backend.models.record(), slots)
     )
 
 
-def _slots_of(concurrency: Concurrency | None) -> _Slots | None:
+def _slots_of(backend: BackendSlots) -> _Slots | None:
     """None while nothing has been found."""
+    concurrency = backend.concurrency
+    if concurrency is None and backend.residency is None and backend.at_first.told == 1:
+        return _Slots(1, None, 1)  # there is nothing to find
     if concurrency is None or not concurrency.found:
         return None
     return _Slots(concurrency.served, concurrency.refused, concurrency.told)

@@ -173,6 +173,9 @@ class Line:
         denied = all(not self.room(backend, place, now).starts for backend in able)
         return "the free slots are kept for urgent tasks (scheduler.reserve)" if denied else None
 
+    def is_passed(self, backend: BackendSlots, place: Place, now: float) -> bool:
+        return False
+
     def first(self) -> tuple[str, Place] | None:
         return self._ready.first() if self._ready else None
 

@@ -40,7 +40,7 @@ class ModelList:
 
     def has(self, model: str) -> bool | None:
         """Whether the backend has this model; None if it does not say which ones it has."""
-        return False if full_name(model) in self._lacks else self.names(model)
+        return False if model in self._lacks else self.names(model)
 
     def names(self, model: str) -> bool | None:
         """The same by its list alone, whatever it answered when it was sent a task."""
@@ -60,6 +60,10 @@ class ModelList:
     def is_old(self, now: float) -> bool:
         """Whether a model may have come since it was said."""
         return self.said and now - self._heard_at > NEW
+
+    def may_be_news(self, now: float) -> bool:
+        """Whether it is old, and was not asked lately without an answer."""
+        return self.is_old(now) and self.asked_at + NEW < now
 
     def renew(self, now: float) -> float:
         """It is old: have it asked, unless it was lately and has not answered. Until when a new
@@ -112,10 +116,12 @@ class ModelList:
         return True
 
     def note_lack(self, model: str, now: float) -> None:
-        """It has answered that it has not this model."""
+        """It has answered that it has not this model. It may have it under its other spelling: not
+        to every server `x` and `x:latest` are one.
+        """
         if len(self._lacks) >= MOST:
             self._lacks.clear()
-        self._lacks[full_name(model)] = now + LACKS
+        self._lacks[model] = now + LACKS
         self.wanted = self.said
 
     def forget_lacks(self, now: float = inf) -> None:

@@ -100,6 +100,12 @@ class Policy(Protocol):
         """
         ...
 
+    def is_passed(self, backend: BackendSlots, place: Place, now: float) -> bool:
+        """Whether a backend goes on with tasks of models that it has in memory while one with this
+        place waits for what runs there to end.
+        """
+        ...
+
     # -- what is where
 
     def __len__(self) -> int: ...

@@ -70,12 +70,12 @@ class Load:
 
 class Residency:
     """The load groups of one backend. `told` is how many it has room for, if somebody has said so.
-    `serves` makes what is known of how many tasks of a group it serves at once. `eager`: tasks of a
+    `serves` makes what is known of how many tasks of a model it serves at once. `eager`: tasks of a
     group are sent while it is being loaded, too.
     """
 
     def __init__(
-        self, told: int | None, serves: Callable[[], Concurrency], *, eager: bool = False
+        self, told: int | None, serves: Callable[[str], Concurrency], *, eager: bool = False
     ) -> None:
         self.told = told
         self.blind = False
@@ -102,7 +102,7 @@ class Residency:
         """The group with this key. `name` is a name of its model."""
         group = self.groups.get(key)
         if group is None:
-            group = self.groups[key] = Group(key, name or key[0], self._serves())
+            group = self.groups[key] = Group(key, name or key[0], self._serves(key[0]))
             self._forget_some()
         return group
 

@@ -322,10 +322,11 @@ class BackendSlots:
         if not names.items() <= self.names.items():
             self._rename(names, now)
         anew = self.at_first.anew and not facts.incomplete
-        if self.at_first.note(facts):
+        told = self.at_first.note(facts, self.model)
+        if told:
             self._use_told()
         if facts.loaded is None:
-            return False
+            return told
         residency = self.residency or self._manage_memory(now)
         if self.max_models is None and (anew or facts.max_models is not None):
             residency.told = facts.max_models
@@ -389,8 +390,8 @@ class BackendSlots:
         first = self.at_first
         if self.residency is not None:
             for group in self.residency.groups.values():
-                group.concurrency = first.again(group.concurrency)
+                group.concurrency = first.again(group.concurrency, group.key[0])
             return
-        self.limit = first.limit
+        self.limit = first.limit()
         known = self.concurrency or first.concurrency()
         self.concurrency = None if self.limit == 1 else first.again(known)

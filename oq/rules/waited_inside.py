@@ -77,6 +77,8 @@ class WaitedInside:
             self._base = min(self._base, sample.waited)
             self._took.append(own_time(sample))
             return not runs_alone and sample.waited > limit_of(sample) + min(self._base, WAITED)
+        if run.proved and not runs_alone:
+            self.alone.note_beside(sample)
         if runs_alone or run.proved:
             return False
         if is_whole(sample):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from oq.rules.fleet import Fleet
 from oq.rules.model_names import one_name
 from oq.rules.place import Place
@@ -11,6 +13,10 @@ from oq.rules.slots import BackendSlots
 
 SAID = 3
 """Backends of which it is said why a task waits. A listing says it in each row."""
+
+
+Passed = Callable[[BackendSlots, Place, float], bool]
+"""`Policy.is_passed`."""
 
 
 def why_in_line(
@@ -25,10 +31,10 @@ def why_in_line(
     # With fairness the first in line is not always the next: each tenant has its turn.
     turns = policy.counts_tokens and len(policy) > 1
     ahead = turns or (policy.first() or (task_id,))[0] != task_id
-    return why_waits(fleet, place, now, ahead=ahead)
+    return why_waits(fleet, place, now, policy.is_passed, ahead=ahead)
 
 
-def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | None:
+def why_waits(fleet: Fleet, place: Place, now: float, passed: Passed, *, ahead: bool) -> str | None:
     """Why a task with this place does not run yet. `ahead`: others are before it in line."""
     if fleet.is_paused(place.model):
         return f"{one_name(place.model)} is paused"
@@ -37,7 +43,7 @@ def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | N
         return f"the backends are asked which of them has {place.model}"
     if any(backend.room(place, now).starts for backend in able):
         return "tasks before it" if ahead else None
-    said = [_why_not(backend, place, now) for backend in able[:SAID]]
+    said = [_why_not(backend, place, now, passed) for backend in able[:SAID]]
     names = [backend.name for backend in able[:SAID]]
     more = len(able) - SAID
     if more > 0:
@@ -53,7 +59,7 @@ def why_waits(fleet: Fleet, place: Place, now: float, *, ahead: bool) -> str | N
     return f"only {only} {'has' if one else 'have'} {place.model}: {why}"
 
 
-def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | None:
+def swap_on(backend: BackendSlots, place: Place | None, now: float, passed: Passed) -> str | None:
     """What the backend loads, or what has to end there first. `place` is that of the first task in
     line.
     """
@@ -64,6 +70,8 @@ def swap_on(backend: BackendSlots, place: Place | None, now: float) -> str | Non
         return f"loads {residency.load.group}"
     if place is None or backend.room(place, now) is not Room.DRAINING:
         return None
+    if passed(backend, place, now):
+        return None  # as long as others go first, nothing is to end
     after = residency.group(backend.key(place), place.model)
     busy = [group for group in residency.loaded if group.concurrency.running]
     before = ", ".join(str(group) for group in busy)
@@ -76,7 +84,7 @@ def _lacks(backend: BackendSlots, place: Place) -> bool:
     return backend.models.names(place.model) is False
 
 
-def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
+def _why_not(backend: BackendSlots, place: Place, now: float, passed: Passed) -> str:
     """Why the task cannot start on this backend now."""
     name = backend.name
     if backend.down is not None:
@@ -94,4 +102,8 @@ def _why_not(backend: BackendSlots, place: Place, now: float) -> str:
         return f"{slots} for {model} on {name} {are} taken (backends[].model_limits)"
     if room is Room.TAKEN:
         return f"all slots of {name} for {place.model} are taken"
-    return f"{name}: {swap_on(backend, place, now) or 'a model is being loaded'}"
+    if (swap := swap_on(backend, place, now, passed)) is not None:
+        return f"{name}: {swap}"
+    if room is Room.DRAINING and passed(backend, place, now):
+        return f"{name}: tasks of models in memory go first for a while (scheduler.affinity)"
+    return f"{name}: a model is being loaded"

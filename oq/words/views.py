@@ -79,11 +79,12 @@ class Models(Readable, Struct, frozen=True):
 class BackendFacts(Struct, frozen=True):
     """What a backend says of itself that decides which task it can start now.
 
-    `slots` is how many calls it works on at once. `loaded` are the names of the models in its
-    memory, as it spells them; None: it does not say. `digests` says for names which model they are:
-    those of one value are one model. It may lack names. `max_models` is how many models its memory
-    holds at once. None: it does not say. `incomplete`: it could not be asked for all of this, so
-    what is missing may be as before.
+    `slots` is how many calls it works on at once; of a server with several models each may have
+    another number, which is in `slots_of` by its name, as far as it is known. `loaded` are the
+    names of the models in its memory, as it spells them; None: it does not say. `digests` says for
+    names which model they are: those of one value are one model. It may lack names. `max_models` is
+    how many models its memory holds at once. None: it does not say. `incomplete`: it could not be
+    asked for all of this, so what is missing may be as before.
     """
 
     slots: int | None = None
@@ -93,6 +94,7 @@ class BackendFacts(Struct, frozen=True):
     models: tuple[str, ...] | None = None
     """The names of all models that it has. None: it was not asked, or does not say."""
     incomplete: bool = False
+    slots_of: dict[str, int] = {}
 
 
 class BackendView(BackendStatus, frozen=True, omit_defaults=True, kw_only=True):

@@ -126,6 +126,29 @@ async def test_a_model_that_is_pulled_elsewhere_while_its_tasks_wait(autojump_cl
         assert trio.current_time() - began <= NEW + 3 * SERVICE + 1
 
 
+async def test_a_model_that_has_moved_to_another_backend_since_the_lists_were_read(autojump_clock):
+    one, two = box("one", "alpha", "beta"), box("two", "alpha")
+    async with fleet(one, two) as queue:
+        await trio.sleep(2 * NEW)
+        two.simulator.model_files.put("beta")
+        one.simulator.model_files.remove("beta")
+        tasks = await all_of(queue, await submit(queue, *["beta"] * 3))
+        assert {ran_on(task) for task in tasks} == {"two"}
+        assert len(one.simulator.asked("/api/generate")) == 1, "then it is known"
+
+
+async def test_a_model_that_is_gone_is_looked_for_once_and_then_said_to_be_gone(autojump_clock):
+    one, two = box("one", "alpha", "beta"), box("two", "alpha")
+    async with fleet(one, two) as queue:
+        await trio.sleep(2 * NEW)
+        one.simulator.model_files.remove("beta")
+        [task] = await all_of(queue, await submit(queue, "beta"))
+        assert task.status is Status.FAILED
+        assert "not found" in (task.error or "")
+        asked = [len(each.simulator.asked("/api/generate")) for each in (one, two)]
+        assert asked == [2, 0]
+
+
 async def test_an_unknown_model_is_answered_by_the_backend_at_once(autojump_clock):
     one, two = box("one", "alpha"), box("two", "beta")
     async with fleet(one, two) as queue:

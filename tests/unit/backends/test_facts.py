@@ -138,15 +138,18 @@ async def test_llama_cpps_router_says_what_is_loaded_and_the_slots_of_that(machi
         "/props?model=b%2Fc%20d&autoload=false": PROPS | {"total_slots": 2},
     }  # fmt: skip
     digests = {"a": "a", "small": "a", "b/c d": "b/c d", "e": "e", "f": "f", "g": "g"}
-    first = await server.facts(full=False)
-    assert first == BackendFacts(4, ("a", "b/c d"), digests, max_models=2)
-    assert machine.asked_since()[1:] == ["/props", "/models", "/props?model=a&autoload=false"]
-    assert (await server.facts(full=False)).slots == 2
-    assert machine.asked_since() == ["/models", "/props?model=b%2Fc%20d&autoload=false"]
-    assert (await server.facts(full=False)).slots == 2
+    of_each = {"a": 4, "b/c d": 2}
+    facts = BackendFacts(2, ("a", "b/c d"), digests, max_models=2, slots_of=of_each)
+    assert await server.facts(full=False) == facts
+    assert machine.asked_since()[1:] == [
+        "/props", "/models", "/props?model=a&autoload=false",
+        "/props?model=b%2Fc%20d&autoload=false",
+    ]  # fmt: skip
+    assert await server.facts(full=False) == facts
     assert machine.asked_since() == ["/models"], "each model is asked once"
     machine.said["/models"] = {"data": []}
-    assert await server.facts(full=False) == BackendFacts(2, (), {}, max_models=2)
+    facts = BackendFacts(2, (), {}, max_models=2, slots_of=of_each)
+    assert await server.facts(full=False) == facts
 
 
 async def test_a_router_does_not_know_the_slots_before_a_model_is_loaded(machine, server):

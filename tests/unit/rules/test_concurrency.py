@@ -100,6 +100,20 @@ def test_the_number_is_found_within_20_tasks_and_nobody_waits_inside_afterwards(
     assert (server.known.served, server.waits_since(seen)) == (slots, [])
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("slots", [1, 3, 4, 5, 8])
+def test_a_guess_is_corrected_though_there_was_a_line_from_the_start(slots, seed):
+    """No task has run alone. When a first byte comes that waits for no slot, is seen of tasks that
+    ran beside others.
+    """
+    speed = partial(scales_to, slots)
+    one = SharedSpeed(speed, Concurrency(16, GUESSED), "first byte", seed=seed, slots=slots)
+    one.run(60)
+    waited = one.waited_inside
+    one.run(100)
+    assert (one.known.served, one.waited_inside - waited) == (slots, 0)
+
+
 @pytest.mark.parametrize("slots", [1, 2, 4])
 def test_answers_that_come_whole_and_say_no_times_will_do_for_a_guess(slots):
     server = Server(slots, Concurrency(64), whole, streams=False)
@@ -315,7 +329,7 @@ def test_a_guess_is_looked_at_though_the_backend_was_down_at_first(slots, how):
     known = Concurrency(16, GUESSED)
     known.restarted(0.0)
     one = SharedSpeed(partial(scales_to, slots), known, how, slots=slots)
-    one.run(80)
+    one.run(100)
     assert set(one.served[-40:]) == {slots}
 
 

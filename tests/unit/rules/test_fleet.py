@@ -24,6 +24,11 @@ from tests.support.builders import at, task_id
 MODELS = ("a", "b", "c")
 
 
+def passed(backend: BackendSlots, place: Place, now: float) -> bool:
+    """No task is passed over."""
+    return False
+
+
 def box(name: str, *models: str, limit: int = 9, says: bool = True) -> BackendSlots:
     slots = BackendSlots(name, limit)
     if says:
@@ -46,19 +51,20 @@ def test_those_that_have_a_model_run_it_up_or_down():
     assert names(fleet.able("b:7b", 0.0)) == ["one"]
     go_down(fleet, "one")
     assert names(fleet.able("b:7b", 0.0)) == ["one"]
-    assert fleet.elsewhere("a", fleet.by_name["two"])
-    assert not fleet.elsewhere("b:7b", fleet.by_name["one"]) or fleet.by_name["three"].down is None
+    assert fleet.elsewhere("a", fleet.by_name["two"], 0.0)
+    silent_is_up = fleet.by_name["three"].down is None
+    assert not fleet.elsewhere("b:7b", fleet.by_name["one"], 0.0) or silent_is_up
 
 
 def test_who_does_not_say_what_it_has_gets_what_nobody_else_has():
     fleet = Fleet([box("one", "a"), box("two", says=False), box("three", says=False)])
     assert names(fleet.able("x", 0.0)) == ["two", "three"]
-    assert fleet.elsewhere("x", fleet.by_name["two"])
+    assert fleet.elsewhere("x", fleet.by_name["two"], 0.0)
     go_down(fleet, "two")
     assert names(fleet.able("x", 0.0)) == ["three"]
     go_down(fleet, "three")
     assert names(fleet.able("x", 0.0)) == ["one", "two", "three"], "the answer of one is the answer"
-    assert not fleet.elsewhere("x", fleet.by_name["one"]), "so it is not tried for ever"
+    assert not fleet.elsewhere("x", fleet.by_name["one"], 0.0), "so it is not tried for ever"
 
 
 def test_a_single_backend_gets_everything():
@@ -133,6 +139,14 @@ def test_a_lack_is_believed_for_a_while_only():
         assert models.next_at(1.0 + LACKS) == inf
 
 
+def test_a_server_may_lack_another_spelling_of_a_model_that_it_has():
+    fleet = Fleet([box("one", "x"), box("two", says=False)])
+    one = fleet.by_name["one"]
+    fleet.note_lack(one, "x:latest", 1.0)
+    assert names(fleet.able("x:latest", 1.0)) == ["two"]
+    assert names(fleet.able("x", 1.0)) == ["one"], "to vLLM they are two names"
+
+
 def test_a_backend_that_does_not_say_what_it_has_may_lack_a_model():
     models = ModelList()
     models.note_lack("x", 0.0)
@@ -146,7 +160,7 @@ def test_who_lists_a_model_is_asked_again_before_all_others():
     two = fleet.by_name["two"]
     fleet.note_lack(two, "b", 1.0)
     assert names(fleet.able("b", 1.0)) == ["two"]
-    assert not fleet.elsewhere("b", two), "its answer is the answer"
+    assert not fleet.elsewhere("b", two, 1.0), "its answer is the answer"
     fleet = Fleet([box("one", "a"), box("two", "b"), box("three", says=False)])
     fleet.note_lack(fleet.by_name["two"], "b", 1.0)
     assert names(fleet.able("b", 1.0)) == ["three"], "it may have it"
@@ -312,10 +326,10 @@ def test_of_many_backends_the_first_few_say_why_a_task_waits():
     fleet = Fleet([box(f"box{number}", "a") for number in range(50)])
     for backend in fleet:
         backend.down = "gone"
-    said = why_waits(fleet, Place(5, "a"), 0.0, ahead=False)
+    said = why_waits(fleet, Place(5, "a"), 0.0, passed, ahead=False)
     assert said == "box0 is down; box1 is down; box2 is down; and 47 more"
     fleet.by_name["box49"].down = None
-    assert why_waits(fleet, Place(5, "a"), 0.0, ahead=True) == "tasks before it"
+    assert why_waits(fleet, Place(5, "a"), 0.0, passed, ahead=True) == "tasks before it"
 
 
 def test_a_backend_of_a_higher_tier_has_the_model_too():
@@ -324,15 +338,15 @@ def test_a_backend_of_a_higher_tier_has_the_model_too():
     fleet.by_name["box"].down = "gone"
     cloud.down = "gone"
     fleet.changed()
-    assert why_waits(fleet, Place(5, "m"), 0.0, ahead=False) == "box is down; cloud is down"
+    assert why_waits(fleet, Place(5, "m"), 0.0, passed, ahead=False) == "box is down; cloud is down"
     one = box("box", "m", limit=1)
     one.take(task_id(1), Place(5, "m"), 0.0)
     said = "all slots of box for m are taken; cloud is of a higher tier"
     cloud = BackendSlots("cloud", 9, tier=1, models=["m"])
-    assert why_waits(Fleet([one, cloud]), Place(5, "m"), 0.0, ahead=False) == said
+    assert why_waits(Fleet([one, cloud]), Place(5, "m"), 0.0, passed, ahead=False) == said
     fleet = Fleet([one, box("other", "x"), cloud])
     said = f"only box and cloud have m: {said}"
-    assert why_waits(fleet, Place(5, "m"), 0.0, ahead=False) == said
+    assert why_waits(fleet, Place(5, "m"), 0.0, passed, ahead=False) == said
 
 
 def test_no_swap_is_said_for_a_task_that_a_rule_holds_back():

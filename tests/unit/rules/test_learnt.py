@@ -9,6 +9,7 @@ import pytest
 from oq.rules.concurrency import Concurrency
 from oq.rules.known_at_first import GUESSED, MOST_GUESSED
 from oq.rules.learnt import recall, record_of
+from oq.rules.place import Place
 from oq.rules.residency import Group
 from oq.rules.slots import BackendSlots
 from oq.words.views import BackendFacts, SlotsSource
@@ -125,6 +126,23 @@ def test_a_record_that_cannot_be_read_is_of_no_use():
     recall(slots, b"{nonsense", 0.0)
     assert slots.residency is not None
     assert not slots.residency.groups
+
+
+@pytest.mark.parametrize(("again", "starts"), [(1, 1), (4, 4), (None, 1)])
+def test_a_server_of_one_slot_gets_one_task_after_a_restart_until_it_says_its_number(again, starts):
+    slots = BackendSlots("box", 64, "guessed")
+    assert slots.note_facts(BackendFacts(1), 0.0), "that is to be kept"
+    assert not slots.note_facts(BackendFacts(1), 1.0)
+    later = BackendSlots("box", 64, "guessed")
+    recall(later, record_of(slots), 0.0)
+    assert later.concurrency is not None
+    assert later.concurrency.served == 1
+    later.note_facts(BackendFacts(again), 0.0)
+    assert later.serves(Place(5, "m")) == (None if again is None else starts)
+    assert later.is_open(0.0)
+    if again is None:
+        later.take("t1", Place(5, "m"), 0.0)
+        assert later.try_at(0.0) == pytest.approx(0.1), "it may be another one, so more are tried"
 
 
 def test_what_was_found_is_kept_until_a_server_says_what_it_has_in_memory():

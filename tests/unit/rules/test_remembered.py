@@ -35,7 +35,7 @@ def test_who_has_a_model(fleet):
     for name in [*NAMES, *NAMES]:
         assert fleet.able(name, 0.0) == (box,)
         assert fleet.above(name) == (cloud,)
-        assert fleet.elsewhere(name, box)
+        assert fleet.elsewhere(name, box, 0.0)
     for kept in (fleet._able, fleet._above, fleet._elsewhere):
         assert 0 < len(kept) <= FEW
 

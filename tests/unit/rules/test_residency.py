@@ -103,6 +103,34 @@ def test_a_swap_waits_until_what_runs_has_ended_and_nothing_overtakes_it():
     assert story.starts() == [b3]
 
 
+def test_no_swap_is_said_as_long_as_affinity_lets_others_go_first():
+    story = Story("affinity", max_models=1, slots=2, max_bypass=30.0)
+    b1, b2, c1, b3, _ = story.add(place("b"), place("b"), place("c"), place("b"), place("b"))
+    story.starts()
+    story.answers(b1)
+    assert story.starts() == [b2]
+    story.answers(b2)
+    said = "box: tasks of models in memory go first for a while (scheduler.affinity)"
+    assert story.board.waits_for(c1, story.now) == said
+    assert story.board.swap_on(story.slots, story.now) is None
+    story.ends(b1)
+    assert story.starts() == [b3], "as it said"
+    story.now += 30.0
+    assert story.board.waits_for(c1, story.now) == "box: b → c, 2 of b still running"
+    assert story.board.swap_on(story.slots, story.now) == "b → c, 2 of b still running"
+    story.ends(b2)
+    assert story.starts() == [], "now c is next"
+
+
+def test_a_swap_is_said_if_nobody_goes_first_though_affinity_would_let_them():
+    story = Story("affinity", max_models=1, slots=1)
+    b1, c1 = story.add(place("b"), place("c"))
+    assert story.starts() == [b1]
+    story.answers(b1)
+    assert story.starts() == []
+    assert story.board.waits_for(c1, story.now) == "box: b → c, 1 of b still running"
+
+
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_list_from_before_a_load_was_done_says_nothing_of_it(slow):
     """The backend was slow to say it: by then the task that the load was for had ended. Two models

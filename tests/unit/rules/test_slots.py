@@ -6,6 +6,7 @@ import pytest
 
 from oq.rules.known_at_first import GUESSED
 from oq.rules.place import Place
+from oq.rules.shown_slots import slots_of
 from oq.rules.slots import BackendSlots
 from oq.words.messages import Busy, Ended
 from oq.words.views import BackendFacts
@@ -14,13 +15,13 @@ from tests.support.builders import task_id
 A = Place(5, "a")
 
 
-def starts(box: BackendSlots, place: Place = A) -> int:
-    """How many tasks start at once."""
-    number = 0
+def starts(box: BackendSlots, place: Place = A, first: int = 0) -> int:
+    """How many tasks start at once. They have the numbers from `first` on."""
+    number = first
     while box.room(place, 9.0).starts:
         box.take(task_id(number), place, 9.0)
         number += 1
-    return number
+    return number - first
 
 
 @pytest.mark.parametrize("loaded", [None, ("a",)])
@@ -38,6 +39,30 @@ def test_it_may_serve_another_number_later():
     box.note_facts(BackendFacts(slots=3), 0.0)
     box.note_facts(BackendFacts(slots=5), 1.0)
     assert starts(box) == 5
+
+
+def test_each_model_has_the_number_that_is_told_of_it():
+    box = BackendSlots("box", 64, "guessed")
+    digests = {"a": "a", "small": "a", "b": "b", "c": "c"}
+    box.note_facts(BackendFacts(4, ("a",), digests, slots_of={"a": 4}), 0.0)
+    assert starts(box, Place(5, "small")) == 4
+    box.note_facts(BackendFacts(1, ("a", "b", "c"), digests, slots_of={"a": 4, "b": 1}), 1.0)
+    assert starts(box, Place(5, "b"), 10) == 1
+    assert starts(box, Place(5, "c"), 20) == 1, "as few as any, as long as it is not told"
+    assert {one.model: one.slots for one in slots_of(box)} == {"small": 4, "b": 1, "c": 1}
+    box.note_facts(BackendFacts(1, ("a", "b"), digests, slots_of={"a": 4, "b": 1, "c": 2}), 1.0)
+    assert starts(box, Place(5, "c"), 30) == 1, "it has two now"
+
+
+def test_what_is_found_of_a_model_is_kept_when_a_number_of_another_one_is_told():
+    box = BackendSlots("box", 64, "guessed")
+    box.note_facts(BackendFacts(4, ("a",), slots_of={"a": 4}), 0.0)
+    box.key(A)
+    known = box.concurrency_of(A)
+    assert known is not None
+    known.restore(2, 4, 0.0, 4)
+    box.note_facts(BackendFacts(1, ("a", "b"), slots_of={"a": 4, "b": 1}), 1.0)
+    assert (known.served, known.refused) == (2, 4)
 
 
 RESTARTED = 5.0
