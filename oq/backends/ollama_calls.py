@@ -15,9 +15,9 @@ from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, Endpoint, split_body
 from oq.dialects.ollama import OLLAMA
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
+from oq.words.from_json import NOT_READ
 from oq.words.head import Head
 from oq.words.outcome import Completed
 from oq.words.task import TaskType

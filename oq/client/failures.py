@@ -22,6 +22,7 @@ from oq.words.errors import (
     Unavailable,
     WaitTooLong,
 )
+from oq.words.from_json import NOT_READ
 
 _FIELD = re.compile(r"([\w-]+(?:\.\w+|\[\d+\])*): (.+)", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
@@ -40,7 +41,7 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
     """What an answer that is not a success means. `task_id` is the task that was asked for."""
     try:
         said = msgspec.json.decode(response.content, type=_Error).error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_READ:
         return _no_oq(response, server)
     match response.status_code:
         case 400 | 422:

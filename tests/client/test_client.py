@@ -272,6 +272,10 @@ def test_errors_keep_what_they_know(serve):
     assert missing.value.task_id == "t9"
 
 
+NESTED = b"[" * 100_000 + b"]" * 100_000
+"""JSON that no decoder reads."""
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -281,6 +285,8 @@ def test_errors_keep_what_they_know(serve):
         httpx.Response(200, json={"pending_tasks": "many"}),
         httpx.Response(302, headers={"Location": "http://elsewhere"}),
         httpx.Response(200, content=b"\xff\xfe"),
+        httpx.Response(200, content=b'{"pending_tasks":' + NESTED + b"}"),
+        httpx.Response(500, content=b'{"error":' + NESTED + b"}"),
     ],
 )
 def test_something_that_is_not_oq_is_said_so(answer, serve):
