@@ -428,3 +428,13 @@ def test_a_timeout_may_be_as_long_as_one_likes(run, timeout):
 def test_a_timeout_in_which_nothing_can_come_is_refused(kind, timeout):
     with pytest.raises(errors.InvalidTask, match=r"timeout: .* is not more than 0"):
         kind("localhost:1", timeout=timeout)
+
+
+def test_what_is_read_of_a_client_that_was_closed_is_told_so():
+    with served() as server, Client(server.url) as client:
+        task_id = client.submit(chat("m", "a"))
+        with client.stream(task_id) as chunks, client.subscribe() as events:
+            client.close()
+            for iterator in (chunks, events):
+                with pytest.raises(errors.Unavailable, match="this client is closed"):
+                    list(iterator)
