@@ -12,6 +12,8 @@ which of them have moved when a new version comes. What is different here, and w
   a body is. A proxy in front may read another request out of those bytes (RFC 9112, 11.2). Here
   they are refused.
 - h11 bounds what has come of a head only while the head is incomplete. Here every head is bounded.
+- Hypercorn takes a whole URL for a path, which nothing has. Servers must take it (RFC 9112, 3.2.2):
+  here it is the path in it, of the host that the header Host names as well.
 - Hypercorn reads no further while a request waits behind another one, so that it does not notice
   when the client leaves. Here that ends the wait, and the connection.
 """
@@ -37,6 +39,8 @@ from oq.http.responses import JSON, ErrorAnswer, encode
 
 _LOOSE = re.compile(rb"(?<!\r)\n|\n[ \t]")
 """A line end without its carriage return, or a line that goes on in the next one."""
+_WHOLE_URL = re.compile(rb"(?i:http)://([^/?#@]+)((?:[/?].*)?)")
+"""A target that says whose path it is: the absolute form of RFC 9112, 3.2.2."""
 _VERSIONS = frozenset({b"1.0", b"1.1"})
 _EXTENSIONS = b"sec-websocket-extensions"
 
@@ -101,12 +105,15 @@ class Http1(H11Protocol):
         """Hypercorn changes to HTTP/2 here."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        """Begin a request; one for a WebSocket without the extensions that it offers."""
+        """Begin a request: for the path of a whole URL, if it has one for its target, and without
+        the extensions of WebSockets that it offers.
+        """
+        target = _path_in(request)
         kept = [item for item in request.headers if item[0] != _EXTENSIONS]
-        if len(kept) != len(request.headers):
+        if len(kept) != len(request.headers) or target != request.target:
             request = h11.Request(
                 method=request.method,
-                target=request.target,
+                target=target,
                 headers=kept,
                 http_version=request.http_version,
             )
@@ -227,6 +234,17 @@ class _Lines(ReceiveBuffer):
         if _LOOSE.search(self._data, max(0, self._checked - 1), stop):
             raise h11.RemoteProtocolError("a line of the head is folded, or has no CR LF")
         self._checked = stop
+
+
+def _path_in(request: h11.Request) -> bytes:
+    """The target as a path. A URL stays what it is, and is refused as no path, if the header Host
+    does not say the same: who is asked would be read in two ways.
+    """
+    url = _WHOLE_URL.fullmatch(request.target)
+    hosts = [value.lower() for name, value in request.headers if name == b"host"]
+    if url is None or hosts != [url[1].lower()]:
+        return bytes(request.target)
+    return url[2] if url[2].startswith(b"/") else b"/" + url[2]
 
 
 def _check(request: h11.Request) -> None:
