@@ -121,7 +121,7 @@ class Http1(H11Protocol):
 
     async def _send_h11_event(self, event: Any) -> None:
         """Send it. A response gets a reason phrase: some clients show nothing else."""
-        if isinstance(event, h11.Response):
+        if isinstance(event, (h11.Response, h11.InformationalResponse)):
             event = _with_reason(event)
             if event.status_code == NO_CONTENT:
                 event = _without_length(event)
@@ -171,11 +171,13 @@ def _without_length(response: h11.Response) -> h11.Response:
     )
 
 
-def _with_reason(response: h11.Response) -> h11.Response:
+def _with_reason(
+    response: h11.Response | h11.InformationalResponse,
+) -> h11.Response | h11.InformationalResponse:
     given = [value for name, value in response.headers if name == REASON]
     if response.reason and not given:
         return response
-    return h11.Response(
+    return type(response)(
         status_code=response.status_code,
         headers=[item for item in response.headers.raw_items() if item[0].lower() != REASON],
         reason=given[0] if given else responses.get(response.status_code, "").encode(),

@@ -35,6 +35,17 @@ async def status(oq: Live, request: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
+async def test_interim_answers_have_a_reason_phrase_too():
+    head = SUBMIT + LENGTH + b"Expect: 100-continue\r\n" + CLOSE
+    async with live(paused=True) as oq:
+        answer = await oq.talk(head + BODY)
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n")
+        assert b"\r\nHTTP/1.1 201 Created\r\n" in answer
+        stream, answer = await shaken(oq)
+        await stream.aclose()
+        assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+
+
 # -- a target that is a whole URL
 
 
