@@ -25,12 +25,14 @@ from oq.words.errors import (
 from oq.words.from_json import NOT_READ
 
 _FIELD = re.compile(r"([\w-]+(?:\.\w+|\[\d+\])*): (.+)", re.DOTALL)
-_NUMBER = re.compile(r"\d+")
-_WAIT = re.compile(r"it would start in about (\d+) s, and may wait for ([\d.e+-]+) s ")
+_NUMBER = re.compile(r"\d{1,18}")
+_WAIT = re.compile(
+    r"it would start in about (\d{1,18}) s, and may wait for (\d+(?:\.\d+)?(?:e[+-]?\d+)?) s "
+)
 
 
 _BATCH = "nothing was stored: "
-_ITEM = re.compile(r"; item (\d+): ")
+_ITEM = re.compile(r"; item (\d{1,18}): ")
 
 
 class _Error(msgspec.Struct):

@@ -110,7 +110,7 @@ def read(call: ApiRequest[T], response: httpx.Response, server: str) -> T:
         raise refusal(response, server, call.task_id)
     try:
         return call.read(response)
-    except NOT_READ:
+    except (ValueError, *NOT_READ):  # a link that is no URL is a ValueError
         raise garbled(server) from None
 
 

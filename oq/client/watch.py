@@ -23,6 +23,7 @@ from oq.client.failures import garbled, reason, refusal
 from oq.client.follow import FrameFollower
 from oq.client.retries import PATIENCE
 from oq.client.task_groups import leaf
+from oq.client.urls import making_url
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import OqError, ServerNotReached, Unavailable
 from oq.words.events import Event, Lagged
@@ -169,7 +170,8 @@ class _Watching:
 
     async def _dial(self) -> tuple[_Noticing, str, str]:
         call = self._follower.call()
-        url = httpx.URL(f"{self._server}/{call.path}", params=call.params)
+        with making_url():
+            url = httpx.URL(f"{self._server}/{call.path}", params=call.params)
         secure = url.scheme == "https"
         port = url.port or (443 if secure else 80)
         try:

@@ -295,6 +295,52 @@ def test_something_that_is_not_oq_is_said_so(answer, serve):
         client.status()
 
 
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(429, json={"error": f"{LONG} tasks"}),
+        httpx.Response(413, json={"error": f"over {LONG} bytes"}),
+        httpx.Response(400, json={"error": f"nothing was stored: item {LONG}: no"}),
+        httpx.Response(503, json={"error": f"it would start in about {LONG} s, and may wait for"}),
+        httpx.Response(
+            503, json={"error": "it would start in about 5 s, and may wait for ..e s (X)"}
+        ),
+        httpx.Response(200, json=[], headers={"Link": '<http://[::1>; rel="next"'}),
+    ],
+)
+def test_whatever_is_answered_is_one_of_oqs_errors(answer, serve):
+    client, _ = serve(answer)
+    with pytest.raises(errors.OqError):
+        client.list()
+
+
+HALF, ENDLESS = "\ud800", "x" * 70_000
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda client: client.list(text=HALF), "q: .* half of a surrogate pair"),
+        (lambda client: client.count(model=HALF), "model: .* half of a surrogate pair"),
+        (lambda client: client.get(HALF), "task_id: .* half of a surrogate pair"),
+        (lambda client: client.stats(model=HALF), "model: .* half of a surrogate pair"),
+        (lambda client: client.list(text=ENDLESS), "too long for a URL"),
+        (lambda client: client.get(ENDLESS), "too long for a URL"),
+        (lambda client: client.models(window=ENDLESS), "too long for a URL"),
+        (lambda client: client.submit(embed("m", "a"), idempotency_key=" a"), "no spaces"),
+        (lambda client: client.submit(embed("m", "a"), idempotency_key="a "), "no spaces"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(ask, said, serve):
+    client, server = serve(httpx.Response(200))
+    with pytest.raises(errors.InvalidTask, match=said):
+        ask(client)
+    assert not server.requests
+
+
 def test_a_server_that_is_not_there():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

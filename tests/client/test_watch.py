@@ -78,3 +78,10 @@ async def test_a_certificate_that_is_not_accepted_is_named():
 async def test_what_is_no_websocket_is_said_so(answer, said):
     async with answering(answer) as url:
         assert said in str(await refused(url))
+
+
+@pytest.mark.parametrize("task_id", ["\ud800", "x" * 70_000])
+async def test_what_cannot_be_asked_for_is_named(task_id):
+    with pytest.raises(oq.InvalidTask):
+        async with oq.watch("http://127.0.0.1:1", task_id=task_id):
+            pass
