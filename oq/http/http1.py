@@ -11,6 +11,8 @@ which of them have moved when a new version comes. What is different here, and w
 - h11 takes line ends without a carriage return, folded header lines, and two ways to say how long
   a body is. A proxy in front may read another request out of those bytes (RFC 9112, 11.2). Here
   they are refused.
+- Hypercorn takes a method for the one in capital letters. They are others (RFC 9110, 9.1), and what
+  a proxy refuses as POST would pass it as post. Here they are refused.
 - h11 bounds what has come of a head only while the head is incomplete. Here every head is bounded.
 - Hypercorn takes a whole URL for a path, which nothing has. Servers must take it (RFC 9112, 3.2.2):
   here it is the path in it, of the host that the header Host names as well.
@@ -250,10 +252,14 @@ def _path_in(request: h11.Request) -> bytes:
 
 
 def _check(request: h11.Request) -> None:
-    """RemoteProtocolError if it is not HTTP/1, or says twice how long its body is."""
+    """RemoteProtocolError if it is not HTTP/1, has a method that Hypercorn would take for another,
+    or says twice how long its body is.
+    """
     if request.http_version not in _VERSIONS:
         version = request.http_version.decode()
         raise h11.RemoteProtocolError(f"its version is {version}", error_status_hint=505)
+    if request.method != request.method.upper():
+        raise h11.RemoteProtocolError("its method is not in capital letters")
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" not in names:
         return

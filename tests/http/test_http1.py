@@ -102,6 +102,8 @@ TWICE = {
     "chunks and a length": SUBMIT + CHUNKED + LENGTH + CLOSE,
     "chunks for HTTP/1.0": (SUBMIT + CHUNKED + CLOSE).replace(b"HTTP/1.1", b"HTTP/1.0"),
     "two lengths": SUBMIT + LENGTH + b"Content-Length: 3\r\n" + CLOSE,
+    "a method in small letters": SUBMIT.replace(b"POST", b"post") + LENGTH + CLOSE,
+    "a method in some small letters": SUBMIT.replace(b"POST", b"Post") + LENGTH + CLOSE,
     "a space before the colon": SUBMIT + LENGTH + b"X : y\r\n" + CLOSE,
 }
 
