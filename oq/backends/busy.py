@@ -12,8 +12,8 @@ import re
 import msgspec
 
 from oq.dialects.answer_errors import error_text
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendError
+from oq.words.from_json import NOT_READ
 
 _BUSY = {
     # Ollama, handleScheduleError in server/routes.go; its /v1 paths say it in their own forms.

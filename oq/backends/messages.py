@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendRejected
+from oq.words.from_json import NOT_READ
 
 _MEDIA_TYPES = {"iVBOR": "png", "/9j/": "jpeg", "R0lG": "gif", "UklG": "webp"}
 """By how a file of each kind begins, in base64."""

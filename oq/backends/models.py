@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
+from oq.words.from_json import NOT_READ
 from oq.words.views import Model
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from oq.backends.verbatim import call_of
 from oq.dialects.answer_errors import error_text
 from oq.dialects.base import Emit, Endpoint, split_body
 from oq.dialects.ollama import OLLAMA
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.validation import check_payload
 from oq.words.errors import BackendError, BackendRejected, InvalidTask
+from oq.words.from_json import NOT_READ
 from oq.words.head import Head
 from oq.words.outcome import Completed
 from oq.words.task import TaskType
@@ -50,7 +50,7 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
         )
         if _only_loads(request.type, payload):
             emit(_head(call.dialect.json_type))  # Ollama does not stream this
-            return Completed(_loaded(request, payload, now))
+            return _as_called(request, Completed(_loaded(request, payload, now)))
         emit(_head(call.dialect.stream_type if streams else call.dialect.json_type))
 
         def pass_on(said: bytes | Head, /, *more: bytes) -> None:
@@ -63,7 +63,7 @@ async def run_ollama_call(request: Request, emit: Emit, run: Run, now: datetime)
     except BackendError as error:
         _say_as_ollama(error)
         raise
-    return _legacy(done) if request.call == _EMBEDDINGS else done
+    return _as_called(request, done)
 
 
 def _say_as_ollama(error: BackendError) -> None:
@@ -114,19 +114,23 @@ def _only_loads(kind: TaskType, payload: dict[str, Raw]) -> bool:
     name, unsaid = _UNSAID[kind]
     said = {name, "suffix", "images"} if kind is TaskType.GENERATE else {name}
     nothing = (bytes(unsaid), b'""', b"[]", b"null")
-    return kind is not TaskType.EMBED and all(
-        bytes(payload.get(each, b"null")) in nothing for each in said
-    )
+    return all(bytes(payload.get(each, b"null")) in nothing for each in said)
 
 
 def _loaded(request: Request, payload: dict[str, Raw], now: datetime) -> bytes:
     """Ollama's answer to that. Such a server has its models loaded, or loads them by itself."""
+    if request.type is TaskType.EMBED:
+        return msgspec.json.encode({"model": request.model, "embeddings": []})
     said: dict[str, object] = {"response": ""}
     if request.type is TaskType.CHAT:
         said = {"message": {"role": "assistant", "content": ""}}
     unload = bytes(payload.get("keep_alive", b"")) in _ZERO
     done = {"done": True, "done_reason": "unload" if unload else "load"}
     return msgspec.json.encode({"model": request.model, "created_at": now, **said, **done})
+
+
+def _as_called(request: Request, done: Completed) -> Completed:
+    return _legacy(done) if request.call == _EMBEDDINGS else done
 
 
 def _legacy(done: Completed) -> Completed:

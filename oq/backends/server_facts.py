@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from oq.backends.refusals import REMEMBERED
 from oq.backends.transport import Transport
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendBusy, BackendFailure, BackendRejected
+from oq.words.from_json import NOT_READ
 from oq.words.views import BackendFacts
 
 MAX_SLOTS = 10_000

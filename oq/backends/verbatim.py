@@ -22,9 +22,9 @@ from oq.dialects import ENDPOINTS, Endpoint
 from oq.dialects.answer_errors import quoted
 from oq.dialects.base import Answer, Emit
 from oq.dialects.reading import MARK, lacks_end
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
+from oq.words.from_json import NOT_READ
 from oq.words.head import Head
 from oq.words.outcome import Completed
 

@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from oq.cli.options import output_option, server_options
-from oq.rules.json_decoding import NOT_READ
 from oq.words.durations import parse_duration
+from oq.words.from_json import NOT_READ
 
 F = TypeVar("F", bound=Callable[..., Any])
 

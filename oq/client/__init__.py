@@ -5,6 +5,7 @@ aio             AsyncClient, for asyncio and trio
 watch           events over WebSocket, for trio
 
 What they decide, without I/O:
+urls            what is asked for, as parts of a URL
 requests        makes each request, and reads its response
 submit_batcher  decides which submits share one request
 waits           decides which waits to look at again

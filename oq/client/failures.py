@@ -22,14 +22,17 @@ from oq.words.errors import (
     Unavailable,
     WaitTooLong,
 )
+from oq.words.from_json import NOT_READ
 
 _FIELD = re.compile(r"([\w-]+(?:\.\w+|\[\d+\])*): (.+)", re.DOTALL)
-_NUMBER = re.compile(r"\d+")
-_WAIT = re.compile(r"it would start in about (\d+) s, and may wait for ([\d.e+-]+) s ")
+_NUMBER = re.compile(r"\d{1,18}")
+_WAIT = re.compile(
+    r"it would start in about (\d{1,18}) s, and may wait for (\d+(?:\.\d+)?(?:e[+-]?\d+)?) s "
+)
 
 
 _BATCH = "nothing was stored: "
-_ITEM = re.compile(r"; item (\d+): ")
+_ITEM = re.compile(r"; item (\d{1,18}): ")
 
 
 class ServerFault(OqError):
@@ -46,7 +49,7 @@ def refusal(response: httpx.Response, server: str, task_id: str | None = None) -
     """What an answer that is not a success means. `task_id` is the task that was asked for."""
     try:
         said = msgspec.json.decode(response.content, type=_Error).error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_READ:
         return _no_oq(response, server)
     match response.status_code:
         case 400 | 422:

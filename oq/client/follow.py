@@ -20,6 +20,7 @@ from oq.client.retries import OnAway, Patience
 from oq.words.durations import format_duration
 from oq.words.errors import OqError, Unavailable
 from oq.words.events import Event, EventType, Lagged
+from oq.words.from_json import NOT_READ
 from oq.words.stream import Chunk
 from oq.words.views import QueueStatus
 
@@ -244,5 +245,5 @@ _KINDS: dict[str, type[Any]] = {"hello": Hello, "lagged": Lagged}
 def _decode(data: bytes | msgspec.Raw, kind: type[T], server: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_READ:
         raise garbled(server) from None

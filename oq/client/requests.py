@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 from typing import Any, Generic, TypeVar
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import msgspec
 
 from oq.client.timeouts import steps
+from oq.client.urls import Parameters, making_url, parameters, path_of
 from oq.words.answer import answer_of
 from oq.words.arguments import check_new, check_several, task_id_of, whole_number
 from oq.words.bulk import BulkOutcome
@@ -66,7 +67,7 @@ class ApiRequest(Generic[T]):
     path: str
     read: Callable[[httpx.Response], T]
     safe: bool = False
-    params: tuple[tuple[str, str], ...] = ()
+    params: Parameters = ()
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     task_id: str | None = None
@@ -76,14 +77,15 @@ class ApiRequest(Generic[T]):
     def request(self, http: httpx.Client | httpx.AsyncClient, timeout: float) -> httpx.Request:
         """As `http` sends it. `timeout` is for each step; reading may take `wait` longer."""
         headers = self.headers if self.body is None else self.headers | _JSON
-        return http.build_request(
-            self.method,
-            self.path,
-            params=self.params or None,
-            content=self.body,
-            headers=headers,
-            timeout=steps(timeout, self.wait),
-        )
+        with making_url():
+            return http.build_request(
+                self.method,
+                self.path,
+                params=self.params or None,
+                content=self.body,
+                headers=headers,
+                timeout=steps(timeout, self.wait),
+            )
 
 
 _JSON = {"Content-Type": "application/json"}
@@ -117,6 +119,8 @@ def new_key(key: str | None) -> str:
         return str(uuid.uuid4())
     if not (isinstance(key, str) and key.isascii() and key.isprintable()):
         raise InvalidTask("Idempotency-Key", "it must be printable ASCII characters")
+    if key.strip() != key:  # of a header they are no part
+        raise InvalidTask("Idempotency-Key", "it must have no spaces at its ends")
     return key
 
 
@@ -169,7 +173,7 @@ def list_tasks(kind: type[T], wanted: Wanted) -> ApiRequest[Page[T]]:
     return ApiRequest(
         method="GET",
         path="api/tasks",
-        params=_params({**_named(wanted), "view": view}),
+        params=parameters({**_named(wanted), "view": view}),
         safe=True,
         read=lambda response: Page(_decode(response, list[kind]), _cursor(response)),  # type: ignore[valid-type]
     )
@@ -204,7 +208,7 @@ def count(which: Which) -> ApiRequest[Count]:
     return ApiRequest(
         method="GET",
         path="api/tasks/count",
-        params=_params(_named(which)),
+        params=parameters(_named(which)),
         safe=True,
         read=lambda response: _decode(response, Count),
     )
@@ -247,7 +251,7 @@ def stats(window: str, model: str | None) -> ApiRequest[Stats]:
     return ApiRequest(
         method="GET",
         path="api/stats",
-        params=_params({"window": window, "model": model}),
+        params=parameters({"window": window, "model": model}),
         safe=True,
         read=lambda response: _decode(response, Stats),
     )
@@ -257,7 +261,7 @@ def models(window: str) -> ApiRequest[StatsByModel]:
     return ApiRequest(
         method="GET",
         path="api/models",
-        params=(("window", window),),
+        params=parameters({"window": window}),
         safe=True,
         read=lambda response: _decode(response, StatsByModel),
     )
@@ -277,14 +281,14 @@ def stream_task(task_id: str, offset: int, attempt: int | None, quiet: float) ->
     place = {"offset": offset or None, "attempt": attempt}
     return _on_task(
         "GET", task_id, "stream", read=_nothing, wait=quiet,
-        params=_params(place), headers=_AS_IT_COMES | {"Accept": "application/x-ndjson"},
+        params=parameters(place), headers=_AS_IT_COMES | {"Accept": "application/x-ndjson"},
     )  # fmt: skip
 
 
 def feed_events(path: str, wanted: Mapping[str, object], quiet: float) -> ApiRequest[None]:
     """What goes on; `quiet` is how many seconds may pass without a byte."""
     return ApiRequest(
-        method="GET", path=path, params=_params(wanted), safe=True, wait=quiet, read=_nothing,
+        method="GET", path=path, params=parameters(wanted), safe=True, wait=quiet, read=_nothing,
         headers=_AS_IT_COMES,
     )  # fmt: skip
 
@@ -332,23 +336,14 @@ def outcome(task: Task, timeout: float) -> dict[str, Any]:
 def _on_task(
     method: str, task_id: str, verb: str = "", *, read: Callable[[httpx.Response], T], **rest: Any
 ) -> ApiRequest[T]:
-    task_id = task_id_of(task_id)
-    # Quoted whole: an id is a user's text, and "../status" must not become another call.
-    path = f"api/tasks/{quote(task_id, safe='')}"
-    if not task_id or set(task_id) <= {"."}:
-        raise InvalidTask("task_id", f"{task_id!r} is not a task's id")
     return ApiRequest(
         method=method,
-        path=f"{path}/{verb}" if verb else path,
+        path=path_of(task_id, verb),
         task_id=task_id,
         safe=method == "GET",
         read=read,
         **rest,
     )
-
-
-def _params(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(one)) for name, value in given.items() for one in _several(value))
 
 
 def _named(wanted: Mapping[str, object]) -> dict[str, object]:
@@ -369,10 +364,6 @@ def _max_wait(given: Time | None) -> dict[str, str]:
     """The header that says so; without it, or with infinity, there is no limit."""
     seconds = inf if given is None else seconds_of("max_wait", given)
     return {} if seconds == inf else {"X-OQ-Max-Wait": f"{seconds * 1000:.0f}ms"}
-
-
-def _several(given: object) -> Iterable[object]:
-    return () if given is None else values_of(given)
 
 
 def _with_key(body: bytes, key: str) -> bytes:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import httpx
-import msgspec
 
 from oq.client.failures import garbled, refusal, unreached
 from oq.client.requests import ApiRequest
 from oq.words.errors import OqError, ServerNotReached, Unavailable
+from oq.words.from_json import NOT_READ
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ def read(call: ApiRequest[T], response: httpx.Response, server: str) -> T:
         raise refusal(response, server, call.task_id)
     try:
         return call.read(response)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (ValueError, *NOT_READ):  # a link that is no URL is a ValueError
         raise garbled(server) from None
 
 

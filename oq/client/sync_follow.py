@@ -11,7 +11,7 @@ import httpx
 
 from oq.client.failures import unreached
 from oq.client.follow import EventFollower, Follower, Trouble, late
-from oq.client.retries import read
+from oq.client.retries import CLOSED, read
 from oq.words.errors import Unavailable
 
 T = TypeVar("T")
@@ -68,6 +68,8 @@ class Following(Generic[T]):
 
     def _receive(self) -> None:
         trouble: Trouble = None
+        if self._http.is_closed:
+            raise Unavailable(CLOSED)
         try:
             if self._response is None:
                 self._connect()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Self
 
+import h11
 import httpx
 import trio
 from trio_websocket import (
@@ -18,10 +19,11 @@ from trio_websocket import (
 )
 
 from oq.client.address import DEFAULT_SERVER, server_url
-from oq.client.failures import reason, refusal
+from oq.client.failures import garbled, reason, refusal
 from oq.client.follow import FrameFollower
 from oq.client.retries import PATIENCE
 from oq.client.task_groups import leaf
+from oq.client.urls import making_url
 from oq.words.durations import Time, seconds_of
 from oq.words.errors import OqError, ServerNotReached, Unavailable
 from oq.words.events import Event, Lagged
@@ -144,6 +146,8 @@ class _Watching:
                 target,
                 max_message_size=MOST_BYTES,
             )
+        if stream.ended:
+            raise Unavailable(f"{self._server} ended the connection in the WebSocket handshake")
         raise Unavailable(f"{self._server} did not complete the WebSocket handshake in time")
 
     async def _pass_on(
@@ -166,21 +170,30 @@ class _Watching:
 
     async def _dial(self) -> tuple[_Noticing, str, str]:
         call = self._follower.call()
-        url = httpx.URL(f"{self._server}/{call.path}", params=call.params)
+        with making_url():
+            url = httpx.URL(f"{self._server}/{call.path}", params=call.params)
         secure = url.scheme == "https"
         port = url.port or (443 if secure else 80)
-        stream: trio.abc.Stream
         try:
             with trio.fail_after(HANDSHAKE_TIMEOUT):
-                if secure:
-                    stream = await trio.open_ssl_over_tcp_stream(
-                        url.host, port, ssl_context=ssl.create_default_context()
-                    )
-                else:
-                    stream = await trio.open_tcp_stream(url.host, port)
-        except (OSError, trio.TooSlowError) as error:
+                stream = await (_secured if secure else trio.open_tcp_stream)(url.host, port)
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             raise _as_oqs(error, self._server) from None
         return _Noticing(stream), url.netloc.decode(), url.raw_path.decode()
+
+
+async def _secured(host: str, port: int) -> trio.abc.Stream:
+    """A connection with TLS. Its handshake is made here: trio-websocket would not tell why it
+    failed.
+    """
+    context = ssl.create_default_context()
+    stream = await trio.open_ssl_over_tcp_stream(host, port, ssl_context=context)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
 
 
 def _as_oqs(error: BaseException, server: str) -> BaseException:
@@ -193,8 +206,10 @@ def _as_oqs(error: BaseException, server: str) -> BaseException:
             return Unavailable(f"the connection to {server} was lost: {why}")
         case trio.TooSlowError():
             return Unavailable(f"{server} did not answer in time")
-        case OSError():
+        case OSError() | trio.BrokenResourceError():
             return ServerNotReached(server, reason(error))
+        case h11.ProtocolError():
+            return garbled(server)
     return error
 
 
@@ -206,6 +221,7 @@ class _Noticing(trio.abc.Stream):
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self.on_end: Callable[[], None] = _nothing
+        self.ended = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data: bytes | bytearray = b""
@@ -213,6 +229,7 @@ class _Noticing(trio.abc.Stream):
             data = await self._stream.receive_some(max_bytes)
         finally:
             if not data:
+                self.ended = True
                 self.on_end()
         return data
 

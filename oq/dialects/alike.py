@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 _TEXT = rb'"%b": ?("(?:[^"\\]|\\.)*")'
 _read_text = msgspec.json.Decoder(str).decode

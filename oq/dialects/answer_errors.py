@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Raw
 
 from oq.dialects.reading import read
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
+from oq.words.from_json import NOT_READ
 
 T = TypeVar("T")
 

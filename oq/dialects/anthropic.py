@@ -17,8 +17,8 @@ from oq.dialects.anthropic_fold import AnthropicFold, message_usage
 from oq.dialects.base import MODEL, NOTHING_TOLD, AllowedRequest, Endpoint, Told
 from oq.dialects.events import EventDialect, EventFold
 from oq.dialects.reading import read_object
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting

@@ -16,8 +16,8 @@ from oq.dialects.answer_errors import states_error
 from oq.dialects.growing_text import GrowingText
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.task import Usage
 

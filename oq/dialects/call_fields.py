@@ -23,8 +23,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
+from oq.words.from_json import NOT_READ
 
 SCANNED = 256 * 1024
 """Bytes of a body that are looked at where msgspec does not take it: hostile ones take a

@@ -34,9 +34,9 @@ from oq.dialects.answer_errors import error_text
 from oq.dialects.framing import event_data
 from oq.dialects.reading import UNREADABLE, Json, read, read_object, write
 from oq.dialects.response_object import SAID_AGAIN, said_again
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
 from oq.words.errors import InvalidTask
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Refusal
 from oq.words.task import Status, TaskState
 

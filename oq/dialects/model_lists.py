@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Raw
 
 from oq.dialects.reading import sound
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.model_names import full_name
 from oq.rules.surrogates import readable
+from oq.words.from_json import NOT_READ
 
 Entries = list[tuple[str, Raw]]
 """The entries of a list, each with its name, as they were sent."""

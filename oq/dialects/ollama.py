@@ -28,9 +28,9 @@ from oq.dialects.model_lists import ListForm
 from oq.dialects.ollama_fold import FoldedLines, ollama_answer
 from oq.dialects.reading import beginning, read_object, whole_text
 from oq.dialects.stated_errors import check_stated
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.load_options import load_text
 from oq.rules.stream_log import piece_of
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting

@@ -21,9 +21,9 @@ from oq.dialects.passthrough import Found, PassedFrames
 from oq.dialects.reading import count, read, read_object, sound, with_halves, write
 from oq.dialects.stated_errors import check_stated, stated
 from oq.dialects.timings import ollama_timings
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.stream_log import piece_of
 from oq.words.errors import BackendFailure
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.task import TaskType, Usage
 

@@ -20,7 +20,7 @@ from oq.dialects.marked_fold import DONE
 from oq.dialects.model_lists import ListForm
 from oq.dialects.openai_fold import OpenAIFold, openai_answer, said_in
 from oq.dialects.reading import read_object, whole_text
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting

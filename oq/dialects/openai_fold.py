@@ -20,8 +20,8 @@ from oq.dialects.marked_fold import MarkedFold
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.timings import llama_timings
 from oq.dialects.tool_calls import ToolCalls
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
 

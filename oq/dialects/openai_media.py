@@ -16,8 +16,8 @@ from oq.dialects.events import EventFold
 from oq.dialects.openai import OpenAI
 from oq.dialects.openai_media_fold import MediaFold, media_usage
 from oq.dialects.reading import read_object
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting

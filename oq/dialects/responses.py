@@ -22,8 +22,8 @@ from oq.dialects.reading import Json, read_object
 from oq.dialects.response_object import UNKNOWN_RESPONSE
 from oq.dialects.responses_fold import FAILED, ResponsesFold, response_usage
 from oq.dialects.stated_errors import failed_answer
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed
 from oq.words.stream import Piece
 from oq.words.task import TaskType, Waiting

@@ -16,8 +16,8 @@ from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.reading import Json, count, read_object, write
 from oq.dialects.stated_errors import stated, stated_error, status_of
 from oq.dialects.timings import llama_timings
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendFailure
+from oq.words.from_json import NOT_READ
 from oq.words.outcome import Completed, Timings
 from oq.words.task import Usage
 

@@ -17,8 +17,8 @@ from msgspec import Raw
 
 from oq.dialects.answer_errors import error_text, states_error
 from oq.dialects.reading import read_object
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import BackendError, BackendFailure, BackendRejected
+from oq.words.from_json import NOT_READ
 
 MAX_STATED = 64 * 1024
 """Bytes that are kept of an error that a backend states, as of the body of any error."""

@@ -16,9 +16,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from oq.backends.base import Passage
 from oq.http.request import Request
 from oq.queue import Passages
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.via import HEADER, check_loop
 from oq.words.errors import OqError
+from oq.words.from_json import NOT_READ
 
 PATH = "/api/status"
 KEPT = 10.0

@@ -15,8 +15,8 @@ from oq.http.request import Request
 from oq.http.responses import JSON, WholeResponse
 from oq.http.streaming import StreamedResponse
 from oq.queue import CallReader, Ended
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import Conflict
+from oq.words.from_json import NOT_READ
 from oq.words.head import Head
 from oq.words.task import Status
 

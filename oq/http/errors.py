@@ -11,6 +11,7 @@ import structlog
 from quart import Quart, has_request_context, request, websocket
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug import exceptions as refused
+from werkzeug.routing import WebsocketMismatch
 
 from oq.http.peer import Peer, unread_body_headers
 from oq.http.request import Request
@@ -70,7 +71,7 @@ def install(app: Quart) -> None:
 
     async def handler(error: Exception) -> Response:
         if not has_request_context():
-            return respond(error, f"GET {websocket.path}")
+            return respond(error, f"WebSocket {websocket.path}")
         return respond(error, f"{request.method} {request.path}")
 
     app.register_error_handler(Exception, handler)
@@ -150,6 +151,8 @@ def _say(error: refused.HTTPException, where: str) -> str:
     if isinstance(error, refused.MethodNotAllowed):
         takes = ", ".join(sorted(error.valid_methods or ()))
         return f"{path} does not take {method}; it takes {takes}"
+    if isinstance(error, WebsocketMismatch):
+        return f"{path} was asked in the wrong way: /ws takes WebSocket, and nothing else does"
     if isinstance(error, refused.RequestTimeout):
         return "the body did not arrive in time; send the request again"
     return error.description or error.name

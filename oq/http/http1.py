@@ -11,7 +11,11 @@ which of them have moved when a new version comes. What is different here, and w
 - h11 takes line ends without a carriage return, folded header lines, and two ways to say how long
   a body is. A proxy in front may read another request out of those bytes (RFC 9112, 11.2). Here
   they are refused.
+- Hypercorn takes a method for the one in capital letters. They are others (RFC 9110, 9.1), and what
+  a proxy refuses as POST would pass it as post. Here they are refused.
 - h11 bounds what has come of a head only while the head is incomplete. Here every head is bounded.
+- Hypercorn takes a whole URL for a path, which nothing has. Servers must take it (RFC 9112, 3.2.2):
+  here it is the path in it, of the host that the header Host names as well.
 - Hypercorn reads no further while a request waits behind another one, so that it does not notice
   when the client leaves. Here that ends the wait, and the connection.
 """
@@ -37,6 +41,8 @@ from oq.http.responses import JSON, ErrorAnswer, encode
 
 _LOOSE = re.compile(rb"(?<!\r)\n|\n[ \t]")
 """A line end without its carriage return, or a line that goes on in the next one."""
+_WHOLE_URL = re.compile(rb"(?i:http)://([^/?#@]+)((?:[/?].*)?)")
+"""A target that says whose path it is: the absolute form of RFC 9112, 3.2.2."""
 _VERSIONS = frozenset({b"1.0", b"1.1"})
 _EXTENSIONS = b"sec-websocket-extensions"
 
@@ -101,12 +107,15 @@ class Http1(H11Protocol):
         """Hypercorn changes to HTTP/2 here."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        """Begin a request; one for a WebSocket without the extensions that it offers."""
+        """Begin a request: for the path of a whole URL, if it has one for its target, and without
+        the extensions of WebSockets that it offers.
+        """
+        target = _path_in(request)
         kept = [item for item in request.headers if item[0] != _EXTENSIONS]
-        if len(kept) != len(request.headers):
+        if len(kept) != len(request.headers) or target != request.target:
             request = h11.Request(
                 method=request.method,
-                target=request.target,
+                target=target,
                 headers=kept,
                 http_version=request.http_version,
             )
@@ -114,7 +123,7 @@ class Http1(H11Protocol):
 
     async def _send_h11_event(self, event: Any) -> None:
         """Send it. A response gets a reason phrase: some clients show nothing else."""
-        if isinstance(event, h11.Response):
+        if isinstance(event, (h11.Response, h11.InformationalResponse)):
             event = _with_reason(event)
             if event.status_code == NO_CONTENT:
                 event = _without_length(event)
@@ -164,11 +173,13 @@ def _without_length(response: h11.Response) -> h11.Response:
     )
 
 
-def _with_reason(response: h11.Response) -> h11.Response:
+def _with_reason(
+    response: h11.Response | h11.InformationalResponse,
+) -> h11.Response | h11.InformationalResponse:
     given = [value for name, value in response.headers if name == REASON]
     if response.reason and not given:
         return response
-    return h11.Response(
+    return type(response)(
         status_code=response.status_code,
         headers=[item for item in response.headers.raw_items() if item[0].lower() != REASON],
         reason=given[0] if given else responses.get(response.status_code, "").encode(),
@@ -229,11 +240,26 @@ class _Lines(ReceiveBuffer):
         self._checked = stop
 
 
+def _path_in(request: h11.Request) -> bytes:
+    """The target as a path. A URL stays what it is, and is refused as no path, if the header Host
+    does not say the same: who is asked would be read in two ways.
+    """
+    url = _WHOLE_URL.fullmatch(request.target)
+    hosts = [value.lower() for name, value in request.headers if name == b"host"]
+    if url is None or hosts != [url[1].lower()]:
+        return bytes(request.target)
+    return url[2] if url[2].startswith(b"/") else b"/" + url[2]
+
+
 def _check(request: h11.Request) -> None:
-    """RemoteProtocolError if it is not HTTP/1, or says twice how long its body is."""
+    """RemoteProtocolError if it is not HTTP/1, has a method that Hypercorn would take for another,
+    or says twice how long its body is.
+    """
     if request.http_version not in _VERSIONS:
         version = request.http_version.decode()
         raise h11.RemoteProtocolError(f"its version is {version}", error_status_hint=505)
+    if request.method != request.method.upper():
+        raise h11.RemoteProtocolError("its method is not in capital letters")
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" not in names:
         return

@@ -58,6 +58,8 @@ class StreamedResponse(NamedTuple):
         """The same response, for Quart."""
         body = b"" if request.method == "HEAD" else _Body(self.feed)
         response = Response(body, self.status, self._headers(), None, self.content_type)
+        # Quart would say that of the empty body of an answer to HEAD: RFC 9110, 8.6.
+        response.headers.pop("Content-Length", None)
         if self.length is not None:
             response.headers["Content-Length"] = str(self.length)
         response.timeout = None  # Quart would end it after a minute

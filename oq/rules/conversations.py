@@ -14,9 +14,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.place import Place
 from oq.rules.slots import BackendSlots
+from oq.words.from_json import NOT_READ
 
 _T = TypeVar("_T")
 

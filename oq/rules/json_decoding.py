@@ -15,9 +15,6 @@ from oq.words.errors import InvalidTask
 
 T = TypeVar("T")
 
-NOT_READ = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What a decoder raises at bytes from outside that it cannot read: they are no JSON or have another
-form, they are not UTF-8 or hold half a surrogate pair, or they are nested too deeply."""
 MOST_DIGITS = 4300
 """Digits of an integer that Python reads."""
 

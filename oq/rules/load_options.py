@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 LONGEST = 32
 """Characters of a value that is read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 from oq.words.task import MAX_TENANT
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])

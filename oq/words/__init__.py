@@ -13,5 +13,6 @@ views          what status() and backends() return    bulk       what came of an
 stats          what happened lately                   timeline   what backends did lately
 config         every setting; config_checks: what their types do not say
 arguments      what callers hand over, checked        to_json    values as JSON
+from_json      what decoders raise at JSON from outside
 durations      as Go writes them                      clock      where the time comes from
 """

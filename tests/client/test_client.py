@@ -272,6 +272,10 @@ def test_errors_keep_what_they_know(serve):
     assert missing.value.task_id == "t9"
 
 
+NESTED = b"[" * 100_000 + b"]" * 100_000
+"""JSON that no decoder reads."""
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -281,12 +285,60 @@ def test_errors_keep_what_they_know(serve):
         httpx.Response(200, json={"pending_tasks": "many"}),
         httpx.Response(302, headers={"Location": "http://elsewhere"}),
         httpx.Response(200, content=b"\xff\xfe"),
+        httpx.Response(200, content=b'{"pending_tasks":' + NESTED + b"}"),
+        httpx.Response(500, content=b'{"error":' + NESTED + b"}"),
     ],
 )
 def test_something_that_is_not_oq_is_said_so(answer, serve):
     client, _ = serve(answer)
     with pytest.raises(errors.ServerNotReached, match=r"no oq server at http://box:1"):
         client.status()
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(429, json={"error": f"{LONG} tasks"}),
+        httpx.Response(413, json={"error": f"over {LONG} bytes"}),
+        httpx.Response(400, json={"error": f"nothing was stored: item {LONG}: no"}),
+        httpx.Response(503, json={"error": f"it would start in about {LONG} s, and may wait for"}),
+        httpx.Response(
+            503, json={"error": "it would start in about 5 s, and may wait for ..e s (X)"}
+        ),
+        httpx.Response(200, json=[], headers={"Link": '<http://[::1>; rel="next"'}),
+    ],
+)
+def test_whatever_is_answered_is_one_of_oqs_errors(answer, serve):
+    client, _ = serve(answer)
+    with pytest.raises(errors.OqError):
+        client.list()
+
+
+HALF, ENDLESS = "\ud800", "x" * 70_000
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda client: client.list(text=HALF), "q: .* half of a surrogate pair"),
+        (lambda client: client.count(model=HALF), "model: .* half of a surrogate pair"),
+        (lambda client: client.get(HALF), "task_id: .* half of a surrogate pair"),
+        (lambda client: client.stats(model=HALF), "model: .* half of a surrogate pair"),
+        (lambda client: client.list(text=ENDLESS), "too long for a URL"),
+        (lambda client: client.get(ENDLESS), "too long for a URL"),
+        (lambda client: client.models(window=ENDLESS), "too long for a URL"),
+        (lambda client: client.submit(embed("m", "a"), idempotency_key=" a"), "no spaces"),
+        (lambda client: client.submit(embed("m", "a"), idempotency_key="a "), "no spaces"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(ask, said, serve):
+    client, server = serve(httpx.Response(200))
+    with pytest.raises(errors.InvalidTask, match=said):
+        ask(client)
+    assert not server.requests
 
 
 def test_a_server_that_is_not_there():
@@ -422,3 +474,13 @@ def test_a_timeout_may_be_as_long_as_one_likes(run, timeout):
 def test_a_timeout_in_which_nothing_can_come_is_refused(kind, timeout):
     with pytest.raises(errors.InvalidTask, match=r"timeout: .* is not more than 0"):
         kind("localhost:1", timeout=timeout)
+
+
+def test_what_is_read_of_a_client_that_was_closed_is_told_so():
+    with served() as server, Client(server.url) as client:
+        task_id = client.submit(chat("m", "a"))
+        with client.stream(task_id) as chunks, client.subscribe() as events:
+            client.close()
+            for iterator in (chunks, events):
+                with pytest.raises(errors.Unavailable, match="this client is closed"):
+                    list(iterator)

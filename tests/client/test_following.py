@@ -122,6 +122,14 @@ def test_a_stream_that_is_cut_while_its_task_waits_is_asked_for_again(run):
     assert for_blocking(cut_often(3), "stream", patience=0.001).done
 
 
+def test_what_is_nested_too_deeply_is_nothing_that_oq_says():
+    nested = b'{"type":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    follows = {"stream": nested + b"\n", "subscribe": b"data: " + nested + b"\n\n"}
+    for follow, said in follows.items():
+        with pytest.raises(oq.ServerNotReached, match="an answer that is not oq's"):
+            for_blocking(answering(lambda said=said: iter([said])), follow)
+
+
 CUT = httpx.RemoteProtocolError("cut")
 
 

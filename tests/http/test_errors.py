@@ -173,6 +173,18 @@ async def test_a_method_that_is_not_taken():
         assert {"GET", "POST"} <= set(reply.headers["Allow"].split(", "))
 
 
+async def test_a_path_of_the_other_protocol():
+    said = "was asked in the wrong way: /ws takes WebSocket"
+    async with live() as oq:
+        answer = await oq.talk(head("GET /ws HTTP/1.1\nHost: localhost\nConnection: close"))
+        refused = await oq.upgrade("/api/status")
+        assert "does not take WebSocket" in (await oq.upgrade("/api/tasks")).body.decode()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert said in answer.decode()
+    assert refused.status == 400
+    assert said in refused.body.decode()
+
+
 async def test_a_body_over_the_limit():
     async with api(queue={"max_payload": 2000}) as oq:
         for path in ("/api/tasks", "/api/tasks/batch"):

@@ -35,6 +35,58 @@ async def status(oq: Live, request: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
+async def test_interim_answers_have_a_reason_phrase_too():
+    head = SUBMIT + LENGTH + b"Expect: 100-continue\r\n" + CLOSE
+    async with live(paused=True) as oq:
+        answer = await oq.talk(head + BODY)
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n")
+        assert b"\r\nHTTP/1.1 201 Created\r\n" in answer
+        stream, answer = await shaken(oq)
+        await stream.aclose()
+        assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+
+
+# -- a target that is a whole URL
+
+
+async def first(oq: Live, target: str, *fields: str, host: str = "localhost") -> str:
+    """The beginning of the answer's head, and what an error says."""
+    head = [f"GET {target} HTTP/1.1", f"Host: {host}", *fields, "Connection: close", "", ""]
+    answer = (await oq.talk("\r\n".join(head).encode())).decode()
+    return answer.partition("\r\n")[0] + answer.partition("\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize("port", ["", ":7125"])
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("http://LOCALHOST{}/api/tasks?limit=0", "/api/tasks?limit=0"),
+        ("http://localhost{}/api/tasks/x", "/api/tasks/x"),
+        ("HTTP://localhost{}", "/"),
+        ("http://localhost{}?limit=x", "/?limit=x"),
+        ("http://localhost{}//api/tasks", "//api/tasks"),
+        ("http://localhost{}/http://localhost/", "/http://localhost/"),
+    ],
+)
+async def test_a_whole_url_is_the_path_in_it(url: str, path: str, port: str):
+    async with live() as oq:
+        asked = await first(oq, url.format(port), host=f"localhost{port}")
+        assert asked == await first(oq, path, host=f"localhost{port}")
+
+
+async def test_the_host_in_a_url_is_guarded_as_the_header_is():
+    async with live() as oq:
+        assert "400" in await first(oq, "http://localhost/healthz", host="127.0.0.1")
+        assert "400" in await first(oq, "http://evil.example/healthz")
+        assert "403" in await first(oq, "http://evil.example/healthz", host="evil.example")
+        page = "Origin: http://evil.example"
+        assert "403" in await first(oq, "http://localhost/api/tasks", page)
+        assert "403" in await first(oq, "http://localhost/api/tags", page)
+        assert "400" in await first(oq, "http://me@localhost/healthz", host="me@localhost")
+        for target in ("https://localhost/healthz", "ftp://localhost/", "localhost", "http:/x"):
+            assert "400" in await first(oq, target)
+
+
 # -- one way to say it
 
 TWICE = {
@@ -50,6 +102,8 @@ TWICE = {
     "chunks and a length": SUBMIT + CHUNKED + LENGTH + CLOSE,
     "chunks for HTTP/1.0": (SUBMIT + CHUNKED + CLOSE).replace(b"HTTP/1.1", b"HTTP/1.0"),
     "two lengths": SUBMIT + LENGTH + b"Content-Length: 3\r\n" + CLOSE,
+    "a method in small letters": SUBMIT.replace(b"POST", b"post") + LENGTH + CLOSE,
+    "a method in some small letters": SUBMIT.replace(b"POST", b"Post") + LENGTH + CLOSE,
     "a space before the colon": SUBMIT + LENGTH + b"X : y\r\n" + CLOSE,
 }
 

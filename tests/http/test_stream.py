@@ -89,6 +89,18 @@ async def test_events_of_a_task_that_has_ended():
         assert text([json.loads(line[6:]) for line in data]) == " c"
 
 
+async def test_a_head_says_no_length_of_what_has_none():
+    async with live() as oq:
+        task_id = await submit(oq, GENERATE)
+        for path in (f"/api/tasks/{task_id}/stream", "/api/events"):
+            ask = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n"
+            last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            answer = await oq.talk(f"{ask}\r\n{last}".encode())
+            first, second = answer.split(b"HTTP/1.1 200 OK")[1:]
+            assert b"content-length" not in first.lower()
+            assert second.endswith(b'{"status":"ok"}')
+
+
 @pytest.mark.parametrize(
     ("accept", "given"),
     [

@@ -11,7 +11,7 @@ import msgspec
 
 from oq.backends.simulated.ask import Ask, script_of
 from oq.backends.simulated.reading import Refused
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 from oq.words.task import TaskType
 
 _NAME = re.compile(rb'\bname="([^"]*)"', re.IGNORECASE)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.surrogates import readable
+from oq.words.from_json import NOT_READ
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from oq.backends.simulated.running import RUNS
 from oq.backends.simulated.script import parse_scripts
 from oq.backends.simulated.simulator import Simulator
 from oq.backends.simulated.text import DIMENSIONS
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 VERSION = "0.0.0-simulated"
 _MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)

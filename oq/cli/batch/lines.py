@@ -15,10 +15,10 @@ import msgspec
 
 from oq.cli.batch.openai_request import openai_task
 from oq.cli.texts import without_mark
-from oq.rules.json_decoding import NOT_READ
 from oq.rules.limits import Limits
 from oq.rules.validation import check, decode_submission
 from oq.words.errors import InvalidTask
+from oq.words.from_json import NOT_READ
 from oq.words.new import NewTask
 from oq.words.task import TaskType
 

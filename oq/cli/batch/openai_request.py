@@ -24,8 +24,8 @@ from typing import Any
 
 import msgspec
 
-from oq.rules.json_decoding import NOT_READ
 from oq.words.errors import InvalidTask
+from oq.words.from_json import NOT_READ
 from oq.words.new import NewTask
 from oq.words.task import TaskType
 

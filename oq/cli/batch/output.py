@@ -19,7 +19,7 @@ import msgspec
 
 from oq.cli.batch.lines import short
 from oq.cli.terminal import json_line
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 _NEW = ".rewritten"
 

@@ -15,7 +15,7 @@ from oq.dialects.reading import said_arguments
 from oq.dialects.responses import event
 from oq.dialects.translate.bits import Bit, Counts, Finish, Kind
 from oq.dialects.translate.chat_request import Json
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 _REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 _DELTAS = {

@@ -22,7 +22,7 @@ from oq.dialects.translate.chat_request import (
     text,
     untranslatable,
 )
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 MAX_NAME = 64
 """Characters that OpenAI, and some servers like it, take in the name of a function."""

@@ -13,7 +13,7 @@ import msgspec
 from oq.dialects.growing_text import Halves
 from oq.dialects.reading import whole_text
 from oq.dialects.translate.bits import Bit, Kind, Writer
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 _Place = tuple[Kind, int]
 

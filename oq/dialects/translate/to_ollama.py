@@ -14,7 +14,7 @@ import msgspec
 
 from oq.dialects.reading import said_arguments
 from oq.dialects.translate.chat_request import THINK, ChatRequest, Json, untranslatable
-from oq.rules.json_decoding import NOT_READ
+from oq.words.from_json import NOT_READ
 
 _OPTIONS = frozenset(
     {"frequency_penalty", "min_p", "num_ctx", "presence_penalty", "repeat_last_n", "repeat_penalty"}

@@ -86,9 +86,22 @@ async def test_the_old_call_for_embeddings():
     assert done.usage == Usage(2, 0)
 
 
-async def test_nothing_to_embed():
-    _, done, _ = await run("/api/embeddings", {}, Completed(b'{"embeddings":[]}'))
-    assert done.result == b'{"embedding":[]}'
+@pytest.mark.parametrize(
+    ("path", "body", "answer"),
+    [
+        ("/api/embeddings", {}, b'{"embedding":[]}'),
+        ("/api/embeddings", {"prompt": "", "keep_alive": 0}, b'{"embedding":[]}'),
+        ("/api/embed", {}, b'{"model":"m","embeddings":[]}'),
+        ("/api/embed", {"input": ""}, b'{"model":"m","embeddings":[]}'),
+        ("/api/embed", {"input": []}, b'{"model":"m","embeddings":[]}'),
+    ],
+)
+async def test_nothing_to_embed_is_answered_as_ollama_does(path, body, answer):
+    """It is a 200 there; servers of OpenAI's API refuse an empty input."""
+    said, done, asked = await run(path, body)
+    assert not asked
+    assert done.result == answer
+    assert [head.content_type for head in said] == [b"application/json"]
 
 
 @pytest.mark.parametrize(
