@@ -11,7 +11,9 @@ nobody waited, and if four that are each as fast as those two would be worth it.
 it is known if they are of no use. Where a backend gets some at once from the start, one alone is
 looked at too, unless the higher one of the first two numbers gets much more done.
 
-The machine may have been slower, or faster, just when a number was tried. So what was decided is
+The machine may have been slower, or faster, just when a number was tried. So a higher number that
+seems to get nearly as much done as the one before is not given up after a few tasks, as long as
+nobody waits for that inside the backend (`CLOSE` in `oq.rules.throughput`). And what was decided is
 looked at again when the number in use gets less done than another one did (`AGAIN`).
 """
 
@@ -124,7 +126,11 @@ class Comparison:
         else:
             return self._look_back(number, most)
         gains = self._gains(more, fewer)
-        return self._look(more, fewer) if gains is None else self._choose(more, fewer, gains)
+        if gains is None:
+            return self._look(more, fewer)
+        if not gains and self._doubted is None and self.throughput.is_close(more, fewer):
+            return self._look_closely(more, fewer)
+        return self._choose(more, fewer, gains)
 
     def _gains(self, more: int, fewer: int) -> bool | None:
         """Whether `more` at once get more done than `fewer`; None if that is not known yet."""
@@ -147,6 +153,16 @@ class Comparison:
         enough = known(more, well=True) if self._settled else self.throughput.will_do(more)
         if not enough and not self.throughput.seems_slow(more, fewer):
             return None
+        self._doubted, self._fewer = more, None
+        return Decision(fewer)
+
+    def _look_closely(self, more: int, fewer: int) -> Decision | None:
+        """See more tasks of the higher number, and then of the other one anew: the machine may have
+        been faster when fewer were used.
+        """
+        if not self.throughput.known(more, well=True):
+            return None
+        self.throughput.forget_one(fewer)
         self._doubted, self._fewer = more, None
         return Decision(fewer)
 

@@ -193,6 +193,7 @@ class Concurrency:
             mean = task_seconds / (now - run.at)
             # Where nobody waits inside, it has been worked on with those that came later, too.
             at_once = round(mean) if self.told else run.first_beside
+            self._comparison.throughput.tells_waits = sample.waited is not None
             self._comparison.throughput.note(at_once, mean, sample.tokens, own_time(sample))
             self._compare(now)
         return before != (self.served, self.refused, self.found)

@@ -16,6 +16,8 @@ GAIN_BEYOND = 0.03
 LEAST_GAIN = 0.02
 LEAST_KEPT = 0.97
 """So many times as much throughput is enough for more at once where those are preferred."""
+CLOSE = 0.9
+"""From this share of the other one's throughput on, chance may decide."""
 LARGE_KEPT = 1.1
 """So many times as much is a large gain there."""
 CLEAR_GAIN = 1.15
@@ -57,7 +59,7 @@ class Throughput:
     a clock that never goes back.
     """
 
-    __slots__ = ("_at", "_seen", "_task_seconds", "_tokens", "prefers_more", "sized")
+    __slots__ = ("_at", "_seen", "_task_seconds", "_tokens", "prefers_more", "sized", "tells_waits")
 
     def __init__(self) -> None:
         self._seen: dict[int, _Seen] = {}
@@ -68,6 +70,9 @@ class Throughput:
         """Whether all tasks have said their tokens."""
         self.prefers_more = False
         """Whether of two numbers that get about as much done the higher one is used."""
+        self.tells_waits = False
+        """Whether the backend says how long tasks waited inside: then nobody waits there while a
+        number is compared."""
 
     def task_seconds(self, running: int, now: float) -> float:
         """Seconds of all tasks so far; `running` have run since it was asked last."""
@@ -129,12 +134,25 @@ class Throughput:
             return more.pace >= worth * less.pace
         return None
 
+    def is_close(self, many: int, few: int) -> bool:
+        """Whether `many` at once get nearly as much done as `few`, or more, and there is time to
+        see more of them. One alone is looked at soon in any case.
+        """
+        more, less = self._seen.get(many), self._seen.get(few)
+        if few == 1 or more is None or less is None:
+            return False
+        if self.prefers_more or not (self.sized and self.tells_waits):
+            return False
+        return more.pace >= CLOSE * less.pace
+
     def seems_slow(self, many: int, few: int) -> bool:
         """Whether `many` at once seem to get no more done than `few`, by the first few tasks."""
         more, less = self._seen.get(many), self._seen.get(few)
         if more is None or less is None or more.count < FEW or not self.sized:
             return False
-        return more.pace <= (LEAST_KEPT if self.prefers_more else 1.0) * less.pace
+        if self.prefers_more:
+            return more.pace <= LEAST_KEPT * less.pace
+        return more.pace <= less.pace and not self.is_close(many, few)
 
     def may_gain(self, many: int, few: int, slow: int, *, again: bool) -> bool:
         """Whether `many` at once may get more done than `few`, though `slow`, which is between
