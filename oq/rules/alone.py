@@ -35,7 +35,7 @@ class Alone:
     def note(self, sample: Sample) -> None:
         """This task ran alone."""
         self.took = _smoothed(self.took, own_time(sample))
-        if sample.load is not None and sample.load > WAITED:
+        if _loaded(sample):
             return  # it says nothing of the next one
         if sample.first is not None:
             self.first = _smoothed(self.first, sample.first)
@@ -44,8 +44,7 @@ class Alone:
 
     def note_beside(self, sample: Sample) -> None:
         """This task ran with others, and its answer began before one of them had ended."""
-        loaded = sample.load is not None and sample.load > WAITED
-        if sample.first is not None and not (loaded or is_whole(sample)):
+        if sample.first is not None and not (_loaded(sample) or is_whole(sample)):
             self.beside = _smoothed(self.beside, sample.first)
 
     def time_of(self, sample: Sample) -> float | None:
@@ -59,6 +58,11 @@ class Alone:
         """Seconds from which a first byte is late."""
         known = [each for each in (self.first, self.beside) if each is not None]
         return LATE * max(known) + WAITED if known else None
+
+
+def _loaded(sample: Sample) -> bool:
+    """Whether its model had to be loaded first."""
+    return sample.load is not None and sample.load > WAITED
 
 
 def is_whole(sample: Sample) -> bool:
