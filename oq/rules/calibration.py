@@ -37,6 +37,8 @@ LEAST = 0.03
 UNKNOWN = 1.5
 """The logarithm by which an estimate may be wrong while nothing is known."""
 LOW, HIGH = 0.1, 0.9
+FARTHEST = UNKNOWN / (HIGH - LOW)
+"""The logarithm of the most by which such an estimate is taken to be wrong."""
 GAIN = 0.003
 """By how much the quantiles that are taken move for each interval that does not hold."""
 BEYOND = 0.5
@@ -139,8 +141,9 @@ class Calibration:
         return factors
 
     def _like(self, situation: int, octave: int) -> list[float]:
-        """The ratios of this kind. If there are few, those of the nearest octave that has enough:
-        how far they are apart, for beyond the next one their middle says nothing.
+        """The ratios of this kind. If there are few, those of the nearest octave that has enough.
+        Beyond the next one their middle says nothing, and they are the further apart the further
+        that octave is, towards those of what is not known.
         """
         ratios = self._kinds.get((situation, octave))
         if ratios is not None and ratios.seen >= ENOUGH:
@@ -156,11 +159,14 @@ class Calibration:
         values = self._kinds[situation, nearest].values
         if away == 1:
             return values
-        middle = _quantile(values, 0.5)
-        return [value - middle for value in values]
+        middle, last = _quantile(values, 0.5), len(values) - 1
+        unknown = FARTHEST * (1 - 2.0 ** (1 - away))
+        return [
+            value - middle + unknown * (2 * rank / last - 1) for rank, value in enumerate(values)
+        ]
 
 
-_NOTHING = [UNKNOWN * (2 * n / KEPT - 1) / 0.8 for n in range(KEPT + 1)]
+_NOTHING = [FARTHEST * (2 * n / KEPT - 1) for n in range(KEPT + 1)]
 """The ratios of what is not known, evenly around 1."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, log
 from random import Random
 
 import pytest
 
-from oq.rules.calibration import ENOUGH, KEPT, RECORDED, Calibration, Interval
+from oq.rules.calibration import ENOUGH, KEPT, RECORDED, UNKNOWN, Calibration, Interval
 
 
 def held(calibration: Calibration, errors: list[float], estimate: float = 100.0) -> float:
@@ -60,12 +60,20 @@ def test_what_is_known_of_one_octave_serves_for_the_next_one() -> None:
     assert calibration.interval(0, 200.0).p50 == pytest.approx(200 * exp(1.0), rel=0.01)
 
 
-def test_an_octave_far_away_has_only_the_width() -> None:
+def test_the_further_an_octave_is_from_all_that_is_known_the_wider_is_its_interval() -> None:
     calibration, random = Calibration(), Random(9)
     held(calibration, [random.gauss(1.0, 0.2) for _ in range(400)], 100.0)
-    told = calibration.interval(0, 10_000.0)
-    assert told.p50 == pytest.approx(10_000, rel=0.01)
-    assert told.p10 == pytest.approx(10_000 * exp(-0.26), rel=0.1)
+    widths = []
+    for estimate in (100.0, 200.0, 400.0, 800.0, 1600.0, 1e6):
+        told = calibration.interval(0, estimate)
+        widths.append(log(told.p90 / told.p10))
+        if estimate > 200:
+            assert told.p50 == pytest.approx(estimate, rel=0.01)
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+    assert widths[1:] == sorted(widths[1:])
+    # Beside what was seen, half of what it is where nothing is known; then nearly all of that.
+    assert widths[2] - widths[0] == pytest.approx(UNKNOWN, rel=0.1)
+    assert widths[-1] - widths[0] == pytest.approx(2 * UNKNOWN, rel=0.1)
 
 
 def test_situations_do_not_mix() -> None:
