@@ -56,7 +56,12 @@ class Fleet:
         return len(self.backends)
 
     def note_lack(self, backend: BackendSlots, model: str, now: float) -> None:
-        """This backend says that it has not this model."""
+        """This backend says that it has not this model. If it was believed to have it, the lists of
+        the others may be of before it lost it, and one of them may have got it since.
+        """
+        if backend.models.has(model):
+            for one in self._lists_beside(backend):
+                one.models.doubt()
         backend.models.note_lack(model, now)
         self.lists_wanted = True
         self.settle_at = min(self.settle_at, now + LACKS)
@@ -217,16 +222,22 @@ class Fleet:
 
     def elsewhere(self, model: str, backend: BackendSlots, now: float) -> bool:
         """Whether another one than this may run it, if this one turns out not to have it. One whose
-        list is old may have got it since.
+        list is old may have got it since, and if this one was believed to have it, whatever list.
         """
         known = self._elsewhere.get((model, backend.name))
         others = [one for one in self.backends if one is not backend] if not known else []
         if known is None:
             known = any(one.models.has(model) or _may_have(one, model) for one in others)
+            known = known or bool(backend.models.has(model) and self._lists_beside(backend))
             if len(self._elsewhere) >= REMEMBERED:
                 self._elsewhere.clear()
             self._elsewhere[model, backend.name] = known
         return known or any(one.down is None and one.models.may_be_news(now) for one in others)
+
+    def _lists_beside(self, backend: BackendSlots) -> list[BackendSlots]:
+        """The others that are up, and can be asked which models they have."""
+        others = (one for one in self.backends if one is not backend and one.down is None)
+        return [one for one in others if one.models.said]
 
     @property
     def some_down(self) -> bool:

@@ -81,6 +81,10 @@ class ModelList:
             self.wanted = True
         return self.wanted or -inf < self._open_since < inf
 
+    def doubt(self) -> None:
+        """What it has said may not be so any more: before it is believed it is to be asked."""
+        self._heard_at, self.wanted = -inf, True
+
     def note_asked(self, now: float) -> None:
         """It is asked now."""
         self.asked_at, self.wanted = now, False

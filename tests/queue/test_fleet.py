@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from oq.backends.simulated import Script, SimulatedBackend, Simulator
 from oq.queue import Queue, open_queue
-from oq.rules.model_list import NEW
+from oq.rules.model_list import AGAIN, NEW
 from oq.rules.slots import FIRST_LOOK
 from oq.store import KeyValueLedger, MemoryEngine
 from oq.words.config import to_config
@@ -126,10 +126,13 @@ async def test_a_model_that_is_pulled_elsewhere_while_its_tasks_wait(autojump_cl
         assert trio.current_time() - began <= NEW + 3 * SERVICE + 1
 
 
-async def test_a_model_that_has_moved_to_another_backend_since_the_lists_were_read(autojump_clock):
+@pytest.mark.parametrize("wait", [0.0, AGAIN / 2, NEW / 2, 2 * NEW])
+async def test_a_model_that_has_moved_to_another_backend_since_the_lists_were_read(
+    wait, autojump_clock
+):
     one, two = box("one", "alpha", "beta"), box("two", "alpha")
     async with fleet(one, two) as queue:
-        await trio.sleep(2 * NEW)
+        await trio.sleep(wait)
         two.simulator.model_files.put("beta")
         one.simulator.model_files.remove("beta")
         tasks = await all_of(queue, await submit(queue, *["beta"] * 3))
@@ -137,10 +140,13 @@ async def test_a_model_that_has_moved_to_another_backend_since_the_lists_were_re
         assert len(one.simulator.asked("/api/generate")) == 1, "then it is known"
 
 
-async def test_a_model_that_is_gone_is_looked_for_once_and_then_said_to_be_gone(autojump_clock):
+@pytest.mark.parametrize("wait", [0.0, AGAIN / 2, NEW / 2, 2 * NEW])
+async def test_a_model_that_is_gone_is_looked_for_once_and_then_said_to_be_gone(
+    wait, autojump_clock
+):
     one, two = box("one", "alpha", "beta"), box("two", "alpha")
     async with fleet(one, two) as queue:
-        await trio.sleep(2 * NEW)
+        await trio.sleep(wait)
         one.simulator.model_files.remove("beta")
         [task] = await all_of(queue, await submit(queue, "beta"))
         assert task.status is Status.FAILED

@@ -158,11 +158,16 @@ def test_a_backend_that_does_not_say_what_it_has_may_lack_a_model():
 def test_who_lists_a_model_is_asked_again_before_all_others():
     fleet = Fleet([box("one", "a"), box("two", "b")])
     two = fleet.by_name["two"]
+    assert fleet.elsewhere("b", two, 1.0), "the other may have got it since"
     fleet.note_lack(two, "b", 1.0)
-    assert names(fleet.able("b", 1.0)) == ["two"]
-    assert not fleet.elsewhere("b", two, 1.0), "its answer is the answer"
+    assert names(fleet.able("b", 1.0)) == [], "the other is asked first"
+    assert fleet.by_name["one"].models.due(often=False) <= 1.0
+    fleet.by_name["one"].note_facts(BackendFacts(models=("a",)), 1.1)
+    assert names(fleet.able("b", 1.1)) == ["two"]
+    assert not fleet.elsewhere("b", two, 1.1), "its answer is the answer"
     fleet = Fleet([box("one", "a"), box("two", "b"), box("three", says=False)])
     fleet.note_lack(fleet.by_name["two"], "b", 1.0)
+    fleet.by_name["one"].note_facts(BackendFacts(models=("a",)), 1.0)
     assert names(fleet.able("b", 1.0)) == ["three"], "it may have it"
     fleet.note_lack(fleet.by_name["three"], "b", 1.0)
     assert names(fleet.able("b", 1.0)) == ["two"]
