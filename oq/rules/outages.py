@@ -2,7 +2,7 @@
 
 When several tasks of a model have failed in a row they are *held*: no more of them are sent but one
 at a time, a *canary*, until one of them is answered. A second model that has to be held, or many
-tasks of several models, hold all of the backend. So does a backend that is busy. A task that is
+failures of several models, hold all of the backend. So does a backend that is busy. A task that is
 itself the cause opens no hold, as others are answered in between: it spends its retries and fails.
 
 The first byte of an answer says that the backend is in order, unless those that failed had begun to
@@ -29,6 +29,8 @@ LATER = (1 / 4, 11 / 8, 11 / 8)
 """Until the next ones, in parts of what it is from then on. So what was out of order for seconds is
 tried soon, and yet no more than three are tried in three times as long, from the first one on.
 """
+MOST_CANARIES = 3
+"""So many, in so many times as long."""
 PUT_OFF = 60.0
 """Seconds until a canary that failed may be tried again: so that the next one is another task, and
 one that is itself the cause does not hold up all the others."""
@@ -56,8 +58,8 @@ _SILENT = "not a word from any of them for health.wedged_after, though the backe
 @dataclass(slots=True)
 class _Hold:
     """`what` is the matter, `since` then; another canary may go at `until`. `tried` is how many
-    have ended without an answer, and `canaries` are those that run, with their models. `begun`: one
-    that failed had begun to answer.
+    have ended without an answer, and `canaries` are those that run, with their models. The last
+    ones were sent at `sent`. `begun`: one that failed had begun to answer.
     """
 
     what: str
@@ -67,6 +69,7 @@ class _Hold:
     tried: int = 0
     begun: bool = False
     canaries: dict[str, str] = field(default_factory=dict)
+    sent: tuple[float, ...] = ()
 
     def allows(self, model: str, now: float) -> bool:
         return self.until <= now and model not in self.canaries.values()
@@ -91,9 +94,9 @@ class _Failures:
 
 
 class Outages:
-    """Of one backend. `tasks` of one model that fail in a row open a hold, or twice as many of all
-    models one of all. `again` is until the next canary after one that failed, when some have. Times
-    are in seconds of a clock that never goes back.
+    """Of one backend. `tasks` of one model that fail in a row open a hold, or twice as many
+    failures in a row, of several models, one of all. `again` is until the next canary after one
+    that failed, when some have. Times are in seconds of a clock that never goes back.
     """
 
     __slots__ = ("_again", "_busy", "_failed", "_holds", "_in_a_row", "_tasks", "quiet", "suspects")
@@ -137,7 +140,9 @@ class Outages:
         holds = self._of(model)
         for hold in holds:
             hold.canaries[task_id] = model
-            hold.until = now + self._again if hold is self._holds.get(_ALL) else inf
+            hold.sent = (*hold.sent, now)[-MOST_CANARIES:]
+            whole = hold is self._holds.get(_ALL)
+            hold.until = max(now + self._again, self._free_at(hold)) if whole else inf
         return bool(holds)
 
     def answered(self, model: str) -> None:
@@ -167,9 +172,13 @@ class Outages:
         if len(self._failed) > MODELS:
             del self._failed[next(iter(self._failed))]
         enough = failures.enough(self._tasks) and now - failures.since >= SPAN
-        many = len(row.tasks) >= 2 * self._tasks and now - row.since >= SPAN
+        # Not so many tasks: where few run, the same ones come again, and those behind them wait.
+        several = len(row.tasks) > 1 and row.tasks.total() >= 2 * self._tasks
+        many = several and now - row.since >= SPAN
         failing = any(one.what != _WEDGED for one in self._holds.values())
-        if (many and len(self._failed) > 1) or (enough and failing):
+        alone = min(row.tasks.total(), failures.tasks.total()) >= self._tasks
+        again = enough or (alone and now - row.since >= SPAN)  # beside models that fail already
+        if (many and len(self._failed) > 1) or (again and failing):
             whole = self._hold_all(_FAIL, reason, now, begun=row.begun)
             kept = {model: one for model, one in self._holds.items() if one.what == _WEDGED}
             self._holds = kept | {_ALL: whole}
@@ -279,7 +288,12 @@ class Outages:
         for hold in self._holds.values():
             if hold.canaries.pop(task_id, None) is not None:
                 hold.tried += 1
-                hold.until = now + self.pause(hold.tried)
+                hold.until = max(now + self.pause(hold.tried), self._free_at(hold))
+
+    def _free_at(self, hold: _Hold) -> float:
+        """Before that no more canaries are sent: those of several models may run side by side."""
+        full = len(hold.sent) == MOST_CANARIES
+        return hold.sent[0] + MOST_CANARIES * self._again if full else -inf
 
     def _of(self, model: str) -> list[_Hold]:
         """Those that hold tasks of this model."""

@@ -182,6 +182,18 @@ async def test_a_backend_that_accepts_and_never_answers_fails_no_task(autojump_c
         assert machine.most_in_a_minute() <= 3
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+async def test_nor_does_it_when_the_tasks_that_come_first_are_of_several_models(
+    slots, autojump_clock
+):
+    """Each of these has been tried often before there were failures of many tasks."""
+    machine = Machine(until(OUTAGE, Script(delay=1e6)))
+    async with before(machine, max_concurrency=slots) as queue:
+        tasks = [generate(model=f"m{n % (2 * slots)}", timeout=21) for n in range(60)]
+        done = await all_of(queue, await queue.raw.submit_many(tasks))
+        assert failed(done) == []
+
+
 async def test_a_poison_task_among_them_still_fails_alone(autojump_clock):
     broken = Script(status=500, error="internal error")
 

@@ -69,6 +69,61 @@ def test_an_answer_in_between_is_none_in_a_row():
     assert known.allows("m", 0.0)
 
 
+def alternating(failures: int) -> Outages:
+    """One task of each of two models, which both are tried again before any behind them is."""
+    known = Outages(3, AGAIN)
+    for number in range(failures):
+        task = "ab"[number % 2]
+        known.failed(task, f"m{task}", "broken", float(number))
+    return known
+
+
+def test_two_tasks_of_two_models_that_fail_in_turns_hold_all():
+    """No other is tried before these have spent their retries, which are three."""
+    assert alternating(5).allows("other", 5.0)
+    assert not alternating(6).allows("other", 5.0)
+
+
+def test_a_task_that_fails_again_and_again_while_another_model_is_held_holds_all():
+    known = failing("a", "b", "c", now=0.0)
+    for now in (1.0, 2.0):
+        known.failed("d", "other", "broken", now)
+    assert known.parted
+    known.failed("d", "other", "broken", 3.0)
+    assert not known.parted
+    assert not known.allows("third", 3.0)
+
+
+def test_an_answer_in_between_says_that_such_a_task_is_the_cause():
+    known = failing("a", "b", "c", now=0.0)
+    for now in range(9):
+        known.failed("d", "other", "broken", float(now))
+        known.served("good")
+    assert known.parted
+
+
+@pytest.mark.parametrize("first", [10.0, 19.0, 21.0, 45.0])
+def test_canaries_of_several_models_that_run_side_by_side_are_no_more_than_three(first):
+    known = Outages(3, AGAIN)
+    for number in range(7):
+        known.failed(f"t{number}", f"m{number % 2}", "broken", number / 2)
+    began: list[float] = []
+    ends: dict[str, float] = {}
+    now = 5.0
+    while now < 200.0:
+        now += 0.25
+        for task in [task for task, end in ends.items() if end <= now]:
+            del ends[task]
+            known.failed(task, f"m{task}", "silent", now)
+        task = next(task for task in "abcdefgh" if task not in ends)
+        if known.allows(f"m{task}", now):
+            assert known.start(task, f"m{task}", now)
+            ends[task] = now + (first if not began else 45.0)
+            began.append(now)
+    assert all(later - at >= 3 * AGAIN for at, later in zip(began, began[3:], strict=False))
+    assert len(began) >= 6
+
+
 def test_one_canary_at_a_time_and_each_a_while_after_the_one_that_failed():
     known = failing("a", "b", "c")
     assert known.allows("m", FIRST)
