@@ -84,9 +84,18 @@ class _Failures:
     begun: bool = False
 
     def enough(self, tasks: int) -> bool:
-        """Whether these are as many as so many tasks, and not all of one moment."""
-        several = len(self.tasks) > 1 and self.tasks.total() >= tasks + MORE
-        return len(self.tasks) >= tasks or several
+        """Whether these are as many as so many tasks."""
+        return len(self.tasks) >= tasks or self.several(tasks + MORE)
+
+    def several(self, times: int) -> bool:
+        """Whether they are so many, and not all of one task. Where few run, the same tasks come
+        again and again, and those behind them wait.
+        """
+        return len(self.tasks) > 1 and self.tasks.total() >= times
+
+    def last(self, now: float) -> bool:
+        """Whether they are not all of one moment."""
+        return now - self.since >= SPAN
 
     def add(self, task_id: str, *, begun: bool) -> None:
         self.tasks[task_id] += 1
@@ -171,13 +180,11 @@ class Outages:
             each.add(task_id, begun=begun)
         if len(self._failed) > MODELS:
             del self._failed[next(iter(self._failed))]
-        enough = failures.enough(self._tasks) and now - failures.since >= SPAN
-        # Not so many tasks: where few run, the same ones come again, and those behind them wait.
-        several = len(row.tasks) > 1 and row.tasks.total() >= 2 * self._tasks
-        many = several and now - row.since >= SPAN
+        enough = failures.enough(self._tasks) and failures.last(now)
+        many = row.several(2 * self._tasks) and row.last(now)
         failing = any(one.what != _WEDGED for one in self._holds.values())
         alone = min(row.tasks.total(), failures.tasks.total()) >= self._tasks
-        again = enough or (alone and now - row.since >= SPAN)  # beside models that fail already
+        again = enough or (alone and row.last(now))  # beside models that fail already
         if (many and len(self._failed) > 1) or (again and failing):
             whole = self._hold_all(_FAIL, reason, now, begun=row.begun)
             kept = {model: one for model, one in self._holds.items() if one.what == _WEDGED}
